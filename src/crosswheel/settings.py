@@ -1,0 +1,51 @@
+"""Where things are kept and fetched from: read once from the environment, then passed along."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from platformdirs import user_cache_path
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The user's settings.
+
+    Attributes:
+        cache: toolchains, downloads and finished builds (``CROSSWHEEL_CACHE``).
+        github: base URL of GitHub or a mirror of it (``CROSSWHEEL_GITHUB_URL``).
+        registry: simple-index URL of the package registry (``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` or
+            ``PIP_INDEX_URL``; otherwise the default of pypi-simple and uv).
+        maven: base URL of a Maven repository (``CROSSWHEEL_MAVEN_URL``; otherwise jgo's default).
+        debian_sources: an apt sources file to use instead of the machine's own
+            (``CROSSWHEEL_DEBIAN_SOURCES``).
+        offline: use only what is cached (``CROSSWHEEL_OFFLINE=1``).
+    """
+
+    cache: Path
+    github: str
+    registry: str
+    maven: Optional[str] = None
+    debian_sources: Optional[Path] = None
+    offline: bool = False
+
+    @classmethod
+    def from_environment(cls, environ: Optional[Mapping[str, str]] = None) -> Settings:
+        """Read the settings from environment variables."""
+        env = os.environ if environ is None else environ
+        registry = env.get("UV_DEFAULT_INDEX") or env.get("UV_INDEX_URL") or env.get("PIP_INDEX_URL")
+        sources = env.get("CROSSWHEEL_DEBIAN_SOURCES")
+        cache = env.get("CROSSWHEEL_CACHE")
+        return cls(
+            cache=Path(cache).expanduser().absolute() if cache else user_cache_path("crosswheel"),
+            github=env.get("CROSSWHEEL_GITHUB_URL", "https://github.com").rstrip("/"),
+            registry=registry or PYPI_SIMPLE_ENDPOINT,
+            maven=env.get("CROSSWHEEL_MAVEN_URL"),
+            debian_sources=Path(sources) if sources else None,
+            offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),
+        )

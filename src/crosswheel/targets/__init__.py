@@ -1,0 +1,223 @@
+"""Targets: the machines that wheels are made for. Each is one TOML file; nothing about a machine is code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Literal, Optional
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.version import Version
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from crosswheel.errors import TargetError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+
+
+class Artifact(_Table):
+    """One file of a Maven distribution: its classifier and the SHA-256 of its bytes."""
+
+    classifier: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Python(_Table):
+    """The interpreter of the target.
+
+    ``distribution`` is the Maven coordinate ``group:artifact:version`` of builds of this Python: ``target``
+    runs on the target (and under emulation), ``host`` on machines that build, by ``os.uname().machine``.
+    """
+
+    version: str
+    soabi: str
+    sysconfigdata: str
+    pip: str
+    distribution: str = Field(pattern=r"^[^:]+:[^:]+:[^:]+$")
+    target: Artifact
+    host: Mapping[str, Artifact]
+
+    @field_validator("version")
+    @classmethod
+    def _full_version(cls, value: str) -> str:
+        if len(Version(value).release) != 3:
+            raise ValueError("expected a full version such as 3.10.8")
+        return value
+
+    @property
+    def short(self) -> str:
+        """Major and minor version, such as ``3.10``."""
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def numbers(self) -> tuple[int, int]:
+        """Major and minor version as numbers."""
+        major, minor = self.short.split(".")
+        return int(major), int(minor)
+
+
+class Abi(_Table):
+    """What the target's dynamic loader accepts: ELF header values, and the newest symbol versions."""
+
+    elf_machine: str
+    bits: Literal[32, 64]
+    byte_order: Literal["little", "big"]
+    float: Literal["hard", "soft", "any"]
+    glibc: str
+    oldest_glibc: str
+    glibcxx: str
+    cxxabi: str
+    gcc: str
+    long_double_bits: Literal[64, 80, 128]
+
+
+class ToolchainNames(_Table):
+    """What the target is called by each tool."""
+
+    zig: str
+    cpu: str
+    rust: str
+    debian: str
+    qemu: str
+
+
+class Image(_Table):
+    """What the target's system image has: shared libraries by soname, Python packages with versions."""
+
+    libraries: tuple[str, ...] = ()
+    packages: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Target(_Table):
+    """A machine that cannot build: all that is known of it."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    machine: str
+    kernel: str
+    multiarch: str
+    python: Python
+    abi: Abi
+    toolchain: ToolchainNames
+    image: Image = Image()
+
+    @property
+    def platform_tag(self) -> str:
+        """The platform tag of wheels built here, such as ``linux_armv7l``."""
+        return f"linux_{self.machine}"
+
+    @property
+    def extension_suffix(self) -> str:
+        """The file name suffix of this Python's extension modules."""
+        return f".{self.python.soabi}.so"
+
+    @cached_property
+    def tags(self) -> tuple[Tag, ...]:
+        """All wheel tags that the target's pip accepts, the preferred first (PEP 425, PEP 600)."""
+        platforms = list(self._platforms())
+        version = self.python.numbers
+        abi = f"cp{version[0]}{version[1]}"
+        return (
+            *cpython_tags(version, abis=[abi], platforms=platforms),
+            *compatible_tags(version, interpreter=abi, platforms=platforms),
+        )
+
+    def _platforms(self) -> Iterator[str]:
+        newest, oldest = (int(v.split(".")[1]) for v in (self.abi.glibc, self.abi.oldest_glibc))
+        for minor in range(newest, oldest - 1, -1):
+            yield f"manylinux_2_{minor}_{self.machine}"
+            if minor == 17:
+                yield f"manylinux2014_{self.machine}"
+        yield self.platform_tag
+
+    @cached_property
+    def marker_environment(self) -> dict[str, str]:
+        """The values of the target's environment markers (PEP 508)."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": self.python.version,
+            "os_name": "posix",
+            "platform_machine": self.machine,
+            "platform_python_implementation": "CPython",
+            "platform_release": self.kernel,
+            "platform_system": "Linux",
+            "platform_version": "#1 SMP",
+            "python_full_version": self.python.version,
+            "python_version": self.python.short,
+            "sys_platform": "linux",
+        }
+
+    @property
+    def fingerprint(self) -> dict[str, object]:
+        """All that a wheel's bytes or its verdict may depend on: the whole description but its title."""
+        return self.model_dump(mode="json", exclude={"title"})
+
+
+def names(folder: Optional[Path] = None) -> list[str]:
+    """Return the names of the targets that ship with crosswheel and of those in ``folder``."""
+    found = {path.stem for path in folder.glob("*.toml")} if folder else set()
+    shipped = resources.files("crosswheel.targets") / "data"
+    return sorted(found | {Path(item.name).stem for item in shipped.iterdir() if item.name.endswith(".toml")})
+
+
+def load(name_or_path: str, folder: Optional[Path] = None) -> Target:
+    """Load a target by name, or from a TOML file given by its path.
+
+    Args:
+        name_or_path: ``ot2``, or a path that ends in ``.toml``.
+        folder: a folder of further target files, looked at before those that ship with crosswheel.
+
+    Raises:
+        TargetError: there is no such target, or its file is wrong.
+    """
+    if name_or_path.endswith(".toml"):
+        return _parse(Path(name_or_path).name, _read(Path(name_or_path)))
+    if folder and (folder / f"{name_or_path}.toml").is_file():
+        return _parse(f"{name_or_path}.toml", _read(folder / f"{name_or_path}.toml"))
+    shipped = resources.files("crosswheel.targets") / "data" / f"{name_or_path}.toml"
+    if name_or_path in names():
+        return _parse(f"{name_or_path}.toml", shipped.read_text())
+    raise TargetError(
+        f"there is no target named {name_or_path!r}",
+        hint=f"known targets: {', '.join(names(folder))}; a new robot is a new TOML file, given by its path.",
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise TargetError(
+            f"the target file {path} cannot be read: {error.strerror}", hint="check the path."
+        ) from error
+
+
+def _parse(file: str, text: str) -> Target:
+    try:
+        return Target.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise TargetError(f"{file} is not TOML: {error}", hint="mend that line.") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, e['loc']))}: {_expectation(e)}" for e in error.errors()]
+        raise TargetError(
+            f"{file} does not describe a target:\n" + "\n".join(f"    {fault}" for fault in faults),
+            hint="docs/targets.md explains every key; ot2.toml is a complete example.",
+        ) from error
+
+
+def _expectation(error: Mapping[str, object]) -> str:
+    if error["type"] == "missing":
+        return "this key is required"
+    if error["type"] == "extra_forbidden":
+        return "there is no such key"
+    return f"{error['msg']}, not {error['input']!r}"
