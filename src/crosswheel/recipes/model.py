@@ -1,0 +1,151 @@
+"""What a recipe says: typed, frozen, and nothing that is not a fact about the package."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Optional, Union
+
+from packaging.utils import canonicalize_name
+from pydantic import BaseModel, ConfigDict, Field
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class GithubSource(_Spec):
+    """A tag's source archive on GitHub, or with ``sdist_archive`` a file of that tag's release."""
+
+    kind: Literal["github"] = "github"
+    org: str
+    repo: str
+    tag: str
+    sdist_archive: Optional[str] = None
+    name: Optional[str] = None
+    path: Optional[str] = None
+    sha256: Optional[Sha256] = None
+    git_tree: Optional[str] = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+
+    def url(self, github: str) -> str:
+        """Return where the archive is, given GitHub's base URL."""
+        base = f"{github}/{self.org}/{self.repo}"
+        if self.sdist_archive:
+            return f"{base}/releases/download/{self.tag}/{self.sdist_archive}"
+        return f"{base}/archive/refs/tags/{self.tag}.zip"
+
+    def __str__(self) -> str:
+        return f"GitHub {self.org}/{self.repo} {self.tag}"
+
+
+class GitSource(_Spec):
+    """A commit of a git repository: ``ref`` is a tag, a branch or a commit."""
+
+    kind: Literal["git"] = "git"
+    url: str
+    ref: str
+    commit: Optional[str] = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    path: Optional[str] = None
+
+    def __str__(self) -> str:
+        return f"git {self.url} {self.ref}"
+
+
+class PypiSource(_Spec):
+    """The sdist of a release on the package registry."""
+
+    kind: Literal["pypi"] = "pypi"
+    name: str
+    version: str
+    sha256: Optional[Sha256] = None
+    path: Optional[str] = None
+
+    def __str__(self) -> str:
+        return f"the sdist of {self.name} {self.version}"
+
+
+class UrlSource(_Spec):
+    """An archive at an address, with its hash."""
+
+    kind: Literal["url"] = "url"
+    url: str
+    sha256: Sha256
+    path: Optional[str] = None
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Source = Annotated[Union[GithubSource, GitSource, PypiSource, UrlSource], Field(discriminator="kind")]
+
+
+class Recipe(_Spec):
+    """How one package is built, as far as it needs saying.
+
+    A recipe with a ``version`` (``packages/<name>/<version>/build.py``) is a *root*: something to offer.
+    One without (``packages/<name>/build.py``) only helps when the package is in a root's closure.
+
+    Attributes:
+        source: where the source is; the locked sdist if not given.
+        fallback: where else, used with a warning when ``source`` cannot be reached.
+        setup_py_commands: run ``setup.py`` with these instead of the PEP 517 build backend.
+        build_dependencies: requirements of the build, beside those that the project states.
+        as_of: the closure and build requirements are resolved as of this day (inclusive).
+        requirements: what the index shall offer; the package itself, at its version, if empty.
+        patches: files beside ``build.py``, applied in this order with ``-p1``.
+        environment: variables for the build backend.
+        config_settings: PEP 517 config settings.
+        cargo_features: features of the Rust crate, and of crates below it as ``crate/feature``.
+        optimize: compiler optimisation level instead of the project's.
+        libraries: C libraries to link in, by name.
+        tests: Python programs that must succeed on the target.
+        skip_imports: extension modules that cannot be imported alone, each with the reason.
+        prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
+            takes a pure fallback; ``source`` always builds.
+        prefer_reason: why, for people.
+    """
+
+    name: str
+    version: Optional[str] = None
+    file: Path
+    source: Optional[Source] = None
+    fallback: Optional[Source] = None
+    setup_py_commands: Optional[tuple[str, ...]] = None
+    build_dependencies: tuple[str, ...] = ()
+    as_of: Optional[datetime.date] = None
+    requirements: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
+    environment: Mapping[str, str] = Field(default_factory=dict)
+    config_settings: Mapping[str, str] = Field(default_factory=dict)
+    cargo_features: tuple[str, ...] = ()
+    optimize: Optional[Literal["0", "1", "2", "3", "s", "z"]] = None
+    libraries: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+    skip_imports: Mapping[str, str] = Field(default_factory=dict)
+    prefer: Literal["native", "published", "source"] = "native"
+    prefer_reason: Optional[str] = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of ``build.py``, where patches and locks lie."""
+        return self.file.parent
+
+    @property
+    def canonical_name(self) -> str:
+        """The package's normalised name (PEP 503)."""
+        return canonicalize_name(self.name)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The requirements that the index shall satisfy."""
+        return self.requirements or (f"{self.name}=={self.version}",)
+
+    @property
+    def fingerprint(self) -> dict[str, object]:
+        """All that the wheel's bytes may depend on, patches by their content; not where the recipe lies."""
+        said = self.model_dump(mode="json", exclude={"file", "tests", "skip_imports", "prefer_reason"})
+        said["patches"] = [(self.folder / patch).read_text() for patch in self.patches]
+        return said
