@@ -1,0 +1,59 @@
+# Sourced by ./build-packages and ./run-tests: makes the checkout's private environment in .venv, from
+# requirements with hashes, and does nothing when that is up to date. Needs bash, and uv or a Python >= 3.9.
+#
+# Usage: bootstrap run|test
+
+die() {
+    printf 'crosswheel: %s\n' "$@" >&2
+    exit 2
+}
+
+# Prints a Python >= 3.9 that can make environments, or nothing.
+find_python() {
+    local candidate
+    for candidate in "${CROSSWHEEL_PYTHON:-}" python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.14; do
+        if [ -n "$candidate" ] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+            printf '%s' "$candidate"
+            return
+        fi
+    done
+}
+
+# Makes $1, an empty environment that has uv in it.
+new_environment() {
+    local python
+    rm -rf "$1"
+    if command -v uv >/dev/null 2>&1; then
+        uv venv --quiet ${CROSSWHEEL_PYTHON:+--python "$CROSSWHEEL_PYTHON"} --python-preference system --seed "$1" && return
+    fi
+    python=$(find_python)
+    if [ -z "$python" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "crosswheel: installing python3-venv with apt-get" >&2
+        apt-get update -qq && apt-get install -y -qq python3-venv >&2
+        python=$(find_python)
+    fi
+    [ -n "$python" ] || die "needs uv, or a Python 3.9 or newer with its venv module, and found neither." \
+        "On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: install Python from your distribution."
+    "$python" -m venv "$1" || die "could not make an environment in $1 with $python."
+}
+
+bootstrap() {
+    local root=$1 requirements="$1/requirements/$2.txt" venv="$1/.venv" stamp
+    # The stamp names what the environment was made from; 'test' holds all that 'run' does.
+    stamp=$(cat "$requirements" "$root/pyproject.toml" | cksum)
+    if [ -x "$venv/bin/crosswheel" ] && grep -qsFx "$2 $stamp $root" "$venv/.crosswheel-stamps"; then
+        return
+    fi
+    echo "crosswheel: preparing $venv" >&2
+    if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
+        new_environment "$venv"
+    fi
+    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes -r "$requirements" &&
+        "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e "$root" ||
+        die "could not install crosswheel's own requirements (the reason is above)." \
+            "With a network problem, simply try again; behind a mirror, set PIP_INDEX_URL."
+    if [ "$2" = test ]; then
+        echo "run $(cat "$root/requirements/run.txt" "$root/pyproject.toml" | cksum) $root"
+    fi > "$venv/.crosswheel-stamps"
+    echo "$2 $stamp $root" >> "$venv/.crosswheel-stamps"
+}
