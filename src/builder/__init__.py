@@ -1,0 +1,1 @@
+"""The module that recipes import: ``from builder import package_build``."""
