@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def explained_storage_errors(path: Path) -> Iterator[None]:
             raise StorageError(
                 f"the disk is full: {error.filename or path} could not be written",
                 hint=f"free some space on the file system of {path}, or point CROSSWHEEL_CACHE and the "
-                "--*-tree-root options elsewhere, and run the same command again: it goes on where it stopped.",
+                "--*-tree-root options elsewhere, and run the same command again: "
+                "it goes on where it stopped.",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageError(
@@ -57,17 +59,24 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file as a whole or not at all: beside it first, then renamed over it."""
+    with new_file(path) as beside:
+        beside.write_bytes(data)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Give an empty file beside ``path`` that replaces ``path`` if the block ends well."""
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        beside = Path(name)
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-            Path(beside).chmod(0o644)
-            Path(beside).replace(path)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+            yield beside
+            beside.chmod(0o644)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
 
 
 def place_copy(source: Path, destination: Path) -> None:
@@ -76,7 +85,7 @@ def place_copy(source: Path, destination: Path) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.exists() and destination.samefile(source):
             return
-        beside = destination.parent / f".{destination.name}.{os.getpid()}"
+        beside = destination.parent / f".{destination.name}.{os.getpid()}.{threading.get_ident()}"
         beside.unlink(missing_ok=True)
         try:
             try:
