@@ -1,0 +1,166 @@
+"""Files from the web: whole, with the right hash, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Optional, TypeVar
+
+import httpx
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from crosswheel import __version__
+from crosswheel.errors import IntegrityError, NetworkError
+from crosswheel.files import new_file, sha256_of
+from crosswheel.settings import Settings
+
+Progress = Callable[[int, Optional[int]], None]
+"""Called with the bytes received so far and the total, where the server says it."""
+
+_Answer = TypeVar("_Answer")
+
+# Four connections of at most 3 s and the waits between them: without network, the user knows within 15 s.
+_TRIES = 4
+_TIMEOUT = httpx.Timeout(30, connect=3)
+_FIRST_WAIT = 0.25
+_PASSING_STATUS = frozenset({429, 500, 502, 503, 504})
+
+_CONNECTION_HINT = (
+    "check the connection and the proxy (HTTPS_PROXY), or name a mirror with PIP_INDEX_URL for the "
+    "package registry or CROSSWHEEL_GITHUB_URL for GitHub."
+)
+
+
+def new_client() -> httpx.Client:
+    """Return an HTTP client; it may be used from several threads and is to be closed."""
+    return httpx.Client(
+        follow_redirects=True, timeout=_TIMEOUT, headers={"User-Agent": f"crosswheel/{__version__}"}
+    )
+
+
+def download(
+    url: str,
+    destination: Path,
+    *,
+    sha256: Optional[str],
+    settings: Settings,
+    progress: Optional[Progress] = None,
+    client: Optional[httpx.Client] = None,
+) -> Path:
+    """Download a file and return its path, or find it there from an earlier time.
+
+    Args:
+        url: an ``http`` or ``https`` address; redirects are followed.
+        destination: where the file shall be; what is there is only replaced by what was wanted.
+        sha256: the hash it must have. Without one, a file that is there is taken as it is, since it was
+            only put there when it was complete.
+        settings: ``offline`` forbids the download.
+        progress: told how far the download is.
+        client: the HTTP client to use instead of a new one.
+
+    Raises:
+        NetworkError: it cannot be had, also after a few tries, or offline mode is on.
+        IntegrityError: it has another hash.
+        StorageError: it cannot be written.
+    """
+    if destination.is_file() and (sha256 is None or sha256_of(destination) == sha256):
+        return destination
+    if settings.offline:
+        raise offline_error(destination.name)
+    with contextlib.ExitStack() as stack:
+        http = client or stack.enter_context(new_client())
+        beside = stack.enter_context(new_file(destination))
+        actual = _with_retries(url, lambda: _receive(http, url, beside, progress))
+        if sha256 is not None and actual != sha256:
+            raise IntegrityError(
+                f"{destination.name} from {_host(url)} is not what was expected:\n"
+                f"    expected sha256 {sha256}\n    received sha256 {actual}",
+                hint="a proxy or mirror may have changed it: try again from another network. If the "
+                "publisher replaced the file, find out why before changing the hash in the recipe or lock.",
+            )
+    return destination
+
+
+def offline_error(missing: str) -> NetworkError:
+    """Return the error for something that is not cached while the network may not be used."""
+    return NetworkError(
+        f"offline mode is on, and {missing} is not cached",
+        hint="run the same command once without CROSSWHEEL_OFFLINE; after that it is cached.",
+    )
+
+
+def get(client: httpx.Client, url: str, *, accept: str) -> httpx.Response:
+    """Return the response to a GET request, its body read.
+
+    Args:
+        accept: the ``Accept`` header.
+
+    Raises:
+        NetworkError: there was none, also after a few tries, or it has an error status other than 404.
+    """
+
+    def request() -> httpx.Response:
+        response = client.get(url, headers={"Accept": accept})
+        if response.status_code != httpx.codes.NOT_FOUND:
+            response.raise_for_status()
+        return response
+
+    return _with_retries(url, request)
+
+
+def _with_retries(url: str, request: Callable[[], _Answer]) -> _Answer:
+    """Return what ``request`` returns, called again after an error that may pass."""
+    retrying = Retrying(
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_exponential(multiplier=_FIRST_WAIT),
+        retry=retry_if_exception(_may_pass),
+        reraise=True,
+    )
+    try:
+        return retrying(request)
+    except httpx.HTTPStatusError as error:
+        status = f"{error.response.status_code} {error.response.reason_phrase}"
+        raise NetworkError(
+            f"{_name(url)} could not be downloaded: {_host(url)} answered {status}", hint=_CONNECTION_HINT
+        ) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        reason = str(error) or type(error).__name__
+        raise NetworkError(
+            f"{_name(url)} could not be downloaded from {_host(url)}: {reason}", hint=_CONNECTION_HINT
+        ) from error
+
+
+def _receive(client: httpx.Client, url: str, path: Path, progress: Optional[Progress]) -> str:
+    """Write the body of a response to ``path`` and return its SHA-256."""
+    digest = hashlib.sha256()
+    with client.stream("GET", url) as response, path.open("wb") as stream:
+        response.raise_for_status()
+        length = response.headers.get("Content-Length")
+        total = int(length) if length is not None else None
+        # A body shorter than its Content-Length ends in a TransportError here.
+        for block in response.iter_bytes():
+            digest.update(block)
+            stream.write(block)
+            if progress is not None:
+                progress(response.num_bytes_downloaded, total)
+    return digest.hexdigest()
+
+
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code in _PASSING_STATUS
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+
+
+def _host(url: str) -> str:
+    # Not the whole address: it may hold a password.
+    try:
+        return httpx.URL(url).host or url
+    except httpx.InvalidURL:
+        return url
+
+
+def _name(url: str) -> str:
+    return url.split("?")[0].rstrip("/").rpartition("/")[2]
