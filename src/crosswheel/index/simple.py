@@ -1,0 +1,79 @@
+"""Pages for pip and other tools: the simple repository API, as HTML and as JSON.
+
+Implements PEP 503 (HTML), 592 (yanked), 629 (version), 658 and 714 (core metadata), 691 (JSON) and
+700 (versions, sizes, upload times).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from packaging.version import Version
+
+from crosswheel.index.entry import Entry
+
+API_VERSION = "1.1"
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("crosswheel.index"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def project_list_html(names: Sequence[str], base: str = "") -> str:
+    """Return the page that names all projects; ``base`` is the URL of ``simple/``, relative if empty."""
+    return _TEMPLATES.get_template("simple/projects.html").render(
+        api_version=API_VERSION, names=names, base=base
+    )
+
+
+def project_list_json(names: Sequence[str]) -> str:
+    """Return the JSON form of the page that names all projects."""
+    return _dumps({"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in names]})
+
+
+def project_html(name: str, entries: Sequence[Entry], base: str = "") -> str:
+    """Return a project's page; ``base`` is the URL of its folder, relative if empty."""
+    return _TEMPLATES.get_template("simple/project.html").render(
+        api_version=API_VERSION, name=name, entries=entries, url=lambda entry: base + quote(entry.filename)
+    )
+
+
+def project_json(name: str, entries: Sequence[Entry], base: str = "") -> str:
+    """Return the JSON form of a project's page."""
+    versions = sorted({entry.version for entry in entries}, key=Version)
+    return _dumps(
+        {
+            "meta": {"api-version": API_VERSION},
+            "name": name,
+            "versions": versions,
+            "files": [_file(entry, base) for entry in entries],
+        }
+    )
+
+
+def _file(entry: Entry, base: str) -> dict[str, object]:
+    # "dist-info-metadata", the key's old name, is left out: pip 22.3 stops with an error at its value.
+    said: dict[str, object] = {
+        "filename": entry.filename,
+        "url": base + quote(entry.filename),
+        "hashes": {"sha256": entry.sha256},
+        "size": entry.size,
+        "upload-time": entry.uploaded.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "core-metadata": {"sha256": entry.metadata_sha256},
+    }
+    if entry.requires_python is not None:
+        said["requires-python"] = entry.requires_python
+    if entry.yanked is not None:
+        said["yanked"] = entry.yanked or True
+    return said
+
+
+def _dumps(page: object) -> str:
+    return json.dumps(page, ensure_ascii=False, separators=(",", ":")) + "\n"
