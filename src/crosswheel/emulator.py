@@ -1,0 +1,123 @@
+"""A target's Python, running here: qemu's user mode, with just enough of a foreign Linux around it.
+
+The emulated C library is newer than the target's, so that something runs here proves nothing about symbol
+versions; :mod:`crosswheel.check.elf` proves those.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from crosswheel.errors import ToolchainError
+from crosswheel.files import digest_of, new_folder
+from crosswheel.process import Result, Runner, Word
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.python import PythonTree, target_python
+
+# What CPython, and extension modules as they are found, want to load.
+_ROOT_PACKAGES = (
+    "libc6", "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libbz2-1.0", "liblzma5", "libexpat1",
+    "libuuid1", "libcrypt1", "tzdata",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """Runs programs of a target.
+
+    Attributes:
+        qemu: the emulator program.
+        root: a folder with the target's dynamic loader and C library in ``lib``.
+        python: the target's Python.
+        version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``.
+    """
+
+    qemu: Path
+    root: Path
+    python: PythonTree
+    version: str
+
+    def command(self, *words: Word, environment: Optional[Mapping[str, str]] = None) -> list[str]:
+        """Return the words that run the target's Python with the given arguments."""
+        variables = {"LD_LIBRARY_PATH": str(self.python.root), **(environment or {})}
+        settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
+        return [str(self.qemu), "-L", str(self.root), *settings, str(self.python.executable), *map(str, words)]
+
+    def run(
+        self,
+        runner: Runner,
+        words: Sequence[Word],
+        *,
+        environment: Optional[Mapping[str, str]] = None,
+        cwd: Optional[Path] = None,
+        timeout: float = 900,
+        network: bool = False,
+        check: bool = True,
+    ) -> Result:
+        """Run the target's Python to its end; like :meth:`Runner.run`."""
+        return runner.run(
+            self.command(*words, environment=environment),
+            cwd=cwd,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(cwd or Path.cwd())},
+            timeout=timeout,
+            network=network,
+            check=check,
+        )
+
+
+def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator:
+    """Return a working emulator of the target, made if need be.
+
+    Raises:
+        MissingToolError: qemu can be had neither on this machine nor from its package manager.
+        ToolchainError: it was found, but the target's Python does not start in it.
+    """
+    python = target_python(target, settings)
+    qemu = _qemu(target, settings, runner)
+    root = _root(target, settings, runner)
+    emulator = Emulator(qemu, root, python, "")
+    asked = "import platform; print(platform.machine(), platform.python_version())"
+    answer = emulator.run(runner, ["-I", "-c", asked], check=False)
+    if answer.returncode != 0 or target.python.version not in answer.output:
+        raise ToolchainError(
+            f"Python {target.python.version} of {target.name} does not start under {qemu}:\n{answer.output}",
+            hint=f"remove {root} to have it made anew; `crosswheel doctor` looks at each part.",
+        )
+    name = runner.run([qemu, "--version"]).lines[0].split()
+    return Emulator(
+        qemu, root, python, f"qemu-{target.toolchain.qemu} {name[2]}, CPython {target.python.version}"
+    )
+
+
+def _qemu(target: Target, settings: Settings, runner: Runner) -> Path:
+    names = (f"qemu-{target.toolchain.qemu}-static", f"qemu-{target.toolchain.qemu}")
+    installed = next(filter(None, map(shutil.which, names)), None)
+    if installed:
+        return Path(installed)
+    folder = settings.cache / "qemu"
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            Debian(_host_architecture(), settings, runner).unpack(["qemu-user-static"], beside)
+    return folder / "usr" / "bin" / names[0]
+
+
+def _host_architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}.get(
+        os.uname().machine, os.uname().machine
+    )
+
+
+def _root(target: Target, settings: Settings, runner: Runner) -> Path:
+    digest = digest_of(packages=_ROOT_PACKAGES, architecture=target.toolchain.debian)
+    folder = settings.cache / "roots" / f"{target.toolchain.debian}-{digest}"
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            Debian(target.toolchain.debian, settings, runner).unpack(_ROOT_PACKAGES, beside)
+    return folder

@@ -1,0 +1,195 @@
+"""The lock: a recipe's requirements as the exact set of releases for a target, as of a day, with hashes.
+
+A lock is a requirements file, readable by pip and uv, whose first lines say what it was made for. It names no
+host. It lies beside its recipe: ``packages/prefect/3.3.4/ot2.lock``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from crosswheel.errors import LockError, NetworkError
+from crosswheel.files import digest_of, write_text
+from crosswheel.process import Result, tail
+from crosswheel.recipes.model import Recipe
+from crosswheel.targets import Target
+from crosswheel.uv import Uv
+
+_HEADER = re.compile(r"^# ([a-z-]+): (.*)$")
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+_VIA = re.compile(r"^\s*#\s*(?:via\s+)?([A-Za-z0-9._-]+)")
+
+
+@dataclass(frozen=True)
+class Pin:
+    """One locked release: any file with one of ``sha256`` may be used. ``wanted_by`` is for people."""
+
+    name: str
+    version: str
+    sha256: frozenset[str]
+    wanted_by: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}=={self.version}"
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The exact releases for a target, and what they were resolved for."""
+
+    made_for: Mapping[str, str]
+    pins: Mapping[str, Pin]
+
+    @property
+    def digest(self) -> str:
+        """A name for this very set."""
+        return digest_of(
+            pins={pin.name: [pin.version, sorted(pin.sha256)] for pin in self.pins.values()},
+            made_for=dict(self.made_for),
+        )
+
+
+def path_of(recipe: Recipe, target: Target) -> Path:
+    """Return where the lock of a recipe lies."""
+    return recipe.folder / f"{target.name}.lock"
+
+
+def purpose(requirements: Iterable[str], target: Target, as_of: Optional[datetime.date]) -> Mapping[str, str]:
+    """Return what a lock is made for: a lock fits as long as this stays the same."""
+    return {
+        "requirements": ", ".join(sorted(requirements)),
+        "target": target.name,
+        "python": target.python.version,
+        "platform": f"{target.machine}, glibc {target.abi.glibc}",
+        "as-of": as_of.isoformat() if as_of else "today",
+    }
+
+
+def resolve(
+    requirements: Sequence[str], target: Target, as_of: Optional[datetime.date], *, interpreter: Path, uv: Uv
+) -> tuple[Mapping[str, str], str]:
+    """Resolve requirements for a target.
+
+    Args:
+        interpreter: an interpreter that answers as the target (:func:`toolchain.identity.asked_interpreter`).
+
+    Returns:
+        What the lock is made for, and the resolved requirements with hashes.
+
+    Raises:
+        LockError: no set of versions satisfies the requirements; uv's explanation is in the message.
+        NetworkError: the registry could not be reached.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
+        wanted.write_text("".join(f"{line}\n" for line in requirements))
+        result = uv.compile(wanted, resolved, python=interpreter, as_of=as_of)
+        if result.returncode != 0:
+            raise _explained(result, requirements, target, as_of)
+        return purpose(requirements, target, as_of), resolved.read_text()
+
+
+def _explained(
+    result: Result, requirements: Sequence[str], target: Target, as_of: Optional[datetime.date]
+) -> Exception:
+    asked = f"{', '.join(requirements)} for {target.name}" + (f" as of {as_of}" if as_of else "")
+    said = tail(result.output, 20)
+    if re.search(r"(?i)failed to fetch|connect|timed? ?out|dns|network connectivity|offline", result.output):
+        return NetworkError(
+            f"the registry could not be asked about {asked}:\n{said}",
+            hint="check the network and proxy settings; UV_DEFAULT_INDEX names another registry.",
+        )
+    return LockError(
+        f"no set of releases satisfies {asked}:\n{said}",
+        hint="loosen a requirement, choose a later as_of date, or name the culprit with an upper bound in the recipe.",
+    )
+
+
+def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
+    """Write a lock, and return it as it reads."""
+    header = "# Made by `crosswheel lock`; renewed by the same command.\n"
+    header += "".join(f"# {key}: {value}\n" for key, value in made_for.items())
+    write_text(path, header + resolved)
+    return read(path)
+
+
+def read(path: Path) -> Lock:
+    """Read a lock.
+
+    Raises:
+        LockError: there is none, or a line of it cannot be read.
+    """
+    try:
+        text = path.read_text()
+    except FileNotFoundError as error:
+        raise LockError(
+            f"there is no lock {path}", hint="make it with `crosswheel lock`, look at it, and commit it."
+        ) from error
+    made_for = {match[1]: match[2] for line in text.splitlines() if (match := _HEADER.match(line))}
+    return Lock(made_for, {pin.name: pin for pin in _pins(text, path)})
+
+
+def _pins(text: str, path: Path) -> Iterable[Pin]:
+    lines = text.replace("\\\n", " ").splitlines()
+    for number, line in enumerate(lines):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        stated = line.split("--hash")[0].strip()
+        try:
+            requirement = Requirement(stated)
+            (specifier,) = requirement.specifier
+        except (InvalidRequirement, ValueError) as error:
+            raise LockError(
+                f"{path}: {stated!r} is not an exact requirement such as name==1.0",
+                hint="make the lock anew with `crosswheel lock`.",
+            ) from error
+        comments = _comments_after(lines, number)
+        yield Pin(
+            canonicalize_name(requirement.name),
+            specifier.version,
+            frozenset(_HASH.findall(line)),
+            tuple(match[1] for comment in comments if (match := _VIA.match(comment)) and match[1] != "via"),
+        )
+
+
+def _comments_after(lines: Sequence[str], number: int) -> Iterable[str]:
+    for line in lines[number + 1 :]:
+        if not line.lstrip().startswith("#"):
+            return
+        yield line
+
+
+def require_fit(lock: Lock, path: Path, wanted: Mapping[str, str]) -> None:
+    """Raise :class:`LockError` when a lock was made for something else than what is wanted now."""
+    differences = [
+        f"    {key}: the lock has {lock.made_for.get(key, 'nothing')!r}, the recipe and target say {value!r}"
+        for key, value in wanted.items()
+        if lock.made_for.get(key) != value
+    ]
+    if differences:
+        raise LockError(
+            f"{path} no longer fits its recipe:\n" + "\n".join(differences),
+            hint="renew it with `crosswheel lock`, look at what changed, and commit it.",
+        )
+
+
+def changes(old: Optional[Lock], new: Lock) -> list[str]:
+    """Return what renewing a lock changed, a line for each release."""
+    before = {name: pin.version for name, pin in old.pins.items()} if old else {}
+    after = {name: pin.version for name, pin in new.pins.items()}
+    lines = []
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            lines.append(f"{name}: {before.get(name, 'new')} -> {after.get(name, 'gone')}")
+        elif old and old.pins[name].sha256 != new.pins[name].sha256:
+            lines.append(f"{name}: {after[name]}, other files")
+    return lines

@@ -1,0 +1,146 @@
+"""Debian's packages, of any architecture, unpacked into a folder: no root, nothing installed.
+
+A private apt state beside the machine's own reads the machine's own sources (their host names and keys
+stay the machine's business) and keeps only the main suite, because the index of the security suite for
+foreign architectures is at times out of step with its signature. apt checks every hash.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError
+from crosswheel.files import write_text
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+
+_KEYRINGS = Path("/usr/share/keyrings")
+
+
+@dataclass(frozen=True)
+class Debian:
+    """A way to Debian's packages of one architecture, such as ``armhf``."""
+
+    architecture: str
+    settings: Settings
+    runner: Runner
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether apt and dpkg are on this machine."""
+        return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
+
+    @property
+    def _state(self) -> Path:
+        return self.settings.cache / "apt" / self.architecture
+
+    def unpack(self, packages: Sequence[str], folder: Path) -> Mapping[str, str]:
+        """Download packages (``name`` or ``name=version``) and unpack them into ``folder``.
+
+        Returns:
+            Each package's name and version.
+
+        Raises:
+            MissingToolError: this is not a Debian or Ubuntu machine, or has no usable source.
+            NetworkError: a package could not be fetched.
+        """
+        self._update()
+        downloads = folder / ".packages"
+        downloads.mkdir(parents=True, exist_ok=True)
+        try:
+            self._apt("download", *(_qualified(name, self.architecture) for name in packages), cwd=downloads)
+        except BuildFailed as error:
+            raise NetworkError(
+                f"Debian's packages {', '.join(packages)} ({self.architecture}) could not be fetched:\n{error}",
+                hint="check the network and the machine's apt sources; CROSSWHEEL_DEBIAN_SOURCES names another file of them.",
+            ) from error
+        versions = {}
+        for archive in sorted(downloads.glob("*.deb")):
+            self.runner.run(["dpkg-deb", "-x", archive, folder])
+            name, version = archive.name.split("_")[:2]
+            versions[name] = version.replace("%3a", ":")
+        shutil.rmtree(downloads)
+        return versions
+
+    def versions(self, package: str) -> list[str]:
+        """Return the versions of a package that can be had, in apt's order: the preferred first."""
+        self._update()
+        listing = self._apt_cache("madison", _qualified(package, self.architecture))
+        rows = [line.split("|") for line in listing.splitlines() if line.count("|") >= 2]
+        return [row[1].strip() for row in rows if not row[2].strip().endswith("Sources")]
+
+    def _update(self) -> None:
+        if (self._state / "updated").is_file():
+            return
+        if not self.is_usable:
+            raise MissingToolError(
+                "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
+                hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
+            )
+        write_text(self._state / "sources.list", self._sources())
+        for folder in ("lists/partial", "cache/archives/partial"):
+            (self._state / folder).mkdir(parents=True, exist_ok=True)
+        try:
+            self._apt("update", "--error-on=any")
+        except CrosswheelError as error:
+            raise NetworkError(
+                f"the list of Debian's {self.architecture} packages could not be fetched:\n{error}",
+                hint="check the network. Where the machine's apt sources do not carry this architecture "
+                "(Ubuntu keeps it on a ports server), name a sources file that does in CROSSWHEEL_DEBIAN_SOURCES.",
+            ) from error
+        write_text(self._state / "updated", "")
+
+    def _sources(self) -> str:
+        if self.settings.debian_sources:
+            return self.settings.debian_sources.read_text()
+        fields = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
+        found = self.runner.run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
+        codename = _release_codename()
+        keyrings = sorted(_KEYRINGS.glob("*-archive-keyring.gpg"))
+        signed = f" signed-by={','.join(map(str, keyrings))}" if keyrings else ""
+        rows = dict.fromkeys(
+            (address, release, component)
+            for address, release, component in (line.split() for line in found.lines if line.count(" ") == 2)
+            if release == codename and component == "main"
+        )
+        return "".join(f"deb [arch={self.architecture}{signed}] {a} {r} {c}\n" for a, r, c in rows)
+
+    def _options(self) -> list[str]:
+        options = {
+            "Dir::State": self._state,
+            "Dir::State::Lists": self._state / "lists",
+            "Dir::State::status": "/dev/null",
+            "Dir::Cache": self._state / "cache",
+            "Dir::Etc::sourcelist": self._state / "sources.list",
+            "Dir::Etc::sourceparts": "-",
+            "APT::Architecture": self.architecture,
+            "APT::Architectures::": self.architecture,
+            "Acquire::Retries": 2,
+            "Acquire::Languages": "none",
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",  # a catalogue of desktop programs
+        }
+        if os.geteuid() == 0:
+            options["APT::Sandbox::User"] = "root"  # or apt's own user could not write into our folder
+        return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+
+    def _apt(self, *words: str, cwd: Optional[Path] = None) -> str:
+        return self.runner.run(["apt-get", "-q", *self._options(), *words], cwd=cwd, timeout=900).output
+
+    def _apt_cache(self, *words: str) -> str:
+        return self.runner.run(["apt-cache", *self._options(), *words]).output
+
+
+def _qualified(package: str, architecture: str) -> str:
+    name, equals, version = package.partition("=")
+    return f"{name}:{architecture}{equals}{version}"
+
+
+def _release_codename() -> str:
+    lines = Path("/etc/os-release").read_text().splitlines()
+    fields = dict(line.split("=", 1) for line in lines if "=" in line)
+    return fields.get("VERSION_CODENAME", "").strip('"')

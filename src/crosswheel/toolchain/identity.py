@@ -1,0 +1,108 @@
+"""The cross view: a folder that makes an interpreter answer as the target's would.
+
+Put on ``PYTHONPATH`` it serves build hooks; named in a ``.pth`` file it serves uv, which runs the interpreter
+isolated. It holds the view's code, who the target is, and the target's sysconfig data with the compilers
+of the machine that builds.
+"""
+
+from __future__ import annotations
+
+import json
+import pprint
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crosswheel.files import digest_of, new_folder
+from crosswheel.targets import Target
+from crosswheel.toolchain.python import PythonTree
+
+# The flags of a release build. -fwrapv and -fno-strict-aliasing are what CPython's headers rely on.
+_CFLAGS = "-fPIC -O2 -DNDEBUG -fwrapv -fno-strict-aliasing -Wall"
+
+
+def identity_folder(target: Target, python: PythonTree, tools: Path, cache: Path) -> Path:
+    """Return a folder with the target's view.
+
+    Args:
+        python: the target's Python.
+        tools: the folder of the cross tools (``cc``, ``c++``, ``ar`` …).
+    """
+    package = resources.files("crosswheel.toolchain") / "view"
+    code = {item.name: item.read_text() for item in package.iterdir() if item.name.endswith(".py")}
+    view = json.dumps(_view(target, python), indent=1)
+    data = _sysconfigdata(target, python, tools)
+    folder = cache / "views" / digest_of(code=code, view=view, data=data)
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            for name, text in code.items():
+                (beside / name).write_text(text)
+            (beside / "view.json").write_text(view)
+            (beside / f"{target.python.sysconfigdata}.py").write_text(data)
+    return folder
+
+
+def asked_interpreter(host: PythonTree, identity: Path, cache: Path) -> Path:
+    """Return an interpreter of the host that answers as the target: the one that uv is pointed at."""
+    folder = cache / "interpreters" / digest_of(host=host.root, identity=identity)
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            site = beside / "lib" / f"python{host.short}" / "site-packages"
+            site.mkdir(parents=True)
+            (site / "crosswheel_view.pth").write_text(f"{identity}\nimport crosswheel_view\n")
+            (beside / "bin").mkdir()
+            (beside / "bin" / "python").symlink_to(host.executable)
+            home = f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
+            (beside / "pyvenv.cfg").write_text(home)
+    return folder / "bin" / "python"
+
+
+def _view(target: Target, python: PythonTree) -> dict[str, object]:
+    return {
+        "machine": target.machine,
+        "kernel": target.kernel,
+        "multiarch": target.multiarch,
+        "platform": f"linux-{target.machine}",
+        "sysconfigdata": target.python.sysconfigdata,
+        "glibc": target.abi.glibc,
+        "pointer_bytes": target.abi.bits // 8,
+        "include": str(python.include),
+    }
+
+
+def _sysconfigdata(target: Target, python: PythonTree, tools: Path) -> str:
+    variables = dict(_original_variables(target, python))
+    compilers = {"CC": tools / "cc", "CXX": tools / "c++", "AR": tools / "ar", "RANLIB": tools / "ranlib"}
+    linkers = {
+        name: f"{tools / tool} -shared"
+        for name, tool in (("LDSHARED", "cc"), ("LDCXXSHARED", "c++"), ("BLDSHARED", "cc"))
+    }
+    flags = {name: "" for name in variables if name.endswith(("FLAGS", "FLAGS_NODIST")) or name.startswith("OPT")}
+    variables.update(flags)
+    variables.update({name: str(path) for name, path in compilers.items()})
+    variables.update(
+        linkers,
+        CFLAGS=_CFLAGS,
+        CCSHARED="-fPIC",
+        ARFLAGS="rcs",
+        INCLUDEPY=str(python.include),
+        CONFINCLUDEPY=str(python.include),
+        LIBDIR=str(python.root),
+        LIBPL=str(python.stdlib),
+        EXT_SUFFIX=target.extension_suffix,
+        SOABI=target.python.soabi,
+        MULTIARCH=target.multiarch,
+        # An extension module finds Python's symbols in the process that loads it.
+        BLDLIBRARY="",
+        Py_ENABLE_SHARED=0,
+    )
+    return f"build_time_vars = {pprint.pformat(variables)}\n"
+
+
+def _original_variables(target: Target, python: PythonTree) -> Mapping[str, Any]:
+    namespace: dict[str, Any] = {}
+    source = (python.stdlib / f"{target.python.sysconfigdata}.py").read_text()
+    exec(source, namespace)
+    variables: Mapping[str, Any] = namespace["build_time_vars"]
+    return variables

@@ -1,0 +1,120 @@
+"""The target's Python, and its twin of the same version for the machine that builds.
+
+Both come from one Maven distribution, whose files' hashes the target states. The target's has headers and
+sysconfig data for compiling, and runs under emulation; the host's runs the build backends, which must be
+of the target's version.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosswheel.errors import IntegrityError, NetworkError, TargetError
+from crosswheel.files import new_folder, sha256_of
+from crosswheel.settings import Settings
+from crosswheel.targets import Artifact, Target
+
+
+@dataclass(frozen=True)
+class PythonTree:
+    """An unpacked Python: ``root`` holds ``bin``, ``include`` and ``lib``."""
+
+    root: Path
+    short: str
+
+    @property
+    def executable(self) -> Path:
+        """The interpreter."""
+        return self.root / "bin" / f"python{self.short}"
+
+    @property
+    def include(self) -> Path:
+        """The folder of ``Python.h``."""
+        return self.root / "include" / f"python{self.short}"
+
+    @property
+    def stdlib(self) -> Path:
+        """The folder of the standard library, where the sysconfig data lies."""
+        return self.root / "lib" / f"python{self.short}"
+
+    @property
+    def library(self) -> Path:
+        """The shared library that exports Python's C API."""
+        return self.root / f"libpython{self.short}.so.1.0"
+
+
+def target_python(target: Target, settings: Settings) -> PythonTree:
+    """Return the target's own Python, downloaded if need be.
+
+    Raises:
+        NetworkError: it could not be downloaded.
+        IntegrityError: its bytes are not those that the target states.
+    """
+    return _tree(target, target.python.target, settings)
+
+
+def host_python(target: Target, settings: Settings) -> PythonTree:
+    """Return a Python of the target's version for this machine, downloaded if need be.
+
+    Raises:
+        TargetError: the target names none for this kind of machine.
+        NetworkError: it could not be downloaded.
+        IntegrityError: its bytes are not those that the target states.
+    """
+    machine = os.uname().machine
+    if machine not in target.python.host:
+        raise TargetError(
+            f"target {target.name} names no host Python {target.python.version} for {machine}",
+            hint=f"build on one of: {', '.join(sorted(target.python.host))}; or add [python.host].{machine} to its file.",
+        )
+    return _tree(target, target.python.host[machine], settings)
+
+
+def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
+    folder = settings.cache / "python" / artifact.sha256[:20]
+    if not folder.is_dir():
+        archive = _download(target.python.distribution, artifact, settings)
+        with new_folder(folder) as beside, zipfile.ZipFile(archive) as contents:
+            contents.extractall(beside)
+            _restore_executable_bits(beside)
+    (root,) = folder.glob(f"org/*/*/{artifact.classifier}")
+    return PythonTree(root, target.python.short)
+
+
+def _download(distribution: str, artifact: Artifact, settings: Settings) -> Path:
+    group, name, version = distribution.split(":")
+    described = f"Python {distribution} ({artifact.classifier})"
+    if settings.offline:
+        raise NetworkError(f"{described} is not in the cache", hint="run once without CROSSWHEEL_OFFLINE.")
+    from jgo.maven import MavenContext  # late: it takes a quarter of a second, and is needed once
+
+    logging.getLogger("jgo").setLevel(logging.ERROR)
+    remote = {"maven": settings.maven} if settings.maven else None
+    context = MavenContext(repo_cache=settings.cache / "maven", remote_repos=remote, timeout=60)
+    component = context.project(group, name).at_version(version)
+    wanted = component.artifact(classifier=artifact.classifier, packaging="jar")
+    try:
+        archive = Path(wanted.resolve())
+    except Exception as error:  # jgo lets many kinds through, of its own and of its HTTP client
+        raise NetworkError(
+            f"{described} could not be downloaded: {error}",
+            hint="check the network; CROSSWHEEL_MAVEN_URL names another Maven repository.",
+        ) from error
+    found = sha256_of(archive)
+    if found != artifact.sha256:
+        archive.unlink()
+        raise IntegrityError(
+            f"{described} has the wrong hash: expected sha256 {artifact.sha256}, got {found}",
+            hint="it was removed; try again, and if that does not help the repository serves something else.",
+        )
+    return archive
+
+
+def _restore_executable_bits(folder: Path) -> None:
+    # A Maven archive is a zip made without permissions.
+    for path in folder.glob("org/*/*/*/bin/*"):
+        path.chmod(0o755)

@@ -1,0 +1,63 @@
+"""Make this interpreter answer questions about its machine as the target would.
+
+Loaded at start-up, by ``sitecustomize`` (build hooks) or by a ``.pth`` file (the interpreter that uv looks at),
+only where the target's view is wanted; the rest of a build must see the host. ``view.json`` beside this file
+says who the target is. Nothing here depends on crosswheel: the interpreter is not crosswheel's own.
+
+What is asked where: setuptools, distutils and meson-python read ``sysconfig``; wheel and packaging
+``sysconfig.get_platform``; uv ``os.uname``, ``platform`` and the C library's version; mypyc, and others that
+choose code by word size, ``sys.maxsize`` or the size of a pointer.
+"""
+
+import json
+import os
+import platform
+import struct
+import sys
+import sysconfig
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+def _become(view):
+    os.environ["_PYTHON_HOST_PLATFORM"] = view["platform"]
+    os.environ["_PYTHON_SYSCONFIGDATA_NAME"] = view["sysconfigdata"]
+    sys.implementation._multiarch = view["multiarch"]
+    # Only Python code reads this; the interpreter itself keeps its own idea.
+    sys.maxsize = 2 ** (8 * view["pointer_bytes"] - 1) - 1
+    _replace_machine(view)
+    _replace_pointer_size(view["pointer_bytes"])
+    _replace_paths(view)
+
+
+def _replace_machine(view):
+    uname = os.uname()
+    answer = type(uname)(("Linux", uname.nodename, view["kernel"], "#1 SMP", view["machine"]))
+    os.uname = lambda: answer
+    platform.machine = lambda: view["machine"]
+    platform.processor = lambda: view["machine"]
+    platform.libc_ver = lambda *args, **kwargs: ("glibc", view["glibc"])
+    platform.architecture = lambda *args, **kwargs: (f"{8 * view['pointer_bytes']}bit", "ELF")
+    confstr = os.confstr
+    names = {"CS_GNU_LIBC_VERSION": f"glibc {view['glibc']}"}
+    os.confstr = lambda name: names.get(name) or confstr(name)
+
+
+def _replace_pointer_size(pointer_bytes):
+    calcsize = struct.calcsize
+    struct.calcsize = lambda format: pointer_bytes if format in ("P", b"P") else calcsize(format)
+
+
+def _replace_paths(view):
+    get_paths = sysconfig.get_paths
+
+    def target_paths(*args, **kwargs):
+        headers = {"include": view["include"], "platinclude": view["include"]}
+        return {**get_paths(*args, **kwargs), **headers}
+
+    sysconfig.get_paths = target_paths
+    sysconfig.get_path = lambda name, *args, **kwargs: target_paths(*args, **kwargs)[name]
+
+
+_become(json.loads((_HERE / "view.json").read_text()))

@@ -1,0 +1,82 @@
+"""uv, which resolves and installs: the few calls that crosswheel makes of it."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from pypi_simple import PYPI_SIMPLE_ENDPOINT
+from uv import find_uv_bin
+
+from crosswheel.process import Result, Runner, Word
+from crosswheel.settings import Settings
+
+
+@dataclass(frozen=True)
+class Uv:
+    """uv with a cache below crosswheel's own, and the user's registry."""
+
+    settings: Settings
+    runner: Runner
+
+    def compile(
+        self,
+        requirements: Path,
+        output: Path,
+        *,
+        python: Path,
+        as_of: Optional[datetime.date],
+        universal: bool = False,
+        upgrade: bool = True,
+        annotate: bool = True,
+    ) -> Result:
+        """Resolve requirements to exact versions with hashes; the result's exit code says whether it worked.
+
+        Args:
+            requirements: a requirements file.
+            output: where the resolved requirements go; versions in it are kept unless ``upgrade``.
+            python: the interpreter that is asked for tags and markers.
+            as_of: ignore what was published after this day (UTC).
+            universal: for every platform instead of the interpreter's own.
+            annotate: say by comments which package wants which.
+        """
+        words: list[Word] = ["pip", "compile", "--quiet", "--no-header", "--generate-hashes", "--python", python]
+        words += [requirements, "--output-file", output]
+        words += ["--exclude-newer", end_of(as_of)] if as_of else []
+        words += ["--universal"] if universal else []
+        words += ["--upgrade"] if upgrade else []
+        words += [] if annotate else ["--no-annotate"]
+        return self._run(words, check=False)
+
+    def venv(self, folder: Path, *, python: Path) -> None:
+        """Make an empty virtual environment."""
+        self._run(["venv", "--quiet", "--no-project", "--clear", "--python", python, folder])
+
+    def install_locked(self, requirements: Path, *, python: Path) -> None:
+        """Install what a requirements file with hashes names, and nothing else."""
+        self._run(
+            ["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--python", python, "-r", requirements]
+        )
+
+    def _run(self, words: Sequence[Word], *, check: bool = True) -> Result:
+        return self.runner.run([find_uv_bin(), *words], env=self._environment(), check=check)
+
+    def _environment(self) -> Mapping[str, str]:
+        env = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+        env["UV_CACHE_DIR"] = str(self.settings.cache / "uv")
+        env["UV_NO_CONFIG"] = "1"  # a project around the checkout must not take part
+        env["UV_PYTHON_DOWNLOADS"] = "never"
+        if self.settings.registry != PYPI_SIMPLE_ENDPOINT:
+            env["UV_DEFAULT_INDEX"] = self.settings.registry
+        if self.settings.offline:
+            env["UV_OFFLINE"] = "1"
+        return env
+
+
+def end_of(day: datetime.date) -> str:
+    """Return the moment a day ends, in UTC, so that a lock does not depend on the time zone it is made in."""
+    return f"{day + datetime.timedelta(days=1):%Y-%m-%d}T00:00:00Z"
