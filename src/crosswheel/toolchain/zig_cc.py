@@ -6,7 +6,7 @@ Run as a script, once per compiler call, so it imports next to nothing. The tool
     python -ISs zig_cc.py ZIG {cc|c++} TRIPLE CPU ARGUMENT...
 
 Environment: ``CROSSWHEEL_OPTIMIZE`` replaces every ``-O`` level; ``CROSSWHEEL_PREFIX_MAP`` is a folder that
-must not be named in what is compiled.
+must not be named in what is compiled; ``CROSSWHEEL_COMPAT`` is an archive to link last.
 """
 
 from __future__ import annotations
@@ -103,6 +103,8 @@ def _added(words: list[str]) -> list[str]:
         added.append(f"-ffile-prefix-map={os.environ['CROSSWHEEL_PREFIX_MAP']}=.")
     if not any(word in ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only") for word in words):
         added.append("-s")
+        # Against -Bsymbolic: archives made for position-independent *executables* link into a shared object too.
+        added += [os.environ["CROSSWHEEL_COMPAT"], "-Wl,-Bsymbolic"] if "CROSSWHEEL_COMPAT" in os.environ else []
     return added
 
 

@@ -1,0 +1,123 @@
+"""The plan: for each locked release, which published wheel to take, or what to build, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Optional
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+from crosswheel.check.parity import choose_official
+from crosswheel.errors import PlanError
+from crosswheel.lock import Pin
+from crosswheel.recipes.model import Recipe
+from crosswheel.registry import ReleaseFile
+from crosswheel.targets import Target
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do for one release.
+
+    Attributes:
+        file: the wheel to take, or the sdist to build; ``None`` where the recipe names another source.
+        official: the published wheel for another platform that a built one is compared with.
+        recipe: what is said of this package, if anything.
+        reason: why, for people.
+    """
+
+    pin: Pin
+    action: Literal["take", "build"]
+    file: Optional[ReleaseFile]
+    official: Optional[ReleaseFile]
+    recipe: Optional[Recipe]
+    reason: str
+
+
+def choose(pin: Pin, files: Sequence[ReleaseFile], recipe: Optional[Recipe], target: Target) -> Step:
+    """Decide what to do for a release, from the files that the registry has and the lock allows.
+
+    Raises:
+        PlanError: there is neither a wheel that loads on the target nor a source.
+    """
+    allowed = [file for file in files if file.sha256 in pin.sha256]
+    wheels = _by_preference([file for file in allowed if file.kind == "wheel"], target)
+    sdist = next((file for file in allowed if file.kind == "sdist"), None)
+    prefer = recipe.prefer if recipe else "native"
+
+    def build(reason: str) -> Step:
+        return Step(pin, "build", sdist, _official(allowed, target), recipe, reason)
+
+    if recipe and recipe.source:
+        return Step(pin, "build", None, _official(allowed, target), recipe, f"the recipe names {recipe.source}")
+    if prefer == "source" and sdist:
+        return build("the recipe prefers source")
+    if wheels and not _is_pure(wheels[0]):
+        return Step(pin, "take", wheels[0], None, recipe, "its published wheel loads there")
+    native = _native_elsewhere(allowed, target)
+    if wheels and native and prefer == "native" and sdist:
+        return build(f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})")
+    if wheels:
+        reason = recipe.prefer_reason if recipe and recipe.prefer_reason and native else "pure Python"
+        return Step(pin, "take", wheels[0], None, recipe, reason)
+    if sdist:
+        return build(_why_no_wheel(allowed, target))
+    raise PlanError(
+        f"{pin} has neither a wheel that loads on {target.name} nor an sdist ({_why_no_wheel(allowed, target)})",
+        hint="name a source in a recipe for it, or ask for another version; `crosswheel plan` shows all choices.",
+    )
+
+
+def _by_preference(wheels: Sequence[ReleaseFile], target: Target) -> list[ReleaseFile]:
+    """Return the wheels that the target's pip accepts, the one it would choose first."""
+    rank = {tag: number for number, tag in enumerate(target.tags)}
+    ranked = []
+    for wheel in wheels:
+        ranks = [rank[tag] for tag in _tags(wheel) if tag in rank]
+        if ranks:
+            ranked.append((min(ranks), wheel.filename, wheel))
+    return [wheel for _, _, wheel in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _tags(wheel: ReleaseFile) -> frozenset[object]:
+    try:
+        return frozenset(parse_wheel_filename(wheel.filename)[3])
+    except InvalidWheelFilename:
+        return frozenset()
+
+
+def _is_pure(wheel: ReleaseFile) -> bool:
+    return wheel.filename.endswith("-any.whl")
+
+
+def _native_elsewhere(files: Sequence[ReleaseFile], target: Target) -> Optional[ReleaseFile]:
+    """Return a native wheel of this release for another kind of Linux and this Python, if there is one."""
+    short = "".join(map(str, target.python.numbers))
+    for file in files:
+        if file.kind == "wheel" and "linux" in _platform(file):
+            python, abi = file.filename[: -len(".whl")].split("-")[-3:-1]
+            if f"cp{short}" in (python, abi) or abi == "abi3" or (python.startswith("py3") and abi == "none"):
+                return file
+    return None
+
+
+def _platform(wheel: ReleaseFile) -> str:
+    return wheel.filename[: -len(".whl")].split("-")[-1].split(".")[0]
+
+
+def _official(files: Sequence[ReleaseFile], target: Target) -> Optional[ReleaseFile]:
+    chosen = choose_official([file.filename for file in files if file.kind == "wheel"], target)
+    return next((file for file in files if file.filename == chosen), None)
+
+
+def _why_no_wheel(files: Sequence[ReleaseFile], target: Target) -> str:
+    same = {_platform(f) for f in files if f.kind == "wheel" and _platform(f).endswith(target.machine)}
+    newer = sorted(platform for platform in same if platform.startswith("manylinux"))
+    if newer:
+        return f"its wheels for {target.machine} need more than glibc {target.abi.glibc}: {', '.join(newer)}"
+    if same:
+        return f"its wheels for {target.machine} are for another C library: {', '.join(sorted(same))}"
+    if any(file.kind == "wheel" for file in files):
+        return f"it has no wheel for {target.machine}"
+    return "it has no wheel at all"

@@ -1,0 +1,114 @@
+"""What a ``build.py`` calls: the original tool's ``package_build``, and typed keywords beyond it.
+
+A recipe only says what is to be built; the engine builds it later. ``from builder import package_build`` gives
+it an object of :class:`PackageBuild` of its own, made by :mod:`crosswheel.recipes.loader`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable, Optional, Union
+
+from pydantic import ValidationError
+
+from crosswheel.errors import RecipeError
+from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, Source, UrlSource
+
+_HINT = "docs/recipes.md explains every keyword."
+
+
+class PackageBuild:
+    """Collects what one ``build.py`` says."""
+
+    def __init__(self, file: Path, name: str, version: Optional[str], dist: Path) -> None:
+        self._file, self._name, self._version, self._dist = file, name, version, dist
+        self.recipes: list[Recipe] = []
+
+    def build_package(
+        self,
+        source: Optional[Source] = None,
+        setup_py_commands: Optional[Sequence[str]] = None,
+        build_dependencies: Optional[Sequence[str]] = None,
+        *,
+        fallback: Optional[Source] = None,
+        as_of: Union[str, datetime.date, None] = None,
+        requirements: Sequence[str] = (),
+        patches: Sequence[str] = (),
+        environment: Optional[Mapping[str, str]] = None,
+        config_settings: Optional[Mapping[str, str]] = None,
+        cargo_features: Sequence[str] = (),
+        optimize: Optional[str] = None,
+        libraries: Sequence[str] = (),
+        tests: Sequence[str] = (),
+        skip_imports: Optional[Mapping[str, str]] = None,
+        prefer: str = "native",
+        prefer_reason: Optional[str] = None,
+    ) -> Path:
+        """State how a package is built; the keywords are the fields of :class:`Recipe`.
+
+        The first three arguments are the original tool's. There, a package without ``setup_py_commands`` was
+        built with ``setup.py bdist_wheel``; here its PEP 517 build backend is called, which does the same for
+        a project that has only a ``setup.py``.
+
+        Returns:
+            The folder below ``dist`` where the wheel will be.
+
+        Raises:
+            RecipeError: a keyword has a wrong value, or a patch is missing.
+        """
+        said = {key: value for key, value in locals().items() if key != "self" and value is not None}
+        recipe = self._checked(Recipe, name=self._name, version=self._version, file=self._file, **said)
+        for patch in recipe.patches:
+            if not (recipe.folder / patch).is_file():
+                raise RecipeError(
+                    f"{self._where()}: there is no patch {patch} beside the recipe", hint=_HINT
+                )
+        self.recipes.append(recipe)
+        return self._dist / self._file.parent.name if self._version is None else self._dist
+
+    def github_source(
+        self,
+        *,
+        org: str,
+        repo: str,
+        tag: str,
+        sdist_archive: Optional[str] = None,
+        name: Optional[str] = None,
+        path: Optional[str] = None,
+        sha256: Optional[str] = None,
+        git_tree: Optional[str] = None,
+        submodules: Optional[Mapping[str, str]] = None,
+    ) -> GithubSource:
+        """Name a tag on GitHub: its source archive, or the file ``sdist_archive`` of its release."""
+        said = {key: value for key, value in locals().items() if key != "self" and value is not None}
+        return self._checked(GithubSource, **said)
+
+    def pypi_source(
+        self, *, name: str, version: str, sha256: Optional[str] = None, path: Optional[str] = None
+    ) -> PypiSource:
+        """Name the sdist of a release on the package registry."""
+        return self._checked(PypiSource, name=name, version=version, sha256=sha256, path=path)
+
+    def git_source(
+        self, *, url: str, ref: str, commit: Optional[str] = None, path: Optional[str] = None
+    ) -> GitSource:
+        """Name a tag, branch or commit of a git repository, and the commit it must be."""
+        return self._checked(GitSource, url=url, ref=ref, commit=commit, path=path)
+
+    def url_source(self, *, url: str, sha256: str, path: Optional[str] = None) -> UrlSource:
+        """Name an archive by its address and hash."""
+        return self._checked(UrlSource, url=url, sha256=sha256, path=path)
+
+    def _checked(self, kind: Callable[..., Any], **said: object) -> Any:
+        try:
+            return kind(**said)
+        except ValidationError as error:
+            faults = "\n".join(f"    {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise RecipeError(f"{self._where()} is wrong:\n{faults}", hint=_HINT) from error
+
+    def _where(self) -> str:
+        line = next((f.lineno for f in inspect.stack() if f.filename == str(self._file)), None)
+        return f"{self._file}, line {line}" if line else str(self._file)

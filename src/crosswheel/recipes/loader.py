@@ -1,0 +1,108 @@
+"""Finding and reading recipes: running each ``build.py`` with a ``builder`` module that only listens."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+import traceback
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from crosswheel.errors import RecipeError
+from crosswheel.recipes.api import PackageBuild
+from crosswheel.recipes.model import Recipe
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The recipes of a folder.
+
+    Attributes:
+        roots: what there is to offer, from ``<name>/<version>/build.py``.
+        helpers: by normalised name, from ``<name>/build.py``: how a package of a closure is built.
+    """
+
+    folder: Path
+    roots: tuple[Recipe, ...]
+    helpers: Mapping[str, Recipe]
+
+    def for_package(self, name: str, version: str) -> Optional[Recipe]:
+        """Return what is said of a package of a closure: by a root of that version, or by a helper."""
+        exact = (r for r in self.roots if r.canonical_name == name and r.version == version)
+        return next(exact, self.helpers.get(name))
+
+
+def load_folder(folder: Path, dist: Path) -> Recipes:
+    """Read every recipe below ``folder``.
+
+    Args:
+        dist: the root of the tree where wheels will be put; recipes are told the folder of theirs.
+
+    Raises:
+        RecipeError: there is no such folder, or a recipe is wrong; file and line are named.
+    """
+    if not folder.is_dir():
+        raise RecipeError(
+            f"there is no folder of recipes {folder}", hint="point --recipes at one; it holds <name>/<version>/build.py."
+        )
+    roots, helpers = [], {}
+    for file in sorted(folder.rglob("build.py")):
+        for recipe in load_file(file, folder, dist):
+            if recipe.version is None:
+                helpers[recipe.canonical_name] = recipe
+            else:
+                roots.append(recipe)
+    return Recipes(folder, tuple(roots), helpers)
+
+
+def load_file(file: Path, folder: Path, dist: Path) -> list[Recipe]:
+    """Read one ``build.py``; its place below ``folder`` says which package, and which version, it is for."""
+    parts = file.parent.relative_to(folder).parts
+    if len(parts) not in (1, 2):
+        raise RecipeError(
+            f"{file} is not where a recipe belongs",
+            hint="a recipe lies at <name>/<version>/build.py, or at <name>/build.py if it only helps other packages.",
+        )
+    collector = PackageBuild(file, parts[0], parts[1] if len(parts) == 2 else None, dist.joinpath(*parts))
+    _run(file, collector)
+    if not collector.recipes:
+        raise RecipeError(f"{file} never calls build_package", hint="docs/recipes.md has examples.")
+    return collector.recipes
+
+
+def _run(file: Path, collector: PackageBuild) -> None:
+    try:
+        with _builder_module(collector):
+            runpy.run_path(str(file), run_name="__main__")
+    except RecipeError:
+        raise
+    except SyntaxError as error:
+        raise RecipeError(f"{error.filename}, line {error.lineno}: {error.msg}", hint="mend that line.") from error
+    except Exception as error:
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+        line = f", line {frames[-1].lineno}" if frames else ""
+        raise RecipeError(
+            f"{file}{line}: {type(error).__name__}: {error}", hint="mend that line; docs/recipes.md has examples."
+        ) from error
+
+
+@contextmanager
+def _builder_module(collector: PackageBuild) -> Iterator[None]:
+    """Let ``from builder import package_build`` give the collector, as long as the block runs."""
+    package = types.ModuleType("builder")
+    package.package_build = collector  # type: ignore[attr-defined]
+    names = {"builder": package, "builder.package_build": collector}
+    before = {name: sys.modules.get(name) for name in names}
+    sys.modules.update(names)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                sys.modules.pop(name, None)
+            else:
+                sys.modules[name] = module

@@ -1,0 +1,117 @@
+"""C libraries for a target, by name: headers and static archives, so that a wheel needs nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crosswheel.errors import RecipeError
+from crosswheel.files import digest_of, new_folder
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.debian import Debian
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Library:
+    """A C library for the target: ``prefix`` holds ``include``, ``lib`` and ``lib/pkgconfig``."""
+
+    name: str
+    prefix: Path
+    versions: Mapping[str, str]
+    environment: Mapping[str, str]
+
+
+def known_libraries() -> Mapping[str, Mapping[str, Any]]:
+    """Return what is known of each library, by name."""
+    text = (resources.files("crosswheel.toolchain") / "libraries.toml").read_text()
+    return tomllib.loads(text)
+
+
+def library(name: str, target: Target, settings: Settings, runner: Runner) -> Library:
+    """Return a C library for the target, fetched if need be.
+
+    Raises:
+        RecipeError: no library of that name is known.
+        NetworkError, MissingToolError: it cannot be fetched.
+    """
+    known = known_libraries()
+    if name not in known:
+        raise RecipeError(
+            f"no C library named {name!r} is known", hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md."
+        )
+    said = known[name]
+    digest = digest_of(said=said, architecture=target.toolchain.debian, multiarch=target.multiarch)
+    prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
+    if not prefix.is_dir():
+        with new_folder(prefix) as beside:
+            _fill(beside, prefix, said, Debian(target.toolchain.debian, settings, runner), target)
+    versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
+    environment = {key: value.format(prefix=prefix) for key, value in said.get("environment", {}).items()}
+    return Library(name, prefix, versions, environment)
+
+
+def _fill(folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, target: Target) -> None:
+    unpacked = folder / "unpacked"
+    versions = debian.unpack(said["packages"], unpacked)
+    include, lib = folder / "include", folder / "lib"
+    shutil.copytree(unpacked / "usr" / "include", include, symlinks=False)
+    # Debian keeps headers that differ between machines in a folder of their own; here there is one machine.
+    own = include / target.multiarch
+    if own.is_dir():
+        shutil.copytree(own, include, dirs_exist_ok=True)
+        shutil.rmtree(own)
+    (lib / "pkgconfig").mkdir(parents=True)
+    libraries = unpacked / "usr" / "lib" / target.multiarch
+    for archive in libraries.glob("*.a"):  # and no shared library: what is linked is inside the wheel
+        shutil.copyfile(archive, lib / archive.name)
+    for old, new in said.get("rename", {}).items():
+        (lib / old).replace(lib / new)
+    for description in libraries.glob("pkgconfig/*.pc"):
+        text = description.read_text().replace(f"/lib/{target.multiarch}", "/lib").replace("prefix=/usr", f"prefix={prefix}")
+        (lib / "pkgconfig" / description.name).write_text(text)
+    for licence in unpacked.glob("usr/share/doc/*/copyright"):
+        shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
+    shutil.rmtree(unpacked)
+    (folder / "versions").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
+
+
+def compat_archive(tools: Path, cache: Path, environment: Mapping[str, str], runner: Runner) -> Path:
+    """Return an archive of stand-ins for what static archives want above the target's glibc."""
+    source = (resources.files("crosswheel.toolchain") / "compat.c").read_text()
+    folder = cache / "compat" / digest_of(source=source, tools=tools)
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            (beside / "compat.c").write_text(source)
+            env = {**os.environ, **environment}
+            runner.run([tools / "cc", "-c", "-fPIC", "compat.c", "-o", "compat.o"], cwd=beside, env=env)
+            runner.run([tools / "ar", "rcs", "libcrosswheel-compat.a", "compat.o"], cwd=beside, env=env)
+    return folder / "libcrosswheel-compat.a"
+
+
+def link_environment(libraries: Sequence[Library], compat: Path) -> Mapping[str, str]:
+    """Return the variables by which compilers and build systems find libraries, and nothing of this machine."""
+    include = " ".join(f"-I{library.prefix / 'include'}" for library in libraries)
+    lib = " ".join(f"-L{library.prefix / 'lib'}" for library in libraries)
+    own = {key: value for library in libraries for key, value in library.environment.items()}
+    return {
+        "CFLAGS": include,
+        "CXXFLAGS": include,
+        "CPPFLAGS": include,
+        "LDFLAGS": lib,
+        "CROSSWHEEL_COMPAT": str(compat),
+        "PKG_CONFIG_LIBDIR": os.pathsep.join(str(library.prefix / "lib" / "pkgconfig") for library in libraries),
+        **own,
+    }

@@ -1,0 +1,164 @@
+"""Rust for a target: the user's own through rustup, or Debian's; linked by zig either way."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from packaging.version import Version
+
+from crosswheel.errors import CrosswheelError, MissingToolError
+from crosswheel.files import new_folder
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.debian import Debian
+
+# Debian's packages of Rust: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
+_DEBIAN_FLAVOURS = (("rustc-web", "cargo-web", "libstd-rust-web"), ("rustc", "cargo", "libstd-rust"))
+# What Debian's rustc and cargo load beside the C library.
+_DEBIAN_LIBRARIES = (
+    "libcurl3-gnutls", "libcurl4", "libgit2-1.5", "libssh2-1", "libssl3", "libsqlite3-0", "zlib1g", "libnghttp2-14", "librtmp1",
+    "libpsl5", "libgssapi-krb5-2", "libldap-2.5-0", "libbrotli1", "libhttp-parser2.9", "libmbedcrypto7", "libmbedtls14",
+    "libmbedx509-1", "libpcre3", "libkrb5-3", "libk5crypto3", "libcom-err2", "libkrb5support0", "libkeyutils1",
+    "libsasl2-2", "libidn2-0", "libunistring2", "libgnutls30", "libhogweed6", "libnettle8", "libgmp10", "libtasn1-6",
+    "libp11-kit0", "libffi8", "libstdc++6", "libgcc-s1", "libtinfo6", "libedit2", "libxml2", "libicu72", "liblzma5",
+    "libbsd0", "libmd0", "libzstd1", "libz3-4",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rust:
+    """A Rust that can compile for the target.
+
+    Attributes:
+        bin: the folder of ``cargo`` and ``rustc``.
+        libraries: folders of shared libraries that those need, if they are not installed.
+        version: what ``rustc`` calls itself.
+    """
+
+    bin: Path
+    libraries: tuple[Path, ...]
+    version: str
+
+    def environment(self, target: Target, tools: Path, cache: Path) -> Mapping[str, str]:
+        """Return the variables by which cargo, maturin, setuptools-rust and the cc crate build for the target."""
+        triple, host = target.toolchain.rust, f"{os.uname().machine}-unknown-linux-gnu"
+        key, host_key = _variable(triple), _variable(host)
+        variables = {
+            "CARGO_HOME": str(cache / "cargo"),
+            "CARGO_BUILD_TARGET": triple,
+            f"CARGO_TARGET_{key}_LINKER": str(tools / "cc"),
+            f"CARGO_TARGET_{host_key}_LINKER": str(tools / "host-cc"),
+            "CARGO_PROFILE_RELEASE_STRIP": "symbols",
+            "CARGO_TERM_PROGRESS_WHEN": "never",
+            # Linking with zig needs neither; rustc passes them because GCC would.
+            f"CARGO_TARGET_{key}_RUSTFLAGS": f"-C target-cpu={target.toolchain.cpu.replace('_', '-')}",
+        }
+        for suffix, tool in (("CC", "cc"), ("CXX", "c++"), ("AR", "ar")):
+            variables[f"{suffix}_{triple.replace('-', '_')}"] = str(tools / tool)
+        variables.update(HOST_CC=str(tools / "host-cc"), HOST_CXX=str(tools / "host-c++"))
+        if self.libraries:
+            variables["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, self.libraries))
+        return variables
+
+
+def rust_for(target: Target, settings: Settings, runner: Runner) -> Rust:
+    """Return a Rust for the target: an installed one, one that rustup completes, or Debian's.
+
+    Raises:
+        MissingToolError: none of them can be had.
+    """
+    installed = _installed(target, runner)
+    if installed:
+        return installed
+    if shutil.which("rustup") and not settings.offline:
+        runner.run(["rustup", "target", "add", target.toolchain.rust], check=False, timeout=600)
+        completed = _installed(target, runner)
+        if completed:
+            return completed
+    try:
+        return _debian(target, settings, runner)
+    except CrosswheelError as error:
+        raise MissingToolError(
+            f"no Rust compiler for {target.toolchain.rust} was found, nor could Debian's be fetched:\n    {error}",
+            hint=f"install rustup, then: rustup target add {target.toolchain.rust}",
+        ) from error
+
+
+def _installed(target: Target, runner: Runner) -> Optional[Rust]:
+    rustc = shutil.which("rustc")
+    if rustc is None:
+        return None
+    # From a neutral folder: a rust-toolchain file in a source tree must not choose another version.
+    asked = runner.run([rustc, "--print", "sysroot"], cwd=Path("/"), check=False)
+    if asked.returncode != 0:
+        return None
+    sysroot = Path(asked.lines[-1])
+    standard_library = sysroot / "lib" / "rustlib" / target.toolchain.rust / "lib"
+    if not any(standard_library.glob("libstd-*.rlib")):
+        return None
+    binaries = sysroot / "bin"  # past rustup's shims, which look at files in the source tree
+    if not (binaries / "cargo").is_file():
+        return None
+    return Rust(binaries, (), _version(binaries, (), runner))
+
+
+def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
+    host = Debian({"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, ""), settings, runner)
+    folder = settings.cache / "rust" / target.toolchain.rust
+    if not folder.is_dir():
+        foreign = Debian(target.toolchain.debian, settings, runner)
+        rustc, cargo, std, version = _newest_common(host, foreign)
+        with new_folder(folder) as beside:
+            programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev")]
+            host.unpack([*programs, _runtime(std, host, version)], beside)
+            _unpack_available(host, _DEBIAN_LIBRARIES, beside)
+            foreign.unpack([f"{std}-dev={version}"], beside)
+    libraries = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
+    libraries += [folder / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"]
+    binaries = folder / "usr" / "bin"
+    return Rust(binaries, tuple(libraries), _version(binaries, tuple(libraries), runner))
+
+
+def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
+    """Return a flavour's rustc, cargo and standard library, and the newest version both machines have."""
+    best: Optional[tuple[Version, tuple[str, str, str, str]]] = None
+    for rustc, cargo, std in _DEBIAN_FLAVOURS:
+        common = set(host.versions(rustc)) & set(foreign.versions(f"{std}-dev"))
+        for version in common & set(host.versions(cargo)):
+            upstream = Version(re.split(r"[+-]", version)[0])
+            if best is None or upstream > best[0]:
+                best = upstream, (rustc, cargo, std, version)
+    if best is None:
+        raise MissingToolError(
+            f"Debian has no Rust in the same version for this machine and {foreign.architecture}",
+            hint="install rustup.",
+        )
+    return best[1]
+
+
+def _runtime(std: str, host: Debian, version: str) -> str:
+    """Return the package of rustc's own shared library, whose name holds its version: libstd-rust-web-1.85."""
+    short = ".".join(re.split(r"[+-]", version)[0].split(".")[:2])
+    return f"{std}-{short}={version}"
+
+
+def _unpack_available(host: Debian, packages: Sequence[str], folder: Path) -> None:
+    """Unpack what there is of ``packages``: names of libraries differ between releases."""
+    available = [package for package in packages if host.versions(package)]
+    host.unpack(available, folder)
+
+
+def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:
+    env = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))} if libraries else None
+    return runner.run([binaries / "rustc", "--version"], cwd=Path("/"), env=env).lines[0]
+
+
+def _variable(triple: str) -> str:
+    return triple.upper().replace("-", "_")
