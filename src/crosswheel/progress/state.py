@@ -1,0 +1,94 @@
+"""What is known at one moment: which packages are expected, running and finished.
+
+A :class:`State` never changes; an event makes a new one. So it can be drawn by one thread while others go on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Optional
+
+Outcome = Literal["taken", "built", "found", "failed", "blocked"]
+"""How a package ended: its wheel was *taken* from the registry, *built* now, or *found* as built before; its
+build *failed*; or it was *blocked*, because something that it needs failed."""
+
+STYLES: Mapping[Outcome, str] = {
+    "taken": "cyan",
+    "built": "green",
+    "found": "blue",
+    "failed": "bold red",
+    "blocked": "yellow",
+}
+
+
+@dataclass(frozen=True)
+class Running:
+    """A package that is being worked on, ``since`` a moment of the monotonic clock (seconds)."""
+
+    package: str
+    version: str
+    step: str
+    since: float
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A package that is finished; ``seconds`` is ``None`` if there was nothing to do for it."""
+
+    package: str
+    version: str
+    outcome: Outcome
+    seconds: Optional[float]
+    note: str
+
+
+@dataclass(frozen=True)
+class State:
+    """All packages, by what they are at: expected (name and version), running, ended."""
+
+    expected: tuple[tuple[str, str], ...] = ()
+    running: Mapping[str, Running] = field(default_factory=dict)
+    ended: tuple[Ended, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """How many packages there are, as far as is known."""
+        return max(len(self.expected), len(self.running) + len(self.ended))
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        """How many packages ended in which way."""
+        return Counter(ended.outcome for ended in self.ended)
+
+    @property
+    def failures(self) -> list[Ended]:
+        """The packages that failed, the first one first."""
+        return [ended for ended in self.ended if ended.outcome == "failed"]
+
+    @property
+    def name_width(self) -> int:
+        """The length of the longest ``name version`` that may have to be shown."""
+        told = [(known.package, known.version) for known in self.running.values()]
+        told += [(known.package, known.version) for known in self.ended]
+        return max((len(f"{name} {version}") for name, version in (*self.expected, *told)), default=0)
+
+    def version_of(self, package: str) -> str:
+        """Return the version that is worked on or expected, or an empty string if nobody told."""
+        running = self.running.get(package)
+        return running.version if running else dict(self.expected).get(package, "")
+
+    def expecting(self, packages: Sequence[tuple[str, str]]) -> State:
+        """Return the state in which ``packages`` are to come as well."""
+        return replace(self, expected=tuple(dict.fromkeys([*self.expected, *packages])))
+
+    def with_running(self, running: Running) -> State:
+        """Return the state in which a package is being worked on as given."""
+        return replace(self, running={**self.running, running.package: running})
+
+    def with_ended(self, ended: Ended) -> State:
+        """Return the state in which a package is finished."""
+        others = {name: running for name, running in self.running.items() if name != ended.package}
+        return replace(self, running=others, ended=(*self.ended, ended))

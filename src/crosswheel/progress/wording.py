@@ -1,0 +1,55 @@
+"""How text, times and sizes are put for people."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.text import Text
+
+
+def is_screen(console: Console) -> bool:
+    """Tell whether somebody looks at the console; ``FORCE_COLOR`` makes a CI log claim so to Rich."""
+    return console.is_terminal and console.file.isatty()
+
+
+def printable(console: Console, text: str) -> str:
+    """Return foreign text without what could disturb the console.
+
+    Terminal escapes and control characters are dropped, tabs become spaces, and a character that the
+    console's encoding lacks becomes a question mark.
+    """
+    plain = Text.from_ansi(text.rstrip()).plain.expandtabs()
+    known = plain.encode(console.encoding, "replace").decode(console.encoding)
+    return "".join(character for character in known if character == "\n" or character.isprintable())
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a text that may have many or none."""
+    return next(iter(text.strip().splitlines()), "")
+
+
+def duration(seconds: float) -> str:
+    """Return a time span, such as ``12.3 s``, ``3 min 40 s`` or ``1 h 02 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def clock(seconds: float) -> str:
+    """Return a time span that is still growing, such as ``0:12`` or ``1:02:40``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(count: int) -> str:
+    """Return a number of bytes, such as ``41.2 MB``."""
+    return decimal(count)
+
+
+def plural(count: int, noun: str) -> str:
+    """Return a number with its noun, such as ``1 wheel`` or ``96 wheels``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
