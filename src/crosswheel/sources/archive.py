@@ -1,0 +1,251 @@
+"""Archives, unpacked without trusting them."""
+
+from __future__ import annotations
+
+import calendar
+import contextlib
+import errno
+import functools
+import os
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Literal, Optional
+
+from crosswheel.errors import IntegrityError
+from crosswheel.files import new_folder
+
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python built without liblzma; tarfile then says so itself when it meets a .tar.xz
+    LZMAError = tarfile.CompressionError  # type: ignore[misc,assignment]
+
+_SIZE_LIMIT = 4 << 30
+_BLOCK = 1 << 20
+_LONGEST_LINK = 4096
+_LATEST = float(1 << 32)
+
+# What the readers raise for bytes that are not an archive, or not the whole of one.
+_DAMAGE = (
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    RuntimeError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+    LZMAError,
+)
+# A file system's answers to a name that clashes with another member's, or that it cannot hold.
+_CLASHES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One entry of an archive, of whatever format.
+
+    ``modified`` is in seconds since the epoch; ``target`` is a symbolic link's; ``vet`` raises what the
+    format's own library has against the member.
+    """
+
+    name: str
+    kind: Literal["file", "folder", "link", "other"]
+    executable: bool
+    modified: float
+    target: str
+    open: Callable[[], Optional[IO[bytes]]]
+    vet: Callable[[], object] = lambda: None
+
+
+def unpack(archive: Path, folder: Path, *, size_limit: int = _SIZE_LIMIT) -> Path:
+    """Unpack a zip or tar archive (also compressed with gzip, bzip2 or xz) into a new folder.
+
+    The format is told by content. Executable bits and times are kept; owners and other modes are not.
+    Every member is held against the real file system before it is written, so neither ``..`` nor
+    absolute names nor a chain of links lead out of the folder. Tar members go through the standard
+    filter (PEP 706) as well; it is absent from Python 3.9 to 3.11 before mid-2023, where the checks here
+    are the only ones.
+
+    Args:
+        folder: where to; made whole or not at all. One that exists is kept, and its content taken.
+        size_limit: how many bytes all files together may have, against archives made to fill the disk.
+
+    Returns:
+        The single top-level folder if there is just one, else ``folder``.
+
+    Raises:
+        IntegrityError: the archive is damaged, truncated, too large or malicious; names file and member.
+        StorageError: the files cannot be written.
+    """
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            _Unpacking(archive, beside, size_limit).run()
+    entries = list(folder.iterdir())
+    if len(entries) == 1 and entries[0].is_dir() and not entries[0].is_symlink():
+        return entries[0]
+    return folder
+
+
+class _Unpacking:
+    """The state of one unpacking: how much may still be written, and which member it is at."""
+
+    def __init__(self, archive: Path, folder: Path, size_limit: int) -> None:
+        self._archive = archive
+        self._folder = Path(os.path.realpath(folder))
+        self._size_limit = size_limit
+        self._left = size_limit
+        self._at: Optional[str] = None
+
+    def run(self) -> None:
+        try:
+            for member in _members(self._archive, self._folder):
+                self._at = member.name
+                self._write(member)
+            self._at = None
+        except _DAMAGE as error:
+            raise self._refusal(f"cannot be unpacked: {str(error) or type(error).__name__}") from error
+        except OSError as error:
+            # Decompressors raise OSError without a number.
+            if error.errno is not None and error.errno not in _CLASHES:
+                raise
+            raise self._refusal(f"cannot be unpacked: {error.strerror or error}") from error
+        self._refuse_links_out()
+
+    def _write(self, member: _Member) -> None:
+        path = self._place(member.name)
+        if member.kind == "folder":
+            path.mkdir(parents=True, exist_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if member.kind == "link":
+            if not self._is_inside(path.parent / member.target):
+                raise self._refusal(f"is a link that leads out of the archive, to {member.target}")
+            member.vet()
+            path.symlink_to(member.target)
+        elif member.kind == "file":
+            member.vet()
+            self._write_file(member, path)
+        else:
+            raise self._refusal("is neither file, folder nor link")
+
+    def _place(self, name: str) -> Path:
+        parts = PurePosixPath(name).parts
+        if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+            if name.rstrip("/") in ("", "."):
+                return self._folder
+            raise self._refusal("has a name that leads out of the archive")
+        path = self._folder.joinpath(*parts)
+        if not self._is_inside(path.parent):
+            raise self._refusal("lies behind a link that leads out of the archive")
+        return path
+
+    def _write_file(self, member: _Member, path: Path) -> None:
+        content = member.open()
+        if content is None:
+            raise self._refusal("has no content")
+        # "x": a second member of that name is refused, and so is a name that differs by case only
+        # where the file system takes it for the same; no link is followed.
+        with content, path.open("xb") as stream:
+            while block := content.read(min(_BLOCK, self._left + 1)):
+                self._left -= len(block)
+                if self._left < 0:
+                    raise self._refusal(f"exceeds the limit of {self._size_limit} bytes for all files")
+                stream.write(block)
+        path.chmod(0o755 if member.executable else 0o644)
+        # Make-like builds compare times: a file that was generated has to stay newer than its source.
+        os.utime(path, (member.modified, member.modified))
+
+    def _refuse_links_out(self) -> None:
+        """Look at every link again: what it leads to may have been another link that came later."""
+        for parent, folders, files in os.walk(self._folder):
+            for path in (Path(parent, name) for name in (*folders, *files)):
+                if path.is_symlink() and not self._is_inside(path):
+                    self._at = str(path.relative_to(self._folder))
+                    raise self._refusal(f"is a link that leads out of the archive, to {path.readlink()}")
+
+    def _is_inside(self, path: Path) -> bool:
+        real = Path(os.path.realpath(path))
+        return real == self._folder or self._folder in real.parents
+
+    def _refusal(self, reason: str) -> IntegrityError:
+        where = f"{self._at} in {self._archive.name}" if self._at else self._archive.name
+        return IntegrityError(
+            f"{where} {reason}",
+            hint=f"remove {self._archive} to have it fetched again; if it stays so, tell its publisher.",
+        )
+
+
+def _members(archive: Path, folder: Path) -> Iterator[_Member]:
+    with archive.open("rb") as stream:
+        # Not zipfile.is_zipfile, which also takes other files that hold a zip archive near their end.
+        is_zip = stream.read(2) == b"PK"
+    return _zip_members(archive) if is_zip else _tar_members(archive, folder)
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as opened:
+        for info in opened.infolist():
+            mode = info.external_attr >> 16  # 0 unless made on a Unix system
+            kind = _kind_of_mode(mode, is_folder=info.is_dir())
+            yield _Member(
+                name=info.filename,
+                kind=kind,
+                executable=bool(mode & stat.S_IXUSR),
+                modified=_zip_time(info),
+                target=_zip_link(opened, info) if kind == "link" else "",
+                open=functools.partial(opened.open, info),
+            )
+
+
+def _zip_link(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
+    with opened.open(info) as content:  # a zip file keeps a link's target as its content
+        return os.fsdecode(content.read(_LONGEST_LINK))
+
+
+def _kind_of_mode(mode: int, *, is_folder: bool) -> Literal["file", "folder", "link", "other"]:
+    if stat.S_ISLNK(mode):
+        return "link"
+    if is_folder:
+        return "folder"
+    return "file" if stat.S_IFMT(mode) in (0, stat.S_IFREG) else "other"
+
+
+def _zip_time(info: zipfile.ZipInfo) -> float:
+    with contextlib.suppress(ValueError):  # month 0, as some writers leave it
+        return float(calendar.timegm((*info.date_time, 0, 0, 0)))
+    return 0.0
+
+
+def _tar_members(archive: Path, folder: Path) -> Iterator[_Member]:
+    standard_filter = getattr(tarfile, "data_filter", _no_filter)
+    with tarfile.open(archive) as opened:
+        for info in opened:
+            yield _Member(
+                name=info.name,
+                kind=_kind_of_tar(info),
+                executable=bool((info.mode or 0) & stat.S_IXUSR),
+                modified=min(max(float(info.mtime), 0.0), _LATEST),
+                target=info.linkname,
+                # A hard link is read as the file it links to, which has to be in the archive.
+                open=functools.partial(opened.extractfile, info),
+                vet=functools.partial(standard_filter, info, str(folder)),
+            )
+        # On to the very end, so that the decompressor compares its checksum.
+        while opened.fileobj is not None and opened.fileobj.read(_BLOCK):
+            pass
+
+
+def _kind_of_tar(info: tarfile.TarInfo) -> Literal["file", "folder", "link", "other"]:
+    if info.issym():
+        return "link"
+    if info.isdir():
+        return "folder"
+    return "file" if info.isreg() or info.islnk() else "other"
+
+
+def _no_filter(info: tarfile.TarInfo, folder: str) -> tarfile.TarInfo:
+    return info
