@@ -187,7 +187,9 @@ class TestOnATerminal:
         assert not COLOUR.search(on_terminal(RUN, NO_COLOR="1").text)
 
     def test_a_dumb_terminal_gets_plain_lines(self) -> None:
-        assert "\x1b" not in on_terminal(RUN, TERM="dumb").text
+        text = on_terminal(RUN, TERM="dumb").text
+        assert "\x1b" not in text
+        assert all(f"[{i:2}/40] package-" in text for i in range(1, 41))
 
     def test_a_terminal_without_unicode_gets_plain_lines(self) -> None:
         ending = on_terminal(RUN, PYTHONIOENCODING="ascii")
@@ -207,6 +209,13 @@ class TestFrame:
         with_details = [line for line in lines[:-1] if width >= 60 and re.search("failed|building", line)]
         assert all(line.rstrip().endswith("…") for line in with_details)
         assert lines[-1].rstrip().endswith(("0:10", "…"))
+
+    @pytest.mark.parametrize("width", [120, 80, 60, 59, 36, 35, 24])
+    def test_a_long_name_is_cut_with_an_ellipsis_and_leaves_room_for_the_step(self, width: int) -> None:
+        state = State().with_running(Running("a-very-" + "long-" * 20 + "name", "1.0", "building", 0.0))
+        row = screen_lines(frame(state, 10.0, 10.0, width, 24), width, 24)[0]
+        assert re.match(r"a-very-\S*…  building", row)
+        assert ("0:10" in row) == (width >= 36)
 
     def test_failures_stay_visible_among_many_running(self) -> None:
         lines = screen_lines(frame(busy_state(1, 90), 10.0, 10.0, 80, 24), 80, 24)
@@ -265,9 +274,8 @@ class TestElsewhere:
             assert text() == "[1/2] greenlet 3.2.1           taken\n"
             shown.start("ruamel.yaml.clib", "0.2.12", "building")
             shown.done("ruamel.yaml.clib", "built", "no wheel\nfor this machine")
-        assert re.fullmatch(
-            r"\[2/2\] ruamel\.yaml\.clib 0\.2\.12  built +\d+\.\d s  no wheel", text().splitlines()[1]
-        )
+        _, second = text().splitlines()
+        assert re.fullmatch(r"\[2/2\] ruamel\.yaml\.clib 0\.2\.12  built +\d+\.\d s  no wheel", second)
 
     def test_output_of_programs_is_shown_only_when_verbose(self, log: Log) -> None:
         console, text = log
@@ -350,7 +358,8 @@ class TestReports:
     def test_a_table_on_a_terminal_folds_what_is_too_long(self) -> None:
         ending = on_terminal(
             "from rich.console import Console\nfrom crosswheel.progress import table\n"
-            "table(Console(), 'plan', ('package', 'why'), [('ujson', 'x' * 200)])"
+            "table(Console(), 'plan', ('package', 'why'), [('[b]ujson', 'x' * 200)])"
         )
+        assert "[b]ujson" in ending.text
         assert ending.text.count("x") == 200
         assert all(len(re.sub(r"\x1b\[[\d;]*m", "", line)) <= 80 for line in ending.text.splitlines())
