@@ -1,0 +1,97 @@
+"""Which of a wheel's own libraries the dynamic loader would find.
+
+ld.so(8) has the rules of DT_RPATH, DT_RUNPATH and $ORIGIN.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from crosswheel.check.objects import ElfObject
+from crosswheel.check.wheel import installed_path
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All ELF objects of a wheel, where they lie once installed, and where each looks for the others.
+
+    Attributes:
+        places: file name of an object to the folders that have one of this name.
+        searched: member to the folders in which it looks for libraries.
+        defined: the names that any of the objects offers.
+    """
+
+    places: Mapping[str, frozenset[str]]
+    searched: Mapping[str, frozenset[str]]
+    defined: frozenset[str]
+
+    @classmethod
+    def of(cls, objects: Mapping[str, ElfObject]) -> Bundle:
+        """Lay out the objects of a wheel, given by member."""
+        places: dict[str, set[str]] = {}
+        for member in objects:
+            places.setdefault(posixpath.basename(member), set()).add(_folder(member))
+        return cls(
+            places={name: frozenset(folders) for name, folders in places.items()},
+            searched=_searched(objects),
+            defined=frozenset().union(*(found.defined for found in objects.values())),
+        )
+
+    def has(self, library: str) -> bool:
+        """Tell whether the wheel brings a library of this name along, wherever it lies."""
+        return library in self.places
+
+    def finds(self, member: str, library: str) -> bool:
+        """Tell whether a member would find that library in the wheel."""
+        return not self.searched[member].isdisjoint(self.places.get(library, ()))
+
+
+def below_origin(path: str) -> Optional[str]:
+    """Return what follows ``$ORIGIN`` in an entry of a library path; ``None`` if it does not begin so."""
+    for origin in ("$ORIGIN", "${ORIGIN}"):
+        if path == origin or path.startswith(f"{origin}/"):
+            return path[len(origin) :]
+    return None
+
+
+def _folder(member: str) -> str:
+    return posixpath.dirname(installed_path(member) or member) or "."
+
+
+def _folders(member: str, paths: Iterable[str]) -> frozenset[str]:
+    below = [rest for rest in map(below_origin, paths) if rest is not None]
+    return frozenset(posixpath.normpath(_folder(member) + rest) for rest in below)
+
+
+def _searched(objects: Mapping[str, ElfObject]) -> dict[str, frozenset[str]]:
+    # With a DT_RUNPATH the loader ignores every DT_RPATH, the object's own and those of its loaders.
+    return {
+        member: _folders(member, objects[member].runpath) if objects[member].runpath else frozenset(folders)
+        for member, folders in _by_rpath(objects).items()
+    }
+
+
+def _by_rpath(objects: Mapping[str, ElfObject]) -> dict[str, set[str]]:
+    """Return in which folders libraries are looked for because of a DT_RPATH.
+
+    It holds for all that an object loads, directly or not (DT_RUNPATH for its own libraries only). Which
+    object of a wheel will be loaded first is not known, so one that leads there is taken to be enough.
+    """
+    reached = {
+        member: set() if found.runpath else set(_folders(member, found.rpath))
+        for member, found in objects.items()
+    }
+    members: dict[str, list[str]] = {}
+    for member in objects:
+        members.setdefault(posixpath.basename(member), []).append(member)
+    pending = list(objects)
+    while pending:
+        loader = pending.pop()
+        for library in (name for needed in objects[loader].needed for name in members.get(needed, ())):
+            if not reached[loader] <= reached[library]:
+                reached[library] |= reached[loader]
+                pending.append(library)
+    return reached

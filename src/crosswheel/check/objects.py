@@ -1,0 +1,233 @@
+"""What an ELF object says of itself: read with pyelftools, judged elsewhere."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Optional, TypeVar
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.gnuversions import GNUVerNeedSection, GNUVerSymSection
+from elftools.elf.sections import ARMAttributesSection, SymbolTableSection
+
+FloatAbi = Literal["hard", "soft", "any"]
+
+_EF_ARM_ABI_FLOAT_SOFT = 0x200
+_EF_ARM_ABI_FLOAT_HARD = 0x400
+_DF_TEXTREL = 0x4
+_PF_X = 0x1
+_VER_FLG_WEAK = 0x2
+_VER_NDX_GLOBAL = 1  # up to this index a symbol has no version
+_VERSION_INDEX = 0x7FFF  # the remaining bit hides a symbol
+# Tag_ABI_VFP_args of the ABI for the Arm architecture: how floating-point arguments are passed.
+_VFP_ARGS: dict[int, FloatAbi] = {0: "soft", 1: "hard", 3: "any"}
+# Tables of real objects stay far below; the counts in a damaged one would keep us for hours.
+_MOST_ENTRIES = 1_000_000
+_T = TypeVar("_T")
+
+
+class UnreadableObject(Exception):
+    """The bytes begin like an ELF object and are not one, or lack what a loader would look at."""
+
+
+@dataclass(frozen=True)
+class NeededVersion:
+    """A symbol version that a library has to have, such as ``GLIBC_2.17`` of ``libc.so.6``.
+
+    ``weak`` means that the loader goes on without it. ``symbols`` are those that ask for it.
+    """
+
+    library: str
+    version: str
+    weak: bool
+    symbols: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ElfObject:
+    """The parts of an ELF object that decide where it loads.
+
+    Attributes:
+        kind: ``e_type``, such as ``ET_DYN``.
+        machine: ``e_machine``, such as ``EM_ARM``.
+        float_abi: how floating-point arguments are passed; ``any`` where the machine has one way only, or
+            the object does not care.
+        needed, rpath, runpath, soname: ``DT_NEEDED``, ``DT_RPATH`` and ``DT_RUNPATH`` (entry by entry),
+            ``DT_SONAME``.
+        interpreter: the dynamic loader of a program (``PT_INTERP``).
+        executable_stack: what ``PT_GNU_STACK`` says; ``None`` where there is none.
+        text_relocations: whether the loader has to write to its code.
+        versions: the symbol versions it needs.
+        undefined: names that it needs without a version and cannot do without.
+        defined: names that it offers to others.
+        debug: whether it carries debug information.
+    """
+
+    kind: str
+    machine: str
+    bits: int
+    byte_order: Literal["little", "big"]
+    float_abi: FloatAbi
+    needed: tuple[str, ...]
+    rpath: tuple[str, ...]
+    runpath: tuple[str, ...]
+    soname: Optional[str]
+    interpreter: Optional[str]
+    executable_stack: Optional[bool]
+    text_relocations: bool
+    versions: tuple[NeededVersion, ...]
+    undefined: frozenset[str]
+    defined: frozenset[str]
+    debug: bool
+
+
+def read_object(data: bytes) -> ElfObject:
+    """Read an ELF object.
+
+    Raises:
+        UnreadableObject: it cannot be read, with the reason.
+    """
+    try:
+        return _read(ELFFile(io.BytesIO(data)))
+    except UnreadableObject:
+        raise
+    # Whatever its parsing stumbles over in bytes of unknown origin comes out of pyelftools: its own errors,
+    # but also AssertionError, KeyError, UnicodeDecodeError, MemoryError …
+    except Exception as error:
+        raise UnreadableObject(f"{type(error).__name__}: {error}" if str(error) else repr(error)) from error
+
+
+def _read(elf: ELFFile) -> ElfObject:
+    tags = _dynamic_tags(elf)
+    tables = _tables(elf, tags)
+    return ElfObject(
+        kind=str(elf["e_type"]),
+        machine=str(elf["e_machine"]),
+        bits=elf.elfclass,
+        byte_order="little" if elf.little_endian else "big",
+        float_abi=_float_abi(elf),
+        needed=tuple(tag.needed for tag in tags if tag["d_tag"] == "DT_NEEDED"),
+        rpath=tuple(path for tag in tags if tag["d_tag"] == "DT_RPATH" for path in tag.rpath.split(":")),
+        runpath=tuple(
+            path for tag in tags if tag["d_tag"] == "DT_RUNPATH" for path in tag.runpath.split(":")
+        ),
+        soname=next((tag.soname for tag in tags if tag["d_tag"] == "DT_SONAME"), None),
+        interpreter=next((part.get_interp_name() for part in _segments(elf, "PT_INTERP")), None),
+        executable_stack=_executable_stack(elf),
+        text_relocations=any(
+            tag["d_tag"] == "DT_TEXTREL" or (tag["d_tag"] == "DT_FLAGS" and tag["d_val"] & _DF_TEXTREL)
+            for tag in tags
+        ),
+        versions=tuple(_needed_versions(tables)),
+        undefined=frozenset(_undefined(tables)),
+        defined=frozenset(symbol.name for symbol in tables.symbols if _is_offered(symbol)),
+        debug=any(elf.get_section_by_name(name) for name in (".debug_info", ".zdebug_info")),
+    )
+
+
+def _bounded(entries: Iterable[_T]) -> Iterator[_T]:
+    for number, entry in enumerate(entries):
+        if number == _MOST_ENTRIES:
+            raise UnreadableObject(f"a table claims more than {_MOST_ENTRIES} entries")
+        yield entry
+
+
+def _segments(elf: ELFFile, kind: str) -> Iterator[Any]:
+    return elf.iter_segments(kind)
+
+
+def _dynamic_tags(elf: ELFFile) -> list[Any]:
+    # The segment, not the section that covers the same bytes: the loader looks at segments only.
+    return [tag for segment in _segments(elf, "PT_DYNAMIC") for tag in _bounded(segment.iter_tags())]
+
+
+def _executable_stack(elf: ELFFile) -> Optional[bool]:
+    flags = [segment["p_flags"] for segment in _segments(elf, "PT_GNU_STACK")]
+    return bool(flags[0] & _PF_X) if flags else None
+
+
+def _float_abi(elf: ELFFile) -> FloatAbi:
+    if elf["e_machine"] != "EM_ARM":
+        return "any"
+    if elf["e_flags"] & _EF_ARM_ABI_FLOAT_HARD:
+        return "hard"
+    if elf["e_flags"] & _EF_ARM_ABI_FLOAT_SOFT:
+        return "soft"
+    # Older linkers set neither flag in a shared object; the compiler's attributes are there then.
+    for section in elf.iter_sections():
+        if isinstance(section, ARMAttributesSection):
+            return _VFP_ARGS.get(_vfp_args(section), "soft")
+    return "any"
+
+
+def _vfp_args(section: ARMAttributesSection) -> int:
+    for subsection in _bounded(section.iter_subsections("aeabi")):
+        for part in _bounded(subsection.iter_subsubsections("TAG_FILE")):
+            for attribute in _bounded(part.iter_attributes("TAG_ABI_VFP_ARGS")):
+                return int(attribute.value)
+    return 0  # what the ABI says an absent tag means
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The dynamic symbols, the version index of each, and the versions needed of other libraries."""
+
+    symbols: list[Any]
+    indices: list[int]
+    verneed: Optional[GNUVerNeedSection]
+
+
+def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
+    symbols: list[Any] = []
+    indices: list[int] = []
+    verneed = None
+    for section in elf.iter_sections():
+        if isinstance(section, SymbolTableSection) and section["sh_type"] == "SHT_DYNSYM":
+            symbols = list(_bounded(section.iter_symbols()))
+        elif isinstance(section, GNUVerSymSection):
+            order = "<H" if elf.little_endian else ">H"
+            indices = [index & _VERSION_INDEX for (index,) in struct.iter_unpack(order, section.data())]
+        elif isinstance(section, GNUVerNeedSection):
+            verneed = section
+    told = {tag["d_tag"] for tag in tags}
+    # A loader finds these tables through the dynamic tags, pyelftools through section headers. Without
+    # section headers an object would load, and nothing could be said about it here.
+    if ("DT_SYMTAB" in told and not symbols) or ("DT_VERNEED" in told and verneed is None):
+        raise UnreadableObject("its section headers were removed, so its symbols cannot be examined")
+    return _Tables(symbols, indices, verneed)
+
+
+def _needed_versions(tables: _Tables) -> Iterator[NeededVersion]:
+    if tables.verneed is None:
+        return
+    users: dict[int, list[str]] = {}
+    for symbol, index in zip(tables.symbols, tables.indices):
+        users.setdefault(index, []).append(symbol.name)
+    for library, versions in _bounded(tables.verneed.iter_versions()):
+        for version in _bounded(versions):
+            yield NeededVersion(
+                library=str(library.name),
+                version=version.name,
+                weak=bool(version["vna_flags"] & _VER_FLG_WEAK),
+                symbols=tuple(sorted(users.get(version["vna_other"] & _VERSION_INDEX, ()))),
+            )
+
+
+def _undefined(tables: _Tables) -> Iterator[str]:
+    indices = tables.indices or itertools.repeat(_VER_NDX_GLOBAL)
+    for symbol, index in zip(tables.symbols, indices):
+        wanted = symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL"
+        if symbol.name and wanted and index <= _VER_NDX_GLOBAL:
+            yield symbol.name
+
+
+def _is_offered(symbol: Any) -> bool:
+    return bool(
+        symbol.name
+        and symbol["st_shndx"] != "SHN_UNDEF"
+        and symbol["st_info"]["bind"] != "STB_LOCAL"
+        and symbol["st_other"]["visibility"] in ("STV_DEFAULT", "STV_PROTECTED")
+    )
