@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+GitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class _Spec(BaseModel):
@@ -18,7 +19,14 @@ class _Spec(BaseModel):
 
 
 class GithubSource(_Spec):
-    """A tag's source archive on GitHub, or with ``sdist_archive`` a file of that tag's release."""
+    """A tag's source archive on GitHub, or with ``sdist_archive`` a file of that tag's release.
+
+    Attributes:
+        path: the project's folder in the archive, if it is not the top.
+        git_tree: id of the tag's tree (``git rev-parse <tag>^{tree}``). It stays the same although GitHub
+            may pack an archive anew, which changes its ``sha256``.
+        submodules: path to commit of the tag's submodules, which ``git_tree`` covers and archives leave empty.
+    """
 
     kind: Literal["github"] = "github"
     org: str
@@ -28,7 +36,8 @@ class GithubSource(_Spec):
     name: Optional[str] = None
     path: Optional[str] = None
     sha256: Optional[Sha256] = None
-    git_tree: Optional[str] = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    git_tree: Optional[GitId] = None
+    submodules: Mapping[str, GitId] = Field(default_factory=dict)
 
     def url(self, github: str) -> str:
         """Return where the archive is, given GitHub's base URL."""
@@ -47,7 +56,7 @@ class GitSource(_Spec):
     kind: Literal["git"] = "git"
     url: str
     ref: str
-    commit: Optional[str] = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    commit: Optional[GitId] = None
     path: Optional[str] = None
 
     def __str__(self) -> str:
@@ -101,7 +110,7 @@ class Recipe(_Spec):
         cargo_features: features of the Rust crate, and of crates below it as ``crate/feature``.
         optimize: compiler optimisation level instead of the project's.
         libraries: C libraries to link in, by name.
-        tests: Python programs that must succeed on the target.
+        tests: Python programs beside ``build.py`` that must succeed on the target.
         skip_imports: extension modules that cannot be imported alone, each with the reason.
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
             takes a pure fallback; ``source`` always builds.
@@ -142,6 +151,11 @@ class Recipe(_Spec):
     def roots(self) -> tuple[str, ...]:
         """The requirements that the index shall satisfy."""
         return self.requirements or (f"{self.name}=={self.version}",)
+
+    @property
+    def test_files(self) -> tuple[Path, ...]:
+        """The programs to run on the target."""
+        return tuple(self.folder / test for test in self.tests)
 
     @property
     def fingerprint(self) -> dict[str, object]:

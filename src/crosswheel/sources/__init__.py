@@ -1,0 +1,193 @@
+"""From what a recipe names as its source to an unpacked tree whose content was verified."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Optional, Union
+from urllib.parse import unquote, urlsplit
+
+from crosswheel.errors import IntegrityError, NetworkError, PlanError, RecipeError
+from crosswheel.files import digest_of, explained_storage_errors, new_folder, sha256_of
+from crosswheel.process import Runner
+from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Source, UrlSource
+from crosswheel.settings import Settings
+from crosswheel.sources.archive import unpack
+from crosswheel.sources.download import download, offline_error
+from crosswheel.sources.git import clone, head
+from crosswheel.sources.git_tree import git_tree_id
+
+if TYPE_CHECKING:
+    from crosswheel.registry import Registry, ReleaseFile  # it imports sources.download, and so this package
+
+_ArchiveSource = Union[GithubSource, PypiSource, UrlSource]
+
+
+@dataclass(frozen=True)
+class SourceTree:
+    """An unpacked source.
+
+    Attributes:
+        path: the project's folder; a build may change what is in it.
+        origin: what it is, for people, such as ``GitHub PrefectHQ/prefect 3.3.4``.
+        digest: names the content: ``sha256:`` of the archive, or ``git-tree:``, ``git-commit:`` and an id.
+        used_fallback: the recipe's source could not be reached, and this is its fallback.
+    """
+
+    path: Path
+    origin: str
+    digest: str
+    used_fallback: bool = False
+
+
+@dataclass(frozen=True)
+class _Workplace:
+    """Where a source is downloaded to and unpacked, and with what."""
+
+    folder: Path
+    settings: Settings
+    registry: Registry
+    runner: Runner
+
+    @property
+    def downloads(self) -> Path:
+        return self.folder / "download"
+
+    @property
+    def unpacked(self) -> Path:
+        return self.folder / "unpack"
+
+
+def obtain(
+    source: Source,
+    fallback: Optional[Source] = None,
+    *,
+    folder: Path,
+    settings: Settings,
+    registry: Registry,
+    runner: Runner,
+    warn: Callable[[str], None],
+) -> SourceTree:
+    """Fetch a source, verify it and unpack it.
+
+    Downloads are kept in ``folder/download`` and found there the next time. The tree in ``folder/unpack``
+    is made anew each time, since builds and patches change it.
+
+    Args:
+        source: what the recipe names.
+        fallback: what to use instead when ``source`` cannot be had; never when it is not what it should be.
+        warn: called with one sentence when the fallback is used.
+
+    Raises:
+        NetworkError: it cannot be had.
+        IntegrityError: it is not what the recipe says, or the archive is damaged or malicious.
+        RecipeError: the recipe's ``path`` is not in it.
+        PlanError: the registry has no such release, or the release no sdist.
+        MissingToolError: a git source, and there is no git.
+        StorageError: it cannot be written.
+    """
+    place = _Workplace(folder, settings, registry, runner)
+    try:
+        return _tree(source, place)
+    except NetworkError as error:
+        if fallback is None:
+            raise
+        warn(f"{source} cannot be had, so {fallback} is used instead: {error.message}")
+    return replace(_tree(fallback, place), used_fallback=True)
+
+
+def _tree(source: Source, place: _Workplace) -> SourceTree:
+    if place.unpacked.exists():
+        with explained_storage_errors(place.unpacked):
+            shutil.rmtree(place.unpacked)
+    top, digest = _from_git(source, place) if isinstance(source, GitSource) else _from_archive(source, place)
+    return SourceTree(_project_folder(top, source), str(source), digest)
+
+
+def _from_git(source: GitSource, place: _Workplace) -> tuple[Path, str]:
+    """Return the checked-out top folder and its digest; its ``.git`` is kept for builds that read it."""
+    said = digest_of(url=source.url, ref=source.ref, commit=source.commit)
+    kept = place.downloads / f"git-{said}"
+    if not kept.is_dir():
+        if place.settings.offline:
+            raise offline_error(str(source))
+        clone(source, kept, place.runner)
+    with new_folder(place.unpacked) as beside:
+        shutil.copytree(kept, beside / "source", symlinks=True)
+    return place.unpacked / "source", f"git-commit:{head(kept, place.runner)}"
+
+
+def _from_archive(source: _ArchiveSource, place: _Workplace) -> tuple[Path, str]:
+    """Return the unpacked top folder and its digest."""
+    archive = _archive_of(source, place)
+    digest = f"sha256:{sha256_of(archive)}"
+    try:
+        top = unpack(archive, place.unpacked)
+        if isinstance(source, GithubSource) and source.git_tree is not None:
+            _verify_git_tree(top, source, source.git_tree)
+            digest = f"git-tree:{source.git_tree}"
+    except IntegrityError:
+        # Nothing that is not what it should be is left where it would be found the next time.
+        archive.unlink()
+        shutil.rmtree(place.unpacked, ignore_errors=True)
+        raise
+    return top, digest
+
+
+def _archive_of(source: _ArchiveSource, place: _Workplace) -> Path:
+    if isinstance(source, PypiSource):
+        return place.registry.fetch(_sdist(source, place.registry), place.downloads)
+    url = source.url if isinstance(source, UrlSource) else source.url(place.settings.github)
+    kept = place.downloads / _file_name(source)
+    return download(url, kept, sha256=source.sha256, settings=place.settings)
+
+
+def _file_name(source: Union[GithubSource, UrlSource]) -> str:
+    if isinstance(source, UrlSource):
+        return unquote(PurePosixPath(urlsplit(source.url).path).name).replace("/", "-") or "source"
+    # All that tells one archive from another, since one without a hash is found by its name alone.
+    words = (source.org, source.repo, source.tag, source.sdist_archive or "source.zip")
+    return "-".join(words).replace("/", "-")
+
+
+def _sdist(source: PypiSource, registry: Registry) -> ReleaseFile:
+    files = [file for file in registry.release_files(source.name, source.version) if file.kind == "sdist"]
+    if not files:
+        raise PlanError(
+            f"the registry has no sdist of {source.name} {source.version}",
+            hint="name another source in the recipe, such as github_source(...).",
+        )
+    if source.sha256 is None:
+        return min(files, key=lambda file: (not file.filename.endswith(".tar.gz"), file.filename))
+    for file in files:
+        if file.sha256 == source.sha256:
+            return file
+    raise IntegrityError(
+        f"the registry's sdist {files[0].filename} has sha256 {files[0].sha256}, not {source.sha256} "
+        "as the recipe says",
+        hint="find out why they differ before changing the hash in the recipe.",
+    )
+
+
+def _verify_git_tree(top: Path, source: GithubSource, expected: str) -> None:
+    actual = git_tree_id(top, submodules=source.submodules)
+    if actual != expected:
+        raise IntegrityError(
+            f"{source} is git tree {actual}, not {expected} as the recipe says",
+            hint="the tag was moved, or its .gitattributes change what archives hold (export-ignore, "
+            "export-subst; then use sha256 or a git source), or it has submodules that the recipe does "
+            "not name. Find out which before changing the recipe.",
+        )
+
+
+def _project_folder(top: Path, source: Source) -> Path:
+    folder = top / (source.path or "")
+    if not folder.is_dir() or top not in (folder, *folder.parents) or ".." in folder.parts:
+        there = ", ".join(sorted(path.name for path in top.iterdir() if path.is_dir()))
+        raise RecipeError(
+            f"{source} has no folder {source.path}",
+            hint=f"correct `path` in the recipe; at the top there are: {there or 'no folders'}.",
+        )
+    return folder

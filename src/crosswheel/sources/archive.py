@@ -175,7 +175,7 @@ class _Unpacking:
         where = f"{self._at} in {self._archive.name}" if self._at else self._archive.name
         return IntegrityError(
             f"{where} {reason}",
-            hint=f"remove {self._archive} to have it fetched again; if it stays so, tell its publisher.",
+            hint="fetch it again; if it stays so, do not use it, and tell its publisher.",
         )
 
 
