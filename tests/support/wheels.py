@@ -22,13 +22,14 @@ def make_wheel(
     tag: str = "py3-none-any",
     requires: Iterable[str] = (),
     requires_python: Optional[str] = None,
+    dist_info: Optional[Mapping[str, bytes]] = None,
     instead: Optional[Mapping[str, Optional[bytes]]] = None,
 ) -> Path:
     """Write a wheel into ``folder`` and return its path.
 
-    ``files`` are its members by path; ``requires`` its Requires-Dist. ``instead`` spoils it: members by
-    path inside the dist-info folder (``RECORD``, ``METADATA``, ``WHEEL``) whose bytes are these instead,
-    or that are absent (``None``), or members of their full path.
+    ``files`` are its members by path, ``requires`` its Requires-Dist; ``dist_info`` has further files of the
+    dist-info folder, or other text for METADATA and WHEEL. ``instead`` spoils what was put into RECORD
+    already: members whose bytes are these instead, or that are absent (``None``); RECORD itself too.
     """
     base = f"{canonicalize_name(name).replace('-', '_')}-{version}"
     info = f"{base}.dist-info"
@@ -36,10 +37,11 @@ def make_wheel(
         **files,
         f"{info}/METADATA": _metadata(name, version, requires, requires_python),
         f"{info}/WHEEL": _wheel(tag),
+        **{f"{info}/{path}": data for path, data in (dist_info or {}).items()},
     }
     members[f"{info}/RECORD"] = _record(members, f"{info}/RECORD")
     for path, data in (instead or {}).items():
-        full = f"{info}/{path}" if f"{info}/{path}" in members else path
+        full = f"{info}/RECORD" if path == "RECORD" else path
         if data is None:
             del members[full]
         else:

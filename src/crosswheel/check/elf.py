@@ -246,7 +246,7 @@ def _missing_interpreter(subject: _Subject) -> Iterator[Fault]:
 
 def _missing_symbols(subject: _Subject) -> Iterator[Fault]:
     # Names of Python's alone: many sound wheels call log10 or dlopen without linking libm or libdl, because
-    # every interpreter brings these along. A name of any other origin that is missing shows when the module is
+    # every interpreter brings these along. A missing name of any other origin shows when the module is
     # imported: Python has the loader resolve all of them at once.
     # A program is a process of its own, without an interpreter in it.
     python = frozenset[str]() if subject.object.interpreter else subject.python_symbols

@@ -1,0 +1,366 @@
+"""Every object here was compiled and linked by the real tools; nothing imitates ELF."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.check import AuditedObject, Fault, WheelFile, audit, exported_symbols, unstripped
+from crosswheel.errors import IntegrityError
+from support.objects import Compiler
+from support.wheels import make_wheel
+
+OT2 = targets.load("ot2")
+NATIVE = "cp310-cp310-manylinux_2_17_armv7l"
+MODULE = "int PyInit_m(void) { return 0; }"
+PYTHON = frozenset({"PyModule_Create2", "_Py_Dealloc"})
+GLIBC_2_28_HASH = 0x06969188  # of the name, by the System V ABI's hash function
+
+
+def target_for(machine: str, elf_machine: str, loader: str) -> targets.Target:
+    """Return a target that differs from the OT-2 in nothing but its processor."""
+    said = OT2.model_dump()
+    said["machine"], said["multiarch"] = machine, f"{machine}-linux-gnu"
+    said["python"]["soabi"] = f"cpython-310-{machine}-linux-gnu"
+    said["abi"].update(elf_machine=elf_machine, bits=64, float="any")
+    said["image"]["libraries"] = [loader, *OT2.image.libraries[1:]]
+    return targets.Target.model_validate(said)
+
+
+FLEX = target_for("aarch64", "EM_AARCH64", "ld-linux-aarch64.so.1")
+PC = target_for("x86_64", "EM_X86_64", "ld-linux-x86-64.so.2")
+
+
+@pytest.fixture(scope="session")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Compiler:
+    return Compiler(tmp_path_factory.mktemp("zig"))
+
+
+def audited(
+    folder: Path, files: Mapping[str, bytes], *, target: targets.Target = OT2, tag: str = NATIVE
+) -> tuple[list[AuditedObject], list[Fault]]:
+    return audit(WheelFile.open(make_wheel(folder, "pkg", "1.0", files, tag=tag)), target, PYTHON)
+
+
+def faults(folder: Path, object_: bytes, target: targets.Target = OT2) -> list[Fault]:
+    found = audited(folder, {"pkg/m.so": object_}, target=target)[1]
+    assert all(fault.file == "pkg/m.so" and fault.remedy for fault in found)
+    return found
+
+
+def stub(compiler: Compiler, library: str, symbol: str, version: str = "") -> None:
+    """Put a library with one symbol into the compiler's folder, for others to link against."""
+    flags = ["-Wl,-soname," + library]
+    if version:
+        (compiler.folder / "versions").write_text(f"{version} {{ global: {symbol}; }};")
+        flags.append("-Wl,--version-script=versions")
+    compiler.shared(f"int {symbol}(void) {{ return 0; }}", *flags, name=library)
+
+
+# --- what loads ---
+
+
+def test_a_sound_module_has_no_fault_and_its_needs_are_told(compiler: Compiler, tmp_path: Path) -> None:
+    source = "int close(int), PyModule_Create2(void);"
+    source += "int PyInit_m(void) { return PyModule_Create2() + close(0); }"
+    found, wrong = audited(tmp_path, {"pkg/m.so": compiler.shared(source, "-lc")})
+    assert wrong == []
+    assert found == [AuditedObject(file="pkg/m.so", needed=("libc.so.6",), newest={"GLIBC": "2.4"})]
+
+
+def test_any_processor_can_be_a_target(compiler: Compiler, tmp_path: Path) -> None:
+    assert faults(tmp_path, compiler.shared(MODULE, target="aarch64-linux-gnu"), FLEX) == []
+    assert faults(tmp_path, compiler.shared(MODULE, target="x86_64-linux-gnu"), PC) == []
+
+
+def test_a_wheel_without_objects_passes(tmp_path: Path) -> None:
+    assert audited(tmp_path, {"pkg/__init__.py": b""}, tag="py3-none-any") == ([], [])
+
+
+# --- the object itself ---
+
+
+def test_another_machine_is_the_only_fault_of_an_object_for_it(compiler: Compiler, tmp_path: Path) -> None:
+    source = "int PyGone(void); int PyInit_m(void) { return PyGone(); }"
+    [fault] = faults(tmp_path, compiler.shared(source, target="x86_64-linux-gnu"))
+    assert "EM_X86_64 (64-bit, little-endian)" in fault.message
+    assert "EM_ARM (32-bit, little-endian)" in fault.message
+
+
+def test_another_byte_order_is_refused(compiler: Compiler, tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, compiler.shared(MODULE, target="armeb-linux-gnueabihf"))
+    assert "big-endian" in fault.message
+
+
+def test_soft_float_is_refused(compiler: Compiler, tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, compiler.shared(MODULE, target="arm-linux-gnueabi"))
+    assert "soft-float" in fault.message
+
+
+@pytest.mark.parametrize(("target", "refused"), [("arm-linux-gnueabi", True), ("arm-linux-gnueabihf", False)])
+def test_float_abi_is_known_where_the_linker_did_not_say(
+    compiler: Compiler, tmp_path: Path, target: str, refused: bool
+) -> None:
+    module = bytearray(compiler.shared(MODULE, target=target))
+    module[36:40] = struct.pack("<I", 0x05000000)  # e_flags: EABI 5, as older linkers leave them
+    assert any("soft-float" in fault.message for fault in faults(tmp_path, bytes(module))) == refused
+
+
+def test_an_executable_stack_is_refused(compiler: Compiler, tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, compiler.linked(MODULE, "-shared", "-z", "execstack"))
+    assert "executable stack" in fault.message
+
+
+def test_a_missing_stack_header_means_what_it_means_to_glibc_there(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    flags = ("-shared", "-z", "nognustack")
+    [fault] = faults(tmp_path, compiler.linked(MODULE, *flags))
+    assert "no PT_GNU_STACK" in fault.message
+    assert faults(tmp_path, compiler.linked(MODULE, *flags, target="aarch64-linux-gnu"), FLEX) == []
+
+
+def test_text_relocations_are_refused(compiler: Compiler, tmp_path: Path) -> None:
+    hard_float = ".eabi_attribute 28, 1"  # Tag_ABI_VFP_args, which a compiler writes by itself
+    source = f"{hard_float}\n.text\n.globl PyInit_m\nPyInit_m: .long PyInit_m"
+    [fault] = faults(tmp_path, compiler.linked(source, "-shared", "-z", "notext"))
+    assert "DT_TEXTREL" in fault.message
+
+
+# --- symbol versions ---
+
+
+def test_a_symbol_newer_than_the_targets_glibc_is_named(compiler: Compiler, tmp_path: Path) -> None:
+    source = "int fcntl64(int, int, ...); int PyInit_m(void) { return fcntl64(0, 1); }"
+    module = compiler.shared(source, "-lc", target="arm-linux-gnueabihf.2.36")
+    [fault] = faults(tmp_path, module)
+    for said in ("GLIBC_2.28", "libc.so.6", "fcntl64", "GLIBC_2.25 at most"):
+        assert said in fault.message
+
+
+def test_a_newer_version_that_is_needed_weakly_loads(compiler: Compiler, tmp_path: Path) -> None:
+    source = "int fcntl64(int, int, ...); int PyInit_m(void) { return fcntl64(0, 1); }"
+    module = compiler.shared(source, "-lc", target="arm-linux-gnueabihf.2.36")
+    # What GNU ld writes where all uses are weak, and LLD does not: VER_FLG_WEAK.
+    strong, weak = (struct.pack("<IH", GLIBC_2_28_HASH, flag) for flag in (0, 2))
+    assert strong in module
+    assert faults(tmp_path, module.replace(strong, weak)) == []
+
+
+@pytest.mark.parametrize(
+    ("library", "version", "loads"),
+    [
+        ("libstdc++.so.6", "GLIBCXX_3.4.24", True),
+        ("libstdc++.so.6", "GLIBCXX_3.4.9", True),
+        ("libstdc++.so.6", "GLIBCXX_3.4.25", False),
+        ("libstdc++.so.6", "CXXABI_1.3.12", False),
+        ("libstdc++.so.6", "CXXABI_ARM_1.3.3", True),
+        ("libgcc_s.so.1", "GCC_7.0.0", True),
+        ("libgcc_s.so.1", "GCC_12.0.0", False),
+        ("libc.so.6", "GLIBC_PRIVATE", False),
+        ("libc.so.6", "GLIBC_ABI_DT_RELR", False),
+    ],
+)
+def test_versions_are_compared_as_numbers(
+    compiler: Compiler, tmp_path: Path, library: str, version: str, loads: bool
+) -> None:
+    stub(compiler, library, "wanted", version)
+    module = compiler.shared("int wanted(void); int PyInit_m(void) { return wanted(); }", f"./{library}")
+    found = faults(tmp_path, module)
+    assert [f"{version} of {library} (for wanted)" in fault.message for fault in found] == [True] * (
+        not loads
+    )
+
+
+def test_the_newest_version_of_each_kind_is_told(compiler: Compiler, tmp_path: Path) -> None:
+    stub(compiler, "libstdc++.so.6", "first", "GLIBCXX_3.4.9")
+    stub(compiler, "libgcc_s.so.1", "second", "GLIBCXX_3.4.20")
+    source = "int first(void), second(void); int PyInit_m(void) { return first() + second(); }"
+    module = compiler.shared(source, "./libstdc++.so.6", "./libgcc_s.so.1")
+    assert audited(tmp_path, {"pkg/m.so": module})[0][0].newest == {"GLIBCXX": "3.4.20"}
+
+
+def test_versions_of_a_bundled_library_are_its_own(compiler: Compiler, tmp_path: Path) -> None:
+    stub(compiler, "libgcc_s.so.1", "wanted", "GCC_14.0.0")
+    source = "int wanted(void); int PyInit_m(void) { return wanted(); }"
+    module = compiler.shared(source, "./libgcc_s.so.1", "-Wl,-rpath,$ORIGIN")
+    bundled = (compiler.folder / "libgcc_s.so.1").read_bytes()
+    found, wrong = audited(tmp_path, {"pkg/m.so": module, "pkg/libgcc_s.so.1": bundled})
+    assert wrong == []
+    assert found[0].newest == {}
+
+
+# --- libraries ---
+
+
+def uses_foo(compiler: Compiler, *flags: str) -> bytes:
+    stub(compiler, "libfoo.so.1", "foo")
+    return compiler.shared("int foo(void); int PyInit_m(void) { return foo(); }", "./libfoo.so.1", *flags)
+
+
+def foo(compiler: Compiler) -> bytes:
+    stub(compiler, "libfoo.so.1", "foo")
+    return (compiler.folder / "libfoo.so.1").read_bytes()
+
+
+def test_a_library_that_nobody_has_is_named(compiler: Compiler, tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, uses_foo(compiler))
+    assert "libfoo.so.1" in fault.message
+    assert "neither Opentrons OT-2 nor the wheel has it" in fault.message
+
+
+@pytest.mark.parametrize("origin", ["$ORIGIN", "${ORIGIN}"])
+@pytest.mark.parametrize(
+    ("module", "path"), [("pkg/sub/m.so", "/../../pkg.libs"), ("pkg-1.0.data/platlib/m.so", "/pkg.libs")]
+)
+def test_a_bundled_library_is_found_from_where_the_module_lies(
+    compiler: Compiler, tmp_path: Path, module: str, origin: str, path: str
+) -> None:
+    files = {
+        module: uses_foo(compiler, f"-Wl,-rpath,{origin}{path}"),
+        "pkg.libs/libfoo.so.1": foo(compiler),
+    }
+    assert audited(tmp_path, files)[1] == []
+
+
+def test_a_bundled_library_beside_a_module_in_the_top_folder_is_found(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    files = {"m.so": uses_foo(compiler, "-Wl,-rpath,$ORIGIN"), "libfoo.so.1": foo(compiler)}
+    assert audited(tmp_path, files)[1] == []
+
+
+def test_a_bundled_library_where_the_module_does_not_look_is_faulted(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    files = {"pkg/m.so": uses_foo(compiler, "-Wl,-rpath,$ORIGIN"), "pkg.libs/libfoo.so.1": foo(compiler)}
+    [fault] = audited(tmp_path, files)[1]
+    assert "libfoo.so.1, which the wheel brings along, but it does not look there" in fault.message
+
+
+@pytest.mark.parametrize(("tags", "found"), [("--disable-new-dtags", True), ("--enable-new-dtags", False)])
+def test_rpath_holds_for_the_libraries_of_libraries_and_runpath_does_not(
+    compiler: Compiler, tmp_path: Path, tags: str, found: bool
+) -> None:
+    stub(compiler, "libfoo.so.1", "foo")
+    bar = compiler.linked(
+        "int foo(void); int bar(void) { return foo(); }",
+        *("-shared", "-soname", "libbar.so.1", "./libfoo.so.1"),
+        name="libbar.so.1",
+    )
+    module = compiler.linked(
+        "int bar(void); int PyInit_m(void) { return bar(); }",
+        *("-shared", "./libbar.so.1", tags, "-rpath", "$ORIGIN/../pkg.libs"),
+    )
+    files = {"pkg/m.so": module, "pkg.libs/libbar.so.1": bar, "pkg.libs/libfoo.so.1": foo(compiler)}
+    assert [fault.file for fault in audited(tmp_path, files)[1]] == ["pkg.libs/libbar.so.1"] * (not found)
+
+
+@pytest.mark.parametrize("path", ["/usr/local/lib", "$ORIGINAL/lib", "$ORIGIN/lib:/home/me/lib", "lib"])
+def test_a_library_path_of_the_building_machine_is_refused(
+    compiler: Compiler, tmp_path: Path, path: str
+) -> None:
+    [fault] = faults(tmp_path, compiler.shared(MODULE, f"-Wl,-rpath,{path}"))
+    assert repr(path.split(":")[-1]) in fault.message
+
+
+def test_a_program_needs_a_loader_that_the_target_has(compiler: Compiler, tmp_path: Path) -> None:
+    def program(loader: str) -> dict[str, bytes]:
+        flags = ("-pie", "-e", "start", f"--dynamic-linker={loader}")
+        return {"pkg-1.0.data/scripts/tool": compiler.linked("void start(void) {}", *flags)}
+
+    assert audited(tmp_path, program("/lib/ld-linux-armhf.so.3"))[1] == []
+    [fault] = audited(tmp_path, program("/lib/ld-musl-armhf.so.1"))[1]
+    assert fault.file == "pkg-1.0.data/scripts/tool"
+    assert "/lib/ld-musl-armhf.so.1" in fault.message
+
+
+# --- symbols of Python ---
+
+
+def test_a_symbol_that_python_lacks_is_named(compiler: Compiler, tmp_path: Path) -> None:
+    source = "int _PyFoo_New(void), PyModule_Create2(void);"
+    source += "int PyInit_m(void) { return _PyFoo_New() + PyModule_Create2(); }"
+    [fault] = faults(tmp_path, compiler.shared(source))
+    assert "CPython 3.10.8 does not offer _PyFoo_New" in fault.message
+    assert "PyModule_Create2" not in fault.message
+
+
+def test_a_weak_symbol_may_be_missing(compiler: Compiler, tmp_path: Path) -> None:
+    source = "int PyFoo(void) __attribute__((weak)); int PyInit_m(void) { return PyFoo ? PyFoo() : 0; }"
+    assert faults(tmp_path, compiler.shared(source)) == []
+
+
+def test_a_symbol_may_come_from_another_object_of_the_wheel(compiler: Compiler, tmp_path: Path) -> None:
+    files = {
+        "pkg/m.so": compiler.shared("int PyFoo(void); int PyInit_m(void) { return PyFoo(); }"),
+        "pkg/other.so": compiler.shared("int PyFoo(void) { return 0; }"),
+    }
+    assert audited(tmp_path, files)[1] == []
+
+
+def test_symbols_that_the_interpreter_brings_along_need_no_library(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    source = "double log10(double); double PyInit_m(double x) { return log10(x); }"
+    assert faults(tmp_path, compiler.shared(source, "-fno-builtin")) == []
+
+
+def test_exported_symbols_are_what_others_can_use(compiler: Compiler) -> None:
+    source = """
+    int PyModule_Create2(void) { return 0; }
+    int PyWeak __attribute__((weak));
+    __attribute__((visibility("hidden"))) int hidden(void) { return 0; }
+    static int local(void) { return 0; }
+    int other(void);
+    int PyUses(void) { return other() + local() + hidden(); }
+    """
+    compiler.shared(source, name="libpython3.10.so.1.0")
+    found = exported_symbols(compiler.folder / "libpython3.10.so.1.0")
+    assert found == {"PyModule_Create2", "PyWeak", "PyUses"}
+
+
+def test_exported_symbols_of_what_is_no_object_are_an_explained_error(tmp_path: Path) -> None:
+    (tmp_path / "libpython.so").write_text("INPUT(libpython3.so)")
+    with pytest.raises(IntegrityError, match=r"libpython\.so cannot be read as ELF"):
+        exported_symbols(tmp_path / "libpython.so")
+
+
+# --- odd wheels ---
+
+
+def test_bytes_that_only_begin_like_an_object_are_a_fault(compiler: Compiler, tmp_path: Path) -> None:
+    module = compiler.shared(MODULE)
+    for damaged in (b"\x7fELF", b"\x7fELF" + b"\xff" * 200, module[:200]):
+        [fault] = faults(tmp_path, damaged)
+        assert "cannot be read as ELF" in fault.message
+
+
+def test_an_object_that_hides_its_symbols_is_a_fault(compiler: Compiler, tmp_path: Path) -> None:
+    module = bytearray(compiler.shared("int PyGone(void); int PyInit_m(void) { return PyGone(); }"))
+    module[32:36] = bytes(4)  # e_shoff
+    module[46:52] = bytes(6)  # e_shentsize, e_shnum, e_shstrndx
+    [fault] = faults(tmp_path, bytes(module))
+    assert "section headers were removed" in fault.message
+
+
+def test_a_wheel_for_all_platforms_may_carry_libraries_for_others(compiler: Compiler, tmp_path: Path) -> None:
+    foreign = compiler.shared("int attach(void) { return 0; }", target="x86_64-linux-gnu")
+    assert audited(tmp_path, {"pkg/attach_x86_64.so": foreign}, tag="py3-none-any") == ([], [])
+
+
+def test_a_module_for_another_machine_is_a_fault_in_a_wheel_for_all_platforms(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    foreign = compiler.shared(MODULE, target="x86_64-linux-gnu")
+    [fault] = audited(tmp_path, {"pkg/m.so": foreign}, tag="py3-none-any")[1]
+    assert "EM_X86_64" in fault.message
+
+
+def test_objects_with_debug_information_are_listed(compiler: Compiler, tmp_path: Path) -> None:
+    files = {"pkg/a.so": compiler.shared(MODULE, "-g"), "pkg/b.so": compiler.shared(MODULE, "-g0")}
+    assert unstripped(WheelFile.open(make_wheel(tmp_path, "pkg", "1.0", files, tag=NATIVE))) == ["pkg/a.so"]
