@@ -48,7 +48,14 @@ class Emulator:
         """Return the words that run the target's Python with the given arguments."""
         variables = {"LD_LIBRARY_PATH": str(self.python.root), **(environment or {})}
         settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
-        return [str(self.qemu), "-L", str(self.root), *settings, str(self.python.executable), *map(str, words)]
+        return [
+            str(self.qemu),
+            "-L",
+            str(self.root),
+            *settings,
+            str(self.python.executable),
+            *map(str, words),
+        ]
 
     def run(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Optional
 
+from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from crosswheel.check.parity import choose_official
@@ -50,7 +51,9 @@ def choose(pin: Pin, files: Sequence[ReleaseFile], recipe: Optional[Recipe], tar
         return Step(pin, "build", sdist, _official(allowed, target), recipe, reason)
 
     if recipe and recipe.source:
-        return Step(pin, "build", None, _official(allowed, target), recipe, f"the recipe names {recipe.source}")
+        return Step(
+            pin, "build", None, _official(allowed, target), recipe, f"the recipe names {recipe.source}"
+        )
     if prefer == "source" and sdist:
         return build("the recipe prefers source")
     if wheels and not _is_pure(wheels[0]):
@@ -80,7 +83,7 @@ def _by_preference(wheels: Sequence[ReleaseFile], target: Target) -> list[Releas
     return [wheel for _, _, wheel in sorted(ranked, key=lambda entry: entry[:2])]
 
 
-def _tags(wheel: ReleaseFile) -> frozenset[object]:
+def _tags(wheel: ReleaseFile) -> frozenset[Tag]:
     try:
         return frozenset(parse_wheel_filename(wheel.filename)[3])
     except InvalidWheelFilename:

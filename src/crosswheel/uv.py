@@ -44,7 +44,15 @@ class Uv:
             universal: for every platform instead of the interpreter's own.
             annotate: say by comments which package wants which.
         """
-        words: list[Word] = ["pip", "compile", "--quiet", "--no-header", "--generate-hashes", "--python", python]
+        words: list[Word] = [
+            "pip",
+            "compile",
+            "--quiet",
+            "--no-header",
+            "--generate-hashes",
+            "--python",
+            python,
+        ]
         words += [requirements, "--output-file", output]
         words += ["--exclude-newer", end_of(as_of)] if as_of else []
         words += ["--universal"] if universal else []
@@ -59,8 +67,23 @@ class Uv:
     def install_locked(self, requirements: Path, *, python: Path) -> None:
         """Install what a requirements file with hashes names, and nothing else."""
         self._run(
-            ["pip", "install", "--quiet", "--require-hashes", "--no-deps", "--python", python, "-r", requirements]
+            [
+                "pip",
+                "install",
+                "--quiet",
+                "--require-hashes",
+                "--no-deps",
+                "--python",
+                python,
+                "-r",
+                requirements,
+            ]
         )
+
+    def install_wheel(self, wheel: Path, folder: Path, *, python: Path) -> None:
+        """Install one wheel, without what it requires, into a folder."""
+        words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
+        self._run([*words, "--target", folder, wheel])
 
     def _run(self, words: Sequence[Word], *, check: bool = True) -> Result:
         return self.runner.run([find_uv_bin(), *words], env=self._environment(), check=check)

@@ -1,0 +1,134 @@
+"""Building: a prepared source tree and a cross environment go in, one wheel comes out.
+
+Build requirements are programs of the host and are installed as such; only while a hook of the build backend
+runs does its interpreter answer as the target, and only then is there no network.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from packaging.utils import parse_wheel_filename
+
+from crosswheel.build import requirements as build_requirements
+from crosswheel.build.backend import Backend, extra_variables
+from crosswheel.build.requirements import LockedRequirements
+from crosswheel.errors import BuildFailed
+from crosswheel.process import Runner
+from crosswheel.recipes.model import Recipe
+from crosswheel.targets import Target
+from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
+from crosswheel.uv import Uv
+
+
+@dataclass(frozen=True)
+class Project:
+    """A prepared source tree: unpacked, patched, and knowing its version.
+
+    Attributes:
+        folder: the package's folder in the build tree; ``venv`` and ``build`` are made in it.
+        variables: variables that tell the version to backends that would ask git.
+    """
+
+    name: str
+    version: str
+    tree: Path
+    folder: Path
+    recipe: Optional[Recipe]
+    variables: Mapping[str, str]
+
+
+Resolve = Callable[[list[str]], LockedRequirements]
+"""Gives the locked form of build requirements: from a committed file, or by resolving them."""
+
+
+def prepare(
+    project: Project,
+    resolve: Resolve,
+    environment: Callable[[LockedRequirements], CrossEnvironment],
+    toolchain: Toolchain,
+    uv: Uv,
+    runner: Runner,
+) -> tuple[Backend, LockedRequirements]:
+    """Install a project's build backend, with everything that it asks for, so that it can be called.
+
+    Returns:
+        The backend, and the requirements that were installed.
+
+    Raises:
+        BuildFailed: the tree is not a project, or the backend fails when it is asked what it needs.
+        LockError: the build asks for requirements that are not locked.
+    """
+    system = build_requirements.build_system(project.tree, project.recipe)
+    locked = resolve(list(system.requires))
+    variables = extra_variables(project.recipe, project.variables)
+    venv = project.folder / "venv"
+    backend = Backend(system, project.tree, venv, environment(locked), variables, runner)
+    uv.venv(venv, python=toolchain.host.executable)
+    uv.install_locked(locked.file, python=venv / "bin" / "python")
+    asked = backend.requirements_for_wheel(_config(project))
+    if not set(asked) <= locked.requirements:
+        locked = resolve(list(dict.fromkeys([*system.requires, *asked])))
+        uv.install_locked(locked.file, python=venv / "bin" / "python")
+    return backend, locked
+
+
+def build_wheel(
+    project: Project,
+    backend: Backend,
+    locked: LockedRequirements,
+    target: Target,
+    on_step: Callable[[str], None],
+) -> Path:
+    """Build a project's wheel, in ``project.folder/build``.
+
+    Raises:
+        BuildFailed: a command of the build failed, or its wheel is not for the target.
+    """
+    output = project.folder / "build"
+    shutil.rmtree(output, ignore_errors=True)
+    output.mkdir(parents=True)
+    if locked.needs_rust:
+        on_step("fetching crates")
+        _fetch_crates(backend)
+    on_step("building")
+    commands = project.recipe.setup_py_commands if project.recipe else None
+    wheel = (
+        backend.run_setup_py(commands, output) if commands else backend.build_wheel(output, _config(project))
+    )
+    _require_target(wheel, target)
+    return wheel
+
+
+def _config(project: Project) -> Mapping[str, str]:
+    return project.recipe.config_settings if project.recipe else {}
+
+
+def _fetch_crates(backend: Backend) -> None:
+    """Download the crates that the project's Cargo.lock names, as the build itself has no network."""
+    triple = backend.environment.variables["CARGO_BUILD_TARGET"]
+    env = backend.environment.for_hook(backend.venv, backend.tree, backend.extra)
+    for manifest in _cargo_workspaces(backend.tree):
+        words = ["cargo", "fetch", "--target", triple, "--manifest-path", str(manifest)]
+        words += ["--locked"] if manifest.with_name("Cargo.lock").is_file() else []
+        backend.runner.run(words, cwd=backend.tree, env=env)
+
+
+def _cargo_workspaces(tree: Path) -> list[Path]:
+    """Return the manifests that have a lock beside them; else the outermost one."""
+    locked = sorted(path.with_name("Cargo.toml") for path in tree.rglob("Cargo.lock"))
+    manifests = sorted(tree.rglob("Cargo.toml"), key=lambda path: len(path.parts))
+    return [path for path in locked if path.is_file()] or manifests[:1]
+
+
+def _require_target(wheel: Path, target: Target) -> None:
+    tags = parse_wheel_filename(wheel.name)[3]
+    if not tags & set(target.tags):
+        raise BuildFailed(
+            f"the build made {wheel.name}, which {target.name} does not install",
+            hint="the backend does not ask Python what it builds for; tell it in the recipe (config_settings, environment).",
+        )

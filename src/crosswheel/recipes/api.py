@@ -10,13 +10,14 @@ import datetime
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Optional, Union
+from typing import Optional, TypeVar, Union
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from crosswheel.errors import RecipeError
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, Source, UrlSource
 
+_Model = TypeVar("_Model", bound=BaseModel)
 _HINT = "docs/recipes.md explains every keyword."
 
 
@@ -57,15 +58,13 @@ class PackageBuild:
             The folder below ``dist`` where the wheel will be.
 
         Raises:
-            RecipeError: a keyword has a wrong value, or a patch is missing.
+            RecipeError: a keyword has a wrong value, or a patch or test is missing.
         """
         said = {key: value for key, value in locals().items() if key != "self" and value is not None}
         recipe = self._checked(Recipe, name=self._name, version=self._version, file=self._file, **said)
-        for patch in recipe.patches:
-            if not (recipe.folder / patch).is_file():
-                raise RecipeError(
-                    f"{self._where()}: there is no patch {patch} beside the recipe", hint=_HINT
-                )
+        for file in (*recipe.patches, *recipe.tests):
+            if not (recipe.folder / file).is_file():
+                raise RecipeError(f"{self._where()}: there is no file {file} beside the recipe", hint=_HINT)
         self.recipes.append(recipe)
         return self._dist / self._file.parent.name if self._version is None else self._dist
 
@@ -102,9 +101,9 @@ class PackageBuild:
         """Name an archive by its address and hash."""
         return self._checked(UrlSource, url=url, sha256=sha256, path=path)
 
-    def _checked(self, kind: Callable[..., Any], **said: object) -> Any:
+    def _checked(self, kind: type[_Model], **said: object) -> _Model:
         try:
-            return kind(**said)
+            return kind.model_validate(said)
         except ValidationError as error:
             faults = "\n".join(f"    {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise RecipeError(f"{self._where()} is wrong:\n{faults}", hint=_HINT) from error

@@ -47,7 +47,8 @@ def load_folder(folder: Path, dist: Path) -> Recipes:
     """
     if not folder.is_dir():
         raise RecipeError(
-            f"there is no folder of recipes {folder}", hint="point --recipes at one; it holds <name>/<version>/build.py."
+            f"there is no folder of recipes {folder}",
+            hint="point --recipes at one; it holds <name>/<version>/build.py.",
         )
     roots, helpers = [], {}
     for file in sorted(folder.rglob("build.py")):
@@ -81,12 +82,15 @@ def _run(file: Path, collector: PackageBuild) -> None:
     except RecipeError:
         raise
     except SyntaxError as error:
-        raise RecipeError(f"{error.filename}, line {error.lineno}: {error.msg}", hint="mend that line.") from error
+        raise RecipeError(
+            f"{error.filename}, line {error.lineno}: {error.msg}", hint="mend that line."
+        ) from error
     except Exception as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
         line = f", line {frames[-1].lineno}" if frames else ""
         raise RecipeError(
-            f"{file}{line}: {type(error).__name__}: {error}", hint="mend that line; docs/recipes.md has examples."
+            f"{file}{line}: {type(error).__name__}: {error}",
+            hint="mend that line; docs/recipes.md has examples.",
         ) from error
 
 

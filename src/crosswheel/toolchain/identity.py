@@ -78,7 +78,9 @@ def _sysconfigdata(target: Target, python: PythonTree, tools: Path) -> str:
         name: f"{tools / tool} -shared"
         for name, tool in (("LDSHARED", "cc"), ("LDCXXSHARED", "c++"), ("BLDSHARED", "cc"))
     }
-    flags = {name: "" for name in variables if name.endswith(("FLAGS", "FLAGS_NODIST")) or name.startswith("OPT")}
+    flags = {
+        name: "" for name in variables if name.endswith(("FLAGS", "FLAGS_NODIST")) or name.startswith("OPT")
+    }
     variables.update(flags)
     variables.update({name: str(path) for name, path in compilers.items()})
     variables.update(

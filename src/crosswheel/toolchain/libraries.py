@@ -50,7 +50,8 @@ def library(name: str, target: Target, settings: Settings, runner: Runner) -> Li
     known = known_libraries()
     if name not in known:
         raise RecipeError(
-            f"no C library named {name!r} is known", hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md."
+            f"no C library named {name!r} is known",
+            hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md.",
         )
     said = known[name]
     digest = digest_of(said=said, architecture=target.toolchain.debian, multiarch=target.multiarch)
@@ -80,7 +81,11 @@ def _fill(folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, t
     for old, new in said.get("rename", {}).items():
         (lib / old).replace(lib / new)
     for description in libraries.glob("pkgconfig/*.pc"):
-        text = description.read_text().replace(f"/lib/{target.multiarch}", "/lib").replace("prefix=/usr", f"prefix={prefix}")
+        text = (
+            description.read_text()
+            .replace(f"/lib/{target.multiarch}", "/lib")
+            .replace("prefix=/usr", f"prefix={prefix}")
+        )
         (lib / "pkgconfig" / description.name).write_text(text)
     for licence in unpacked.glob("usr/share/doc/*/copyright"):
         shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
@@ -112,6 +117,8 @@ def link_environment(libraries: Sequence[Library], compat: Path) -> Mapping[str,
         "CPPFLAGS": include,
         "LDFLAGS": lib,
         "CROSSWHEEL_COMPAT": str(compat),
-        "PKG_CONFIG_LIBDIR": os.pathsep.join(str(library.prefix / "lib" / "pkgconfig") for library in libraries),
+        "PKG_CONFIG_LIBDIR": os.pathsep.join(
+            str(library.prefix / "lib" / "pkgconfig") for library in libraries
+        ),
         **own,
     }

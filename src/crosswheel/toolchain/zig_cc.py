@@ -32,7 +32,13 @@ _LINKER_OPTIONS = (
     "-Wl,--hash-style", "-Wl,--sort-", "-Wl,--add-needed", "-Wl,--no-add-needed", "-Wl,--no-copy-dt-needed-entries",
     "-Wl,-O", "-Wl,--warn-", "-Wl,--stats", "-Wl,-rpath-link", "-Wl,--disable-auto-image-base",
 )  # fmt: skip
-_GCC_WORDS = ("-fno-semantic-interposition", "-ffat-lto-objects", "-fuse-linker-plugin", "-pipe", "-static-libgcc")
+_GCC_WORDS = (
+    "-fno-semantic-interposition",
+    "-ffat-lto-objects",
+    "-fuse-linker-plugin",
+    "-pipe",
+    "-static-libgcc",
+)
 
 
 def translate(words: list[str], language: str) -> tuple[str, list[str]]:
@@ -104,7 +110,9 @@ def _added(words: list[str]) -> list[str]:
     if not any(word in ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only") for word in words):
         added.append("-s")
         # Against -Bsymbolic: archives made for position-independent *executables* link into a shared object too.
-        added += [os.environ["CROSSWHEEL_COMPAT"], "-Wl,-Bsymbolic"] if "CROSSWHEEL_COMPAT" in os.environ else []
+        added += (
+            [os.environ["CROSSWHEEL_COMPAT"], "-Wl,-Bsymbolic"] if "CROSSWHEEL_COMPAT" in os.environ else []
+        )
     return added
 
 

@@ -9,6 +9,7 @@ What is asked where: setuptools, distutils and meson-python read ``sysconfig``; 
 choose code by word size, ``sys.maxsize`` or the size of a pointer.
 """
 
+# mypy: ignore-errors
 import json
 import os
 import platform

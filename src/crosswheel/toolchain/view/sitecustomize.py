@@ -1,3 +1,3 @@
 """Found on ``PYTHONPATH`` by the interpreter of a build hook: see crosswheel_view."""
 
-import crosswheel_view  # noqa: F401
+import crosswheel_view  # type: ignore[import-not-found]  # noqa: F401

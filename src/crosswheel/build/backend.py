@@ -1,0 +1,94 @@
+"""Calling a build backend (PEP 517), which believes to be on the target while it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
+
+from crosswheel.build.requirements import BuildSystem
+from crosswheel.errors import BuildFailed
+from crosswheel.process import Runner
+from crosswheel.recipes.model import Recipe
+from crosswheel.toolchain.environment import CrossEnvironment
+
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A build backend, installed in ``venv``, for the project in ``tree``."""
+
+    system: BuildSystem
+    tree: Path
+    venv: Path
+    environment: CrossEnvironment
+    extra: Mapping[str, str]
+    runner: Runner
+
+    def requirements_for_wheel(self, config: Mapping[str, str]) -> Sequence[str]:
+        """Return what the backend wants to be installed as well before it builds a wheel."""
+        found: Sequence[str] = self._caller().get_requires_for_build_wheel(dict(config) or None)
+        return found
+
+    def build_wheel(self, folder: Path, config: Mapping[str, str]) -> Path:
+        """Build the wheel into ``folder``.
+
+        Raises:
+            BuildFailed: the backend failed; the lines that it printed last are in the message.
+        """
+        try:
+            name = self._caller().build_wheel(str(folder), dict(config) or None)
+        except (BackendUnavailable, HookMissing) as error:
+            raise BuildFailed(
+                f"the build backend {self.system.backend} cannot be used: {error}",
+                hint="name what it needs with build_dependencies in a recipe.",
+            ) from error
+        return folder / name
+
+    def run_setup_py(self, commands: Sequence[str], folder: Path) -> Path:
+        """Run ``setup.py`` with commands, as the original tool did; ``bdist_wheel`` puts the wheel in ``folder``."""
+        words: list[str] = []
+        for command in commands:
+            words += [command, f"--dist-dir={folder}"] if command == "bdist_wheel" else [command]
+        self._run([str(self.venv / "bin" / "python"), "setup.py", *words], str(self.tree), {})
+        wheels = sorted(folder.glob("*.whl"))
+        if not wheels:
+            raise BuildFailed(
+                f"setup.py {' '.join(commands)} ended well but made no wheel",
+                hint="the last of setup_py_commands should be bdist_wheel.",
+            )
+        return wheels[0]
+
+    def _caller(self) -> BuildBackendHookCaller:
+        return BuildBackendHookCaller(
+            str(self.tree),
+            self.system.backend,
+            list(self.system.backend_path) or None,
+            runner=self._run,
+            python_executable=str(self.venv / "bin" / "python"),
+        )
+
+    def _run(
+        self, cmd: Sequence[str], cwd: Optional[str] = None, extra_environ: Optional[Mapping[str, str]] = None
+    ) -> None:
+        env = self.environment.for_hook(self.venv, self.tree, {**self.extra, **(extra_environ or {})})
+        where = Path(cwd) if cwd else self.tree
+        self.runner.run(list(cmd), cwd=where, env=env, network=False, timeout=_HOUR)
+
+
+def extra_variables(recipe: Optional[Recipe], version_variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the variables that are this package's own: its recipe's, and those that tell its version."""
+    own: dict[str, str] = dict(version_variables)
+    if recipe is None:
+        return own
+    if recipe.optimize:
+        own["CROSSWHEEL_OPTIMIZE"] = recipe.optimize
+    if recipe.cargo_features:
+        features = f"--features {','.join(recipe.cargo_features)}"
+        own["MATURIN_PEP517_ARGS"] = f"--compatibility linux {features}"
+    own.update(recipe.environment)
+    return own

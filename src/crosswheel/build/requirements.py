@@ -1,0 +1,144 @@
+"""What a build needs beside its source: requirements of the backend, locked as of the closure's day.
+
+They run on the machine that builds, so they are resolved for the host, and universally: the lock is the same
+on every kind of it. A lock of theirs lies at ``packages/<name>/<version>/<target>.build/<package>.txt``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from crosswheel.errors import BuildFailed, LockError
+from crosswheel.files import write_text
+from crosswheel.process import tail
+from crosswheel.recipes.model import Recipe
+from crosswheel.uv import Uv
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_PREFIX = "# requirements: "
+
+
+@dataclass(frozen=True)
+class BuildSystem:
+    """The build system of a source tree (PEP 517, PEP 518)."""
+
+    requires: tuple[str, ...]
+    backend: str
+    backend_path: tuple[str, ...] = ()
+
+
+def build_system(tree: Path, recipe: Optional[Recipe]) -> BuildSystem:
+    """Read which backend builds a tree; a tree that names none is built by setuptools as ever.
+
+    Raises:
+        BuildFailed: the tree is not a Python project, or its pyproject.toml cannot be read.
+    """
+    extra = recipe.build_dependencies if recipe else ()
+    said = _pyproject(tree).get("build-system", {})
+    if not said and not (tree / "setup.py").is_file() and not (tree / "pyproject.toml").is_file():
+        raise BuildFailed(
+            f"{tree.name} has neither pyproject.toml nor setup.py",
+            hint="if the project lies in a subfolder of its source, name it with `path` in the recipe.",
+        )
+    requires = said.get("requires", ["setuptools>=40.8.0", "wheel"])
+    if recipe and recipe.setup_py_commands:
+        requires = [*requires, "setuptools", "wheel"]
+    return BuildSystem(
+        tuple(dict.fromkeys([*requires, *extra])),
+        said.get("build-backend", "setuptools.build_meta:__legacy__"),
+        tuple(said.get("backend-path", ())),
+    )
+
+
+def _pyproject(tree: Path) -> Mapping[str, Any]:
+    path = tree / "pyproject.toml"
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BuildFailed(
+            f"{path} cannot be read: {error}", hint="mend it with a patch in the recipe."
+        ) from error
+
+
+@dataclass(frozen=True)
+class LockedRequirements:
+    """Requirements of a build, resolved: the file to install from, and what it was resolved for."""
+
+    file: Path
+    requirements: frozenset[str]
+
+    @property
+    def needs_rust(self) -> bool:
+        """Whether a backend that compiles Rust is among them."""
+        names = {_name(requirement) for requirement in self.requirements}
+        return bool(names & {"maturin", "setuptools-rust"})
+
+    @property
+    def pinned(self) -> tuple[str, ...]:
+        """The releases that will be installed, as ``name==version``."""
+        lines = self.file.read_text().splitlines()
+        return tuple(line.split()[0] for line in lines if "==" in line and line[0] not in "# ")
+
+    def require(self, wanted: Iterable[str]) -> None:
+        """Raise :class:`LockError` if something is wanted that these were not resolved for."""
+        missing = sorted(set(wanted) - self.requirements)
+        if missing:
+            raise LockError(
+                f"{self.file} was resolved without {', '.join(missing)}, which the build now asks for",
+                hint="renew it with `crosswheel lock`, look at what changed, and commit it.",
+            )
+
+
+def read(file: Path) -> Optional[LockedRequirements]:
+    """Read resolved requirements, or return ``None`` where there are none."""
+    if not file.is_file():
+        return None
+    first = next((line for line in file.read_text().splitlines() if line.startswith(_PREFIX)), _PREFIX)
+    return LockedRequirements(file, frozenset(filter(None, first[len(_PREFIX) :].split("; and "))))
+
+
+def resolve(
+    requirements: Sequence[str], file: Path, *, python: Path, as_of: Optional[datetime.date], uv: Uv
+) -> LockedRequirements:
+    """Resolve the requirements of a build, and write them to ``file``.
+
+    Args:
+        python: an interpreter of the target's version that answers as the host.
+
+    Raises:
+        LockError: no set of releases satisfies them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        wanted, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
+        wanted.write_text("".join(f"{line}\n" for line in requirements))
+        result = uv.compile(wanted, resolved, python=python, as_of=as_of, universal=True, annotate=False)
+        if result.returncode != 0:
+            raise LockError(
+                f"no set of releases satisfies the build requirements {', '.join(requirements)}"
+                f"{f' as of {as_of}' if as_of else ''}:\n{tail(result.output, 20)}",
+                hint="name other versions with build_dependencies in a recipe, or choose a later as_of date.",
+            )
+        text = resolved.read_text()
+    write_text(file, f"{_PREFIX}{'; and '.join(sorted(requirements))}\n{text}")
+    return LockedRequirements(file, frozenset(requirements))
+
+
+def _name(requirement: str) -> str:
+    try:
+        return Requirement(requirement).name.lower().replace("_", "-")
+    except InvalidRequirement:
+        return ""

@@ -1,0 +1,244 @@
+"""Making one package's wheel: taking or building it, then all the checks that do not run it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Optional
+
+from crosswheel.build import Project, Resolve, build_wheel, prepare
+from crosswheel.build import requirements as build_requirements
+from crosswheel.build.backend import Backend
+from crosswheel.build.requirements import LockedRequirements
+from crosswheel.check import AuditedObject, Fault, WheelFile, audit, compare, suitability, unstripped
+from crosswheel.errors import CheckFailed, LockError
+from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
+from crosswheel.job.made import Made
+from crosswheel.job.workplace import Workplace
+from crosswheel.plan import Step
+from crosswheel.recipes.model import PypiSource, Recipe
+from crosswheel.sources import SourceTree, obtain
+from crosswheel.sources.prepare import apply_patches, pin_version
+from crosswheel.uv import Uv
+
+
+def make(step: Step, root: Optional[Recipe], place: Workplace) -> Made:
+    """Return a package's wheel: found in the cache, or taken, or built; and audited.
+
+    Args:
+        root: the recipe in whose closure the package is: its build requirements are locked beside it.
+
+    Raises:
+        CrosswheelError: of the step that failed.
+    """
+    name, version = step.pin.name, step.pin.version
+    place.display.start(name, version, "looking")
+    kept = place.settings.cache / "made" / _digest(step, root, place)
+    found = Made.read(kept)
+    if found is None:
+        found = _take(step, kept, place) if step.action == "take" else _build(step, root, kept, place)
+    elif (kept / "build.log").is_file() and not place.log(name, version).exists():
+        place_copy(kept / "build.log", place.log(name, version))
+    for warning in found.warnings:
+        place.display.warning(f"{step.pin}: {warning}")
+    return found.model_copy(update={"reason": step.reason})
+
+
+def _digest(step: Step, root: Optional[Recipe], place: Workplace) -> str:
+    """Name what is made of a step by everything that it is made from."""
+    target, code = place.target.fingerprint, place.code_digest
+    if step.action == "take":
+        assert step.file is not None
+        return digest_of(wheel=step.file.sha256, target=target, code=code)
+    locked = _committed(step, root, place)
+    recipe = step.recipe
+    environment = place.environment(recipe.libraries if recipe else (), bool(locked and locked.needs_rust))
+    return digest_of(
+        source=step.file.sha256 if step.file else None,
+        name=str(step.pin),
+        recipe=recipe.fingerprint if recipe else None,
+        requirements=locked.file.read_text() if locked else None,
+        versions=dict(environment.versions),
+        target=target,
+        code=code,
+    )
+
+
+def _take(step: Step, kept: Path, place: Workplace) -> Made:
+    assert step.file is not None
+    place.display.step(step.pin.name, "downloading")
+    wheel = WheelFile.open(place.registry.fetch(step.file))
+    place.display.step(step.pin.name, "auditing")
+    audited = _audited(wheel, [], place)
+    made = _described(
+        step, wheel, audited, place, path=wheel.path, source=f"the registry's {wheel.path.name}"
+    )
+    made.write(kept)
+    return made
+
+
+def _build(step: Step, root: Optional[Recipe], kept: Path, place: Workplace) -> Made:
+    began = time.monotonic()
+    name, version = step.pin.name, step.pin.version
+    place.log(name, version).unlink(missing_ok=True)
+    warnings: list[str] = []
+    project, source = prepared_project(step, place, warnings.append)
+    place.display.step(name, "preparing")
+    backend, locked = prepared_backend(step, project, partial(_resolved, step, root, place), place)
+    path = build_wheel(project, backend, locked, place.target, partial(place.display.step, name))
+    place.display.step(name, "auditing")
+    wheel = WheelFile.open(path)
+    faults, parity = _against_official(wheel, step, place)
+    audited = _audited(wheel, [*_identity_faults(wheel, step), *faults, *_unstripped(wheel)], place)
+    with new_folder(kept) as beside:
+        shutil.copyfile(path, beside / path.name)
+        shutil.copyfile(place.log(name, version), beside / "build.log")
+    made = _described(
+        step,
+        wheel,
+        audited,
+        place,
+        path=kept / path.name,
+        source=source.origin,
+        toolchain=backend.environment.versions,
+        build_requirements=locked.pinned,
+        parity=parity,
+        warnings=tuple(warnings),
+        seconds=time.monotonic() - began,
+    )
+    made.write(kept)
+    return made
+
+
+def prepared_project(step: Step, place: Workplace, warn: Callable[[str], None]) -> tuple[Project, SourceTree]:
+    """Fetch the source of a package to be built, patch it, and tell it its version."""
+    name, version = step.pin.name, step.pin.version
+    runner = place.runner(name, version)
+    place.display.step(name, "fetching")
+    recipe = step.recipe
+    if recipe and recipe.source:
+        wanted, fallback = recipe.source, recipe.fallback
+    else:
+        assert step.file is not None
+        wanted, fallback = PypiSource(name=name, version=version, sha256=step.file.sha256), None
+    source = obtain(
+        wanted,
+        fallback,
+        folder=place.folder(name, version),
+        settings=place.settings,
+        registry=place.registry,
+        runner=runner,
+        warn=warn,
+    )
+    if recipe:
+        apply_patches(source.path, [recipe.folder / patch for patch in recipe.patches], runner)
+    variables = pin_version(source.path, version)
+    return Project(name, version, source.path, place.folder(name, version), recipe, variables), source
+
+
+def prepared_backend(
+    step: Step, project: Project, resolve: Resolve, place: Workplace
+) -> tuple[Backend, LockedRequirements]:
+    """Install the build backend of a package."""
+    runner = place.runner(step.pin.name, step.pin.version)
+    libraries = project.recipe.libraries if project.recipe else ()
+    return prepare(
+        project,
+        resolve,
+        lambda locked: place.environment(libraries, locked.needs_rust),
+        place.toolchain,
+        Uv(place.settings, runner),
+        runner,
+    )
+
+
+def committed_file(step: Step, root: Recipe, place: Workplace) -> Path:
+    """Return where the locked build requirements of a package of a root's closure lie."""
+    return root.folder / f"{place.target.name}.build" / f"{step.pin.name}.txt"
+
+
+def _committed(step: Step, root: Optional[Recipe], place: Workplace) -> Optional[LockedRequirements]:
+    return build_requirements.read(committed_file(step, root, place)) if root and root.as_of else None
+
+
+def _resolved(
+    step: Step, root: Optional[Recipe], place: Workplace, wanted: Sequence[str]
+) -> LockedRequirements:
+    """Return the locked build requirements: the committed ones, or fresh ones where nothing is committed."""
+    if root and root.as_of:
+        locked = _committed(step, root, place)
+        if locked is None:
+            raise LockError(
+                f"the build requirements of {step.pin} are not locked",
+                hint="lock them with `crosswheel lock`, and commit what it writes.",
+            )
+        locked.require(wanted)
+        return locked
+    file = place.folder(step.pin.name, step.pin.version) / "build-requirements.txt"
+    python = place.toolchain.host.executable
+    return build_requirements.resolve(list(wanted), file, python=python, as_of=None, uv=place.uv)
+
+
+def _audited(wheel: WheelFile, faults: Sequence[Fault], place: Workplace) -> list[AuditedObject]:
+    found, more = audit(wheel, place.target, place.python_symbols)
+    refuse([*suitability(wheel, place.target), *faults, *more], wheel.path.name)
+    return found
+
+
+def refuse(faults: Sequence[Fault], wheel: str) -> None:
+    """Raise :class:`CheckFailed` if there are faults."""
+    if faults:
+        listed = "\n".join(f"    {fault.file}: {fault.message}" for fault in faults)
+        remedies = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
+        raise CheckFailed(f"{wheel} was refused:\n{listed}", hint=f"{remedies}.")
+
+
+def _identity_faults(wheel: WheelFile, step: Step) -> list[Fault]:
+    if (wheel.name, str(wheel.version)) == (step.pin.name, step.pin.version):
+        return []
+    return [
+        Fault(
+            wheel.path.name,
+            f"the build made {wheel.name} {wheel.version}, not {step.pin}",
+            "a tool that asks git for the version was not told it; see docs/recipes.md on versions",
+        )
+    ]
+
+
+def _unstripped(wheel: WheelFile) -> list[Fault]:
+    remedy = "the build links without our compiler, or adds -g after it; strip it in the recipe"
+    return [Fault(member, "it carries debugging symbols", remedy) for member in unstripped(wheel)]
+
+
+def _against_official(wheel: WheelFile, step: Step, place: Workplace) -> tuple[list[Fault], Optional[str]]:
+    if step.official is None:
+        return [], None
+    official = WheelFile.open(place.registry.fetch(step.official))
+    return compare(wheel, official, place.target), official.path.name
+
+
+def _described(
+    step: Step,
+    wheel: WheelFile,
+    audited: Sequence[AuditedObject],
+    place: Workplace,
+    *,
+    path: Path,
+    **more: object,
+) -> Made:
+    facts: dict[str, object] = {
+        "name": step.pin.name,
+        "version": step.pin.version,
+        "wheel": path,
+        "sha256": sha256_of(wheel.path),
+        "size": wheel.path.stat().st_size,
+        "origin": "taken" if step.action == "take" else "built",
+        "reason": step.reason,
+        "requires": tuple(map(str, wheel.requires_dist)),
+        "extensions": tuple(wheel.extension_modules(place.target)),
+        "audited": tuple(audited),
+    }
+    return Made.model_validate({**facts, **more})

@@ -1,0 +1,121 @@
+"""Proving one wheel on the emulated target, together with all that it depends on, and putting it into ``dist/``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Optional
+
+from crosswheel.check import Proof
+from crosswheel.check.emulate import Trial, import_modules, run_test
+from crosswheel.files import digest_of, new_folder, place_copy, write_text
+from crosswheel.job.made import Made, closure
+from crosswheel.job.making import refuse
+from crosswheel.job.workplace import Workplace
+from crosswheel.plan import Step
+from crosswheel.uv import Uv
+
+
+def prove(step: Step, made: Mapping[str, Made], locked: frozenset[str], place: Workplace) -> Proof:
+    """Import a wheel's extension modules and run its recipe's tests, then put it into ``dist/`` with its proof.
+
+    Raises:
+        CheckFailed: a module does not load, or a test fails.
+    """
+    own = made[step.pin.name]
+    reached, _ = closure(step.pin.name, made, locked, place.target)
+    needed = [made[name] for name in sorted(reached)]
+    kept = place.settings.cache / "proofs" / f"{_digest(step, needed, place)}.json"
+    if kept.is_file():
+        proof = Proof.model_validate_json(kept.read_text())
+    else:
+        proof = _proven(step, own, needed, place)
+        write_text(kept, proof.model_dump_json())
+    _put_into_dist(step, own, proof, place)
+    return proof
+
+
+def _digest(step: Step, needed: list[Made], place: Workplace) -> str:
+    recipe = step.recipe
+    return digest_of(
+        wheel=str(step.pin),
+        reason=step.reason,
+        closure=[made.sha256 for made in needed],
+        tests=[test.read_text() for test in recipe.test_files] if recipe else [],
+        skip=dict(recipe.skip_imports) if recipe else {},
+        target=place.target.fingerprint,
+        code=place.code_digest,
+    )
+
+
+def _proven(step: Step, own: Made, needed: list[Made], place: Workplace) -> Proof:
+    recipe = step.recipe
+    skipped = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in own.extensions}
+    modules = [module for module in own.extensions if module not in skipped]
+    tests = recipe.test_files if recipe else ()
+    emulator: Optional[str] = None
+    if modules or tests:
+        place.display.start(step.pin.name, step.pin.version, "testing")
+        trial = _trial(step, needed, place)
+        faults = import_modules(modules, own.wheel.name, trial)
+        for test in tests:
+            faults += [] if faults else run_test(test, own.wheel.name, trial)
+        refuse(faults, own.wheel.name)
+        emulator = place.emulator.version
+    log = place.log(step.pin.name, step.pin.version)
+    return Proof(
+        wheel=own.wheel.name,
+        sha256=own.sha256,
+        target=place.target.name,
+        origin=own.origin,
+        reason=own.reason,
+        source=own.source,
+        toolchain=own.toolchain,
+        build_requirements=own.build_requirements,
+        audited=own.audited,
+        parity=own.parity,
+        emulator=emulator,
+        imported=tuple(modules),
+        skipped=skipped,
+        tests=tuple(test.stem for test in tests),
+        seconds=round(own.seconds, 1),
+        log=os.path.relpath(log, place.trees.build) if own.origin == "built" else None,
+    )
+
+
+def _trial(step: Step, needed: list[Made], place: Workplace) -> Trial:
+    runner = place.runner(step.pin.name, step.pin.version)
+    sites = [_installed(made, place) for made in needed]
+    scratch = place.folder(step.pin.name, step.pin.version) / "trial"
+    shutil.rmtree(scratch, ignore_errors=True)
+    return Trial(place.emulator, sites, scratch, runner)
+
+
+def _installed(made: Made, place: Workplace) -> Path:
+    """Return a folder with the wheel installed in it, as the target would install it; made if need be."""
+    folder = place.settings.cache / "sites" / made.sha256[:20]
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            uv = Uv(place.settings, place.general_runner)
+            uv.install_wheel(made.wheel, beside, python=place.toolchain.interpreter)
+    return folder
+
+
+def _put_into_dist(step: Step, own: Made, proof: Proof, place: Workplace) -> None:
+    folder = place.trees.dist / step.pin.name / step.pin.version
+    for other in folder.glob("*.whl"):
+        if other.name != own.wheel.name and _is_of_this_target(other, place):
+            other.unlink()  # made before, under other circumstances; this one takes its place
+            other.with_name(other.name + ".proof.json").unlink(missing_ok=True)
+    placed = folder / own.wheel.name
+    if Proof.read_beside(placed) == proof and placed.is_file() and placed.stat().st_size == own.size:
+        return
+    place_copy(own.wheel, placed)
+    proof.write_beside(placed)
+
+
+def _is_of_this_target(wheel: Path, place: Workplace) -> bool:
+    proof = Proof.read_beside(wheel)
+    return proof is not None and proof.target == place.target.name

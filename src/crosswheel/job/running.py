@@ -1,0 +1,103 @@
+"""Running the steps of a closure: many at once, failures set apart, everything shown."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from collections.abc import Iterator
+from functools import partial
+
+from crosswheel import scheduler
+from crosswheel.check import Proof
+from crosswheel.errors import BuildFailed, CrosswheelError
+from crosswheel.job.closures import Closure
+from crosswheel.job.made import Made, closure
+from crosswheel.job.making import make
+from crosswheel.job.proving import prove
+from crosswheel.job.workplace import Workplace
+from crosswheel.plan import Step
+from crosswheel.progress import Outcome as Kind
+from crosswheel.progress import Row
+
+
+def run_closure(work: Closure, place: Workplace) -> list[Row]:
+    """Make and prove every release of a closure; return what came of each, in order of names.
+
+    Raises:
+        Interrupted: the user asked to stop.
+    """
+    place.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
+    with _workers(place) as executor:
+        outcome = scheduler.run(
+            [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)],
+            lambda name: _shown(place, name, partial(make, work.steps[name], work.root, place)),
+            lambda name, made: closure(name, made, work.names, place.target)[1],
+            lambda name, made: _proven(work, name, made, place),
+            partial(_blocked, work),
+            executor,
+        )
+    for name, error in outcome.errors.items():
+        if isinstance(error, Blocked):
+            place.display.done(name, "blocked", str(error))
+    return [_row(work.steps[name], outcome) for name in sorted(work.steps)]
+
+
+class Blocked(BuildFailed):
+    """A wheel was not proven because something that it needs failed."""
+
+
+@contextmanager
+def _workers(place: Workplace) -> Iterator[Executor]:
+    executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="crosswheel")
+    try:
+        yield executor
+    except BaseException:
+        # Before the pool waits for its threads, or they would finish their builds first.
+        place.cancellation.cancel()
+        executor.shutdown(wait=True, cancel_futures=True)
+        raise
+    executor.shutdown()
+
+
+def _longest_first(step: Step) -> tuple[int, int, str]:
+    """Order steps so that the longest builds begin first and none is left alone at the end."""
+    helped = step.recipe is not None and bool(step.recipe.cargo_features or step.recipe.libraries)
+    size = step.file.size or 0 if step.file else 0
+    return (0 if step.action == "build" else 1, -(size * (10 if helped else 1)), step.pin.name)
+
+
+def _shown(place: Workplace, name: str, work: partial[Made]) -> Made:
+    try:
+        return work()
+    except CrosswheelError as error:
+        place.display.done(name, "failed", str(error))
+        raise
+
+
+def _proven(work: Closure, name: str, made: Mapping[str, Made], place: Workplace) -> Proof:
+    step, own = work.steps[name], made[name]
+    try:
+        proof = prove(step, made, work.names, place)
+    except CrosswheelError as error:
+        place.display.done(name, "failed", str(error))
+        raise
+    place.display.done(name, "found" if own.found else own.origin, step.reason)
+    return proof
+
+
+def _blocked(work: Closure, name: str, failed: set[str]) -> CrosswheelError:
+    return Blocked(
+        f"it needs {', '.join(sorted(failed))}, which failed", hint="mend those first; see their messages."
+    )
+
+
+def _row(step: Step, outcome: scheduler.Outcome[Made, Proof]) -> Row:
+    name, version = step.pin.name, step.pin.version
+    error, made = outcome.errors.get(name), outcome.made.get(name)
+    if error is not None:
+        kind: Kind = "blocked" if isinstance(error, Blocked) else "failed"
+        return Row(name, version, kind, 0.0, None, step.reason, str(error), error.hint)
+    assert made is not None
+    return Row(name, version, "found" if made.found else made.origin, made.seconds, made.size, step.reason)

@@ -1,0 +1,113 @@
+"""What all the work of one run shares: the tools, made when first needed, and where things go."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+from crosswheel.check import exported_symbols
+from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.files import digest_of
+from crosswheel.process import Cancellation, Runner
+from crosswheel.progress import Display
+from crosswheel.recipes.loader import Recipes
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.toolchain.verify import verify
+from crosswheel.uv import Uv
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The folders of a run, as in the original tool: ``<root>/<name>/<version>/…``."""
+
+    build: Path
+    dist: Path
+    index: Path
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The tools and folders of a run for one target.
+
+    What takes time to make (the emulator, the environments) is made once, by whichever worker needs it first.
+    """
+
+    target: Target
+    recipes: Recipes
+    settings: Settings
+    trees: Trees
+    registry: Registry
+    display: Display
+    cancellation: Cancellation
+    _making: threading.RLock = field(default_factory=threading.RLock)
+    _environments: dict[tuple[tuple[str, ...], bool], CrossEnvironment] = field(default_factory=dict)
+
+    def folder(self, name: str, version: str) -> Path:
+        """Return a package's folder in the build tree."""
+        return self.trees.build / name / version
+
+    def log(self, name: str, version: str) -> Path:
+        """Return the log of a package."""
+        return self.folder(name, version) / "build.log"
+
+    def runner(self, name: str, version: str) -> Runner:
+        """Return a runner that writes to a package's log and shows its lines."""
+        return Runner(self.cancellation, self.log(name, version), lambda line: self.display.line(name, line))
+
+    @property
+    def general_runner(self) -> Runner:
+        """The runner for what belongs to no package."""
+        return Runner(self.cancellation, self.trees.build / "toolchain.log")
+
+    @property
+    def uv(self) -> Uv:
+        """uv, for what belongs to no package."""
+        return Uv(self.settings, self.general_runner)
+
+    @cached_property
+    def toolchain(self) -> Toolchain:
+        """The toolchain of the target."""
+        with self._making:
+            return toolchain_for(self.target, self.settings)
+
+    @cached_property
+    def emulator(self) -> Emulator:
+        """The emulated target."""
+        with self._making:
+            return emulator_for(self.target, self.settings, self.general_runner)
+
+    @cached_property
+    def python_symbols(self) -> frozenset[str]:
+        """The symbols that the target's Python offers to extension modules."""
+        with self._making:
+            python = self.toolchain.python
+            return exported_symbols(python.library) | exported_symbols(python.executable)
+
+    def environment(self, libraries: tuple[str, ...], rust: bool) -> CrossEnvironment:
+        """Return a build's environment; before the first one is handed out, the cross view is verified."""
+        with self._making:
+            if not self._environments:
+                plain = cross_environment(self.toolchain, self.general_runner)
+                verify(self.toolchain, plain, self.emulator, self.general_runner)
+            key = (libraries, rust)
+            if key not in self._environments:
+                self._environments[key] = cross_environment(
+                    self.toolchain, self.general_runner, libraries=libraries, rust=rust
+                )
+            return self._environments[key]
+
+    @cached_property
+    def code_digest(self) -> str:
+        """A name for our own code: what it makes is made anew when it changes."""
+        rooms = ("build", "check", "sources", "toolchain")
+        root = resources.files("crosswheel")
+        files = [
+            path for room in rooms for path in sorted(Path(str(root / room)).rglob("*")) if path.is_file()
+        ]
+        return digest_of(code=[path.read_text() for path in files if path.suffix in (".py", ".c", ".toml")])

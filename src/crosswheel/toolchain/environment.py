@@ -1,0 +1,139 @@
+"""The cross environment: everything that a build needs to know, as variables for its backend."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.identity import asked_interpreter, identity_folder
+from crosswheel.toolchain.libraries import compat_archive, library, link_environment
+from crosswheel.toolchain.python import PythonTree, host_python, target_python
+from crosswheel.toolchain.rust import rust_for
+from crosswheel.toolchain.zig import tools_folder, zig_environment, zig_version
+
+# A zip cannot hold a time before 1980, and some backends pass on what they get.
+_EPOCH = 315532800
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """What every build for a target shares.
+
+    Attributes:
+        python: the target's Python: headers, and what runs under emulation.
+        host: a Python of the same version that runs here.
+        tools: the folder of the cross compilers.
+        identity: the folder that makes ``host`` answer as the target (for ``PYTHONPATH``).
+        interpreter: an interpreter that always answers as the target (for uv).
+    """
+
+    target: Target
+    settings: Settings
+    python: PythonTree
+    host: PythonTree
+    tools: Path
+    identity: Path
+    interpreter: Path
+
+
+@dataclass(frozen=True)
+class CrossEnvironment:
+    """The variables of one build, and the versions of what it is built with, by name."""
+
+    variables: Mapping[str, str]
+    versions: Mapping[str, str]
+    program_folders: tuple[Path, ...] = field(default=())
+
+    def for_hook(self, venv: Path, tree: Path, extra: Mapping[str, str]) -> dict[str, str]:
+        """Return the whole environment of a build hook, in which the interpreter of ``venv`` is the target's."""
+        folders = [venv / "bin", *self.program_folders, *map(Path, os.defpath.split(os.pathsep))]
+        return {
+            "PATH": os.pathsep.join(dict.fromkeys(map(str, folders))),
+            "HOME": str(tree.parent),
+            "LC_ALL": "C.UTF-8",
+            "VIRTUAL_ENV": str(venv),
+            # A tool that looks for a repository around the tree would find ours.
+            "GIT_CEILING_DIRECTORIES": str(tree.parent),
+            "CROSSWHEEL_PREFIX_MAP": str(tree),
+            "SOURCE_DATE_EPOCH": str(_EPOCH),
+            **self.variables,
+            **extra,
+        }
+
+
+def toolchain_for(target: Target, settings: Settings) -> Toolchain:
+    """Return the toolchain of a target, fetched if need be.
+
+    Raises:
+        NetworkError, IntegrityError: the target's Python cannot be had.
+        TargetError: there is no Python of the target's version for this machine.
+    """
+    python, host = target_python(target, settings), host_python(target, settings)
+    tools = tools_folder(target, settings.cache)
+    identity = identity_folder(target, python, tools, settings.cache)
+    interpreter = asked_interpreter(host, identity, settings.cache)
+    return Toolchain(target, settings, python, host, tools, identity, interpreter)
+
+
+def cross_environment(
+    toolchain: Toolchain, runner: Runner, *, libraries: Sequence[str] = (), rust: bool = False
+) -> CrossEnvironment:
+    """Return the environment of a build.
+
+    Args:
+        libraries: names of C libraries to offer it.
+        rust: whether it compiles Rust.
+
+    Raises:
+        MissingToolError, NetworkError: Rust or a library cannot be had.
+        RecipeError: no library of that name is known.
+    """
+    target, settings, tools = toolchain.target, toolchain.settings, toolchain.tools
+    variables = {**_base_variables(toolchain), **zig_environment(settings.cache)}
+    versions = {"zig": zig_version(), "CPython": target.python.version}
+    folders: tuple[Path, ...] = (tools,)
+    if libraries:
+        found = [library(name, target, settings, runner) for name in libraries]
+        compat = compat_archive(tools, settings.cache, zig_environment(settings.cache), runner)
+        variables.update(link_environment(found, compat))
+        versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
+    if rust:
+        compiler = rust_for(target, settings, runner)
+        variables.update(compiler.environment(target, tools, settings.cache))
+        variables.update(_pyo3_variables(toolchain))
+        versions["rust"] = compiler.version
+        folders = (tools, compiler.bin)
+    return CrossEnvironment(variables, versions, folders)
+
+
+def _base_variables(toolchain: Toolchain) -> dict[str, str]:
+    target, tools = toolchain.target, toolchain.tools
+    return {
+        "PYTHONPATH": str(toolchain.identity),
+        "PYTHONNOUSERSITE": "1",
+        "_PYTHON_HOST_PLATFORM": f"linux-{target.machine}",
+        "_PYTHON_SYSCONFIGDATA_NAME": target.python.sysconfigdata,
+        "CC": str(tools / "cc"),
+        "CXX": str(tools / "c++"),
+        "AR": str(tools / "ar"),
+        "RANLIB": str(tools / "ranlib"),
+        "LDSHARED": f"{tools / 'cc'} -shared",
+        "LDCXXSHARED": f"{tools / 'c++'} -shared",
+        # An empty list of folders: pkg-config must not find this machine's libraries.
+        "PKG_CONFIG_LIBDIR": "",
+        "PKG_CONFIG_PATH": "",
+    }
+
+
+def _pyo3_variables(toolchain: Toolchain) -> dict[str, str]:
+    return {
+        "PYO3_CROSS_LIB_DIR": str(toolchain.python.stdlib),
+        "PYO3_CROSS_PYTHON_VERSION": toolchain.target.python.short,
+        # The tag is ours to give; what it promises is proven by our own audit.
+        "MATURIN_PEP517_ARGS": "--compatibility linux",
+    }
