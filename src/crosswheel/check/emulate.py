@@ -1,0 +1,99 @@
+"""Running what a wheel holds on an emulated target: its extension modules are imported, its tests run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosswheel.check.proof import Fault
+from crosswheel.emulator import Emulator
+from crosswheel.errors import BuildFailed
+from crosswheel.process import Result, Runner, tail
+
+# Says which module is next before it is imported: a crash leaves no other trace.
+_IMPORT_ALL = """
+import importlib, sys
+for name in sys.argv[1:]:
+    print("importing", name, flush=True)
+    importlib.import_module(name)
+print("imported all", flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Emulated Python with some installed wheels.
+
+    Attributes:
+        sites: for the wheel and everything it depends on, the folder that it is installed in.
+        scratch: the working folder of what runs.
+        log: where it goes is the runner's business.
+    """
+
+    emulator: Emulator
+    sites: Sequence[Path]
+    scratch: Path
+    runner: Runner
+
+    def run(self, *words: str) -> Result:
+        """Run the target's Python with the installed wheels."""
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        environment = {
+            "PYTHONPATH": os.pathsep.join(map(str, self.sites)),
+            "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
+            "PYTHONFAULTHANDLER": "1",
+        }
+        return self.emulator.run(self.runner, words, environment=environment, cwd=self.scratch, check=False)
+
+
+def import_modules(modules: Sequence[str], wheel: str, trial: Trial) -> list[Fault]:
+    """Import extension modules, all in one process; the fault names the one that does not load."""
+    if not modules:
+        return []
+    try:
+        result = trial.run("-c", _IMPORT_ALL, *modules)
+    except BuildFailed as error:
+        return [Fault(wheel, f"importing {', '.join(modules)} does not end: {error}", "read the log")]
+    if result.returncode == 0 and "imported all" in result.output:
+        return []
+    begun = [line.split(" ", 1)[1] for line in result.lines if line.startswith("importing ")]
+    module = begun[-1] if begun else modules[0]
+    return [
+        Fault(
+            wheel,
+            f"module {module} does not load on the target ({_ending(result)}):\n{tail(result.output, 8)}",
+            "if it needs another module first, say so with skip_imports in a recipe; if it crashes, try "
+            'another optimisation level (optimize="s")',
+        )
+    ]
+
+
+def run_test(test: Path, wheel: str, trial: Trial) -> list[Fault]:
+    """Run a recipe's test on the emulated target."""
+    try:
+        result = trial.run(str(test))
+    except BuildFailed as error:
+        return [Fault(wheel, f"test {test.name} does not end: {error}", "read the log")]
+    if result.returncode == 0:
+        return []
+    return [
+        Fault(
+            wheel,
+            f"test {test.name} fails on the target ({_ending(result)}):\n{tail(result.output, 8)}",
+            "the wheel loads but does not work: try another optimisation level, or look for code that is chosen "
+            "by the word size or CPU of the machine that builds",
+        )
+    ]
+
+
+def _ending(result: Result) -> str:
+    # qemu ends by the signal that ended the program, or with 128 plus its number.
+    crashed = {
+        -11: "segmentation fault",
+        139: "segmentation fault",
+        -4: "illegal instruction",
+        132: "illegal instruction",
+    }
+    return crashed.get(result.returncode, f"exit code {result.returncode}")
