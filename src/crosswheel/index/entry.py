@@ -1,24 +1,32 @@
-"""One wheel as the index knows it: all that pages say of it, read from the wheel itself."""
+"""One wheel as the index knows it: what pages say of it, and the files that lie beside it."""
 
 from __future__ import annotations
 
 import datetime
-import email.parser
 import hashlib
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.metadata import RawMetadata, parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.tags import Tag
+from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
-from crosswheel.errors import IntegrityError
+from crosswheel.check.wheel import WheelFile
 from crosswheel.files import sha256_of
 
+METADATA_SUFFIX = ".metadata"
+"""The wheel's METADATA, for clients that want no more of it (PEP 658)."""
+PROOF_SUFFIX = ".proof.json"
+"""A proof; the proof for a further target has its name before this: ``<wheel>.<target>.proof.json``."""
 YANKED_SUFFIX = ".yanked"
-"""A file of this name beside a wheel yanks it (PEP 592); what is in the file is the reason."""
+"""Its presence yanks the wheel (PEP 592); what is in it is the reason."""
+LOG_SUFFIX = ".log.txt"
+"""The log of the wheel's build."""
 
 
 class Entry(BaseModel):
@@ -28,13 +36,16 @@ class Entry(BaseModel):
         filename: the wheel's file name.
         project: the project's name as its metadata spells it.
         name: the project's normalised name (PEP 503).
-        version: the version, as the metadata spells it.
+        version: the version, normalised (PEP 440).
         sha256: hash of the wheel's bytes, in hexadecimal.
         size: in bytes.
         uploaded: when the wheel came into the index (PEP 700), UTC.
-        metadata_sha256: hash of the wheel's METADATA (PEP 658).
+        metadata_sha256: hash of the wheel's METADATA.
         requires_python: as in the metadata.
+        requires: normalised names of the projects that it depends on, in any environment.
         summary: the project's one-line description.
+        targets: names of the targets on which it was proven to load and run.
+        log: where the log of its build is, relative to the build tree.
         yanked: why the wheel should not be used any more; an empty reason counts (PEP 592).
     """
 
@@ -49,61 +60,58 @@ class Entry(BaseModel):
     uploaded: datetime.datetime
     metadata_sha256: str
     requires_python: Optional[str] = None
+    requires: tuple[str, ...] = ()
     summary: str = ""
+    targets: tuple[str, ...] = ()
+    log: Optional[str] = None
     yanked: Optional[str] = None
 
+    @property
+    def tags(self) -> frozenset[Tag]:
+        """The tags of its file name (PEP 425)."""
+        return parse_wheel_filename(self.filename)[3]
 
-@dataclass(frozen=True)
-class IndexedWheel:
-    """A wheel on this machine, with its entry and the bytes of its METADATA."""
-
-    path: Path
-    entry: Entry
-    metadata: bytes
+    @property
+    def order(self) -> tuple[Version, str]:
+        """Sorts the wheels of a project, the oldest version first."""
+        return Version(self.version), self.filename
 
 
-def read_wheel(path: Path) -> IndexedWheel:
-    """Read a wheel and what lies beside it.
+def read_metadata(path: Path) -> bytes:
+    """Return the METADATA of a wheel that was found to be sound."""
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA")))
+
+
+def read_entry(path: Path) -> Entry:
+    """Read a wheel from its first byte to its last; return its entry.
 
     Raises:
-        IntegrityError: it is not a wheel, or not the one that its file name promises.
+        IntegrityError: it is not a sound wheel, or not the one that its file name promises.
     """
-    try:
-        name, version, _, _ = parse_wheel_filename(path.name)
-        with zipfile.ZipFile(path) as archive:
-            member = next(m for m in archive.namelist() if m.endswith(".dist-info/METADATA"))
-            metadata = archive.read(member)
-        headers = email.parser.Parser().parsestr(metadata.decode(), headersonly=True)
-        fits = canonicalize_name(headers["Name"]) == name and Version(headers["Version"]) == version
-    except (InvalidWheelFilename, InvalidVersion, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise _refused(path, str(error)) from error
-    except StopIteration:
-        raise _refused(path, "it has no METADATA") from None
-    if not fits:
-        raise _refused(path, f"its metadata says {headers['Name']} {headers['Version']}")
+    wheel = WheelFile.open(path)
+    metadata = read_metadata(path)
+    raw = parse_email(metadata)[0]
     status = path.stat()
-    yanked = path.with_name(path.name + YANKED_SUFFIX)
-    return IndexedWheel(
-        path,
-        Entry(
-            filename=path.name,
-            project=headers["Name"],
-            name=name,
-            version=headers["Version"],
-            sha256=sha256_of(path),
-            size=status.st_size,
-            uploaded=datetime.datetime.fromtimestamp(int(status.st_mtime), datetime.timezone.utc),
-            metadata_sha256=hashlib.sha256(metadata).hexdigest(),
-            requires_python=headers["Requires-Python"],
-            summary=headers["Summary"] or "",
-            yanked=yanked.read_text().strip() if yanked.is_file() else None,
-        ),
-        metadata,
+    return Entry(
+        filename=path.name,
+        project=raw["name"],
+        name=wheel.name,
+        version=str(wheel.version),
+        sha256=sha256_of(path),
+        size=status.st_size,
+        uploaded=datetime.datetime.fromtimestamp(int(status.st_mtime), datetime.timezone.utc),
+        metadata_sha256=hashlib.sha256(metadata).hexdigest(),
+        requires_python=raw.get("requires_python"),
+        requires=tuple(sorted({canonicalize_name(r.name) for r in requirements(raw)})),
+        summary=raw.get("summary", ""),
     )
 
 
-def _refused(path: Path, reason: str) -> IntegrityError:
-    return IntegrityError(
-        f"{path} cannot go into the index: {reason}",
-        hint="build it again, or remove it; the index is as it was.",
-    )
+def requirements(raw: RawMetadata) -> Iterable[Requirement]:
+    """Give the Requires-Dist of a wheel's metadata, without those that old tools wrote wrong."""
+    for line in raw.get("requires_dist", ()):
+        try:
+            yield Requirement(line)
+        except InvalidRequirement:
+            continue

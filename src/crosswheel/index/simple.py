@@ -10,27 +10,17 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from packaging.version import Version
 
 from crosswheel.index.entry import Entry
+from crosswheel.index.templates import render
 
 API_VERSION = "1.1"
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("crosswheel.index"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 def project_list_html(names: Sequence[str], base: str = "") -> str:
     """Return the page that names all projects; ``base`` is the URL of ``simple/``, relative if empty."""
-    return _TEMPLATES.get_template("simple/projects.html").render(
-        api_version=API_VERSION, names=names, base=base
-    )
+    return render("simple-projects.html", api_version=API_VERSION, names=names, base=base)
 
 
 def project_list_json(names: Sequence[str]) -> str:
@@ -40,8 +30,11 @@ def project_list_json(names: Sequence[str]) -> str:
 
 def project_html(name: str, entries: Sequence[Entry], base: str = "") -> str:
     """Return a project's page; ``base`` is the URL of its folder, relative if empty."""
-    return _TEMPLATES.get_template("simple/project.html").render(
-        api_version=API_VERSION, name=name, entries=entries, url=lambda entry: base + quote(entry.filename)
+    return render(
+        "simple-project.html",
+        api_version=API_VERSION,
+        name=name,
+        files=[(base + quote(entry.filename), entry) for entry in entries],
     )
 
 

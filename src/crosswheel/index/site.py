@@ -7,102 +7,184 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from packaging.version import Version
+from crosswheel.check.proof import Proof
+from crosswheel.files import digest_of, explained_storage_errors, place_copy, write_bytes
+from crosswheel.index import people
+from crosswheel.index.contents import by_project, linked, project_pages, root_pages
+from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, Entry, read_metadata
+from crosswheel.index.failures import read_failures
+from crosswheel.index.people import File
+from crosswheel.index.scan import IndexedWheel, read_proof, read_wheels, scan
+from crosswheel.index.state import State
+from crosswheel.index.work import Workers
 
-from crosswheel.check.proof import SUFFIX as PROOF_SUFFIX
-from crosswheel.errors import IntegrityError, UsageError
-from crosswheel.files import explained_storage_errors, place_copy, write_bytes, write_text
-from crosswheel.index import simple
-from crosswheel.index.entry import IndexedWheel, read_wheel
-
-METADATA_SUFFIX = ".metadata"
+# Starting processes costs as much as writing this many projects.
+_FEW_PROJECTS = 60
 
 
 @dataclass(frozen=True)
 class IndexSummary:
-    """What an index holds after it was written."""
+    """What an index holds after it was written, and how many of its projects had changed."""
 
     site: Path
     projects: int
     wheels: int
     bytes: int
+    changed: int
 
 
-def write_site(dist: Path, site: Path, *, root_url: Optional[str] = None) -> IndexSummary:
+def write_site(
+    dist: Path, site: Path, *, root_url: Optional[str] = None, build: Optional[Path] = None
+) -> IndexSummary:
     """Make the index of all wheels below ``dist``; what is not there any more leaves the index too.
 
     All wheels are read before anything is written: if one is bad, the site stays as it was. A wheel is in
-    its place before a page names it, and no page names it before it is removed, so the site can be served
-    meanwhile.
+    its place before a page names it, and no page names it any more when it is removed, so the site can be
+    served meanwhile. Only what changed since the last time is read and written.
 
     Args:
         dist: a folder with wheels at any depth, as ``dist/<name>/<version>/*.whl``.
         site: where the site goes; pip is pointed at ``simple/`` below it.
         root_url: what the site's URL will be, for absolute links; links are relative without it.
+        build: the build tree, from which the logs that the proofs name are taken.
 
     Raises:
         UsageError: there is no such folder.
         IntegrityError: a wheel is damaged or not what its name says, or two differ under one name.
         StorageError: the site cannot be written.
     """
-    projects = _by_project(_read_all(dist))
-    base = "" if root_url is None else root_url.rstrip("/") + "/simple/"
-    folder = site / "simple"
-    with explained_storage_errors(site):
-        for name, wheels in projects.items():
-            _write_project(folder / name, name, wheels, f"{base}{name}/" if base else "")
-        write_text(folder / "index.html", simple.project_list_html(list(projects), base))
-        write_text(folder / "index.json", simple.project_list_json(list(projects)))
-        _remove_vanished(folder, projects)
-    wheels = [wheel for group in projects.values() for wheel in group]
-    return IndexSummary(site, len(projects), len(wheels), sum(wheel.entry.size for wheel in wheels))
+    tree, state = scan(dist), State.load(site)
+    with Workers() as workers, explained_storage_errors(site):
+        wheels = read_wheels(tree.wheels, state.known, workers)
+        projects = by_project(wheel.entry for wheel in wheels)
+        tasks = _tasks(site, wheels, projects, root_url, build)
+        digests = {task.name: task.digest for task in tasks}
+        changed = [
+            task for task in tasks if state.projects.get(task.name) != task.digest or not task.is_whole
+        ]
+        # Until all is written, what is about to be is not known to be right.
+        settled = {name: digests[name] for name in digests.keys() - {task.name for task in changed}}
+        state.of(wheels, settled).save(site)
+        workers.map(write_project, changed, few=_FEW_PROJECTS)
+        _write_pages(site, root_pages(projects, read_failures(tree.failures), root_url))
+        _remove_vanished(site, {task.name: task.file_names for task in tasks})
+        state.of(wheels, digests).save(site)
+    total = sum(wheel.entry.size for wheel in wheels)
+    return IndexSummary(site, len(projects), len(wheels), total, len(changed))
 
 
-def _read_all(dist: Path) -> list[IndexedWheel]:
-    if not dist.is_dir():
-        raise UsageError(f"there is no folder {dist}", hint="build packages first, or give --dist-tree-root.")
-    found: dict[str, IndexedWheel] = {}
-    for path in sorted(dist.rglob("*.whl")):
-        wheel = read_wheel(path)
-        other = found.setdefault(path.name, wheel)
-        if other.entry.sha256 != wheel.entry.sha256:
-            raise IntegrityError(
-                f"{other.path} and {path} have the same name and different contents",
-                hint="remove the one that is wrong; the index is as it was.",
-            )
-    return list(found.values())
+@dataclass(frozen=True)
+class ProjectTask:
+    """All that a project's part of the site is made from.
+
+    Attributes:
+        site: the site's folder.
+        name: the project's normalised name.
+        wheels: its wheels with their entries, the oldest version first.
+        links: the dependencies that are in the index.
+        root_url: the site's URL, if links shall be absolute.
+        logs: the logs of builds, by file name of the wheel.
+    """
+
+    site: Path
+    name: str
+    wheels: tuple[IndexedWheel, ...]
+    links: tuple[str, ...]
+    root_url: Optional[str]
+    logs: Mapping[str, Path]
+
+    @property
+    def digest(self) -> str:
+        """Names the pages by what goes into them."""
+        stamps = [(wheel.found.path, wheel.found.stamp) for wheel in self.wheels]
+        return digest_of(stamps=stamps, links=self.links, root_url=self.root_url, logs=self.logs)
+
+    @property
+    def file_names(self) -> frozenset[str]:
+        """The names of all files in the project's folder below ``simple/``."""
+        names = {"index.html", "index.json"}
+        for wheel in self.wheels:
+            names.update((wheel.entry.filename, wheel.entry.filename + METADATA_SUFFIX))
+            names.update(path.name for path in wheel.found.proofs)
+        names.update(filename + LOG_SUFFIX for filename in self.logs)
+        return frozenset(names)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its files are in the site."""
+        try:
+            present = {path.name for path in (self.site / "simple" / self.name).iterdir()}
+        except FileNotFoundError:
+            return False
+        return self.file_names <= present and (self.site / people.project_path(self.name)).is_file()
 
 
-def _by_project(wheels: Sequence[IndexedWheel]) -> dict[str, list[IndexedWheel]]:
-    """Group wheels by project, in the order of names; in each the oldest version first."""
-    projects: dict[str, list[IndexedWheel]] = {}
-    for wheel in sorted(wheels, key=lambda w: (w.entry.name, Version(w.entry.version), w.entry.filename)):
-        projects.setdefault(wheel.entry.name, []).append(wheel)
-    return projects
+def write_project(task: ProjectTask) -> None:
+    """Write a project's wheels, what lies beside them, and then its pages."""
+    folder = task.site / "simple" / task.name
+    files, texts = [], {}
+    for wheel in task.wheels:
+        filename = wheel.entry.filename
+        log = task.logs.get(filename)
+        texts[filename] = read_metadata(wheel.found.path)
+        place_copy(wheel.found.path, folder / filename)
+        write_bytes(folder / (filename + METADATA_SUFFIX), texts[filename])
+        for path in wheel.found.proofs:
+            place_copy(path, folder / path.name)
+        if log:
+            place_copy(log, folder / (filename + LOG_SUFFIX))
+        files.append(File(wheel.entry, _proofs(wheel), log is not None))
+    metadata = texts[people.newest([wheel.entry for wheel in task.wheels]).filename]
+    _write_pages(task.site, project_pages(files, metadata, task.links, task.root_url))
 
 
-def _write_project(folder: Path, name: str, wheels: Sequence[IndexedWheel], base: str) -> None:
-    for wheel in wheels:
-        place_copy(wheel.path, folder / wheel.path.name)
-        write_bytes(folder / (wheel.path.name + METADATA_SUFFIX), wheel.metadata)
-        proof = wheel.path.with_name(wheel.path.name + PROOF_SUFFIX)
-        if proof.is_file():
-            place_copy(proof, folder / proof.name)
-    entries = [wheel.entry for wheel in wheels]
-    write_text(folder / "index.html", simple.project_html(name, entries, base))
-    write_text(folder / "index.json", simple.project_json(name, entries, base))
+def _proofs(wheel: IndexedWheel) -> dict[str, Proof]:
+    return {path.name: read_proof(path, wheel.entry) for path in wheel.found.proofs}
 
 
-def _remove_vanished(folder: Path, projects: Mapping[str, Sequence[IndexedWheel]]) -> None:
-    """Remove what an earlier index had and this one has not, and nothing that no index ever wrote."""
-    for project in folder.iterdir():
-        if not project.is_dir():
+def _tasks(
+    site: Path,
+    wheels: Sequence[IndexedWheel],
+    projects: Mapping[str, Sequence[Entry]],
+    root_url: Optional[str],
+    build: Optional[Path],
+) -> list[ProjectTask]:
+    by_filename = {wheel.entry.filename: wheel for wheel in wheels}
+    tasks = []
+    for name, entries in projects.items():
+        group = tuple(by_filename[entry.filename] for entry in entries)
+        links = tuple(linked(entries, projects.keys()))
+        logs = {wheel.entry.filename: log for wheel in group if (log := _log(wheel.entry, build))}
+        tasks.append(ProjectTask(site, name, group, links, root_url, logs))
+    return tasks
+
+
+def _log(entry: Entry, build: Optional[Path]) -> Optional[Path]:
+    """Return the log of a wheel's build, if there is one inside the build tree."""
+    if build is None or entry.log is None:
+        return None
+    log = (build / entry.log).resolve()
+    return log if log.is_file() and build.resolve() in log.parents else None
+
+
+def _write_pages(site: Path, pages: Mapping[str, bytes]) -> None:
+    for path, data in pages.items():
+        file = site / path
+        if not file.is_file() or file.read_bytes() != data:
+            write_bytes(file, data)
+
+
+def _remove_vanished(site: Path, kept: Mapping[str, frozenset[str]]) -> None:
+    """Remove what an earlier index wrote and this one has not; nothing that no index ever wrote."""
+    for folder in (site / "simple").iterdir():
+        if not folder.is_dir():
             continue
-        kept = {wheel.path.name for wheel in projects.get(project.name, ())}
-        for file in list(project.iterdir()):
-            wheel = file.name.split(".whl")[0] + ".whl"
-            page = file.name in ("index.html", "index.json")
-            if (page and not kept) or (".whl" in file.name and wheel not in kept):
+        for file in list(folder.iterdir()):
+            ours = ".whl" in file.name or file.name in ("index.html", "index.json")
+            if ours and file.name not in kept.get(folder.name, ()):
                 file.unlink()
-        if not any(project.iterdir()):
-            project.rmdir()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    for page in (site / "project").glob("*.html"):
+        if page.stem not in kept:
+            page.unlink()

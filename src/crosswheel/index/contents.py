@@ -1,0 +1,67 @@
+"""All pages of a site, as bytes by path: what a folder and a published channel have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Optional
+
+from crosswheel.index import people, simple
+from crosswheel.index.entry import Entry
+from crosswheel.index.failures import Failure, still_failing
+from crosswheel.index.people import File
+
+Pages = Mapping[str, bytes]
+"""Pages by their path in the site, in the order in which they are to be written."""
+
+
+def by_project(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Group entries by project, in the order of names; in each the oldest version first."""
+    projects: dict[str, list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry.name, entry.order)):
+        projects.setdefault(entry.name, []).append(entry)
+    return projects
+
+
+def linked(entries: Sequence[Entry], names: Collection[str]) -> list[str]:
+    """Return the dependencies that a project's page links to: those that are among ``names``."""
+    return [name for name in people.newest(entries).requires if name in names]
+
+
+def project_pages(
+    files: Sequence[File], metadata: bytes, links: Collection[str], root_url: Optional[str] = None
+) -> Pages:
+    """Return a project's pages: for pip, for tools, and for people.
+
+    Args:
+        files: the project's wheels, the oldest version first.
+        metadata: METADATA of the wheel that :func:`people.newest` chooses.
+        links: what :func:`linked` returns.
+        root_url: the site's URL, for absolute links.
+    """
+    entries = [file.entry for file in files]
+    name = entries[0].name
+    base = f"{_simple_url(root_url)}{name}/" if root_url else ""
+    return {
+        f"simple/{name}/index.json": simple.project_json(name, entries, base).encode(),
+        f"simple/{name}/index.html": simple.project_html(name, entries, base).encode(),
+        people.project_path(name): people.project_page(files, metadata, links, root_url).encode(),
+    }
+
+
+def root_pages(
+    projects: Mapping[str, Sequence[Entry]], failures: Sequence[Failure], root_url: Optional[str] = None
+) -> Pages:
+    """Return the pages that name projects, and the files that all pages use."""
+    names = list(projects)
+    entries = [entry for group in projects.values() for entry in group]
+    return {
+        **people.asset_files(),
+        "simple/index.json": simple.project_list_json(names).encode(),
+        "simple/index.html": simple.project_list_html(names, _simple_url(root_url)).encode(),
+        people.STATUS: people.status_page(projects, still_failing(failures, entries)).encode(),
+        people.HOME: people.home_page(projects).encode(),
+    }
+
+
+def _simple_url(root_url: Optional[str]) -> str:
+    return f"{root_url.rstrip('/')}/simple/" if root_url else ""

@@ -1,0 +1,64 @@
+"""What could not be built: kept beside the wheels, so that the status page can say so and why."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Optional
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from crosswheel.files import write_text
+from crosswheel.index.entry import Entry
+
+SUFFIX = ".failed.json"
+
+
+class Failure(BaseModel):
+    """A package that could not be built, or was refused, for a target.
+
+    Attributes:
+        name: the project's normalised name.
+        version: the version.
+        target: name of the target.
+        step: what was being done, such as ``build`` or ``check``.
+        message: what happened.
+        hint: what to do next.
+        failed: when, UTC.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    target: str
+    step: str
+    message: str
+    hint: str
+    failed: datetime.datetime
+
+    def write(self, dist: Path) -> Path:
+        """Write it where the wheel would have been: ``dist/<name>/<version>/<target>.failed.json``."""
+        path = dist / self.name / self.version / f"{self.target}{SUFFIX}"
+        write_text(path, self.model_dump_json(indent=1) + "\n")
+        return path
+
+
+def read_failures(paths: Iterable[Path]) -> list[Failure]:
+    """Read what could not be built, the newest first; a file that says something else is passed over."""
+    found = filter(None, map(_read, paths))
+    return sorted(found, key=lambda failure: (failure.failed, failure.name), reverse=True)
+
+
+def _read(path: Path) -> Optional[Failure]:
+    try:
+        return Failure.model_validate_json(path.read_bytes())
+    except ValidationError:
+        return None
+
+
+def still_failing(failures: Iterable[Failure], entries: Iterable[Entry]) -> list[Failure]:
+    """Return the failures that were not overcome: no wheel of that version was proven on that target."""
+    proven = {(entry.name, entry.version, target) for entry in entries for target in entry.targets}
+    return [f for f in failures if (f.name, f.version, f.target) not in proven]

@@ -1,0 +1,238 @@
+"""Pages for people: a home page with search, a page for each project with its proof, a status page."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Optional
+from urllib.parse import quote, urlsplit
+
+from markupsafe import Markup
+from packaging.metadata import RawMetadata, parse_email
+from packaging.requirements import Requirement
+from packaging.tags import Tag
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from crosswheel.check.proof import AuditedObject, Proof
+from crosswheel.index import readme
+from crosswheel.index.entry import LOG_SUFFIX, Entry, requirements
+from crosswheel.index.failures import Failure
+from crosswheel.index.templates import render
+
+HOME, STATUS = "index.html", "status.html"
+_NEWEST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class File:
+    """A wheel as a project's page shows it.
+
+    Attributes:
+        entry: what the index knows of it.
+        proofs: its proofs by the name of the file that holds each.
+        has_log: whether the log of its build lies beside it.
+    """
+
+    entry: Entry
+    proofs: Mapping[str, Proof]
+    has_log: bool = False
+
+    @property
+    def url(self) -> str:
+        """Its URL, relative to the project's page."""
+        return f"../simple/{self.entry.name}/{quote(self.entry.filename)}"
+
+    @property
+    def pythons(self) -> list[str]:
+        """The Pythons it is for, such as ``3.10`` or ``3.8+``."""
+        return pythons(self.entry.tags)
+
+    @property
+    def platforms(self) -> list[str]:
+        """Its platform tags; ``any`` for a pure wheel."""
+        return sorted({tag.platform for tag in self.entry.tags})
+
+
+@dataclass(frozen=True)
+class Link:
+    """A dependency: the requirement as it is written, and the project's page if it is in this index."""
+
+    name: str
+    rest: str
+    page: Optional[str]
+
+
+@dataclass(frozen=True)
+class Command:
+    """How to install a project: on which target (``None``: wherever it fits), and which requirement."""
+
+    target: Optional[str]
+    requirement: str
+
+
+def project_path(name: str) -> str:
+    """Return where a project's page is, relative to the site; ``name`` is the normalised name."""
+    return f"project/{name}.html"
+
+
+def asset_files() -> dict[str, bytes]:
+    """Return the style sheet and the script of the pages, by their paths in the site."""
+    folder = resources.files("crosswheel.index") / "assets"
+    return {f"assets/{name}": (folder / name).read_bytes() for name in ("site.css", "site.js")}
+
+
+def project_page(
+    files: Sequence[File], metadata: bytes, known: Collection[str], root_url: Optional[str]
+) -> str:
+    """Return a project's page.
+
+    Args:
+        files: its wheels, the oldest version first.
+        metadata: METADATA of the wheel that :func:`newest` chooses.
+        known: the normalised names of projects in the index, to which dependencies are linked.
+        root_url: the site's URL; if it is not known, the page finds it out where it is shown.
+    """
+    entry = newest([file.entry for file in files])
+    raw = parse_email(metadata)[0]
+    return _page(
+        "project.html",
+        "../",
+        entry=entry,
+        author=raw.get("author") or raw.get("author_email"),
+        license=raw.get("license_expression") or _one_line(raw.get("license", "")),
+        links=_links(raw),
+        readme=Markup(readme.render(raw)),  # sanitised there
+        files=list(reversed(files)),
+        current=[file for file in files if file.entry.version == entry.version],
+        commands=_commands([file.entry for file in files], entry),
+        index_url=f"{root_url.rstrip('/')}/simple/" if root_url else None,
+        trusted_host=_untrusted_host(root_url),
+        dependencies=[_link(requirement, known) for requirement in requirements(raw)],
+        needs=newest_symbols,
+        log_suffix=LOG_SUFFIX,
+    )
+
+
+def home_page(projects: Mapping[str, Sequence[Entry]]) -> str:
+    """Return the page that lists all projects, to be searched and filtered where it is shown."""
+    rows = [_row(entries) for entries in projects.values()]
+    return _page(
+        "home.html",
+        "",
+        rows=rows,
+        targets=sorted({target for row in rows for target in row.targets}),
+        pythons=sorted({python for row in rows for python in row.pythons}, key=_python_order),
+    )
+
+
+def status_page(projects: Mapping[str, Sequence[Entry]], failures: Sequence[Failure]) -> str:
+    """Return the page that says what is there, what could not be built and why, and what is newest."""
+    entries = [entry for group in projects.values() for entry in group]
+    targets = sorted({target for entry in entries for target in entry.targets})
+    return _page(
+        "status.html",
+        "",
+        projects=len(projects),
+        wheels=len(entries),
+        bytes=sum(entry.size for entry in entries),
+        proven={target: sum(target in entry.targets for entry in entries) for target in targets},
+        unproven=sorted(entry.filename for entry in entries if not entry.targets),
+        yanked=sum(entry.yanked is not None for entry in entries),
+        failures=failures,
+        newest=sorted(entries, key=lambda e: (e.uploaded, e.filename), reverse=True)[:_NEWEST_SHOWN],
+    )
+
+
+def newest(entries: Iterable[Entry]) -> Entry:
+    """Return the wheel of the newest version, preferring what is not yanked and not a pre-release."""
+    return max(entries, key=lambda e: (e.yanked is None, not Version(e.version).is_prerelease, e.order))
+
+
+def newest_symbols(audited: Iterable[AuditedObject]) -> dict[str, str]:
+    """Return the newest version of each kind of symbol that any of these objects needs."""
+    found: dict[str, str] = {}
+    for item in audited:
+        for prefix, version in item.newest.items():
+            found[prefix] = max(found.get(prefix, "0"), version, key=Version)
+    return found
+
+
+def pythons(tags: Iterable[Tag]) -> list[str]:
+    """Return the Pythons that wheels with these tags are for, such as ``3.10``, ``3.8+`` or ``3``."""
+    return sorted({_python(tag) for tag in tags}, key=_python_order)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A project in the home page's list."""
+
+    entry: Entry
+    targets: Sequence[str]
+    pythons: Sequence[str]
+    native: bool
+
+
+def _row(entries: Sequence[Entry]) -> _Row:
+    chosen = newest(entries)
+    current = [entry for entry in entries if entry.version == chosen.version]
+    tags = {tag for entry in current for tag in entry.tags}
+    return _Row(
+        chosen,
+        sorted({target for entry in current for target in entry.targets}),
+        pythons(tags),
+        any(tag.platform != "any" for tag in tags),
+    )
+
+
+def _python(tag: Tag) -> str:
+    digits = tag.interpreter.lstrip("abcdefghijklmnopqrstuvwxyz")
+    version = f"{digits[0]}.{digits[1:]}" if len(digits) > 1 else digits
+    return f"{version}+" if tag.abi == "abi3" else version
+
+
+def _python_order(python: str) -> tuple[Version, str]:
+    return Version(python.rstrip("+") or "0"), python
+
+
+def _commands(entries: Sequence[Entry], chosen: Entry) -> list[Command]:
+    targets = sorted({target for entry in entries for target in entry.targets})
+    if not targets:
+        return [Command(None, f"{chosen.name}=={chosen.version}")]
+    on = {target: newest(entry for entry in entries if target in entry.targets) for target in targets}
+    return [Command(target, f"{entry.name}=={entry.version}") for target, entry in on.items()]
+
+
+def _untrusted_host(root_url: Optional[str]) -> Optional[str]:
+    """Return the host that pip would refuse to ask without encryption."""
+    parts = urlsplit(root_url or "")
+    local = parts.hostname in ("localhost", "127.0.0.1")
+    return parts.hostname if parts.scheme == "http" and not local else None
+
+
+def _link(requirement: Requirement, known: Collection[str]) -> Link:
+    name = canonicalize_name(requirement.name)
+    rest = str(requirement)[len(requirement.name) :]
+    return Link(requirement.name, rest, f"{name}.html" if name in known else None)
+
+
+def _links(raw: RawMetadata) -> dict[str, str]:
+    links = {"Homepage": raw["home_page"]} if "home_page" in raw else {}
+    links.update(raw.get("project_urls", {}))
+    return {name: url for name, url in links.items() if url.startswith(("https://", "http://"))}
+
+
+def _one_line(text: str) -> str:
+    # Some put the whole licence here; its first line is its name.
+    lines = text.strip().splitlines()
+    return lines[0][:80] if lines else ""
+
+
+def _page(template: str, root: str, **values: object) -> str:
+    # The assets' address changes with them, so that a cache never pairs a new page with old ones.
+    return render(template, root=root, assets=_ASSETS_DIGEST, home=HOME, status=STATUS, **values)
+
+
+_ASSETS_DIGEST = hashlib.sha256(b"".join(asset_files().values())).hexdigest()[:8]

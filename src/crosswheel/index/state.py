@@ -1,0 +1,65 @@
+"""What an index was made from: lets the next one read only new wheels, and write only changed pages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib import metadata, resources
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crosswheel.files import write_text
+from crosswheel.index.scan import IndexedWheel, Known
+
+_FILE = ".crosswheel.json"
+
+
+class State(BaseModel):
+    """What a site was made from; lies in the site as a hidden file, and may be deleted at any time.
+
+    Attributes:
+        reader: what read the wheels; entries of another are not taken over.
+        known: entries by the path of the wheel.
+        projects: for each project, the digest of all that its pages were made from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reader: str
+    known: Mapping[str, Known] = Field(default_factory=dict)
+    projects: Mapping[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def load(cls, site: Path) -> State:
+        """Return a site's state; an empty one if it has none, or one that other code wrote."""
+        reader = code_digest()
+        try:
+            state = cls.model_validate_json((site / _FILE).read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return cls(reader=reader)
+        return state if state.reader == reader else cls(reader=reader)
+
+    def of(self, wheels: Iterable[IndexedWheel], projects: Mapping[str, str]) -> State:
+        """Return the state of a site that was made from these."""
+        known = {str(w.found.path): Known(stamp=w.found.stamp, entry=w.entry) for w in wheels}
+        return State(reader=self.reader, known=known, projects=projects)
+
+    def save(self, site: Path) -> None:
+        """Write the state into the site."""
+        write_text(site / _FILE, self.model_dump_json())
+
+
+def code_digest() -> str:
+    """Return a digest of the code, templates and libraries that decide what pages look like."""
+    digest = hashlib.sha256()
+    for library in ("jinja2", "nh3", "packaging", "readme-renderer"):
+        digest.update(f"{library} {metadata.version(library)}\n".encode())
+    pending = [resources.files("crosswheel.index")]
+    while pending:
+        for item in sorted(pending.pop().iterdir(), key=lambda item: item.name):
+            if item.is_dir() and item.name != "__pycache__":
+                pending.append(item)
+            elif item.is_file():
+                digest.update(item.read_bytes())
+    return digest.hexdigest()[:20]
