@@ -79,7 +79,7 @@ def make_wheel(dist: Path, number: int, version: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-1.{version}.dist-info"
     metadata = (
-        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.{version}\nSummary: Does one thing, number {number}\n"
+        f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.{version}\nSummary: Does thing {number}\n"
         f"Requires-Python: >=3.8\nRequires-Dist: project_{number // 2}>=1\nRequires-Dist: requests>=2\n"
         "Description-Content-Type: text/markdown\n\n" + README.format(number=number)
     )
