@@ -109,11 +109,13 @@ def _config(project: Project) -> Mapping[str, str]:
 
 
 def _fetch_crates(backend: Backend) -> None:
-    """Download the crates that the project's Cargo.lock names, as the build itself has no network."""
-    triple = backend.environment.variables["CARGO_BUILD_TARGET"]
+    """Download the crates that the project's Cargo.lock names, as the build itself has no network.
+
+    For every platform: `cargo metadata`, which maturin runs, insists on all of them.
+    """
     env = backend.environment.for_hook(backend.venv, backend.tree, backend.extra)
     for manifest in _cargo_workspaces(backend.tree):
-        words = ["cargo", "fetch", "--target", triple, "--manifest-path", str(manifest)]
+        words = ["cargo", "fetch", "--manifest-path", str(manifest)]
         words += ["--locked"] if manifest.with_name("Cargo.lock").is_file() else []
         backend.runner.run(words, cwd=backend.tree, env=env)
 

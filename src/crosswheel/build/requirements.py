@@ -27,7 +27,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_PREFIX = "# requirements: "
+_PREFIX = "# for: "  # a line for each requirement, followed by what they all were resolved to
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def read(file: Path) -> Optional[LockedRequirements]:
     """Read resolved requirements, or return ``None`` where there are none."""
     if not file.is_file():
         return None
-    first = next((line for line in file.read_text().splitlines() if line.startswith(_PREFIX)), _PREFIX)
-    return LockedRequirements(file, frozenset(filter(None, first[len(_PREFIX) :].split("; and "))))
+    lines = file.read_text().splitlines()
+    return LockedRequirements(file, frozenset(line[len(_PREFIX) :] for line in lines if line.startswith(_PREFIX)))
 
 
 def resolve(
@@ -133,7 +133,7 @@ def resolve(
                 hint="name other versions with build_dependencies in a recipe, or choose a later as_of date.",
             )
         text = resolved.read_text()
-    write_text(file, f"{_PREFIX}{'; and '.join(sorted(requirements))}\n{text}")
+    write_text(file, "".join(f"{_PREFIX}{requirement}\n" for requirement in sorted(requirements)) + text)
     return LockedRequirements(file, frozenset(requirements))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Optional
 
@@ -53,18 +53,18 @@ class Made(BaseModel):
 
 
 def closure(
-    name: str, made: Mapping[str, Made], locked: frozenset[str], target: Target
+    names: Sequence[str], made: Mapping[str, Made], locked: frozenset[str], target: Target
 ) -> tuple[set[str], set[str]]:
-    """Follow the requirements of a wheel through those that it leads to, as pip on the target would.
+    """Follow the requirements of wheels through those that it leads to, as pip on the target would.
 
     Returns:
-        The names of all wheels that were reached, itself included; and those of the lock that are not made yet, whose
+        The names of all wheels that were reached, these included; and those of the lock that are not made yet, whose
         own requirements are therefore unknown.
     """
     reached: set[str] = set()
     missing: set[str] = set()
     seen: set[tuple[str, str]] = set()
-    todo = [(name, "")]
+    todo = [(name, "") for name in names]
     while todo:
         current, extra = todo.pop()
         if (current, extra) in seen or current not in locked:

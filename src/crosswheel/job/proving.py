@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
+from packaging.utils import canonicalize_name
+
 from crosswheel.check import Proof
 from crosswheel.check.emulate import Trial, import_modules, run_test
 from crosswheel.files import digest_of, new_folder, place_copy, write_text
@@ -25,7 +27,7 @@ def prove(step: Step, made: Mapping[str, Made], locked: frozenset[str], place: W
         CheckFailed: a module does not load, or a test fails.
     """
     own = made[step.pin.name]
-    reached, _ = closure(step.pin.name, made, locked, place.target)
+    reached, _ = closure(tested_with(step), made, locked, place.target)
     needed = [made[name] for name in sorted(reached)]
     kept = place.settings.cache / "proofs" / f"{_digest(step, needed, place)}.json"
     if kept.is_file():
@@ -35,6 +37,12 @@ def prove(step: Step, made: Mapping[str, Made], locked: frozenset[str], place: W
         write_text(kept, proof.model_dump_json())
     _put_into_dist(step, own, proof, place)
     return proof
+
+
+def tested_with(step: Step) -> list[str]:
+    """Return the names of the packages that must be there, with all they require, when a wheel is tested."""
+    more = step.recipe.test_requires if step.recipe else ()
+    return [step.pin.name, *map(canonicalize_name, more)]
 
 
 def _digest(step: Step, needed: list[Made], place: Workplace) -> str:

@@ -15,7 +15,7 @@ from crosswheel.errors import BuildFailed, CrosswheelError
 from crosswheel.job.closures import Closure
 from crosswheel.job.made import Made, closure
 from crosswheel.job.making import make
-from crosswheel.job.proving import prove
+from crosswheel.job.proving import prove, tested_with
 from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.progress import Outcome as Kind
@@ -33,7 +33,7 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
         outcome = scheduler.run(
             [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)],
             lambda name: _shown(place, name, partial(make, work.steps[name], work.root, place)),
-            lambda name, made: closure(name, made, work.names, place.target)[1],
+            lambda name, made: closure(tested_with(work.steps[name]), made, work.names, place.target)[1],
             lambda name, made: _proven(work, name, made, place),
             partial(_blocked, work),
             executor,

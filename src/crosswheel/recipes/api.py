@@ -44,6 +44,7 @@ class PackageBuild:
         optimize: Optional[str] = None,
         libraries: Sequence[str] = (),
         tests: Sequence[str] = (),
+        test_requires: Sequence[str] = (),
         skip_imports: Optional[Mapping[str, str]] = None,
         prefer: str = "native",
         prefer_reason: Optional[str] = None,

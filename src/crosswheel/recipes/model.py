@@ -111,6 +111,7 @@ class Recipe(_Spec):
         optimize: compiler optimisation level instead of the project's.
         libraries: C libraries to link in, by name.
         tests: Python programs beside ``build.py`` that must succeed on the target.
+        test_requires: packages that the tests and imports need beside those that the package requires.
         skip_imports: extension modules that cannot be imported alone, each with the reason.
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
             takes a pure fallback; ``source`` always builds.
@@ -133,6 +134,7 @@ class Recipe(_Spec):
     optimize: Optional[Literal["0", "1", "2", "3", "s", "z"]] = None
     libraries: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
+    test_requires: tuple[str, ...] = ()
     skip_imports: Mapping[str, str] = Field(default_factory=dict)
     prefer: Literal["native", "published", "source"] = "native"
     prefer_reason: Optional[str] = None
@@ -160,6 +162,6 @@ class Recipe(_Spec):
     @property
     def fingerprint(self) -> dict[str, object]:
         """All that the wheel's bytes may depend on, patches by their content; not where the recipe lies."""
-        said = self.model_dump(mode="json", exclude={"file", "tests", "skip_imports", "prefer_reason"})
+        said = self.model_dump(mode="json", exclude={"file", "tests", "test_requires", "skip_imports", "prefer_reason"})
         said["patches"] = [(self.folder / patch).read_text() for patch in self.patches]
         return said

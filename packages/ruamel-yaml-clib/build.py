@@ -1,0 +1,4 @@
+from builder import package_build
+
+# Its module imports ruamel.yaml, which requires it: neither says so.
+package_build.build_package(test_requires=["ruamel.yaml"])
