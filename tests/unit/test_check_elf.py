@@ -110,6 +110,14 @@ def test_float_abi_is_known_where_the_linker_did_not_say(
     assert any("soft-float" in fault.message for fault in faults(tmp_path, bytes(module))) == refused
 
 
+def test_float_abi_is_known_where_only_the_linker_said_it(compiler: Compiler, tmp_path: Path) -> None:
+    attributes, plain = struct.pack("<I", 0x70000003), struct.pack("<I", 1)  # SHT_ARM_ATTRIBUTES, _PROGBITS
+    module = compiler.shared(MODULE, target="arm-linux-gnueabi")
+    assert attributes in module
+    [fault] = faults(tmp_path, module.replace(attributes, plain))
+    assert "soft-float" in fault.message
+
+
 def test_an_executable_stack_is_refused(compiler: Compiler, tmp_path: Path) -> None:
     [fault] = faults(tmp_path, compiler.linked(MODULE, "-shared", "-z", "execstack"))
     assert "executable stack" in fault.message
@@ -177,8 +185,8 @@ def test_versions_are_compared_as_numbers(
 
 
 def test_the_newest_version_of_each_kind_is_told(compiler: Compiler, tmp_path: Path) -> None:
-    stub(compiler, "libstdc++.so.6", "first", "GLIBCXX_3.4.9")
-    stub(compiler, "libgcc_s.so.1", "second", "GLIBCXX_3.4.20")
+    stub(compiler, "libstdc++.so.6", "first", "GLIBCXX_3.4.20")
+    stub(compiler, "libgcc_s.so.1", "second", "GLIBCXX_3.4.9")
     source = "int first(void), second(void); int PyInit_m(void) { return first() + second(); }"
     module = compiler.shared(source, "./libstdc++.so.6", "./libgcc_s.so.1")
     assert audited(tmp_path, {"pkg/m.so": module})[0][0].newest == {"GLIBCXX": "3.4.20"}
@@ -293,6 +301,23 @@ def test_a_symbol_that_python_lacks_is_named(compiler: Compiler, tmp_path: Path)
 def test_a_weak_symbol_may_be_missing(compiler: Compiler, tmp_path: Path) -> None:
     source = "int PyFoo(void) __attribute__((weak)); int PyInit_m(void) { return PyFoo ? PyFoo() : 0; }"
     assert faults(tmp_path, compiler.shared(source)) == []
+
+
+def test_a_program_cannot_use_the_symbols_of_python(compiler: Compiler, tmp_path: Path) -> None:
+    flags = ("-pie", "-e", "start", "--dynamic-linker=/lib/ld-linux-armhf.so.3", "./libc.so.6")
+    stub(compiler, "libc.so.6", "exit", "GLIBC_2.4")
+    source = "int PyModule_Create2(void); void start(void) { PyModule_Create2(); }"
+    program = compiler.linked(source, "--unresolved-symbols=ignore-all", *flags)
+    [fault] = audited(tmp_path, {"pkg-1.0.data/scripts/tool": program})[1]
+    assert "PyModule_Create2" in fault.message
+
+
+def test_a_symbol_with_a_version_is_one_of_the_library_that_gave_it(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    stub(compiler, "libcurl.so.4", "PyFoo", "CURL_4")
+    module = compiler.shared("int PyFoo(void); int PyInit_m(void) { return PyFoo(); }", "./libcurl.so.4")
+    assert faults(tmp_path, module) == []
 
 
 def test_a_symbol_may_come_from_another_object_of_the_wheel(compiler: Compiler, tmp_path: Path) -> None:

@@ -154,6 +154,13 @@ def test_a_file_that_is_not_named_as_a_wheel_is_refused(tmp_path: Path) -> None:
         WheelFile.open(path)
 
 
+@pytest.mark.parametrize("name", ["other-1.0-py3-none-any.whl", "pkg-2.0-py3-none-any.whl"])
+def test_a_renamed_wheel_is_refused(tmp_path: Path, name: str) -> None:
+    path = make_wheel(tmp_path, "pkg", "1.0", FILES).rename(tmp_path / name)
+    with pytest.raises(IntegrityError, match=r"pkg-1\.0\.dist-info is not the dist-info folder of"):
+        WheelFile.open(path)
+
+
 def test_extension_modules_are_those_that_the_target_imports(tmp_path: Path) -> None:
     files = {
         f"pkg/fast{SUFFIX}": b"",

@@ -123,7 +123,7 @@ def _read(elf: ELFFile) -> ElfObject:
         ),
         versions=tuple(_needed_versions(tables)),
         undefined=frozenset(_undefined(tables)),
-        defined=frozenset(symbol.name for symbol in tables.symbols if _is_offered(symbol)),
+        defined=frozenset(symbol.name for symbol in tables.symbols if symbol["st_shndx"] != "SHN_UNDEF"),
         debug=any(elf.get_section_by_name(name) for name in (".debug_info", ".zdebug_info")),
     )
 
@@ -222,12 +222,3 @@ def _undefined(tables: _Tables) -> Iterator[str]:
         wanted = symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL"
         if symbol.name and wanted and index <= _VER_NDX_GLOBAL:
             yield symbol.name
-
-
-def _is_offered(symbol: Any) -> bool:
-    return bool(
-        symbol.name
-        and symbol["st_shndx"] != "SHN_UNDEF"
-        and symbol["st_info"]["bind"] != "STB_LOCAL"
-        and symbol["st_other"]["visibility"] in ("STV_DEFAULT", "STV_PROTECTED")
-    )
