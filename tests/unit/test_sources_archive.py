@@ -125,7 +125,9 @@ def test_a_hard_link_becomes_a_file_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../evil", "p/../../evil", "/tmp/crosswheel-evil", "p/.."])
 def test_a_name_that_leads_out_is_refused(tmp_path: Path, form: str, name: str) -> None:
     archive = make_archive(tmp_path / f"a.{form}", ("file", "p/a.txt", b"a"), ("file", name, b"evil"))
-    assert name in refused(archive, tmp_path / "unpack").message
+    assert (
+        f"{name} in {archive.name} has a name that leads out" in refused(archive, tmp_path / "unpack").message
+    )
     assert not Path("/tmp/crosswheel-evil").exists()
 
 
@@ -171,7 +173,33 @@ def test_a_hard_link_to_what_is_not_in_the_archive_is_refused(tmp_path: Path, ta
 @pytest.mark.parametrize("kind", ["device", "fifo"])
 def test_what_is_neither_file_folder_nor_link_is_refused(tmp_path: Path, form: str, kind: str) -> None:
     archive = make_archive(tmp_path / f"a.{form}", (kind, "p/thing", b""))
-    assert "p/thing" in refused(archive, tmp_path / "unpack").message
+    message = refused(archive, tmp_path / "unpack").message
+    assert message == f"p/thing in {archive.name} is neither file, folder nor link"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ("file", "../evil", b"evil"),
+        ("file", "/tmp/crosswheel-evil", b"evil"),
+        ("link", "p/link", b"/etc/passwd"),
+        ("link", "p/link", b"../../evil"),
+        ("hardlink", "p/link", b"/etc/passwd"),
+        ("hardlink", "p/link", b"../../evil"),
+        ("device", "p/device", b""),
+    ],
+)
+def test_a_python_without_the_standard_tar_filter_refuses_the_same(
+    tmp_path: Path, entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    archive = make_archive(tmp_path / "a.tar.gz", entry)
+    assert entry[1] in refused(archive, tmp_path / "unpack").message
+
+
+def test_a_link_to_the_folder_itself_is_no_way_out(tmp_path: Path) -> None:
+    archive = make_archive(tmp_path / "a.tar.gz", ("folder", ".", b""), ("link", "./here", b"."))
+    assert (unpack(archive, tmp_path / "unpack") / "here").is_dir()
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.gz"])

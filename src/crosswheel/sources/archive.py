@@ -122,10 +122,8 @@ class _Unpacking:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         if member.kind == "link":
-            if not self._is_inside(path.parent / member.target):
-                raise self._refusal(f"is a link that leads out of the archive, to {member.target}")
             member.vet()
-            path.symlink_to(member.target)
+            path.symlink_to(member.target)  # where it leads is looked at when all are there
         elif member.kind == "file":
             member.vet()
             self._write_file(member, path)
@@ -133,13 +131,11 @@ class _Unpacking:
             raise self._refusal("is neither file, folder nor link")
 
     def _place(self, name: str) -> Path:
-        parts = PurePosixPath(name).parts
-        if not parts or name.startswith("/") or ".." in parts or "\0" in name:
-            if name.rstrip("/") in ("", "."):
-                return self._folder
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts or "\0" in name:
             raise self._refusal("has a name that leads out of the archive")
-        path = self._folder.joinpath(*parts)
-        if not self._is_inside(path.parent):
+        path = self._folder / relative
+        if path != self._folder and not self._is_inside(path.parent):
             raise self._refusal("lies behind a link that leads out of the archive")
         return path
 
@@ -160,7 +156,7 @@ class _Unpacking:
         os.utime(path, (member.modified, member.modified))
 
     def _refuse_links_out(self) -> None:
-        """Look at every link again: what it leads to may have been another link that came later."""
+        """Look at every link once all are there: one may lead to another that came later."""
         for parent, folders, files in os.walk(self._folder):
             for path in (Path(parent, name) for name in (*folders, *files)):
                 if path.is_symlink() and not self._is_inside(path):
