@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import zipfile
+import os
 from pathlib import Path
-from typing import Optional
+from typing import Callable
 
 import pytest
 from packaging.version import Version
@@ -13,40 +12,7 @@ from pypi_simple import ProjectPage
 
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.index import write_site
-
-
-def make_wheel(
-    dist: Path, name: str, version: str, *, requires_python: Optional[str] = None, body: bytes = b""
-) -> Path:
-    spelled = name.replace("-", "_")
-    folder = dist / name / version
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{spelled}-{version}-py3-none-any.whl"
-    info = f"{spelled}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: <b>It</b> helps\n"
-    if requires_python:
-        metadata += f"Requires-Python: {requires_python}\n"
-    wheel_file = b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files = {
-        f"{spelled}.py": body,
-        f"{info}/METADATA": metadata.encode(),
-        f"{info}/WHEEL": wheel_file,
-    }
-    record = "".join(f"{file},{_record_hash(data)},{len(data)}\n" for file, data in files.items())
-    files[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for file, data in files.items():
-            archive.writestr(zipfile.ZipInfo(file), data)
-    return path
-
-
-def _record_hash(data: bytes) -> str:
-    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+from support.sites import add_wheel, prove, tree
 
 
 def html_page(site: Path, name: str) -> ProjectPage:
@@ -68,7 +34,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_both_forms_of_a_page_say_what_is_in_the_wheel(dist: Path, site: Path) -> None:
-    wheel = make_wheel(dist, "Ruamel.Yaml-clib", "0.2", requires_python=">=3.9,<4")
+    wheel = add_wheel(dist, "Ruamel.Yaml-clib", "0.2", requires_python=">=3.9,<4")
     write_site(dist, site)
     for page in (html_page(site, "ruamel-yaml-clib"), json_page(site, "ruamel-yaml-clib")):
         (package,) = page.packages
@@ -77,12 +43,29 @@ def test_both_forms_of_a_page_say_what_is_in_the_wheel(dist: Path, site: Path) -
         assert package.requires_python == ">=3.9,<4"
         metadata = (site / "simple/ruamel-yaml-clib" / f"{wheel.name}.metadata").read_bytes()
         assert package.metadata_digests == {"sha256": hashlib.sha256(metadata).hexdigest()}
-    assert json_page(site, "ruamel-yaml-clib").packages[0].size == wheel.stat().st_size
+        assert page.repository_version == "1.1"
+    package = json_page(site, "ruamel-yaml-clib").packages[0]
+    assert package.size == wheel.stat().st_size
+    assert package.upload_time is not None
+    assert package.upload_time.timestamp() == int(wheel.stat().st_mtime)
+
+
+def test_json_has_the_metadata_attribute_only_under_the_name_that_old_pips_pass_over(
+    dist: Path, site: Path
+) -> None:
+    add_wheel(dist, "a", "1")
+    write_site(dist, site)
+    (file,) = json.loads((site / "simple/a/index.json").read_text())["files"]
+    assert "core-metadata" in file
+    assert "dist-info-metadata" not in file
+    page = (site / "simple/a/index.html").read_text()
+    assert "data-core-metadata=" in page
+    assert "data-dist-info-metadata=" in page
 
 
 def test_versions_are_listed_in_their_order(dist: Path, site: Path) -> None:
     for version in ("1.10", "1.9", "1.9rc1"):
-        make_wheel(dist, "a", version)
+        add_wheel(dist, "a", version)
     write_site(dist, site)
     assert json_page(site, "a").versions == ["1.9rc1", "1.9", "1.10"]
     listed = [Version(package.version or "") for package in html_page(site, "a").packages]
@@ -91,9 +74,9 @@ def test_versions_are_listed_in_their_order(dist: Path, site: Path) -> None:
 
 def test_a_yanked_wheel_is_marked_even_without_a_reason(dist: Path, site: Path) -> None:
     for version, reason in (("1", "breaks <all>"), ("2", "")):
-        wheel = make_wheel(dist, "a", version)
+        wheel = add_wheel(dist, "a", version)
         wheel.with_name(f"{wheel.name}.yanked").write_text(reason)
-    make_wheel(dist, "a", "3")
+    add_wheel(dist, "a", "3")
     write_site(dist, site)
     for page in (html_page(site, "a"), json_page(site, "a")):
         assert [package.is_yanked for package in page.packages] == [True, True, False]
@@ -101,7 +84,7 @@ def test_a_yanked_wheel_is_marked_even_without_a_reason(dist: Path, site: Path) 
 
 
 def test_links_are_relative_unless_a_root_url_is_given(dist: Path, site: Path) -> None:
-    wheel = make_wheel(dist, "a", "1+local.2")
+    wheel = add_wheel(dist, "a", "1+local.2")
     write_site(dist, site)
     page = (site / "simple/a/index.html").read_text()
     assert f'href="{wheel.name.replace("+", "%2B")}#sha256=' in page
@@ -113,20 +96,21 @@ def test_links_are_relative_unless_a_root_url_is_given(dist: Path, site: Path) -
 
 
 def test_a_wheel_that_vanished_from_dist_vanishes_from_the_site(dist: Path, site: Path) -> None:
-    make_wheel(dist, "a", "1")
-    gone = make_wheel(dist, "a", "2")
-    alone = make_wheel(dist, "b", "1")
+    add_wheel(dist, "a", "1")
+    gone = add_wheel(dist, "a", "2")
+    alone = add_wheel(dist, "b", "1")
+    prove(alone)
     write_site(dist, site)
     gone.unlink()
     alone.unlink()
     write_site(dist, site)
-    assert not [file for file in tree(site) if "a-2" in file or "simple/b" in file]
+    assert not [file for file in tree(site) if "a-2" in file or "/b" in file]
     assert not (site / "simple/b").exists()
     assert "a-2" not in (site / "simple/a/index.html").read_text()
 
 
 def test_files_that_no_index_wrote_are_left_alone(dist: Path, site: Path) -> None:
-    make_wheel(dist, "a", "1")
+    add_wheel(dist, "a", "1")
     (site / "simple/a").mkdir(parents=True)
     (site / "simple/a/notes.txt").write_text("mine")
     (site / "CNAME").write_text("mine")
@@ -141,13 +125,18 @@ def test_files_that_no_index_wrote_are_left_alone(dist: Path, site: Path) -> Non
         pytest.param(lambda wheel: wheel.write_bytes(wheel.read_bytes()[:-40]), id="truncated"),
         pytest.param(lambda wheel: wheel.rename(wheel.with_name("a-3-py3-none-any.whl")), id="other version"),
         pytest.param(lambda wheel: wheel.rename(wheel.with_name("a.whl")), id="no wheel's name"),
+        pytest.param(
+            lambda wheel: wheel.with_name(f"{wheel.name}.proof.json").write_text("{}"), id="not a proof"
+        ),
     ],
 )
-def test_a_bad_wheel_is_named_and_the_site_stays_as_it_was(dist: Path, site: Path, damage) -> None:  # type: ignore[no-untyped-def]
-    make_wheel(dist, "a", "1")
+def test_bad_input_is_named_and_the_site_stays_as_it_was(
+    dist: Path, site: Path, damage: Callable[[Path], object]
+) -> None:
+    add_wheel(dist, "a", "1")
     write_site(dist, site)
     before = tree(site)
-    wheel = make_wheel(dist, "a", "2")
+    wheel = add_wheel(dist, "a", "2")
     damage(wheel)
     with pytest.raises(IntegrityError) as caught:
         write_site(dist, site)
@@ -155,12 +144,20 @@ def test_a_bad_wheel_is_named_and_the_site_stays_as_it_was(dist: Path, site: Pat
     assert tree(site) == before
 
 
+def test_a_proof_of_other_bytes_proves_nothing(dist: Path, site: Path) -> None:
+    wheel = add_wheel(dist, "a", "1")
+    prove(wheel)
+    add_wheel(dist, "a", "1", body=b"other = True\n")
+    with pytest.raises(IntegrityError, match="proof of other bytes"):
+        write_site(dist, site)
+
+
 def test_two_wheels_of_one_name_must_have_the_same_bytes(dist: Path, site: Path) -> None:
-    first = make_wheel(dist / "x", "a", "1")
-    make_wheel(dist / "y", "a", "1")
+    first = add_wheel(dist / "x", "a", "1")
+    add_wheel(dist / "y", "a", "1")
     write_site(dist, site)
     before = tree(site)
-    make_wheel(dist / "y", "a", "1", body=b"different = True")
+    add_wheel(dist / "y", "a", "1", body=b"different = True")
     with pytest.raises(IntegrityError) as caught:
         write_site(dist, site)
     assert str(first) in caught.value.message
@@ -177,3 +174,111 @@ def test_an_empty_dist_gives_an_empty_index(dist: Path, site: Path) -> None:
     dist.mkdir()
     assert write_site(dist, site).projects == 0
     assert json.loads((site / "simple/index.json").read_text())["projects"] == []
+
+
+def test_a_site_must_be_a_folder_of_its_own(dist: Path, tmp_path: Path) -> None:
+    add_wheel(dist, "a", "1")
+    (tmp_path / "file").write_text("")
+    for site in (tmp_path / "file", dist, dist / "index"):
+        with pytest.raises(UsageError):
+            write_site(dist, site)
+
+
+def test_only_what_changed_is_written(dist: Path, site: Path) -> None:
+    add_wheel(dist, "a", "1")
+    add_wheel(dist, "b", "1", requires=["c"])
+    assert write_site(dist, site).changed == 2
+    assert write_site(dist, site).changed == 0
+    before = {path: path.stat().st_mtime_ns for path in site.rglob("*.html")}
+    add_wheel(dist, "a", "2")
+    assert write_site(dist, site).changed == 1
+    written = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert written == {"index.html", "status.html", "a.html"}
+    assert (site / "simple/b/index.html").stat().st_mtime_ns == before[site / "simple/b/index.html"]
+    add_wheel(dist, "c", "1")
+    assert write_site(dist, site).changed == 2  # b's page links to c now
+
+
+def test_an_index_written_again_and_again_is_the_one_written_at_once(dist: Path, site: Path) -> None:
+    for version in ("1", "2"):
+        prove(add_wheel(dist, "a", version))
+        write_site(dist, site)
+    add_wheel(dist, "b", "1", requires=["a"])
+    (dist / "a/1/a-1-py3-none-any.whl.yanked").write_text("old")
+    write_site(dist, site)
+    write_site(dist, other := site.with_name("other"))
+    assert tree(site) == tree(other)
+
+
+def test_a_file_missing_from_the_site_is_put_back(dist: Path, site: Path) -> None:
+    add_wheel(dist, "a", "1")
+    write_site(dist, site)
+    before = tree(site)
+    for lost in ("simple/a/a-1-py3-none-any.whl", "project/a.html", ".crosswheel.json"):
+        (site / lost).unlink()
+        write_site(dist, site)
+        assert tree(site) == before
+
+
+def test_a_write_that_dies_half_way_is_finished_by_the_next(
+    dist: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_wheel(dist, "a", "1")
+    write_site(dist, site)
+    before = tree(site)
+    moved = add_wheel(dist, "a", "2")
+    for number in range(1, 40):
+        _die_at_rename(monkeypatch, number)
+        try:
+            write_site(dist, site)
+        except KeyboardInterrupt:
+            monkeypatch.undo()
+            _assert_consistent(site)
+            # Back to what the site was made from before: what died must not pass for it.
+            moved.rename(hidden := moved.with_suffix(".hidden"))
+            write_site(dist, site)
+            assert tree(site) == before
+            hidden.rename(moved)
+        else:
+            monkeypatch.undo()
+            assert number > 5
+            return
+    pytest.fail("it never ended")
+
+
+def _die_at_rename(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Let every file be written but the ``number``-th and all after it."""
+    left = [number]
+    replace = Path.replace
+
+    def counting(path: Path, target: Path) -> Path:
+        left[0] -= 1
+        if left[0] <= 0:
+            raise KeyboardInterrupt
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", counting)
+
+
+def _assert_consistent(site: Path) -> None:
+    for page in (site / "simple").glob("*/index.html"):
+        for package in ProjectPage.from_html(page.parent.name, page.read_text()).packages:
+            data = (page.parent / package.filename).read_bytes()
+            assert package.digests == {"sha256": hashlib.sha256(data).hexdigest()}
+
+
+def test_many_wheels_are_read_and_written_by_several_processes_alike(
+    dist: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        add_wheel(dist, f"a{number}", "1")
+    write_site(dist, site)
+    monkeypatch.setattr("crosswheel.index.scan._FEW_WHEELS", 1)
+    monkeypatch.setattr("crosswheel.index.site._FEW_PROJECTS", 1)
+    write_site(dist, other := site.with_name("other"))
+    assert tree(site) == tree(other)
+    damaged = add_wheel(dist, "b", "1")
+    damaged.write_bytes(b"")
+    os.utime(dist / "a0/1/a0-1-py3-none-any.whl", (1, 1))  # two to be read, so by processes
+    with pytest.raises(IntegrityError, match="b-1"):
+        write_site(dist, other)

@@ -133,7 +133,7 @@ def read_found(item: Found) -> Entry:
     proofs = [read_proof(path, entry) for path in item.proofs]
     return entry.model_copy(
         update={
-            "targets": tuple(sorted({proof.target for proof in proofs})),
+            "targets": tuple(sorted({proof.target for proof in proofs if proof.emulator})),
             "log": next((proof.log for proof in proofs if proof.log), None),
             "yanked": item.yanked.read_text().strip() if item.yanked else None,
         }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from crosswheel.check.proof import Proof
+from crosswheel.errors import UsageError
 from crosswheel.files import digest_of, explained_storage_errors, place_copy, write_bytes
 from crosswheel.index import people
 from crosswheel.index.contents import by_project, linked, project_pages, root_pages
@@ -49,10 +50,11 @@ def write_site(
         build: the build tree, from which the logs that the proofs name are taken.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or the site would not be a folder of its own.
         IntegrityError: a wheel is damaged or not what its name says, or two differ under one name.
         StorageError: the site cannot be written.
     """
+    _refuse_unfit(dist, site)
     tree, state = scan(dist), State.load(site)
     with Workers() as workers, explained_storage_errors(site):
         wheels = read_wheels(tree.wheels, state.known, workers)
@@ -71,6 +73,16 @@ def write_site(
         state.of(wheels, digests).save(site)
     total = sum(wheel.entry.size for wheel in wheels)
     return IndexSummary(site, len(projects), len(wheels), total, len(changed))
+
+
+def _refuse_unfit(dist: Path, site: Path) -> None:
+    if site.exists() and not site.is_dir():
+        raise UsageError(f"{site} is not a folder", hint="give another --index-tree-root.")
+    if dist.resolve() in (site.resolve(), *site.resolve().parents):
+        raise UsageError(
+            f"the index {site} would lie in the folder of wheels that it is made of, {dist}",
+            hint="give an --index-tree-root beside it.",
+        )
 
 
 @dataclass(frozen=True)
