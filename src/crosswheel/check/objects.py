@@ -123,7 +123,7 @@ def _read(elf: ELFFile) -> ElfObject:
         ),
         versions=tuple(_needed_versions(tables)),
         undefined=frozenset(_undefined(tables)),
-        defined=frozenset(symbol.name for symbol in tables.symbols if symbol["st_shndx"] != "SHN_UNDEF"),
+        defined=frozenset(_defined(tables)),
         debug=any(elf.get_section_by_name(name) for name in (".debug_info", ".zdebug_info")),
     )
 
@@ -221,4 +221,11 @@ def _undefined(tables: _Tables) -> Iterator[str]:
     for symbol, index in zip(tables.symbols, indices):
         wanted = symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL"
         if symbol.name and wanted and index <= _VER_NDX_GLOBAL:
+            yield symbol.name
+
+
+def _defined(tables: _Tables) -> Iterator[str]:
+    for symbol in tables.symbols:
+        # Local entries of a dynamic symbol table are those of sections, and have no name.
+        if symbol.name and symbol["st_shndx"] != "SHN_UNDEF":
             yield symbol.name
