@@ -52,7 +52,7 @@ def project_json(name: str, entries: Sequence[Entry], base: str = "") -> str:
 
 
 def _file(entry: Entry, base: str) -> dict[str, object]:
-    # "dist-info-metadata", the key's old name, is left out: pip 22.3 stops with an error at its value.
+    # "dist-info-metadata", the key's old name, is left out as in HTML: pip 22.3 stops at its value.
     said: dict[str, object] = {
         "filename": entry.filename,
         "url": base + quote(entry.filename),

@@ -20,7 +20,7 @@ from crosswheel.index.state import State
 from crosswheel.index.work import Workers
 
 # Starting processes costs as much as writing this many projects.
-_FEW_PROJECTS = 60
+_FEW_PROJECTS = 200
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,210 @@
+"""An index for a laboratory's own network: the static site over HTTP, read-only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Optional
+from urllib.parse import quote
+
+import uvicorn
+from packaging.utils import canonicalize_name
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from crosswheel.errors import UsageError
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+_HTML = "application/vnd.pypi.simple.v1+html"
+# In the order of preference where a client likes several equally well (PEP 691).
+_FORMS = {
+    "text/html": ("index.html", "text/html"),
+    _JSON: ("index.json", _JSON),
+    "application/vnd.pypi.simple.latest+json": ("index.json", _JSON),
+    _HTML: ("index.html", _HTML),
+    "application/vnd.pypi.simple.latest+html": ("index.html", _HTML),
+}
+_TEXTS = {
+    ".html": "text/html",
+    ".json": "application/json",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".metadata": "text/plain",
+    ".txt": "text/plain",
+}
+_HEADERS = {
+    # A local index may be made anew at any time: clients keep what they have, and ask whether it still holds.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_COMPRESSED = frozenset((*_TEXTS.values(), _JSON, _HTML))
+_COMPRESSED_FROM = 1000  # bytes
+_SECONDS_TO_FINISH = 10
+
+
+def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
+    """Serve a site until the process is asked to end (SIGINT, SIGTERM); what is under way is finished first.
+
+    Args:
+        site: the site's folder, as :func:`crosswheel.index.write_site` makes it.
+        host: the address to listen on; ``0.0.0.0`` for all.
+        port: the port; 0 for any that is free.
+        announce: called with the index URL once it can be asked for.
+
+    Raises:
+        UsageError: there is no index in the folder, or the address cannot be listened on.
+    """
+    if not (site / "simple" / "index.html").is_file():
+        raise UsageError(
+            f"there is no index in {site}",
+            hint="make one with `crosswheel index`, or give another --index-tree-root.",
+        )
+    try:
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise UsageError(
+            f"{host} port {port} cannot be listened on: {error.strerror or error}",
+            hint="choose another --port (0 takes any that is free), or an address of this machine as --host.",
+        ) from error
+    config = uvicorn.Config(
+        application(site),
+        log_level="warning",
+        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        server_header=False,
+    )
+    with listener:
+        name = f"[{host}]" if ":" in host else host
+        announce(f"http://{name}:{listener.getsockname()[1]}/simple/")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def application(site: Path) -> Starlette:
+    """Return the ASGI application that serves a site: ``GET`` and ``HEAD`` only, and ``/healthz``."""
+    root = site.resolve()
+
+    def health(request: Request) -> Response:
+        if (root / "simple" / "index.html").is_file():
+            return PlainTextResponse("ok\n")
+        return PlainTextResponse("there is no index\n", status_code=503)
+
+    return Starlette(routes=[Route("/healthz", health), Route("/{path:path}", _Site(root), methods=["GET"])])
+
+
+class _Site:
+    """Answers with what is in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._files = StaticFiles(directory=root)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await run_in_threadpool(self._answer, Request(scope))
+        response.headers.update(_HEADERS)
+        # Wheels are compressed as they are, and ranges of them are asked for.
+        text = response.headers.get("content-type", "").partition(";")[0] in _COMPRESSED
+        app: ASGIApp = GZipMiddleware(response, _COMPRESSED_FROM) if text else response
+        await app(scope, receive, send)
+
+    def _answer(self, request: Request) -> Response:
+        path = _safe_path(request.scope["path"])
+        redirect = _redirection(self._root, path)
+        if redirect is not None:
+            return RedirectResponse(quote(redirect), status_code=301)
+        headers = {}
+        content_type = _TEXTS.get(Path(path).suffix)
+        if path.endswith("/") or not path:
+            path += "index.html"
+            content_type = "text/html"
+            if path.startswith("simple/"):
+                file, content_type = _negotiated(request.headers.get("accept", ""))
+                path = path.replace("index.html", file)
+                headers["Vary"] = "Accept"
+        found = _find(self._root, path)
+        if content_type is None:
+            return self._files.file_response(*found, request.scope)
+        return _text(found[0].read_bytes(), content_type, request.headers.get("if-none-match", ""), headers)
+
+
+def _safe_path(path: str) -> str:
+    """Return a request's path relative to the site, if it can be meant honestly; 404 otherwise."""
+    parts = path[1:].split("/")
+    folders = parts[:-1] if parts[-1] == "" else parts
+    # Hidden files are the index's own; ".", ".." and what other systems take for a separator lead elsewhere.
+    if any(not part or part.startswith(".") or set(part) & set("\\:\0") for part in folders):
+        raise HTTPException(404)
+    return "/".join(parts)
+
+
+def _redirection(root: Path, path: str) -> Optional[str]:
+    """Return where a page is that was asked for without its slash, or by a name not normalised (PEP 503)."""
+    parts = path.split("/")
+    if parts[0] != "simple" or len(parts) > 3 or (len(parts) == 3 and parts[2]):
+        return None
+    name = canonicalize_name(parts[1]) if len(parts) > 1 else ""
+    page = f"/simple/{name}/" if name else "/simple/"
+    exists = (root / page.lstrip("/")).is_dir()
+    return page if exists and page != f"/{path}" else None
+
+
+def _find(root: Path, path: str) -> tuple[Path, os.stat_result]:
+    """Return a file of the site; 404 if there is none, or if links lead out of the site."""
+    try:
+        file = (root / path).resolve(strict=True)
+        status = file.stat()
+    except (OSError, ValueError, RuntimeError):
+        raise HTTPException(404) from None
+    if root not in file.parents or not stat.S_ISREG(status.st_mode):
+        raise HTTPException(404)
+    return file, status
+
+
+def _negotiated(accept: str) -> tuple[str, str]:
+    """Return file name and content type of the form of a page that the client likes best (PEP 691)."""
+    wanted = _qualities(accept) or {"*/*": 1.0}
+
+    def quality(form: str) -> float:
+        patterns = (form, f"{form.split('/')[0]}/*", "*/*")  # what is said most precisely counts
+        return next((wanted[pattern] for pattern in patterns if pattern in wanted), 0.0)
+
+    best = max(_FORMS, key=quality)
+    if not quality(best):
+        raise HTTPException(406)
+    return _FORMS[best]
+
+
+def _qualities(accept: str) -> dict[str, float]:
+    """Return what an Accept header says: media types with how much each is liked, 0 to 1 (RFC 9110)."""
+    found = {}
+    for item in filter(None, (item.strip() for item in accept.split(","))):
+        kind, *parameters = (part.strip() for part in item.lower().split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            found[kind] = float(weight)
+        except ValueError:
+            found[kind] = 0.0
+    return found
+
+
+def _text(data: bytes, content_type: str, known: str, headers: dict[str, str]) -> Response:
+    # Weak, since the same page may go out compressed.
+    tag = hashlib.sha256(data).hexdigest()[:32]
+    headers["ETag"] = f'W/"{tag}"'
+    if f'"{tag}"' in known or known.strip() == "*":
+        return Response(status_code=304, headers=headers)
+    return Response(data, headers=headers, media_type=content_type)
