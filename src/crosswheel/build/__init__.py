@@ -132,5 +132,5 @@ def _require_target(wheel: Path, target: Target) -> None:
     if not tags & set(target.tags):
         raise BuildFailed(
             f"the build made {wheel.name}, which {target.name} does not install",
-            hint="the backend does not ask Python what it builds for; tell it in the recipe (config_settings, environment).",
+            hint="the backend does not ask Python what it builds for; tell it by config_settings or environment.",
         )

@@ -9,9 +9,9 @@ from typing import Optional
 
 from crosswheel import lock as locks
 from crosswheel import plan
+from crosswheel.job.workplace import Workplace
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.model import Recipe
-from crosswheel.job.workplace import Workplace
 from crosswheel.registry import ReleaseFile
 
 # The registry answers many small questions; more at once would be impolite.

@@ -52,13 +52,8 @@ class Debian:
         self._update()
         downloads = folder / ".packages"
         downloads.mkdir(parents=True, exist_ok=True)
-        try:
-            self._apt("download", *(_qualified(name, self.architecture) for name in packages), cwd=downloads)
-        except BuildFailed as error:
-            raise NetworkError(
-                f"Debian's packages {', '.join(packages)} ({self.architecture}) could not be fetched:\n{error}",
-                hint="check the network and the machine's apt sources; CROSSWHEEL_DEBIAN_SOURCES names another file of them.",
-            ) from error
+        qualified = [_qualified(name, self.architecture) for name in packages]
+        self._download(["download", *qualified], f"packages {', '.join(qualified)}", downloads)
         versions = {}
         for archive in sorted(downloads.glob("*.deb")):
             self.runner.run(["dpkg-deb", "-x", archive, folder])
@@ -67,12 +62,37 @@ class Debian:
         shutil.rmtree(downloads)
         return versions
 
+    def source(self, package: str, folder: Path) -> Path:
+        """Download the original sources of a package into ``folder``; return the archive, as its authors made it.
+
+        Raises:
+            MissingToolError, NetworkError: as for :meth:`unpack`.
+        """
+        self._update()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._download(["source", "--download-only", package], f"sources of {package}", folder)
+        archives = sorted(path for path in folder.glob("*.orig.tar.*") if path.suffix != ".asc")
+        if not archives:
+            raise NetworkError(
+                f"Debian has no original sources of {package}", hint="name another source package."
+            )
+        return archives[0]
+
     def versions(self, package: str) -> list[str]:
         """Return the versions of a package that can be had, in apt's order: the preferred first."""
         self._update()
         listing = self._apt_cache("madison", _qualified(package, self.architecture))
         rows = [line.split("|") for line in listing.splitlines() if line.count("|") >= 2]
         return [row[1].strip() for row in rows if not row[2].strip().endswith("Sources")]
+
+    def _download(self, words: Sequence[str], what: str, folder: Path) -> None:
+        try:
+            self._apt(*words, cwd=folder)
+        except BuildFailed as error:
+            raise NetworkError(
+                f"Debian's {what} could not be fetched:\n{error}",
+                hint="check the network and the apt sources; CROSSWHEEL_DEBIAN_SOURCES names another file of them.",
+            ) from error
 
     def _update(self) -> None:
         if (self._state / "updated").is_file():
@@ -108,7 +128,10 @@ class Debian:
             for address, release, component in (line.split() for line in found.lines if line.count(" ") == 2)
             if release == codename and component == "main"
         )
-        return "".join(f"deb [arch={self.architecture}{signed}] {a} {r} {c}\n" for a, r, c in rows)
+        return "".join(
+            f"deb [arch={self.architecture}{signed}] {a} {r} {c}\ndeb-src [{signed.strip()}] {a} {r} {c}\n"
+            for a, r, c in rows
+        )
 
     def _options(self) -> list[str]:
         options = {

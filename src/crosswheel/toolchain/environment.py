@@ -98,7 +98,7 @@ def cross_environment(
     versions = {"zig": zig_version(), "CPython": target.python.version}
     folders: tuple[Path, ...] = (tools,)
     if libraries:
-        found = [library(name, target, settings, runner) for name in libraries]
+        found = [library(name, target, tools, settings, runner) for name in libraries]
         compat = compat_archive(tools, settings.cache, zig_environment(settings.cache), runner)
         variables.update(link_environment(found, compat))
         versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})

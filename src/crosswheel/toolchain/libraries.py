@@ -15,8 +15,11 @@ from crosswheel.errors import RecipeError
 from crosswheel.files import digest_of, new_folder
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.system import require_programs
+from crosswheel.toolchain.zig import zig_environment
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -40,12 +43,16 @@ def known_libraries() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(text)
 
 
-def library(name: str, target: Target, settings: Settings, runner: Runner) -> Library:
-    """Return a C library for the target, fetched if need be.
+def library(name: str, target: Target, tools: Path, settings: Settings, runner: Runner) -> Library:
+    """Return a C library for the target, fetched or built if need be.
+
+    Args:
+        tools: the folder of the cross compilers.
 
     Raises:
         RecipeError: no library of that name is known.
-        NetworkError, MissingToolError: it cannot be fetched.
+        NetworkError, MissingToolError: it cannot be fetched, or a program to build it with is missing.
+        BuildFailed: it cannot be built.
     """
     known = known_libraries()
     if name not in known:
@@ -54,17 +61,22 @@ def library(name: str, target: Target, settings: Settings, runner: Runner) -> Li
             hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md.",
         )
     said = known[name]
-    digest = digest_of(said=said, architecture=target.toolchain.debian, multiarch=target.multiarch)
+    digest = digest_of(said=said, target=target.fingerprint, tools=tools if "source" in said else None)
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
     if not prefix.is_dir():
+        debian = Debian(target.toolchain.debian, settings, runner)
         with new_folder(prefix) as beside:
-            _fill(beside, prefix, said, Debian(target.toolchain.debian, settings, runner), target)
+            if "source" in said:
+                _build(beside, prefix, said, debian, target, tools)
+            else:
+                _take(beside, prefix, said, debian, target)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     environment = {key: value.format(prefix=prefix) for key, value in said.get("environment", {}).items()}
     return Library(name, prefix, versions, environment)
 
 
-def _fill(folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, target: Target) -> None:
+def _take(folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, target: Target) -> None:
+    """Fill a folder with the headers and static archives of Debian's development packages."""
     unpacked = folder / "unpacked"
     versions = debian.unpack(said["packages"], unpacked)
     include, lib = folder / "include", folder / "lib"
@@ -81,16 +93,44 @@ def _fill(folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, t
     for old, new in said.get("rename", {}).items():
         (lib / old).replace(lib / new)
     for description in libraries.glob("pkgconfig/*.pc"):
-        text = (
-            description.read_text()
-            .replace(f"/lib/{target.multiarch}", "/lib")
-            .replace("prefix=/usr", f"prefix={prefix}")
-        )
-        (lib / "pkgconfig" / description.name).write_text(text)
+        text = description.read_text().replace(f"/lib/{target.multiarch}", "/lib")
+        (lib / "pkgconfig" / description.name).write_text(text.replace("prefix=/usr", f"prefix={prefix}"))
     for licence in unpacked.glob("usr/share/doc/*/copyright"):
         shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
     shutil.rmtree(unpacked)
     (folder / "versions").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
+
+
+def _build(
+    folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, target: Target, tools: Path
+) -> None:
+    """Build a library from its original sources, with the compilers of the target, and install it into a folder."""
+    require_programs(said["tools"], debian.runner)
+    work, stage = folder / "work", folder / "stage"
+    archive = debian.source(said["source"], work / "download")
+    tree = unpack(archive, work / "unpack")
+    compilers = {"CC": tools / "cc", "CXX": tools / "c++", "AR": tools / "ar", "RANLIB": tools / "ranlib"}
+    env = {
+        **zig_environment(debian.settings.cache),
+        **{name: str(path) for name, path in compilers.items()},
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C.UTF-8",
+    }
+    words = {
+        "prefix": prefix,
+        "stage": stage,
+        "jobs": os.cpu_count(),
+        "machine": said["machines"][target.machine],
+    }
+    for command in said["commands"]:
+        debian.runner.run([word.format(**words) for word in command], cwd=tree, env=env, network=False)
+    for installed in (stage / prefix.relative_to("/")).iterdir():
+        installed.rename(folder / installed.name)
+    for licence in tree.glob("LICENSE*"):
+        shutil.copyfile(licence, folder / f"copyright-{said['source']}")
+    shutil.rmtree(work)
+    shutil.rmtree(stage)
+    (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
 
 
 def compat_archive(tools: Path, cache: Path, environment: Mapping[str, str], runner: Runner) -> Path:

@@ -69,7 +69,7 @@ def host_python(target: Target, settings: Settings) -> PythonTree:
     if machine not in target.python.host:
         raise TargetError(
             f"target {target.name} names no host Python {target.python.version} for {machine}",
-            hint=f"build on one of: {', '.join(sorted(target.python.host))}; or add [python.host].{machine} to its file.",
+            hint=f"build on {', '.join(sorted(target.python.host))}; or add [python.host].{machine} to its file.",
         )
     return _tree(target, target.python.host[machine], settings)
 

@@ -23,7 +23,8 @@ from crosswheel.toolchain.debian import Debian
 _DEBIAN_FLAVOURS = (("rustc-web", "cargo-web", "libstd-rust-web"), ("rustc", "cargo", "libstd-rust"))
 # What Debian's rustc and cargo load beside the C library.
 _DEBIAN_LIBRARIES = (
-    "libcurl3-gnutls", "libcurl4", "libgit2-1.5", "libssh2-1", "libssl3", "libsqlite3-0", "zlib1g", "libnghttp2-14", "librtmp1",
+    "libcurl3-gnutls", "libcurl4", "libgit2-1.5", "libssh2-1", "libssl3", "libsqlite3-0", "zlib1g", "libnghttp2-14",
+    "librtmp1",
     "libpsl5", "libgssapi-krb5-2", "libldap-2.5-0", "libbrotli1", "libhttp-parser2.9", "libmbedcrypto7", "libmbedtls14",
     "libmbedx509-1", "libpcre3", "libkrb5-3", "libk5crypto3", "libcom-err2", "libkrb5support0", "libkeyutils1",
     "libsasl2-2", "libidn2-0", "libunistring2", "libgnutls30", "libhogweed6", "libnettle8", "libgmp10", "libtasn1-6",

@@ -57,8 +57,8 @@ def _scripts(target: Target, zig: Path) -> Mapping[str, str]:
     # glibc 2.17 is the oldest that matters on 64-bit machines; what is built for it runs on this one.
     host = f"{os.uname().machine}-linux-gnu.2.17"
     scripts = {
-        "host-cc": _script([*front, "cc", host, "baseline"]),
-        "host-c++": _script([*front, "c++", host, "baseline"]),
+        "host-cc": _host_script([*front, "cc", host, "baseline"]),
+        "host-c++": _host_script([*front, "c++", host, "baseline"]),
     }
     for name, words in {
         "cc": [*front, "cc", triple, target.toolchain.cpu],
@@ -75,3 +75,8 @@ def _scripts(target: Target, zig: Path) -> Mapping[str, str]:
 def _script(words: list[str]) -> str:
     # sh, because the kernel limits the length of a `#!` line; exec, so that signals reach the compiler.
     return f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+
+
+def _host_script(words: list[str]) -> str:
+    # What the recipe says of the package is not meant for a build script of it.
+    return f'#!/bin/sh\nunset CROSSWHEEL_OPTIMIZE CROSSWHEEL_COMPAT\nexec {shlex.join(words)} "$@"\n'
