@@ -13,6 +13,7 @@ import argparse
 import base64
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -59,9 +60,13 @@ def measure(folder: Path, projects: int, versions: int) -> int:
     for number in range(projects):
         for version in range(versions):
             make_wheel(dist, number, version)
+    for left in ("packages.json", "packages-before.json"):
+        (folder / left).unlink(missing_ok=True)
+    for left in ("ours", "theirs"):
+        shutil.rmtree(folder / left, ignore_errors=True)
     theirs = [dumb_pypi(folder)]
     ours = [crosswheel(folder)]
-    make_wheel(dist, 0, versions)
+    make_wheel(dist, 0, versions + int(time.time()))  # one that is new in a kept folder, too
     theirs.append(dumb_pypi(folder))
     ours.append(crosswheel(folder))
     print(f"{projects * versions} wheels of {projects} projects    crosswheel   dumb-pypi   ratio")

@@ -6,6 +6,7 @@ import datetime
 import hashlib
 import zipfile
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Optional
 
@@ -49,7 +50,7 @@ class Entry(BaseModel):
         yanked: why the wheel should not be used any more; an empty reason counts (PEP 592).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
     filename: str
     project: str
@@ -71,7 +72,7 @@ class Entry(BaseModel):
         """The tags of its file name (PEP 425)."""
         return parse_wheel_filename(self.filename)[3]
 
-    @property
+    @cached_property
     def order(self) -> tuple[Version, str]:
         """Sorts the wheels of a project, the oldest version first."""
         return Version(self.version), self.filename

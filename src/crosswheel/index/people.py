@@ -148,7 +148,7 @@ def status_page(projects: Mapping[str, Sequence[Entry]], failures: Sequence[Fail
 
 def newest(entries: Iterable[Entry]) -> Entry:
     """Return the wheel of the newest version, preferring what is not yanked and not a pre-release."""
-    return max(entries, key=lambda e: (e.yanked is None, not Version(e.version).is_prerelease, e.order))
+    return max(entries, key=lambda e: (e.yanked is None, not e.order[0].is_prerelease, e.order))
 
 
 def newest_symbols(audited: Iterable[AuditedObject]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -77,23 +77,27 @@ def scan(dist: Path) -> Tree:
         raise UsageError(f"there is no folder {dist}", hint="build packages first, or give --dist-tree-root.")
     wheels: list[Found] = []
     failures: list[Path] = []
-    for folder, subfolders, _ in os.walk(dist):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        with os.scandir(folder) as items:
-            files = sorted((item for item in items if item.is_file()), key=lambda item: item.name)
-        for file in files:
-            status = file.stat()
-            stamp = (file.name, status.st_size, status.st_mtime_ns)
-            if file.name.startswith("."):
-                continue
-            if file.name.endswith(".whl"):
-                wheels.append(Found(Path(folder, file.name), (stamp,)))
-            elif file.name.endswith(FAILURE_SUFFIX):
-                failures.append(Path(folder, file.name))
-            elif wheels and file.path.startswith(f"{wheels[-1].path}."):
-                # Sorted by name, the files that belong to a wheel come right after it.
-                wheels[-1] = Found(wheels[-1].path, (*wheels[-1].stamp, stamp))
+    for file in _files(dist):
+        status = file.stat()
+        stamp = (file.name, status.st_size, status.st_mtime_ns)
+        if file.name.endswith(".whl"):
+            wheels.append(Found(Path(file.path), (stamp,)))
+        elif file.name.endswith(FAILURE_SUFFIX):
+            failures.append(Path(file.path))
+        elif wheels and file.path.startswith(f"{wheels[-1].path}."):
+            # Sorted by name, the files that belong to a wheel come right after it.
+            wheels[-1] = Found(wheels[-1].path, (*wheels[-1].stamp, stamp))
     return Tree(tuple(wheels), tuple(failures))
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Give the files below a folder, each folder's own in the order of their names, then its folders'."""
+    with os.scandir(folder) as items:
+        visible = sorted((item for item in items if item.name[0] != "."), key=lambda item: item.name)
+    yield from (item for item in visible if item.is_file())
+    for item in visible:
+        if item.is_dir(follow_symlinks=False):
+            yield from _files(Path(item.path))
 
 
 def read_wheels(found: Sequence[Found], known: Mapping[str, Known], workers: Workers) -> list[IndexedWheel]:

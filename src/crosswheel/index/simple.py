@@ -10,8 +10,6 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from packaging.version import Version
-
 from crosswheel.index.entry import Entry
 from crosswheel.index.templates import render
 
@@ -40,7 +38,7 @@ def project_html(name: str, entries: Sequence[Entry], base: str = "") -> str:
 
 def project_json(name: str, entries: Sequence[Entry], base: str = "") -> str:
     """Return the JSON form of a project's page."""
-    versions = sorted({entry.version for entry in entries}, key=Version)
+    versions = [str(version) for version in sorted({entry.order[0] for entry in entries})]
     return _dumps(
         {
             "meta": {"api-version": API_VERSION},

@@ -65,8 +65,9 @@ def write_site(
             task for task in tasks if state.projects.get(task.name) != task.digest or not task.is_whole
         ]
         # Until all is written, what is about to be is not known to be right.
-        settled = {name: digests[name] for name in digests.keys() - {task.name for task in changed}}
-        state.of(wheels, settled).save(site)
+        if changed:
+            settled = {name: digests[name] for name in digests.keys() - {task.name for task in changed}}
+            state.of(wheels, settled).save(site)
         workers.map(write_project, changed, few=_FEW_PROJECTS)
         _write_pages(site, root_pages(projects, read_failures(tree.failures), root_url))
         _remove_vanished(site, {task.name: task.file_names for task in tasks})
