@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 
 from crosswheel import __version__, targets
+from crosswheel.check.command import examine_wheels
+from crosswheel.doctor import examine
 from crosswheel.errors import CrosswheelError, Interrupted
 from crosswheel.files import explained_storage_errors
 from crosswheel.index import write_site
@@ -21,7 +23,7 @@ from crosswheel.job.closures import closure_of
 from crosswheel.job.locking import renew
 from crosswheel.job.running import run_closure
 from crosswheel.job.workplace import Trees, Workplace
-from crosswheel.process import Cancellation
+from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display, Row, display, show_error, table
 from crosswheel.recipes.loader import load_folder
 from crosswheel.registry import Registry
@@ -67,6 +69,7 @@ BuildOption = Annotated[
     Path, typer.Option("--build-tree-root", help="Where builds happen, and their logs stay.")
 ]
 IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
+_TARGETS = Path("targets")
 _RECIPES, _DIST, _BUILD, _INDEX = Path("packages"), Path("dist"), Path("build"), Path("index")
 
 
@@ -145,6 +148,34 @@ def lock(
             place.display.message("\n".join(changed or [f"{root.name} {root.version}: nothing changed"]))
 
 
+@app.command()
+def check(
+    wheels: Annotated[list[Path], typer.Argument(help="Wheels, from anywhere.", show_default=False)],
+    target: TargetOption = "ot2",
+    run: Annotated[
+        bool,
+        typer.Option(help="Also import their extension modules on the emulated target, all wheels together."),
+    ] = False,
+) -> None:
+    """Check whether wheels would load on the target: exit code 0 or 1, and a line for each fault."""
+    faults = examine_wheels(wheels, targets.load(target, _TARGETS), Settings.from_environment(), run=run)
+    for fault in faults:
+        print(fault)
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(target: TargetOption = "ot2") -> None:
+    """Tell what this machine has of all that builds need, what is missing, and what to do."""
+    chosen, settings = targets.load(target, _TARGETS), Settings.from_environment()
+    findings = list(examine(chosen, settings, Runner()))
+    rows = [[finding.name, finding.state, finding.detail, finding.remedy] for finding in findings]
+    table(Console(), f"Building for {chosen.title}", ["part", "state", "found", "what to do"], rows)
+    if any(finding.state == "missing" for finding in findings):
+        raise typer.Exit(1)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"crosswheel {__version__}")
@@ -179,7 +210,7 @@ def _workplace(
 ) -> Iterator[Workplace]:
     settings = Settings.from_environment()
     loaded = load_folder(recipes.absolute(), trees.dist)
-    chosen = targets.load(target, recipes.absolute().parent / "targets")
+    chosen = targets.load(target, _TARGETS)
     with Registry(settings) as registry, _display(console, verbose) as shown:
         yield Workplace(chosen, loaded, settings, trees, registry, shown, Cancellation())
 

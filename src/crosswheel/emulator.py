@@ -103,16 +103,22 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     )
 
 
-def _qemu(target: Target, settings: Settings, runner: Runner) -> Path:
+def installed_qemu(target: Target) -> Optional[Path]:
+    """Return the emulator that is installed on this machine, if there is one."""
     names = (f"qemu-{target.toolchain.qemu}-static", f"qemu-{target.toolchain.qemu}")
-    installed = next(filter(None, map(shutil.which, names)), None)
+    found = next(filter(None, map(shutil.which, names)), None)
+    return Path(found) if found else None
+
+
+def _qemu(target: Target, settings: Settings, runner: Runner) -> Path:
+    installed = installed_qemu(target)
     if installed:
-        return Path(installed)
+        return installed
     folder = settings.cache / "qemu"
     if not folder.is_dir():
         with new_folder(folder) as beside:
             Debian(_host_architecture(), settings, runner).unpack(["qemu-user-static"], beside)
-    return folder / "usr" / "bin" / names[0]
+    return folder / "usr" / "bin" / f"qemu-{target.toolchain.qemu}-static"
 
 
 def _host_architecture() -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from crosswheel.check.proof import Fault
@@ -12,12 +12,18 @@ from crosswheel.emulator import Emulator
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Result, Runner, tail
 
-# Says which module is next before it is imported: a crash leaves no other trace.
+# Says which module is next before it is imported: a crash leaves no other trace. A module of a package's own tests
+# may want what only its developers have.
 _IMPORT_ALL = """
 import importlib, sys
 for name in sys.argv[1:]:
     print("importing", name, flush=True)
-    importlib.import_module(name)
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not {"test", "tests"} & set(name.split(".")[:-1]):
+            raise
+        print("skipping", name, "it is part of the package's tests, which want", error.name, flush=True)
 print("imported all", flush=True)
 """
 
@@ -48,26 +54,37 @@ class Trial:
         return self.emulator.run(self.runner, words, environment=environment, cwd=self.scratch, check=False)
 
 
-def import_modules(modules: Sequence[str], wheel: str, trial: Trial) -> list[Fault]:
-    """Import extension modules, all in one process; the fault names the one that does not load."""
+@dataclass(frozen=True)
+class Imports:
+    """What came of importing extension modules; ``skipped`` has a reason for each."""
+
+    imported: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+
+
+def import_modules(modules: Sequence[str], wheel: str, trial: Trial) -> Imports:
+    """Import extension modules, all in one process; a fault names the one that does not load."""
     if not modules:
-        return []
+        return Imports()
     try:
         result = trial.run("-c", _IMPORT_ALL, *modules)
     except BuildFailed as error:
-        return [Fault(wheel, f"importing {', '.join(modules)} does not end: {error}", "read the log")]
+        fault = Fault(wheel, f"importing {', '.join(modules)} does not end: {error}", "read the log")
+        return Imports(faults=(fault,))
+    said = [line.split(" ", 2) for line in result.lines]
+    skipped = {words[1]: words[2] for words in said if words[0] == "skipping" and len(words) == 3}
     if result.returncode == 0 and "imported all" in result.output:
-        return []
-    begun = [line.split(" ", 1)[1] for line in result.lines if line.startswith("importing ")]
-    module = begun[-1] if begun else modules[0]
-    return [
-        Fault(
-            wheel,
-            f"module {module} does not load on the target ({_ending(result)}):\n{tail(result.output, 8)}",
-            "if it needs another module first, say so with skip_imports in a recipe; if it crashes, try "
-            'another optimisation level (optimize="s")',
-        )
-    ]
+        return Imports(tuple(module for module in modules if module not in skipped), skipped)
+    begun = [words[1] for words in said if words[0] == "importing" and len(words) == 2]
+    fault = Fault(
+        wheel,
+        f"module {begun[-1] if begun else modules[0]} does not load on the target ({_ending(result)}):\n"
+        + tail(result.output, 8),
+        "if it needs another module first, say so with skip_imports or test_requires in a recipe; if it crashes, "
+        'try another optimisation level (optimize="s")',
+    )
+    return Imports(faults=(fault,))
 
 
 def run_test(test: Path, wheel: str, trial: Trial) -> list[Fault]:

@@ -11,7 +11,7 @@ from typing import Optional
 from packaging.utils import canonicalize_name
 
 from crosswheel.check import Proof
-from crosswheel.check.emulate import Trial, import_modules, run_test
+from crosswheel.check.emulate import Imports, Trial, import_modules, run_test
 from crosswheel.files import digest_of, new_folder, place_copy, write_text
 from crosswheel.job.made import Made, closure
 from crosswheel.job.making import refuse
@@ -60,14 +60,16 @@ def _digest(step: Step, needed: list[Made], place: Workplace) -> str:
 
 def _proven(step: Step, own: Made, needed: list[Made], place: Workplace) -> Proof:
     recipe = step.recipe
-    skipped = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in own.extensions}
-    modules = [module for module in own.extensions if module not in skipped]
+    told = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in own.extensions}
+    modules = [module for module in own.extensions if module not in told]
     tests = recipe.test_files if recipe else ()
     emulator: Optional[str] = None
+    imports = Imports()
     if modules or tests:
         place.display.start(step.pin.name, step.pin.version, "testing")
         trial = _trial(step, needed, place)
-        faults = import_modules(modules, own.wheel.name, trial)
+        imports = import_modules(modules, own.wheel.name, trial)
+        faults = list(imports.faults)
         for test in tests:
             faults += [] if faults else run_test(test, own.wheel.name, trial)
         refuse(faults, own.wheel.name)
@@ -85,8 +87,8 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace) -> Proo
         audited=own.audited,
         parity=own.parity,
         emulator=emulator,
-        imported=tuple(modules),
-        skipped=skipped,
+        imported=imports.imported,
+        skipped={**told, **imports.skipped},
         tests=tuple(test.stem for test in tests),
         seconds=round(own.seconds, 1),
         log=os.path.relpath(log, place.trees.build) if own.origin == "built" else None,

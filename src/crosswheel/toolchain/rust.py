@@ -75,12 +75,12 @@ def rust_for(target: Target, settings: Settings, runner: Runner) -> Rust:
     Raises:
         MissingToolError: none of them can be had.
     """
-    installed = _installed(target, runner)
+    installed = installed_rust(target, runner)
     if installed:
         return installed
     if shutil.which("rustup") and not settings.offline:
         runner.run(["rustup", "target", "add", target.toolchain.rust], check=False, timeout=600)
-        completed = _installed(target, runner)
+        completed = installed_rust(target, runner)
         if completed:
             return completed
     try:
@@ -92,7 +92,8 @@ def rust_for(target: Target, settings: Settings, runner: Runner) -> Rust:
         ) from error
 
 
-def _installed(target: Target, runner: Runner) -> Optional[Rust]:
+def installed_rust(target: Target, runner: Runner) -> Optional[Rust]:
+    """Return the Rust on this machine, if it has the target's standard library."""
     rustc = shutil.which("rustc")
     if rustc is None:
         return None

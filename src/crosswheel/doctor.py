@@ -1,0 +1,139 @@
+"""What this machine has of all that builds need, what is missing, and what to do about it. It changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from crosswheel.emulator import installed_qemu
+from crosswheel.process import Runner, without_network
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.rust import installed_rust
+from crosswheel.toolchain.system import is_usable
+from crosswheel.toolchain.zig import zig_version
+
+# Room for toolchains, and for the sources and builds of a hundred packages.
+_NEEDED_BYTES = 4 << 30
+
+State = Literal["ok", "later", "missing"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that builds need.
+
+    Attributes:
+        state: ``ok``; ``later``: it will be fetched when it is first needed; or ``missing``.
+        detail: what was found.
+        remedy: what to do, for what is missing; empty otherwise.
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
+    """Look at each thing that building for a target needs."""
+    yield Finding("Python", "ok", f"{platform.python_version()}, runs crosswheel itself")
+    yield Finding("zig", "ok", f"{zig_version()}, compiles C and C++")
+    yield _cache(settings)
+    yield _pythons(target, settings)
+    yield from _emulation(target, settings, runner)
+    yield _rust(target, settings, runner)
+    yield from _programs(runner)
+    yield _isolation()
+
+
+def _cache(settings: Settings) -> Finding:
+    existing = next(path for path in (settings.cache, *settings.cache.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    detail = f"{settings.cache}, {free / (1 << 30):.0f} GiB free"
+    if not os.access(existing, os.W_OK):
+        return Finding("cache folder", "missing", detail, "it is not writable: set CROSSWHEEL_CACHE")
+    if free < _NEEDED_BYTES:
+        return Finding(
+            "cache folder", "missing", detail, "free some space, or set CROSSWHEEL_CACHE elsewhere"
+        )
+    return Finding("cache folder", "ok", detail)
+
+
+def _pythons(target: Target, settings: Settings) -> Finding:
+    name = f"Python {target.python.version} of {target.name}"
+    host = target.python.host.get(os.uname().machine)
+    if host is None:
+        remedy = f"build on one of: {', '.join(sorted(target.python.host))}"
+        return Finding(name, "missing", f"none for {os.uname().machine}", remedy)
+    folders = [settings.cache / "python" / artifact.sha256[:20] for artifact in (target.python.target, host)]
+    if all(folder.is_dir() for folder in folders):
+        return Finding(name, "ok", "with its twin for this machine")
+    return Finding(name, "later", "fetched from a Maven repository (45 MB)")
+
+
+def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
+    has_apt = Debian(target.toolchain.debian, settings, runner).is_usable
+    installed, ours = installed_qemu(target), settings.cache / "qemu"
+    if installed or ours.is_dir():
+        yield Finding("emulator", "ok", str(installed or ours))
+    elif has_apt:
+        yield Finding("emulator", "later", "unpacked from Debian's qemu-user-static; nothing is installed")
+    else:
+        yield Finding(
+            "emulator", "missing", "no qemu-user, and no apt", "install qemu-user from your distribution"
+        )
+    name = f"libraries of {target.toolchain.debian}"
+    if any((settings.cache / "roots").glob(f"{target.toolchain.debian}-*")):
+        yield Finding(name, "ok", "the C library that emulated programs load")
+    elif has_apt:
+        yield Finding(name, "later", "unpacked from Debian's packages; nothing is installed")
+    else:
+        yield Finding(name, "missing", "no apt", "run on Debian or Ubuntu; a container will do")
+
+
+def _rust(target: Target, settings: Settings, runner: Runner) -> Finding:
+    installed = installed_rust(target, runner)
+    if installed:
+        return Finding("Rust", "ok", f"{installed.version}, with {target.toolchain.rust}")
+    if shutil.which("rustup"):
+        return Finding("Rust", "later", f"rustup will be asked for {target.toolchain.rust}")
+    if Debian(target.toolchain.debian, settings, runner).is_usable:
+        return Finding("Rust", "later", "unpacked from Debian's packages; nothing is installed")
+    return Finding(
+        "Rust",
+        "missing",
+        "neither rustup nor apt",
+        f"install rustup, then: rustup target add {target.toolchain.rust}",
+    )
+
+
+def _programs(runner: Runner) -> Iterator[Finding]:
+    purposes = {
+        "git": "sources from git, and patches",
+        "make": "C libraries that are built from source",
+        "perl": "building OpenSSL",
+    }
+    for name, purpose in purposes.items():
+        if is_usable(name, runner):
+            yield Finding(name, "ok", f"{shutil.which(name)}, for {purpose}")
+        elif os.geteuid() == 0 and shutil.which("apt-get") and name != "git":
+            yield Finding(name, "later", f"installed by apt-get when needed, for {purpose}")
+        else:
+            yield Finding(name, "missing", f"for {purpose}", f"apt-get install {name}")
+
+
+def _isolation() -> Finding:
+    words = without_network()
+    if words:
+        return Finding("isolation", "ok", f"builds run without network ({Path(words[0]).name})")
+    return Finding(
+        "isolation", "missing", "this kernel lets nobody but root make a network namespace: builds see the network",
+        "allow unprivileged user namespaces, or run as root; builds work either way",
+    )  # fmt: skip
