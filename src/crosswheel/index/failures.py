@@ -45,10 +45,19 @@ class Failure(BaseModel):
         return path
 
 
-def read_failures(paths: Iterable[Path]) -> list[Failure]:
+class Failures(BaseModel):
+    """What could not be built, the newest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    failures: tuple[Failure, ...] = ()
+
+
+def read_failures(paths: Iterable[Path]) -> Failures:
     """Read what could not be built, the newest first; a file that says something else is passed over."""
     found = filter(None, map(_read, paths))
-    return sorted(found, key=lambda failure: (failure.failed, failure.name), reverse=True)
+    newest_first = sorted(found, key=lambda failure: (failure.failed, failure.name), reverse=True)
+    return Failures(failures=tuple(newest_first))
 
 
 def _read(path: Path) -> Optional[Failure]:

@@ -13,7 +13,7 @@ from crosswheel.files import digest_of, explained_storage_errors, place_copy, wr
 from crosswheel.index import people
 from crosswheel.index.contents import by_project, linked, project_pages, root_pages
 from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, Entry, read_metadata
-from crosswheel.index.failures import read_failures
+from crosswheel.index.failures import Failures, read_failures
 from crosswheel.index.people import File
 from crosswheel.index.scan import IndexedWheel, read_proof, read_wheels, scan
 from crosswheel.index.state import State
@@ -56,6 +56,7 @@ def write_site(
     """
     _refuse_unfit(dist, site)
     tree, state = scan(dist), State.load(site)
+    failures = read_failures(tree.failures)
     with Workers() as workers, explained_storage_errors(site):
         wheels = read_wheels(tree.wheels, state.known, workers)
         projects = by_project(wheel.entry for wheel in wheels)
@@ -67,13 +68,39 @@ def write_site(
         # Until all is written, what is about to be is not known to be right.
         if changed:
             settled = {name: digests[name] for name in digests.keys() - {task.name for task in changed}}
-            state.of(wheels, settled).save(site)
+            state.of(wheels, settled, failures).save(site)
         workers.map(write_project, changed, few=_FEW_PROJECTS)
-        _write_pages(site, root_pages(projects, read_failures(tree.failures), root_url))
+        _write_pages(site, root_pages(projects, failures.failures, root_url))
         _remove_vanished(site, {task.name: task.file_names for task in tasks})
-        state.of(wheels, digests).save(site)
+        state.of(wheels, digests, failures).save(site)
     total = sum(wheel.entry.size for wheel in wheels)
     return IndexSummary(site, len(projects), len(wheels), total, len(changed))
+
+
+@dataclass(frozen=True)
+class SiteContents:
+    """What a site was made from: the entries of its wheels, and what could not be built."""
+
+    entries: tuple[Entry, ...]
+    failures: Failures
+
+
+def read_site(site: Path) -> SiteContents:
+    """Return what a finished site was made from.
+
+    Raises:
+        UsageError: there is no site, or it was made by another version or not finished.
+    """
+    state = State.load(site)
+    entries = {known.entry.filename: known.entry for known in state.known.values()}
+    if not (site / "simple" / "index.html").is_file() or {e.name for e in entries.values()} != set(
+        state.projects
+    ):
+        raise UsageError(
+            f"there is no finished index in {site}",
+            hint="make one with `crosswheel index`, or give another --index-tree-root.",
+        )
+    return SiteContents(tuple(entries.values()), state.failures)
 
 
 def _refuse_unfit(dist: Path, site: Path) -> None:

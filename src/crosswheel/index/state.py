@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.files import write_text
+from crosswheel.index.failures import Failures
 from crosswheel.index.scan import IndexedWheel, Known
 
 _FILE = ".crosswheel.json"
@@ -22,6 +23,7 @@ class State(BaseModel):
         reader: what read the wheels; entries of another are not taken over.
         known: entries by the path of the wheel.
         projects: for each project, the digest of all that its pages were made from.
+        failures: what could not be built.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +31,7 @@ class State(BaseModel):
     reader: str
     known: Mapping[str, Known] = Field(default_factory=dict)
     projects: Mapping[str, str] = Field(default_factory=dict)
+    failures: Failures = Failures()
 
     @classmethod
     def load(cls, site: Path) -> State:
@@ -40,10 +43,10 @@ class State(BaseModel):
             return cls(reader=reader)
         return state if state.reader == reader else cls(reader=reader)
 
-    def of(self, wheels: Iterable[IndexedWheel], projects: Mapping[str, str]) -> State:
+    def of(self, wheels: Iterable[IndexedWheel], projects: Mapping[str, str], failures: Failures) -> State:
         """Return the state of a site that was made from these."""
         known = {str(w.found.path): Known(stamp=w.found.stamp, entry=w.entry) for w in wheels}
-        return State(reader=self.reader, known=known, projects=projects)
+        return State(reader=self.reader, known=known, projects=projects, failures=failures)
 
     def save(self, site: Path) -> None:
         """Write the state into the site."""

@@ -1,0 +1,114 @@
+"""What is in a channel: wheels with records, and the pages that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from pydantic import ValidationError
+
+from crosswheel.check.proof import Proof
+from crosswheel.errors import StorageError
+from crosswheel.index import contents as index_contents
+from crosswheel.index import people
+from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX, Entry
+from crosswheel.index.failures import Failures
+from crosswheel.publish.store import Store
+
+RECORD_SUFFIX = ".entry.json"
+"""A wheel's record: its entry as it was published. There is one if, and only if, all else is in its place."""
+FAILURES = "failures.json"
+"""What the last publisher could not build."""
+
+Listing = Mapping[str, str]
+"""What a store has below ``simple/``: path to a mark that changes with the bytes."""
+
+
+def list_channel(store: Store) -> Listing:
+    """Return what is in a channel, without its pages: what pages are made from."""
+    listing = store.listing("simple")
+    return {path: mark for path, mark in listing.items() if path.count("/") == 2 and ".whl" in path}
+
+
+def wheel_path(entry: Entry) -> str:
+    """Return where a wheel is in a channel; the files that belong to it begin with this."""
+    return f"simple/{entry.name}/{entry.filename}"
+
+
+def read_records(store: Store, listing: Listing) -> dict[str, Entry]:
+    """Return the entries of published wheels, by the path of the wheel.
+
+    Raises:
+        StorageError: a record is not one, so somebody else wrote into the channel.
+    """
+    paths = [path for path in listing if path.endswith(RECORD_SUFFIX)]
+    records = {}
+    for path, data in store.read_all(paths).items():
+        records[path[: -len(RECORD_SUFFIX)]] = _parse_record(store, path, data)
+    return records
+
+
+def _parse_record(store: Store, path: str, data: bytes) -> Entry:
+    try:
+        return Entry.model_validate_json(data)
+    except ValidationError as error:
+        raise StorageError(
+            f"{store.url}/{path} is not a wheel's record",
+            hint="nothing but crosswheel should write into a channel; restore that file, or remove it and publish "
+            "its wheel again.",
+        ) from error
+
+
+@dataclass(frozen=True)
+class ChannelContents:
+    """All that pages are made from: entries with their proofs, by project, and what failed."""
+
+    projects: Mapping[str, list[people.File]]
+    metadata: Mapping[str, bytes]
+    failures: Failures
+
+    def pages(self, root_url: Optional[str]) -> dict[str, bytes]:
+        """Return all pages of the channel, in the order in which they are to be written."""
+        entries = {name: [file.entry for file in files] for name, files in self.projects.items()}
+        pages: dict[str, bytes] = {}
+        for name, files in self.projects.items():
+            links = index_contents.linked(entries[name], entries.keys())
+            pages.update(index_contents.project_pages(files, self.metadata[name], links, root_url))
+        pages.update(index_contents.root_pages(entries, self.failures.failures, root_url))
+        return pages
+
+
+def read_contents(store: Store, listing: Listing) -> ChannelContents:
+    """Read from a channel what its pages are made from."""
+    records = read_records(store, listing)
+    texts = store.read_all([path for path in listing if path.endswith((PROOF_SUFFIX, YANKED_SUFFIX))])
+    files = [_file(path, entry, listing, texts) for path, entry in records.items()]
+    projects: dict[str, list[people.File]] = {}
+    for file in sorted(files, key=lambda file: (file.entry.name, file.entry.order)):
+        projects.setdefault(file.entry.name, []).append(file)
+    newest = {name: people.newest([f.entry for f in group]) for name, group in projects.items()}
+    paths = {name: wheel_path(entry) + METADATA_SUFFIX for name, entry in newest.items()}
+    metadata = store.read_all(paths.values())
+    failures = store.read(FAILURES)
+    return ChannelContents(
+        projects,
+        {name: metadata[path] for name, path in paths.items()},
+        Failures.model_validate_json(failures) if failures else Failures(),
+    )
+
+
+def _file(path: str, entry: Entry, listing: Listing, texts: Mapping[str, bytes]) -> people.File:
+    proofs = {
+        name.rpartition("/")[2]: Proof.model_validate_json(data)
+        for name, data in sorted(texts.items())
+        if name.startswith(f"{path}.") and name.endswith(PROOF_SUFFIX)
+    }
+    reason = texts.get(path + YANKED_SUFFIX)
+    entry = entry.model_copy(
+        update={
+            "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
+            "yanked": None if reason is None else reason.decode().strip(),
+        }
+    )
+    return people.File(entry, proofs, path + LOG_SUFFIX in listing)
