@@ -49,6 +49,11 @@ def explained_storage_errors(path: Path) -> Iterator[None]:
                 f"{error.filename or path} cannot be written: {error.strerror}",
                 hint="choose folders you may write to with CROSSWHEEL_CACHE and the --*-tree-root options.",
             ) from error
+        if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
+            raise StorageError(
+                f"{error.filename or path} is in the way: {path} cannot be written ({error.strerror})",
+                hint="move it away, or choose other folders with CROSSWHEEL_CACHE and the --*-tree-root options.",
+            ) from error
         raise
 
 

@@ -37,10 +37,10 @@ class Cancellation:
         for child in running:
             _signal_group(child, signal.SIGTERM)
         for child in running:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(_GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                _signal_group(child, signal.SIGKILL)
+            # Also where it has ended: a child of it may not have listened.
+            _signal_group(child, signal.SIGKILL)
 
     def raise_if_requested(self) -> None:
         """Raise :class:`Interrupted` once :meth:`cancel` was called."""
@@ -61,6 +61,7 @@ class Cancellation:
             with self._lock:
                 self._running.discard(child)
             _signal_group(child, signal.SIGKILL)
+            child.wait()
 
 
 def _signal_group(child: subprocess.Popen[str], number: signal.Signals) -> None:
@@ -147,9 +148,9 @@ class Runner:
                 errors="replace",
                 start_new_session=True,  # a group of its own, so that its children end with it
             )
-        except FileNotFoundError as error:
+        except OSError as error:  # also: not executable, made for another machine, no such working folder
             raise MissingToolError(
-                f"{words[0]} could not be started: {error.strerror}",
+                f"{words[0]} could not be started: {error.strerror}: {error.filename}",
                 hint="`crosswheel doctor` tells what is missing and how to get it.",
             ) from error
         expired = threading.Event()
