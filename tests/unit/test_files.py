@@ -1,0 +1,180 @@
+"""Files are whole or absent, whatever ends the writing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crosswheel.errors import StorageError
+from crosswheel.files import (
+    digest_of,
+    explained_storage_errors,
+    new_file,
+    new_folder,
+    place_copy,
+    sha256_of,
+    write_bytes,
+    write_text,
+)
+from support.small_disk import run_on_small_disk
+
+
+def run_python(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_a_written_file_replaces_the_old_one_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "file.txt"
+    write_text(file, "old")
+    write_bytes(file, "né".encode())
+    assert file.read_text() == "né"
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_written_file_can_be_read_by_others(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "text")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_process_killed_while_it_writes_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+    died = run_python(
+        "import os, signal, sys; from pathlib import Path; from crosswheel.files import new_file\n"
+        "with new_file(Path(sys.argv[1])) as beside:\n"
+        "    beside.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)",
+        file,
+    )
+    assert died.returncode == -signal.SIGKILL
+    assert file.read_text() == "old"
+
+
+def test_a_process_killed_while_it_fills_a_folder_leaves_no_folder_of_that_name(tmp_path: Path) -> None:
+    died = run_python(
+        "import os, signal, sys; from pathlib import Path; from crosswheel.files import new_folder\n"
+        "with new_folder(Path(sys.argv[1])) as beside:\n"
+        "    (beside / 'half').touch(); os.kill(os.getpid(), signal.SIGKILL)",
+        tmp_path / "folder",
+    )
+    assert died.returncode == -signal.SIGKILL
+    assert not (tmp_path / "folder").exists()
+
+
+def test_an_error_while_writing_leaves_the_old_file_and_nothing_beside(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("old")
+    with contextlib.suppress(ZeroDivisionError), new_file(file) as beside:
+        beside.write_text("half")
+        raise ZeroDivisionError
+    assert file.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_an_error_while_filling_a_folder_leaves_nothing(tmp_path: Path) -> None:
+    with contextlib.suppress(ZeroDivisionError), new_folder(tmp_path / "folder") as beside:
+        (beside / "half").touch()
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with new_folder(folder) as beside:
+        (beside / "mine").touch()
+        folder.mkdir()
+        (folder / "theirs").touch()
+    assert [path.name for path in folder.iterdir()] == ["theirs"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_full_disk_is_explained_and_the_old_file_stays(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from crosswheel.errors import StorageError; from crosswheel.files import write_bytes, write_text\n"
+        "file = Path(sys.argv[1]); write_text(file, 'old')\n"
+        "try: write_bytes(file, bytes(1 << 20))\n"
+        "except StorageError as error: print(error.message, '|', error.hint)"
+    )
+    disk = tmp_path / "disk"
+    done = run_on_small_disk([sys.executable, "-c", program, str(disk / "file")], disk, 64)
+    assert done.stdout.startswith("the disk is full"), done.stderr
+    assert str(disk) in done.stdout
+    assert "CROSSWHEEL_CACHE" in done.stdout.split("|")[1]
+    assert [(path.name, path.read_text()) for path in disk.iterdir()] == [("file", "old")]
+
+
+def test_a_read_only_file_system_is_explained(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from crosswheel.errors import StorageError; from crosswheel.files import write_text\n"
+        "try: write_text(Path(sys.argv[1]), 'text')\n"
+        "except StorageError as error: print(error.message)"
+    )
+    disk = tmp_path / "disk"
+    words = [sys.executable, "-c", program, str(disk / "file")]
+    done = run_on_small_disk(words, disk, 64, read_only=True)
+    assert f"{disk}" in done.stdout, done.stderr
+    assert "cannot be written: Read-only file system" in done.stdout
+
+
+def test_a_file_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file"):
+        write_text(tmp_path / "file" / "below", "text")
+    with pytest.raises(StorageError, match="file"), new_folder(tmp_path / "file" / "below"):
+        pass
+
+
+def test_other_errors_of_the_system_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), explained_storage_errors(tmp_path):
+        (tmp_path / "absent").read_text()
+
+
+def test_a_placed_copy_has_the_bytes_and_replaces_what_was_there(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "new" / "destination"
+    source.write_bytes(b"new")
+    write_bytes(destination, b"old")
+    place_copy(source, destination)
+    place_copy(source, destination)
+    assert destination.read_bytes() == b"new"
+    assert list(destination.parent.iterdir()) == [destination]
+
+
+def test_a_copy_that_was_placed_stays_when_the_source_is_replaced(tmp_path: Path) -> None:
+    source, destination = tmp_path / "source", tmp_path / "destination"
+    write_bytes(source, b"first")
+    place_copy(source, destination)
+    write_bytes(source, b"second")
+    assert destination.read_bytes() == b"first"
+
+
+def test_a_copy_to_another_file_system_is_a_copy(tmp_path: Path) -> None:
+    source, disk = tmp_path / "source", tmp_path / "disk"
+    source.write_bytes(b"content")
+    program = (
+        "import sys; from pathlib import Path; from crosswheel.files import place_copy\n"
+        "place_copy(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    words = [sys.executable, "-c", program, str(source), str(disk / "placed")]
+    assert run_on_small_disk(words, disk, 64).returncode == 0
+    assert [(path.name, path.read_bytes()) for path in disk.iterdir()] == [("placed", b"content")]
+
+
+def test_a_digest_names_content_not_the_order_it_is_told_in() -> None:
+    assert digest_of(a=1, b={"x": 1, "y": 2}) == digest_of(b={"y": 2, "x": 1}, a=1)
+    assert digest_of(a=1) != digest_of(a=2)
+    assert digest_of(a="1") != digest_of(a=1)
+
+
+def test_the_hash_of_a_file_is_that_of_the_standard_tool(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(os.urandom((1 << 20) + 17))
+    said = subprocess.run(["sha256sum", file], capture_output=True, text=True, check=True).stdout
+    assert sha256_of(file) == said.split()[0]
