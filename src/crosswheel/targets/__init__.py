@@ -98,6 +98,29 @@ class Image(_Table):
     packages: Mapping[str, str] = Field(default_factory=dict)
 
 
+class Robot(_Table):
+    """How isolated environments are kept on the target, and how plain pip behaves there.
+
+    Attributes:
+        store: the folder of the environments, on a file system that survives updates of the image.
+        programs: the folder for launchers; a login's ``PATH`` has it.
+        boot: a folder of programs that the system runs once at every boot; ``None`` where there is none.
+        prefix: the ``sys.prefix`` of the image's Python.
+        pip_config: the text of the image's ``/etc/pip.conf``.
+        bundle: whether plain pip cannot install beside the image's packages, so that a program has to come
+            with its closure in one wheel.
+        server: those of the image's packages that the robot's own server imports.
+    """
+
+    store: str = Field(pattern=r"^/[A-Za-z0-9._/-]+$")
+    programs: str = Field(pattern=r"^/[A-Za-z0-9._/-]+$")
+    boot: Optional[str] = None
+    prefix: str = "/usr"
+    pip_config: str = ""
+    bundle: bool = False
+    server: tuple[str, ...] = ()
+
+
 class Target(_Table):
     """A machine that cannot build: all that is known of it."""
 
@@ -110,6 +133,7 @@ class Target(_Table):
     abi: Abi
     toolchain: ToolchainNames
     image: Image = Image()
+    robot: Optional[Robot] = None
 
     @property
     def platform_tag(self) -> str:
@@ -159,8 +183,8 @@ class Target(_Table):
 
     @property
     def fingerprint(self) -> dict[str, object]:
-        """All that a wheel's bytes or its verdict may depend on: the whole description but its title."""
-        return self.model_dump(mode="json", exclude={"title"})
+        """All that a wheel's bytes or its verdict may depend on: not its title, nor where programs go."""
+        return self.model_dump(mode="json", exclude={"title", "robot"})
 
 
 def names(folder: Optional[Path] = None) -> list[str]:
