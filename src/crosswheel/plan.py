@@ -12,7 +12,7 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from crosswheel.check.parity import choose_official
 from crosswheel.errors import PlanError
 from crosswheel.lock import Pin
-from crosswheel.recipes.model import Recipe
+from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.registry import ReleaseFile
 from crosswheel.targets import Target
 
@@ -36,8 +36,13 @@ class Step:
     reason: str
 
 
-def choose(pin: Pin, files: Sequence[ReleaseFile], recipe: Optional[Recipe], target: Target) -> Step:
+def choose(
+    pin: Pin, files: Sequence[ReleaseFile], recipe: Optional[Recipe], target: Target, *, prefer: Prefer = "native"
+) -> Step:
     """Decide what to do for a release, from the files that the registry has and the lock allows.
+
+    Args:
+        prefer: what to do where the recipe does not say (see :class:`Recipe`).
 
     Raises:
         PlanError: there is neither a wheel that loads on the target nor a source.
@@ -45,7 +50,7 @@ def choose(pin: Pin, files: Sequence[ReleaseFile], recipe: Optional[Recipe], tar
     allowed = [file for file in files if file.sha256 in pin.sha256]
     wheels = _by_preference([file for file in allowed if file.kind == "wheel"], target)
     sdist = next((file for file in allowed if file.kind == "sdist"), None)
-    prefer = recipe.prefer if recipe else "native"
+    prefer = (recipe.prefer if recipe else None) or prefer
 
     def build(reason: str) -> Step:
         return Step(pin, "build", sdist, _official(allowed, target), recipe, reason)
@@ -55,7 +60,7 @@ def choose(pin: Pin, files: Sequence[ReleaseFile], recipe: Optional[Recipe], tar
             pin, "build", None, _official(allowed, target), recipe, f"the recipe names {recipe.source}"
         )
     if prefer == "source" and sdist:
-        return build("the recipe prefers source")
+        return build("sources are preferred")
     if wheels and not _is_pure(wheels[0]):
         return Step(pin, "take", wheels[0], None, recipe, "its published wheel loads there")
     native = _native_elsewhere(allowed, target)

@@ -1,7 +1,7 @@
 """What a build needs beside its source: requirements of the backend, locked as of the closure's day.
 
 They run on the machine that builds, so they are resolved for the host, and universally: the lock is the same
-on every kind of it. A lock of theirs lies at ``packages/<name>/<version>/<target>.build/<package>.txt``.
+on every kind of it. Those of a root lie at ``packages/<name>/<version>/<target>.build/<package>.txt``.
 """
 
 from __future__ import annotations
@@ -103,12 +103,55 @@ class LockedRequirements:
             )
 
 
+@dataclass(frozen=True)
+class RequirementsStore:
+    """The locked build requirements of a closure: a file for each package that is built.
+
+    Attributes:
+        folder: where the files lie.
+        as_of: the day that they are resolved as of.
+        frozen: they are committed, and only ``crosswheel lock`` renews them.
+    """
+
+    folder: Path
+    as_of: Optional[datetime.date]
+    frozen: bool
+
+    def read(self, package: str) -> Optional[LockedRequirements]:
+        """Read the requirements of a package's build, or return ``None`` where they are not locked yet."""
+        return read(self._file(package))
+
+    def obtain(self, package: str, wanted: Sequence[str], *, python: Path, uv: Uv) -> LockedRequirements:
+        """Return locked requirements that cover what a build wants; resolve them where that is allowed.
+
+        Raises:
+            LockError: they are frozen, and do not cover it; or no set of releases satisfies them.
+        """
+        locked = self.read(package)
+        if self.frozen and locked is None:
+            raise LockError(
+                f"the build requirements of {package} are not locked",
+                hint="lock them with `crosswheel lock`, and commit what it writes.",
+            )
+        if self.frozen and locked is not None:
+            locked.require(wanted)
+            return locked
+        if locked is not None and set(wanted) <= locked.requirements:
+            return locked
+        return resolve(wanted, self._file(package), python=python, as_of=self.as_of, uv=uv)
+
+    def _file(self, package: str) -> Path:
+        return self.folder / f"{package}.txt"
+
+
 def read(file: Path) -> Optional[LockedRequirements]:
     """Read resolved requirements, or return ``None`` where there are none."""
     if not file.is_file():
         return None
     lines = file.read_text().splitlines()
-    return LockedRequirements(file, frozenset(line[len(_PREFIX) :] for line in lines if line.startswith(_PREFIX)))
+    return LockedRequirements(
+        file, frozenset(line[len(_PREFIX) :] for line in lines if line.startswith(_PREFIX))
+    )
 
 
 def resolve(

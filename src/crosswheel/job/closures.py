@@ -1,14 +1,18 @@
-"""From a root to the steps of its closure: its lock, read and fitting, and the plan made of it."""
+"""From what is asked for to the steps of its closure: its lock, read and fitting, and the plan made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 from crosswheel import lock as locks
 from crosswheel import plan
+from crosswheel.build.requirements import RequirementsStore
+from crosswheel.files import digest_of
 from crosswheel.job.workplace import Workplace
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.model import Recipe
@@ -20,20 +24,44 @@ _QUESTIONS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Closure:
-    """What is to be made for one root.
+    """What is to be made for one root, or for requirements given on the command line.
 
     Attributes:
-        root: its recipe.
+        title: what was asked for.
         steps: by name, what to do for each release.
+        requirements: the locked requirements of the builds.
     """
 
-    root: Recipe
+    title: str
     steps: Mapping[str, plan.Step]
+    requirements: RequirementsStore
 
     @property
     def names(self) -> frozenset[str]:
         """The names of all releases."""
         return frozenset(self.steps)
+
+
+def roots_of(place: Workplace) -> list[Recipe]:
+    """Return the roots of a folder of recipes: what a ``build.py`` names, and what only a lock does.
+
+    A folder ``<name>/<version>`` with a lock for the target needs no recipe: the lock says what it was made for.
+    """
+    roots = list(place.recipes.roots)
+    known = {root.folder for root in roots}
+    for path in sorted(place.recipes.folder.glob(f"*/*/{place.target.name}.lock")):
+        if path.parent not in known:
+            said = locks.read(path).made_for
+            roots.append(
+                Recipe(
+                    name=path.parent.parent.name,
+                    version=path.parent.name,
+                    file=path.parent / "build.py",
+                    as_of=datetime.date.fromisoformat(said["as-of"]),
+                    requirements=tuple(said["requirements"].split(", ")),
+                )
+            )
+    return roots
 
 
 def closure_of(root: Recipe, place: Workplace) -> Closure:
@@ -45,30 +73,64 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
         LockError: the lock is missing or does not fit.
         PlanError: a release can be neither taken nor built.
     """
+    title = ", ".join(root.roots)
     if root.as_of is None:
         alone = Pin(root.canonical_name, root.version or "", frozenset())
-        return Closure(root, {alone.name: plan.choose(alone, [], root, place.target)})
+        step = plan.choose(alone, [], root, place.target, prefer=place.prefer)
+        return Closure(title, {alone.name: step}, _own_store(place, title, None))
     path = locks.path_of(root, place.target)
     lock = locks.read(path)
     locks.require_fit(lock, path, locks.purpose(root.roots, place.target, root.as_of))
-    return Closure(root, _steps(lock.pins.values(), place))
+    store = RequirementsStore(committed_folder(root, place), root.as_of, frozen=True)
+    return Closure(title, _steps(lock.pins.values(), place), store)
 
 
-def closure_of_lock(root: Recipe, lock: Lock, place: Workplace) -> Closure:
+def closure_for(requirements: Sequence[str], as_of: Optional[datetime.date], place: Workplace) -> Closure:
+    """Return the steps for requirements that no recipe names, as of a day: today, if none is given.
+
+    Raises:
+        LockError: no set of releases satisfies them.
+        PlanError: a release can be neither taken nor built.
+    """
+    title, day = ", ".join(requirements), as_of or datetime.date.today()
+    store = _own_store(place, title, day)
+    path = store.folder.parent / "lock.txt"
+    if path.is_file():
+        lock = locks.read(path)
+    else:
+        interpreter = place.toolchain.interpreter
+        made_for, resolved = locks.resolve(
+            requirements, place.target, day, interpreter=interpreter, uv=place.uv
+        )
+        lock = locks.write(path, made_for, resolved)
+    return Closure(title, _steps(lock.pins.values(), place), store)
+
+
+def closure_of_lock(title: str, lock: Lock, store: RequirementsStore, place: Workplace) -> Closure:
     """Return the steps for a lock that was just made."""
-    return Closure(root, _steps(lock.pins.values(), place))
+    return Closure(title, _steps(lock.pins.values(), place), store)
+
+
+def committed_folder(root: Recipe, place: Workplace) -> Path:
+    """Return where the locked build requirements of a root's closure lie."""
+    return root.folder / f"{place.target.name}.build"
+
+
+def _own_store(place: Workplace, title: str, as_of: Optional[datetime.date]) -> RequirementsStore:
+    digest = digest_of(requirements=title, target=place.target.fingerprint, as_of=as_of)
+    return RequirementsStore(place.trees.build / "locks" / digest / "build", as_of, frozen=False)
 
 
 def _steps(pins: Iterable[Pin], place: Workplace) -> Mapping[str, plan.Step]:
     def chosen(pin: Pin) -> plan.Step:
         recipe = place.recipes.for_package(pin.name, pin.version)
-        return plan.choose(pin, _files(pin, recipe, place), recipe, place.target)
+        return plan.choose(pin, _files(pin, place), recipe, place.target, prefer=place.prefer)
 
     with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
         return {step.pin.name: step for step in pool.map(chosen, pins)}
 
 
-def _files(pin: Pin, recipe: Optional[Recipe], place: Workplace) -> list[ReleaseFile]:
+def _files(pin: Pin, place: Workplace) -> list[ReleaseFile]:
     files = place.registry.release_files(pin.name, pin.version)
     if not any(file.sha256 in pin.sha256 for file in files):
         # A cached answer may be older than the lock.

@@ -9,37 +9,36 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
-from crosswheel.build import Project, Resolve, build_wheel, prepare
-from crosswheel.build import requirements as build_requirements
+from crosswheel.build import Project, build_wheel, prepare
 from crosswheel.build.backend import Backend
-from crosswheel.build.requirements import LockedRequirements
+from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check import AuditedObject, Fault, WheelFile, audit, compare, suitability, unstripped
-from crosswheel.errors import CheckFailed, LockError
+from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
 from crosswheel.job.made import Made
 from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
-from crosswheel.recipes.model import PypiSource, Recipe
+from crosswheel.recipes.model import PypiSource
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
 from crosswheel.uv import Uv
 
 
-def make(step: Step, root: Optional[Recipe], place: Workplace) -> Made:
+def make(step: Step, store: RequirementsStore, place: Workplace) -> Made:
     """Return a package's wheel: found in the cache, or taken, or built; and audited.
 
     Args:
-        root: the recipe in whose closure the package is: its build requirements are locked beside it.
+        store: the build requirements of the closure that the package is in.
 
     Raises:
         CrosswheelError: of the step that failed.
     """
     name, version = step.pin.name, step.pin.version
     place.display.start(name, version, "looking")
-    kept = place.settings.cache / "made" / _digest(step, root, place)
+    kept = place.settings.cache / "made" / _digest(step, store, place)
     found = Made.read(kept)
     if found is None:
-        found = _take(step, kept, place) if step.action == "take" else _build(step, root, kept, place)
+        found = _take(step, kept, place) if step.action == "take" else _build(step, store, kept, place)
     elif (kept / "build.log").is_file() and not place.log(name, version).exists():
         place_copy(kept / "build.log", place.log(name, version))
     for warning in found.warnings:
@@ -47,13 +46,13 @@ def make(step: Step, root: Optional[Recipe], place: Workplace) -> Made:
     return found.model_copy(update={"reason": step.reason})
 
 
-def _digest(step: Step, root: Optional[Recipe], place: Workplace) -> str:
+def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
     """Name what is made of a step by everything that it is made from."""
     target, code = place.target.fingerprint, place.code_digest
     if step.action == "take":
         assert step.file is not None
         return digest_of(wheel=step.file.sha256, target=target, code=code)
-    locked = _committed(step, root, place)
+    locked = store.read(step.pin.name)
     recipe = step.recipe
     environment = place.environment(recipe.libraries if recipe else (), bool(locked and locked.needs_rust))
     return digest_of(
@@ -80,14 +79,14 @@ def _take(step: Step, kept: Path, place: Workplace) -> Made:
     return made
 
 
-def _build(step: Step, root: Optional[Recipe], kept: Path, place: Workplace) -> Made:
+def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -> Made:
     began = time.monotonic()
     name, version = step.pin.name, step.pin.version
     place.log(name, version).unlink(missing_ok=True)
     warnings: list[str] = []
     project, source = prepared_project(step, place, warnings.append)
     place.display.step(name, "preparing")
-    backend, locked = prepared_backend(step, project, partial(_resolved, step, root, place), place)
+    backend, locked = prepared_backend(step, project, store, place)
     path = build_wheel(project, backend, locked, place.target, partial(place.display.step, name))
     place.display.step(name, "auditing")
     wheel = WheelFile.open(path)
@@ -140,46 +139,20 @@ def prepared_project(step: Step, place: Workplace, warn: Callable[[str], None]) 
 
 
 def prepared_backend(
-    step: Step, project: Project, resolve: Resolve, place: Workplace
+    step: Step, project: Project, store: RequirementsStore, place: Workplace
 ) -> tuple[Backend, LockedRequirements]:
     """Install the build backend of a package."""
     runner = place.runner(step.pin.name, step.pin.version)
     libraries = project.recipe.libraries if project.recipe else ()
+    python, uv = place.toolchain.host.executable, Uv(place.settings, runner)
     return prepare(
         project,
-        resolve,
+        lambda wanted: store.obtain(project.name, wanted, python=python, uv=uv),
         lambda locked: place.environment(libraries, locked.needs_rust),
         place.toolchain,
-        Uv(place.settings, runner),
+        uv,
         runner,
     )
-
-
-def committed_file(step: Step, root: Recipe, place: Workplace) -> Path:
-    """Return where the locked build requirements of a package of a root's closure lie."""
-    return root.folder / f"{place.target.name}.build" / f"{step.pin.name}.txt"
-
-
-def _committed(step: Step, root: Optional[Recipe], place: Workplace) -> Optional[LockedRequirements]:
-    return build_requirements.read(committed_file(step, root, place)) if root and root.as_of else None
-
-
-def _resolved(
-    step: Step, root: Optional[Recipe], place: Workplace, wanted: Sequence[str]
-) -> LockedRequirements:
-    """Return the locked build requirements: the committed ones, or fresh ones where nothing is committed."""
-    if root and root.as_of:
-        locked = _committed(step, root, place)
-        if locked is None:
-            raise LockError(
-                f"the build requirements of {step.pin} are not locked",
-                hint="lock them with `crosswheel lock`, and commit what it writes.",
-            )
-        locked.require(wanted)
-        return locked
-    file = place.folder(step.pin.name, step.pin.version) / "build-requirements.txt"
-    python = place.toolchain.host.executable
-    return build_requirements.resolve(list(wanted), file, python=python, as_of=None, uv=place.uv)
 
 
 def _audited(wheel: WheelFile, faults: Sequence[Fault], place: Workplace) -> list[AuditedObject]:

@@ -31,7 +31,7 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
     with _workers(place) as executor:
         outcome = scheduler.run(
             [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)],
-            lambda name: _shown(place, name, partial(make, work.steps[name], work.root, place)),
+            lambda name: _shown(place, name, partial(make, work.steps[name], work.requirements, place)),
             lambda name, made: closure(tested_with(work.steps[name]), made, work.names, place.target)[1],
             lambda name, made: _proven(work, name, made, place),
             partial(_blocked, work),

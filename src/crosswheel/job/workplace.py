@@ -14,6 +14,7 @@ from crosswheel.files import digest_of
 from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display
 from crosswheel.recipes.loader import Recipes
+from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -35,7 +36,8 @@ class Trees:
 class Workplace:
     """The tools and folders of a run for one target.
 
-    What takes time to make (the emulator, the environments) is made once, by whichever worker needs it first.
+    ``prefer`` says what to do where a recipe does not. What takes time to make (the emulator, the
+    environments) is made once, by whichever worker needs it first.
     """
 
     target: Target
@@ -45,6 +47,7 @@ class Workplace:
     registry: Registry
     display: Display
     cancellation: Cancellation
+    prefer: Prefer = "native"
     _making: threading.RLock = field(default_factory=threading.RLock)
     _environments: dict[tuple[tuple[str, ...], bool], CrossEnvironment] = field(default_factory=dict)
 

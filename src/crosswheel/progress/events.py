@@ -39,6 +39,11 @@ class Display(ABC):
     ) -> None:
         self.close()
 
+    @property
+    def console(self) -> Console:
+        """Where it draws."""
+        return self._console
+
     @abstractmethod
     def close(self) -> None:
         """Stop drawing and leave the terminal as it was. What is told later still gets printed."""

@@ -46,7 +46,7 @@ class PackageBuild:
         tests: Sequence[str] = (),
         test_requires: Sequence[str] = (),
         skip_imports: Optional[Mapping[str, str]] = None,
-        prefer: str = "native",
+        prefer: Optional[str] = None,
         prefer_reason: Optional[str] = None,
     ) -> Path:
         """State how a package is built; the keywords are the fields of :class:`Recipe`.

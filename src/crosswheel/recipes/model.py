@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Optional, Union
 from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field
 
+Prefer = Literal["native", "published", "source"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
@@ -114,7 +115,7 @@ class Recipe(_Spec):
         test_requires: packages that the tests and imports need beside those that the package requires.
         skip_imports: extension modules that cannot be imported alone, each with the reason.
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
-            takes a pure fallback; ``source`` always builds.
+            takes a pure fallback; ``source`` always builds. What the command line says, if not given.
         prefer_reason: why, for people.
     """
 
@@ -136,7 +137,7 @@ class Recipe(_Spec):
     tests: tuple[str, ...] = ()
     test_requires: tuple[str, ...] = ()
     skip_imports: Mapping[str, str] = Field(default_factory=dict)
-    prefer: Literal["native", "published", "source"] = "native"
+    prefer: Optional[Prefer] = None
     prefer_reason: Optional[str] = None
 
     @property

@@ -1,0 +1,214 @@
+"""The commands that make wheels: build, add, plan and lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Callable, Optional
+
+import typer
+
+from crosswheel.cli.options import (
+    BUILD,
+    DIST,
+    INDEX,
+    RECIPES,
+    AsOfOption,
+    BuildOption,
+    DistOption,
+    IndexOption,
+    OutputOption,
+    RecipesOption,
+    Scene,
+    TargetOption,
+    TargetsOption,
+    VerboseOption,
+    day,
+)
+from crosswheel.errors import CrosswheelError, UsageError
+from crosswheel.index import write_site
+from crosswheel.job.adding import add_root
+from crosswheel.job.closures import Closure, closure_for, closure_of, roots_of
+from crosswheel.job.locking import renew
+from crosswheel.job.running import run_closure
+from crosswheel.job.workplace import Trees, Workplace
+from crosswheel.progress import Row, show_error, table
+
+
+class BuildType(str, Enum):
+    """What ``build`` makes: wheels, the index of them, or both."""
+
+    PACKAGES_ONLY = "packages-only"
+    INDEX_ONLY = "index-only"
+    BOTH = "both"
+
+
+class ContainerSource(str, Enum):
+    """The original tool's ways to its container."""
+
+    BUILD = "build"
+    PULL = "pull"
+    ANY = "any"
+
+
+class Preference(str, Enum):
+    """What to do where a recipe does not say."""
+
+    NATIVE = "native"
+    PUBLISHED = "published"
+    SOURCE = "source"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (build, add, plan, lock):
+        app.command()(command)
+
+
+def build(
+    requirements: Annotated[
+        Optional[list[str]],
+        typer.Argument(
+            help="Requirements such as numpy==1.26.4; everything in the folder of recipes without any."
+        ),
+    ] = None,
+    requirement_files: Annotated[
+        Optional[list[Path]], typer.Option("--requirement", "-r", help="A file of requirements.")
+    ] = None,
+    as_of: AsOfOption = None,
+    recipes: RecipesOption = RECIPES,
+    target: TargetsOption = None,
+    build_type: Annotated[
+        BuildType, typer.Option(help="Wheels, the index of them, or both.")
+    ] = BuildType.BOTH,
+    prefer: Annotated[
+        Preference,
+        typer.Option(
+            help="native: take published wheels that load and are native, build the others. published: take a pure "
+            "wheel too where a native one exists elsewhere. source: build whatever has a source."
+        ),
+    ] = Preference.NATIVE,
+    from_source: Annotated[bool, typer.Option("--from-source", help="The same as --prefer source.")] = False,
+    verbose: VerboseOption = False,
+    output: OutputOption = None,
+    dist_tree_root: DistOption = DIST,
+    build_tree_root: BuildOption = BUILD,
+    index_tree_root: IndexOption = INDEX,
+    index_root_url: Annotated[
+        Optional[str],
+        typer.Option(help="The address the index will have; its links are relative without it."),
+    ] = None,
+    container_tag: Annotated[Optional[str], typer.Option(help="Accepted; no container is used.")] = None,
+    container_source: Annotated[
+        Optional[ContainerSource], typer.Option(help="Accepted; no container is used.")
+    ] = None,
+    prep_container_only: Annotated[
+        bool, typer.Option(help="Prepare the toolchain, which takes the container's place, and stop.")
+    ] = False,
+) -> None:
+    """Build packages with all their dependencies, prove every wheel, and make the index of them."""
+    trees = Trees(build_tree_root.absolute(), dist_tree_root.absolute(), index_tree_root.absolute())
+    chosen = Preference.SOURCE if from_source else prefer
+    scene = Scene(recipes, trees, output, verbose, chosen.value)
+    wanted = [*(requirements or ()), *_listed(requirement_files or ())]
+
+    def closures(place: Workplace) -> Iterable[Callable[[], Closure]]:
+        if wanted:
+            return [lambda: closure_for(wanted, day(as_of), place)]
+        return [lambda root=root: closure_of(root, place) for root in roots_of(place)]  # type: ignore[misc]
+
+    with scene.console() as console:
+        if container_tag or container_source:
+            console.print("No container is used: the toolchain is zig, in the cache folder.")
+        codes = []
+        for name in target or ["ot2"]:
+            with scene.workplace(console, name) as place:
+                if prep_container_only:
+                    place.environment((), False)
+                    place.display.message("The toolchain is ready, and its cross view is verified.")
+                elif build_type is not BuildType.INDEX_ONLY:
+                    codes.append(_build_all(closures(place), place))
+        if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
+            summary = write_site(trees.dist, trees.index, root_url=index_root_url)
+            console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
+    raise typer.Exit(max(codes, default=0))
+
+
+def _listed(files: Sequence[Path]) -> list[str]:
+    found = []
+    for file in files:
+        try:
+            lines = file.read_text().splitlines()
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}", hint="check the path.") from error
+        stated = [line.split(" #")[0].strip() for line in lines]
+        found += [line for line in stated if line and not line.startswith(("#", "-"))]
+    return found
+
+
+def _build_all(closures: Iterable[Callable[[], Closure]], place: Workplace) -> int:
+    """Build closures one after the other; return the exit code. What stops one does not stop the others."""
+    rows: list[Row] = []
+    errors: list[CrosswheelError] = []
+    for closure in closures:
+        try:
+            rows += run_closure(closure(), place)
+        except CrosswheelError as error:
+            place.cancellation.raise_if_requested()
+            errors.append(error)
+    if rows:
+        place.display.summary(rows)
+    if len(errors) == 1 and not rows:
+        raise errors[0]
+    for stopped in errors:
+        show_error(place.display.console, stopped)
+    return max([*(stopped.exit_code for stopped in errors), int(any(row.error for row in rows))])
+
+
+def add(
+    requirement: Annotated[str, typer.Argument(help="A package, or a release of it: NAME or NAME==VERSION.")],
+    target: TargetsOption = None,
+    as_of: AsOfOption = None,
+    recipes: RecipesOption = RECIPES,
+    verbose: VerboseOption = False,
+) -> None:
+    """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
+    scene = Scene(recipes, verbose=verbose)
+    codes = []
+    with scene.console() as console:
+        for name in target or ["ot2"]:
+            with scene.workplace(console, name) as place:
+                root = add_root(requirement, day(as_of), place)
+                place.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
+                codes.append(_build_all([lambda root=root: closure_of(root, place)], place))  # type: ignore[misc]
+        summary = write_site(scene.trees.dist, scene.trees.index)
+        console.print(f"The index is in {scene.trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
+    raise typer.Exit(max(codes))
+
+
+def plan(recipes: RecipesOption = RECIPES, target: TargetOption = "ot2") -> None:
+    """Show for each package whether its published wheel is taken or it is built, and why."""
+    scene = Scene(recipes)
+    with scene.console() as console, scene.workplace(console, target) as place:
+        for root in roots_of(place):
+            closure = closure_of(root, place)
+            steps = sorted(closure.steps.values(), key=lambda step: step.pin.name)
+            rows = [[step.pin.name, step.pin.version, step.action, step.reason] for step in steps]
+            table(console, closure.title, ["package", "version", "choice", "reason"], rows)
+
+
+def lock(
+    recipes: RecipesOption = RECIPES, target: TargetOption = "ot2", verbose: VerboseOption = False
+) -> None:
+    """Resolve every package's dependencies anew, as of its recipe's day, and show what changed."""
+    scene = Scene(recipes, verbose=verbose)
+    with scene.console() as console, scene.workplace(console, target) as place:
+        for root in roots_of(place):
+            if root.as_of is None:
+                place.display.message(
+                    f"{root.name} {root.version}: its recipe has no as_of, so it has no lock."
+                )
+                continue
+            changed = renew(root, place)
+            place.display.message("\n".join(changed or [f"{root.name} {root.version}: nothing changed"]))

@@ -1,0 +1,92 @@
+"""Options that several commands have, and the workplace that they describe."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from crosswheel import targets
+from crosswheel.errors import UsageError
+from crosswheel.files import explained_storage_errors
+from crosswheel.job.workplace import Trees, Workplace
+from crosswheel.process import Cancellation
+from crosswheel.progress import display
+from crosswheel.recipes.loader import load_folder
+from crosswheel.recipes.model import Prefer
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+
+TARGETS = Path("targets")
+RECIPES, DIST, BUILD, INDEX = Path("packages"), Path("dist"), Path("build"), Path("index")
+
+RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of recipes.")]
+TargetOption = Annotated[
+    str, typer.Option("--target", help="The machine to build for: a name, or a TOML file.")
+]
+TargetsOption = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--target", help="The machine to build for: a name, or a TOML file; may be given several times."
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what every program prints.")]
+OutputOption = Annotated[
+    Optional[Path],
+    typer.Option("--output", "-o", help="Write what is shown to a file instead of the terminal."),
+]
+DistOption = Annotated[Path, typer.Option("--dist-tree-root", help="Where the wheels go.")]
+BuildOption = Annotated[
+    Path, typer.Option("--build-tree-root", help="Where builds happen, and their logs stay.")
+]
+IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
+AsOfOption = Annotated[
+    Optional[str], typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
+]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a command works with: whence, where to, and how it shows that."""
+
+    recipes: Path = RECIPES
+    trees: Trees = field(default_factory=lambda: Trees(BUILD.absolute(), DIST.absolute(), INDEX.absolute()))
+    output: Optional[Path] = None
+    verbose: bool = False
+    prefer: Prefer = "native"
+
+    @contextlib.contextmanager
+    def console(self) -> Iterator[Console]:
+        """Give the terminal, or the file that was asked for instead."""
+        if self.output is None:
+            yield Console()
+            return
+        with explained_storage_errors(self.output), self.output.open("w") as stream:
+            yield Console(file=stream)
+
+    @contextlib.contextmanager
+    def workplace(self, console: Console, target: str) -> Iterator[Workplace]:
+        """Give the tools and folders of a run for one target."""
+        settings = Settings.from_environment()
+        recipes = load_folder(self.recipes.absolute(), self.trees.dist)
+        chosen = targets.load(target, TARGETS)
+        with Registry(settings) as registry, display(console, verbose=self.verbose) as shown:
+            yield Workplace(
+                chosen, recipes, settings, self.trees, registry, shown, Cancellation(), self.prefer
+            )
+
+
+def day(text: Optional[str]) -> Optional[datetime.date]:
+    """Read a day given on the command line."""
+    try:
+        return datetime.date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise UsageError(
+            f"{text!r} is not a day", hint="write it as YYYY-MM-DD, such as 2025-04-25."
+        ) from error
