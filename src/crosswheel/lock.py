@@ -95,7 +95,8 @@ def resolve(
         result = uv.compile(wanted, resolved, python=interpreter, as_of=as_of)
         if result.returncode != 0:
             raise _explained(result, requirements, target, as_of)
-        return purpose(requirements, target, as_of), resolved.read_text()
+        # uv's comments name the file that was asked for; where it lay is no one's business.
+        return purpose(requirements, target, as_of), resolved.read_text().replace(f"{folder}/", "")
 
 
 def _explained(
