@@ -43,9 +43,9 @@ class Settings:
         cache = env.get("CROSSWHEEL_CACHE")
         return cls(
             cache=Path(cache).expanduser().absolute() if cache else user_cache_path("crosswheel"),
-            github=env.get("CROSSWHEEL_GITHUB_URL", "https://github.com").rstrip("/"),
+            github=(env.get("CROSSWHEEL_GITHUB_URL") or "https://github.com").rstrip("/"),
             registry=registry or PYPI_SIMPLE_ENDPOINT,
-            maven=env.get("CROSSWHEEL_MAVEN_URL"),
+            maven=env.get("CROSSWHEEL_MAVEN_URL") or None,
             debian_sources=Path(sources) if sources else None,
             offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),
         )

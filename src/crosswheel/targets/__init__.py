@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -79,6 +80,13 @@ class Abi(_Table):
     cxxabi: str
     gcc: str
     long_double_bits: Literal[64, 80, 128]
+
+    @field_validator("glibc", "oldest_glibc", "glibcxx", "cxxabi", "gcc")
+    @classmethod
+    def _symbol_version(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)+", value):
+            raise ValueError("expected a version such as 2.25")
+        return value
 
 
 class ToolchainNames(_Table):
@@ -223,6 +231,10 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise TargetError(
             f"the target file {path} cannot be read: {error.strerror}", hint="check the path."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise TargetError(
+            f"the target file {path} is not text: {error}", hint="check the path; ot2.toml is an example."
         ) from error
 
 
