@@ -85,13 +85,20 @@ def _run(file: Path, collector: PackageBuild) -> None:
         raise RecipeError(
             f"{error.filename}, line {error.lineno}: {error.msg}", hint="mend that line."
         ) from error
+    except SystemExit as error:
+        if error.code in (None, 0):  # a script may end itself
+            return
+        raise _mistake(file, error) from error
     except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
-        line = f", line {frames[-1].lineno}" if frames else ""
-        raise RecipeError(
-            f"{file}{line}: {type(error).__name__}: {error}",
-            hint="mend that line; docs/recipes.md has examples.",
-        ) from error
+        raise _mistake(file, error) from error
+
+
+def _mistake(file: Path, error: BaseException) -> RecipeError:
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
+    line = f", line {frames[-1].lineno}" if frames else ""
+    return RecipeError(
+        f"{file}{line}: {type(error).__name__}: {error}", hint="mend that line; docs/recipes.md has examples."
+    )
 
 
 @contextmanager

@@ -7,9 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Optional, Union
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ConfigDict, Field
+from packaging.version import Version
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+
+def _requirement(text: str) -> str:
+    Requirement(text)  # its error is a ValueError that says what is wrong with it
+    return text
+
+
+def _version(text: str) -> str:
+    Version(text)
+    return text
+
+
+RequirementText = Annotated[str, AfterValidator(_requirement)]
+VersionText = Annotated[str, AfterValidator(_version)]
 Prefer = Literal["native", "published", "source"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -120,14 +135,14 @@ class Recipe(_Spec):
     """
 
     name: str
-    version: Optional[str] = None
+    version: Optional[VersionText] = None
     file: Path
     source: Optional[Source] = None
     fallback: Optional[Source] = None
     setup_py_commands: Optional[tuple[str, ...]] = None
-    build_dependencies: tuple[str, ...] = ()
+    build_dependencies: tuple[RequirementText, ...] = ()
     as_of: Optional[datetime.date] = None
-    requirements: tuple[str, ...] = ()
+    requirements: tuple[RequirementText, ...] = ()
     patches: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
     config_settings: Mapping[str, str] = Field(default_factory=dict)
@@ -163,6 +178,8 @@ class Recipe(_Spec):
     @property
     def fingerprint(self) -> dict[str, object]:
         """All that the wheel's bytes may depend on, patches by their content; not where the recipe lies."""
-        said = self.model_dump(mode="json", exclude={"file", "tests", "test_requires", "skip_imports", "prefer_reason"})
+        said = self.model_dump(
+            mode="json", exclude={"file", "tests", "test_requires", "skip_imports", "prefer_reason"}
+        )
         said["patches"] = [(self.folder / patch).read_text() for patch in self.patches]
         return said
