@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import random
-import time
+import sys
 from pathlib import Path
 from typing import Optional
 
@@ -12,7 +11,7 @@ from crosswheel.errors import IntegrityError, MissingToolError, StorageError, Us
 from crosswheel.index import write_site
 from crosswheel.publish import Stores, channel_of, open_store, publish, set_yanked
 from crosswheel.publish.store import Content, FolderStore, cache_control, content_type
-from support.publishing import published_wheels, start_publisher
+from support.publishing import published_wheels
 from support.sites import add_wheel, prove, tree
 
 
@@ -173,44 +172,6 @@ def test_a_publisher_that_was_overtaken_makes_its_pages_again(tmp_path: Path) ->
     assert len(published_wheels(FolderStore(tmp_path / "channel"))) == 3
 
 
-def test_two_publishers_at_once_lose_nothing(tmp_path: Path, store: FolderStore) -> None:
-    sites = [
-        site_of(tmp_path / str(number), ("shared", "1"), ("shared", f"2.{number}"), (f"own-{number}", "1"))
-        for number in range(3)
-    ]
-    publishers = [start_publisher(site, store.url) for site in sites]
-    for publisher in publishers:
-        assert publisher.communicate(timeout=60)[1] == ""
-    assert len(published_wheels(store)) == 7
-
-
-def test_of_two_publishers_with_other_bytes_only_one_wins(tmp_path: Path, store: FolderStore) -> None:
-    sites = [site_of(tmp_path / body, ("a", "1"), body=body.encode()) for body in ("one", "two")]
-    publishers = [start_publisher(site, store.url) for site in sites]
-    said = sorted(publisher.communicate(timeout=60)[1].strip() for publisher in publishers)
-    assert said[0] == ""
-    assert said[1].startswith("IntegrityError: a-1-py3-none-any.whl was published")
-    assert len(published_wheels(store)) == 1
-
-
-def test_a_killed_publisher_leaves_a_consistent_channel(tmp_path: Path) -> None:
-    site = site_of(tmp_path, *((f"p{number}", "1") for number in range(10)))
-    chance = random.Random(4)
-    for attempt in range(20):
-        store = FolderStore(tmp_path / f"channel-{attempt}")
-        publisher = start_publisher(site, store.url)
-        deadline = time.monotonic() + 30
-        wanted = chance.randrange(60)
-        while len(list((tmp_path / f"channel-{attempt}").rglob("*.*"))) < wanted:
-            if publisher.poll() is not None or time.monotonic() > deadline:
-                break
-        publisher.kill()
-        publisher.communicate()
-        published_wheels(store)
-        publish(site, store)
-        assert len(published_wheels(store)) == 10
-
-
 @pytest.mark.parametrize(
     ("ref", "name", "url"),
     [
@@ -251,7 +212,8 @@ def test_wheels_are_kept_by_caches_and_pages_are_not() -> None:
     assert content_type("simple/a/a-1-py3-none-any.whl.proof.json") == "application/json"
 
 
-def test_unknown_stores_are_explained() -> None:
+def test_unknown_stores_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(UsageError, match="no such kind of store"):
         open_store("nonsense://bucket")
     with pytest.raises(MissingToolError, match="needs a library"):

@@ -93,24 +93,22 @@ def open_store(url: str) -> Store:
     if not separator or scheme == "file":
         return FolderStore(Path(rest if separator else url))
     try:
-        with _explained(url):
-            filesystem, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
-    except StorageError as error:
-        if isinstance(error.__cause__, ImportError):
-            extra = _EXTRAS.get(scheme, scheme)
-            raise MissingToolError(
-                f"publishing to {scheme}:// needs a library that is not installed",
-                hint=f"pip install 'crosswheel[{extra}]'",
-            ) from error
-        if isinstance(error.__cause__, ValueError):
-            raise UsageError(
-                f"{url}: there is no such kind of store",
-                hint="s3://bucket/path, gs://bucket/path, sftp://user@host/path, or the path of a folder.",
-            ) from error
-        raise
-    return (
-        SftpStore(url, filesystem, root) if scheme in ("sftp", "ssh") else ObjectStore(url, filesystem, root)
-    )
+        if scheme in ("sftp", "ssh"):
+            from crosswheel.publish.sftp import SftpStore  # its library is an extra
+
+            return SftpStore(url)
+        filesystem, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
+    except ImportError as error:
+        raise MissingToolError(
+            f"publishing to {scheme}:// needs a library that is not installed",
+            hint=f"pip install 'crosswheel[{_EXTRAS.get(scheme, scheme)}]'",
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"{url}: there is no such kind of store",
+            hint="s3://bucket/path, gs://bucket/path, sftp://user@host/path, or the path of a folder.",
+        ) from error
+    return ObjectStore(url, filesystem, root)
 
 
 class FolderStore(Store):
@@ -125,7 +123,7 @@ class FolderStore(Store):
     def listing(self, folder: str) -> dict[str, str]:
         """See :meth:`Store.listing`."""
         marks = {}
-        with _explained(self.url):
+        with explained(self.url):
             for path in (self._root / folder).rglob("*"):
                 # A file beside another, on its way to take its name, may be gone by now.
                 if not path.name.startswith(".") and path.is_file():
@@ -136,7 +134,7 @@ class FolderStore(Store):
 
     def read(self, path: str) -> Optional[bytes]:
         """See :meth:`Store.read`."""
-        with _explained(self.url):
+        with explained(self.url):
             try:
                 return (self._root / path).read_bytes()
             except FileNotFoundError:
@@ -146,10 +144,10 @@ class FolderStore(Store):
         """See :meth:`Store.create`."""
         target = self._root / path
         beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        with _explained(self.url):
+        with explained(self.url):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                beside.write_bytes(_bytes(content))
+                beside.write_bytes(content_bytes(content))
                 os.link(beside, target)  # fails if there is one, and shows only whole files
             except FileExistsError:
                 return False
@@ -159,17 +157,21 @@ class FolderStore(Store):
 
     def write(self, path: str, content: bytes) -> None:
         """See :meth:`Store.write`."""
-        with _explained(self.url):
+        with explained(self.url):
             write_bytes(self._root / path, content)
 
     def remove(self, path: str) -> None:
         """See :meth:`Store.remove`."""
-        with _explained(self.url):
+        with explained(self.url):
             (self._root / path).unlink(missing_ok=True)
 
 
-class _FsspecStore(Store):
-    """What stores behind fsspec have in common."""
+class ObjectStore(Store):
+    """S3 or GCS: an object appears whole, and can be created on the condition that there is none.
+
+    Servers that speak S3's protocol but pass over that condition (``If-None-Match``) are protected only by
+    looking first.
+    """
 
     def __init__(self, url: str, filesystem: AbstractFileSystem, root: str) -> None:
         self.url = url.rstrip("/")
@@ -181,7 +183,7 @@ class _FsspecStore(Store):
 
     def listing(self, folder: str) -> dict[str, str]:
         """See :meth:`Store.listing`."""
-        with _explained(self.url):
+        with explained(self.url):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.find(self._full(folder), detail=True)
@@ -196,7 +198,7 @@ class _FsspecStore(Store):
 
     def read(self, path: str) -> Optional[bytes]:
         """See :meth:`Store.read`."""
-        with _explained(self.url):
+        with explained(self.url):
             try:
                 data: bytes = self._fs.cat_file(self._full(path))
             except FileNotFoundError:
@@ -205,22 +207,16 @@ class _FsspecStore(Store):
 
     def remove(self, path: str) -> None:
         """See :meth:`Store.remove`."""
-        with _explained(self.url), contextlib.suppress(FileNotFoundError):
+        with explained(self.url), contextlib.suppress(FileNotFoundError):
             self._fs.rm_file(self._full(path))
-
-
-class ObjectStore(_FsspecStore):
-    """S3 or GCS: an object appears whole, and can be created on the condition that there is none.
-
-    Servers that speak S3's protocol but pass over that condition (``If-None-Match``) are protected only by
-    looking first.
-    """
 
     def create(self, path: str, content: Content) -> bool:
         """See :meth:`Store.create`."""
-        with _explained(self.url):
+        with explained(self.url):
             try:
-                self._fs.pipe_file(self._full(path), _bytes(content), mode="create", **self._headers(path))
+                self._fs.pipe_file(
+                    self._full(path), content_bytes(content), mode="create", **self._headers(path)
+                )
             except FileExistsError:
                 return False
             except OSError as error:
@@ -231,7 +227,7 @@ class ObjectStore(_FsspecStore):
 
     def write(self, path: str, content: bytes) -> None:
         """See :meth:`Store.write`."""
-        with _explained(self.url):
+        with explained(self.url):
             self._fs.pipe_file(self._full(path), content, **self._headers(path))
 
     def _headers(self, path: str) -> dict[str, Any]:
@@ -241,41 +237,6 @@ class ObjectStore(_FsspecStore):
             "content_type": content_type(path),
             "fixed_key_metadata": {"cache_control": cache_control(path)},
         }
-
-
-class SftpStore(_FsspecStore):
-    """A folder on a machine that is reached by SFTP."""
-
-    parallel = 1
-
-    def create(self, path: str, content: Content) -> bool:
-        """See :meth:`Store.create`."""
-        with self._beside(path, _bytes(content)) as (beside, target):
-            try:
-                self._fs.ftp.rename(beside, target)  # the protocol's own rename replaces nothing
-            except OSError:
-                if self._fs.exists(target):
-                    return False
-                raise
-        return True
-
-    def write(self, path: str, content: bytes) -> None:
-        """See :meth:`Store.write`."""
-        with self._beside(path, content) as (beside, target):
-            self._fs.ftp.posix_rename(beside, target)
-
-    @contextlib.contextmanager
-    def _beside(self, path: str, content: bytes) -> Iterator[tuple[str, str]]:
-        target = PurePosixPath(self._full(path))
-        beside = str(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
-        with _explained(self.url):
-            self._fs.makedirs(str(target.parent), exist_ok=True)
-            try:
-                self._fs.pipe_file(beside, content)
-                yield beside, str(target)
-            finally:
-                with contextlib.suppress(OSError):
-                    self._fs.ftp.remove(beside)
 
 
 def content_type(path: str) -> str:
@@ -290,15 +251,17 @@ def cache_control(path: str) -> str:
     return _IMMUTABLE if ".whl" in path and not path.endswith(".yanked") else _SHORT
 
 
-def _bytes(content: Content) -> bytes:
+def content_bytes(content: Content) -> bytes:
+    """Return what is to be stored."""
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
 @contextlib.contextmanager
-def _explained(url: str) -> Iterator[None]:
+def explained(url: str) -> Iterator[None]:
+    """Turn whatever a store's library raises into :class:`StorageError`."""
     try:
         yield
-    except (CrosswheelError, FileExistsError, FileNotFoundError):
+    except CrosswheelError:
         raise
     # Every store's library has errors of its own, and several of them share no base but this.
     except Exception as error:
