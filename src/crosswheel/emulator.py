@@ -22,7 +22,7 @@ from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.python import PythonTree, target_python
 
 # What CPython, and extension modules as they are found, want to load.
-_ROOT_PACKAGES = (
+ROOT_PACKAGES = (
     "libc6", "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libbz2-1.0", "liblzma5", "libexpat1",
     "libuuid1", "libcrypt1", "tzdata",
 )  # fmt: skip
@@ -44,18 +44,16 @@ class Emulator:
     python: PythonTree
     version: str
 
+    @property
+    def prefix(self) -> list[str]:
+        """The words before any program of the target that run it here."""
+        return [str(self.qemu), "-L", str(self.root)]
+
     def command(self, *words: Word, environment: Optional[Mapping[str, str]] = None) -> list[str]:
         """Return the words that run the target's Python with the given arguments."""
         variables = {"LD_LIBRARY_PATH": str(self.python.root), **(environment or {})}
         settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
-        return [
-            str(self.qemu),
-            "-L",
-            str(self.root),
-            *settings,
-            str(self.python.executable),
-            *map(str, words),
-        ]
+        return [*self.prefix, *settings, str(self.python.executable), *map(str, words)]
 
     def run(
         self,
@@ -128,9 +126,9 @@ def _host_architecture() -> str:
 
 
 def _root(target: Target, settings: Settings, runner: Runner) -> Path:
-    digest = digest_of(packages=_ROOT_PACKAGES, architecture=target.toolchain.debian)
+    digest = digest_of(packages=ROOT_PACKAGES, architecture=target.toolchain.debian)
     folder = settings.cache / "roots" / f"{target.toolchain.debian}-{digest}"
     if not folder.is_dir():
         with new_folder(folder) as beside:
-            Debian(target.toolchain.debian, settings, runner).unpack(_ROOT_PACKAGES, beside)
+            Debian(target.toolchain.debian, settings, runner).unpack(ROOT_PACKAGES, beside)
     return folder
