@@ -1,0 +1,180 @@
+"""A look-alike robot that runs: read-only root, a small ``/var``, a real ssh server with key login on 127.0.0.1."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from crosswheel.deploy.image import Image
+from crosswheel.errors import MissingToolError, ToolchainError
+from crosswheel.process import Runner
+
+ALIAS = "robot-sim"
+"""What the look-alike is called in its ssh configuration."""
+_BINFMT = Path("/proc/sys/fs/binfmt_misc")
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A running look-alike.
+
+    Attributes:
+        ssh_config: an OpenSSH client configuration that knows it as :data:`ALIAS`.
+        root: its file system, as seen from within; only its own processes see what is mounted there.
+        log: what its ssh server says.
+        pid: of its first process on this machine.
+    """
+
+    port: int
+    ssh_config: Path
+    log: Path
+    pid: int
+
+    @property
+    def root(self) -> Path:
+        """Its file system as its processes see it; for looking from outside, by root."""
+        return Path("/proc") / str(self._server) / "root"
+
+    @property
+    def _server(self) -> int:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(children[0])
+
+
+@contextlib.contextmanager
+def running(
+    image: Image, folder: Path, runner: Runner, *, port: int = 0, var_size: str = "1g"
+) -> Iterator[Simulation]:
+    """Run a look-alike while the block lasts.
+
+    Args:
+        folder: an absolute folder for its keys, log and ssh configuration.
+        port: of its ssh server on 127.0.0.1; any free one if 0.
+        var_size: size of ``/var``, as ``mount -t tmpfs -o size=`` takes it. What is on it is gone at the end.
+
+    Raises:
+        MissingToolError: this user may not mount file systems, or a program is missing.
+        ToolchainError: it does not start; the message has its log.
+    """
+    _require(runner, image)
+    folder.mkdir(parents=True, exist_ok=True)
+    key, log, port = folder / "key", folder / "log.txt", port or _free_port()
+    if not key.is_file():
+        runner.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", ALIAS, "-f", key])
+    (folder / "host-key").unlink(missing_ok=True)
+    with resources.as_file(resources.files(__package__) / "simulation.sh") as script, log.open("w") as output:
+        words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", script, image.root]
+        child = subprocess.Popen(
+            [*map(str, words), str(folder), str(port), var_size, f"{key}.pub"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C ends the block, and the block ends it
+        )
+        try:
+            _wait(child, port, log)
+            yield Simulation(port, _ssh_config(folder, key, port), log, child.pid)
+        finally:
+            child.kill()
+            child.wait()
+
+
+def _require(runner: Runner, image: Image) -> None:
+    if os.geteuid() != 0:
+        raise MissingToolError(
+            "a look-alike robot mounts file systems, which only root may do",
+            hint="run it as root, or as root in a container that is allowed to mount (--privileged).",
+        )
+    for program in ("unshare", "ssh-keygen", "ssh", "chroot"):
+        if shutil.which(program) is None:
+            raise MissingToolError(
+                f"{program} is missing",
+                hint="on Debian and Ubuntu: apt-get install openssh-client util-linux",
+            )
+    works = ["chroot", str(image.root), "/bin/busybox", "true"]
+    if runner.run(works, check=False).returncode != 0:
+        _register(image, runner)
+        runner.run(works)
+
+
+def _register(image: Image, runner: Runner) -> None:
+    """Have the kernel start the target's programs in the emulator, until the next boot of this machine."""
+    if not (_BINFMT / "register").exists():
+        runner.run(["mount", "-t", "binfmt_misc", "none", _BINFMT])
+    # Any ELF header of this class, byte order and machine: not the file's type, nor its operating system.
+    header = image.emulator.python.executable.read_bytes()[:20]
+    mask = b"\xff" * 7 + b"\0" + b"\xff" * 8 + b"\xfe" + b"\xff" * 3
+    magic = bytes(have & want for have, want in zip(header, mask))
+    # F: the emulator is found from within any root; O: a program can start itself anew, as dropbear does.
+    rule = b":crosswheel-%s:M::%s:%s:%s:OF" % (
+        image.target.toolchain.qemu.encode(),
+        _escaped(magic),
+        _escaped(mask),
+        bytes(image.emulator.qemu),
+    )
+    (_BINFMT / "register").write_bytes(rule)
+
+
+def _escaped(data: bytes) -> bytes:
+    return b"".join(b"\\x%02x" % byte for byte in data)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    def answers() -> bool:
+        if child.poll() is not None:
+            raise _not_started(log)
+        if not (log.parent / "host-key").is_file():
+            return False
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    try:
+        Retrying(
+            retry=retry_if_result(lambda up: not up),
+            stop=stop_after_delay(_START_SECONDS),
+            wait=wait_fixed(0.1),
+        )(answers)
+    except RetryError as error:
+        raise _not_started(log) from error
+
+
+def _not_started(log: Path) -> ToolchainError:
+    return ToolchainError(
+        f"the look-alike robot does not start:\n{log.read_text()}",
+        hint="it needs to mount file systems; a container has to be privileged.",
+    )
+
+
+def _ssh_config(folder: Path, key: Path, port: int) -> Path:
+    match = re.search(r"^ssh-ed25519 \S+", (folder / "host-key").read_text(), re.MULTILINE)
+    assert match is not None
+    hosts, config = folder / "known_hosts", folder / "ssh_config"
+    hosts.write_text(f"[127.0.0.1]:{port} {match[0]}\n")
+    lines = {
+        "HostName": "127.0.0.1",
+        "Port": port,
+        "User": "root",
+        "IdentityFile": key,
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": hosts,
+        "StrictHostKeyChecking": "yes",
+    }
+    config.write_text(f"Host {ALIAS}\n" + "".join(f"  {name} {value}\n" for name, value in lines.items()))
+    return config
