@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import sys
 from pathlib import Path
 from typing import Optional
@@ -9,7 +10,8 @@ from pypi_simple import ProjectPage
 
 from crosswheel.errors import IntegrityError, MissingToolError, StorageError, UsageError
 from crosswheel.index import write_site
-from crosswheel.publish import Stores, channel_of, open_store, publish, set_yanked
+from crosswheel.publish import Stores, channel_of, open_store, prune, publish, set_yanked
+from crosswheel.publish.contents import Publication
 from crosswheel.publish.store import Content, FolderStore, cache_control, content_type
 from support.publishing import published_wheels
 from support.sites import add_wheel, prove, tree
@@ -225,3 +227,23 @@ def test_somebody_elses_file_in_a_channel_is_named(tmp_path: Path, store: Folder
     store.write("simple/a/a-1-py3-none-any.whl.entry.json", b"{}")
     with pytest.raises(StorageError, match=r"entry\.json is not a wheel's record"):
         publish(tmp_path / "index", store)
+
+
+def test_old_development_channels_are_pruned_and_no_others(tmp_path: Path, store: FolderStore) -> None:
+    site = site_of(tmp_path, ("a", "1"))
+    for branch in ("old", "old/part", "kept", "new"):
+        publish(site, FolderStore(tmp_path / "channel" / branch))
+    long_ago = datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc)
+    for branch in ("old", "kept"):
+        store.write(
+            f"{branch}/last-publication.json", Publication(published=long_ago).model_dump_json().encode()
+        )
+    before = datetime.datetime(2021, 1, 1, tzinfo=datetime.timezone.utc)
+    assert prune(store, before, keep=["kept"], dry_run=True) == ["old"]
+    assert published_wheels(FolderStore(tmp_path / "channel/old"))
+    assert prune(store, before, keep=["kept"]) == ["old"]
+    assert not [
+        path for path in tree(tmp_path / "channel") if path.startswith("old/") and "part/" not in path
+    ]
+    for branch in ("old/part", "kept", "new"):
+        assert published_wheels(FolderStore(tmp_path / "channel" / branch))

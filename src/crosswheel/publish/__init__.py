@@ -10,6 +10,7 @@ nothing that the next one would not put right.
 from __future__ import annotations
 
 from crosswheel.publish.channel import Channel, Stores, channel_of
+from crosswheel.publish.pruning import prune
 from crosswheel.publish.publisher import Published, publish, set_yanked
 from crosswheel.publish.store import Store, open_store
 
@@ -20,6 +21,7 @@ __all__ = [
     "Stores",
     "channel_of",
     "open_store",
+    "prune",
     "publish",
     "set_yanked",
 ]

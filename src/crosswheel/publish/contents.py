@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.check.proof import Proof
 from crosswheel.errors import StorageError
 from crosswheel.index import contents as index_contents
 from crosswheel.index import people
 from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX, Entry
-from crosswheel.index.failures import Failures
+from crosswheel.index.failures import Failure
 from crosswheel.publish.store import Store
 
 RECORD_SUFFIX = ".entry.json"
 """A wheel's record: its entry as it was published. There is one if, and only if, all else is in its place."""
-FAILURES = "failures.json"
-"""What the last publisher could not build."""
+LAST_PUBLICATION = "last-publication.json"
+"""What the last publisher said; its presence tells that there is a channel."""
 
 Listing = Mapping[str, str]
 """What a store has below ``simple/``: path to a mark that changes with the bytes."""
@@ -60,13 +61,22 @@ def _parse_record(store: Store, path: str, data: bytes) -> Entry:
         ) from error
 
 
+class Publication(BaseModel):
+    """What a publisher says beside its wheels: when it was, and what could not be built."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    published: datetime.datetime
+    failures: tuple[Failure, ...] = ()
+
+
 @dataclass(frozen=True)
 class ChannelContents:
     """All that pages are made from: entries with their proofs, by project, and what failed."""
 
     projects: Mapping[str, list[people.File]]
     metadata: Mapping[str, bytes]
-    failures: Failures
+    failures: tuple[Failure, ...]
 
     def pages(self, root_url: Optional[str]) -> dict[str, bytes]:
         """Return all pages of the channel, in the order in which they are to be written."""
@@ -75,7 +85,7 @@ class ChannelContents:
         for name, files in self.projects.items():
             links = index_contents.linked(entries[name], entries.keys())
             pages.update(index_contents.project_pages(files, self.metadata[name], links, root_url))
-        pages.update(index_contents.root_pages(entries, self.failures.failures, root_url))
+        pages.update(index_contents.root_pages(entries, self.failures, root_url))
         return pages
 
 
@@ -90,11 +100,11 @@ def read_contents(store: Store, listing: Listing) -> ChannelContents:
     newest = {name: people.newest([f.entry for f in group]) for name, group in projects.items()}
     paths = {name: wheel_path(entry) + METADATA_SUFFIX for name, entry in newest.items()}
     metadata = store.read_all(paths.values())
-    failures = store.read(FAILURES)
+    last = store.read(LAST_PUBLICATION)
     return ChannelContents(
         projects,
         {name: metadata[path] for name, path in paths.items()},
-        Failures.model_validate_json(failures) if failures else Failures(),
+        Publication.model_validate_json(last).failures if last else (),
     )
 
 

@@ -19,9 +19,10 @@ from crosswheel.files import sha256_of
 from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX, Entry
 from crosswheel.index.site import read_site
 from crosswheel.publish.contents import (
-    FAILURES,
+    LAST_PUBLICATION,
     RECORD_SUFFIX,
     Listing,
+    Publication,
     list_channel,
     read_contents,
     read_records,
@@ -93,7 +94,8 @@ def publish(site: Path, store: Store, *, root_url: Optional[str] = None, dry_run
     if dry_run:
         return plan
     _in_parallel(store, partial(_store_wheel, store, listing), uploads)
-    store.write(FAILURES, local.failures.model_dump_json().encode())
+    last = Publication(published=_now(), failures=local.failures.failures)
+    store.write(LAST_PUBLICATION, last.model_dump_json().encode())
     return Published(plan.new, plan.proofs, plan.kept, tuple(write_pages(store, root_url)))
 
 
@@ -181,9 +183,12 @@ def _store_wheel(store: Store, listing: Listing, upload: _Upload) -> None:
         if path + suffix not in listing:
             store.create(path + suffix, file)
     if path + RECORD_SUFFIX not in listing:
-        uploaded = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
-        record = entry.model_copy(update={"uploaded": uploaded, "targets": (), "yanked": None, "log": None})
+        record = entry.model_copy(update={"uploaded": _now(), "targets": (), "yanked": None, "log": None})
         store.create(path + RECORD_SUFFIX, record.model_dump_json(exclude_defaults=True).encode())
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
 
 
 def _in_parallel(store: Store, function: Callable[[_Upload], None], uploads: Sequence[_Upload]) -> None:

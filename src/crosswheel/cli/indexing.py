@@ -1,0 +1,176 @@
+"""The commands about the index: index, serve, publish, yank, unyank and prune."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from crosswheel.cli.options import BUILD, DIST, INDEX, BuildOption, DistOption, IndexOption
+from crosswheel.errors import BuildFailed, UsageError
+from crosswheel.index import write_site
+from crosswheel.process import Runner
+from crosswheel.progress import table
+from crosswheel.publish import Channel, Stores, channel_of, open_store, set_yanked
+from crosswheel.publish import prune as prune_channels
+from crosswheel.publish import publish as publish_site
+from crosswheel.serve import serve as serve_site
+
+RootUrlOption = Annotated[
+    Optional[str],
+    typer.Option("--index-root-url", help="Its address, for absolute links; relative without it."),
+]
+ToOption = Annotated[
+    Optional[str], typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
+]
+RefOption = Annotated[
+    Optional[str],
+    typer.Option("--ref", envvar="GITHUB_REF", help="The git reference; what is checked out if not given."),
+]
+DevelopmentOption = Annotated[
+    Optional[str],
+    typer.Option("--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="Where branches go."),
+]
+StagingOption = Annotated[
+    Optional[str], typer.Option("--staging-store", envvar="CROSSWHEEL_STAGING_STORE", help="Where main goes.")
+]
+ProductionOption = Annotated[
+    Optional[str],
+    typer.Option(
+        "--production-store", envvar="CROSSWHEEL_PRODUCTION_STORE", help="Where tags packages@v* go."
+    ),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+NameArgument = Annotated[str, typer.Argument(help="The package.")]
+VersionArgument = Annotated[str, typer.Argument(help="Its version.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (index, serve, publish, yank, unyank, prune):
+        app.command()(command)
+
+
+def index(
+    dist_tree_root: DistOption = DIST,
+    build_tree_root: BuildOption = BUILD,
+    index_tree_root: IndexOption = INDEX,
+    index_root_url: RootUrlOption = None,
+) -> None:
+    """Make the index of all wheels that are there: pages for pip, for tools, and for people."""
+    site = index_tree_root.absolute()
+    summary = write_site(
+        dist_tree_root.absolute(), site, root_url=index_root_url, build=build_tree_root.absolute()
+    )
+    print(
+        f"{summary.wheels} wheels of {summary.projects} projects in {site}; "
+        f"what changed was written: {summary.changed} projects."
+    )
+
+
+def serve(
+    index_tree_root: IndexOption = INDEX,
+    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 for any that is free.")] = 8000,
+) -> None:
+    """Serve the index on this network, until stopped with Ctrl-C."""
+    serve_site(
+        index_tree_root.absolute(),
+        host,
+        port,
+        lambda url: print(f"pip install --index-url {url}", flush=True),
+    )
+
+
+def publish(
+    index_tree_root: IndexOption = INDEX,
+    to: ToOption = None,
+    ref: RefOption = None,
+    development_store: DevelopmentOption = None,
+    staging_store: StagingOption = None,
+    production_store: ProductionOption = None,
+    index_root_url: RootUrlOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Add the index to a channel: the one of the git branch or tag, or any other."""
+    channel = _channel(to, ref, Stores(development_store, staging_store, production_store))
+    done = publish_site(
+        index_tree_root.absolute(), open_store(channel.url), root_url=index_root_url, dry_run=dry_run
+    )
+    rows = [[name, "new"] for name in done.new] + [[name, "new proof"] for name in done.proofs]
+    title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"
+    table(Console(), title, ["file", "what"], rows)
+    print(f"{len(done.new)} new wheels, {done.kept} that were there; {len(done.pages)} pages written.")
+
+
+def yank(
+    name: NameArgument,
+    version: VersionArgument,
+    reason: Annotated[str, typer.Option(help="Why; pip shows it to those who pinned that version.")] = "",
+    to: ToOption = None,
+    ref: RefOption = None,
+    development_store: DevelopmentOption = None,
+    staging_store: StagingOption = None,
+    production_store: ProductionOption = None,
+    index_root_url: RootUrlOption = None,
+) -> None:
+    """Mark a published version as not to be used: installers pass over it unless it is pinned."""
+    channel = _channel(to, ref, Stores(development_store, staging_store, production_store))
+    for filename in set_yanked(open_store(channel.url), name, version, reason, root_url=index_root_url):
+        print(f"yanked in {channel.name}: {filename}")
+
+
+def unyank(
+    name: NameArgument,
+    version: VersionArgument,
+    to: ToOption = None,
+    ref: RefOption = None,
+    development_store: DevelopmentOption = None,
+    staging_store: StagingOption = None,
+    production_store: ProductionOption = None,
+    index_root_url: RootUrlOption = None,
+) -> None:
+    """Take back a yank."""
+    channel = _channel(to, ref, Stores(development_store, staging_store, production_store))
+    for filename in set_yanked(open_store(channel.url), name, version, None, root_url=index_root_url):
+        print(f"no longer yanked in {channel.name}: {filename}")
+
+
+def prune(
+    older_than: Annotated[int, typer.Option(help="Days since the last publication.")] = 30,
+    keep: Annotated[Optional[list[str]], typer.Option(help="A branch to keep; may be given again.")] = None,
+    development_store: DevelopmentOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Remove the development channels of branches that nobody published for long."""
+    if not development_store:
+        raise UsageError(
+            "it is not known where the development channels are",
+            hint="give --development-store, or set CROSSWHEEL_DEVELOPMENT_STORE.",
+        )
+    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
+    for name in prune_channels(open_store(development_store), before, keep=keep or (), dry_run=dry_run):
+        print(f"{'would be removed' if dry_run else 'removed'}: {name}")
+
+
+def _channel(to: Optional[str], ref: Optional[str], stores: Stores) -> Channel:
+    if to:
+        return Channel(to, to)
+    return channel_of(ref or _checked_out(), stores)
+
+
+def _checked_out() -> str:
+    """Return the branch that is checked out, or the tag that HEAD is at."""
+    for command in (["git", "symbolic-ref", "HEAD"], ["git", "describe", "--exact-match", "--tags", "HEAD"]):
+        try:
+            said = Runner().run(command, env=dict(os.environ)).output.strip()
+        except BuildFailed:
+            continue
+        return said if said.startswith("refs/") else f"refs/tags/{said}"
+    raise UsageError(
+        "it is not known which branch or tag to publish",
+        hint="check out a branch, or give --ref refs/heads/NAME or --to URL.",
+    )
