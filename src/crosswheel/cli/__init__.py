@@ -12,7 +12,7 @@ from pyproject_hooks import BuildBackendWarning
 from rich.console import Console
 
 from crosswheel import __version__
-from crosswheel.cli import building, checking
+from crosswheel.cli import building, checking, indexing
 from crosswheel.errors import CrosswheelError, Interrupted
 from crosswheel.progress import show_error
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _room in (building, checking):
+for _room in (building, checking, indexing):
     _room.register(app)
 
 
@@ -43,7 +43,9 @@ def _common(
 
 def main() -> None:
     """Run the command line; every error a user can cause ends in one message and the right exit code."""
-    warnings.simplefilter("ignore", BuildBackendWarning)  # for the authors of what is built, not for who builds it
+    warnings.simplefilter(
+        "ignore", BuildBackendWarning
+    )  # for the authors of what is built, not for who builds it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # children end, and the terminal is restored
     try:
         app()

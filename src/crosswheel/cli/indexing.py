@@ -17,7 +17,6 @@ from crosswheel.progress import table
 from crosswheel.publish import Channel, Stores, channel_of, open_store, set_yanked
 from crosswheel.publish import prune as prune_channels
 from crosswheel.publish import publish as publish_site
-from crosswheel.serve import serve as serve_site
 
 RootUrlOption = Annotated[
     Optional[str],

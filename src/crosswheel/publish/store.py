@@ -13,13 +13,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, Optional, Union
-
-import fsspec
-from fsspec import AbstractFileSystem
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from crosswheel.errors import CrosswheelError, MissingToolError, StorageError, UsageError
 from crosswheel.files import write_bytes
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 Content = Union[bytes, Path]
 """What is stored: bytes, or a file of this machine."""
@@ -92,6 +92,8 @@ def open_store(url: str) -> Store:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
         return FolderStore(Path(rest if separator else url))
+    import fsspec  # looks for its plugins among all that is installed, which takes a while
+
     try:
         if scheme in ("sftp", "ssh"):
             from crosswheel.publish.sftp import SftpStore  # its library is an extra
