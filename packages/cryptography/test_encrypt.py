@@ -29,5 +29,7 @@ else:
     raise AssertionError("a signature of something else was accepted")
 
 rsa_key = rsa.generate_private_key(65537, 1024)
-sealed = rsa_key.public_key().encrypt(b"robot", padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None))
+sealed = rsa_key.public_key().encrypt(
+    b"robot", padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
+)
 assert rsa_key.decrypt(sealed, padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)) == b"robot"

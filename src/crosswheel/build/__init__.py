@@ -16,6 +16,7 @@ from packaging.utils import parse_wheel_filename
 
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.backend import Backend, extra_variables
+from crosswheel.build.numpy_headers import retarget
 from crosswheel.build.requirements import LockedRequirements
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
@@ -40,6 +41,11 @@ class Project:
     folder: Path
     recipe: Optional[Recipe]
     variables: Mapping[str, str]
+
+    @property
+    def config(self) -> Mapping[str, str]:
+        """The config settings that its recipe names (PEP 517)."""
+        return self.recipe.config_settings if self.recipe else {}
 
 
 Resolve = Callable[[list[str]], LockedRequirements]
@@ -70,10 +76,11 @@ def prepare(
     backend = Backend(system, project.tree, venv, environment(locked), variables, runner)
     uv.venv(venv, python=toolchain.host.executable)
     uv.install_locked(locked.file, python=venv / "bin" / "python")
-    asked = backend.requirements_for_wheel(_config(project))
+    asked = backend.requirements_for_wheel(project.config)
     if not set(asked) <= locked.requirements:
         locked = resolve(list(dict.fromkeys([*system.requires, *asked])))
         uv.install_locked(locked.file, python=venv / "bin" / "python")
+    retarget(venv)
     return backend, locked
 
 
@@ -98,14 +105,10 @@ def build_wheel(
     on_step("building")
     commands = project.recipe.setup_py_commands if project.recipe else None
     wheel = (
-        backend.run_setup_py(commands, output) if commands else backend.build_wheel(output, _config(project))
+        backend.run_setup_py(commands, output) if commands else backend.build_wheel(output, project.config)
     )
     _require_target(wheel, target)
     return wheel
-
-
-def _config(project: Project) -> Mapping[str, str]:
-    return project.recipe.config_settings if project.recipe else {}
 
 
 def _fetch_crates(backend: Backend) -> None:

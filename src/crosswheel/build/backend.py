@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
@@ -31,7 +31,7 @@ class Backend:
 
     def requirements_for_wheel(self, config: Mapping[str, str]) -> Sequence[str]:
         """Return what the backend wants to be installed as well before it builds a wheel."""
-        found: Sequence[str] = self._caller().get_requires_for_build_wheel(dict(config) or None)
+        found: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
         return found
 
     def build_wheel(self, folder: Path, config: Mapping[str, str]) -> Path:
@@ -41,7 +41,7 @@ class Backend:
             BuildFailed: the backend failed; the lines that it printed last are in the message.
         """
         try:
-            name = self._caller().build_wheel(str(folder), dict(config) or None)
+            name = self._caller().build_wheel(str(folder), self._settings(config))
         except (BackendUnavailable, HookMissing) as error:
             raise BuildFailed(
                 f"the build backend {self.system.backend} cannot be used: {error}",
@@ -62,6 +62,14 @@ class Backend:
                 hint="the last of setup_py_commands should be bdist_wheel.",
             )
         return wheels[0]
+
+    def _settings(self, config: Mapping[str, str]) -> Optional[dict[str, Union[str, list[str]]]]:
+        """Return the config settings to pass: the recipe's, and those by which a backend learns of the target."""
+        settings: dict[str, Union[str, list[str]]] = dict(config)
+        if self.system.backend == "mesonpy":
+            own = [f"--cross-file={self.environment.variables['CROSSWHEEL_MESON_CROSS_FILE']}"]
+            settings["setup-args"] = [*own, *filter(None, [config.get("setup-args")])]
+        return settings or None
 
     def _caller(self) -> BuildBackendHookCaller:
         return BuildBackendHookCaller(

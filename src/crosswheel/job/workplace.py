@@ -96,12 +96,16 @@ class Workplace:
         """Return a build's environment; before the first one is handed out, the cross view is verified."""
         with self._making:
             if not self._environments:
-                plain = cross_environment(self.toolchain, self.general_runner)
+                plain = cross_environment(self.toolchain, self.emulator.prefix, self.general_runner)
                 verify(self.toolchain, plain, self.emulator, self.general_runner)
             key = (libraries, rust)
             if key not in self._environments:
                 self._environments[key] = cross_environment(
-                    self.toolchain, self.general_runner, libraries=libraries, rust=rust
+                    self.toolchain,
+                    self.emulator.prefix,
+                    self.general_runner,
+                    libraries=libraries,
+                    rust=rust,
                 )
             return self._environments[key]
 

@@ -19,6 +19,9 @@ from crosswheel.files import write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 
+# One release for all machines, whatever theirs is: the same packages everywhere, and none that was compiled for a
+# 64-bit time_t, which a target with an older C library does not have.
+_SUITE = "bookworm"
 _KEYRINGS = Path("/usr/share/keyrings")
 
 
@@ -120,7 +123,9 @@ class Debian:
             return self.settings.debian_sources.read_text()
         fields = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
         found = self.runner.run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
-        codename = _release_codename()
+        system = _os_release()
+        codename = system.get("VERSION_CODENAME", "")
+        suite = _SUITE if system.get("ID") == "debian" else codename
         keyrings = sorted(_KEYRINGS.glob("*-archive-keyring.gpg"))
         signed = f" signed-by={','.join(map(str, keyrings))}" if keyrings else ""
         rows = dict.fromkeys(
@@ -129,8 +134,8 @@ class Debian:
             if release == codename and component == "main"
         )
         return "".join(
-            f"deb [arch={self.architecture}{signed}] {a} {r} {c}\ndeb-src [{signed.strip()}] {a} {r} {c}\n"
-            for a, r, c in rows
+            f"deb [arch={self.architecture}{signed}] {a} {suite} {c}\ndeb-src [{signed.strip()}] {a} {suite} {c}\n"
+            for a, _, c in rows
         )
 
     def _options(self) -> list[str]:
@@ -163,7 +168,7 @@ def _qualified(package: str, architecture: str) -> str:
     return f"{name}:{architecture}{equals}{version}"
 
 
-def _release_codename() -> str:
+def _os_release() -> Mapping[str, str]:
+    """Return what the machine says it runs (os-release(5))."""
     lines = Path("/etc/os-release").read_text().splitlines()
-    fields = dict(line.split("=", 1) for line in lines if "=" in line)
-    return fields.get("VERSION_CODENAME", "").strip('"')
+    return {name: value.strip('"') for name, value in (line.split("=", 1) for line in lines if "=" in line)}

@@ -10,8 +10,9 @@ from pathlib import Path
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
+from crosswheel.toolchain.build_systems import build_system_environment, description_folder
 from crosswheel.toolchain.identity import asked_interpreter, identity_folder
-from crosswheel.toolchain.libraries import compat_archive, library, link_environment
+from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment
 from crosswheel.toolchain.python import PythonTree, host_python, target_python
 from crosswheel.toolchain.rust import rust_for
 from crosswheel.toolchain.zig import tools_folder, zig_environment, zig_version
@@ -81,11 +82,17 @@ def toolchain_for(target: Target, settings: Settings) -> Toolchain:
 
 
 def cross_environment(
-    toolchain: Toolchain, runner: Runner, *, libraries: Sequence[str] = (), rust: bool = False
+    toolchain: Toolchain,
+    emulator: Sequence[str],
+    runner: Runner,
+    *,
+    libraries: Sequence[str] = (),
+    rust: bool = False,
 ) -> CrossEnvironment:
     """Return the environment of a build.
 
     Args:
+        emulator: the words before a program of the target that run it here.
         libraries: names of C libraries to offer it.
         rust: whether it compiles Rust.
 
@@ -97,11 +104,16 @@ def cross_environment(
     variables = {**_base_variables(toolchain), **zig_environment(settings.cache)}
     versions = {"zig": zig_version(), "CPython": target.python.version}
     folders: tuple[Path, ...] = (tools,)
+    found: list[Library] = []
     if libraries:
         found = [library(name, target, tools, settings, runner) for name in libraries]
         compat = compat_archive(tools, settings.cache, zig_environment(settings.cache), runner)
         variables.update(link_environment(found, compat))
         versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
+    descriptions = description_folder(
+        target, toolchain.python, tools, emulator, [item.prefix for item in found], settings.cache
+    )
+    variables.update(build_system_environment(descriptions))
     if rust:
         compiler = rust_for(target, settings, runner)
         variables.update(compiler.environment(target, tools, settings.cache))

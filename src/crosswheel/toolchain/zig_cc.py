@@ -132,7 +132,7 @@ def _standard_input_as_file(words: list[str], language: str) -> list[str]:
 def main(arguments: list[str]) -> None:
     """Become zig, with the arguments translated."""
     zig, language, triple, cpu, *words = arguments
-    if words == ["-Wl,--version"]:
+    if "-Wl,--version" in words:
         print("LLD 20.1.0 (compatible with GNU linkers)")  # Meson asks who links, and does not know zig
         return
     if "-" in words:

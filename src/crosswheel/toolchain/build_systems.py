@@ -1,0 +1,130 @@
+"""What each build system wants to be told about a machine it cannot ask: Meson, CMake, autotools.
+
+A folder with a file for each; all say the same. Environment variables lead CMake and autotools to theirs,
+a config setting meson-python (see :mod:`crosswheel.build.backend`). Programs that a build makes for the target
+and then runs, run under emulation.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from crosswheel.files import digest_of, new_folder
+from crosswheel.targets import Target
+from crosswheel.toolchain.python import PythonTree
+
+# Meson's and CMake's names where they differ from the kernel's.
+_CPU_FAMILIES = {"armv7l": "arm", "armv6l": "arm", "aarch64": "aarch64", "x86_64": "x86_64"}
+_LONG_DOUBLES = {64: "IEEE_DOUBLE_LE", 80: "INTEL_EXTENDED_16_BYTES_LE", 128: "IEEE_QUAD_LE"}
+
+_MESON = """\
+[binaries]
+c = '{tools}/cc'
+cpp = '{tools}/c++'
+ar = '{tools}/ar'
+ranlib = '{tools}/ranlib'
+objcopy = '{tools}/objcopy'
+pkg-config = 'pkg-config'
+cmake = 'cmake'
+exe_wrapper = '{emulator}'
+
+[properties]
+needs_exe_wrapper = true
+longdouble_format = '{long_double}'
+
+[host_machine]
+system = 'linux'
+cpu_family = '{family}'
+cpu = '{machine}'
+endian = '{byte_order}'
+"""
+
+_CMAKE = """\
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR {machine})
+set(CMAKE_C_COMPILER {tools}/cc)
+set(CMAKE_CXX_COMPILER {tools}/c++)
+set(CMAKE_ASM_COMPILER {tools}/cc)
+set(CMAKE_AR {tools}/ar CACHE FILEPATH "")
+set(CMAKE_RANLIB {tools}/ranlib CACHE FILEPATH "")
+set(CMAKE_CROSSCOMPILING_EMULATOR {emulator})
+set(CMAKE_FIND_ROOT_PATH {prefixes})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
+foreach(name Python Python3 PYTHON)
+    set(${{name}}_EXECUTABLE $ENV{{VIRTUAL_ENV}}/bin/python CACHE FILEPATH "")
+    set(${{name}}_INCLUDE_DIR {include} CACHE PATH "")
+    set(${{name}}_LIBRARY {library} CACHE FILEPATH "")
+endforeach()
+set(PYTHON_MODULE_EXTENSION {suffix} CACHE STRING "")
+"""
+
+# Read by every configure script before it looks at anything, also by those deep inside a build
+# whose caller does not know of --host.
+_AUTOTOOLS = """\
+if test -z "$host_alias"; then
+    build_alias={build}
+    host_alias={multiarch}
+    ac_tool_prefix={multiarch}-
+    cross_compiling=yes
+fi
+"""
+
+
+def description_folder(
+    target: Target,
+    python: PythonTree,
+    tools: Path,
+    emulator: Sequence[str],
+    prefixes: Sequence[Path],
+    cache: Path,
+) -> Path:
+    """Return a folder with ``meson.ini``, ``toolchain.cmake``, ``config.site`` and ``run-on-target``.
+
+    Args:
+        emulator: the words before a program of the target that run it here.
+        prefixes: where the C libraries lie that the build may find.
+    """
+    files = _files(target, python, tools, prefixes)
+    wrapper = f'#!/bin/sh\nexec {shlex.join(emulator)} "$@"\n'
+    folder = cache / "build-systems" / digest_of(files=files, wrapper=wrapper)
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            for name, text in files.items():
+                (beside / name).write_text(text.replace("@emulator@", str(folder / "run-on-target")))
+            (beside / "run-on-target").write_text(wrapper)
+            (beside / "run-on-target").chmod(0o755)
+    return folder
+
+
+def build_system_environment(folder: Path) -> Mapping[str, str]:
+    """Return the variables that lead build systems to their descriptions of the target."""
+    return {
+        "CMAKE_TOOLCHAIN_FILE": str(folder / "toolchain.cmake"),
+        "CONFIG_SITE": str(folder / "config.site"),
+        "CROSSWHEEL_MESON_CROSS_FILE": str(folder / "meson.ini"),
+    }
+
+
+def _files(target: Target, python: PythonTree, tools: Path, prefixes: Sequence[Path]) -> Mapping[str, str]:
+    words = {
+        "tools": tools,
+        "emulator": "@emulator@",
+        "machine": target.machine,
+        "family": _CPU_FAMILIES.get(target.machine, target.machine),
+        "byte_order": target.abi.byte_order,
+        "long_double": _LONG_DOUBLES[target.abi.long_double_bits],
+        "multiarch": target.multiarch,
+        "build": f"{os.uname().machine}-pc-linux-gnu",
+        "prefixes": " ".join(map(str, prefixes)) or '""',
+        "include": python.include,
+        "library": python.library,
+        "suffix": target.extension_suffix,
+    }
+    templates = {"meson.ini": _MESON, "toolchain.cmake": _CMAKE, "config.site": _AUTOTOOLS}
+    return {name: template.format(**words) for name, template in templates.items()}
