@@ -76,6 +76,8 @@ def serve(
     port: Annotated[int, typer.Option(help="The port; 0 for any that is free.")] = 8000,
 ) -> None:
     """Serve the index on this network, until stopped with Ctrl-C."""
+    from crosswheel.serve import serve as serve_site  # a web server is much to load for every other command
+
     serve_site(
         index_tree_root.absolute(),
         host,
