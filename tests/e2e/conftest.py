@@ -1,0 +1,91 @@
+"""The main job, run once for all tests: an index, a robot that installs from it, a server the robot reports to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosswheel import lock, targets
+from crosswheel.process import Runner
+from crosswheel.recipes.loader import load_folder
+from crosswheel.recipes.model import Recipe
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from support import main_job as job
+from support import prefect_server
+from support.main_job import MainJob
+from support.robot import Installation, Robot, robot_for
+from support.static_server import StaticServer, serving
+
+_CHECKOUT = Path(__file__).parents[2]
+_IMAGE = Path(__file__).with_name("image")  # recipes of what the look-alike's image has
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def target() -> Target:
+    return targets.load("ot2")
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings.from_environment()
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """The recipe of Prefect 3.3.4."""
+    roots = load_folder(_CHECKOUT / "packages", tmp_path_factory.mktemp("dist")).roots
+    return next(root for root in roots if (root.name, root.version) == ("prefect", "3.3.4"))
+
+
+@pytest.fixture(scope="session")
+def locked(recipe: Recipe, target: Target) -> dict[str, str]:
+    """The versions of all releases that Prefect needs on the target, by name."""
+    pins = lock.read(lock.path_of(recipe, target)).pins.values()
+    return {pin.name: pin.version for pin in pins}
+
+
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
+    folder = tmp_path_factory.mktemp("main-job")
+    return job.run(_CHECKOUT, folder, Runner(log=folder / "output.txt"))
+
+
+@pytest.fixture(scope="session")
+def index(main_job: MainJob) -> Iterator[StaticServer]:
+    assert main_job.returncode == 0, main_job.output[-3000:]
+    with serving(main_job.index) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def robot(tmp_path_factory: pytest.TempPathFactory, target: Target, settings: Settings) -> Robot:
+    folder = tmp_path_factory.mktemp("robot")
+    runner = Runner(log=folder / "robot.log")
+    sqlite = job.build_one(_IMAGE, folder, runner)
+    return robot_for(target, folder, sqlite, settings, runner)
+
+
+@pytest.fixture(scope="session")
+def installation(robot: Robot, index: StaticServer) -> Installation:
+    """Install Prefect on the robot, from the index."""
+    return robot.pip_install("prefect==3.3.4", index=f"{index.url}/simple/")
+
+
+@pytest.fixture(scope="session")
+def prefect_api(
+    tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, settings: Settings
+) -> Iterator[str]:
+    """Run a real Prefect server, of the recipe's version and day; give the URL of its API."""
+    folder = tmp_path_factory.mktemp("prefect-server")
+    python = prefect_server.install(folder, recipe, settings, Runner(log=folder / "install.log"))
+    with prefect_server.running(python, folder) as url:
+        yield url
