@@ -17,16 +17,16 @@ from typing import Optional
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from crosswheel.errors import LockError, NetworkError
+from crosswheel.errors import LockError
 from crosswheel.files import digest_of, write_text
-from crosswheel.process import Result, tail
+from crosswheel.process import tail
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
-from crosswheel.uv import Uv
+from crosswheel.uv import Uv, require_reached
 
 _HEADER = re.compile(r"^# ([a-z-]+): (.*)$")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_VIA = re.compile(r"^\s*#\s*(?:via\s+)?([A-Za-z0-9._-]+)")
+_VIA = re.compile(r"^\s*#\s*(?:via\s+)?([A-Za-z0-9][A-Za-z0-9._-]*)$")  # and not `-r file`
 
 
 @dataclass(frozen=True)
@@ -93,26 +93,16 @@ def resolve(
         wanted, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
         wanted.write_text("".join(f"{line}\n" for line in requirements))
         result = uv.compile(wanted, resolved, python=interpreter, as_of=as_of)
+        asked = f"{', '.join(requirements)} for {target.name}" + (f" as of {as_of}" if as_of else "")
+        require_reached(result, asked)
         if result.returncode != 0:
-            raise _explained(result, requirements, target, as_of)
+            raise LockError(
+                f"no set of releases satisfies {asked}:\n{tail(result.output, 20)}",
+                hint="loosen a requirement, choose a later as_of date, or name the culprit with an upper bound in the "
+                "recipe.",
+            )
         # uv's comments name the file that was asked for; where it lay is no one's business.
         return purpose(requirements, target, as_of), resolved.read_text().replace(f"{folder}/", "")
-
-
-def _explained(
-    result: Result, requirements: Sequence[str], target: Target, as_of: Optional[datetime.date]
-) -> Exception:
-    asked = f"{', '.join(requirements)} for {target.name}" + (f" as of {as_of}" if as_of else "")
-    said = tail(result.output, 20)
-    if re.search(r"(?i)failed to fetch|connect|timed? ?out|dns|network connectivity|offline", result.output):
-        return NetworkError(
-            f"the registry could not be asked about {asked}:\n{said}",
-            hint="check the network and proxy settings; UV_DEFAULT_INDEX names another registry.",
-        )
-    return LockError(
-        f"no set of releases satisfies {asked}:\n{said}",
-        hint="loosen a requirement, choose a later as_of date, or name the culprit with an upper bound in the recipe.",
-    )
 
 
 def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
@@ -145,21 +135,35 @@ def _pins(text: str, path: Path) -> Iterable[Pin]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         stated = line.split("--hash")[0].strip()
-        try:
-            requirement = Requirement(stated)
-            (specifier,) = requirement.specifier
-        except (InvalidRequirement, ValueError) as error:
+        name, version = _exact(stated, path)
+        hashes = frozenset(_HASH.findall(line))
+        if not hashes:
             raise LockError(
-                f"{path}: {stated!r} is not an exact requirement such as name==1.0",
+                f"{path}: {stated} has no sha256 hash, so nothing could be verified",
                 hint="make the lock anew with `crosswheel lock`.",
-            ) from error
+            )
         comments = _comments_after(lines, number)
         yield Pin(
-            canonicalize_name(requirement.name),
-            specifier.version,
-            frozenset(_HASH.findall(line)),
+            name,
+            version,
+            hashes,
             tuple(match[1] for comment in comments if (match := _VIA.match(comment)) and match[1] != "via"),
         )
+
+
+def _exact(stated: str, path: Path) -> tuple[str, str]:
+    """Return the normalised name and the version of a requirement that only one version satisfies."""
+    try:
+        requirement = Requirement(stated)
+        (specifier,) = requirement.specifier
+    except (InvalidRequirement, ValueError):
+        specifier = None
+    if specifier is None or specifier.operator != "==" or specifier.version.endswith(".*"):
+        raise LockError(
+            f"{path}: {stated!r} is not an exact requirement such as name==1.0",
+            hint="make the lock anew with `crosswheel lock`.",
+        )
+    return canonicalize_name(requirement.name), specifier.version
 
 
 def _comments_after(lines: Sequence[str], number: int) -> Iterable[str]:

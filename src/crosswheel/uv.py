@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,12 @@ from typing import Optional
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from uv import find_uv_bin
 
-from crosswheel.process import Result, Runner, Word
+from crosswheel.errors import NetworkError
+from crosswheel.process import Result, Runner, Word, tail
 from crosswheel.settings import Settings
+
+# How uv begins to tell of a registry that it could not ask; a name or version in its answer must not look like it.
+_UNREACHABLE = re.compile(r"Failed to fetch: |Request failed after |the network was disabled")
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,19 @@ class Uv:
         if self.settings.offline:
             env["UV_OFFLINE"] = "1"
         return env
+
+
+def require_reached(result: Result, asked: str) -> None:
+    """Raise :class:`NetworkError` if uv failed because it could not reach the registry.
+
+    Args:
+        asked: what it was asked about, for people.
+    """
+    if result.returncode != 0 and _UNREACHABLE.search(result.output):
+        raise NetworkError(
+            f"the registry could not be asked about {asked}:\n{tail(result.output, 20)}",
+            hint="check the network and proxy settings; UV_DEFAULT_INDEX names another registry.",
+        )
 
 
 def end_of(day: datetime.date) -> str:

@@ -20,7 +20,7 @@ from crosswheel.errors import BuildFailed, LockError
 from crosswheel.files import write_text
 from crosswheel.process import tail
 from crosswheel.recipes.model import Recipe
-from crosswheel.uv import Uv
+from crosswheel.uv import Uv, require_reached
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -164,15 +164,17 @@ def resolve(
 
     Raises:
         LockError: no set of releases satisfies them.
+        NetworkError: the registry could not be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
         wanted, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
         wanted.write_text("".join(f"{line}\n" for line in requirements))
         result = uv.compile(wanted, resolved, python=python, as_of=as_of, universal=True, annotate=False)
+        asked = f"the build requirements {', '.join(requirements)}" + (f" as of {as_of}" if as_of else "")
+        require_reached(result, asked)
         if result.returncode != 0:
             raise LockError(
-                f"no set of releases satisfies the build requirements {', '.join(requirements)}"
-                f"{f' as of {as_of}' if as_of else ''}:\n{tail(result.output, 20)}",
+                f"no set of releases satisfies {asked}:\n{tail(result.output, 20)}",
                 hint="name other versions with build_dependencies in a recipe, or choose a later as_of date.",
             )
         text = resolved.read_text()
