@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from packaging.requirements import InvalidRequirement, Requirement
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import BuildFailed, LockError
 from crosswheel.files import write_text
@@ -39,6 +40,16 @@ class BuildSystem:
     backend_path: tuple[str, ...] = ()
 
 
+class _BuildSystemTable(BaseModel):
+    """The table of that name; without it, or without a backend in it, setuptools builds as ever."""
+
+    model_config = ConfigDict(frozen=True, strict=True, alias_generator=lambda name: name.replace("_", "-"))
+
+    requires: list[str] = ["setuptools>=40.8.0", "wheel"]
+    build_backend: str = "setuptools.build_meta:__legacy__"
+    backend_path: list[str] = []
+
+
 def build_system(tree: Path, recipe: Optional[Recipe]) -> BuildSystem:
     """Read which backend builds a tree; a tree that names none is built by setuptools as ever.
 
@@ -46,20 +57,29 @@ def build_system(tree: Path, recipe: Optional[Recipe]) -> BuildSystem:
         BuildFailed: the tree is not a Python project, or its pyproject.toml cannot be read.
     """
     extra = recipe.build_dependencies if recipe else ()
-    said = _pyproject(tree).get("build-system", {})
-    if not said and not (tree / "setup.py").is_file() and not (tree / "pyproject.toml").is_file():
+    said = _table(tree)
+    if said is None and not (tree / "setup.py").is_file() and not (tree / "pyproject.toml").is_file():
         raise BuildFailed(
             f"{tree.name} has neither pyproject.toml nor setup.py",
             hint="if the project lies in a subfolder of its source, name it with `path` in the recipe.",
         )
-    requires = said.get("requires", ["setuptools>=40.8.0", "wheel"])
-    if recipe and recipe.setup_py_commands:
-        requires = [*requires, "setuptools", "wheel"]
+    said = said or _BuildSystemTable()
+    requires = [*said.requires, *(("setuptools", "wheel") if recipe and recipe.setup_py_commands else ())]
     return BuildSystem(
-        tuple(dict.fromkeys([*requires, *extra])),
-        said.get("build-backend", "setuptools.build_meta:__legacy__"),
-        tuple(said.get("backend-path", ())),
+        tuple(dict.fromkeys([*requires, *extra])), said.build_backend, tuple(said.backend_path)
     )
+
+
+def _table(tree: Path) -> Optional[_BuildSystemTable]:
+    said = _pyproject(tree).get("build-system")
+    try:
+        return None if said is None else _BuildSystemTable.model_validate(said)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise BuildFailed(
+            f"[build-system] in {tree / 'pyproject.toml'} is wrong: {faults}",
+            hint="mend it with a patch in the recipe.",
+        ) from error
 
 
 def _pyproject(tree: Path) -> Mapping[str, Any]:

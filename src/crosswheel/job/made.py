@@ -8,7 +8,7 @@ from typing import Literal, Optional
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.check import AuditedObject
 from crosswheel.files import write_text
@@ -41,10 +41,10 @@ class Made(BaseModel):
     @classmethod
     def read(cls, folder: Path) -> Optional[Made]:
         """Read what was made before, or return ``None``."""
-        path = folder / "made.json"
-        if not path.is_file():
+        try:
+            made = cls.model_validate_json((folder / "made.json").read_bytes())
+        except (FileNotFoundError, ValidationError):  # absent, or written by another version
             return None
-        made = cls.model_validate_json(path.read_text())
         return made.model_copy(update={"found": True}) if made.wheel.is_file() else None
 
     def write(self, folder: Path) -> None:

@@ -92,9 +92,6 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
     wheel = WheelFile.open(path)
     faults, parity = _against_official(wheel, step, place)
     audited = _audited(wheel, [*_identity_faults(wheel, step), *faults, *_unstripped(wheel)], place)
-    with new_folder(kept) as beside:
-        shutil.copyfile(path, beside / path.name)
-        shutil.copyfile(place.log(name, version), beside / "build.log")
     made = _described(
         step,
         wheel,
@@ -108,7 +105,11 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
         warnings=tuple(warnings),
         seconds=time.monotonic() - began,
     )
-    made.write(kept)
+    shutil.rmtree(kept, ignore_errors=True)  # what another version wrote there and this one cannot read
+    with new_folder(kept) as beside:
+        shutil.copyfile(path, beside / path.name)
+        shutil.copyfile(place.log(name, version), beside / "build.log")
+        made.write(beside)
     return made
 
 
