@@ -1,0 +1,168 @@
+"""What a build needs: read from its tree, locked as of a day, and never silently something else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from crosswheel.build import requirements as build_requirements
+from crosswheel.build.requirements import BuildSystem, LockedRequirements, RequirementsStore, build_system
+from crosswheel.errors import BuildFailed, LockError, NetworkError
+from crosswheel.process import Runner
+from crosswheel.recipes.model import Recipe
+from crosswheel.settings import Settings
+from crosswheel.uv import Uv
+from support.registries import LocalRegistry, local_registry
+from support.wheels import make_wheel
+
+PYTHON = Path(sys.executable)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
+    """A registry with a backend that needs a plugin."""
+    with local_registry(tmp_path / "registry") as served:
+        served.add(make_wheel(tmp_path, "backend", "1.0", {}, requires=["plugin; sys_platform == 'win32'"]))
+        served.add(make_wheel(tmp_path, "backend", "2.0", {}, requires=["other"]))
+        for name in ("plugin", "other", "hatchling"):
+            served.add(make_wheel(tmp_path, name, "1.0", {}))
+        yield served
+
+
+def uv_for(url: str, folder: Path) -> Uv:
+    return Uv(Settings(cache=folder / "cache", github="", registry=url), Runner())
+
+
+def tree(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / name.replace("_toml", ".toml").replace("_py", ".py")).write_text(text)
+    return folder
+
+
+def recipe(**said: object) -> Recipe:
+    return Recipe.model_validate({"name": "demo", "file": Path("build.py"), **said})
+
+
+def test_a_project_says_what_builds_it(tmp_path: Path) -> None:
+    text = "[build-system]\nrequires = ['b>=1']\nbuild-backend = 'b.api'\nbackend-path = ['own']"
+    assert build_system(tree(tmp_path, pyproject_toml=text), None) == BuildSystem(
+        ("b>=1",), "b.api", ("own",)
+    )
+
+
+@pytest.mark.parametrize("files", [{"setup_py": ""}, {"pyproject_toml": "[tool.x]\n", "setup_py": ""}])
+def test_a_project_that_names_no_backend_is_built_by_setuptools(
+    tmp_path: Path, files: dict[str, str]
+) -> None:
+    system = build_system(tree(tmp_path, **files), None)
+    assert system.backend == "setuptools.build_meta:__legacy__"
+    assert [requirement.split(">")[0] for requirement in system.requires] == ["setuptools", "wheel"]
+
+
+def test_a_recipe_adds_to_what_the_project_says(tmp_path: Path) -> None:
+    text = "[build-system]\nrequires = ['b', 'c']\nbuild-backend = 'b'"
+    system = build_system(tree(tmp_path, pyproject_toml=text), recipe(build_dependencies=("c", "d<2")))
+    assert system.requires == ("b", "c", "d<2")
+
+
+def test_a_recipe_for_setup_py_brings_setuptools(tmp_path: Path) -> None:
+    text = "[build-system]\nrequires = ['cython']\nbuild-backend = 'b'"
+    system = build_system(tree(tmp_path, pyproject_toml=text), recipe(setup_py_commands=("bdist_wheel",)))
+    assert system.requires == ("cython", "setuptools", "wheel")
+
+
+def test_a_folder_that_is_no_project_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BuildFailed, match=r"neither pyproject\.toml nor setup\.py") as caught:
+        build_system(tmp_path, None)
+    assert "`path`" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[build-system", "[build-system]\nrequires = 'b'", "[build-system]\nrequires = [1]", "build-system = 1"],
+)
+def test_a_pyproject_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BuildFailed, match=r"pyproject\.toml"):
+        build_system(tree(tmp_path, pyproject_toml=text), None)
+
+
+def test_requirements_are_locked_for_every_machine_that_builds(
+    tmp_path: Path, registry: LocalRegistry
+) -> None:
+    file = tmp_path / "new" / "demo.txt"
+    uv = uv_for(registry.url, tmp_path)
+    locked = build_requirements.resolve(["backend<2", "hatchling"], file, python=PYTHON, as_of=None, uv=uv)
+    assert locked == build_requirements.read(file)
+    assert locked.requirements == {"backend<2", "hatchling"}
+    assert locked.pinned == ("backend==1.0", "hatchling==1.0", "plugin==1.0")
+    assert "127.0.0.1" not in file.read_text()
+    assert file.read_text().count("--hash=sha256:") == 3
+
+
+def test_what_is_locked_covers_what_it_was_resolved_for(tmp_path: Path) -> None:
+    locked = LockedRequirements(tmp_path / "demo.txt", frozenset({"a", "b>=1"}))
+    locked.require(["b>=1"])
+    with pytest.raises(LockError, match=r"demo\.txt was resolved without b>=2, c") as caught:
+        locked.require(["a", "c", "b>=2"])
+    assert "crosswheel lock" in caught.value.hint
+
+
+def test_committed_requirements_are_never_renewed_by_a_build(tmp_path: Path, registry: LocalRegistry) -> None:
+    uv = uv_for(registry.url, tmp_path)
+    store = RequirementsStore(tmp_path / "committed", None, frozen=True)
+    with pytest.raises(LockError, match="demo are not locked"):
+        store.obtain("demo", ["backend"], python=PYTHON, uv=uv)
+    RequirementsStore(store.folder, None, frozen=False).obtain("demo", ["backend<2"], python=PYTHON, uv=uv)
+    before = (store.folder / "demo.txt").read_bytes()
+    assert "backend==1.0" in store.obtain("demo", ["backend<2"], python=PYTHON, uv=uv).pinned
+    with pytest.raises(LockError, match="resolved without hatchling"):
+        store.obtain("demo", ["backend<2", "hatchling"], python=PYTHON, uv=uv)
+    assert (store.folder / "demo.txt").read_bytes() == before
+
+
+def test_what_is_not_committed_is_resolved_once_and_again_only_for_more(
+    tmp_path: Path, registry: LocalRegistry
+) -> None:
+    uv, store = uv_for(registry.url, tmp_path), RequirementsStore(tmp_path / "own", None, frozen=False)
+    assert store.read("demo") is None
+    store.obtain("demo", ["backend<2"], python=PYTHON, uv=uv)
+    before = (store.folder / "demo.txt").stat().st_ino
+    store.obtain("demo", ["backend<2"], python=PYTHON, uv=uv)
+    assert (store.folder / "demo.txt").stat().st_ino == before
+    wider = store.obtain("demo", ["backend<2", "hatchling"], python=PYTHON, uv=uv)
+    assert wider.requirements == {"backend<2", "hatchling"}
+
+
+def test_requirements_without_a_solution_are_told_and_nothing_is_written(
+    tmp_path: Path, registry: LocalRegistry
+) -> None:
+    file, uv = tmp_path / "demo.txt", uv_for(registry.url, tmp_path)
+    with pytest.raises(LockError, match="the build requirements backend>2") as caught:
+        build_requirements.resolve(["backend>2"], file, python=PYTHON, as_of=None, uv=uv)
+    assert "build_dependencies" in caught.value.hint
+    assert not file.exists()
+
+
+def test_an_unreachable_registry_is_a_network_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    uv = uv_for("http://127.0.0.1:9/simple", tmp_path)
+    with pytest.raises(NetworkError, match="the build requirements backend"):
+        build_requirements.resolve(["backend"], tmp_path / "demo.txt", python=PYTHON, as_of=None, uv=uv)
+
+
+@pytest.mark.parametrize(
+    ("requirements", "answer"),
+    [
+        ({"maturin>=1,<2"}, True),
+        ({"setuptools", "Setuptools_Rust"}, True),
+        ({"setuptools-rust[x] ; python_version > '3'"}, True),
+        ({"maturin-plugin", "setuptools"}, False),
+    ],
+)
+def test_backends_that_compile_rust_are_known(tmp_path: Path, requirements: set[str], answer: bool) -> None:
+    assert LockedRequirements(tmp_path, frozenset(requirements)).needs_rust is answer

@@ -1,0 +1,103 @@
+"""What was made is found again, and which wheels it leads to is what pip on the robot would install."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from crosswheel import targets
+from crosswheel.job.made import Made, closure
+
+OT2 = targets.load("ot2")
+
+
+def made(name: str, *requires: str, wheel: Path = Path("a.whl")) -> Made:
+    return Made(
+        name=name,
+        version="1",
+        wheel=wheel,
+        sha256="0" * 64,
+        size=1,
+        origin="built",
+        reason="",
+        source="",
+        requires=requires,
+    )
+
+
+def reached(names: Iterable[str], *wheels: Made, locked: str = "") -> tuple[set[str], set[str]]:
+    every = {wheel.name: wheel for wheel in wheels}
+    return closure(list(names), every, frozenset([*every, *locked.split()]), OT2)
+
+
+def test_requirements_are_followed_to_the_end() -> None:
+    assert reached(["a"], made("a", "B>=1"), made("b", "c.c"), made("c-c"), made("other")) == (
+        {"a", "b", "c-c"},
+        set(),
+    )
+
+
+def test_circles_end() -> None:
+    assert reached(["a"], made("a", "b"), made("b", "a")) == ({"a", "b"}, set())
+
+
+def test_what_is_locked_and_not_made_is_missing() -> None:
+    assert reached(["a"], made("a", "b", "c"), made("c", "d"), locked="b d e") == ({"a", "c"}, {"b", "d"})
+
+
+def test_what_is_not_locked_is_not_waited_for() -> None:
+    assert reached(["a"], made("a", "unlocked")) == ({"a"}, set())
+
+
+def test_markers_are_answered_for_the_robot() -> None:
+    wheel = made(
+        "a",
+        "arm; platform_machine == 'armv7l'",
+        "intel; platform_machine == 'x86_64'",
+        "windows; sys_platform == 'win32'",
+        "old; python_version < '3.11'",
+        "new; python_version >= '3.11'",
+    )
+    names = ("arm", "intel", "windows", "old", "new")
+    assert reached(["a"], wheel, *map(made, names))[0] == {"a", "arm", "old"}
+
+
+def test_extras_lead_to_what_they_add() -> None:
+    extra = made("x", "plain", "fast; extra == 'speed'", "other; extra == 'more'")
+    every = [extra, *map(made, ("plain", "fast", "other"))]
+    assert reached(["a"], made("a", "x"), *every)[0] == {"a", "x", "plain"}
+    assert reached(["a"], made("a", "x[speed]"), *every)[0] == {"a", "x", "plain", "fast"}
+    assert reached(["a"], made("a", "x", "x[Speed,more]"), *every)[0] == {"a", "x", "plain", "fast", "other"}
+
+
+def test_an_extra_of_an_extra_is_followed() -> None:
+    assert reached(
+        ["a"], made("a", "x[all]"), made("x", "x[one]; extra == 'all'", "y; extra == 'one'"), made("y")
+    ) == (
+        {"a", "x", "y"},
+        set(),
+    )
+
+
+def test_what_was_made_is_found_and_says_so(tmp_path: Path) -> None:
+    wheel = tmp_path / "a.whl"
+    wheel.touch()
+    first = made("a", "b", wheel=wheel)
+    first.write(tmp_path / "kept")
+    found = Made.read(tmp_path / "kept")
+    assert found is not None
+    assert found.found
+    assert found.model_copy(update={"found": False}) == first
+
+
+def test_what_was_not_made_or_lost_its_wheel_or_was_written_by_another_version_is_made_again(
+    tmp_path: Path,
+) -> None:
+    assert Made.read(tmp_path) is None
+    made("a", wheel=tmp_path / "gone.whl").write(tmp_path)
+    assert Made.read(tmp_path) is None
+    (tmp_path / "gone.whl").touch()
+    assert Made.read(tmp_path) is not None
+    for text in ("", "{", '{"name": "a"}', '{"from": "the future"}'):
+        (tmp_path / "made.json").write_text(text)
+        assert Made.read(tmp_path) is None
