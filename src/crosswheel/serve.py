@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -88,7 +89,8 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
         server_header=False,
     )
-    with listener:
+    # uvicorn finishes what is under way, and then passes on the signal that it was asked to end by.
+    with listener, contextlib.suppress(KeyboardInterrupt):
         name = f"[{host}]" if ":" in host else host
         announce(f"http://{name}:{listener.getsockname()[1]}/simple/")
         uvicorn.Server(config).run(sockets=[listener])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
@@ -11,7 +12,10 @@ from rich.console import Console
 
 from crosswheel.cli.options import BUILD, DIST, INDEX, BuildOption, DistOption, IndexOption
 from crosswheel.errors import BuildFailed, UsageError
-from crosswheel.index import write_site
+from crosswheel.files import explained_storage_errors
+from crosswheel.index import read_site, write_site
+from crosswheel.index.summary import markdown
+from crosswheel.index.summary import table as markdown_table
 from crosswheel.process import Runner
 from crosswheel.progress import table
 from crosswheel.publish import Channel, Stores, channel_of, open_store, set_yanked
@@ -43,6 +47,9 @@ ProductionOption = Annotated[
     ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+SummaryOption = Annotated[
+    Optional[Path], typer.Option("--summary", help="Append what was done to this file, as Markdown.")
+]
 NameArgument = Annotated[str, typer.Argument(help="The package.")]
 VersionArgument = Annotated[str, typer.Argument(help="Its version.")]
 
@@ -58,16 +65,18 @@ def index(
     build_tree_root: BuildOption = BUILD,
     index_tree_root: IndexOption = INDEX,
     index_root_url: RootUrlOption = None,
+    summary: SummaryOption = None,
 ) -> None:
     """Make the index of all wheels that are there: pages for pip, for tools, and for people."""
     site = index_tree_root.absolute()
-    summary = write_site(
+    done = write_site(
         dist_tree_root.absolute(), site, root_url=index_root_url, build=build_tree_root.absolute()
     )
     print(
-        f"{summary.wheels} wheels of {summary.projects} projects in {site}; "
-        f"what changed was written: {summary.changed} projects."
+        f"{done.wheels} wheels of {done.projects} projects in {site}; "
+        f"what changed was written: {done.changed} projects."
     )
+    _append(summary, markdown(read_site(site)))
 
 
 def serve(
@@ -95,6 +104,7 @@ def publish(
     production_store: ProductionOption = None,
     index_root_url: RootUrlOption = None,
     dry_run: DryRunOption = False,
+    summary: SummaryOption = None,
 ) -> None:
     """Add the index to a channel: the one of the git branch or tag, or any other."""
     channel = _channel(to, ref, Stores(development_store, staging_store, production_store))
@@ -104,6 +114,7 @@ def publish(
     rows = [[name, "new"] for name in done.new] + [[name, "new proof"] for name in done.proofs]
     title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"
     table(Console(), title, ["file", "what"], rows)
+    _append(summary, f"## {title}\n\n{markdown_table(['file', 'what'], rows)}")
     print(f"{len(done.new)} new wheels, {done.kept} that were there; {len(done.pages)} pages written.")
 
 
@@ -155,6 +166,12 @@ def prune(
     before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
     for name in prune_channels(open_store(development_store), before, keep=keep or (), dry_run=dry_run):
         print(f"{'would be removed' if dry_run else 'removed'}: {name}")
+
+
+def _append(file: Optional[Path], text: str) -> None:
+    if file:
+        with explained_storage_errors(file), file.open("a") as stream:
+            stream.write(text + "\n")
 
 
 def _channel(to: Optional[str], ref: Optional[str], stores: Stores) -> Channel:

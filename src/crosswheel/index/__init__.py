@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from crosswheel.index.site import IndexSummary, write_site
+from crosswheel.index.site import IndexSummary, SiteContents, read_site, write_site
 
-__all__ = ["IndexSummary", "write_site"]
+__all__ = ["IndexSummary", "SiteContents", "read_site", "write_site"]

@@ -1,0 +1,45 @@
+"""An index in a few lines of Markdown, for the page of a CI run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crosswheel.index import people
+from crosswheel.index.contents import by_project
+from crosswheel.index.failures import still_failing
+from crosswheel.index.site import SiteContents
+
+
+def markdown(site: SiteContents) -> str:
+    """Return what an index offers and what could not be built, as Markdown tables."""
+    projects = by_project(site.entries)
+    chosen = [people.newest(entries) for entries in projects.values()]
+    offered = [
+        [
+            entry.project,
+            entry.version,
+            ", ".join(entry.targets) or "not run",
+            "pure" if all(tag.platform == "any" for tag in entry.tags) else "native",
+        ]
+        for entry in chosen
+    ]
+    failing = [
+        [f.name, f.version, f.target, f.message.partition("\n")[0], f.hint]
+        for f in still_failing(site.failures.failures, site.entries)
+    ]
+    text = f"## Index: {len(site.entries)} wheels of {len(projects)} projects\n\n"
+    if failing:
+        text += "### Not built\n\n" + table(["package", "version", "target", "why", "what to do"], failing)
+    return text + table(["package", "version", "runs on", "kind"], offered)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table; what is in its cells is shown as it is."""
+    lines = [columns, ["---"] * len(columns), *([_cell(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    for special in "\\`*_{}[]<>|#":
+        text = text.replace(special, f"\\{special}")
+    return text.replace("\n", " ")

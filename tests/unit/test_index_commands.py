@@ -1,0 +1,103 @@
+"""The commands of the index, as they are typed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable
+
+import httpx
+import pytest
+
+from crosswheel.cli import main
+from support.sites import add_wheel, prove
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    prove(add_wheel(tmp_path / "dist", "my-pkg", "1.0"))
+    add_wheel(tmp_path / "dist", "other_one", "1")
+    return tmp_path
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in the folder, and gives what it printed."""
+    monkeypatch.chdir(folder)
+    for name in [name for name in os.environ if name.startswith(("GITHUB_", "CROSSWHEEL_"))]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str, code: int = 0, **environment: str) -> str:
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["crosswheel", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                main()
+        said = "".join(capsys.readouterr())
+        assert (ended.value.code or 0) == code, said
+        return said
+
+    return run
+
+
+def test_index_publish_yank_and_unyank(folder: Path, run: Run) -> None:
+    assert "2 wheels of 2 projects" in run("index", "--summary", "summary.md")
+    assert r"| other\_one | 1 | not run | pure |" in (folder / "summary.md").read_text()
+    assert "| my-pkg | 1.0 | ot2 | pure |" in (folder / "summary.md").read_text()
+    said = run("publish", "--ref", "refs/heads/a/b", "--development-store", "dev", "--dry-run")
+    assert "Would be published to a/b" in said
+    assert not (folder / "dev").exists()
+    run(
+        "publish",
+        "--summary",
+        "summary.md",
+        GITHUB_REF="refs/heads/a/b",
+        CROSSWHEEL_DEVELOPMENT_STORE="dev",
+    )
+    assert (folder / "dev/a/b/simple/my-pkg/index.html").is_file()
+    assert r"my\_pkg-1.0-py3-none-any.whl | new" in (folder / "summary.md").read_text()
+    assert "yanked in dev/a/b: my_pkg" in run("yank", "my.pkg", "1.0", "--to", "dev/a/b", "--reason", "why")
+    assert 'data-yanked="why"' in (folder / "dev/a/b/simple/my-pkg/index.html").read_text()
+    run("unyank", "my.pkg", "1.0", "--to", "dev/a/b")
+    assert "data-yanked" not in (folder / "dev/a/b/simple/my-pkg/index.html").read_text()
+    assert "would be removed: a/b" in run(
+        "prune", "--development-store", "dev", "--older-than", "-1", "--dry-run"
+    )
+
+
+def test_the_checked_out_branch_decides_where_nothing_else_is_said(folder: Path, run: Run) -> None:
+    run("index")
+    assert "which branch or tag" in run("publish", code=2)
+    subprocess.run(["git", "init", "-q", "-b", "feature/x", str(folder)], check=True)
+    assert "--development-store" in run("publish", code=2)
+    run("publish", "--development-store", "dev")
+    assert (folder / "dev/feature/x/simple/index.html").is_file()
+
+
+def test_what_is_missing_is_explained(folder: Path, run: Run) -> None:
+    assert "crosswheel index" in run("publish", "--to", "x", code=2)
+    assert "crosswheel index" in run("serve", code=2)
+    assert "--development-store" in run("prune", code=2)
+    assert "no folder" in run("index", "--dist-tree-root", "nothing", code=2)
+    assert "is not in" in run("yank", "a", "1", "--to", "x", code=2)
+
+
+def test_serve_tells_its_address_and_ends_well(folder: Path, run: Run) -> None:
+    run("index")
+    command = [sys.executable, "-m", "crosswheel", "serve", "--port", "0"]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout
+        assert server.stderr
+        url = server.stdout.readline().split()[-1]
+        assert httpx.get(url).status_code == 200
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+        assert server.stderr.read() == ""
