@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError
+from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError, UsageError
 from crosswheel.files import write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -120,7 +120,7 @@ class Debian:
 
     def _sources(self) -> str:
         if self.settings.debian_sources:
-            return self.settings.debian_sources.read_text()
+            return _read_sources(self.settings.debian_sources)
         fields = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
         found = self.runner.run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
         system = _os_release()
@@ -161,6 +161,16 @@ class Debian:
 
     def _apt_cache(self, *words: str) -> str:
         return self.runner.run(["apt-cache", *self._options(), *words]).output
+
+
+def _read_sources(file: Path) -> str:
+    try:
+        return file.read_text()
+    except OSError as error:
+        raise UsageError(
+            f"the apt sources {file} cannot be read: {error.strerror}",
+            hint="correct CROSSWHEEL_DEBIAN_SOURCES.",
+        ) from error
 
 
 def _qualified(package: str, architecture: str) -> str:

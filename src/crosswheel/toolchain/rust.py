@@ -154,7 +154,8 @@ def _runtime(std: str, host: Debian, version: str) -> str:
 def _unpack_available(host: Debian, packages: Sequence[str], folder: Path) -> None:
     """Unpack what there is of ``packages``: names of libraries differ between releases."""
     available = [package for package in packages if host.versions(package)]
-    host.unpack(available, folder)
+    if available:
+        host.unpack(available, folder)
 
 
 def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:

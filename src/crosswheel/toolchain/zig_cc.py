@@ -23,9 +23,9 @@ _CPU_FLAGS = (
     "-mfma", "-mf16c", "-mbmi", "-maes", "-mpclmul", "-mpopcnt",
 )  # fmt: skip
 _CPU_WORDS = ("-m32", "-m64", "-mthumb", "-marm", "-mx32")
-# Folders of the machine that builds: what lies there is for the wrong machine.
-_HOST_FOLDERS = ("/usr/", "/lib", "/opt/")
-_HOST_FOLDER_FLAGS = ("-I", "-L", "-isystem", "-idirafter")
+# Options that name folders; those of the machine that builds hold what is for the wrong machine.
+_FOLDER_FLAGS = ("-I", "-L", "-isystem", "-idirafter", "-iquote")
+_FOLDER_NAMES = ("include", "lib", "lib32", "lib64", "libx32")
 # GCC and ld options without a counterpart in zig's linker; each only shrinks or orders what is linked.
 _LINKER_OPTIONS = (
     "-Wl,--exclude-libs", "-Wl,-Bsymbolic", "-Wl,--no-undefined-version", "-Wl,-z,pack-relative-relocs",
@@ -52,10 +52,10 @@ def translate(words: list[str], language: str) -> tuple[str, list[str]]:
             skip_next = False
             continue
         following = words[i + 1] if i + 1 < len(words) else ""
-        if word in _HOST_FOLDER_FLAGS and following.startswith(_HOST_FOLDERS):
+        if word in _FOLDER_FLAGS and _is_of_host(following):
             _warn(f"left out {word} {following}: a folder of the machine that builds")
             skip_next = True
-        elif word.startswith(_HOST_FOLDER_FLAGS) and _folder_in(word).startswith(_HOST_FOLDERS):
+        elif word.startswith(_FOLDER_FLAGS) and _is_of_host(_folder_in(word)):
             _warn(f"left out {word}: a folder of the machine that builds")
         elif not _is_dropped(word):
             kept.append(word)
@@ -84,10 +84,24 @@ def _is_cxx(words: list[str]) -> bool:
 
 
 def _folder_in(word: str) -> str:
-    for flag in _HOST_FOLDER_FLAGS:
-        if word.startswith(flag):
-            return word[len(flag) :]
-    return ""
+    flag = next(flag for flag in _FOLDER_FLAGS if word.startswith(flag))
+    return word[len(flag) :]
+
+
+def _is_of_host(folder: str) -> bool:
+    """Tell whether a folder is one of this machine's own, such as /usr/local/include or /opt/vendor/lib.
+
+    Not all of /usr and /opt: sources and the cache may lie there, and often do in containers.
+    """
+    if not folder:
+        return False
+    parts = os.path.abspath(folder).lstrip("/").split("/")  # noqa: PTH100 - pathlib would double the start-up time
+    if parts[0] in _FOLDER_NAMES:
+        return True
+    if parts[0] not in ("usr", "opt") or len(parts) == 1:
+        return False
+    below = parts[2:] if parts[0] == "opt" or parts[1] == "local" else parts[1:]
+    return any(names[:1] and names[0] in _FOLDER_NAMES for names in (parts[1:], below))
 
 
 def _is_dropped(word: str) -> bool:
@@ -120,13 +134,13 @@ def _warn(text: str) -> None:
     print(f"crosswheel: {text}", file=sys.stderr)
 
 
-def _standard_input_as_file(words: list[str], language: str) -> list[str]:
-    """Replace the input ``-`` by a temporary file: zig passes ``-`` to clang without the target's flags."""
-    with tempfile.NamedTemporaryFile(
-        "w", suffix=".cpp" if language == "c++" else ".c", delete=False
-    ) as stream:
+def _run_on_standard_input(zig: str, language: str, prefix: list[str], words: list[str]) -> int:
+    """Run zig on a temporary file for the input ``-``, which it would pass to clang without the target's flags."""
+    with tempfile.NamedTemporaryFile("w", suffix=".cpp" if language == "c++" else ".c") as stream:
         stream.write(sys.stdin.read())
-    return [stream.name if word == "-" else word for word in words]
+        stream.flush()
+        driver, translated = translate([stream.name if word == "-" else word for word in words], language)
+        return os.spawnv(os.P_WAIT, zig, [zig, driver, *prefix, *translated])
 
 
 def main(arguments: list[str]) -> None:
@@ -135,10 +149,11 @@ def main(arguments: list[str]) -> None:
     if "-Wl,--version" in words:
         print("LLD 20.1.0 (compatible with GNU linkers)")  # Meson asks who links, and does not know zig
         return
+    prefix = ["-target", triple, f"-mcpu={cpu}"]
     if "-" in words:
-        words = _standard_input_as_file(words, language)
+        sys.exit(_run_on_standard_input(zig, language, prefix, words))
     driver, translated = translate(words, language)
-    os.execv(zig, [zig, driver, "-target", triple, f"-mcpu={cpu}", *translated])
+    os.execv(zig, [zig, driver, *prefix, *translated])
 
 
 if __name__ == "__main__":
