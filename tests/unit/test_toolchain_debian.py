@@ -1,0 +1,239 @@
+"""Debian's packages without root, from a real archive by real apt: what a toolchain takes from them."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.errors import MissingToolError, NetworkError, RecipeError, UsageError
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.libraries import known_libraries, library, link_environment
+from crosswheel.toolchain.rust import rust_for
+from crosswheel.toolchain.system import require_programs
+from support.debian_archive import DebianArchive
+
+OT2 = targets.load("ot2")
+TOOLS = Path("/tools")
+
+has_apt = shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
+needs_apt = pytest.mark.skipif(not has_apt, reason="apt and dpkg are Debian's")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> DebianArchive:
+    folder = tmp_path / "archive"
+    folder.mkdir()
+    return DebianArchive(folder)
+
+
+def settings(folder: Path, sources: Path) -> Settings:
+    return Settings(cache=folder / "cache", github="", registry="", debian_sources=sources)
+
+
+def debian(archive: DebianArchive, architecture: str = "armhf") -> Debian:
+    return Debian(architecture, settings(archive.folder.parent, archive.sources), Runner())
+
+
+@needs_apt
+def test_packages_of_another_machine_are_unpacked_and_nothing_is_installed(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    archive.add("libdemo", "1:2.0-1", "armhf", {"usr/lib/demo": "arm"})
+    archive.add("libdemo", "1:2.0-1", "amd64", {"usr/lib/demo": "intel"})
+    found = debian(archive).unpack(["libdemo"], tmp_path / "root")
+    assert found == {"libdemo": "1:2.0-1"}
+    assert (tmp_path / "root/usr/lib/demo").read_text() == "arm"
+    assert [path.name for path in (tmp_path / "root").iterdir()] == ["usr"]
+
+
+@needs_apt
+def test_a_version_can_be_chosen(tmp_path: Path, archive: DebianArchive) -> None:
+    for version in ("1.0", "2.0"):
+        archive.add("libdemo", version, "armhf", {"version": version})
+    assert debian(archive).versions("libdemo") == ["2.0", "1.0"]
+    assert debian(archive).unpack(["libdemo=1.0"], tmp_path / "root") == {"libdemo": "1.0"}
+    assert debian(archive).versions("absent") == []
+
+
+@needs_apt
+def test_a_package_that_is_not_there_is_named(tmp_path: Path, archive: DebianArchive) -> None:
+    with pytest.raises(NetworkError, match="absent:armhf could not be fetched") as caught:
+        debian(archive).unpack(["absent"], tmp_path / "root")
+    assert "CROSSWHEEL_DEBIAN_SOURCES" in caught.value.hint
+
+
+@needs_apt
+def test_a_package_whose_bytes_are_not_those_of_the_index_is_refused(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    archive.add("libdemo", "1.0", "armhf", {"file": "right"})
+    (deb,) = archive.folder.glob("*.deb")
+    deb.write_bytes(deb.read_bytes().replace(b"right", b"wrong"))
+    with pytest.raises(NetworkError, match=r"(?i)hash sum mismatch"):
+        debian(archive).unpack(["libdemo"], tmp_path / "root")
+
+
+@needs_apt
+def test_original_sources_are_fetched(tmp_path: Path, archive: DebianArchive) -> None:
+    original = tmp_path / "demo.tar.gz"
+    with tarfile.open(original, "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("demo-1.0/LICENSE"), io.BytesIO())
+    archive.add_source("demo", "1.0", original)
+    found = debian(archive).source("demo", tmp_path / "sources")
+    assert found.name == "demo_1.0.orig.tar.gz"
+    assert found.read_bytes() == original.read_bytes()
+
+
+@needs_apt
+def test_sources_that_cannot_be_reached_are_a_network_problem(tmp_path: Path) -> None:
+    file = tmp_path / "sources.list"
+    file.write_text("deb [trusted=yes] http://127.0.0.1:9/ ./\n")
+    with pytest.raises(NetworkError, match="armhf packages could not be fetched") as caught:
+        Debian("armhf", settings(tmp_path, file), Runner()).versions("libc6")
+    assert "CROSSWHEEL_DEBIAN_SOURCES" in caught.value.hint
+    assert not (tmp_path / "cache/apt/armhf/updated").exists()  # the next try asks again
+
+
+@needs_apt
+def test_a_sources_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="absent"):
+        Debian("armhf", settings(tmp_path, tmp_path / "absent"), Runner()).versions("libc6")
+
+
+def test_a_machine_without_apt_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="no apt") as caught:
+        Debian("armhf", settings(tmp_path, tmp_path / "sources"), Runner()).unpack(
+            ["libc6"], tmp_path / "root"
+        )
+    assert "qemu-user" in caught.value.hint
+
+
+def test_a_missing_program_is_named_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError, match="make and perl must be installed") as caught:
+        require_programs(["make", "perl"], Runner())
+    assert "apt-get install make perl" in caught.value.hint
+
+
+def test_programs_that_are_there_are_not_installed() -> None:
+    require_programs(["sh", "env"], Runner())
+
+
+def test_an_unknown_library_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="'libnone'") as caught:
+        library("libnone", OT2, TOOLS, settings(tmp_path, tmp_path), Runner())
+    assert all(name in caught.value.hint for name in known_libraries())
+
+
+@pytest.mark.parametrize("name", sorted(known_libraries()))
+def test_every_library_is_either_taken_or_built(name: str) -> None:
+    said = known_libraries()[name]
+    ways = {
+        "packages": {"packages", "rename", "environment"},
+        "source": {"source", "tools", "machines", "commands"},
+    }
+    (way,) = (way for way in ways if way in said)
+    assert said.keys() <= ways[way] | {"environment"}
+
+
+@needs_apt
+def test_a_library_is_headers_and_static_archives_that_know_where_they_lie(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    lib = "usr/lib/arm-linux-gnueabihf"
+    archive.add(
+        "libyaml-dev",
+        "0.2.5-1",
+        "armhf",
+        {
+            "usr/include/yaml.h": "common",
+            "usr/include/arm-linux-gnueabihf/yaml/config.h": "of this machine",
+            f"{lib}/libyaml.a": "static",
+            f"{lib}/libyaml.so": "shared",
+            f"{lib}/pkgconfig/yaml-0.1.pc": "prefix=/usr\nlibdir=${prefix}/lib/arm-linux-gnueabihf\n",
+            "usr/share/doc/libyaml-dev/copyright": "MIT",
+        },
+    )
+    own = settings(tmp_path, archive.sources)
+    found = library("libyaml", OT2, TOOLS, own, Runner())
+    files = {str(path.relative_to(found.prefix)) for path in found.prefix.rglob("*") if path.is_file()}
+    assert files == {
+        "include/yaml.h",
+        "include/yaml/config.h",
+        "lib/libyaml.a",
+        "lib/pkgconfig/yaml-0.1.pc",
+        "copyright-libyaml-dev",
+        "versions",
+    }
+    said = (found.prefix / "lib/pkgconfig/yaml-0.1.pc").read_text()
+    assert said == f"prefix={found.prefix}\nlibdir=${{prefix}}/lib\n"
+    assert found.versions == {"libyaml-dev": "0.2.5-1"}
+    variables = link_environment([found], tmp_path / "compat.a")
+    assert variables["CFLAGS"] == f"-I{found.prefix}/include"
+    assert variables["LDFLAGS"] == f"-L{found.prefix}/lib"
+    assert variables["PKG_CONFIG_LIBDIR"] == f"{found.prefix}/lib/pkgconfig"
+
+
+@needs_apt
+def test_a_library_that_cannot_be_fetched_leaves_nothing(tmp_path: Path, archive: DebianArchive) -> None:
+    with pytest.raises(NetworkError):
+        library("libyaml", OT2, TOOLS, settings(tmp_path, archive.sources), Runner())
+    assert list((tmp_path / "cache/libraries").iterdir()) == []
+
+
+def add_rust(archive: DebianArchive, version: str, *architectures: str) -> None:
+    """Put the parts of a Rust into the archive, as Debian has them; its programs only tell their version."""
+    short, program = version[:4], f"#!/bin/sh\necho rustc {version[:6]}\n"
+    if "amd64" in architectures:
+        driver = "usr/lib/x86_64-linux-gnu/librustc_driver-1.so"
+        archive.add("rustc-web", version, "amd64", {"usr/bin/rustc": program})
+        archive.add("cargo-web", version, "amd64", {"usr/bin/cargo": program})
+        archive.add(f"libstd-rust-web-{short}", version, "amd64", {driver: ""})
+    for architecture in architectures:
+        archive.add("libstd-rust-web-dev", version, architecture, {f"usr/lib/rustlib/{architecture}/std": ""})
+
+
+@pytest.fixture
+def no_rust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the user's own Rust, which would be taken."""
+    monkeypatch.setenv("PATH", os.defpath)
+    if shutil.which("rustc") or os.uname().machine != "x86_64":
+        pytest.skip("this machine has a Rust of its system, or is not what the archive is for")
+
+
+@needs_apt
+@pytest.mark.usefixtures("no_rust")
+def test_rust_is_the_newest_that_both_machines_have(tmp_path: Path, archive: DebianArchive) -> None:
+    add_rust(archive, "1.84.0+dfsg1-1", "amd64", "armhf")
+    add_rust(archive, "1.85.0+dfsg1-1", "amd64", "armhf")
+    add_rust(archive, "1.90.0+dfsg1-1", "amd64")  # updates reach architectures at different times
+    rust = rust_for(OT2, settings(tmp_path, archive.sources), Runner())
+    assert rust.version == "rustc 1.85.0"
+    rustlib = rust.bin.parent / "lib" / "rustlib"
+    assert {path.name for path in rustlib.iterdir()} == {"amd64", "armhf"}
+    variables = rust.environment(OT2, TOOLS, tmp_path)
+    assert variables["CARGO_BUILD_TARGET"] == "armv7-unknown-linux-gnueabihf"
+    assert variables["CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER"] == "/tools/cc"
+    assert "RUSTFLAGS" not in variables  # it would be for build scripts as well
+
+
+@needs_apt
+@pytest.mark.usefixtures("no_rust")
+def test_without_any_rust_rustup_is_recommended(tmp_path: Path, archive: DebianArchive) -> None:
+    add_rust(archive, "1.90.0+dfsg1-1", "amd64")
+    with pytest.raises(
+        MissingToolError, match="no Rust compiler for armv7-unknown-linux-gnueabihf"
+    ) as caught:
+        rust_for(OT2, settings(tmp_path, archive.sources), Runner())
+    assert "rustup target add armv7-unknown-linux-gnueabihf" in caught.value.hint

@@ -1,0 +1,234 @@
+"""The compilers that build backends see: GCC's command line means the robot, whatever it says of this machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Optional
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.toolchain.zig import tools_folder, zig_environment
+from crosswheel.toolchain.zig_cc import translate
+
+OT2 = targets.load("ot2")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CROSSWHEEL_OPTIMIZE", "CROSSWHEEL_PREFIX_MAP", "CROSSWHEEL_COMPAT"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tools_folder(OT2, tmp_path_factory.mktemp("cache"))
+
+
+def run(
+    tool: Path, *words: str, cwd: Optional[Path] = None, given: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool as a build does, with zig's cache in the folder of the tools."""
+    env = {"PATH": os.defpath, **zig_environment(tool.parent.parent), **variables}
+    return subprocess.run(
+        [tool, *words], cwd=cwd, env=env, input=given, capture_output=True, text=True, check=False
+    )
+
+
+def kept(*words: str) -> list[str]:
+    """Return those of the words that zig gets, without what is added."""
+    translated = translate(list(words), "cc")[1]
+    return [word for word in translated if word in words]
+
+
+def added(*words: str) -> list[str]:
+    return [word for word in translate(list(words), "cc")[1] if word not in words]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-c", "a.cpp"),
+        ("-c", "a.cc"),
+        ("-c", "a.cxx"),
+        ("-shared", "a.o", "-lstdc++"),
+        ("-x", "c++", "-c", "a.inc"),
+    ],
+)
+def test_cxx_that_old_setuptools_hands_to_the_c_compiler_is_compiled_as_such(words: tuple[str, ...]) -> None:
+    assert translate(list(words), "cc")[0] == "c++"
+
+
+@pytest.mark.parametrize("words", [("-c", "a.c"), ("-shared", "a.o", "-lm"), ("-x", "c", "-c", "a.inc")])
+def test_c_stays_c(words: tuple[str, ...]) -> None:
+    assert translate(list(words), "cc")[0] == "cc"
+    assert translate(list(words), "c++")[0] == "c++"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "-march=native", "-mcpu=native", "-mtune=generic", "-mfpu=neon", "-mfloat-abi=softfp", "-msse4.2", "-mavx2",
+        "-m64", "-mthumb", "--target=armv7-unknown-linux-gnueabihf", "-maes",
+    ],
+)  # fmt: skip
+def test_the_cpu_is_the_robots_not_what_a_build_asks_for(word: str) -> None:
+    assert kept("-c", word, "a.c") == ["-c", "a.c"]
+
+
+@pytest.mark.parametrize("word", ["-g", "-g3", "-ggdb", "-Wl,--exclude-libs,ALL", "-pipe", "-static-libgcc"])
+def test_what_zig_does_not_know_or_the_robot_does_not_need_is_left_out(word: str) -> None:
+    assert kept("-c", word, "a.c") == ["-c", "a.c"]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "-Wall",
+        "-std=gnu11",
+        "-DA=b",
+        "-fPIC",
+        "-Iinclude",
+        "-lm",
+        "-Wl,-soname,a.so",
+        "-pthread",
+        "-mno-unaligned-access",
+    ],
+)
+def test_everything_else_is_kept(word: str) -> None:
+    assert word in kept(word, "a.c")
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "/usr/include", "/usr/include/python3.10", "/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/local/include",
+        "/usr/local/lib", "/lib", "/lib64", "/opt/vendor/lib", "/opt/include", "//usr/include", "/usr/../usr/lib",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("flag", ["-I", "-L", "-isystem", "-idirafter"])
+def test_folders_of_this_machine_are_refused_aloud(
+    flag: str, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert kept(f"{flag}{folder}", "a.c") == ["a.c"]
+    assert kept(flag, folder, "a.c") == ["a.c"]
+    assert capsys.readouterr().err.count(f"{folder}: a folder of the machine that builds") == 2
+
+
+def test_a_way_around_by_relative_paths_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/usr")
+    assert kept("-Llib", "-Iinclude", "-I.", "a.c") == ["-I.", "a.c"]
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/usr/src/app/include", "/opt/cache/python/include", "/home/lib", "/library", "/usr", "include"],
+)
+def test_sources_and_the_cache_may_lie_anywhere(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert kept(f"-I{folder}", "-L", folder, "a.c") == [f"-I{folder}", "-L", folder, "a.c"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_recipes_optimisation_takes_the_place_of_every_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kept("-O3", "-c", "a.c") == ["-O3", "-c", "a.c"]
+    monkeypatch.setenv("CROSSWHEEL_OPTIMIZE", "s")
+    assert kept("-O3", "-O", "-Ofast", "-c", "a.c") == ["-c", "a.c"]
+    assert "-Os" in added("-O3", "-c", "a.c")
+
+
+def test_without_any_level_a_release_is_compiled() -> None:
+    assert "-O2" in added("-c", "a.c")
+    assert "-O2" not in added("-O0", "-c", "a.c")
+
+
+def test_symbols_are_stripped_where_something_is_linked() -> None:
+    assert "-s" in added("-shared", "a.o", "-o", "a.so")
+    for word in ("-c", "-E", "-S", "-M"):
+        assert "-s" not in added(word, "a.c")
+
+
+def test_the_tree_is_not_named_in_what_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSWHEEL_PREFIX_MAP", "/build/tree")
+    assert "-ffile-prefix-map=/build/tree=." in added("-c", "a.c")
+
+
+def test_stand_ins_are_linked_last_and_only_when_linking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CROSSWHEEL_COMPAT", "/compat.a")
+    words = translate(["-shared", "a.o", "-lffi"], "cc")[1]
+    assert words.index("/compat.a") > words.index("-lffi")
+    assert "/compat.a" not in added("-c", "a.c")
+
+
+def test_response_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "args").write_text('-march=native "a file.cpp" -I/usr/include -DX')
+    driver, words = translate([f"@{tmp_path / 'args'}", "-c"], "cc")
+    assert driver == "c++"
+    assert words[:3] == ["a file.cpp", "-DX", "-c"]
+    assert kept("@absent") == ["@absent"]
+
+
+def test_the_tools_have_the_names_that_builds_look_for(tools: Path) -> None:
+    names = {path.name for path in tools.iterdir()}
+    assert {"cc", "c++", "ar", "ranlib", "objcopy", "host-cc", "host-c++"} <= names
+    assert {f"arm-linux-gnueabihf-{name}" for name in ("gcc", "g++", "ar", "ranlib", "objcopy")} <= names
+    assert all(os.access(path, os.X_OK) for path in tools.iterdir())
+
+
+def test_tools_are_made_once(tools: Path) -> None:
+    assert tools_folder(OT2, tools.parent.parent) == tools
+
+
+def test_meson_learns_who_links(tools: Path) -> None:
+    for words in (["-Wl,--version"], ["-Wl,--version", "-O2"]):
+        done = run(tools / "cc", *words)
+        assert done.returncode == 0
+        assert done.stdout.startswith("LLD ")
+
+
+def test_a_source_on_standard_input_is_compiled_for_the_robot(tools: Path, tmp_path: Path) -> None:
+    done = run(tools / "cc", "-E", "-dM", "-", cwd=tmp_path, given="#define MINE 1\n")
+    macros = dict(line.split(" ", 2)[1:] for line in done.stdout.splitlines() if line.count(" ") >= 2)
+    assert macros["MINE"] == "1"
+    assert macros["__ARM_ARCH"] == "8"
+    assert macros["__SIZEOF_POINTER__"] == "4"
+    assert macros["__ARM_PCS_VFP"] == "1"
+
+
+def test_standard_input_may_be_cxx(tools: Path, tmp_path: Path) -> None:
+    done = run(tools / "c++", "-E", "-x", "c++", "-", cwd=tmp_path, given="__cplusplus")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "201703L"
+
+
+def test_nothing_is_left_of_what_was_on_standard_input(tools: Path, tmp_path: Path) -> None:
+    run(tools / "cc", "-E", "-", cwd=tmp_path, given="1", TMPDIR=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_host_compiler_is_for_this_machine_and_untouched_by_recipes(tools: Path, tmp_path: Path) -> None:
+    macros = run(
+        tools / "host-cc", "-E", "-dM", "-x", "c", os.devnull, cwd=tmp_path, CROSSWHEEL_OPTIMIZE="0"
+    ).stdout
+    assert "#define __SIZEOF_POINTER__ 8" in macros
+    assert "#define __OPTIMIZE__ 1" in macros
+
+
+def test_an_object_is_for_the_robot_and_keeps_no_debugging_symbols(tools: Path, tmp_path: Path) -> None:
+    from elftools.elf.elffile import ELFFile
+
+    (tmp_path / "a.c").write_text("int answer(void) { return 42; }\n")
+    done = run(tools / "cc", "-g", "-march=native", "-c", "a.c", "-o", "a.o", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "a.o").open("rb") as stream:
+        found = ELFFile(stream)
+        assert (found.get_machine_arch(), found.elfclass) == ("ARM", 32)
+        assert not [section.name for section in found.iter_sections() if "debug" in section.name]
+
+
+def test_the_compilers_failure_is_the_builds(tools: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("#error no\n")
+    done = run(tools / "cc", "-c", "a.c", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "no" in done.stderr
