@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -21,7 +22,6 @@ from crosswheel.process import Runner
 
 ALIAS = "robot-sim"
 """What the look-alike is called in its ssh configuration."""
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _START_SECONDS = 30
 
 
@@ -64,25 +64,28 @@ def running(
         var_size: size of ``/var``, as ``mount -t tmpfs -o size=`` takes it. What is on it is gone at the end.
 
     Raises:
-        MissingToolError: this user may not mount file systems, or a program is missing.
+        MissingToolError: a program is missing.
         ToolchainError: it does not start; the message has its log.
     """
-    _require(runner, image)
+    _require_programs()
     folder.mkdir(parents=True, exist_ok=True)
     key, log, port = folder / "key", folder / "log.txt", port or _free_port()
     if not key.is_file():
         runner.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", ALIAS, "-f", key])
     (folder / "host-key").unlink(missing_ok=True)
     with resources.as_file(resources.files(__package__) / "simulation.sh") as script, log.open("w") as output:
-        words = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", script, image.root]
+        words = [*_namespaces(), "sh", script, image.root]
         child = subprocess.Popen(
-            [*map(str, words), str(folder), str(port), var_size, f"{key}.pub"],
-            stdin=subprocess.DEVNULL,
+            [*map(str, words), str(folder), str(port), var_size, f"{key}.pub", _emulator_rule(image)],
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C ends the block, and the block ends it
         )
         try:
+            _map_users(child.pid)
+            with child.stdin or contextlib.nullcontext(io.BytesIO()) as start:
+                start.write(b"go\n")
             _wait(child, port, log)
             yield Simulation(port, _ssh_config(folder, key, port), log, child.pid)
         finally:
@@ -90,44 +93,50 @@ def running(
             child.wait()
 
 
-def _require(runner: Runner, image: Image) -> None:
-    if os.geteuid() != 0:
-        raise MissingToolError(
-            "a look-alike robot mounts file systems, which only root may do",
-            hint="run it as root, or as root in a container that is allowed to mount (--privileged).",
-        )
-    for program in ("unshare", "ssh-keygen", "ssh", "chroot"):
+def _require_programs() -> None:
+    for program in ("unshare", "chroot", "mount", "ssh-keygen", "ssh"):
         if shutil.which(program) is None:
             raise MissingToolError(
                 f"{program} is missing",
                 hint="on Debian and Ubuntu: apt-get install openssh-client util-linux",
             )
-    works = ["chroot", str(image.root), "/bin/busybox", "true"]
-    if runner.run(works, check=False).returncode != 0:
-        _register(image, runner)
-        runner.run(works)
 
 
-def _register(image: Image, runner: Runner) -> None:
-    """Have the kernel start the target's programs in the emulator, until the next boot of this machine."""
-    if not (_BINFMT / "register").exists():
-        runner.run(["mount", "-t", "binfmt_misc", "none", _BINFMT])
+def _namespaces() -> list[str]:
+    """Return the words that run a command in a user namespace, with mounts and processes of its own.
+
+    Root has one too: what is registered in it as an emulator is so for nobody else.
+    """
+    words = ["unshare", "--user", "--mount", "--pid", "--fork", "--kill-child"]
+    # Its ssh server sets groups, for which one mapped user is not enough.
+    return [*words, "--keep-caps"] if os.geteuid() == 0 else [*words, "--map-root-user", "--map-auto"]
+
+
+def _map_users(pid: int) -> None:
+    """Give a new user namespace the users of this one; who is not root has left that to unshare."""
+    if os.geteuid() != 0:
+        return
+    own = Path("/proc/self/ns/user").readlink()
+    Retrying(
+        retry=retry_if_result(lambda same: same), stop=stop_after_delay(_START_SECONDS), wait=wait_fixed(0.01)
+    )(lambda: Path(f"/proc/{pid}/ns/user").readlink() == own)
+    for kind in ("uid", "gid"):
+        Path(f"/proc/{pid}/{kind}_map").write_text("0 0 65536\n")
+
+
+def _emulator_rule(image: Image) -> str:
+    """Return the rule by which the kernel starts the target's programs in the emulator (binfmt_misc)."""
     # Any ELF header of this class, byte order and machine: not the file's type, nor its operating system.
     header = image.emulator.python.executable.read_bytes()[:20]
     mask = b"\xff" * 7 + b"\0" + b"\xff" * 8 + b"\xfe" + b"\xff" * 3
     magic = bytes(have & want for have, want in zip(header, mask))
-    # F: the emulator is found from within any root; O: a program can start itself anew, as dropbear does.
-    rule = b":crosswheel-%s:M::%s:%s:%s:OF" % (
-        image.target.toolchain.qemu.encode(),
-        _escaped(magic),
-        _escaped(mask),
-        bytes(image.emulator.qemu),
-    )
-    (_BINFMT / "register").write_bytes(rule)
+    # F: the emulator is opened now, and found from within any root.
+    # O: a program can start itself anew, as dropbear does for each connection.
+    return f":{ALIAS}:M::{_escaped(magic)}:{_escaped(mask)}:{image.emulator.qemu}:OF"
 
 
-def _escaped(data: bytes) -> bytes:
-    return b"".join(b"\\x%02x" % byte for byte in data)
+def _escaped(data: bytes) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in data)
 
 
 def _free_port() -> int:
@@ -158,7 +167,9 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def _not_started(log: Path) -> ToolchainError:
     return ToolchainError(
         f"the look-alike robot does not start:\n{log.read_text()}",
-        hint="it needs to mount file systems; a container has to be privileged.",
+        hint="it needs a user namespace with mounts of its own (a container has to be privileged; who is not root "
+        "needs ranges in /etc/subuid and /etc/subgid), and Linux 6.7 or an emulator registered on this machine "
+        "(on Debian and Ubuntu: apt-get install qemu-user-static).",
     )
 
 

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Becomes the ssh server of a look-alike robot; runs as root in mount and process namespaces of its own.
-# Arguments: the image's folder, a working folder, the port, the size of /var, a file of public keys.
+# Becomes the ssh server of a look-alike robot; runs as root in user, mount and process namespaces of its own.
+# Arguments: the image's folder, a working folder, the port, the size of /var, a file of public keys, and the
+# rule by which the kernel starts the image's programs in an emulator.
 set -eu
-image=$1 work=$2 port=$3 size=$4 keys=$5
+image=$1 work=$2 port=$3 size=$4 keys=$5 rule=$6
 root=$work/root
 
+read -r go # until the namespace knows its users
 mkdir -p "$root"
 mount --make-rprivate /
 mount --bind "$image" "$root"
@@ -18,8 +20,15 @@ for device in null zero full random urandom tty ptmx; do
     mount --bind "/dev/$device" "$root/dev/$device"
 done
 mkdir "$root/dev/pts" "$root/dev/shm"
+ln -s /proc/self/fd "$root/dev/fd"
 mount --bind /dev/pts "$root/dev/pts"
 mount -t proc proc "$root/proc"
+
+# Since Linux 6.7 each user namespace can have emulators of its own. Before, one known to the whole machine has to do.
+binfmt=$root/proc/sys/fs/binfmt_misc
+if mount -t binfmt_misc binfmt "$binfmt" 2> /dev/null; then
+    printf '%s' "$rule" > "$binfmt/register"
+fi
 
 # As on the robot, the home of root and the keys of the server are on /var.
 mkdir -p "$root/var/home/.ssh" "$root/var/data/boot.d" "$root/var/lib/dropbear"

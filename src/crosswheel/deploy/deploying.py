@@ -1,0 +1,68 @@
+"""Putting a release on a robot over one connection: only what it lacks is sent, and it switches in one step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosswheel.deploy.release import Release
+from crosswheel.deploy.ssh import Connection
+from crosswheel.targets import Robot
+
+Tell = Callable[[str], None]
+"""Is told what goes on, a sentence each time."""
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What came of a deployment.
+
+    Attributes:
+        sent: bytes that went over the connection.
+        files: how many files had to be sent.
+        seconds: from the first request to the switch.
+        generation: its number on the robot.
+    """
+
+    version: str
+    sent: int
+    files: int
+    seconds: float
+    generation: int
+
+
+def deploy(release: Release, robot: Robot, connection: Connection, tell: Tell) -> Deployed:
+    """Put a release on a robot and make it the active one.
+
+    Whatever happens meanwhile, the robot has the version before, or this one.
+
+    Raises:
+        TargetError: the robot is not what the release was made for.
+        StorageError: it has too little space; nothing was sent.
+        CheckFailed: the release does not pass its test there; the version before stays active.
+        UsageError: another deployment is under way, or a launcher's place is taken.
+        NetworkError: the connection ended.
+    """
+    begun = time.monotonic()
+    connection.ask("open", store=robot.store, programs=robot.programs)
+    connection.ask("hold")
+    unknown = connection.ask("offer", release=release.offer)["packages"]
+    plan = connection.ask("plan", files=release.listings(unknown))
+    lacking = [release.contents[sha256] for sha256, _ in plan["lacking"]]
+    if lacking:
+        size = sum(map(_size, lacking))
+        tell(f"sending {len(lacking)} of {len(release.contents)} files, {size / 1e6:.1f} MB unpacked")
+        connection.send_files(lacking)
+    tell("putting it together")
+    connection.ask("build")
+    tell("trying it on the robot")
+    connection.ask("test")
+    generation = connection.ask("activate")["generation"]
+    seconds = time.monotonic() - begun
+    return Deployed(release.version, connection.sent, len(lacking), seconds, generation)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size

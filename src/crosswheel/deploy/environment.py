@@ -1,0 +1,251 @@
+"""From a lock to a release: each locked, proven wheel installed on this machine as it will lie on the robot."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from crosswheel import lock as locks
+from crosswheel.check.proof import Proof
+from crosswheel.check.wheel import WheelFile
+from crosswheel.deploy.release import Package, Release
+from crosswheel.errors import CheckFailed, IntegrityError, UsageError
+from crosswheel.files import digest_of, new_folder, sha256_of
+from crosswheel.lock import Pin
+from crosswheel.process import Runner
+from crosswheel.targets import Target
+from crosswheel.toolchain.environment import Toolchain
+from crosswheel.uv import Uv
+
+_LAYOUT = 1  # raised when what is made below changes
+
+# A Python program that finds the interpreter of the environment that it lies in, wherever that is. To the shell, the
+# second line is a command; to Python, the second and third are a string.
+_HEADER = b"""#!/bin/sh
+'''exec' "$(dirname "$(readlink -f "$0")")/python3" "$0" "$@"
+' '''
+"""
+# The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on.
+_LAUNCHER = """#!/bin/sh
+unset PYTHONHOME PYTHONPATH
+launcher=$(readlink -f "$0")
+environment=${{launcher%/launchers/*}}
+exec {command} "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A program to be put on a robot: what was asked for, and the lock that answers it."""
+
+    name: str
+    version: str
+    lock: Path
+
+
+@dataclass(frozen=True)
+class ProvenWheel:
+    """A wheel of ``dist/`` whose proof is for the target and for its very bytes."""
+
+    pin: Pin
+    path: Path
+    sha256: str
+
+
+def find(requirement: str, recipes: Path, target: Target) -> Wanted:
+    """Return the newest locked version of a program that a requirement such as ``prefect==3.3.4`` allows.
+
+    Raises:
+        UsageError: it is no requirement, or no lock answers it.
+    """
+    try:
+        asked = Requirement(requirement)
+    except InvalidRequirement as error:
+        raise UsageError(
+            f"{requirement!r} is not a requirement: {error}", hint="write it like prefect==3.3.4."
+        ) from error
+    name = canonicalize_name(asked.name)
+    known = {Version(p.parent.name): p for p in (recipes / name).glob(f"*/{target.name}.lock")}
+    fitting = [version for version in known if asked.specifier.contains(version, prereleases=True)]
+    if not fitting:
+        have = ", ".join(map(str, sorted(known))) or "none"
+        raise UsageError(
+            f"no lock for {target.name} answers {requirement}; locked versions of {name}: {have}",
+            hint=f"make a recipe in {recipes}, then `crosswheel lock` and `crosswheel build`.",
+        )
+    return Wanted(name, str(max(fitting)), known[max(fitting)])
+
+
+def proven_wheels(pins: Sequence[Pin], dist: Path, target: Target) -> list[ProvenWheel]:
+    """Return the wheels of a lock.
+
+    Raises:
+        UsageError: one was not built yet.
+        CheckFailed: one has no proof for the target.
+        IntegrityError: one is not what was proven.
+    """
+    return [_proven_wheel(pin, dist / pin.name / pin.version, target) for pin in pins]
+
+
+def _proven_wheel(pin: Pin, folder: Path, target: Target) -> ProvenWheel:
+    wheels = sorted(folder.glob("*.whl"))
+    if not wheels:
+        raise UsageError(f"there is no wheel of {pin} in {folder}", hint="make it with `crosswheel build`.")
+    for wheel in wheels:
+        proof = Proof.read_beside(wheel)
+        if proof is None or proof.target != target.name:
+            continue
+        if sha256_of(wheel) != proof.sha256:
+            raise IntegrityError(
+                f"{wheel} is not the file that was proven to run on {target.title}",
+                hint="something changed it since; remove it and run `crosswheel build` again.",
+            )
+        return ProvenWheel(pin, wheel, proof.sha256)
+    raise CheckFailed(
+        f"no wheel of {pin} was proven to run on {target.title}",
+        hint="`crosswheel build` proves what it puts into dist/.",
+    )
+
+
+@dataclass(frozen=True)
+class Assembler:
+    """Installs wheels for a target, each once."""
+
+    toolchain: Toolchain
+    uv: Uv
+    runner: Runner
+
+    def release(
+        self, wanted: Wanted, wheels: Sequence[ProvenWheel], name: str, test: Optional[str] = None
+    ) -> Release:
+        """Return a release of a program, with its closure.
+
+        Args:
+            name: of the environment on the robot.
+            test: a command of the environment to try it with, such as ``prefect version``, instead of an import.
+        """
+        with ThreadPoolExecutor() as pool:
+            packages = list(pool.map(self.package, wheels))
+        root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == wanted.name)
+        own = [file.path.split("/")[1] for file in packages[root].files if file.path.startswith("bin/")]
+        launchers = self._launchers(name, packages[root], own)
+        programs = tuple(sorted(file.path.split("/")[1] for file in launchers.files))
+        words = test.split() if test else []
+        check = (
+            (f"launchers/{words[0]}", *words[1:]) if words else ("bin/python3", "-c", _imports(wheels[root]))
+        )
+        target = self.toolchain.target
+        return Release(name, wanted.version, target, (*packages, launchers), programs, (check,))
+
+    def package(self, wheel: ProvenWheel) -> Package:
+        """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
+        folder = self._folder(wheel=wheel.sha256)
+        if not folder.is_dir():
+            with new_folder(folder) as beside:
+                site = beside / "files" / self._site
+                self.uv.install_wheel(wheel.path, site, python=self.toolchain.interpreter)
+                _forget_origin(site)
+                _move_programs(site, beside / "files" / "bin")
+                self._compile(site)
+        return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
+
+    @property
+    def _site(self) -> str:
+        return f"lib/python{self.toolchain.target.python.short}/site-packages"
+
+    def _folder(self, **contents: object) -> Path:
+        python = self.toolchain.target.python
+        digest = digest_of(layout=_LAYOUT, python=[python.version, python.soabi], **contents)
+        return self.toolchain.settings.cache / "installed" / digest
+
+    def _compile(self, site: Path) -> None:
+        # Unchecked: nothing in a release ever changes, so Python need not look at the source's time each time. The
+        # paths in the bytecode are relative, so that the same source gives the same bytes wherever it was compiled.
+        words = ["-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(site)]
+        # What is no Python of this version (templates, tests of syntax) stays uncompiled, as with pip.
+        self.runner.run([self.toolchain.host.executable, *words, str(site)], check=False)
+
+    def _launchers(self, name: str, root: Package, programs: Sequence[str]) -> Package:
+        texts = {f"{name}-python": _LAUNCHER.format(command='"$environment/bin/python3"')}
+        for program in programs:
+            words = f'"$environment/bin/{program}"'
+            if (root.folder / "bin" / program).read_bytes().startswith(_HEADER):
+                words = f'"$environment/bin/python3" {words}'
+            texts[program] = _LAUNCHER.format(command=words)
+        folder = self._folder(launchers=texts)
+        if not folder.is_dir():
+            with new_folder(folder) as beside:
+                for launcher, text in texts.items():
+                    _write_program(beside / "files" / "launchers" / launcher, text.encode())
+        return Package.read("launchers", root.version, folder / "files")
+
+
+def _imports(root: ProvenWheel) -> str:
+    names = sorted(name for name in WheelFile.open(root.path).top_level_names if name.isidentifier())
+    return f"import {', '.join(names)}" if names else "pass"
+
+
+def _forget_origin(site: Path) -> None:
+    """Remove what tells where on this machine a wheel was installed from."""
+    (site / ".lock").unlink(missing_ok=True)
+    (info,) = site.glob("*.dist-info")
+    dropped = {f"{info.name}/direct_url.json", f"{info.name}/uv_cache.json"}
+    rows = [row for row in csv.reader(io.StringIO((info / "RECORD").read_text())) if row[0] not in dropped]
+    for path in dropped:
+        (site / path).unlink(missing_ok=True)
+    # Programs will lie in the environment's bin; their first lines change, so their hashes are not told.
+    up = "../" * 3
+    changed = [[f"{up}{row[0]}", "", ""] if row[0].startswith("bin/") else row for row in rows]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(sorted(changed))
+    (info / "RECORD").write_text(text.getvalue())
+
+
+def _move_programs(site: Path, folder: Path) -> None:
+    for program in sorted((site / "bin").glob("*")):
+        data = program.read_bytes()
+        shebang, _, rest = data.partition(b"\n")
+        if shebang.startswith(b"#!") and b"python" in shebang:
+            data = _HEADER + rest
+        program.unlink()  # it may be a hard link into uv's cache, which must not change
+        _write_program(folder / program.name, data)
+    if (site / "bin").is_dir() and not any((site / "bin").iterdir()):
+        (site / "bin").rmdir()
+
+
+def _write_program(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    path.chmod(0o755)
+
+
+def release_for(
+    requirement: str,
+    *,
+    recipes: Path,
+    dist: Path,
+    assembler: Assembler,
+    name: Optional[str] = None,
+    test: Optional[str] = None,
+) -> Release:
+    """Return a release that answers a requirement, made from its lock and the wheels in ``dist``.
+
+    Args:
+        name: of the environment on the robot; the program's own if not given.
+
+    Raises:
+        UsageError, CheckFailed, IntegrityError: as for :func:`find` and :func:`proven_wheels`.
+    """
+    target = assembler.toolchain.target
+    wanted = find(requirement, recipes, target)
+    pins = list(locks.read(wanted.lock).pins.values())
+    return assembler.release(wanted, proven_wheels(pins, dist, target), name or wanted.name, test)

@@ -1,0 +1,257 @@
+"""One ssh connection to a robot, by the OpenSSH client with the user's own configuration, and the agent at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shlex
+import struct
+import subprocess
+import tempfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Optional
+
+from crosswheel.errors import (
+    CheckFailed,
+    CrosswheelError,
+    IntegrityError,
+    MissingToolError,
+    NetworkError,
+    StorageError,
+    TargetError,
+    ToolchainError,
+    UsageError,
+)
+
+_LENGTH = struct.Struct("!I")
+_BLOCK = 1 << 16
+_OPTIONS = {
+    "BatchMode": "yes",  # nobody is there to answer a question
+    "StrictHostKeyChecking": "yes",  # an unknown host is never trusted silently
+    "ConnectTimeout": "15",
+    "ServerAliveInterval": "10",  # a connection that is dead is noticed
+    "ServerAliveCountMax": "3",
+    "Compression": "no",  # what is sent is compressed already
+}
+# The agent is read from the connection itself, so that nothing has to lie on the robot.
+_BOOTSTRAP = "import sys; exec(compile(sys.stdin.buffer.read({size}), 'agent', 'exec'))"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a robot is, in the words of the OpenSSH client.
+
+    Attributes:
+        host: a name, an address, or an alias in the ssh configuration.
+        user, port, identity: as given on the command line; the configuration decides where they are ``None``.
+        config: another ssh configuration file than the user's.
+    """
+
+    host: str
+    user: Optional[str] = None
+    port: Optional[int] = None
+    identity: Optional[Path] = None
+    config: Optional[Path] = None
+
+    def command(self, *words: str) -> list[str]:
+        """Return the words that run a command on the robot."""
+        options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
+        given = {"-l": self.user, "-p": self.port, "-i": self.identity, "-F": self.config}
+        options += [word for name, value in given.items() if value for word in (name, str(value))]
+        return ["ssh", "-T", *options, "--", self.host, shlex.join(words)]
+
+
+class Connection:
+    """A connection with an agent at its end; use it as a context manager.
+
+    Attributes:
+        sent: how many bytes went to the robot, the agent and all messages included.
+
+    Raises:
+        NetworkError: the robot cannot be reached, or does not let us in.
+        MissingToolError: this machine has no OpenSSH client.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.sent = 0
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        agent = (resources.files(__package__) / "agent.py").read_bytes()
+        bootstrap = _BOOTSTRAP.format(size=len(agent))
+        # -I, -S: neither its caller's variables nor what users have installed can disturb the agent.
+        words = address.command("python3", "-I", "-S", "-B", "-c", bootstrap, "serve")
+        try:
+            self._child = subprocess.Popen(
+                words,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise MissingToolError(
+                "there is no OpenSSH client on this machine",
+                hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
+            ) from error
+        self._write(agent)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection, and with it the agent."""
+        for stream in (self._child.stdin, self._child.stdout):
+            with contextlib.suppress(OSError):  # it broke before
+                _present(stream).close()
+        self._child.terminate()
+        self._child.wait()
+        self._said.close()
+
+    def ask(self, do: str, **values: object) -> Mapping[str, Any]:
+        """Have the agent do something; return its answer.
+
+        Raises:
+            NetworkError: the connection ended.
+            CrosswheelError: the agent refused; the kind says why.
+        """
+        self._send(zlib.compress(json.dumps({"do": do, **values}, separators=(",", ":")).encode()))
+        self._flush()
+        return self._answer()
+
+    def send_files(self, files: Sequence[Path]) -> None:
+        """Send the bytes of files, one after the other, as one compressed stream.
+
+        Raises: as :meth:`ask`.
+        """
+        self._send(zlib.compress(json.dumps({"do": "receive"}).encode()))
+        deflate = zlib.compressobj(6)
+        for path in files:
+            with path.open("rb") as stream:
+                for block in iter(lambda: stream.read(_BLOCK), b""):
+                    self._send_if_any(deflate.compress(block))
+        self._send_if_any(deflate.flush())
+        self._send(b"")
+        self._flush()
+        self._answer()
+
+    def _send_if_any(self, data: bytes) -> None:
+        if data:
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        self._write(_LENGTH.pack(len(data)) + data)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            _present(self._child.stdin).write(data)
+        except OSError as error:
+            raise self._ended() from error
+        self.sent += len(data)
+
+    def _flush(self) -> None:
+        try:
+            _present(self._child.stdin).flush()
+        except OSError as error:
+            raise self._ended() from error
+
+    def _answer(self) -> Mapping[str, Any]:
+        stream = _present(self._child.stdout)
+        head = stream.read(_LENGTH.size)
+        body = stream.read(*_LENGTH.unpack(head)) if len(head) == _LENGTH.size else b""
+        if len(head) < _LENGTH.size or len(body) < _LENGTH.unpack(head)[0]:
+            raise self._ended()
+        answer: Mapping[str, Any] = json.loads(zlib.decompress(body))
+        if "error" in answer:
+            raise _refusal(str(answer["error"]), f"{self.address.host}: {answer['message']}")
+        return answer
+
+    def _ended(self) -> CrosswheelError:
+        code = self._child.wait()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace").strip()
+        return _explained(self.address.host, code, said)
+
+
+def _present(stream: Optional[IO[bytes]]) -> IO[bytes]:
+    assert stream is not None
+    return stream
+
+
+def _refusal(kind: str, message: str) -> CrosswheelError:
+    """Return what to raise for a refusal of the agent, by its kind."""
+    if kind == "target":
+        return TargetError(message, hint="name the robot's own target with --target, and build for it.")
+    if kind == "no-space":
+        return StorageError(
+            message,
+            hint="free some space on the robot: `crosswheel list` shows what is there; nothing changed.",
+        )
+    if kind == "damaged":
+        return IntegrityError(message, hint="nothing was changed; run the same command again.")
+    if kind == "test":
+        return CheckFailed(message, hint="the version before stays active; mend what the test shows.")
+    if kind in ("busy", "occupied", "nothing"):
+        hints = {
+            "busy": "wait until it is done; if it was broken off, the robot frees itself when that connection ends.",
+            "occupied": "uninstall that one first, or give this environment another --name.",
+            "nothing": "`crosswheel list` shows what is on the robot.",
+        }
+        return UsageError(message, hint=hints[kind])
+    return ToolchainError(message, hint="run it again; if it stays, this is a defect of crosswheel.")
+
+
+# What ssh says, and what it means; the first that fits.
+_REASONS: Iterable[tuple[str, str, str]] = (
+    (
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "{host} has another host key than before",
+        "find out why (a new image, or another machine at its address) before you remove the old key with "
+        "`ssh-keygen -R {host}`.",
+    ),
+    (
+        r"Host key verification failed|No \S+ host key is known",
+        "the host key of {host} is not known",
+        "connect once with ssh, compare the fingerprint, and accept it; crosswheel never does that for you.",
+    ),
+    (
+        r"Permission denied|Too many authentication failures|no matching host key|Load key",
+        "{host} does not let us in",
+        "check --user and --identity; the key has to be installed on the robot, and one with a passphrase has to be "
+        "in the ssh agent.",
+    ),
+    (r"Could not resolve", "there is no host named {host}", "check the name, or use the robot's address."),
+    (
+        r"refused|No route|unreachable|timed out|Connection reset|closed by",
+        "{host} cannot be reached",
+        "check that the robot is on and in this network, and its port.",
+    ),
+)
+
+
+def _explained(host: str, code: int, said: str) -> CrosswheelError:
+    last = f": {said.splitlines()[-1]}" if said else ""
+    if code == 127:
+        return TargetError(
+            f"{host} has no python3{last}", hint="is it the robot? Its image should have one on the PATH."
+        )
+    for pattern, message, hint in _REASONS:
+        if re.search(pattern, said):
+            return NetworkError(message.format(host=host) + last, hint=hint.format(host=host))
+    return NetworkError(
+        f"the connection to {host} ended{last}",
+        hint="run the same command again: it goes on where it stopped, and the active version is as it was.",
+    )
