@@ -1,7 +1,7 @@
 """A Debian of the target with its own gcc, in a folder, whose programs this kernel runs through the emulator.
 
-A compiler starts other programs, so the kernel itself has to know the emulator: binfmt_misc does, and only root
-may tell it. What is told is taken back when the block ends.
+A compiler starts other programs, so the kernel itself has to know the emulator. Since Linux 6.7 a user namespace can
+have emulators of its own (binfmt_misc), so this needs no root and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Optional
 
 from _measure import stop
@@ -26,29 +25,39 @@ from crosswheel.targets import Abi
 from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.environment import Toolchain
 
-_BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _BUILD = """
-import importlib, sys
+import importlib, os, sys
+backend, tree, wheel = sys.argv[1:]
+os.chdir(tree)
 sys.path.insert(0, "")
-backend = importlib.import_module(sys.argv[1])
-print(backend.build_wheel(sys.argv[2]))
+print(importlib.import_module(backend).build_wheel(wheel))
 """
+
+
+# Tells the new namespace of the emulator, and becomes a program of the target.
+# Arguments: the rule, the root, and the program with its arguments.
+_ENTER = """
+set -eu
+rule=$1 root=$2
+shift 2
+mount -t binfmt_misc binfmt /proc/sys/fs/binfmt_misc
+printf %s "$rule" > /proc/sys/fs/binfmt_misc/register
+mount --bind /dev/null "$root/dev/null"
+exec chroot "$root" "$@"
+"""
+_NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 def why_not(toolchain: Toolchain) -> Optional[str]:
     """Return why emulated programs cannot start each other on this machine, or ``None`` where they can."""
-    if os.geteuid() != 0:
-        return "only root may tell the kernel of an emulator (binfmt_misc)"
     if not Debian(toolchain.target.toolchain.debian, toolchain.settings, Runner()).is_usable:
         return "this machine has no apt, which gcc for the target is taken from"
-    if not (_BINFMT / "register").exists() and not _mount():
-        return "binfmt_misc cannot be mounted here"
+    if shutil.which("unshare") is None:
+        return "unshare of util-linux is missing"
+    probe = [*_NAMESPACES, "mount", "-t", "binfmt_misc", "binfmt", "/proc/sys/fs/binfmt_misc"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
+        return "a user namespace cannot have emulators of its own here; that takes Linux 6.7, and not to be forbidden"
     return None
-
-
-def _mount() -> bool:
-    words = ["mount", "-t", "binfmt_misc", "binfmt_misc", str(_BINFMT)]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
 class _Apt(Debian):
@@ -63,52 +72,37 @@ class _Apt(Debian):
 
 @dataclass(frozen=True)
 class EmulatedDebian:
-    """The target's Debian below ``folder``; a context manager, within which its programs run."""
+    """The target's Debian below ``root``."""
 
     toolchain: Toolchain
-    folder: Path
+    root: Path
+    rule: str
     runner: Runner
 
-    @property
-    def _entry(self) -> Path:
-        return _BINFMT / f"crosswheel-bench-{self.toolchain.target.toolchain.qemu}"
-
-    @property
-    def _root(self) -> Path:
-        return self.folder / "root"
-
-    def __enter__(self) -> EmulatedDebian:
-        toolchain = self.toolchain
-        debian = _Apt(toolchain.target.toolchain.debian, toolchain.settings, self.runner)
-        debian.unpack(debian.closure("gcc", "g++", "libc6-dev", "zlib1g"), self._root)
-        shutil.copytree(toolchain.python.root, self._root / "python", symlinks=True)
+    @classmethod
+    def unpacked(cls, toolchain: Toolchain, root: Path, runner: Runner) -> EmulatedDebian:
+        """Fill a folder with gcc, and the target's Python beside it."""
+        debian = _Apt(toolchain.target.toolchain.debian, toolchain.settings, runner)
+        debian.unpack(debian.closure("gcc", "g++", "libc6-dev", "zlib1g"), root)
+        shutil.copytree(toolchain.python.root, root / "python", symlinks=True)
         for name in ("dev", "tmp"):
-            (self._root / name).mkdir(exist_ok=True)
-        os.mknod(self._root / "dev" / "null", 0o020666, os.makedev(1, 3))
-        emulator = emulator_for(toolchain.target, toolchain.settings, self.runner)
-        # F: the kernel opens the emulator now, so that it is found inside the chroot as well.
-        entry = f":{self._entry.name}:M::{_magic(toolchain.target.abi)}:{emulator.qemu}:F"
-        (_BINFMT / "register").write_text(entry)
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self._entry.write_text("-1")  # removes it
+            (root / name).mkdir(exist_ok=True)
+        (root / "dev" / "null").touch()
+        emulator = emulator_for(toolchain.target, toolchain.settings, runner)
+        # F: the kernel opens the emulator at once, so that it is found inside the root as well.
+        rule = f":crosswheel-bench:M::{_magic(toolchain.target.abi)}:{emulator.qemu}:F"
+        return cls(toolchain, root, rule, runner)
 
     def build(self, name: str, tree: Path, locked: Path, variables: Mapping[str, str]) -> float:
         """Build a wheel with setuptools, and return how long that took."""
-        work = self._root / "work" / name
+        work = self.root / "work" / name
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(tree, work / "tree", symlinks=True)
         (work / "wheel").mkdir()
         self._install(locked, work / "site")
-        inside = Path("/") / work.relative_to(self._root)
+        inside = Path("/") / work.relative_to(self.root)
         environment = {
-            "PATH": "/usr/bin:/bin",
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "LD_LIBRARY_PATH": "/python",
             "PYTHONPATH": str(inside / "site"),
             "LC_ALL": "C.UTF-8",
@@ -119,8 +113,8 @@ class EmulatedDebian:
             **variables,
         }
         python = f"/python/bin/{self.toolchain.python.executable.name}"
-        command = [python, "-c", _BUILD, "setuptools.build_meta", str(inside / "wheel")]
-        return self._timed(command, inside / "tree", environment)
+        command = [python, "-c", _BUILD, "setuptools.build_meta", str(inside / "tree"), str(inside / "wheel")]
+        return self._timed(command, environment)
 
     def _install(self, locked: Path, site: Path) -> None:
         """Install build requirements for the target, from here: they are not what is measured."""
@@ -130,20 +124,13 @@ class EmulatedDebian:
         cache = {"UV_CACHE_DIR": str(self.toolchain.settings.cache / "uv"), "UV_NO_CONFIG": "1"}
         self.runner.run([uv, *words], env={**os.environ, **cache})
 
-    def _timed(self, command: list[str], cwd: Path, environment: Mapping[str, str]) -> float:
-        root = str(self._root)
-
-        def enter() -> None:
-            os.chroot(root)
-            os.chdir(cwd)
-
+    def _timed(self, command: list[str], environment: Mapping[str, str]) -> float:
+        words = [*_NAMESPACES, "sh", "-c", _ENTER, "sh", self.rule, str(self.root), *command]
         began = time.perf_counter()
-        ended = subprocess.run(
-            command, env=dict(environment), preexec_fn=enter, capture_output=True, text=True, check=False
-        )
+        ended = subprocess.run(words, env=dict(environment), capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
         if ended.returncode != 0:
-            stop(f"{cwd} could not be built under emulation:\n{tail(ended.stdout + ended.stderr)}")
+            stop(f"{command[-2]} could not be built under emulation:\n{tail(ended.stdout + ended.stderr)}")
         return seconds
 
 

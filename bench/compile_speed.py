@@ -2,7 +2,7 @@
 
 Builds the wheels of ujson (C++), regex (C) and asyncpg (Cython) from the same sources, with the same build
 requirements and the same flags, and times only the call of the build backend. Cross and native take turns;
-medians are compared. Under emulation a Debian of the target with its own gcc runs in a chroot, which needs root.
+medians are compared. Under emulation a Debian of the target runs, with its own gcc.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from crosswheel import targets
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements
+from crosswheel.emulator import emulator_for
 from crosswheel.process import Runner
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
@@ -105,10 +106,9 @@ def native_environment(toolchain: Toolchain) -> CrossEnvironment:
     return CrossEnvironment({**compilers, "CFLAGS": f"{flags.stdout.strip()} -g0"}, {})
 
 
-def cross_seconds(package: Package, toolchain: Toolchain, warm: Path, folder: Path) -> float:
+def cross_seconds(package: Package, plain: CrossEnvironment, warm: Path, folder: Path) -> float:
     """Build a wheel for the target; zig finds what :func:`warm_zig` made, and nothing of an earlier turn."""
     shutil.copytree(warm / "zig", folder / "zig", symlinks=True)
-    plain = cross_environment(toolchain, Runner())
     variables = {**plain.variables, **zig_environment(folder)}
     return package.seconds(CrossEnvironment(variables, plain.versions, plain.program_folders), folder)
 
@@ -116,6 +116,8 @@ def cross_seconds(package: Package, toolchain: Toolchain, warm: Path, folder: Pa
 def turns(packages: Sequence[Package], toolchain: Toolchain, warm: Path, folder: Path, count: int) -> Seconds:
     """Build every package natively and for the target, taking turns; who begins alternates as well."""
     native = native_environment(toolchain)
+    emulator = emulator_for(toolchain.target, toolchain.settings, Runner())
+    cross = cross_environment(toolchain, emulator.prefix, Runner())
     found: Seconds = {(package.name, way): [] for package in packages for way in ("native", "cross")}
     for turn in range(count):
         for package in packages:
@@ -126,7 +128,7 @@ def turns(packages: Sequence[Package], toolchain: Toolchain, warm: Path, folder:
                 seconds = (
                     package.seconds(native, here)
                     if way == "native"
-                    else cross_seconds(package, toolchain, warm, here)
+                    else cross_seconds(package, cross, warm, here)
                 )
                 found[package.name, way].append(seconds)
                 shutil.rmtree(here)
@@ -137,14 +139,13 @@ def emulated_seconds(packages: Sequence[Package], toolchain: Toolchain, folder: 
     """Build every package with the target's own gcc, under emulation."""
     found: Seconds = {}
     flags = native_environment(toolchain).variables["CFLAGS"]
-    with EmulatedDebian(toolchain, folder, Runner()) as debian:
-        for package in packages:
-            for turn in range(count):
-                say(f"under emulation, {turn + 1} of {count}: {package.name}")
-                seconds = debian.build(
-                    package.name, package.tree, package.locked.file, {**package.variables, "CFLAGS": flags}
-                )
-                found.setdefault((package.name, "emulated"), []).append(seconds)
+    debian = EmulatedDebian.unpacked(toolchain, folder, Runner())
+    for package in packages:
+        variables = {**package.variables, "CFLAGS": flags}
+        for turn in range(count):
+            say(f"under emulation, {turn + 1} of {count}: {package.name}")
+            seconds = debian.build(package.name, package.tree, package.locked.file, variables)
+            found.setdefault((package.name, "emulated"), []).append(seconds)
     return found
 
 
