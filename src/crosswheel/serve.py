@@ -55,6 +55,8 @@ _HEADERS = {
 _COMPRESSED = frozenset((*_TEXTS.values(), _JSON, _HTML))
 _COMPRESSED_FROM = 1000  # bytes
 _SECONDS_TO_FINISH = 10
+# A robot that unpacks one wheel before it asks for the next should find its connection still there.
+_SECONDS_KEPT = 75
 
 
 def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
@@ -87,6 +89,7 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
         application(site),
         log_level="warning",
         timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        timeout_keep_alive=_SECONDS_KEPT,
         server_header=False,
     )
     # uvicorn finishes what is under way, and then passes on the signal that it was asked to end by.
