@@ -1,0 +1,71 @@
+"""Several robots at once: the same work on each, where one that fails does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Optional, TypeVar, Union
+
+from crosswheel.deploy.ssh import Address
+from crosswheel.errors import CrosswheelError, UsageError
+
+_AT_ONCE = 8  # each takes a share of the network; more would make every one slower
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What came of the work on one robot: a value, or the error that ended it."""
+
+    robot: str
+    result: Union[T, CrosswheelError]
+
+    @property
+    def error(self) -> Optional[CrosswheelError]:
+        """What went wrong, if anything did."""
+        return self.result if isinstance(self.result, CrosswheelError) else None
+
+    @property
+    def value(self) -> T:
+        """What came of it; raises the error where there is one."""
+        if isinstance(self.result, CrosswheelError):
+            raise self.result
+        return self.result
+
+
+def on_each(robots: Sequence[Address], work: Callable[[Address], T]) -> list[Outcome[T]]:
+    """Do the work on every robot, several at a time; return the outcomes in the order of the robots."""
+
+    def outcome(address: Address) -> Outcome[T]:
+        try:
+            return Outcome(address.host, work(address))
+        except CrosswheelError as error:
+            return Outcome(address.host, error)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(outcome, robots))
+
+
+def read_list(path: Path) -> list[str]:
+    """Return the robots of a file: one on each line, as ssh takes it; ``#`` begins a comment.
+
+    Raises:
+        UsageError: the file cannot be read, or names none.
+    """
+    try:
+        lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+    except OSError as error:
+        raise UsageError(
+            f"the list of robots {path} cannot be read: {error.strerror}", hint="check --robots."
+        ) from error
+    robots = list(dict.fromkeys(filter(None, lines)))
+    bad = [robot for robot in robots if robot.startswith("-") or len(robot.split()) > 1]
+    if bad or not robots:
+        raise UsageError(
+            f"{path} names no robots" if not robots else f"{path}: {bad[0]!r} is not the name of a robot",
+            hint="write one on each line, as for ssh: a name, an address, or user@name.",
+        )
+    return robots
