@@ -13,6 +13,7 @@ from rich.console import Console
 
 from crosswheel import __version__
 from crosswheel.cli import building, checking, indexing
+from crosswheel.deploy import commands as robots
 from crosswheel.errors import CrosswheelError, Interrupted
 from crosswheel.progress import show_error
 
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _room in (building, checking, indexing):
+for _room in (building, checking, indexing, robots):
     _room.register(app)
 
 
