@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
@@ -30,8 +31,13 @@ class Backend:
     runner: Runner
 
     def requirements_for_wheel(self, config: Mapping[str, str]) -> Sequence[str]:
-        """Return what the backend wants to be installed as well before it builds a wheel."""
-        found: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
+        """Return what the backend wants to be installed as well before it builds a wheel.
+
+        Raises:
+            BuildFailed: it is not there, or fails.
+        """
+        with self._explained():
+            found: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
         return found
 
     def build_wheel(self, folder: Path, config: Mapping[str, str]) -> Path:
@@ -40,14 +46,20 @@ class Backend:
         Raises:
             BuildFailed: the backend failed; the lines that it printed last are in the message.
         """
-        try:
+        with self._explained():
             name = self._caller().build_wheel(str(folder), self._settings(config))
+        return folder / name
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
         except (BackendUnavailable, HookMissing) as error:
+            reason = str(error).strip().splitlines()[0]  # a traceback follows
             raise BuildFailed(
-                f"the build backend {self.system.backend} cannot be used: {error}",
+                f"the build backend {self.system.backend} cannot be used: {reason}",
                 hint="name what it needs with build_dependencies in a recipe.",
             ) from error
-        return folder / name
 
     def run_setup_py(self, commands: Sequence[str], folder: Path) -> Path:
         """Run ``setup.py`` with commands, as the original tool did; ``bdist_wheel`` puts the wheel in ``folder``."""
