@@ -1,0 +1,165 @@
+"""Every way to compile an extension, from a source tree to a call on the emulated robot."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from crosswheel.check import WheelFile, audit, suitability, unstripped
+from crosswheel.errors import BuildFailed
+from support import projects
+from support.crossing import Crossing, crossing_for
+from support.projects import Files
+
+CALLS = "import _demo; print(_demo.bits(), _demo.add(40, 2), _demo.__file__.rsplit('/')[-1])"
+ANSWERS = ["32 42 _demo.cpython-310-arm-linux-gnueabihf.so"]
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> Crossing:
+    return crossing_for(tmp_path_factory.mktemp("crossing"))
+
+
+@pytest.fixture
+def ot2(crossing: Crossing, tmp_path: Path) -> Crossing:
+    return crossing.in_folder(tmp_path)
+
+
+def faults(wheel: Path, crossing: Crossing) -> list[str]:
+    opened = WheelFile.open(wheel)
+    found = [*suitability(opened, crossing.target), *audit(opened, crossing.target, frozenset())[1]]
+    return [f.message for f in found if "Py" not in f.message] + unstripped(opened)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (projects.c_project(), {}),
+        (projects.cxx_project(), {"setup_py_commands": ("bdist_wheel",)}),
+        (projects.cython_project(), {}),
+        (projects.rust_project(), {}),
+    ],
+    ids=["C", "C++ by setup.py", "Cython", "Rust"],
+)
+def test_an_extension_is_compiled_for_the_robot_and_works_there(
+    ot2: Crossing, files: Files, said: dict[str, object]
+) -> None:
+    wheel = ot2.build(files, said=said)
+    assert wheel.name == "demo-1.0-cp310-cp310-linux_armv7l.whl"
+    assert faults(wheel, ot2) == []
+    assert ot2.run(CALLS, wheel).lines == ANSWERS
+
+
+def test_cffi_writes_and_compiles_on_the_machine_that_builds(ot2: Crossing) -> None:
+    wheel = ot2.build(projects.cffi_project())
+    assert wheel.name in ("demo-1.0-cp310-cp310-linux_armv7l.whl", "demo-1.0-cp37-abi3-linux_armv7l.whl")
+    assert faults(wheel, ot2) == []
+
+
+def test_a_program_in_rust_by_maturin_runs_on_the_robot(ot2: Crossing) -> None:
+    wheel = ot2.build(projects.maturin_project())
+    assert wheel.name == "demo-1.0-py3-none-linux_armv7l.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        program = Path(archive.extract("demo-1.0.data/scripts/demo", ot2.folder))
+    program.chmod(0o755)
+    assert ot2.runner.run([*ot2.emulator.prefix, program]).lines == ["32 bits"]
+
+
+def test_the_same_project_gives_the_same_bytes_in_any_folder(ot2: Crossing, tmp_path: Path) -> None:
+    built = [
+        ot2.in_folder(tmp_path / name).build(projects.cxx_project()) for name in ("first", "other/deeper")
+    ]
+    first, second = (wheel.read_bytes() for wheel in built)
+    assert first == second
+    assert str(tmp_path).encode() not in b"".join(contents(built[0]).values())
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_headers_and_libraries_of_this_machine_cannot_slip_in(
+    ot2: Crossing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by options of the build nor by variables of whoever builds."""
+    poison = tmp_path / "poison"
+    poison.mkdir()
+    (poison / "poison.h").touch()
+    for variable in ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "LD_LIBRARY_PATH"):
+        monkeypatch.setenv(variable, str(poison))
+    for variable in ("CFLAGS", "CPPFLAGS", "LDFLAGS"):
+        monkeypatch.setenv(variable, "-DPOISON --poison")
+    leaks = ("defined(POISON)", '__has_include("poison.h")', '__has_include("x86_64-linux-gnu/sys/cdefs.h")')
+    check = f"#if {' || '.join(leaks)}\n#error\n#endif\n"
+    extension = (
+        'Extension("_demo", ["demo.c"], include_dirs=["/usr/include", "/usr/local/include"], '
+        'library_dirs=["/usr/lib/x86_64-linux-gnu"], libraries=["m"], extra_compile_args=["-march=native", "-m64"])'
+    )
+    files = {
+        **projects.c_project(),
+        "setup.py": projects.setup_py(extension),
+        "demo.c": check + projects.C_SOURCE,
+    }
+    wheel = ot2.build(files)
+    log = (ot2.folder / "log").read_text()
+    for folder in ("-I/usr/include", "-I/usr/local/include", "-L/usr/lib/x86_64-linux-gnu"):
+        assert f"left out {folder}: a folder of the machine that builds" in log
+    assert ot2.run(CALLS, wheel).lines == ANSWERS
+
+
+def test_a_build_has_no_network(ot2: Crossing) -> None:
+    """What a build downloads is neither locked nor verified."""
+    from crosswheel.process import without_network
+
+    if not without_network():
+        pytest.skip("the kernel does not let this user make a network namespace")
+    dial = "import socket\nsocket.create_connection(('127.0.0.1', 9), 1)\n"
+    files = {**projects.c_project(), "setup.py": dial + projects.setup_py()}
+    with pytest.raises(BuildFailed) as caught:
+        ot2.build(files)
+    assert "Network is unreachable" in caught.value.message
+
+
+def test_a_program_that_fails_to_compile_is_told_with_the_compilers_words(ot2: Crossing) -> None:
+    files = {**projects.c_project(), "demo.c": "#error no such thing\n"}
+    with pytest.raises(BuildFailed, match="no such thing") as caught:
+        ot2.build(files)
+    assert str(ot2.folder / "log") in caught.value.hint
+
+
+def test_a_backend_that_is_not_there_is_told(ot2: Crossing) -> None:
+    files = {"pyproject.toml": projects.pyproject(projects.SETUPTOOLS, backend="nobody.knows")}
+    with pytest.raises(BuildFailed, match=r"nobody\.knows") as caught:
+        ot2.build(files)
+    assert "build_dependencies" in caught.value.hint
+
+
+def test_a_wheel_for_another_machine_is_not_taken_for_one(ot2: Crossing) -> None:
+    """A backend that does not ask Python what it builds for gives itself away by the tag."""
+    options = ", options={'bdist_wheel': {'plat_name': 'linux_x86_64'}}"
+    with pytest.raises(BuildFailed, match=r"linux_x86_64\.whl, which ot2 does not install"):
+        ot2.build({**projects.c_project(), "setup.py": projects.setup_py(more=options)})
+
+
+def test_a_setup_py_that_makes_no_wheel_is_told(ot2: Crossing) -> None:
+    with pytest.raises(BuildFailed, match="made no wheel") as caught:
+        ot2.build(projects.c_project(), said={"setup_py_commands": ("build_ext",)})
+    assert "bdist_wheel" in caught.value.hint
+
+
+def test_what_the_recipe_says_reaches_the_build(ot2: Crossing) -> None:
+    files = {
+        **projects.c_project(),
+        "demo.c": "#ifndef __OPTIMIZE_SIZE__\n#error\n#endif\n" + projects.C_SOURCE,
+        "setup.py": "import os, sys\nassert os.environ['WISH'] == 'granted'\nimport more_itertools\n"
+        + projects.setup_py(),
+    }
+    said = {
+        "environment": {"WISH": "granted"},
+        "optimize": "s",
+        "build_dependencies": ("more-itertools==10.6.0",),
+    }
+    assert ot2.run(CALLS, ot2.build(files, said=said)).lines == ANSWERS

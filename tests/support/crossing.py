@@ -1,0 +1,111 @@
+"""A real toolchain for the OT-2, with the user's own cache: nothing is downloaded twice."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Optional
+
+from crosswheel import targets
+from crosswheel.build import Project, build_wheel, prepare
+from crosswheel.build import requirements as build_requirements
+from crosswheel.build.requirements import LockedRequirements
+from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.process import Result, Runner
+from crosswheel.recipes.model import Recipe
+from crosswheel.settings import Settings
+from crosswheel.sources.prepare import pin_version
+from crosswheel.targets import Target
+from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.toolchain.verify import verify
+from crosswheel.uv import Uv
+from support.projects import Files, write_tree
+
+AS_OF = datetime.date(2025, 4, 25)
+# What of the cache is tools, and takes long to fetch or make; the rest is what was built with them.
+_TOOLS = ("apt", "cargo", "maven", "python", "qemu", "roots", "rust", "zig")
+
+
+def warm_cache(folder: Path) -> Path:
+    """Make a cache that has the tools of the user's own, and nothing that was made with them."""
+    own = Settings.from_environment().cache
+    folder.mkdir(parents=True)
+    for name in _TOOLS:
+        (own / name).mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(own / name)
+    return folder
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Builds for a target in a folder of its own, and runs there what was built."""
+
+    toolchain: Toolchain
+    emulator: Emulator
+    folder: Path
+
+    @property
+    def target(self) -> Target:
+        return self.toolchain.target
+
+    @property
+    def settings(self) -> Settings:
+        return self.toolchain.settings
+
+    @property
+    def runner(self) -> Runner:
+        """The runner of everything here; its log is ``log``."""
+        return Runner(log=self.folder / "log")
+
+    def environment(self, *, rust: bool = False) -> CrossEnvironment:
+        return cross_environment(self.toolchain, self.emulator.prefix, self.runner, rust=rust)
+
+    def in_folder(self, folder: Path) -> Crossing:
+        """Return the same in another folder."""
+        return replace(self, folder=folder)
+
+    def build(self, files: Files, *, said: Optional[Mapping[str, object]] = None) -> Path:
+        """Build the project ``demo`` 1.0 from its files, as the recipe ``said``; return the wheel."""
+        tree = write_tree(self.folder / "unpack" / "demo-1.0", files)
+        recipe = (
+            Recipe.model_validate({"name": "demo", "file": self.folder / "build.py", **said})
+            if said
+            else None
+        )
+        project = Project("demo", "1.0", tree, self.folder, recipe, pin_version(tree, "1.0"))
+        uv = Uv(self.settings, self.runner)
+
+        def resolve(wanted: list[str]) -> LockedRequirements:
+            file, python = self.folder / "requirements.txt", self.toolchain.host.executable
+            return build_requirements.resolve(wanted, file, python=python, as_of=AS_OF, uv=uv)
+
+        backend, locked = prepare(
+            project,
+            resolve,
+            lambda locked: self.environment(rust=locked.needs_rust),
+            self.toolchain,
+            uv,
+            self.runner,
+        )
+        return build_wheel(project, backend, locked, self.target, lambda step: None)
+
+    def run(self, program: str, wheel: Optional[Path] = None, *, check: bool = True) -> Result:
+        """Run a Python program on the emulated target, with a wheel installed."""
+        site = self.folder / "site"
+        if wheel is not None:
+            Uv(self.settings, self.runner).install_wheel(wheel, site, python=self.toolchain.interpreter)
+        environment = {"PYTHONPATH": str(site)}
+        return self.emulator.run(
+            self.runner, ["-c", program], environment=environment, cwd=self.folder, check=check
+        )
+
+
+def crossing_for(folder: Path) -> Crossing:
+    """Return a crossing to the OT-2 with the user's own settings, and so their cache; its view is verified."""
+    target, settings = targets.load("ot2"), Settings.from_environment()
+    emulator = emulator_for(target, settings, Runner(log=folder / "log"))
+    crossing = Crossing(toolchain_for(target, settings), emulator, folder)
+    verify(crossing.toolchain, crossing.environment(), emulator, crossing.runner)
+    return crossing

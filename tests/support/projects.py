@@ -1,0 +1,224 @@
+"""Tiny projects, one for each way to compile an extension: made by a test, built in seconds.
+
+Each is the files of a source tree by path. All extension modules answer the same questions: ``bits()``, the size of a
+pointer as the compiler saw it, and ``add(a, b)``, so that something is really called.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import textwrap
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+Files = Mapping[str, str]
+
+# Pinned, so that what is downloaded for one test is found by the next.
+SETUPTOOLS = "setuptools==75.8.0"
+
+_METHODS = """
+#include <Python.h>
+static PyObject *bits(PyObject *self, PyObject *none) { return PyLong_FromLong(8 * (long) sizeof(void *)); }
+static PyObject *add(PyObject *self, PyObject *args)
+{
+    int a, b;
+    if (!PyArg_ParseTuple(args, "ii", &a, &b)) return NULL;
+    return PyLong_FromLong(sum(a, b));
+}
+static PyMethodDef methods[] = {{"bits", bits, METH_NOARGS, ""}, {"add", add, METH_VARARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_demo", "", -1, methods};
+PyMODINIT_FUNC PyInit__demo(void) { return PyModule_Create(&module); }
+"""
+C_SOURCE = "static int sum(int a, int b) { return a + b; }\n" + _METHODS
+# Exceptions, the standard library and its memory: what goes wrong when libstdc++ is not the robot's.
+CXX_SOURCE = (
+    """
+#include <map>
+#include <stdexcept>
+#include <string>
+static int checked(const std::string &text) { throw std::invalid_argument(text); }
+static int sum(int a, int b)
+{
+    std::map<std::string, int> parts{{"a", a}, {"b", b}};
+    try { checked("thrown"); } catch (const std::exception &error) {
+        return parts["a"] + parts["b"] + (std::string(error.what()) == "thrown" ? 0 : 1000);
+    }
+    return -1;
+}
+extern "C" {
+"""
+    + _METHODS
+    + "}\n"
+)
+
+
+def pyproject(*requires: str, backend: str = "setuptools.build_meta", **tables: str) -> str:
+    """Return a pyproject.toml with a build system, and further tables by name."""
+    text = f"[build-system]\nrequires = {list(requires)!r}\nbuild-backend = {backend!r}\n"
+    return text + "".join(
+        f"[{name.replace('__', '.')}]\n{textwrap.dedent(body)}\n" for name, body in tables.items()
+    )
+
+
+def setup_py(extension: str = 'Extension("_demo", ["demo.c"])', *, name: str = "demo", more: str = "") -> str:
+    """Return a setup.py with one extension module."""
+    return (
+        "from setuptools import Extension, setup\n"
+        f"setup(name={name!r}, version='1.0', ext_modules=[{extension}], py_modules=[] {more})\n"
+    )
+
+
+def c_project(name: str = "demo") -> Files:
+    """Return a project with a C extension, built by setuptools."""
+    return {"pyproject.toml": pyproject(SETUPTOOLS), "setup.py": setup_py(name=name), "demo.c": C_SOURCE}
+
+
+def cxx_project() -> Files:
+    """Return a project with a C++ extension and no pyproject.toml, as they were."""
+    return {"setup.py": setup_py('Extension("_demo", ["demo.cpp"])'), "demo.cpp": CXX_SOURCE}
+
+
+def cython_project() -> Files:
+    """Return a project whose extension is written in Cython."""
+    source = """
+        cdef extern from *:
+            '''
+            #define BITS (8 * (int) sizeof(void *))
+            '''
+            int BITS
+        def bits(): return BITS
+        def add(int a, int b): return a + b
+    """
+    return {
+        "pyproject.toml": pyproject(SETUPTOOLS, "cython==3.0.12"),
+        "setup.py": setup_py('Extension("_demo", ["demo.pyx"])'),
+        "demo.pyx": textwrap.dedent(source),
+    }
+
+
+def cffi_project() -> Files:
+    """Return a project whose extension is written by cffi, which runs on the machine that builds."""
+    build = """
+        from cffi import FFI
+        ffi = FFI()
+        ffi.cdef("int bits(void); int add(int, int);")
+        ffi.set_source("_demo", "int bits(void) { return 8 * sizeof(void *); } int add(int a, int b) { return a + b; }")
+    """
+    return {
+        "pyproject.toml": pyproject(SETUPTOOLS, "cffi==1.17.1"),
+        "setup.py": setup_py("", more=', cffi_modules=["build_demo.py:ffi"]'),
+        "build_demo.py": textwrap.dedent(build),
+    }
+
+
+def rust_project() -> Files:
+    """Return a project with an extension in Rust, by setuptools-rust; it speaks C, and so needs no crate."""
+    source = """
+        use std::os::raw::{c_char, c_int, c_long, c_void};
+        use std::ptr::{null, null_mut};
+
+        #[repr(C)]
+        struct Method { name: *const c_char, call: Option<Call>, flags: c_int, doc: *const c_char }
+        type Call = unsafe extern "C" fn(*mut c_void, *mut c_void) -> *mut c_void;
+        #[repr(C)]
+        struct Module {
+            count: isize, kind: *mut c_void, init: *mut c_void, index: isize, copy: *mut c_void,
+            name: *const c_char, doc: *const c_char, size: isize, methods: *mut Method,
+            slots: *mut c_void, traverse: *mut c_void, clear: *mut c_void, free: *mut c_void,
+        }
+        extern "C" {
+            fn PyModule_Create2(module: *mut Module, version: c_int) -> *mut c_void;
+            fn PyLong_FromLong(value: c_long) -> *mut c_void;
+            fn PyArg_ParseTuple(args: *mut c_void, format: *const c_char, ...) -> c_int;
+        }
+        unsafe extern "C" fn bits(_: *mut c_void, _: *mut c_void) -> *mut c_void {
+            PyLong_FromLong(usize::BITS as c_long)
+        }
+        unsafe extern "C" fn add(_: *mut c_void, args: *mut c_void) -> *mut c_void {
+            let (mut a, mut b): (c_int, c_int) = (0, 0);
+            if PyArg_ParseTuple(args, b"ii\\0".as_ptr().cast(), &mut a, &mut b) == 0 { return null_mut(); }
+            PyLong_FromLong((a + b) as c_long)
+        }
+        #[no_mangle]
+        pub unsafe extern "C" fn PyInit__demo() -> *mut c_void {
+            let methods = Box::leak(Box::new([
+                Method { name: b"bits\\0".as_ptr().cast(), call: Some(bits), flags: 4, doc: null() },
+                Method { name: b"add\\0".as_ptr().cast(), call: Some(add), flags: 1, doc: null() },
+                Method { name: null(), call: None, flags: 0, doc: null() },
+            ]));
+            let module = Box::leak(Box::new(Module {
+                count: 1, kind: null_mut(), init: null_mut(), index: 0, copy: null_mut(),
+                name: b"_demo\\0".as_ptr().cast(), doc: null(), size: -1, methods: methods.as_mut_ptr(),
+                slots: null_mut(), traverse: null_mut(), clear: null_mut(), free: null_mut(),
+            }));
+            PyModule_Create2(module, 1013)
+        }
+    """
+    extension = 'RustExtension("_demo", binding=Binding.NoBinding)'
+    return {
+        "pyproject.toml": pyproject(SETUPTOOLS, "setuptools-rust==1.10.2"),
+        "setup.py": (
+            "from setuptools import setup\nfrom setuptools_rust import Binding, RustExtension\n"
+            f"setup(name='demo', version='1.0', py_modules=[], rust_extensions=[{extension}], zip_safe=False)\n"
+        ),
+        "Cargo.toml": _crate("[lib]\ncrate-type = ['cdylib']\npath = 'lib.rs'\n"),
+        "Cargo.lock": _CARGO_LOCK,
+        "lib.rs": textwrap.dedent(source),
+    }
+
+
+def maturin_project() -> Files:
+    """Return a project with a program in Rust, by maturin; without bindings it needs no crate."""
+    return {
+        "pyproject.toml": pyproject(
+            "maturin==1.8.1",
+            backend="maturin",
+            project="name = 'demo'\nversion = '1.0'",
+            tool__maturin="bindings = 'bin'",
+        ),
+        "Cargo.toml": _crate(""),
+        "Cargo.lock": _CARGO_LOCK,
+        "src/main.rs": 'fn main() { println!("{} bits", usize::BITS); }\n',
+    }
+
+
+_CARGO_LOCK = 'version = 3\n\n[[package]]\nname = "demo"\nversion = "1.0.0"\n'
+
+
+def _crate(more: str) -> str:
+    return f"[package]\nname = 'demo'\nversion = '1.0.0'\nedition = '2021'\n{more}"
+
+
+def write_tree(folder: Path, files: Files) -> Path:
+    """Write a project's files, and return their folder."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def make_sdist(
+    folder: Path, files: Files, *, name: str = "demo", version: str = "1.0", requires: str = ""
+) -> Path:
+    """Write a project's sdist into ``folder``, with metadata that resolvers may rely on (PEP 643)."""
+    said = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n"
+    said += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires.split())
+    folder.mkdir(parents=True, exist_ok=True)
+    sdist = folder / f"{name}-{version}.tar.gz"
+    with tarfile.open(sdist, "w:gz") as archive:
+        for path, text in {**files, "PKG-INFO": said}.items():
+            info = tarfile.TarInfo(f"{name}-{version}/{path}")
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return sdist
+
+
+def github_zip(files: Files, *, name: str = "demo-1.0") -> bytes:
+    """Return a tag's archive as GitHub makes it: everything below one folder, no history."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path, text in files.items():
+            archive.writestr(zipfile.ZipInfo(f"{name}/{path}"), text)
+    return written.getvalue()
