@@ -52,14 +52,15 @@ def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
     if step.action == "take":
         assert step.file is not None
         return digest_of(wheel=step.file.sha256, target=target, code=code)
-    locked = store.read(step.pin.name)
+    # What is not locked beforehand is resolved from the same inputs: the source, the recipe and the day.
+    locked = store.read(step.pin.name) if store.frozen else None
     recipe = step.recipe
     environment = place.environment(recipe.libraries if recipe else (), bool(locked and locked.needs_rust))
     return digest_of(
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
         recipe=recipe.fingerprint if recipe else None,
-        requirements=locked.file.read_text() if locked else None,
+        requirements=locked.file.read_text() if locked else store.as_of,
         versions=dict(environment.versions),
         target=target,
         code=code,
