@@ -34,10 +34,15 @@ class Known(BaseModel):
 
 @dataclass(frozen=True)
 class Found:
-    """A wheel in the tree, and the names of the files that lie beside it and belong to it."""
+    """A wheel in the tree: where it is, and the stamp of it and the files that lie beside it."""
 
-    path: Path
+    location: str
     stamp: Stamp
+
+    @property
+    def path(self) -> Path:
+        """Where the wheel is."""
+        return Path(self.location)
 
     @property
     def proofs(self) -> list[Path]:
@@ -77,27 +82,27 @@ def scan(dist: Path) -> Tree:
         raise UsageError(f"there is no folder {dist}", hint="build packages first, or give --dist-tree-root.")
     wheels: list[Found] = []
     failures: list[Path] = []
-    for file in _files(dist):
+    for file in _files(str(dist)):
         status = file.stat()
         stamp = (file.name, status.st_size, status.st_mtime_ns)
         if file.name.endswith(".whl"):
-            wheels.append(Found(Path(file.path), (stamp,)))
+            wheels.append(Found(file.path, (stamp,)))
         elif file.name.endswith(FAILURE_SUFFIX):
             failures.append(Path(file.path))
-        elif wheels and file.path.startswith(f"{wheels[-1].path}."):
+        elif wheels and file.path.startswith(f"{wheels[-1].location}."):
             # Sorted by name, the files that belong to a wheel come right after it.
-            wheels[-1] = Found(wheels[-1].path, (*wheels[-1].stamp, stamp))
+            wheels[-1] = Found(wheels[-1].location, (*wheels[-1].stamp, stamp))
     return Tree(tuple(wheels), tuple(failures))
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
     """Give the files below a folder, each folder's own in the order of their names, then its folders'."""
     with os.scandir(folder) as items:
         visible = sorted((item for item in items if item.name[0] != "."), key=lambda item: item.name)
     yield from (item for item in visible if item.is_file())
     for item in visible:
         if item.is_dir(follow_symlinks=False):
-            yield from _files(Path(item.path))
+            yield from _files(item.path)
 
 
 def read_wheels(found: Sequence[Found], known: Mapping[str, Known], workers: Workers) -> list[IndexedWheel]:
@@ -112,7 +117,7 @@ def read_wheels(found: Sequence[Found], known: Mapping[str, Known], workers: Wor
     wheels: dict[str, IndexedWheel] = {}
     for item in found:
         wheel = IndexedWheel(item, _recall(item, known) or read[item])
-        other = wheels.setdefault(item.path.name, wheel)
+        other = wheels.setdefault(wheel.entry.filename, wheel)
         if other.entry.sha256 != wheel.entry.sha256:
             raise IntegrityError(
                 f"{other.found.path} and {item.path} have the same name and different contents",
@@ -122,7 +127,7 @@ def read_wheels(found: Sequence[Found], known: Mapping[str, Known], workers: Wor
 
 
 def _recall(item: Found, known: Mapping[str, Known]) -> Optional[Entry]:
-    before = known.get(str(item.path))
+    before = known.get(item.location)
     return before.entry if before and before.stamp == item.stamp else None
 
 

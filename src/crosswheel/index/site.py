@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,9 @@ def write_site(
         workers.map(write_project, changed, few=_FEW_PROJECTS)
         _write_pages(site, root_pages(projects, failures.failures, root_url))
         _remove_vanished(site, {task.name: task.file_names for task in tasks})
-        state.of(wheels, digests, failures).save(site)
+        finished = state.of(wheels, digests, failures)
+        if changed or finished != state:
+            finished.save(site)
     total = sum(wheel.entry.size for wheel in wheels)
     return IndexSummary(site, len(projects), len(wheels), total, len(changed))
 
@@ -136,7 +139,7 @@ class ProjectTask:
     @property
     def digest(self) -> str:
         """Names the pages by what goes into them."""
-        stamps = [(wheel.found.path, wheel.found.stamp) for wheel in self.wheels]
+        stamps = [(wheel.found.location, wheel.found.stamp) for wheel in self.wheels]
         return digest_of(stamps=stamps, links=self.links, root_url=self.root_url, logs=self.logs)
 
     @property
@@ -153,7 +156,7 @@ class ProjectTask:
     def is_whole(self) -> bool:
         """Whether all its files are in the site."""
         try:
-            present = {path.name for path in (self.site / "simple" / self.name).iterdir()}
+            present = set(_names(self.site / "simple" / self.name))
         except FileNotFoundError:
             return False
         return self.file_names <= present and (self.site / people.project_path(self.name)).is_file()
@@ -219,12 +222,21 @@ def _remove_vanished(site: Path, kept: Mapping[str, frozenset[str]]) -> None:
     for folder in (site / "simple").iterdir():
         if not folder.is_dir():
             continue
-        for file in list(folder.iterdir()):
-            ours = ".whl" in file.name or file.name in ("index.html", "index.json")
-            if ours and file.name not in kept.get(folder.name, ()):
-                file.unlink()
-        if not any(folder.iterdir()):
+        there = _names(folder)
+        gone = [name for name in there if _is_ours(name) and name not in kept.get(folder.name, ())]
+        for name in gone:
+            (folder / name).unlink()
+        if len(gone) == len(there):
             folder.rmdir()
     for page in (site / "project").glob("*.html"):
         if page.stem not in kept:
             page.unlink()
+
+
+def _is_ours(name: str) -> bool:
+    return ".whl" in name or name in ("index.html", "index.json")
+
+
+def _names(folder: Path) -> list[str]:
+    with os.scandir(folder) as items:
+        return [item.name for item in items]

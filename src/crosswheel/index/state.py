@@ -45,8 +45,14 @@ class State(BaseModel):
 
     def of(self, wheels: Iterable[IndexedWheel], projects: Mapping[str, str], failures: Failures) -> State:
         """Return the state of a site that was made from these."""
-        known = {str(w.found.path): Known(stamp=w.found.stamp, entry=w.entry) for w in wheels}
+        known = {wheel.found.location: self._known(wheel) for wheel in wheels}
         return State(reader=self.reader, known=known, projects=projects, failures=failures)
+
+    def _known(self, wheel: IndexedWheel) -> Known:
+        before = self.known.get(wheel.found.location)
+        if before and before.stamp == wheel.found.stamp:
+            return before
+        return Known(stamp=wheel.found.stamp, entry=wheel.entry)
 
     def save(self, site: Path) -> None:
         """Write the state into the site."""
