@@ -10,6 +10,7 @@ from typing import Optional, Union
 
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
+from crosswheel.build.diagnosis import diagnose
 from crosswheel.build.requirements import BuildSystem
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
@@ -97,7 +98,13 @@ class Backend:
     ) -> None:
         env = self.environment.for_hook(self.venv, self.tree, {**self.extra, **(extra_environ or {})})
         where = Path(cwd) if cwd else self.tree
-        self.runner.run(list(cmd), cwd=where, env=env, network=False, timeout=_HOUR)
+        result = self.runner.run(list(cmd), cwd=where, env=env, network=False, timeout=_HOUR, check=False)
+        if result.returncode != 0:
+            found = diagnose(result.output)
+            raise BuildFailed(
+                f"the build ended with exit code {result.returncode}{found.cause and f': {found.cause}'}\n{found.lines}",
+                hint=f"{found.remedy}; the whole output is in {self.runner.log}.",
+            )
 
 
 def extra_variables(recipe: Optional[Recipe], version_variables: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,0 +1,146 @@
+"""Why a build failed: the lines of its output that matter, a cause where it is a known kind, and what to try next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from crosswheel.process import tail
+
+# The library that a header or a -l belongs to, where its name does not tell.
+_LIBRARIES = {
+    "ffi": "libffi", "yaml": "libyaml", "ssl": "openssl", "crypto": "openssl", "openssl/ssl": "openssl",
+    "openssl/opensslv": "openssl", "z": "zlib", "zlib": "zlib", "sqlite3": "sqlite",
+}  # fmt: skip
+_LINES_BEFORE, _LINES_AFTER = 2, 5
+_FIRST_ERROR = re.compile(
+    r"(?i)\b(fatal error|error(\[E\d+\])?:|errors? occurred|cannot find|not found|undefined symbol)"
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What to tell the user: ``cause`` may be empty, ``lines`` and ``remedy`` never are."""
+
+    cause: str
+    lines: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A known kind of failure; ``{0}`` in its texts is what the pattern caught."""
+
+    pattern: re.Pattern[str]
+    cause: str
+    remedy: str
+
+
+def _kind(pattern: str, cause: str, remedy: str) -> _Kind:
+    return _Kind(re.compile(pattern, re.MULTILINE), cause, remedy)
+
+
+# The first that matches is told, so the special come before the general.
+_KINDS: Sequence[_Kind] = (
+    _kind(
+        r"LONG_BIT definition appears wrong|pyconfig\.h.*(?:wrong|mismatch)",
+        "headers of this machine's Python were used",
+        "the build asks another interpreter than the one it is called with; set its option for the include folder",
+    ),
+    _kind(
+        r"is incompatible with (elf_\w+|armelf\w*|aarch64\w*)",
+        "something for another machine was linked in ({0})",
+        "a library of this machine, or an object file that came with the source: name the C library in `libraries`",
+    ),
+    _kind(
+        r"(?i)exec format error|cannot execute binary file",
+        "the build ran a program that it had made for the target",
+        "look for its option to run target programs through an emulator, or to be given the answer",
+    ),
+    _kind(
+        r"fatal error: '?([\w./+-]+)\.h(?:pp)?'? ?(?:file not found|: No such file)",
+        "the header {0}.h was not found: a C library is missing",
+        "name the library with libraries=[{library}] in a recipe",
+    ),
+    _kind(
+        r"(?:unable to find (?:dynamic system )?library|cannot find) -?l?'?([\w+-]+)'?",
+        "the C library {0} was not found",
+        "name the library with libraries=[{library}] in a recipe",
+    ),
+    _kind(
+        r"(?:No package '([\w.+-]+)' found|Dependency \"?([\w.+-]+)\"? not found)",
+        "pkg-config knows no {0} for the target",
+        "name the library with libraries=[{library}] in a recipe",
+    ),
+    _kind(
+        r"(?i)requires rustc (\d+\.\d+(?:\.\d+)?)|rustc \S+ is not supported by .*?(\d+\.\d+)",
+        "the Rust compiler is older than the crate wants ({0})",
+        "update it with `rustup update`, or ask for an older release of the package",
+    ),
+    _kind(
+        r"(?:unsupported option|unknown argument:?|unknown target CPU) '?([\w=+,.-]+)'?",
+        "the compiler refuses {0}",
+        "it is a flag for another compiler or CPU: take it out with a patch or an option of the build",
+    ),
+    _kind(
+        r"(?i)could not resolve host|name resolution|network is unreachable|failed to download",
+        "the build wanted to download something, and builds have no network",
+        "name what it wants with libraries or build_dependencies, or tell the build to use what is installed",
+    ),
+    _kind(
+        r"(?:No such file or directory: '|command not found: ?|Program '?)"
+        r"(cmake|ninja|meson|gfortran|swig|autoreconf|make|perl)\b",
+        "the program {0} is missing",
+        "name it with build_dependencies if it is a Python package, or install it",
+    ),
+    _kind(
+        r"Unknown compiler\(s\): \[+'(gfortran|flang)",
+        "it is partly written in Fortran, and there is no Fortran compiler",
+        "ask for a release with a wheel that loads, or for one without Fortran",
+    ),
+    _kind(
+        r"ModuleNotFoundError: No module named '([\w.]+)'",
+        "the build imports {0}, which is not among its requirements",
+        'name the package with build_dependencies=["{0}"] in a recipe',
+    ),
+    _kind(
+        r"use_2to3 is invalid|No module named 'distutils\.msvccompiler'",
+        "it was written for an older setuptools",
+        'say build_dependencies=["setuptools<58"] in a recipe',
+    ),
+    _kind(
+        r"requires a different Python|Python (?:version )?>=?\s?(3\.\d+) (?:is )?required",
+        "it wants another Python than the target has",
+        "ask for an older release of the package",
+    ),
+)  # fmt: skip
+
+
+def diagnose(output: str) -> Diagnosis:
+    """Say why a build failed, from what it printed."""
+    for kind in _KINDS:
+        match = kind.pattern.search(output)
+        if match:
+            caught = next(filter(None, match.groups()), "")
+            library = f'"{_library(caught)}"'
+            return Diagnosis(
+                kind.cause.format(caught),
+                _around(output, match.start()),
+                kind.remedy.format(caught, library=library),
+            )
+    first = _FIRST_ERROR.search(output)
+    lines = _around(output, first.start()) if first else tail(output)
+    return Diagnosis("", lines, "the log has the whole output; docs/recipes.md says what a recipe can change")
+
+
+def _library(name: str) -> str:
+    known = _LIBRARIES.get(name) or _LIBRARIES.get(name.rpartition("/")[2])
+    return known or name.rpartition("/")[2]
+
+
+def _around(output: str, position: int) -> str:
+    """Return the line at a position with some before and after it, indented."""
+    number = output.count("\n", 0, position)
+    lines = output.splitlines()[max(0, number - _LINES_BEFORE) : number + _LINES_AFTER]
+    return "\n".join(f"    {line[:300]}" for line in lines)

@@ -1,0 +1,60 @@
+"""A failed build names its cause, shows the lines that matter, and says what to try."""
+
+from __future__ import annotations
+
+import pytest
+
+from crosswheel.build.diagnosis import diagnose
+
+_NOISE = "copying a.py -> build/a.py\n" * 50
+
+
+@pytest.mark.parametrize(
+    ("said", "cause", "remedy"),
+    [
+        ("src/x.c:3:10: fatal error: 'ffi.h' file not found", "ffi.h", '"libffi"'),
+        ("x.c:1:10: fatal error: libxml/xpath.h: No such file or directory", "libxml/xpath.h", "libraries="),
+        ("error: unable to find dynamic system library 'yaml' using strategy", "yaml", '"libyaml"'),
+        ("ld.lld: error: unable to find library -lssl", "ssl", '"openssl"'),
+        ("No package 'libzmq' found", "libzmq", '"libzmq"'),
+        (
+            '../meson.build:4:0: ERROR: Dependency "openblas" not found, tried pkgconfig',
+            "openblas",
+            "libraries=",
+        ),
+        ("./conftest: cannot execute binary file: Exec format error", "made for the target", "emulator"),
+        ("ld.lld: error: a.o is incompatible with armelf_linux_eabi", "another machine", "libraries"),
+        (
+            "pyport.h:741:2: error: LONG_BIT definition appears wrong for platform",
+            "this machine's Python",
+            "include",
+        ),
+        (
+            "error: package `x v1` cannot be built because it requires rustc 1.89 or newer",
+            "1.89",
+            "rustup update",
+        ),
+        ("error: unsupported option '-mfpu=neon' for target", "-mfpu=neon", "flag"),
+        ("ModuleNotFoundError: No module named 'Cython'", "Cython", 'build_dependencies=["Cython"]'),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'cmake'", "cmake", "build_dependencies"),
+        ("ERROR: Unknown compiler(s): [['gfortran'], ['flang-new']]", "Fortran", "without Fortran"),
+        ("Could not resolve host: example.org", "no network", "libraries"),
+        ("error in x setup command: use_2to3 is invalid.", "older setuptools", "setuptools<58"),
+    ],
+)
+def test_a_known_kind_of_failure_is_named_with_what_to_try(said: str, cause: str, remedy: str) -> None:
+    found = diagnose(f"{_NOISE}{said}\n{_NOISE}")
+    assert cause in found.cause
+    assert remedy in found.remedy
+    assert said in found.lines
+    assert len(found.lines.splitlines()) < 10
+
+
+def test_an_unknown_failure_shows_its_first_error_not_its_last_lines() -> None:
+    found = diagnose(f"{_NOISE}x.c:7: error: too few arguments\n{_NOISE}make: *** stopped\n")
+    assert found.cause == ""
+    assert "too few arguments" in found.lines
+
+
+def test_output_without_an_error_shows_its_end() -> None:
+    assert "the end" in diagnose(f"{_NOISE}the end\n").lines
