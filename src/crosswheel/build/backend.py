@@ -101,8 +101,9 @@ class Backend:
         result = self.runner.run(list(cmd), cwd=where, env=env, network=False, timeout=_HOUR, check=False)
         if result.returncode != 0:
             found = diagnose(result.output)
+            cause = f": {found.cause}" if found.cause else ""
             raise BuildFailed(
-                f"the build ended with exit code {result.returncode}{found.cause and f': {found.cause}'}\n{found.lines}",
+                f"the build ended with exit code {result.returncode}{cause}\n{found.lines}",
                 hint=f"{found.remedy}; the whole output is in {self.runner.log}.",
             )
 

@@ -10,8 +10,8 @@ from crosswheel.process import tail
 
 # The library that a header or a -l belongs to, where its name does not tell.
 _LIBRARIES = {
-    "ffi": "libffi", "yaml": "libyaml", "ssl": "openssl", "crypto": "openssl", "openssl/ssl": "openssl",
-    "openssl/opensslv": "openssl", "z": "zlib", "zlib": "zlib", "sqlite3": "sqlite",
+    "ffi": "libffi", "yaml": "libyaml", "ssl": "openssl", "crypto": "openssl", "openssl": "openssl",
+    "libxml": "libxml2", "libxslt": "libxslt", "z": "zlib", "zlib": "zlib", "sqlite3": "sqlite",
 }  # fmt: skip
 _LINES_BEFORE, _LINES_AFTER = 2, 5
 _FIRST_ERROR = re.compile(
@@ -135,8 +135,8 @@ def diagnose(output: str) -> Diagnosis:
 
 
 def _library(name: str) -> str:
-    known = _LIBRARIES.get(name) or _LIBRARIES.get(name.rpartition("/")[2])
-    return known or name.rpartition("/")[2]
+    folder, _, last = name.rpartition("/")
+    return _LIBRARIES.get(name) or _LIBRARIES.get(folder) or _LIBRARIES.get(last) or last
 
 
 def _around(output: str, position: int) -> str:
