@@ -1,0 +1,235 @@
+"""The cross view: whoever asks is answered as on the robot, and a view that is wrong is found before it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.emulator import emulator_for
+from crosswheel.errors import IntegrityError, NetworkError, TargetError, ToolchainError
+from crosswheel.process import Runner
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.environment import cross_environment, toolchain_for
+from crosswheel.toolchain.python import host_python, target_python
+from crosswheel.toolchain.verify import verify
+from crosswheel.uv import Uv
+from support.crossing import Crossing, crossing_for, warm_cache
+from support.servers import FolderServer
+
+OT2 = targets.load("ot2")
+# Everything that build backends are known to ask, by what they ask.
+QUESTIONS = """
+import json, os, platform, struct, sys, sysconfig
+import distutils.sysconfig, distutils.util
+answers = {
+    "os.uname": [os.uname().sysname, os.uname().machine, os.uname().release],
+    "platform": [platform.machine(), platform.system(), platform.libc_ver(), platform.architecture()[0]],
+    "platform.uname": platform.uname().machine,
+    "platform.platform": platform.platform(),
+    "confstr": os.confstr("CS_GNU_LIBC_VERSION"),
+    "get_platform": [sysconfig.get_platform(), distutils.util.get_platform()],
+    "soabi": sysconfig.get_config_var("SOABI"),
+    "suffix": [sysconfig.get_config_var("EXT_SUFFIX"), distutils.sysconfig.get_config_var("EXT_SUFFIX")],
+    "multiarch": [sysconfig.get_config_var("MULTIARCH"), sys.implementation._multiarch],
+    "pointer": [sys.maxsize, struct.calcsize("P"), sysconfig.get_config_var("SIZEOF_VOID_P")],
+    "include": [sysconfig.get_path("include"), sysconfig.get_paths()["platinclude"]],
+    "compilers": [sysconfig.get_config_var(name) for name in ("CC", "CXX", "AR", "LDSHARED")],
+    "version": [sys.version_info[:3], sysconfig.get_python_version()],
+    "flags": [sysconfig.get_config_var(name) for name in ("CFLAGS", "LDFLAGS", "OPT", "PY_CFLAGS")],
+}
+try:
+    import packaging.tags
+    answers["tags"] = [str(tag) for tag in packaging.tags.sys_tags()]
+    import setuptools
+    from setuptools.command.bdist_wheel import get_platform
+    answers["wheel"] = get_platform(None)
+except ImportError:
+    pass
+print(json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def ot2(tmp_path_factory: pytest.TempPathFactory) -> Crossing:
+    return crossing_for(tmp_path_factory.mktemp("crossing"))
+
+
+@pytest.fixture(scope="module")
+def site(ot2: Crossing) -> Path:
+    """A folder with the packages that ask, as a build environment has them."""
+    folder = ot2.folder / "asking"
+    wanted = {"packaging": "24.2", "setuptools": "75.8.0"}
+    with Registry(ot2.settings) as registry:
+        for name, version in wanted.items():
+            file = next(f for f in registry.release_files(name, version) if f.kind == "wheel")
+            wheel = registry.fetch(file)
+            Uv(ot2.settings, ot2.runner).install_wheel(wheel, folder, python=ot2.toolchain.host.executable)
+    return folder
+
+
+def ask(ot2: Crossing, site: Path, *, as_target: bool) -> dict[str, Any]:
+    """Ask the interpreter of a build hook, or the same one outside of hooks."""
+    python, env = ot2.toolchain.host, dict[str, str]()
+    if as_target:
+        env = ot2.environment().for_hook(python.root, ot2.folder, {})
+    path = f"{env.get('PYTHONPATH', '')}:{site}".strip(":")
+    command = [python.executable, "-W", "ignore", "-c", QUESTIONS]
+    result = ot2.runner.run(command, env={**env, "PYTHONPATH": path, "SETUPTOOLS_USE_DISTUTILS": "local"})
+    answers: dict[str, Any] = json.loads(result.lines[-1])
+    return answers
+
+
+def test_a_build_hook_is_answered_as_on_the_robot(ot2: Crossing, site: Path) -> None:
+    answers = ask(ot2, site, as_target=True)
+    python, tools = ot2.toolchain.python, ot2.toolchain.tools
+    assert answers["os.uname"] == ["Linux", "armv7l", "4.14.98"]
+    assert answers["platform"] == ["armv7l", "Linux", ["glibc", "2.25"], "32bit"]
+    assert answers["platform.uname"] == "armv7l"
+    assert "armv7l" in answers["platform.platform"]
+    assert answers["confstr"] == "glibc 2.25"
+    assert answers["get_platform"] == ["linux-armv7l", "linux-armv7l"]
+    assert answers["soabi"] == "cpython-310-arm-linux-gnueabihf"
+    assert answers["suffix"] == [".cpython-310-arm-linux-gnueabihf.so"] * 2
+    assert answers["multiarch"] == ["arm-linux-gnueabihf"] * 2
+    assert answers["pointer"] == [2**31 - 1, 4, 4]
+    assert answers["include"] == [str(python.include)] * 2
+    assert answers["compilers"] == [
+        str(tools / "cc"),
+        str(tools / "c++"),
+        str(tools / "ar"),
+        f"{tools / 'cc'} -shared",
+    ]
+    assert answers["version"] == [[3, 10, 8], "3.10"]
+    assert "-fwrapv" in answers["flags"][0]
+    assert not any(re.search(r"-march|-mcpu|-std|-g\b|-I|-L", flag or "") for flag in answers["flags"])
+    assert answers["wheel"] == "linux_armv7l"
+    assert "cp310-cp310-linux_armv7l" in answers["tags"]
+    assert set(answers["tags"]) <= set(map(str, OT2.tags))
+
+
+def test_outside_of_hooks_the_same_interpreter_is_this_machines(ot2: Crossing, site: Path) -> None:
+    answers = ask(ot2, site, as_target=False)
+    assert answers["os.uname"][1] == os.uname().machine
+    assert answers["pointer"] == [2**63 - 1, 8, 8]
+    assert answers["soabi"] != "cpython-310-arm-linux-gnueabihf"
+
+
+def test_the_interpreter_that_uv_asks_answers_the_same(ot2: Crossing) -> None:
+    """uv runs it isolated, so that no variable reaches it."""
+    result = ot2.runner.run([ot2.toolchain.interpreter, "-I", "-W", "ignore", "-c", QUESTIONS], env={})
+    answers = json.loads(result.lines[-1])
+    assert answers["platform"] == ["armv7l", "Linux", ["glibc", "2.25"], "32bit"]
+    assert answers["get_platform"][0] == "linux-armv7l"
+    assert answers["pointer"][:2] == [2**31 - 1, 4]
+
+
+def test_the_robots_answers_are_those_of_its_own_python(ot2: Crossing) -> None:
+    """What is compared here is the target's file and the view, with what the emulated interpreter says itself."""
+    program = (
+        "import json, struct, sys, sysconfig, os; ask = sysconfig.get_config_var; print(json.dumps(["
+        "os.uname().machine, ask('SOABI'), ask('EXT_SUFFIX'), sys.maxsize, struct.calcsize('P'), "
+        "ask('SIZEOF_LONG'), sys.version_info[:3]]))"
+    )
+    said = json.loads(ot2.run(program).lines[-1])
+    assert said == ["armv7l", OT2.python.soabi, OT2.extension_suffix, 2**31 - 1, 4, 4, [3, 10, 8]]
+
+
+def test_tags_are_those_of_the_robots_own_pip(ot2: Crossing, tmp_path: Path) -> None:
+    with Registry(ot2.settings) as registry:
+        file = next(f for f in registry.release_files("pip", OT2.python.pip) if f.kind == "wheel")
+        wheel = registry.fetch(file)
+    image = tmp_path / "site"
+    Uv(ot2.settings, ot2.runner).install_wheel(wheel, image, python=ot2.toolchain.host.executable)
+    # The emulated C library is newer than the robot's (PEP 600 has this module for such cases).
+    limit = "def manylinux_compatible(major, minor, arch):\n    return (major, minor) <= (2, 25)\n"
+    (image / "_manylinux.py").write_text(limit)
+    program = "from pip._internal.utils import compatibility_tags as asked; print(*asked.get_supported(), sep='\\n')"
+    said = ot2.emulator.run(ot2.runner, ["-c", program], environment={"PYTHONPATH": str(image)}, cwd=tmp_path)
+    assert said.lines == [str(tag) for tag in OT2.tags]
+
+
+def changed(**changes: dict[str, object]) -> Target:
+    """Return the OT-2 with tables changed."""
+    said = OT2.model_dump()
+    for table, values in changes.items():
+        said[table] = {**said[table], **values}
+    return Target.model_validate(said)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (changed(abi={"bits": 64}), "pointer is 32, not 64|maxsize"),
+        (changed(abi={"long_double_bits": 128}), "long double mantissa is 53, not 113"),
+        (changed(python={"soabi": "cpython-310-arm-linux-gnueabi"}), "No module named 'probe'"),
+        (changed(toolchain={"cpu": "cortex_a99"}), "cortex_a99"),
+        (changed(toolchain={"zig": "x86_64-linux-gnu"}), "wrong"),
+    ],
+    ids=["bits", "long double", "SOABI", "CPU", "triple"],
+)
+def test_a_view_that_is_wrong_is_refused_and_told(
+    ot2: Crossing, tmp_path: Path, target: Target, reason: str
+) -> None:
+    settings = dataclasses.replace(ot2.settings, cache=warm_cache(tmp_path / "cache"))
+    toolchain = toolchain_for(target, settings)
+    environment = cross_environment(toolchain, ot2.emulator.prefix, Runner())
+    with pytest.raises(ToolchainError, match="the cross view of ot2 is wrong") as caught:
+        verify(toolchain, environment, ot2.emulator, Runner(log=tmp_path / "log"))
+    assert re.search(reason, caught.value.message)
+    assert "target's file" in caught.value.hint
+    assert list((settings.cache / "verified").iterdir()) == []
+
+
+def test_a_right_view_is_verified_once(ot2: Crossing, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    verify(ot2.toolchain, ot2.environment(), ot2.emulator, Runner(log=log))
+    assert not log.exists()
+
+
+def test_an_emulator_of_another_version_is_refused(ot2: Crossing) -> None:
+    with pytest.raises(ToolchainError, match=r"Python 3\.10\.9 of ot2 does not start") as caught:
+        emulator_for(changed(python={"version": "3.10.9"}), ot2.settings, Runner())
+    assert "doctor" in caught.value.hint
+
+
+def test_a_machine_that_the_target_names_no_python_for_is_told(ot2: Crossing) -> None:
+    with pytest.raises(TargetError, match=r"names no host Python 3\.10\.8 for"):
+        host_python(changed(python={"host": {}}), ot2.settings)
+
+
+def test_a_python_that_cannot_be_downloaded_is_a_network_problem(tmp_path: Path) -> None:
+    settings = Settings(cache=tmp_path, github="", registry="", maven="http://127.0.0.1:9/maven")
+    with pytest.raises(
+        NetworkError, match=r"Python org\.bytedeco:cpython.* could not be downloaded"
+    ) as caught:
+        target_python(OT2, settings)
+    assert "CROSSWHEEL_MAVEN_URL" in caught.value.hint
+    assert not list(tmp_path.glob("python/*"))
+
+
+def test_a_python_with_the_wrong_hash_is_refused_and_not_kept(tmp_path: Path) -> None:
+    group, name, version = OT2.python.distribution.split(":")
+    folder = tmp_path / "served" / group.replace(".", "/") / name / version
+    folder.mkdir(parents=True)
+    (folder / f"{name}-{version}-{OT2.python.target.classifier}.jar").write_bytes(b"PK something else")
+    pom = (
+        f"<project><modelVersion>4.0.0</modelVersion><groupId>{group}</groupId><artifactId>{name}</artifactId>"
+        f"<version>{version}</version></project>"
+    )
+    (folder / f"{name}-{version}.pom").write_text(pom)
+    with FolderServer(tmp_path / "served") as server:
+        settings = Settings(cache=tmp_path / "cache", github="", registry="", maven=server.url)
+        with pytest.raises(IntegrityError, match="wrong hash") as caught:
+            target_python(OT2, settings)
+    assert OT2.python.target.sha256 in caught.value.message
+    assert not list(tmp_path.glob("cache/python/*"))
+    assert not list(tmp_path.glob("cache/**/*.jar"))
