@@ -21,7 +21,10 @@ HOSTILE = """
 [link](javascript:alert(1)) [image](https://ok.example "x" onclick=alert(1))
 ![alt text](https://tracker.example/y.png)
 <img alt="x><script>alert(2)</script>" src=x>
-<form action="https://evil.example"><input></form> [file](docs/a.md)
+<form action="https://evil.example"><input></form>
+
+[file](docs/a.md) [good](https://ok.example/page) [heading](#use)
+
 <a href="&#106;avascript:alert(1)">entity</a> <p style="position:fixed">over</p>
 <base href="https://evil.example/">
 """
@@ -39,6 +42,21 @@ Title
 .. include:: /etc/passwd
 
 `link <javascript:alert(1)>`_ and `good <https://ok.example>`_
+"""
+
+
+FORM = """
+[good](https://ok.example/page) [here](#use) [file](docs/a.md)
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+![Build: ok](x.svg)
+
+```python
+import a
+```
 """
 
 
@@ -68,10 +86,14 @@ def test_a_readme_runs_loads_and_hides_nothing(text: str, kind: str) -> None:
 
 
 def test_a_readme_keeps_its_form() -> None:
-    text = "# Title\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n![Build: ok](x.svg)\n\n```python\nimport a\n```\n"
+    text = FORM
     html = render({"description": text, "description_content_type": "text/markdown; charset=UTF-8"})
     assert "<td>1</td>" in html
     assert "Build: ok" in html
+    assert 'href="https://ok.example/page"' in html
+    assert 'href="#user-content-use"' in html
+    assert ">file</a>" in html
+    assert "docs/a.md" not in html
     assert '<span class="kn">import</span>' in html
     assert "root:" not in render({"description": RST})
 

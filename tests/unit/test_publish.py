@@ -45,6 +45,12 @@ def test_publishing_adds_to_what_is_there(tmp_path: Path, store: FolderStore) ->
     assert "a 1" in (store.read("status.html") or b"").decode()
 
 
+def test_a_file_is_created_only_once(store: FolderStore) -> None:
+    assert store.create("simple/a/x.whl", b"one")
+    assert not store.create("simple/a/x.whl", b"two")
+    assert store.read("simple/a/x.whl") == b"one"
+
+
 def test_publishing_again_changes_nothing(tmp_path: Path, store: FolderStore) -> None:
     site = site_of(tmp_path, ("a", "1"))
     publish(site, store)
