@@ -1,0 +1,199 @@
+"""The documents tell the truth: what they link to, name and show is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import typer.main
+from pydantic import BaseModel
+
+from crosswheel import targets
+from crosswheel.cli import app
+from crosswheel.recipes.api import PackageBuild
+from crosswheel.recipes.loader import load_file
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.libraries import known_libraries
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMANDS = typer.main.get_group(app)
+
+
+def read(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(page: Path) -> str:
+    """Return a page without its blocks of code."""
+    return FENCE.sub("", page.read_text())
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the ids that headings get on GitHub."""
+    titles = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(page: Path) -> list[str]:
+    found = re.findall(r"!?\[[^\]]*\]\(([^)\s]+)\)", prose(page))
+    return [link for link in found if not link.startswith(("http://", "https://", "mailto:"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(link)
+    assert not broken
+
+
+def command_lines(page: Path) -> Iterator[list[str]]:
+    """Give the words after ``crosswheel``, or ``build`` and those after ``./build-packages``, of each line of code."""
+    text = page.read_text()
+    lines = [line for _, block in FENCE.findall(text) for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    for line in lines:
+        match = re.match(r"\s*(?:\$ )?(?:\w+=\S+ )*((?:\S*/)?(?:crosswheel|build-packages))(?: (.*))?$", line)
+        if match is None:
+            continue
+        words = shlex.split(match[2] or "", comments=True)
+        if match[1].endswith("build-packages"):
+            yield ["build", *words]
+        elif words:
+            yield words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_every_command_and_option_exists(page: Path) -> None:
+    unknown = []
+    for name, *words in command_lines(page):
+        command = COMMANDS if name.startswith("-") else COMMANDS.commands.get(name)
+        if command is None:
+            unknown.append(name)
+            continue
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help", "-h"}
+        options = (word.split("=")[0] for word in [name, *words] if word.startswith("-"))
+        unknown += [f"{name} {option}" for option in options if option not in known]
+    assert not unknown
+
+
+@pytest.mark.parametrize("page", ["recipes.md", "targets.md", "how-it-works.md"])
+def test_an_option_named_alone_belongs_to_a_command(page: str) -> None:
+    known = {
+        o for command in COMMANDS.commands.values() for parameter in command.params for o in parameter.opts
+    }
+    assert not set(re.findall(r"`(--[a-z][a-z-]+)`", read(page))) - known
+
+
+def test_every_command_is_documented() -> None:
+    documented = {words[0] for page in PAGES for words in command_lines(page)}
+    assert not set(COMMANDS.commands) - documented
+
+
+@pytest.mark.parametrize(
+    "method", ["build_package", "github_source", "pypi_source", "git_source", "url_source"]
+)
+def test_every_keyword_of_a_recipe_is_documented(method: str) -> None:
+    text = read("recipes.md")
+    keywords = [
+        name for name in inspect.signature(getattr(PackageBuild, method)).parameters if name != "self"
+    ]
+    in_call = re.search(rf"`{method}\(([^`]*)\)`", text)
+    called = set(in_call[1].split(", ")) if in_call else set()
+    assert not [name for name in keywords if f"`{name}`" not in text and name not in called]
+
+
+def keys(model: type[BaseModel]) -> Iterator[str]:
+    """Give the keys of a table and of the tables in it."""
+    for name, field in model.model_fields.items():
+        yield name
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from keys(kind)
+
+
+def test_every_key_of_a_target_is_documented() -> None:
+    text = read("targets.md")
+    assert not [key for key in keys(Target) if f"`{key}`" not in text and f"`[{key}]`" not in text]
+
+
+def test_every_c_library_is_documented() -> None:
+    assert not [name for name in known_libraries() if f"`{name}`" not in read("recipes.md")]
+
+
+def test_every_variable_that_is_read_is_documented() -> None:
+    asked: list[str] = []
+
+    class Listening(dict[str, str]):
+        def get(self, name: str, default: object = None) -> object:  # type: ignore[override]
+            asked.append(name)
+            return default
+
+    Settings.from_environment(Listening())
+    assert len(asked) >= len(dataclasses.fields(Settings))
+    assert not [name for name in asked if f"`{name}`" not in read("how-it-works.md")]
+
+
+def examples() -> list[tuple[str, str]]:
+    """Return the recipes in recipes.md: where each lies, and its text."""
+    blocks = [block for language, block in FENCE.findall(read("recipes.md")) if language == "python"]
+    first = (re.match(r"# (packages/\S+/build\.py)\n", block) for block in blocks)
+    return [(match[1], block) for match, block in zip(first, blocks) if match]
+
+
+@pytest.mark.parametrize(("place", "text"), examples())
+def test_every_recipe_that_is_shown_can_be_read(place: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    for beside in re.findall(r'"([\w.-]+\.(?:patch|py))"', text):
+        (file.parent / beside).touch()
+    assert load_file(file, tmp_path / "packages", tmp_path / "dist")
+
+
+@pytest.mark.parametrize(
+    ("place", "text"), [(p, t) for p, t in examples() if (ROOT / p).is_file() and p.count("/") == 2]
+)
+def test_a_helper_that_is_shown_says_what_the_one_of_this_repository_says(
+    place: str, text: str, tmp_path: Path
+) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    for beside in re.findall(r'"([\w.-]+\.py)"', text):
+        (file.parent / beside).touch()
+    (shown,) = load_file(file, tmp_path / "packages", tmp_path)
+    (ours,) = load_file(ROOT / place, ROOT / "packages", tmp_path)
+    assert shown.model_dump(exclude={"file"}) == ours.model_dump(exclude={"file"})
+
+
+def test_the_target_that_is_shown_is_complete(tmp_path: Path) -> None:
+    (block,) = (block for language, block in FENCE.findall(read("targets.md")) if language == "toml")
+    (tmp_path / "bench64.toml").write_text(block)
+    assert targets.load(str(tmp_path / "bench64.toml")).name == "bench64"
+
+
+def test_the_target_column_shows_what_the_file_says() -> None:
+    said = targets.load("ot2").model_dump()
+    for table in ("python", "abi", "toolchain"):
+        for key, value in said[table].items():
+            if isinstance(value, (str, int)):
+                row = re.search(rf"^\| (?:`\w+`, )*`{key}`.*$", read("targets.md"), re.MULTILINE)
+                assert row is not None
+                assert str(value) in row[0]
