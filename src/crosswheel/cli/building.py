@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Callable, Optional
 
 import typer
+from rich.console import Console
 
 from crosswheel.cli.options import (
     BUILD,
@@ -130,9 +131,15 @@ def build(
                 elif build_type is not BuildType.INDEX_ONLY:
                     codes.append(_build_all(closures(place), place))
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
-            summary = write_site(trees.dist, trees.index, root_url=index_root_url)
-            console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
+            _write_index(console, trees, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
+
+
+def _write_index(console: Console, trees: Trees, root_url: Optional[str], codes: Sequence[int]) -> None:
+    if any(codes) and not trees.dist.is_dir():
+        return  # nothing could be built, and the reasons were told
+    summary = write_site(trees.dist, trees.index, root_url=root_url)
+    console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
 
 
 def _listed(files: Sequence[Path]) -> list[str]:
@@ -163,7 +170,7 @@ def _build_all(closures: Iterable[Callable[[], Closure]], place: Workplace) -> i
         raise errors[0]
     for stopped in errors:
         show_error(place.display.console, stopped)
-    return max([*(stopped.exit_code for stopped in errors), int(any(row.error for row in rows))])
+    return max([*(stopped.exit_code for stopped in errors), *(row.exit_code for row in rows)], default=0)
 
 
 def add(
@@ -182,8 +189,7 @@ def add(
                 root = add_root(requirement, day(as_of), place)
                 place.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
                 codes.append(_build_all([lambda root=root: closure_of(root, place)], place))  # type: ignore[misc]
-        summary = write_site(scene.trees.dist, scene.trees.index)
-        console.print(f"The index is in {scene.trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
+        _write_index(console, scene.trees, None, codes)
     raise typer.Exit(max(codes))
 
 

@@ -97,6 +97,6 @@ def _row(step: Step, outcome: scheduler.Outcome[Made, Proof]) -> Row:
     error, made = outcome.errors.get(name), outcome.made.get(name)
     if error is not None:
         kind: Kind = "blocked" if isinstance(error, Blocked) else "failed"
-        return Row(name, version, kind, 0.0, None, step.reason, str(error), error.hint)
+        return Row(name, version, kind, 0.0, None, step.reason, str(error), error.hint, error.exit_code)
     assert made is not None
     return Row(name, version, "found" if made.found else made.origin, made.seconds, made.size, step.reason)

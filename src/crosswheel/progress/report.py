@@ -28,6 +28,7 @@ class Row:
         reason: why it was taken, built or blocked.
         error: what went wrong, for a package that failed.
         hint: what to do about it.
+        exit_code: what a command that shows this row ends with.
     """
 
     package: str
@@ -38,6 +39,7 @@ class Row:
     reason: str
     error: Optional[str] = None
     hint: Optional[str] = None
+    exit_code: int = 0
 
 
 def print_text(console: Console, text: Text) -> None:
