@@ -62,8 +62,9 @@ class LocalRegistry:
 
 def _metadata(wheel: Path) -> bytes:
     with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        return archive.read(name)
+        names = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        (own,) = (name for name in names if name.count("/") == 1)  # others are of what is vendored
+        return archive.read(own)
 
 
 @contextmanager

@@ -1,0 +1,213 @@
+"""The whole way on the real command line: from a recipe to proven wheels, and what a second run does not do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import projects
+from support.command_line import CLOSED, CommandLine, command_line
+
+DEMO = "demo-1.0-cp310-cp310-linux_armv7l.whl"
+PURE = "pure-1.0-py3-none-any.whl"
+GITHUB = 'source=package_build.github_source(org="org", repo="demo", tag="1.0")'
+TEST = "import _demo\nassert _demo.add(40, 2) == 42\nassert _demo.bits() == 32\n"
+
+
+@pytest.fixture
+def crosswheel(tmp_path: Path) -> Iterator[CommandLine]:
+    with command_line(tmp_path) as line:
+        line.offer_real("setuptools", "75.8.0")
+        yield line
+
+
+def offer_demo(crosswheel: CommandLine) -> None:
+    """Offer a package with a C extension, which requires a pure one, and a recipe with a test."""
+    crosswheel.offer_wheel("pure", files={"pure.py": b""})
+    crosswheel.offer_sdist(projects.c_project(), requires="pure")
+    crosswheel.recipe('as_of="2024-12-31", tests=["test_add.py"]', files={"test_add.py": TEST})
+
+
+def test_a_recipe_becomes_a_lock_a_plan_proven_wheels_and_an_index(crosswheel: CommandLine) -> None:
+    offer_demo(crosswheel)
+    locked = crosswheel.run("lock")
+    assert locked.returncode == 0, locked.output
+    assert "demo: new -> 1.0" in locked.output
+    assert "pure: new -> 1.0" in locked.output
+    recipe = crosswheel.folder / "packages/demo/1.0"
+    committed = "".join(path.read_text() for path in (recipe / "ot2.lock", recipe / "ot2.build/demo.txt"))
+    assert "127.0.0.1" not in committed
+    assert str(crosswheel.folder.parent) not in committed
+    assert "setuptools==75.8.0" in committed
+
+    planned = crosswheel.run("plan")
+    assert planned.returncode == 0, planned.output
+    assert "demo 1.0 build it has no wheel at all" in planned.words
+    assert "pure 1.0 take pure Python" in planned.words
+
+    built = crosswheel.run("build")
+    assert built.returncode == 0, built.output
+    assert "1 taken, 1 built, 0 failed" in built.output
+    assert crosswheel.wheels() == [DEMO, PURE]
+    proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.proof.json").read_text())
+    assert (proof["imported"], proof["tests"], proof["origin"]) == (["_demo"], ["test_add"], "built")
+    assert "qemu-arm" in proof["emulator"]
+    for name in ("demo", "pure"):
+        assert f"{name}-1.0-" in (crosswheel.folder / f"index/simple/{name}/index.html").read_text()
+
+
+def test_a_second_run_starts_no_compiler_and_needs_no_network(crosswheel: CommandLine) -> None:
+    offer_demo(crosswheel)
+    crosswheel.run("lock")
+    assert crosswheel.run("build").returncode == 0
+    log = crosswheel.folder / "build/demo/1.0/build.log"
+    before = (log.stat().st_ino, log.read_text())
+    again = crosswheel.run("build", CROSSWHEEL_OFFLINE="1", UV_DEFAULT_INDEX=crosswheel.registry.url)
+    assert again.returncode == 0, again.output
+    assert "2 found" in again.output
+    assert (log.stat().st_ino, log.read_text()) == before
+    assert crosswheel.wheels() == [DEMO, PURE]
+
+
+def test_requirements_need_no_recipe_and_are_not_built_twice(crosswheel: CommandLine) -> None:
+    offer_demo(crosswheel)
+    (crosswheel.folder / "packages/demo/1.0/build.py").unlink()
+    words = ("build", "demo", "--as-of", "2024-12-31", "--build-type", "packages-only")
+    first = crosswheel.run(*words)
+    assert first.returncode == 0, first.output
+    assert crosswheel.wheels() == [DEMO, PURE]
+    assert not (crosswheel.folder / "index").exists()
+    again = crosswheel.run(*words)
+    assert "2 found" in again.output, again.output
+
+
+def test_an_old_recipe_builds_its_package_alone_and_not_twice(crosswheel: CommandLine) -> None:
+    """As the original tool did: no day, no lock, no dependencies."""
+    crosswheel.offer_on_github(projects.cxx_project())
+    crosswheel.offer_real("wheel", "0.45.1")
+    crosswheel.recipe(f'{GITHUB}, setup_py_commands=["bdist_wheel"]')
+    first = crosswheel.run("build", "--verbose", "--build-type", "both", "--container-tag", "main")
+    assert first.returncode == 0, first.output
+    assert "No container is used" in first.output
+    assert "running bdist_wheel" in first.output
+    assert crosswheel.wheels() == [DEMO]
+    again = crosswheel.run("build")
+    assert "1 found" in again.output, again.output
+
+
+def test_what_changes_is_built_again_and_takes_the_place_of_the_old(crosswheel: CommandLine) -> None:
+    offer_demo(crosswheel)
+    crosswheel.run("lock")
+    assert crosswheel.run("build").returncode == 0
+    crosswheel.recipe('as_of="2024-12-31", tests=["test_add.py"], optimize="s"')
+    changed = crosswheel.run("build")
+    assert "1 built" in changed.output, changed.output
+    assert crosswheel.wheels() == [DEMO, PURE]
+
+
+def test_one_failure_does_not_stop_the_others(crosswheel: CommandLine) -> None:
+    """Nor is what needs it offered; the summary tells each, and what to do."""
+    crosswheel.offer_sdist({**projects.c_project("bad"), "demo.c": "#error no such thing\n"}, name="bad")
+    crosswheel.offer_sdist(projects.c_project())
+    crosswheel.offer_wheel("needy", requires="bad")
+    crosswheel.offer_wheel("pure")
+    crosswheel.recipe('as_of="2024-12-31", requirements=["demo", "needy", "pure"]')
+    assert crosswheel.run("lock").returncode == 0
+    done = crosswheel.run("build")
+    done.explains(
+        1, "failed: bad 1.0: ", "no such thing", "build.log", "needs bad, which failed", "1 blocked"
+    )
+    assert crosswheel.wheels() == [DEMO, PURE]
+
+
+def test_a_wheel_whose_test_fails_on_the_robot_is_refused(crosswheel: CommandLine) -> None:
+    offer_demo(crosswheel)
+    crosswheel.recipe(
+        'as_of="2024-12-31", tests=["test_add.py"]',
+        files={"test_add.py": "import _demo\nassert _demo.bits() == 64, 'not a robot'\n"},
+    )
+    crosswheel.run("lock")
+    done = crosswheel.run("build")
+    done.explains(1, f"{DEMO} was refused", "test test_add.py fails on the target", "not a robot")
+    assert crosswheel.wheels() == [PURE]
+    assert crosswheel.run("build").returncode == 1  # nor is it accepted the second time
+    assert crosswheel.wheels() == [PURE]
+
+
+def test_a_wheel_that_crashes_on_the_robot_is_refused(crosswheel: CommandLine) -> None:
+    crash = "__attribute__((constructor)) static void crash(void) { *(volatile int *) 1 = 0; }\n"
+    crosswheel.offer_sdist({**projects.c_project(), "demo.c": crash + projects.C_SOURCE})
+    crosswheel.recipe('as_of="2024-12-31"')
+    crosswheel.run("lock")
+    done = crosswheel.run("build")
+    done.explains(1, "module _demo does not load on the target", "segmentation fault", 'optimize="s"')
+    assert crosswheel.wheels() == []
+
+
+def test_a_wheel_that_silently_lost_its_extension_is_refused(crosswheel: CommandLine) -> None:
+    """As PyYAML does without libyaml: only the official wheel of another platform tells."""
+    setup = (
+        "import os\nfrom setuptools import setup\nsetup(name='demo', version='1.0', py_modules=['demo'])\n"
+    )
+    crosswheel.offer_sdist({**projects.c_project(), "setup.py": setup, "demo.py": ""})
+    official = {"demo.py": b"", "_demo.cpython-310-x86_64-linux-gnu.so": b"\x7fELF"}
+    tag = "cp310-cp310-manylinux_2_17_x86_64.manylinux2014_x86_64"
+    crosswheel.offer_wheel("demo", files=official, tag=tag)
+    crosswheel.recipe('as_of="2024-12-31"')
+    crosswheel.run("lock")
+    done = crosswheel.run("build")
+    done.explains(1, "the extension module _demo is missing")
+    assert crosswheel.wheels() == []
+
+
+def test_a_published_wheel_that_the_robot_cannot_load_is_refused(crosswheel: CommandLine) -> None:
+    crosswheel.offer_wheel(
+        "demo",
+        files={"_demo.cpython-310-arm-linux-gnueabihf.so": b"\x7fELF junk"},
+        tag="cp310-cp310-linux_armv7l",
+    )
+    crosswheel.recipe('as_of="2024-12-31"')
+    crosswheel.run("lock")
+    done = crosswheel.run("build")
+    done.explains(1, "demo-1.0-cp310-cp310-linux_armv7l.whl was refused", "_demo.cpython-310")
+    assert crosswheel.wheels() == []
+
+
+VERSIONLESS = {
+    "pyproject.toml": projects.pyproject(
+        "hatchling==1.27.0",
+        "versioningit==3.1.2",
+        backend="hatchling.build",
+        project='name = "demo"\ndynamic = ["version"]',
+        tool__hatch__version='source = "versioningit"',
+        tool__versioningit__write='file = "demo/_version.py"\ntemplate = "version = \'{version}\'"',
+    ),
+    "demo/__init__.py": "from demo._version import version\n",
+}
+
+
+def test_an_archive_from_github_without_history_knows_its_version(crosswheel: CommandLine) -> None:
+    """As Prefect's: versioningit would ask git, and find the repository around the checkout, or none."""
+    del crosswheel.variables["UV_DEFAULT_INDEX"]  # the backend and its plugin are real
+    crosswheel.offer_on_github(VERSIONLESS)
+    crosswheel.recipe(
+        f'{GITHUB}, tests=["test_version.py"]',
+        files={"test_version.py": "import demo\nassert demo.version == '1.0'\n"},
+    )
+    done = crosswheel.run("build")
+    assert done.returncode == 0, done.output
+    assert crosswheel.wheels() == ["demo-1.0-py2.py3-none-any.whl"]
+
+
+def test_a_github_that_cannot_be_reached_is_replaced_by_the_fallback_aloud(crosswheel: CommandLine) -> None:
+    crosswheel.offer_sdist(projects.c_project())
+    crosswheel.recipe(f'{GITHUB}, fallback=package_build.pypi_source(name="demo", version="1.0")')
+    done = crosswheel.run("build", CROSSWHEEL_GITHUB_URL=CLOSED)
+    assert done.returncode == 0, done.output
+    assert "GitHub org/demo 1.0 cannot be had, so the sdist of demo 1.0 is used instead" in done.words
+    assert crosswheel.wheels() == [DEMO]
+    again = crosswheel.run("build", CROSSWHEEL_GITHUB_URL=CLOSED)
+    assert "is used instead" in again.words  # what was found in the cache has the same flaw
