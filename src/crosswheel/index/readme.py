@@ -11,7 +11,7 @@ from packaging.metadata import RawMetadata
 from pygments.token import STANDARD_TYPES
 from readme_renderer import markdown, rst, txt
 
-_LARGEST = 40_000
+_LARGEST = 60_000  # characters, of the text and of its HTML
 _TAGS = (nh3.ALLOWED_TAGS | {"section"}) - {"map", "area", "img"}
 _ATTRIBUTES = {
     "*": {"id"},
@@ -29,12 +29,19 @@ _CLASSES = {"span": set(STANDARD_TYPES.values())}
 def render(metadata: RawMetadata) -> str:
     """Return the long description as sanitised HTML: no scripts, no styles, nothing loaded from elsewhere.
 
-    A description beyond 40,000 characters is cut at the end of a paragraph.
+    What would be more than 60 kB of HTML is cut at the end of a paragraph.
     """
-    text = metadata.get("description", "")
-    if len(text) > _LARGEST:
-        text = text[:_LARGEST].rpartition("\n\n")[0] + "\n\n…\n"
-    html = _to_html(text, metadata.get("description_content_type"))
+    text, content_type = metadata.get("description", ""), metadata.get("description_content_type")
+    html = _safe_html(text[:_LARGEST], content_type)
+    while len(text) > _LARGEST or len(html) > _LARGEST:
+        kept = int(min(len(text), _LARGEST) * min(0.9, _LARGEST / max(len(html), 1)))
+        text = text[:kept].rpartition("\n\n")[0] + "\n\n…\n"
+        html = _safe_html(text, content_type)
+    return html
+
+
+def _safe_html(text: str, content_type: Optional[str]) -> str:
+    html = _to_html(text, content_type)
     # No page asks another server for anything: the text of a picture stands for it. Cleaning comes last,
     # whatever this makes of pictures that were written to confuse it.
     html = _IMAGE.sub(lambda image: "".join(_ALT.findall(image[0])), html)
