@@ -1,4 +1,4 @@
-"""The commands for robots: deploy, list, verify, rollback, remove and robot-sim."""
+"""The commands for robots: deploy, bundle, list, verify, rollback, remove and robot-sim."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.deploy import deploying
+from crosswheel.deploy.bundles import write_program, write_wheel
 from crosswheel.deploy.environment import Assembler, release_for
 from crosswheel.deploy.fleet import Outcome, on_each, read_list
 from crosswheel.deploy.image import image_for, robot_of
@@ -59,7 +60,7 @@ TestOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (deploy, verify, rollback, remove):
+    for command in (deploy, bundle, verify, rollback, remove):
         app.command()(command)
     app.command("list")(list_)
     app.command("robot-sim")(robot_sim)
@@ -104,6 +105,40 @@ def deploy(
         outcomes,
         lambda d: [d.version, str(d.files), f"{d.sent / 1e6:.1f} MB", f"{d.seconds:.1f} s", "active"],
     )
+
+
+def bundle(
+    requirement: Annotated[str, typer.Argument(help="What to bundle, such as prefect==3.3.4.")],
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="A file to carry to the robot: NAME.pyz.")
+    ] = None,
+    wheel: Annotated[
+        bool, typer.Option("--wheel", help="Put a wheel for plain pip into the tree of wheels.")
+    ] = False,
+    name: NameOption = None,
+    test: TestOption = None,
+    target: TargetOption = "ot2",
+    recipes: RecipesOption = _RECIPES,
+    dist_tree_root: DistOption = _DIST,
+) -> None:
+    """Make one file of a program and all it needs: a program that installs itself, or a wheel for plain pip."""
+    if not output and not wheel:
+        raise UsageError(
+            "nothing to make", hint="give a file with --output, or --wheel for a wheel that pip installs."
+        )
+    release = _release(requirement, targets.load(target, _TARGETS), recipes, dist_tree_root, name, test)
+    console = Console()
+    if output:
+        write_program(release, output.absolute())
+        _tell_file(console, output, f"on the robot: python3 {output.name} install")
+    if wheel:
+        made = write_wheel(release, dist_tree_root.absolute())
+        _tell_file(console, made, "the index offers it after `crosswheel index`")
+
+
+def _tell_file(console: Console, path: Path, what_next: str) -> None:
+    size = path.stat().st_size / 1e6
+    console.print(f"{path}: {size:.1f} MB; {what_next}", highlight=False, markup=False, soft_wrap=True)
 
 
 def list_(

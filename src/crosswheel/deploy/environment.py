@@ -28,11 +28,13 @@ from crosswheel.uv import Uv
 
 _LAYOUT = 1  # raised when what is made below changes
 
-# A Python program that finds the interpreter of the environment that it lies in, wherever that is. To the shell, the
-# second line is a command; to Python, the second and third are a string.
-_HEADER = b"""#!/bin/sh
+HEADER = b"""#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python3" "$0" "$@"
 ' '''
+"""
+"""What a Python program begins with, to be run by the interpreter of the environment that it lies in.
+
+To the shell, the second line is a command; to Python, the second and third are a string.
 """
 # The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on.
 _LAUNCHER = """#!/bin/sh
@@ -144,7 +146,7 @@ class Assembler:
             (f"launchers/{words[0]}", *words[1:]) if words else ("bin/python3", "-c", _imports(wheels[root]))
         )
         target = self.toolchain.target
-        return Release(name, wanted.version, target, (*packages, launchers), programs, (check,))
+        return Release(name, wanted.name, wanted.version, target, (*packages, launchers), programs, (check,))
 
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
@@ -178,7 +180,7 @@ class Assembler:
         texts = {f"{name}-python": _LAUNCHER.format(command='"$environment/bin/python3"')}
         for program in programs:
             words = f'"$environment/bin/{program}"'
-            if (root.folder / "bin" / program).read_bytes().startswith(_HEADER):
+            if (root.folder / "bin" / program).read_bytes().startswith(HEADER):
                 words = f'"$environment/bin/python3" {words}'
             texts[program] = _LAUNCHER.format(command=words)
         folder = self._folder(launchers=texts)
@@ -215,7 +217,7 @@ def _move_programs(site: Path, folder: Path) -> None:
         data = program.read_bytes()
         shebang, _, rest = data.partition(b"\n")
         if shebang.startswith(b"#!") and b"python" in shebang:
-            data = _HEADER + rest
+            data = HEADER + rest
         program.unlink()  # it may be a hard link into uv's cache, which must not change
         _write_program(folder / program.name, data)
     if (site / "bin").is_dir() and not any((site / "bin").iterdir()):

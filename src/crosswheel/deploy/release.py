@@ -75,12 +75,14 @@ class Release:
 
     Attributes:
         name: of the environment on the robot.
-        version: of the program in it.
+        program: the name of the package that it is for.
+        version: of that package.
         programs: what gets a launcher on the robot's ``PATH``.
         test: commands, relative to the environment, that have to succeed before it becomes the active one.
     """
 
     name: str
+    program: str
     version: str
     target: Target
     packages: tuple[Package, ...]
