@@ -20,6 +20,10 @@ from support.sites import add_wheel, prove
 PAGES = ("index.html", "status.html", "project/fast-json.html", "project/pure.html", "simple/index.html")
 README = """# Fast
 
+<p><a href="https://badges.example">
+  <img src="https://badges.example/x.svg" />
+</a></p>
+
 [![badge](https://badges.example/x.svg)](https://ci.example) and ![](https://tracker.example/y.png)
 
 | option | meaning |

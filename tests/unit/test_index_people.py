@@ -46,6 +46,7 @@ Title
 
 
 FORM = """
+[ ![](https://around.example/x.svg) ](https://around.example/)
 [good](https://ok.example/page) [here](#use) [file](docs/a.md)
 
 | a | b |
@@ -93,6 +94,7 @@ def test_a_readme_keeps_its_form() -> None:
     assert 'href="https://ok.example/page"' in html
     assert 'href="#user-content-use"' in html
     assert ">file</a>" in html
+    assert "around.example" not in html
     assert "docs/a.md" not in html
     assert '<span class="kn">import</span>' in html
     assert "root:" not in render({"description": RST})

@@ -22,6 +22,7 @@ _ATTRIBUTES = {
     "th": {"align", "colspan", "rowspan"},
 }
 _IMAGE = re.compile(r"<img\b[^>]*>")
+_EMPTY_LINK = re.compile(r"<a\b[^>]*>\s*</a>")  # around a picture without text, or the mark of a heading
 _ALT = re.compile(r'\balt="([^"]*)"')
 _CLASSES = {"span": set(STANDARD_TYPES.values())}
 
@@ -45,6 +46,7 @@ def _safe_html(text: str, content_type: Optional[str]) -> str:
     # No page asks another server for anything: the text of a picture stands for it. Cleaning comes last,
     # whatever this makes of pictures that were written to confuse it.
     html = _IMAGE.sub(lambda image: "".join(_ALT.findall(image[0])), html)
+    html = _EMPTY_LINK.sub("", html)
     return nh3.clean(
         html,
         tags=_TAGS,
