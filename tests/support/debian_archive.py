@@ -25,7 +25,9 @@ class DebianArchive:
             (self.folder / index).touch()
         return file
 
-    def add(self, name: str, version: str, architecture: str, files: Mapping[str, str]) -> None:
+    def add(
+        self, name: str, version: str, architecture: str, files: Mapping[str, str], *, depends: str = ""
+    ) -> None:
         """Put a package into the archive; ``files`` are by their path below the root."""
         tree = self.folder / "trees" / f"{name}-{version}-{architecture}"
         for path, text in files.items():
@@ -35,7 +37,7 @@ class DebianArchive:
         control = (
             f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\n"
             "Maintainer: Nobody <nobody@example.org>\nDescription: a package\n"
-        )
+        ) + (f"Depends: {depends}\n" if depends else "")
         (tree / "DEBIAN").mkdir(parents=True)
         (tree / "DEBIAN" / "control").write_text(control)
         deb = self.folder / f"{name}_{version}_{architecture}.deb"

@@ -192,13 +192,13 @@ def test_a_library_that_cannot_be_fetched_leaves_nothing(tmp_path: Path, archive
     assert list((tmp_path / "cache/libraries").iterdir()) == []
 
 
-def add_rust(archive: DebianArchive, version: str, *architectures: str) -> None:
+def add_rust(archive: DebianArchive, version: str, *architectures: str, depends: str = "") -> None:
     """Put the parts of a Rust into the archive, as Debian has them; its programs only tell their version."""
     short, program = version[:4], f"#!/bin/sh\necho rustc {version[:6]}\n"
     if "amd64" in architectures:
         driver = "usr/lib/x86_64-linux-gnu/librustc_driver-1.so"
         archive.add("rustc-web", version, "amd64", {"usr/bin/rustc": program})
-        archive.add("cargo-web", version, "amd64", {"usr/bin/cargo": program})
+        archive.add("cargo-web", version, "amd64", {"usr/bin/cargo": program}, depends=depends)
         archive.add(f"libstd-rust-web-{short}", version, "amd64", {driver: ""})
     for architecture in architectures:
         archive.add("libstd-rust-web-dev", version, architecture, {f"usr/lib/rustlib/{architecture}/std": ""})
@@ -226,6 +226,25 @@ def test_rust_is_the_newest_that_both_machines_have(tmp_path: Path, archive: Deb
     assert variables["CARGO_BUILD_TARGET"] == "armv7-unknown-linux-gnueabihf"
     assert variables["CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER"] == "/tools/cc"
     assert "RUSTFLAGS" not in variables  # it would be for build scripts as well
+
+
+@needs_apt
+@pytest.mark.usefixtures("no_rust")
+def test_rust_comes_with_the_shared_libraries_of_its_programs(tmp_path: Path, archive: DebianArchive) -> None:
+    needed = "libgit2, gcc | clang, libc6, libgit2-dev"
+    add_rust(archive, "1.85.0+dfsg1-1", "amd64", "armhf", depends=needed)
+    lib = "usr/lib/x86_64-linux-gnu"
+    archive.add("libgit2", "1", "amd64", {f"{lib}/libgit2.so.1": ""}, depends="zlib1g (>= 1), libgit2")
+    archive.add("zlib1g", "1", "amd64", {f"{lib}/libz.so.1": ""})
+    for name in ("gcc", "clang", "libc6", "libgit2-dev"):
+        archive.add(name, "1", "amd64", {f"{lib}/{name}": ""})
+    rust = rust_for(OT2, settings(tmp_path, archive.sources), Runner())
+    (*_, libraries) = rust.libraries
+    assert {path.name for path in libraries.iterdir()} == {
+        "librustc_driver-1.so",
+        "libgit2.so.1",
+        "libz.so.1",
+    }
 
 
 @needs_apt

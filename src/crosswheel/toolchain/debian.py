@@ -8,6 +8,7 @@ foreign architectures is at times out of step with its signature. apt checks eve
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from crosswheel.settings import Settings
 # 64-bit time_t, which a target with an older C library does not have.
 _SUITE = "bookworm"
 _KEYRINGS = Path("/usr/share/keyrings")
+_DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,22 @@ class Debian:
         listing = self._apt_cache("madison", _qualified(package, self.architecture))
         rows = [line.split("|") for line in listing.splitlines() if line.count("|") >= 2]
         return [row[1].strip() for row in rows if not row[2].strip().endswith("Sources")]
+
+    def shared_libraries(self, packages: Sequence[str]) -> list[str]:
+        """Return the packages of shared libraries (``name``) that packages need, also through one another.
+
+        Packages are given as for :meth:`unpack`. The C library is not among them: it is the machine's, with the
+        loader that belongs to it.
+        """
+        self._update()
+        found: dict[str, None] = {}
+        todo = list(packages)
+        while todo:
+            qualified = [_qualified(name, self.architecture) for name in todo]
+            direct = _DEPENDS.findall(self._apt_cache("depends", "--important", *qualified))
+            todo = [name for name in dict.fromkeys(direct) if _is_library(name) and name not in found]
+            found.update(dict.fromkeys(todo))
+        return list(found)
 
     def _download(self, words: Sequence[str], what: str, folder: Path) -> None:
         try:
@@ -171,6 +189,11 @@ def _read_sources(file: Path) -> str:
             f"the apt sources {file} cannot be read: {error.strerror}",
             hint="correct CROSSWHEEL_DEBIAN_SOURCES.",
         ) from error
+
+
+def _is_library(package: str) -> bool:
+    named = package.startswith("lib") or package == "zlib1g"
+    return named and package != "libc6" and not package.endswith("-dev")
 
 
 def _qualified(package: str, architecture: str) -> str:

@@ -21,16 +21,6 @@ from crosswheel.toolchain.debian import Debian
 
 # Debian's packages of Rust: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
 _DEBIAN_FLAVOURS = (("rustc-web", "cargo-web", "libstd-rust-web"), ("rustc", "cargo", "libstd-rust"))
-# What Debian's rustc and cargo load beside the C library.
-_DEBIAN_LIBRARIES = (
-    "libcurl3-gnutls", "libcurl4", "libgit2-1.5", "libssh2-1", "libssl3", "libsqlite3-0", "zlib1g", "libnghttp2-14",
-    "librtmp1",
-    "libpsl5", "libgssapi-krb5-2", "libldap-2.5-0", "libbrotli1", "libhttp-parser2.9", "libmbedcrypto7", "libmbedtls14",
-    "libmbedx509-1", "libpcre3", "libkrb5-3", "libk5crypto3", "libcom-err2", "libkrb5support0", "libkeyutils1",
-    "libsasl2-2", "libidn2-0", "libunistring2", "libgnutls30", "libhogweed6", "libnettle8", "libgmp10", "libtasn1-6",
-    "libp11-kit0", "libffi8", "libstdc++6", "libgcc-s1", "libtinfo6", "libedit2", "libxml2", "libicu72", "liblzma5",
-    "libbsd0", "libmd0", "libzstd1", "libz3-4",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,9 +108,8 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
         foreign = Debian(target.toolchain.debian, settings, runner)
         rustc, cargo, std, version = _newest_common(host, foreign)
         with new_folder(folder) as beside:
-            programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev")]
-            host.unpack([*programs, _runtime(std, host, version)], beside)
-            _unpack_available(host, _DEBIAN_LIBRARIES, beside)
+            programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
+            host.unpack([*programs, *host.shared_libraries(programs)], beside)
             foreign.unpack([f"{std}-dev={version}"], beside)
     libraries = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
     libraries += [folder / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"]
@@ -145,17 +134,10 @@ def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
     return best[1]
 
 
-def _runtime(std: str, host: Debian, version: str) -> str:
-    """Return the package of rustc's own shared library, whose name holds its version: libstd-rust-web-1.85."""
+def _runtime(std: str, version: str) -> str:
+    """Return the name of the package of rustc's own shared library, which holds its version: libstd-rust-web-1.85."""
     short = ".".join(re.split(r"[+-]", version)[0].split(".")[:2])
-    return f"{std}-{short}={version}"
-
-
-def _unpack_available(host: Debian, packages: Sequence[str], folder: Path) -> None:
-    """Unpack what there is of ``packages``: names of libraries differ between releases."""
-    available = [package for package in packages if host.versions(package)]
-    if available:
-        host.unpack(available, folder)
+    return f"{std}-{short}"
 
 
 def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:
