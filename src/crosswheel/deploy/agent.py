@@ -125,11 +125,11 @@ class Store:
         Raises:
             Refused: the file system has less.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        block = os.statvfs(self.root).f_frsize
+        disk = next(path for path in (self.root, *self.root.parents) if path.is_dir())
+        block = os.statvfs(disk).f_frsize
         folders = len({path.rpartition("/")[0] for path, *_ in _files(release)})
         need = sum(-(-size // block) * block for _, size in lacking) + 2 * block * folders
-        free = shutil.disk_usage(self.root).free
+        free = shutil.disk_usage(disk).free
         if need + _RESERVE > free:
             raise Refused(
                 "no-space",

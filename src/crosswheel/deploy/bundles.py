@@ -24,7 +24,7 @@ from crosswheel import __version__
 from crosswheel.check.proof import Proof
 from crosswheel.deploy.environment import HEADER
 from crosswheel.deploy.image import robot_of
-from crosswheel.deploy.release import File, Package, Release
+from crosswheel.deploy.release import Package, Release
 from crosswheel.files import new_file, sha256_of
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
@@ -75,7 +75,7 @@ def write_wheel(release: Release, dist: Path) -> Path:
         StorageError: it cannot be written.
     """
     target = release.target
-    root = next(package for package in release.packages if package.name == release.program)
+    root = next(package for package in release.closure if package.name == release.program)
     version = f"{root.version}+{target.name.replace('-', '.')}"
     name = canonicalize_name(root.name).replace("-", "_")
     tag = "cp{0}{1}-cp{0}{1}-{2}".format(*target.python.numbers, target.platform_tag)
@@ -111,9 +111,9 @@ def _members(
     """Give the members of the wheel but RECORD: path, bytes, and whether it is a program."""
     robot = robot_of(release.target)
     home = f"{base}.data/data/lib/crosswheel/{release.name}"
-    for package in release.packages:
+    for package in release.closure:
         for file in package.files:
-            if _belongs(file):
+            if "/__pycache__/" not in file.path:  # pip compiles what it installs
                 yield f"{home}/{file.path}", (package.folder / file.path).read_bytes(), file.executable
     configuration = f"home = {robot.prefix}/bin\ninclude-system-site-packages = false\n"
     yield f"{home}/pyvenv.cfg", configuration.encode(), False
@@ -125,11 +125,6 @@ def _members(
     yield f"{base}.dist-info/METADATA", _metadata(root, version), False
     wheel = f"Wheel-Version: 1.0\nGenerator: crosswheel {__version__}\nRoot-Is-Purelib: false\nTag: {tag}\n"
     yield f"{base}.dist-info/WHEEL", wheel.encode(), False
-
-
-def _belongs(file: File) -> bool:
-    # pip compiles what it installs, and launchers of a wheel lie elsewhere.
-    return "/__pycache__/" not in file.path and not file.path.startswith("launchers/")
 
 
 def _command(program: str, root: Package) -> str:

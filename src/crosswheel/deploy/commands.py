@@ -1,4 +1,4 @@
-"""The commands for robots: deploy, bundle, list, verify, rollback, remove and robot-sim."""
+"""The commands for robots: preflight, deploy, bundle, list, verify, rollback, remove, service, robot-sim."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.deploy import deploying
+from crosswheel.deploy import service as services
 from crosswheel.deploy.bundles import write_program, write_wheel
 from crosswheel.deploy.environment import Assembler, release_for
 from crosswheel.deploy.fleet import Outcome, on_each, read_list
 from crosswheel.deploy.image import image_for, robot_of
+from crosswheel.deploy.preflight import clashes, cost
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.simulation import ALIAS, running
 from crosswheel.deploy.ssh import Address, Connection
@@ -63,6 +65,9 @@ def register(app: typer.Typer) -> None:
     for command in (deploy, bundle, verify, rollback, remove):
         app.command()(command)
     app.command("list")(list_)
+    app.command()(preflight)
+    # What comes after the program's name is the program's.
+    app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(service)
     app.command("robot-sim")(robot_sim)
 
 
@@ -139,6 +144,105 @@ def bundle(
 def _tell_file(console: Console, path: Path, what_next: str) -> None:
     size = path.stat().st_size / 1e6
     console.print(f"{path}: {size:.1f} MB; {what_next}", highlight=False, markup=False, soft_wrap=True)
+
+
+def preflight(
+    requirement: Annotated[str, typer.Argument(help="What would be installed, such as prefect==3.3.4.")],
+    image: Annotated[
+        Optional[str], typer.Option("--image", help="Ask the description of a robot: the name of a target.")
+    ] = None,
+    robot: Annotated[Optional[str], typer.Option("--robot", help="Ask a robot.")] = None,
+    target: TargetOption = "ot2",
+    recipes: RecipesOption = _RECIPES,
+    dist_tree_root: DistOption = _DIST,
+    user: UserOption = None,
+    port: PortOption = None,
+    identity: IdentityOption = None,
+    ssh_config: ConfigOption = None,
+) -> None:
+    """Show what a plain installation would clash with, and what an isolated one takes; nothing is changed."""
+    if (image is None) == (robot is None):
+        raise UsageError("one of --image and --robot is needed", hint="such as --image ot2.")
+    chosen = targets.load(image or target, _TARGETS)
+    place = robot_of(chosen)
+    release = _release(requirement, chosen, recipes, dist_tree_root, None, None)
+    packages, to_send = chosen.image.packages, release.size
+    if robot is not None:
+        (address,) = _addresses([robot], None, user, port, identity, ssh_config)
+        with Connection(address) as connection:
+            packages, to_send = deploying.rehearse(release, place, connection)
+    found = clashes(release, packages, place.server)
+    rows = [[c.name, c.wanted, c.image, "yes" if c.server else "", c.consequence] for c in found]
+    console, columns = Console(), ("package", "wanted", "image", "server", "with plain pip")
+    table(console, f"{release.name} {release.version} and what {robot or chosen.title} has", columns, rows)
+    differing = sum(1 for clash in found if clash.wanted != clash.image)
+    console.print(
+        f"{differing} of {len(release.closure)} packages are in the image at another version. `crosswheel deploy` "
+        "puts the program into an environment of its own: nothing of the image is touched, shadowed or used.",
+        highlight=False,
+    )
+    for sentence in cost(release, to_send):
+        console.print(sentence, highlight=False)
+
+
+def service(
+    words: Annotated[
+        Optional[list[str]],
+        typer.Argument(help="The program and its arguments: prefect worker start --pool lab."),
+    ] = None,
+    name: Annotated[
+        Optional[str],
+        typer.Option("--name", help="What the service is called: crosswheel-PROGRAM if not given."),
+    ] = None,
+    environment: Annotated[
+        Optional[list[str]],
+        typer.Option("--env", help="A variable for it, NAME=VALUE; may be given several times."),
+    ] = None,
+    memory: Annotated[str, typer.Option("--memory", help="How much memory it may have.")] = "300M",
+    remove: Annotated[
+        Optional[str], typer.Option("--remove", help="Remove the service of this name.")
+    ] = None,
+    robot: RobotOption = None,
+    robots: RobotsOption = None,
+    target: TargetOption = "ot2",
+    user: UserOption = None,
+    port: PortOption = None,
+    identity: IdentityOption = None,
+    ssh_config: ConfigOption = None,
+) -> None:
+    """Run a program on robots as a service: at every boot, again after a failure, logging to the journal."""
+    if (remove is None) != bool(words):
+        raise UsageError(
+            "no program is named" if remove is None else "--remove takes no program",
+            hint="options come first: crosswheel service --robot HOST prefect worker start --pool lab.",
+        )
+    chosen = targets.load(target, _TARGETS)
+    place = robot_of(chosen)
+    addresses = _addresses(robot, robots, user, port, identity, ssh_config)
+    if words:
+        called = name or f"crosswheel-{words[0]}"
+        wanted = services.Service(called, words, _variables(environment or ()), memory)
+
+    def work(connection: Connection) -> str:
+        if remove is not None:
+            services.remove(remove, place, connection)
+            return "removed"
+        return services.install(wanted, chosen, place, connection)
+
+    outcomes = _ask_each(addresses, target, work)
+    _report(Console(), remove or called, ("robot", "state"), outcomes, lambda text: [text])
+
+
+def _variables(given: Sequence[str]) -> dict[str, str]:
+    variables = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(
+                f"{text!r} is not NAME=VALUE", hint="such as --env PREFECT_API_URL=http://…/api."
+            )
+        variables[name] = value
+    return variables
 
 
 def list_(

@@ -64,5 +64,19 @@ def deploy(release: Release, robot: Robot, connection: Connection, tell: Tell) -
     return Deployed(release.version, connection.sent, len(lacking), seconds, generation)
 
 
+def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[dict[str, str], int]:
+    """Ask a robot what a deployment would find, and change nothing.
+
+    Returns:
+        The packages of its image, name to version; and the bytes of the files that would be sent.
+
+    Raises: as :func:`deploy`.
+    """
+    machine = connection.ask("open", store=robot.store, programs=robot.programs)
+    unknown = connection.ask("offer", release=release.offer)["packages"]
+    plan = connection.ask("plan", files=release.listings(unknown))
+    return dict(machine["packages"]), sum(size for _, size in plan["lacking"])
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size

@@ -146,7 +146,9 @@ class Assembler:
             (f"launchers/{words[0]}", *words[1:]) if words else ("bin/python3", "-c", _imports(wheels[root]))
         )
         target = self.toolchain.target
-        return Release(name, wanted.name, wanted.version, target, (*packages, launchers), programs, (check,))
+        return Release(
+            name, wanted.name, wanted.version, target, tuple(packages), launchers, programs, (check,)
+        )
 
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""

@@ -77,6 +77,8 @@ class Release:
         name: of the environment on the robot.
         program: the name of the package that it is for.
         version: of that package.
+        closure: that package and all that it needs.
+        launchers: what is run by those who call a program of it.
         programs: what gets a launcher on the robot's ``PATH``.
         test: commands, relative to the environment, that have to succeed before it becomes the active one.
     """
@@ -85,9 +87,15 @@ class Release:
     program: str
     version: str
     target: Target
-    packages: tuple[Package, ...]
+    closure: tuple[Package, ...]
+    launchers: Package
     programs: tuple[str, ...]
     test: tuple[tuple[str, ...], ...]
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        """All that is sent."""
+        return (*self.closure, self.launchers)
 
     @property
     def offer(self) -> dict[str, object]:
