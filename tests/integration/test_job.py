@@ -52,7 +52,7 @@ def test_a_recipe_becomes_a_lock_a_plan_proven_wheels_and_an_index(crosswheel: C
     assert built.returncode == 0, built.output
     assert "1 taken, 1 built, 0 failed" in built.output
     assert crosswheel.wheels() == [DEMO, PURE]
-    proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.proof.json").read_text())
+    proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.ot2.proof.json").read_text())
     assert (proof["imported"], proof["tests"], proof["origin"]) == (["_demo"], ["test_add"], "built")
     assert "qemu-arm" in proof["emulator"]
     for name in ("demo", "pure"):

@@ -81,11 +81,21 @@ class Proof(_Record):
     log: Optional[str] = None
 
     def write_beside(self, wheel: Path) -> None:
-        """Write the proof as ``<wheel>.proof.json``."""
-        write_text(wheel.with_name(wheel.name + SUFFIX), self.model_dump_json(indent=1) + "\n")
+        """Write the proof as ``<wheel>.<target>.proof.json``: a pure wheel may be proven on several targets."""
+        write_text(_path(wheel, self.target), self.model_dump_json(indent=1) + "\n")
 
     @classmethod
-    def read_beside(cls, wheel: Path) -> Optional[Proof]:
-        """Read the proof of a wheel, or return ``None`` where it has none."""
-        path = wheel.with_name(wheel.name + SUFFIX)
+    def read_beside(cls, wheel: Path, target: str) -> Optional[Proof]:
+        """Read the proof of a wheel on a target, or return ``None`` where it has none."""
+        path = _path(wheel, target)
         return cls.model_validate_json(path.read_text()) if path.is_file() else None
+
+    @staticmethod
+    def remove_beside(wheel: Path, target: str) -> bool:
+        """Remove the proof of a wheel on a target; tell whether it was the last."""
+        _path(wheel, target).unlink(missing_ok=True)
+        return not any(wheel.parent.glob(f"{wheel.name}*{SUFFIX}"))
+
+
+def _path(wheel: Path, target: str) -> Path:
+    return wheel.with_name(f"{wheel.name}.{target}{SUFFIX}")

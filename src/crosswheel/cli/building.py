@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Callable, Optional
 
@@ -110,15 +112,8 @@ def build(
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.absolute(), dist_tree_root.absolute(), index_tree_root.absolute())
-    chosen = Preference.SOURCE if from_source else prefer
-    scene = Scene(recipes, trees, output, verbose, chosen.value)
+    scene = Scene(recipes, trees, output, verbose, "source" if from_source else prefer.value)
     wanted = [*(requirements or ()), *_listed(requirement_files or ())]
-
-    def closures(place: Workplace) -> Iterable[Callable[[], Closure]]:
-        if wanted:
-            return [lambda: closure_for(wanted, day(as_of), place)]
-        return [lambda root=root: closure_of(root, place) for root in roots_of(place)]  # type: ignore[misc]
-
     with scene.console() as console:
         if container_tag or container_source:
             console.print("No container is used: the toolchain is zig, in the cache folder.")
@@ -129,16 +124,26 @@ def build(
                     place.environment((), False)
                     place.display.message("The toolchain is ready, and its cross view is verified.")
                 elif build_type is not BuildType.INDEX_ONLY:
-                    codes.append(_build_all(closures(place), place))
+                    codes.append(_build_all(_closures(wanted, day(as_of), place), place))
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
-            _write_index(console, trees, index_root_url, codes)
+            _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
 
 
-def _write_index(console: Console, trees: Trees, root_url: Optional[str], codes: Sequence[int]) -> None:
+def _closures(
+    wanted: Sequence[str], as_of: Optional[datetime.date], place: Workplace
+) -> Iterable[Callable[[], Closure]]:
+    """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
+    if wanted:
+        return [partial(closure_for, wanted, as_of, place)]
+    return [partial(closure_of, root, place) for root in roots_of(place)]
+
+
+def _write_index(scene: Scene, console: Console, root_url: Optional[str], codes: Sequence[int]) -> None:
+    trees = scene.trees
     if any(codes) and not trees.dist.is_dir():
         return  # nothing could be built, and the reasons were told
-    summary = write_site(trees.dist, trees.index, root_url=root_url)
+    summary = write_site(trees.dist, trees.index, root_url=root_url, build=trees.build)
     console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
 
 
@@ -188,8 +193,8 @@ def add(
             with scene.workplace(console, name) as place:
                 root = add_root(requirement, day(as_of), place)
                 place.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
-                codes.append(_build_all([lambda root=root: closure_of(root, place)], place))  # type: ignore[misc]
-        _write_index(console, scene.trees, None, codes)
+                codes.append(_build_all([partial(closure_of, root, place)], place))
+        _write_index(scene, console, None, codes)
     raise typer.Exit(max(codes))
 
 

@@ -103,8 +103,8 @@ def _proven_wheel(pin: Pin, folder: Path, target: Target) -> ProvenWheel:
     if not wheels:
         raise UsageError(f"there is no wheel of {pin} in {folder}", hint="make it with `crosswheel build`.")
     for wheel in wheels:
-        proof = Proof.read_beside(wheel)
-        if proof is None or proof.target != target.name:
+        proof = Proof.read_beside(wheel, target.name)
+        if proof is None:
             continue
         if sha256_of(wheel) != proof.sha256:
             raise IntegrityError(

@@ -116,16 +116,16 @@ def _installed(made: Made, place: Workplace) -> Path:
 def _put_into_dist(step: Step, own: Made, proof: Proof, place: Workplace) -> None:
     folder = place.trees.dist / step.pin.name / step.pin.version
     for other in folder.glob("*.whl"):
-        if other.name != own.wheel.name and _is_of_this_target(other, place):
-            other.unlink()  # made before, under other circumstances; this one takes its place
-            other.with_name(other.name + ".proof.json").unlink(missing_ok=True)
+        # Made before, under other circumstances; this one takes its place.
+        outdated = other.name != own.wheel.name and Proof.read_beside(other, place.target.name)
+        if outdated and Proof.remove_beside(other, place.target.name):
+            other.unlink()
     placed = folder / own.wheel.name
-    if Proof.read_beside(placed) == proof and placed.is_file() and placed.stat().st_size == own.size:
+    if (
+        Proof.read_beside(placed, place.target.name) == proof
+        and placed.is_file()
+        and placed.stat().st_size == own.size
+    ):
         return
     place_copy(own.wheel, placed)
     proof.write_beside(placed)
-
-
-def _is_of_this_target(wheel: Path, place: Workplace) -> bool:
-    proof = Proof.read_beside(wheel)
-    return proof is not None and proof.target == place.target.name

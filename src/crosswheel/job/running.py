@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -11,6 +12,7 @@ from functools import partial
 from crosswheel import scheduler
 from crosswheel.check import Proof
 from crosswheel.errors import BuildFailed, CrosswheelError
+from crosswheel.index.failures import Failure
 from crosswheel.job.closures import Closure
 from crosswheel.job.made import Made, closure
 from crosswheel.job.making import make
@@ -40,7 +42,11 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
     for name, error in outcome.errors.items():
         if isinstance(error, Blocked):
             place.display.done(name, "blocked", str(error))
-    return [_row(work.steps[name], outcome) for name in sorted(work.steps)]
+    rows = [_row(work.steps[name], outcome) for name in sorted(work.steps)]
+    for row in rows:
+        if row.error:
+            _failure(row, place).write(place.trees.dist)
+    return rows
 
 
 class Blocked(BuildFailed):
@@ -89,6 +95,19 @@ def _proven(work: Closure, name: str, made: Mapping[str, Made], place: Workplace
 def _blocked(work: Closure, name: str, failed: set[str]) -> CrosswheelError:
     return Blocked(
         f"it needs {', '.join(sorted(failed))}, which failed", hint="mend those first; see their messages."
+    )
+
+
+def _failure(row: Row, place: Workplace) -> Failure:
+    """Return what the index's status page says of a release that failed."""
+    return Failure(
+        name=row.package,
+        version=row.version,
+        target=place.target.name,
+        step="build",
+        message=row.error or "",
+        hint=row.hint or "",
+        failed=datetime.datetime.now(datetime.timezone.utc),
     )
 
 
