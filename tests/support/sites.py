@@ -72,7 +72,7 @@ def prove(
         log=log,
     )
     proof.write_beside(wheel)
-    return wheel.with_name(f"{wheel.name}.proof.json")
+    return wheel.with_name(f"{wheel.name}.{target}.proof.json")
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -138,7 +138,7 @@ def test_a_project_page_shows_the_whole_proof(dist: Path, site: Path, tmp_path: 
         "round trip",
         "12.3 s",
         "setuptools==80.9.0",
-        f'href="../simple/a/{wheel.name}.proof.json"',
+        f'href="../simple/a/{wheel.name}.ot2.proof.json"',
         f'href="../simple/a/{wheel.name}.log.txt"',
     ):
         assert fact in page
