@@ -111,10 +111,15 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
             programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
             host.unpack([*programs, *host.shared_libraries(programs)], beside)
             foreign.unpack([f"{std}-dev={version}"], beside)
-    libraries = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
-    libraries += [folder / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"]
+    multiarch = f"{os.uname().machine}-linux-gnu"
+    places = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
+    places += [
+        folder / "usr" / "lib" / multiarch,
+        folder / "lib" / multiarch,
+    ]  # both, before trixie merged them
+    libraries = tuple(dict.fromkeys(place for place in places if place.is_dir()))
     binaries = folder / "usr" / "bin"
-    return Rust(binaries, tuple(libraries), _version(binaries, tuple(libraries), runner))
+    return Rust(binaries, libraries, _version(binaries, libraries, runner))
 
 
 def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
