@@ -31,6 +31,7 @@ from crosswheel.errors import (
 
 _LENGTH = struct.Struct("!I")
 _BLOCK = 1 << 16
+_GOODBYE_SECONDS = 5
 _OPTIONS = {
     "BatchMode": "yes",  # nobody is there to answer a question
     "StrictHostKeyChecking": "yes",  # an unknown host is never trusted silently
@@ -114,11 +115,14 @@ class Connection:
 
     def close(self) -> None:
         """End the connection, and with it the agent."""
-        for stream in (self._child.stdin, self._child.stdout):
-            with contextlib.suppress(OSError):  # it broke before
-                _present(stream).close()
-        self._child.terminate()
-        self._child.wait()
+        with contextlib.suppress(OSError):  # it broke before
+            _present(self._child.stdin).close()
+        try:
+            self._child.wait(_GOODBYE_SECONDS)  # the agent sees the end, and frees the robot
+        except subprocess.TimeoutExpired:
+            self._child.terminate()
+            self._child.wait()
+        _present(self._child.stdout).close()
         self._said.close()
 
     def ask(self, do: str, **values: object) -> Mapping[str, Any]:

@@ -1,0 +1,353 @@
+"""What the agent on the robot promises, whatever happens to it; it runs here as it does there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Optional
+
+import pytest
+
+from crosswheel.deploy import agent
+from crosswheel.deploy.bundles import write_program
+from crosswheel.deploy.deploying import Deployed, deploy, rehearse
+from crosswheel.deploy.release import Release
+from crosswheel.deploy.ssh import Connection
+from crosswheel.errors import (
+    CheckFailed,
+    CrosswheelError,
+    IntegrityError,
+    NetworkError,
+    StorageError,
+    TargetError,
+    UsageError,
+)
+from support.releases import SITE, Here, place, release, says, this_machine
+
+
+def put(version: Release, robot: Path) -> Deployed:
+    with Connection(Here()) as connection:
+        return deploy(version, place(robot), connection, lambda text: None)
+
+
+def ask(robot: Path, do: str, **values: object) -> object:
+    with Connection(Here()) as connection:
+        connection.ask("open", store=place(robot).store, programs=place(robot).programs)
+        return connection.ask(do, **values)
+
+
+def test_what_is_deployed_runs_and_an_update_takes_its_place(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    assert says(robot) == "hello 1"
+    put(release(tmp_path, "2"), robot)
+    assert says(robot) == "hello 2"
+
+
+def test_only_what_the_robot_lacks_is_sent(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    assert put(release(tmp_path, "1"), robot).files == 5
+    assert put(release(tmp_path, "2"), robot).files == 1
+    assert put(release(tmp_path, "2"), robot).files == 0
+
+
+def test_a_file_that_several_versions_have_takes_space_once(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    put(release(tmp_path, "2"), robot)
+    shared = list((robot / "store").glob(f"hello/releases/*/{SITE}/other/part0.py"))
+    assert len(shared) == 2
+    assert shared[0].samefile(shared[1])
+
+
+def test_going_back_makes_the_version_before_the_active_one(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    put(release(tmp_path, "2"), robot)
+    ask(robot, "rollback", name="hello")
+    assert says(robot) == "hello 1"
+    with pytest.raises(UsageError, match="no version of hello to go back to"):
+        ask(robot, "rollback", name="hello")
+
+
+def test_after_going_back_the_next_version_can_be_undone_too(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    put(release(tmp_path, "2"), robot)
+    ask(robot, "rollback", name="hello")
+    put(release(tmp_path, "3"), robot)
+    ask(robot, "rollback", name="hello")
+    assert says(robot) == "hello 1"
+
+
+def test_of_old_versions_only_the_one_before_is_kept(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    for version in ("1", "2", "3"):
+        put(release(tmp_path, version), robot)
+    listed = ask(robot, "list")
+    assert isinstance(listed, dict)
+    assert [(row["version"], row["active"]) for row in listed["environments"]] == [("2", False), ("3", True)]
+    assert len(list((robot / "store/hello/releases").iterdir())) == 2
+
+
+def test_a_version_that_fails_its_test_never_becomes_active(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    with pytest.raises(CheckFailed, match="no_such_module"):
+        put(release(tmp_path, "2", test="import no_such_module"), robot)
+    assert says(robot) == "hello 1"
+    assert len(list((robot / "store/hello/releases").iterdir())) == 1
+
+
+def test_a_first_version_that_fails_its_test_leaves_nothing(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    with pytest.raises(CheckFailed):
+        put(release(tmp_path, "1", test="import no_such_module"), robot)
+    assert says(robot) is None
+    assert not (robot / "store/hello").exists()
+
+
+def test_removing_leaves_no_trace_of_it(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    ask(robot, "remove", name="hello")
+    assert [path.name for path in (robot / "store").iterdir()] == ["lock"]
+    assert list((robot / "programs").iterdir()) == []
+
+
+def test_what_others_put_on_the_path_is_never_replaced(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    (robot / "programs").mkdir(parents=True)
+    (robot / "programs/hello").write_text("somebody else's")
+    with pytest.raises(UsageError, match="was not put there by crosswheel"):
+        put(release(tmp_path, "1"), robot)
+    assert (robot / "programs/hello").read_text() == "somebody else's"
+    assert not (robot / "store/incoming").exists()
+
+
+def test_verifying_finds_a_changed_a_missing_and_an_executable_file(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1", more={f"{SITE}/a.py": b"a", f"{SITE}/b.py": b"b"}), robot)
+    assert ask(robot, "verify", name="hello") == {"faults": []}
+    site = robot / "store/hello/current" / SITE
+    (site / "a.py").chmod(0o755)
+    (site / "b.py").unlink()
+    (site / "hello.py").chmod(0o644)
+    (site / "hello.py").write_text("changed")
+    faults = ask(robot, "verify", name="hello")
+    assert isinstance(faults, dict)
+    assert [fault.rpartition("/")[2] for fault in faults["faults"]] == [
+        "a.py: its permissions have changed",
+        "b.py: No such file or directory",
+        "hello.py: its bytes have changed",
+    ]
+
+
+def test_verifying_finds_a_launcher_that_is_gone_and_deploying_brings_it_back(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    (robot / "programs/hello").unlink()
+    faults = ask(robot, "verify", name="hello")
+    assert isinstance(faults, dict)
+    assert "the launcher is gone" in faults["faults"][0]
+    put(release(tmp_path, "1"), robot)
+    assert says(robot) == "hello 1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"machine": "z80"}, "not an z80"),
+        ({"python": {"version": "3.2.1"}}, "not 3.2"),
+        ({"python": {"soabi": "cpython-310-arm-linux-gnueabihf"}}, "not cpython-310-arm-linux-gnueabihf"),
+        ({"abi": {"glibc": "9.9"}}, "not glibc 9.9 or newer"),
+    ],
+)
+def test_a_machine_that_is_not_the_target_is_refused_with_the_reason(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    target = this_machine()
+    for name, value in changes.items():
+        part = getattr(target, name).model_copy(update=value) if isinstance(value, dict) else value
+        target = target.model_copy(update={name: part})
+    with pytest.raises(TargetError, match=said):
+        put(release(tmp_path, "1", target=target), tmp_path / "robot")
+    assert not (tmp_path / "robot/store/hello").exists()
+
+
+def test_too_little_space_is_said_before_anything_is_sent(tmp_path: Path) -> None:
+    with Connection(Here()) as connection:
+        robot = place(tmp_path / "robot")
+        connection.ask("open", store=robot.store, programs=robot.programs)
+        package = {"name": "large", "version": "1", "files": [["large.bin", "0" * 64, 1 << 50, False]]}
+        digest = agent.digest_of_package(package)
+        offered = release(tmp_path, "1").offer
+        offered["packages"] = [{"name": "large", "version": "1", "digest": digest}]
+        connection.ask("offer", release=offered)
+        with pytest.raises(StorageError, match=r"it needs 1125899906.9 MB and 33.6 MB have to stay free"):
+            connection.ask("plan", files={digest: package["files"]})
+
+
+def test_a_second_deployment_at_the_same_time_is_told_so(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    with Connection(Here()) as first:
+        first.ask("open", store=place(robot).store, programs=place(robot).programs)
+        first.ask("hold")
+        with pytest.raises(UsageError, match="another deployment to this robot is under way"):
+            put(release(tmp_path, "1"), robot)
+    put(release(tmp_path, "1"), robot)
+
+
+def test_asking_what_a_deployment_would_do_changes_nothing(tmp_path: Path) -> None:
+    with Connection(Here()) as connection:
+        packages, size = rehearse(release(tmp_path, "1"), place(tmp_path / "robot"), connection)
+    assert size > 0
+    assert "pytest" in packages
+    assert not (tmp_path / "robot").exists()
+
+
+def test_a_list_of_files_that_is_not_what_was_promised_is_refused(tmp_path: Path) -> None:
+    made, robot = release(tmp_path, "1"), place(tmp_path / "robot")
+    with Connection(Here()) as connection:
+        connection.ask("open", store=robot.store, programs=robot.programs)
+        unknown = connection.ask("offer", release=made.offer)["packages"]
+        files = made.listings(unknown)
+        files[unknown[0]][0][0] = "../../outside"
+        with pytest.raises(IntegrityError, match="not what was promised"):
+            connection.ask("plan", files=files)
+
+
+def test_bytes_that_changed_on_the_way_are_refused_and_the_connection_goes_on(tmp_path: Path) -> None:
+    robot, made = tmp_path / "robot", release(tmp_path, "1")
+    other = tmp_path / "other"
+    other.write_bytes(b"print('hello X')\n")
+    with Connection(Here()) as connection:
+        connection.ask("open", store=place(robot).store, programs=place(robot).programs)
+        unknown = connection.ask("offer", release=made.offer)["packages"]
+        lacking = connection.ask("plan", files=made.listings(unknown))["lacking"]
+        sources = [
+            other if made.contents[sha256].name == "hello.py" else made.contents[sha256]
+            for sha256, _ in lacking
+        ]
+        with pytest.raises(IntegrityError, match="a file came with the hash"):
+            connection.send_files(sources)
+        assert connection.ask("list") == {"environments": []}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_an_interrupted_transfer_goes_on_where_it_stopped(tmp_path: Path, share: float) -> None:
+    robot = tmp_path / "robot"
+    noise = {f"{SITE}/noise{number}.bin": os.urandom(100_000) for number in range(10)}
+    made = release(tmp_path, "1", more=noise)
+    with Connection(Here()) as connection:
+        connection.ask("open", store=place(robot).store, programs=place(robot).programs)
+        connection.ask("hold")
+        unknown = connection.ask("offer", release=made.offer)["packages"]
+        lacking = connection.ask("plan", files=made.listings(unknown))["lacking"]
+        stream = zlib.compress(b"".join(made.contents[sha256].read_bytes() for sha256, _ in lacking))
+        connection._send(zlib.compress(json.dumps({"do": "receive"}).encode()))
+        connection._send(stream[: int(len(stream) * share) + 1])
+        connection._flush()
+    assert says(robot) is None
+    again = put(made, robot)
+    assert again.files <= len(lacking) - int(len(lacking) * share) + 2
+    assert says(robot) == "hello 1"
+
+
+def ends(bundle: Path, before: Path) -> list[tuple[Optional[str], str]]:
+    """Install a bundle, ended before each of its changes; return what is whole then, and after another try."""
+    words = [sys.executable, "-m", "support.crashes", str(bundle), str(before)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+    return [(after, again) for after, again in json.loads(done.stdout)]
+
+
+def test_whenever_the_agent_dies_the_robot_has_the_old_version_or_the_new(tmp_path: Path) -> None:
+    robot, bundle, before = tmp_path / "robot", tmp_path / "hello.pyz", tmp_path / "before"
+    target = this_machine().model_copy(update={"robot": place(robot)})
+    put(release(tmp_path, "1"), robot)
+    shutil.copytree(robot, before, symlinks=True)
+    write_program(release(tmp_path, "2", test=None, target=target), bundle)
+    found = ends(bundle, before)
+    assert len(found) > 20
+    assert {after for after, _ in found} == {"1", "2"}
+    assert {again for _, again in found} == {"2"}
+
+
+def test_a_first_installation_that_dies_leaves_no_program_or_a_whole_one(tmp_path: Path) -> None:
+    robot, bundle, before = tmp_path / "robot", tmp_path / "hello.pyz", tmp_path / "before"
+    target = this_machine().model_copy(update={"robot": place(robot)})
+    before.mkdir()
+    robot.mkdir()
+    write_program(release(tmp_path, "1", test=None, target=target), bundle)
+    found = ends(bundle, before)
+    assert {after for after, _ in found} == {None, "1"}
+    assert {again for _, again in found} == {"1"}
+
+
+def bundled(bundle: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, bundle, *words], capture_output=True, text=True, check=False)
+
+
+def test_a_bundle_installs_lists_verifies_and_removes_itself(tmp_path: Path) -> None:
+    robot, bundle = tmp_path / "robot", tmp_path / "hello.pyz"
+    target = this_machine().model_copy(update={"robot": place(robot)})
+    write_program(release(tmp_path, "1", target=target), bundle)
+    assert bundled(bundle, "install").returncode == 0
+    assert says(robot) == "hello 1"
+    assert bundled(bundle, "list").stdout == "hello 1 (active)\n"
+    assert bundled(bundle, "verify").returncode == 0
+    assert bundled(bundle, "remove").returncode == 0
+    assert says(robot) is None
+
+
+def test_a_bundle_with_a_changed_byte_is_refused_wherever_it_is(tmp_path: Path) -> None:
+    robot, bundle = tmp_path / "robot", tmp_path / "hello.pyz"
+    target = this_machine().model_copy(update={"robot": place(robot)})
+    write_program(release(tmp_path, "1", target=target), bundle)
+    data = bundle.read_bytes()
+    start = data.index(b"release.json")
+    for position in (start, start + 100, len(data) // 2, len(data) - 200, len(data) - 1):
+        changed = bytearray(data)
+        changed[position] ^= 1
+        bundle.write_bytes(changed)
+        assert bundled(bundle, "install").returncode != 0, position
+        assert not robot.exists()
+
+
+def test_the_same_release_gives_the_same_bundle(tmp_path: Path) -> None:
+    target = this_machine().model_copy(update={"robot": place(tmp_path)})
+    write_program(release(tmp_path / "a", "1", target=target), tmp_path / "a.pyz")
+    write_program(release(tmp_path / "b", "1", target=target), tmp_path / "b.pyz")
+    assert (tmp_path / "a.pyz").read_bytes() == (tmp_path / "b.pyz").read_bytes()
+
+
+def test_a_dead_connection_frees_the_robot_and_is_explained(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    with Connection(Here()) as connection:
+        connection.ask("open", store=place(robot).store, programs=place(robot).programs)
+        connection.ask("hold")
+        os.kill(connection._child.pid, signal.SIGKILL)
+        with pytest.raises(NetworkError, match="the connection to here ended"):
+            connection.ask("list")
+    put(release(tmp_path, "1"), robot)
+
+
+def test_a_program_in_an_environment_sees_nothing_of_the_image(tmp_path: Path) -> None:
+    # The Python that runs the tests has pytest; the environment made of it must not.
+    robot = tmp_path / "robot"
+    test = "import importlib.util as u, sys; assert u.find_spec('pytest') is None, sys.path"
+    put(release(tmp_path, "1", test=test), robot)
+
+
+def test_an_unknown_request_is_a_defect_not_a_crash(tmp_path: Path) -> None:
+    with Connection(Here()) as connection:
+        with pytest.raises(CrosswheelError):
+            connection.ask("verify", name="hello")
+        connection.ask("open", store=str(tmp_path), programs=str(tmp_path))
