@@ -407,12 +407,17 @@ def _open(connection: Connection, place: Robot) -> None:
 def _release(
     requirement: str, target: Target, recipes: Path, dist: Path, name: Optional[str], test: Optional[str]
 ) -> Release:
-    settings = Settings.from_environment()
-    runner = Runner(log=settings.cache / "installed" / "log.txt")
-    assembler = Assembler(toolchain_for(target, settings), Uv(settings, runner), runner)
+    assembler = assembler_for(target)
     return release_for(
         requirement, recipes=recipes, dist=dist.absolute(), assembler=assembler, name=name, test=test
     )
+
+
+def assembler_for(target: Target) -> Assembler:
+    """Return what installs wheels for a target on this machine, with the user's settings."""
+    settings = Settings.from_environment()
+    runner = Runner(log=settings.cache / "installed" / "log.txt")
+    return Assembler(toolchain_for(target, settings), Uv(settings, runner), runner)
 
 
 def _report(
