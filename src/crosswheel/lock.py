@@ -17,7 +17,7 @@ from typing import Optional
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from crosswheel.errors import LockError
+from crosswheel.errors import LockError, UsageError
 from crosswheel.files import digest_of, write_text
 from crosswheel.process import tail
 from crosswheel.recipes.model import Recipe
@@ -56,6 +56,21 @@ class Lock:
             pins={pin.name: [pin.version, sorted(pin.sha256)] for pin in self.pins.values()},
             made_for=dict(self.made_for),
         )
+
+
+def parsed(requirement: str) -> Requirement:
+    """Read a requirement that was given on the command line (PEP 508).
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return Requirement(requirement)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]  # the others point at the place
+        raise UsageError(
+            f"{requirement!r} is not a requirement: {reason}", hint="write NAME or NAME==VERSION."
+        ) from error
 
 
 def path_of(recipe: Recipe, target: Target) -> Path:

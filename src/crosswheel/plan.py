@@ -10,7 +10,7 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from crosswheel.check.parity import choose_official
-from crosswheel.errors import PlanError
+from crosswheel.errors import IntegrityError, PlanError
 from crosswheel.lock import Pin
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.registry import ReleaseFile
@@ -37,7 +37,12 @@ class Step:
 
 
 def choose(
-    pin: Pin, files: Sequence[ReleaseFile], recipe: Optional[Recipe], target: Target, *, prefer: Prefer = "native"
+    pin: Pin,
+    files: Sequence[ReleaseFile],
+    recipe: Optional[Recipe],
+    target: Target,
+    *,
+    prefer: Prefer = "native",
 ) -> Step:
     """Decide what to do for a release, from the files that the registry has and the lock allows.
 
@@ -46,6 +51,7 @@ def choose(
 
     Raises:
         PlanError: there is neither a wheel that loads on the target nor a source.
+        IntegrityError: the registry has files of it, and the lock allows none of them.
     """
     allowed = [file for file in files if file.sha256 in pin.sha256]
     wheels = _by_preference([file for file in allowed if file.kind == "wheel"], target)
@@ -71,6 +77,11 @@ def choose(
         return Step(pin, "take", wheels[0], None, recipe, reason)
     if sdist:
         return build(_why_no_wheel(allowed, target))
+    if files and not allowed:
+        raise IntegrityError(
+            f"none of the registry's files of {pin} has a hash that the lock names",
+            hint="find out who changed them, the registry or the lock, before renewing it with `crosswheel lock`.",
+        )
     raise PlanError(
         f"{pin} has neither a wheel that loads on {target.name} nor an sdist ({_why_no_wheel(allowed, target)})",
         hint="name a source in a recipe for it, or ask for another version; `crosswheel plan` shows all choices.",

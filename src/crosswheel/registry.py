@@ -238,7 +238,7 @@ def _nearest(wanted: Version, versions: Iterable[Version]) -> Sequence[Version]:
 def _cached_release(path: Path) -> Optional[_Release]:
     try:
         return _Release.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):  # absent, or written by another version
+    except (FileNotFoundError, NotADirectoryError, ValidationError):  # absent, or written by another version
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Optional
 import pytest
 
 from crosswheel import targets
-from crosswheel.errors import PlanError
+from crosswheel.errors import IntegrityError, PlanError
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource, Recipe
@@ -117,8 +117,12 @@ def test_what_has_no_wheel_that_loads_is_built_and_the_reason_told(wheels: list[
 
 def test_only_locked_files_are_used() -> None:
     assert chosen(plan(SDIST, ARM, locked=(SDIST,))) == ("build", SDIST)
-    with pytest.raises(PlanError):
+    with pytest.raises(
+        IntegrityError, match=r"none of the registry's files of demo==1\.0 has a hash that the lock"
+    ):
         plan(SDIST, ARM, locked=())
+    with pytest.raises(PlanError):
+        plan()
 
 
 def test_neither_wheel_nor_source_is_answered_with_the_reason_and_what_to_do() -> None:

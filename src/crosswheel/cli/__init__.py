@@ -53,7 +53,8 @@ def main() -> None:
     except CrosswheelError as error:
         show_error(Console(stderr=True), error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        stopped = Interrupted("stopped", hint="run the same command again: it goes on where it stopped.")
-        show_error(Console(stderr=True), stopped)
-        sys.exit(stopped.exit_code)
+    except SystemExit as ending:
+        if ending.code == Interrupted.exit_code:  # typer ends so on Ctrl-C, and says nothing
+            stopped = Interrupted("stopped", hint="run the same command again: it goes on where it stopped.")
+            show_error(Console(stderr=True), stopped)
+        raise

@@ -39,7 +39,7 @@ class State(BaseModel):
         reader = code_digest()
         try:
             state = cls.model_validate_json((site / _FILE).read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
             return cls(reader=reader)
         return state if state.reader == reader else cls(reader=reader)
 

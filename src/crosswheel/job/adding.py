@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime
 from typing import Optional
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from crosswheel import lock as locks
-from crosswheel.errors import LockError, UsageError
+from crosswheel.errors import LockError
 from crosswheel.job.locking import renew
 from crosswheel.job.workplace import Workplace
 from crosswheel.recipes.model import Recipe
@@ -26,12 +25,7 @@ def add_root(wanted: str, as_of: Optional[datetime.date], place: Workplace) -> R
         UsageError: ``wanted`` is not a requirement.
         LockError: no set of releases satisfies it.
     """
-    try:
-        requirement = Requirement(wanted)
-    except InvalidRequirement as error:
-        raise UsageError(
-            f"{wanted!r} is not a requirement: {error}", hint="write NAME or NAME==VERSION."
-        ) from error
+    requirement = locks.parsed(wanted)
     day = as_of or datetime.datetime.now(datetime.timezone.utc).date()
     made_for, resolved = locks.resolve(
         [wanted], place.target, day, interpreter=place.toolchain.interpreter, uv=place.uv

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -12,6 +11,7 @@ from typing import Optional
 from crosswheel import lock as locks
 from crosswheel import plan
 from crosswheel.build.requirements import RequirementsStore
+from crosswheel.errors import LockError
 from crosswheel.files import digest_of
 from crosswheel.job.workplace import Workplace
 from crosswheel.lock import Lock, Pin
@@ -51,17 +51,26 @@ def roots_of(place: Workplace) -> list[Recipe]:
     known = {root.folder for root in roots}
     for path in sorted(place.recipes.folder.glob(f"*/*/{place.target.name}.lock")):
         if path.parent not in known:
-            said = locks.read(path).made_for
-            roots.append(
-                Recipe(
-                    name=path.parent.parent.name,
-                    version=path.parent.name,
-                    file=path.parent / "build.py",
-                    as_of=datetime.date.fromisoformat(said["as-of"]),
-                    requirements=tuple(said["requirements"].split(", ")),
-                )
-            )
+            roots.append(_root_of(path))
     return roots
+
+
+def _root_of(path: Path) -> Recipe:
+    """Return the root that a lock describes which lies alone."""
+    said = locks.read(path).made_for
+    try:
+        return Recipe(
+            name=path.parent.parent.name,
+            version=path.parent.name,
+            file=path.parent / "build.py",
+            as_of=datetime.date.fromisoformat(said["as-of"]),
+            requirements=tuple(said["requirements"].split(", ")),
+        )
+    except (KeyError, ValueError) as error:
+        raise LockError(
+            f"{path} does not say what it is for ({error}), and no build.py lies beside it",
+            hint="make it anew with `crosswheel add`, or remove it.",
+        ) from error
 
 
 def closure_of(root: Recipe, place: Workplace) -> Closure:
@@ -89,9 +98,12 @@ def closure_for(requirements: Sequence[str], as_of: Optional[datetime.date], pla
     """Return the steps for requirements that no recipe names, as of a day: today, if none is given.
 
     Raises:
+        UsageError: one of them is no requirement.
         LockError: no set of releases satisfies them.
         PlanError: a release can be neither taken nor built.
     """
+    for text in requirements:
+        locks.parsed(text)
     title, day = ", ".join(requirements), as_of or datetime.date.today()
     store = _own_store(place, title, day)
     path = store.folder.parent / "lock.txt"
@@ -126,7 +138,7 @@ def _steps(pins: Iterable[Pin], place: Workplace) -> Mapping[str, plan.Step]:
         recipe = place.recipes.for_package(pin.name, pin.version)
         return plan.choose(pin, _files(pin, place), recipe, place.target, prefer=place.prefer)
 
-    with ThreadPoolExecutor(_QUESTIONS_AT_ONCE) as pool:
+    with place.workers(_QUESTIONS_AT_ONCE) as pool:
         return {step.pin.name: step for step in pool.map(chosen, pins)}
 
 

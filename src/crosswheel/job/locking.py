@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from crosswheel import lock as locks
@@ -38,7 +37,7 @@ def renew(root: Recipe, place: Workplace) -> list[str]:
     closure = closure_of_lock(", ".join(root.roots), draft, store, place)
     built = [step for step in closure.steps.values() if step.action == "build"]
     place.display.expect([(step.pin.name, step.pin.version) for step in built])
-    with ThreadPoolExecutor(2) as pool:
+    with place.workers(2) as pool:
         list(pool.map(partial(_lock_build, store, place), built))
     _replace_committed(root, store, place)
     old = None

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 
 from crosswheel import scheduler
@@ -30,7 +28,7 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
         Interrupted: the user asked to stop.
     """
     place.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
-    with _workers(place) as executor:
+    with place.workers(os.cpu_count() or 1) as executor:
         outcome = scheduler.run(
             [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)],
             lambda name: _shown(place, name, partial(make, work.steps[name], work.requirements, place)),
@@ -51,19 +49,6 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
 
 class Blocked(BuildFailed):
     """A wheel was not proven because something that it needs failed."""
-
-
-@contextmanager
-def _workers(place: Workplace) -> Iterator[Executor]:
-    executor = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="crosswheel")
-    try:
-        yield executor
-    except BaseException:
-        # Before the pool waits for its threads, or they would finish their builds first.
-        place.cancellation.cancel()
-        executor.shutdown(wait=True, cancel_futures=True)
-        raise
-    executor.shutdown()
 
 
 def _longest_first(step: Step) -> tuple[int, int, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -10,6 +13,7 @@ from pathlib import Path
 
 from crosswheel.check import exported_symbols
 from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.errors import CrosswheelError
 from crosswheel.files import digest_of
 from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display
@@ -62,6 +66,20 @@ class Workplace:
     def runner(self, name: str, version: str) -> Runner:
         """Return a runner that writes to a package's log and shows its lines."""
         return Runner(self.cancellation, self.log(name, version), lambda line: self.display.line(name, line))
+
+    @contextmanager
+    def workers(self, count: int) -> Iterator[Executor]:
+        """Give a pool of workers; Ctrl-C in the block ends their programs, too."""
+        executor = ThreadPoolExecutor(count, thread_name_prefix="crosswheel")
+        try:
+            yield executor
+        except BaseException as error:
+            if not isinstance(error, CrosswheelError):  # what fails does not stop the others
+                # Before the pool waits for its threads, or they would finish their builds first.
+                self.cancellation.cancel()
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+        executor.shutdown()
 
     @property
     def general_runner(self) -> Runner:
