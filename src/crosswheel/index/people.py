@@ -79,9 +79,10 @@ def project_path(name: str) -> str:
 
 
 def asset_files() -> dict[str, bytes]:
-    """Return the style sheet and the script of the pages, by their paths in the site."""
+    """Return what all pages use, and the script that installs into an environment, by their paths in the site."""
     folder = resources.files("crosswheel.index") / "assets"
-    return {f"assets/{name}": (folder / name).read_bytes() for name in ("site.css", "site.js")}
+    places = {"assets/site.css": "site.css", "assets/site.js": "site.js", "install.sh": "install.sh"}
+    return {place: (folder / name).read_bytes() for place, name in places.items()}
 
 
 def project_page(

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Installs a program from this index into an environment of its own, where a system's packages would clash with it:
+#   wget -qO- http://INDEX/install.sh | sh -s -- http://INDEX prefect==3.3.4 [FOLDER]
+set -eu
+if [ $# -lt 2 ]; then
+    echo "usage: install.sh INDEX REQUIREMENT [FOLDER]" >&2
+    exit 2
+fi
+index=${1%/} requirement=$2
+name=$(printf %s "$requirement" | sed 's/[^A-Za-z0-9._-].*//')
+host=$(printf %s "$index" | sed 's|^[a-z]*://||; s|[:/].*||')
+folder=${3:-/var/crosswheel/$name}
+
+# Without pip in it: a system's Python may lack ensurepip, and the system's own pip can install into other folders.
+[ -e "$folder/pyvenv.cfg" ] || python3 -m venv --without-pip "$folder"
+# --root: the system's pip.conf may send packages elsewhere.
+pip --python "$folder/bin/python" install --root / --only-binary :all: --disable-pip-version-check \
+    --index-url "$index/simple/" --trusted-host "$host" "$requirement"
+echo "The programs are in $folder/bin."
