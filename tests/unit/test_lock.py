@@ -12,7 +12,7 @@ import pytest
 
 from crosswheel import lock as locks
 from crosswheel import targets
-from crosswheel.errors import LockError, NetworkError
+from crosswheel.errors import LockError, NetworkError, UsageError
 from crosswheel.lock import Lock, Pin
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -203,3 +203,9 @@ def test_a_registry_that_cannot_be_reached_is_one(tmp_path: Path, monkeypatch: p
 
 def test_a_day_ends_at_midnight_utc() -> None:
     assert end_of(datetime.date(2024, 12, 31)) == "2025-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize("text", ["a b c", "==1", "./folder", "demo=1", ""])
+def test_what_is_no_requirement_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"{text!r} is not a requirement: ")):
+        locks.parsed(text)
