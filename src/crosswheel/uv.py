@@ -86,8 +86,9 @@ class Uv:
         )
 
     def install_wheel(self, wheel: Path, folder: Path, *, python: Path) -> None:
-        """Install one wheel, without what it requires, into a folder."""
-        words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
+        """Install one wheel, without what it requires, byte-compiled, into a folder."""
+        words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--compile-bytecode"]
+        words += ["--python", python]
         self._run([*words, "--target", folder, wheel])
 
     def _run(self, words: Sequence[Word], *, check: bool = True) -> Result:

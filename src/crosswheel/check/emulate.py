@@ -6,24 +6,28 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from crosswheel.check.proof import Fault
 from crosswheel.emulator import Emulator
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Result, Runner, tail
 
-# Says which module is next before it is imported: a crash leaves no other trace. A module of a package's own tests
-# may want what only its developers have.
+# Says which module is next before it is imported: a crash leaves no other trace. Not every module can be imported
+# by itself: those of a package's own tests may want what only its developers have, and a pure one what only some users
+# have. An extension module, though, has to load.
 _IMPORT_ALL = """
 import importlib, sys
-for name in sys.argv[1:]:
+kind, names = sys.argv[1], sys.argv[2:]
+for name in names:
     print("importing", name, flush=True)
     try:
         importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if not {"test", "tests"} & set(name.split(".")[:-1]):
+    except ImportError as error:
+        of_tests = isinstance(error, ModuleNotFoundError) and {"test", "tests"} & set(name.split(".")[:-1])
+        if kind == "extension" and not of_tests:
             raise
-        print("skipping", name, "it is part of the package's tests, which want", error.name, flush=True)
+        print("skipping", name, "it cannot be imported by itself:", error, flush=True)
 print("imported all", flush=True)
 """
 
@@ -63,12 +67,14 @@ class Imports:
     faults: tuple[Fault, ...] = ()
 
 
-def import_modules(modules: Sequence[str], wheel: str, trial: Trial) -> Imports:
-    """Import extension modules, all in one process; a fault names the one that does not load."""
+def import_modules(
+    modules: Sequence[str], wheel: str, trial: Trial, *, kind: Literal["extension", "pure"] = "extension"
+) -> Imports:
+    """Import modules, all in one process; a fault names the one that does not load."""
     if not modules:
         return Imports()
     try:
-        result = trial.run("-c", _IMPORT_ALL, *modules)
+        result = trial.run("-c", _IMPORT_ALL, kind, *modules)
     except BuildFailed as error:
         fault = Fault(wheel, f"importing {', '.join(modules)} does not end: {error}", "read the log")
         return Imports(faults=(fault,))

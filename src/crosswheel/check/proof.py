@@ -56,8 +56,8 @@ class Proof(_Record):
         build_requirements: what the build environment held, as ``name==version``.
         parity: file name of the official wheel it was compared with.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
-        imported: extension modules that were imported.
-        skipped: extension modules that were not, with the reason.
+        imported: modules that were imported: the extension modules, or of a pure wheel the top-level ones.
+        skipped: modules that were not, with the reason.
         tests: names of the recipe's tests that passed.
         seconds: how long the build took.
         log: path of the log, relative to the build tree.

@@ -137,6 +137,18 @@ class WheelFile:
         names = {_top_level(path) for path in filter(None, map(installed_path, self.members))}
         return frozenset(name for name in names if not name.endswith((".dist-info", ".libs", ".dylibs")))
 
+    @property
+    def importable_names(self) -> tuple[str, ...]:
+        """The packages and modules of Python source that it adds at top level, without tests."""
+        found = set()
+        for path in filter(None, map(installed_path, self.members)):
+            parts = path.split("/")
+            if len(parts) == 1 and path.endswith(".py"):
+                found.add(path[: -len(".py")])
+            elif parts[1:] == ["__init__.py"]:
+                found.add(parts[0])
+        return tuple(sorted(name for name in found - {"test", "tests"} if name.isidentifier()))
+
     def extension_modules(self, target: Target) -> dict[str, str]:
         """Return the extension modules that the target's Python would load: dotted name to member."""
         loaded = {}

@@ -30,6 +30,7 @@ class Made(BaseModel):
     source: str
     requires: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    importable: tuple[str, ...] = ()
     audited: tuple[AuditedObject, ...] = ()
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()

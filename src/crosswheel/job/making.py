@@ -213,6 +213,7 @@ def _described(
         "origin": "taken" if step.action == "take" else "built",
         "reason": step.reason,
         "requires": tuple(map(str, wheel.requires_dist)),
+        "importable": wheel.importable_names,
         "extensions": tuple(wheel.extension_modules(place.target)),
         "audited": tuple(audited),
     }

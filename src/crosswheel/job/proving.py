@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional
+from typing import Literal, Optional
 
 from packaging.utils import canonicalize_name
 
@@ -19,9 +19,11 @@ from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.uv import Uv
 
+Kind = Literal["extension", "pure"]
+
 
 def prove(step: Step, made: Mapping[str, Made], locked: frozenset[str], place: Workplace) -> Proof:
-    """Import a wheel's extension modules and run its recipe's tests, then put it into ``dist/`` with its proof.
+    """Import a wheel's modules and run its recipe's tests, then put it into ``dist/`` with its proof.
 
     Raises:
         CheckFailed: a module does not load, or a test fails.
@@ -60,20 +62,22 @@ def _digest(step: Step, needed: list[Made], place: Workplace) -> str:
 
 def _proven(step: Step, own: Made, needed: list[Made], place: Workplace) -> Proof:
     recipe = step.recipe
-    told = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in own.extensions}
-    modules = [module for module in own.extensions if module not in told]
+    wanted = own.extensions or own.importable  # an extension module brings the package around it along
+    told = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in wanted}
+    modules = [module for module in wanted if module not in told]
     tests = recipe.test_files if recipe else ()
     emulator: Optional[str] = None
     imports = Imports()
     if modules or tests:
         place.display.start(step.pin.name, step.pin.version, "testing")
         trial = _trial(step, needed, place)
-        imports = import_modules(modules, own.wheel.name, trial)
+        kind: Kind = "extension" if own.extensions else "pure"
+        imports = import_modules(modules, own.wheel.name, trial, kind=kind)
         faults = list(imports.faults)
         for test in tests:
             faults += [] if faults else run_test(test, own.wheel.name, trial)
         refuse(faults, own.wheel.name)
-        emulator = place.emulator.version
+        emulator = place.emulator.version if imports.imported or tests else None
     log = place.log(step.pin.name, step.pin.version)
     return Proof(
         wheel=own.wheel.name,
@@ -105,7 +109,7 @@ def _trial(step: Step, needed: list[Made], place: Workplace) -> Trial:
 
 def _installed(made: Made, place: Workplace) -> Path:
     """Return a folder with the wheel installed in it, as the target would install it; made if need be."""
-    folder = place.settings.cache / "sites" / made.sha256[:20]
+    folder = place.settings.cache / "sites" / f"{made.sha256[:20]}-compiled"
     if not folder.is_dir():
         with new_folder(folder) as beside:
             uv = Uv(place.settings, place.general_runner)

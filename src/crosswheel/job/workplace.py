@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from crosswheel.check import exported_symbols
 from crosswheel.emulator import Emulator, emulator_for
 from crosswheel.errors import CrosswheelError
 from crosswheel.files import digest_of
+from crosswheel.job.once import Once
 from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display
 from crosswheel.recipes.loader import Recipes
@@ -52,8 +52,7 @@ class Workplace:
     display: Display
     cancellation: Cancellation
     prefer: Prefer = "native"
-    _making: threading.RLock = field(default_factory=threading.RLock)
-    _environments: dict[tuple[tuple[str, ...], bool], CrossEnvironment] = field(default_factory=dict)
+    _once: Once = field(default_factory=Once)
 
     def folder(self, name: str, version: str) -> Path:
         """Return a package's folder in the build tree."""
@@ -91,41 +90,39 @@ class Workplace:
         """uv, for what belongs to no package."""
         return Uv(self.settings, self.general_runner)
 
-    @cached_property
+    @property
     def toolchain(self) -> Toolchain:
         """The toolchain of the target."""
-        with self._making:
-            return toolchain_for(self.target, self.settings)
+        return self._once.get("toolchain", lambda: toolchain_for(self.target, self.settings))
 
-    @cached_property
+    @property
     def emulator(self) -> Emulator:
         """The emulated target."""
-        with self._making:
-            return emulator_for(self.target, self.settings, self.general_runner)
+        return self._once.get(
+            "emulator", lambda: emulator_for(self.target, self.settings, self.general_runner)
+        )
 
-    @cached_property
+    @property
     def python_symbols(self) -> frozenset[str]:
         """The symbols that the target's Python offers to extension modules."""
-        with self._making:
-            python = self.toolchain.python
-            return exported_symbols(python.library) | exported_symbols(python.executable)
+        python = self.toolchain.python
+        return self._once.get(
+            "symbols", lambda: exported_symbols(python.library) | exported_symbols(python.executable)
+        )
 
     def environment(self, libraries: tuple[str, ...], rust: bool) -> CrossEnvironment:
         """Return a build's environment; before the first one is handed out, the cross view is verified."""
-        with self._making:
-            if not self._environments:
-                plain = cross_environment(self.toolchain, self.emulator.prefix, self.general_runner)
-                verify(self.toolchain, plain, self.emulator, self.general_runner)
-            key = (libraries, rust)
-            if key not in self._environments:
-                self._environments[key] = cross_environment(
-                    self.toolchain,
-                    self.emulator.prefix,
-                    self.general_runner,
-                    libraries=libraries,
-                    rust=rust,
-                )
-            return self._environments[key]
+        self._once.get("verified", self._verify)
+        return self._once.get((libraries, rust), lambda: self._environment(libraries, rust))
+
+    def _environment(self, libraries: tuple[str, ...] = (), rust: bool = False) -> CrossEnvironment:
+        return cross_environment(
+            self.toolchain, self.emulator.prefix, self.general_runner, libraries=libraries, rust=rust
+        )
+
+    def _verify(self) -> bool:
+        verify(self.toolchain, self._environment(), self.emulator, self.general_runner)
+        return True
 
     @cached_property
     def code_digest(self) -> str:

@@ -128,7 +128,7 @@ class Recipe(_Spec):
         libraries: C libraries to link in, by name.
         tests: Python programs beside ``build.py`` that must succeed on the target.
         test_requires: packages that the tests and imports need beside those that the package requires.
-        skip_imports: extension modules that cannot be imported alone, each with the reason.
+        skip_imports: modules that cannot be imported alone, each with the reason.
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
             takes a pure fallback; ``source`` always builds. What the command line says, if not given.
         prefer_reason: why, for people.

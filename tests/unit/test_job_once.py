@@ -1,0 +1,34 @@
+"""A thing is made once, and making it holds up nobody who wants another."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from crosswheel.job.once import Once
+
+
+def test_a_thing_is_made_once_for_all_who_want_it() -> None:
+    once, made = Once(), []
+    with ThreadPoolExecutor(8) as pool:
+        things = list(pool.map(lambda _: once.get("key", lambda: made.append(1) or object()), range(50)))
+    assert len(made) == 1
+    assert len(set(map(id, things))) == 1
+
+
+def test_making_one_thing_does_not_hold_up_another() -> None:
+    once, release = Once(), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(once.get, "slow", lambda: release.wait(60))
+        assert pool.submit(once.get, "quick", lambda: "made").result(timeout=60) == "made"
+        release.set()
+        assert slow.result(timeout=60) is True
+
+
+def test_what_could_not_be_made_is_made_when_asked_for_again() -> None:
+    once = Once()
+    with pytest.raises(ZeroDivisionError):
+        once.get("key", lambda: 1 // 0)
+    assert once.get("key", lambda: 2) == 2
