@@ -1,0 +1,370 @@
+"""Deploying to a look-alike robot over real ssh: what is promised to the user, to the robot, and to its own server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.check.proof import Proof
+from crosswheel.deploy.commands import assembler_for
+from crosswheel.deploy.environment import release_for
+from crosswheel.deploy.image import Image, image_for, robot_of
+from crosswheel.deploy.simulation import ALIAS, Simulation, running
+from crosswheel.deploy.ssh import Address, Connection
+from crosswheel.errors import StorageError
+from crosswheel.files import sha256_of
+from crosswheel.index import write_site
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from support.static_server import serving
+from support.wheels import make_wheel
+
+_CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
+_GREETER = """
+import pydantic
+def main():
+    print("greeter {version} with pydantic", pydantic.VERSION)
+"""
+# What the robot's server imports, as far as the look-alike has it whole.
+_SERVER = "import fastapi, pydantic, starlette, anyio, uvicorn, jsonschema, click; print(pydantic.VERSION)"
+_SITE = "/usr/lib/python3.10/site-packages"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A running look-alike, and folders of wheels and locks to deploy from."""
+
+    simulation: Simulation
+    folder: Path
+
+    def offer(self, version: str, *, payload: int = 0) -> None:
+        """Put a program and its newer pydantic into the tree of wheels, with proofs, and lock them."""
+        files = {"greeter.py": _GREETER.format(version=version).encode()}
+        if payload:
+            files["greeter_payload.bin"] = os.urandom(payload)
+        points = {"entry_points.txt": b"[console_scripts]\ngreeter = greeter:main\n"}
+        self._add("greeter", version, files, points, ["pydantic>=2"])
+        self._add("pydantic", "2.9.9", {"pydantic.py": b"VERSION = '2.9.9'\n"}, {}, [])
+        lock = self.folder / "packages/greeter" / version / "ot2.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        zeros = "0" * 64
+        pins = [f"greeter=={version}", "pydantic==2.9.9"]
+        lock.write_text("".join(f"{pin} --hash=sha256:{zeros}\n" for pin in pins))
+
+    def _add(
+        self,
+        name: str,
+        version: str,
+        files: dict[str, bytes],
+        dist_info: dict[str, bytes],
+        requires: Sequence[str],
+    ) -> None:
+        place = self.folder / "dist" / name / version
+        wheel = make_wheel(place, name, version, files, requires=requires, dist_info=dist_info)
+        digest = sha256_of(wheel)
+        Proof(
+            wheel=wheel.name, sha256=digest, target="ot2", origin="taken", reason="test", source="test"
+        ).write_beside(wheel)
+
+    def crosswheel(self, *words: str, alias: str = ALIAS) -> subprocess.CompletedProcess[str]:
+        """Run a command of crosswheel for the robot."""
+        where = ["--ssh-config", str(self.simulation.ssh_config), "--robot", alias]
+        return self._run([*words, *where])
+
+    def deploy(self, requirement: str, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.crosswheel("deploy", requirement, *self.trees, *words)
+
+    def local(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of crosswheel that needs no robot."""
+        return self._run([*words, *self.trees])
+
+    @property
+    def trees(self) -> list[str]:
+        return ["--recipes", str(self.folder / "packages"), "--dist-tree-root", str(self.folder / "dist")]
+
+    def ssh(self, command: str, **options: object) -> subprocess.CompletedProcess[str]:
+        """Run a command on the robot, as a login does."""
+        words = ["ssh", "-F", str(self.simulation.ssh_config), ALIAS, f". /etc/profile; {command}"]
+        return subprocess.run(words, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
+
+    @staticmethod
+    def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([_CROSSWHEEL, *words], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    probe = subprocess.run(["unshare", "--user", "--mount", "true"], capture_output=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip(f"this machine gives no namespaces: {probe.stderr.decode()}")
+    runner = Runner(log=tmp_path_factory.mktemp("image") / "log.txt")
+    return image_for(targets.load("ot2"), Settings.from_environment(), runner)
+
+
+@pytest.fixture(scope="module")
+def module_bench(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Give a running robot, and check at the end that its own server would still find what it imports."""
+    folder, before = tmp_path_factory.mktemp("robot"), _files(image.root)
+    with running(image, folder, Runner(log=folder / "commands.txt"), var_size="80m") as simulation:
+        bench = Bench(simulation, folder)
+        bench.offer("1.0")
+        bench.offer("2.0")
+        yield bench
+        assert bench.deploy("greeter").returncode == 0
+        said = bench.ssh(f"python3 -c '{_SERVER}'")
+        assert said.stdout == "1.10.12\n", said.stderr
+    assert _files(image.root) == before
+
+
+@pytest.fixture
+def bench(module_bench: Bench) -> Iterator[Bench]:
+    """Give the robot as it is delivered, and check that its own Python imports its own packages afterwards."""
+    module_bench.ssh("rm -rf /var/user-packages /var/filler")
+    yield module_bench
+    said = module_bench.ssh("python3 -c 'import pydantic; print(pydantic.__file__, pydantic.VERSION)'")
+    assert said.stdout == f"{_SITE}/pydantic/__init__.py 1.10.12\n", said.stderr
+
+
+def _files(root: Path) -> dict[str, tuple[int, int, str]]:
+    """Return size, permissions and hash of every file of an image."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            status = path.stat()
+            found[str(path)] = (status.st_size, status.st_mode, sha256_of(path))
+    return found
+
+
+def test_the_look_alike_is_as_the_robot_is(bench: Bench) -> None:
+    assert bench.ssh("uname -m; python3 --version").stdout.split() == ["armv7l", "Python", "3.10.8"]
+    assert "Read-only file system" in bench.ssh("touch /usr/lib/x").stderr
+    assert bench.ssh("cat /etc/pip.conf").stdout == targets.load("ot2").robot.pip_config  # type: ignore[union-attr]
+
+
+def test_a_program_is_deployed_updated_rolled_back_verified_and_removed(bench: Bench) -> None:
+    first = bench.deploy("greeter==1.0", "--test", "greeter")
+    assert first.returncode == 0, first.stderr
+    assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+    second = bench.deploy("greeter", "--test", "greeter")
+    assert second.returncode == 0, second.stderr
+    assert bench.ssh("greeter").stdout == "greeter 2.0 with pydantic 2.9.9\n"
+    assert bench.crosswheel("verify", "greeter").returncode == 0
+    assert bench.crosswheel("rollback", "greeter").returncode == 0
+    assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+    listed = bench.crosswheel("list").stdout.splitlines()[2:]
+    assert [line.split()[2:5] for line in listed] == [["1.0", "1", "active"], ["2.0", "2", "kept"]]
+    assert bench.crosswheel("remove", "greeter").returncode == 0
+    assert "not found" in bench.ssh("greeter").stderr
+
+
+def test_a_script_runs_in_the_environment_whatever_its_caller_was_told(bench: Bench) -> None:
+    assert bench.deploy("greeter").returncode == 0
+    script = "echo 'import pydantic, sys; print(pydantic.VERSION, sys.argv[1])' > /var/script.py"
+    said = bench.ssh(f"{script}; export PYTHONPATH={_SITE}; greeter-python /var/script.py hello")
+    assert said.stdout == "2.9.9 hello\n", said.stderr
+
+
+def test_the_way_from_a_protocol_that_is_documented_works(bench: Bench) -> None:
+    assert bench.deploy("greeter").returncode == 0
+    text = (Path(__file__).parents[2] / "docs/robots.md").read_text()
+    caller, script = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    caller = caller.replace("prefect-python", "greeter-python")
+    caller += "import pydantic\nprint(ask('/var/answer.py', {'volumes': [3, 1]}), pydantic.VERSION)\n"
+    for place, program in (("/var/answer.py", script), ("/var/protocol.py", caller)):
+        bench.ssh(f"cat > {place}", input=program)
+    said = bench.ssh(f"PYTHONPATH={_SITE} python3 /var/protocol.py")
+    assert said.stdout == "{'pydantic': '2.9.9', 'volumes': [1, 3]} 1.10.12\n", said.stderr
+
+
+def test_a_host_whose_key_is_unknown_is_never_trusted(bench: Bench, tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    text = bench.simulation.ssh_config.read_text()
+    known = bench.simulation.ssh_config.with_name("known_hosts")
+    config.write_text(
+        text.replace(str(known), str(tmp_path / "empty")).replace("Checking yes", "Checking no")
+    )
+    words = ["list", "--ssh-config", str(config), "--robot", ALIAS]
+    refused = subprocess.run([_CROSSWHEEL, *words], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"the host key of {ALIAS} is not known" in refused.stderr
+    assert not (tmp_path / "empty").exists()
+
+
+def test_a_wrong_key_is_explained(bench: Bench, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
+    config = tmp_path / "ssh_config"
+    key = bench.simulation.ssh_config.with_name("key")
+    config.write_text(bench.simulation.ssh_config.read_text().replace(str(key), str(tmp_path / "other")))
+    words = ["list", "--ssh-config", str(config), "--robot", ALIAS]
+    refused = subprocess.run([_CROSSWHEEL, *words], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert f"{ALIAS} does not let us in" in refused.stderr
+
+
+def test_one_robot_that_fails_does_not_stop_the_others(bench: Bench, tmp_path: Path) -> None:
+    robots = tmp_path / "robots.txt"
+    robots.write_text(f"# the lab\n127.0.0.1\n{ALIAS}\n")
+    config = str(bench.simulation.ssh_config)
+    done = bench.local("deploy", "greeter", "--ssh-config", config, "--robots", str(robots), "--port", "9")
+    assert done.returncode == 1
+    done = bench.local("deploy", "greeter", "--ssh-config", config, "--robots", str(robots))
+    assert done.returncode == 1
+    rows = {
+        line.split()[0]: line.split()[-1] for line in done.stdout.splitlines() if line.startswith(("1", "r"))
+    }
+    assert (rows["127.0.0.1"], rows[ALIAS]) == ("failed", "active")
+    assert bench.ssh("greeter").returncode == 0
+
+
+def test_too_little_space_is_said_before_anything_is_sent(bench: Bench) -> None:
+    bench.offer("3.0", payload=60_000_000)
+    refused = bench.deploy("greeter==3.0")
+    assert refused.returncode == 2
+    assert "have to stay free" in refused.stderr
+    assert "sending" not in refused.stdout
+    assert bench.ssh("ls /var/user-packages/crosswheel").stdout.split() == ["lock"]
+
+
+def test_a_disk_that_becomes_full_meanwhile_loses_nothing(bench: Bench) -> None:
+    assert bench.deploy("greeter==1.0").returncode == 0
+    bench.offer("4.0", payload=30_000_000)
+    target, trees = targets.load("ot2"), (bench.folder / "packages", bench.folder / "dist")
+    release = release_for("greeter==4.0", recipes=trees[0], dist=trees[1], assembler=assembler_for(target))
+    robot = robot_of(target)
+    with Connection(Address(ALIAS, config=bench.simulation.ssh_config)) as connection:
+        connection.ask("open", store=robot.store, programs=robot.programs)
+        connection.ask("hold")
+        unknown = connection.ask("offer", release=release.offer)["packages"]
+        lacking = connection.ask("plan", files=release.listings(unknown))["lacking"]
+        # The robot had the space when it was asked, and has lost it when the bytes come.
+        bench.ssh("dd if=/dev/zero of=/var/filler bs=1M")
+        with pytest.raises(StorageError, match="the disk became full"):
+            connection.send_files([release.contents[sha256] for sha256, _ in lacking])
+    bench.ssh("rm /var/filler")
+    assert bench.ssh("ls /var/user-packages/crosswheel").stdout.split() == ["greeter", "lock"]
+    assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5, 3.5, 5.0])
+def test_a_connection_that_is_cut_at_any_moment_leaves_a_whole_version(bench: Bench, seconds: float) -> None:
+    assert bench.deploy("greeter==1.0").returncode == 0
+    bench.offer("5.0", payload=5_000_000)
+    words = ["deploy", "greeter==5.0", *bench.trees]
+    where = ["--ssh-config", str(bench.simulation.ssh_config), "--robot", ALIAS]
+    child = subprocess.Popen(
+        [_CROSSWHEEL, *words, *where],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    assert bench.ssh("greeter").stdout in (
+        "greeter 1.0 with pydantic 2.9.9\n",
+        "greeter 5.0 with pydantic 2.9.9\n",
+    )
+    bench.ssh("while pidof python3 >/dev/null; do :; done")  # the agent of the cut connection ends by itself
+    again = bench.deploy("greeter==5.0")
+    assert again.returncode == 0, again.stderr
+    assert bench.ssh("greeter").stdout == "greeter 5.0 with pydantic 2.9.9\n"
+
+
+def test_a_bundle_installs_without_any_network_and_refuses_a_changed_byte(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "greeter.pyz"
+    made = bench.local("bundle", "greeter==1.0", "--output", str(bundle))
+    assert made.returncode == 0, made.stderr
+    _copy(bundle, bench, "/var/greeter.pyz")
+    installed = bench.ssh("unshare -n python3 /var/greeter.pyz install || python3 /var/greeter.pyz install")
+    assert installed.returncode == 0, installed.stderr
+    assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+    data = bytearray(bundle.read_bytes())
+    data[len(data) // 2] ^= 1
+    bundle.write_bytes(data)
+    _copy(bundle, bench, "/var/greeter.pyz")
+    assert bench.ssh("python3 /var/greeter.pyz install").returncode != 0
+    assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+    bench.ssh("rm /var/greeter.pyz")
+
+
+def test_plain_pip_fails_without_the_bundle_wheel_and_works_with_it(bench: Bench, tmp_path: Path) -> None:
+    dist, site = tmp_path / "dist", tmp_path / "index"
+    shutil.copytree(bench.folder / "dist", dist)
+    for version in ("2.0", "3.0", "4.0", "5.0"):
+        shutil.rmtree(dist / "greeter" / version, ignore_errors=True)
+    write_site(dist, site)
+    with serving(site) as server:
+        command = (
+            f"pip install greeter --index-url {server.url}/simple/ --no-cache-dir --disable-pip-version-check"
+        )
+        failed = bench.ssh(command)
+        assert failed.returncode != 0
+        assert "Read-only file system" in failed.stderr
+        script = f"wget -qO- {server.url}/install.sh | sh -s -- {server.url} greeter==1.0 /var/by-script"
+        isolated = bench.ssh(script)
+        assert isolated.returncode == 0, isolated.stderr
+    assert bench.ssh("/var/by-script/bin/greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+    bench.ssh("rm -rf /var/user-packages /var/by-script")
+    recipes = ["--recipes", str(bench.folder / "packages"), "--dist-tree-root", str(dist)]
+    made = bench._run(["bundle", "greeter==1.0", "--wheel", *recipes])
+    assert made.returncode == 0, made.stderr
+    write_site(dist, site)
+    with serving(site) as server:
+        command = (
+            f"pip install greeter --index-url {server.url}/simple/ --no-cache-dir --disable-pip-version-check"
+        )
+        done = bench.ssh(command)
+        assert done.returncode == 0, done.stderr
+    assert "Successfully installed greeter-1.0+ot2" in done.stdout
+    assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+    said = bench.ssh("greeter-python -c 'import sys; print(sys.prefix)'").stdout
+    assert said == "/var/user-packages/usr/lib/crosswheel/greeter\n"
+    removed = bench.ssh("pip uninstall -y greeter --disable-pip-version-check")
+    assert removed.returncode == 0, removed.stderr
+    assert "not found" in bench.ssh("greeter").stderr
+
+
+def test_preflight_names_what_a_plain_installation_would_break(bench: Bench) -> None:
+    shown = bench.crosswheel("preflight", "greeter==1.0", *bench.trees)
+    assert shown.returncode == 0, shown.stderr
+    (row,) = [line for line in shown.stdout.splitlines() if line.startswith("pydantic")]
+    assert row.split()[:4] == ["pydantic", "2.9.9", "1.10.12", "yes"]
+    assert bench.ssh("ls /var/user-packages").returncode != 0
+
+
+def test_a_robot_without_systemd_is_told_so(bench: Bench) -> None:
+    assert bench.deploy("greeter==1.0").returncode == 0
+    where = ["--ssh-config", str(bench.simulation.ssh_config), "--robot", ALIAS]
+    refused = bench._run(["service", *where, "greeter", "--pool", "lab"])
+    assert refused.returncode == 2
+    assert "has no systemd" in refused.stderr
+    assert bench.ssh("ls /var/data/boot.d").stdout == ""
+
+
+def test_another_kind_of_robot_is_refused(bench: Bench, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    shipped = Path(targets.__file__).with_name("data") / "ot2.toml"
+    other.write_text(shipped.read_text().replace('machine = "armv7l"', 'machine = "aarch64"', 1))
+    refused = bench.deploy("greeter==1.0", "--target", str(other))
+    assert refused.returncode == 2
+    assert "it is an armv7l, not an aarch64" in refused.stderr, json.dumps(refused.stderr)
+
+
+def _copy(source: Path, bench: Bench, place: str) -> None:
+    words = ["ssh", "-F", str(bench.simulation.ssh_config), ALIAS, f"cat > {place}"]
+    with source.open("rb") as stream:
+        subprocess.run(words, stdin=stream, check=True)
