@@ -24,6 +24,7 @@ import ctypes
 import errno
 import fcntl
 import hashlib
+import io
 import json
 import os
 import platform
@@ -101,13 +102,14 @@ class Store:
 
     def complete(self, release: Manifest, files: dict[str, list[Any]]) -> Manifest:
         """Return a release with the lists of files of all its packages: from ``files``, or as they are known here."""
-        known = dict(files)
+        known = {}
         for folder in self.releases():
             known.update({p["digest"]: p["files"] for p in self.manifest(folder)["packages"]})
         packages = []
         for package in release["packages"]:
-            complete = {**package, "files": known[package["digest"]]}
-            if digest_of_package(complete) != package["digest"]:
+            digest = package["digest"]
+            complete = {**package, "files": known.get(digest) or files.get(digest, [])}
+            if digest not in known and digest_of_package(complete) != digest:
                 raise Refused("damaged", f"the list of files of {package['name']} is not what was promised")
             packages.append(complete)
         return {**release, "packages": packages}
@@ -117,7 +119,12 @@ class Store:
         wanted = {(sha256, executable): size for _, sha256, size, executable in _files(release)}
         have = self._links()
         sizes = {key[0]: size for key, size in wanted.items() if key not in have}
-        return [(sha256, size) for sha256, size in sorted(sizes.items()) if not self._has_come(sha256)]
+        come = {path.name for path in self._incoming.glob("*")}
+        return [
+            (sha256, size)
+            for sha256, size in sorted(sizes.items())
+            if sha256 not in come or not self._is_whole(sha256)
+        ]
 
     def require_space(self, release: Manifest, lacking: list[tuple[str, int]]) -> int:
         """Return how many bytes a release will take.
@@ -146,17 +153,16 @@ class Store:
                 raise Refused("occupied", f"{place} is there already and was not put there by crosswheel")
 
     def take(self, sha256: str, blocks: Iterable[bytes]) -> None:
-        """Keep a file that came in; nothing is kept under a name that is not its hash."""
+        """Keep a file that came in, by its hash; one that is cut off is found out by it when it is wanted again."""
         self._incoming.mkdir(parents=True, exist_ok=True)
-        beside, digest = self._incoming / ".unfinished", hashlib.sha256()
-        with beside.open("wb") as stream:
+        path, digest = self._incoming / sha256, hashlib.sha256()
+        with path.open("wb", buffering=0) as stream:
             for block in blocks:
                 digest.update(block)
-                stream.write(block)
+                _write(stream, block)
         if digest.hexdigest() != sha256:
-            beside.unlink()
+            path.unlink()
             raise Refused("damaged", f"a file came with the hash {digest.hexdigest()} instead of {sha256}")
-        beside.replace(self._incoming / sha256)
 
     def build(self, release: Manifest) -> Path:
         """Put a release together, and write it to the disk."""
@@ -173,12 +179,12 @@ class Store:
             key = (sha256, executable)
             if key not in links:
                 links[key] = self._arrived(sha256, executable)
-            os.link(links[key], beside / path)
+            os.link(links[key], f"{beside}/{path}")
         _make_environment(beside)
         (beside / "release.json").write_text(json.dumps(release, separators=(",", ":")))
+        # Before it has its name; that and the links that follow are one after the other in the file system's journal.
         _sync(beside)
         beside.rename(folder)
-        _sync(folder.parent)
         return folder
 
     def test(self, release: Manifest) -> str:
@@ -314,25 +320,17 @@ class Store:
                 links[sha256, executable] = f"{folder}/{path}"
         return links
 
-    def _has_come(self, sha256: str) -> bool:
-        """Tell whether a file is here from a transfer that was interrupted; only its bytes can tell."""
-        path = self._incoming / sha256
-        if not path.is_file():
-            return False
-        if _sha256(path) == sha256:
-            return True
-        path.unlink()
-        return False
+    def _is_whole(self, sha256: str) -> bool:
+        """Tell whether a file of a transfer that was interrupted came as a whole; only its bytes can tell."""
+        return _sha256(self._incoming / sha256) == sha256
 
     def _arrived(self, sha256: str, executable: bool) -> str:
-        path = self._incoming / sha256
+        path = f"{self._incoming}/{sha256}"
         if executable:
-            copy = self._incoming / f"{sha256}.executable"
-            shutil.copyfile(path, copy)
-            path = copy
+            path = shutil.copyfile(path, f"{path}.executable")
         # Nothing may be written to: other releases share it.
-        path.chmod(0o555 if executable else 0o444)
-        return str(path)
+        os.chmod(path, 0o555 if executable else 0o444)  # noqa: PTH101 - thousands of times, on a slow machine
+        return path
 
     def _switch(self, name: str, number: int) -> None:
         release = self.manifest(self._generation(name, number))
@@ -456,6 +454,13 @@ def _make_environment(folder: Path) -> None:
     (folder / "bin").mkdir(exist_ok=True)
     (folder / "bin" / "python3").symlink_to(python)
     (folder / "bin" / "python").symlink_to("python3")
+
+
+def _write(stream: io.RawIOBase, block: bytes) -> None:
+    """Write all of a block: a raw file may take less than it is given, as when the disk is nearly full."""
+    rest = memoryview(block)
+    while rest:
+        rest = rest[stream.write(rest) or 0 :]
 
 
 def _link(goal: Path, place: Path) -> None:
