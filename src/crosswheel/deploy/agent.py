@@ -152,16 +152,23 @@ class Store:
             if os.path.lexists(place) and not self._is_launcher_of(place, release["name"]):
                 raise Refused("occupied", f"{place} is there already and was not put there by crosswheel")
 
-    def take(self, sha256: str, blocks: Iterable[bytes]) -> None:
-        """Keep a file that came in, by its hash; one that is cut off is found out by it when it is wanted again."""
+    def expect(self) -> None:
+        """Make room for files that come in."""
         self._incoming.mkdir(parents=True, exist_ok=True)
-        path, digest = self._incoming / sha256, hashlib.sha256()
-        with path.open("wb", buffering=0) as stream:
+
+    def take(self, sha256: str, blocks: Iterable[bytes]) -> None:
+        """Keep a file that came in, by its hash; one that is cut off is found out by it when it is wanted again.
+
+        :meth:`expect` comes first.
+        """
+        # Plain strings: this is done thousands of times, on a slow machine.
+        path, digest = f"{self._incoming}/{sha256}", hashlib.sha256()
+        with open(path, "wb", buffering=0) as stream:  # noqa: PTH123
             for block in blocks:
                 digest.update(block)
                 _write(stream, block)
         if digest.hexdigest() != sha256:
-            path.unlink()
+            Path(path).unlink()
             raise Refused("damaged", f"a file came with the hash {digest.hexdigest()} instead of {sha256}")
 
     def build(self, release: Manifest) -> Path:
@@ -565,6 +572,7 @@ class Server:
         """Take what has to be sent: one compressed stream, cut into blocks; an empty one ends it."""
         stream = _Stream(self._read)
         try:
+            self._opened.expect()
             for sha256, size in self._lacking:
                 self._opened.take(sha256, stream.read(size))
         finally:
@@ -685,6 +693,7 @@ def install(store: Store, bundle: zipfile.ZipFile) -> str:
         lacking = store.lacking_files(release)
         store.require_space(release, lacking)
         try:
+            store.expect()
             for sha256, _ in lacking:
                 store.take(sha256, _blocks(bundle, f"files/{sha256}"))
             store.build(release)
