@@ -1,0 +1,162 @@
+"""What is decided on this machine before a robot is asked: services, preflight, lists of robots, what ssh says."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.check.proof import Proof
+from crosswheel.deploy.environment import find, proven_wheels
+from crosswheel.deploy.fleet import on_each, read_list
+from crosswheel.deploy.image import robot_of
+from crosswheel.deploy.preflight import clashes
+from crosswheel.deploy.service import Service
+from crosswheel.deploy.ssh import Address, Connection
+from crosswheel.errors import CheckFailed, IntegrityError, NetworkError, TargetError, UsageError
+from crosswheel.files import sha256_of
+from crosswheel.lock import Pin
+from support.releases import release
+from support.wheels import make_wheel
+
+OT2 = targets.load("ot2")
+ROBOT = robot_of(OT2)
+
+
+def locked(recipes: Path, *versions: str) -> None:
+    for version in versions:
+        lock = recipes / "prefect" / version / "ot2.lock"
+        lock.parent.mkdir(parents=True)
+        lock.write_text("")
+
+
+def test_a_requirement_is_answered_by_the_newest_lock_that_fits(tmp_path: Path) -> None:
+    locked(tmp_path, "3.3.4", "3.10.0", "4.0.0")
+    assert find("prefect", tmp_path, OT2).version == "4.0.0"
+    assert find("Prefect<4", tmp_path, OT2).version == "3.10.0"
+    assert find("prefect==3.3.4", tmp_path, OT2).lock == tmp_path / "prefect/3.3.4/ot2.lock"
+
+
+def test_a_requirement_without_a_lock_names_the_versions_that_have_one(tmp_path: Path) -> None:
+    locked(tmp_path, "3.3.4", "3.10.0")
+    with pytest.raises(UsageError, match=r"locked versions of prefect: 3\.3\.4, 3\.10\.0"):
+        find("prefect>5", tmp_path, OT2)
+    with pytest.raises(UsageError, match="is not a requirement"):
+        find("prefect=3", tmp_path, OT2)
+
+
+def test_only_wheels_that_were_proven_for_the_target_are_sent(tmp_path: Path) -> None:
+    pin = Pin("a", "1", frozenset())
+    with pytest.raises(UsageError, match="there is no wheel of a==1"):
+        proven_wheels([pin], tmp_path, OT2)
+    wheel = make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b""})
+    with pytest.raises(CheckFailed, match="no wheel of a==1 was proven"):
+        proven_wheels([pin], tmp_path, OT2)
+    _prove(wheel, "flex")
+    with pytest.raises(CheckFailed, match="no wheel of a==1 was proven"):
+        proven_wheels([pin], tmp_path, OT2)
+    _prove(wheel, "ot2")
+    assert [proven.path for proven in proven_wheels([pin], tmp_path, OT2)] == [wheel]
+
+
+def test_a_wheel_that_changed_after_its_proof_is_not_sent(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b""})
+    _prove(wheel, "ot2")
+    make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b"changed"})
+    with pytest.raises(IntegrityError, match="is not the file that was proven"):
+        proven_wheels([Pin("a", "1", frozenset())], tmp_path, OT2)
+
+
+def _prove(wheel: Path, target: str) -> None:
+    digest = sha256_of(wheel)
+    proof = Proof(wheel=wheel.name, sha256=digest, target=target, origin="built", reason="", source="")
+    proof.write_beside(wheel)
+
+
+def test_preflight_tells_a_clash_from_the_same_version_and_from_no_clash(tmp_path: Path) -> None:
+    image = {"Hello": "0.9", "other": "1", "unrelated": "1"}
+    found = clashes(release(tmp_path, "1"), image, ["hello"])
+    assert [(clash.name, clash.wanted, clash.image, clash.server) for clash in found] == [
+        ("hello", "1", "0.9", True),
+        ("other", "1", "1", False),
+    ]
+    assert "the robot server needs it" in found[0].consequence
+    assert found[1].consequence == "the same version: the image's is used"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="this machine has no systemd")
+def test_systemd_finds_nothing_wrong_with_a_unit(tmp_path: Path) -> None:
+    robot = ROBOT.model_copy(update={"programs": "/bin", "store": str(tmp_path)})
+    words = ["echo", "a b", "50%", "$HOME", 'quo"ted', "back\\slash"]
+    unit = tmp_path / "flows.service"
+    unit.write_text(Service("flows", words, {"NAME": "with space $x %h"}).unit(robot))
+    checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_a_unit_takes_words_and_variables_as_they_are() -> None:
+    unit = Service("flows", ["prefect", "worker", "--pool", "my pool", "50%", "$x"], {"A": "b c"}).unit(ROBOT)
+    assert 'ExecStart=/var/user-packages/usr/bin/prefect worker --pool "my pool" 50%% $$x\n' in unit
+    assert 'Environment="A=b c"\n' in unit
+    assert "MemoryMax=300M\n" in unit
+
+
+@pytest.mark.parametrize(
+    ("name", "memory"), [("../x", "1M"), ("a b", "1M"), ("", "1M"), ("a", "lots"), ("a", "1M\n")]
+)
+def test_a_service_with_a_bad_name_or_limit_is_refused(name: str, memory: str) -> None:
+    with pytest.raises(UsageError):
+        Service(name, ["prefect"], {}, memory)
+
+
+def test_a_list_of_robots_has_comments_and_names_each_once(tmp_path: Path) -> None:
+    file = tmp_path / "robots.txt"
+    file.write_text("# lab\nleft  # by the door\n\nroot@right\nleft\n")
+    assert read_list(file) == ["left", "root@right"]
+
+
+@pytest.mark.parametrize("text", ["", "# none\n", "-oProxyCommand=x\n", "two words\n"])
+def test_a_list_without_robots_or_with_something_else_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "robots.txt").write_text(text)
+    with pytest.raises(UsageError):
+        read_list(tmp_path / "robots.txt")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_list(tmp_path / "missing.txt")
+
+
+def test_one_robot_that_fails_does_not_stop_the_others() -> None:
+    def work(address: Address) -> str:
+        if address.host == "bad":
+            _refuse()
+        return address.host
+
+    outcomes = on_each([Address("a"), Address("bad"), Address("b")], work)
+    assert [(outcome.robot, str(outcome.result)) for outcome in outcomes] == [
+        ("a", "a"),
+        ("bad", "no"),
+        ("b", "b"),
+    ]
+    assert [outcome.robot for outcome in outcomes if outcome.error] == ["bad"]
+
+
+def _refuse() -> NoReturn:
+    raise NetworkError("no", hint="")
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="this machine has no ssh")
+def test_a_host_where_nothing_listens_is_explained(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = Address("127.0.0.1", port=probe.getsockname()[1], config=Path("/dev/null"))
+        with Connection(address) as connection, pytest.raises(NetworkError, match="cannot be reached"):
+            connection.ask("open", store="/nowhere", programs="/nowhere")
+
+
+def test_a_target_that_is_no_robot_is_explained() -> None:
+    with pytest.raises(TargetError, match="does not say where programs are kept"):
+        robot_of(OT2.model_copy(update={"robot": None}))
