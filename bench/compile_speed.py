@@ -122,7 +122,6 @@ def turns(packages: Sequence[Package], toolchain: Toolchain, warm: Path, folder:
     for turn in range(count):
         for package in packages:
             for way in ("native", "cross") if turn % 2 == 0 else ("cross", "native"):
-                say(f"turn {turn + 1} of {count}: {package.name}, {way}")
                 here = folder / f"{turn}-{package.name}-{way}"
                 here.mkdir(parents=True)
                 seconds = (
@@ -130,6 +129,7 @@ def turns(packages: Sequence[Package], toolchain: Toolchain, warm: Path, folder:
                     if way == "native"
                     else cross_seconds(package, cross, warm, here)
                 )
+                say(f"turn {turn + 1} of {count}: {package.name}, {way}: {seconds:.1f} s")
                 found[package.name, way].append(seconds)
                 shutil.rmtree(here)
     return found
@@ -143,8 +143,8 @@ def emulated_seconds(packages: Sequence[Package], toolchain: Toolchain, folder: 
     for package in packages:
         variables = {**package.variables, "CFLAGS": flags}
         for turn in range(count):
-            say(f"under emulation, {turn + 1} of {count}: {package.name}")
             seconds = debian.build(package.name, package.tree, package.locked.file, variables)
+            say(f"under emulation, {turn + 1} of {count}: {package.name}: {seconds:.1f} s")
             found.setdefault((package.name, "emulated"), []).append(seconds)
     return found
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,11 +71,11 @@ class MainJob:
         timed(["git", "clone", "--quiet", ROOT, self.checkout], self.folder / "clone.log", env=os.environ)
 
     def run(self, what: str, *options: str) -> float:
-        say(f"the main job: {what}")
         log = self.folder / f"{what.replace(' ', '-')}.log"
-        return timed(
-            [self.checkout / "build-packages", *options], log, cwd=self.checkout, env=self.environment
-        )
+        command = [self.checkout / "build-packages", *options]
+        seconds = timed(command, log, cwd=self.checkout, env=self.environment)
+        say(f"the main job, {what}: {seconds:.1f} s")
+        return seconds
 
     def built(self) -> list[Package]:
         proofs = (
@@ -93,7 +92,7 @@ class MainJob:
     @contextmanager
     def without_compiler(self) -> Iterator[None]:
         """Take zig away: what runs now cannot compile."""
-        (zig,) = self.checkout.glob(".venv/lib*/python*/site-packages/ziglang/zig")
+        (zig,) = self.checkout.glob(".venv/lib/python*/site-packages/ziglang/zig")
         away = zig.rename(zig.with_name("zig-away"))
         try:
             yield
@@ -108,8 +107,8 @@ class MainJob:
         started: Counter[str] = Counter()
         for log in self.log_sizes():
             lines = log.read_bytes()[sizes.get(log, 0) :].decode(errors="replace").splitlines()
-            words = (shlex.split(line[2:].split("   (in ")[0]) for line in lines if line.startswith("$ "))
-            started.update(" ".join([Path(command[0]).name, *command[1:2]]) for command in words)
+            commands = (line[2:].split()[:2] for line in lines if line.startswith("$ "))
+            started.update(" ".join([Path(program).name, *option]) for program, *option in commands)
         return started
 
 
@@ -126,7 +125,6 @@ def native_seconds(packages: Sequence[Package], folder: Path) -> Mapping[str, fl
     environment = {**os.environ, "CC": "gcc", "CXX": "g++", "CARGO_HOME": str(folder / "cargo")}
     found = {}
     for package in packages:
-        say(f"natively: {package.name} {package.version}")
         recipe = recipes.for_package(package.name, package.version)
         constraint = folder / "constraints" / f"{package.name}.txt"
         constraint.parent.mkdir(parents=True, exist_ok=True)
@@ -138,6 +136,7 @@ def native_seconds(packages: Sequence[Package], folder: Path) -> Mapping[str, fl
             folder / "logs" / f"{package.name}.log",
             env={**environment, **(recipe.environment if recipe else {})},
         )
+        say(f"natively, {package.name} {package.version}: {found[package.name]:.1f} s")
     return found
 
 
