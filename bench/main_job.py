@@ -72,7 +72,7 @@ class MainJob:
 
     def run(self, what: str, *options: str) -> float:
         log = self.folder / f"{what.replace(' ', '-')}.log"
-        command = [self.checkout / "build-packages", *options]
+        command = [str(self.checkout / "build-packages"), *options]
         seconds = timed(command, log, cwd=self.checkout, env=self.environment)
         say(f"the main job, {what}: {seconds:.1f} s")
         return seconds
