@@ -1,6 +1,6 @@
 """Deploying to a robot beside the robot's own pip, on the look-alike: time to a program that answers, and bytes sent.
 
-    python bench/deploy_speed.py [--kills 50]
+    bench/deploy [--kills 50]
 
 needs ``dist/`` as `crosswheel build` leaves it. Both sides get the same wheels; pip gets them from an index on this
 machine, into an environment made by the robot's own `python -m venv`, because into the image it cannot install at all.
@@ -27,6 +27,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+
+from _measure import machine
 
 from crosswheel import targets
 from crosswheel.check.proof import Proof
@@ -159,21 +161,26 @@ def measure(sides: Sides, folder: Path) -> None:
     for tree, name in ((sides.before, "site-1"), (sides.after, "site-2")):
         write_site(tree / "dist", folder / name)
     first, second = served(folder / "site-1"), served(folder / "site-2")
+    print(machine())
     sides.deploy(sides.before)  # installs each wheel on this machine, once for all robots
     sides.ssh("rm -rf /var/user-packages")
     done: list[Deployed] = []
     ours = [seconds(partial(by_crosswheel, sides, tree, done)) for tree in (sides.before, sides.after)]
     theirs = [
         seconds(partial(by_pip, sides, first, _REQUIREMENT)),
-        seconds(partial(by_pip, sides, second, f"--upgrade {_CHANGED}")),
+        seconds(partial(by_pip, sides, second, f"--upgrade --upgrade-strategy eager {_REQUIREMENT}")),
     ]
+    # What only somebody can ask for who knows which package changed; a further version, so that there is work to do.
+    sides.ssh(f"pip --python {_ENVIRONMENT} uninstall -qy {_CHANGED}")
+    knowing = seconds(partial(by_pip, sides, second, f"--no-deps {_CHANGED}"))
     answer = seconds(partial(sides.ssh, f"prefect-python -c '{_ANSWER}'"))
     for what, own, other, report in zip(("first", "one package changed"), ours, theirs, done):
         print(
             f"{what}: crosswheel {own:.1f} s, pip {other:.1f} s ({other / own:.1f} x); sent {report.sent} bytes "
             f"in {report.files} files, {100 * report.sent / done[0].sent:.2f} % of the first"
         )
-    print(f"(of each, the program's answer alone takes {answer:.1f} s)")
+    print(f"pip told which package changed, to install that alone: {knowing:.1f} s")
+    print(f"of each, the program's answer alone: {answer:.1f} s")
 
 
 def kill(sides: Sides, number: int) -> None:

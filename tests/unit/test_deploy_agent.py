@@ -149,6 +149,15 @@ def test_verifying_finds_a_changed_a_missing_and_an_executable_file(tmp_path: Pa
     ]
 
 
+def test_verifying_finds_that_the_interpreter_is_gone(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    (robot / "store/hello/current/bin/python3").unlink()
+    assert ask(robot, "verify", name="hello") == {
+        "faults": ["bin/python3: it is gone", "bin/python: it is gone"]
+    }
+
+
 def test_verifying_finds_a_launcher_that_is_gone_and_deploying_brings_it_back(tmp_path: Path) -> None:
     robot = tmp_path / "robot"
     put(release(tmp_path, "1"), robot)

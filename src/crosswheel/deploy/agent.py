@@ -274,6 +274,8 @@ class Store:
                 faults.append(f"{path}: its bytes have changed")
             elif os.access(folder / path, os.X_OK) is not executable:
                 faults.append(f"{path}: its permissions have changed")
+        made = ("pyvenv.cfg", "bin/python3", "bin/python")
+        faults += [f"{path}: it is gone" for path in made if not (folder / path).exists()]
         launchers = [self.programs / program for program in release["programs"]]
         faults += [f"{link}: the launcher is gone" for link in launchers if not link.exists()]
         here = ".".join(map(str, sys.version_info[:2]))
