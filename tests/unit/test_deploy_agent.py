@@ -267,6 +267,7 @@ def test_an_interrupted_transfer_goes_on_where_it_stopped(tmp_path: Path, share:
     again = put(made, robot)
     assert again.files <= len(lacking) - int(len(lacking) * share) + 2
     assert says(robot) == "hello 1"
+    assert ask(robot, "verify", name="hello") == {"faults": []}
 
 
 def ends(bundle: Path, before: Path) -> list[tuple[Optional[str], str]]:
