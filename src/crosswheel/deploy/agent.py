@@ -38,11 +38,12 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Optional
+from typing import TYPE_CHECKING, Any, BinaryIO, Optional
 
-Manifest = dict[str, Any]
-Key = tuple[str, bool]
-"""What a file is found by: its SHA-256, and whether it is executable; both belong to what a hard link shares."""
+if TYPE_CHECKING:  # an older Python has to come as far as to be refused
+    Manifest = dict[str, Any]
+    # What a file is found by: its SHA-256, and whether it is executable; both belong to what a hard link shares.
+    Key = tuple[str, bool]
 
 _LENGTH = struct.Struct("!I")
 _RESERVE = 32 << 20  # bytes of the file system that stay free: the robot's server needs some for its logs

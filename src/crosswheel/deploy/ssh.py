@@ -93,7 +93,6 @@ class Connection:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._said,
-                start_new_session=True,
             )
         except FileNotFoundError as error:
             raise MissingToolError(
