@@ -99,7 +99,11 @@ class Connection:
                 "there is no OpenSSH client on this machine",
                 hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
             ) from error
-        self._write(agent)
+        try:
+            self._write(agent)
+        except CrosswheelError:  # it broke at once; nobody else could close what was begun
+            self.close()
+            raise
 
     def __enter__(self) -> Connection:
         return self
