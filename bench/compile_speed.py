@@ -35,7 +35,7 @@ from crosswheel.sources.archive import unpack
 from crosswheel.sources.prepare import pin_version
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
-from crosswheel.toolchain.zig import zig_environment
+from crosswheel.toolchain.zig import zig_compilers
 from crosswheel.uv import Uv
 
 _PACKAGES = {"ujson": "5.10.0", "regex": "2024.11.6", "asyncpg": "0.30.0"}
@@ -93,8 +93,8 @@ def warm_zig(toolchain: Toolchain, folder: Path) -> float:
     (folder / "empty.cpp").write_text("#include <string>\nstd::string answer() { return {}; }\n")
     began = time.perf_counter()
     for compiler, source in (("cc", "empty.c"), ("c++", "empty.cpp")):
-        words = [str(toolchain.tools / compiler), "-shared", "-fPIC", source, "-o", f"{source}.so"]
-        Runner().run(words, cwd=folder, env={**os.environ, **zig_environment(folder)})
+        words = [str(toolchain.compilers.folder / compiler), "-shared", "-fPIC", source, "-o", f"{source}.so"]
+        Runner().run(words, cwd=folder, env={**os.environ, **zig_compilers(toolchain.target, folder).environment})
     return time.perf_counter() - began
 
 
@@ -106,10 +106,12 @@ def native_environment(toolchain: Toolchain) -> CrossEnvironment:
     return CrossEnvironment({**compilers, "CFLAGS": f"{flags.stdout.strip()} -g0"}, {})
 
 
-def cross_seconds(package: Package, plain: CrossEnvironment, warm: Path, folder: Path) -> float:
+def cross_seconds(
+    package: Package, plain: CrossEnvironment, target: Target, warm: Path, folder: Path
+) -> float:
     """Build a wheel for the target; zig finds what :func:`warm_zig` made, and nothing of an earlier turn."""
     shutil.copytree(warm / "zig", folder / "zig", symlinks=True)
-    variables = {**plain.variables, **zig_environment(folder)}
+    variables = {**plain.variables, **zig_compilers(target, folder).environment}
     return package.seconds(CrossEnvironment(variables, plain.versions, plain.program_folders), folder)
 
 
@@ -127,7 +129,7 @@ def turns(packages: Sequence[Package], toolchain: Toolchain, warm: Path, folder:
                 seconds = (
                     package.seconds(native, here)
                     if way == "native"
-                    else cross_seconds(package, cross, warm, here)
+                    else cross_seconds(package, cross, toolchain.target, warm, here)
                 )
                 say(f"turn {turn + 1} of {count}: {package.name}, {way}: {seconds:.1f} s")
                 found[package.name, way].append(seconds)

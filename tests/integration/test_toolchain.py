@@ -90,7 +90,7 @@ def ask(ot2: Crossing, site: Path, *, as_target: bool) -> dict[str, Any]:
 
 def test_a_build_hook_is_answered_as_on_the_robot(ot2: Crossing, site: Path) -> None:
     answers = ask(ot2, site, as_target=True)
-    python, tools = ot2.toolchain.python, ot2.toolchain.tools
+    python, tools = ot2.toolchain.python, ot2.toolchain.compilers.folder
     assert answers["os.uname"] == ["Linux", "armv7l", "4.14.98"]
     assert answers["platform"] == ["armv7l", "Linux", ["glibc", "2.25"], "32bit"]
     assert answers["platform.uname"] == "armv7l"

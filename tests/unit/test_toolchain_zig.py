@@ -10,7 +10,8 @@ from typing import Optional
 import pytest
 
 from crosswheel import targets
-from crosswheel.toolchain.zig import tools_folder, zig_environment
+from crosswheel.toolchain.compilers import Compilers
+from crosswheel.toolchain.zig import zig_compilers
 from crosswheel.toolchain.zig_cc import translate
 
 OT2 = targets.load("ot2")
@@ -23,15 +24,20 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tools_folder(OT2, tmp_path_factory.mktemp("cache"))
+def compilers(tmp_path_factory: pytest.TempPathFactory) -> Compilers:
+    return zig_compilers(OT2, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tools(compilers: Compilers) -> Path:
+    return compilers.folder
 
 
 def run(
     tool: Path, *words: str, cwd: Optional[Path] = None, given: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a tool as a build does, with zig's cache in the folder of the tools."""
-    env = {"PATH": os.defpath, **zig_environment(tool.parent.parent), **variables}
+    env = {"PATH": os.defpath, **zig_compilers(OT2, tool.parents[2]).environment, **variables}
     return subprocess.run(
         [tool, *words], cwd=cwd, env=env, input=given, capture_output=True, text=True, check=False
     )
@@ -176,8 +182,15 @@ def test_the_tools_have_the_names_that_builds_look_for(tools: Path) -> None:
     assert all(os.access(path, os.X_OK) for path in tools.iterdir())
 
 
-def test_tools_are_made_once(tools: Path) -> None:
-    assert tools_folder(OT2, tools.parent.parent) == tools
+def test_tools_are_made_once(compilers: Compilers) -> None:
+    assert zig_compilers(OT2, compilers.folder.parents[1]) == compilers
+
+
+def test_what_compilers_make_is_named_alike_wherever_they_lie(compilers: Compilers, tmp_path: Path) -> None:
+    elsewhere = zig_compilers(OT2, tmp_path)
+    assert elsewhere.folder != compilers.folder
+    assert elsewhere.identity == compilers.identity
+    assert zig_compilers(targets.load("flex"), tmp_path).identity != compilers.identity
 
 
 def test_meson_learns_who_links(tools: Path) -> None:

@@ -11,11 +11,12 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder
+from crosswheel.toolchain.compilers import Compilers
 from crosswheel.toolchain.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment
 from crosswheel.toolchain.python import PythonTree, host_python, target_python
 from crosswheel.toolchain.rust import rust_for
-from crosswheel.toolchain.zig import tools_folder, zig_environment, zig_version
+from crosswheel.toolchain.zig import zig_compilers
 
 # A zip cannot hold a time before 1980, and some backends pass on what they get.
 _EPOCH = 315532800
@@ -28,7 +29,7 @@ class Toolchain:
     Attributes:
         python: the target's Python: headers, and what runs under emulation.
         host: a Python of the same version that runs here.
-        tools: the folder of the cross compilers.
+        compilers: what compiles for the target.
         identity: the folder that makes ``host`` answer as the target (for ``PYTHONPATH``).
         interpreter: an interpreter that always answers as the target (for uv).
     """
@@ -37,7 +38,7 @@ class Toolchain:
     settings: Settings
     python: PythonTree
     host: PythonTree
-    tools: Path
+    compilers: Compilers
     identity: Path
     interpreter: Path
 
@@ -75,10 +76,10 @@ def toolchain_for(target: Target, settings: Settings) -> Toolchain:
         TargetError: there is no Python of the target's version for this machine.
     """
     python, host = target_python(target, settings), host_python(target, settings)
-    tools = tools_folder(target, settings.cache)
-    identity = identity_folder(target, python, tools, settings.cache)
+    compilers = zig_compilers(target, settings.cache)
+    identity = identity_folder(target, python, compilers, settings.cache)
     interpreter = asked_interpreter(host, identity, settings.cache)
-    return Toolchain(target, settings, python, host, tools, identity, interpreter)
+    return Toolchain(target, settings, python, host, compilers, identity, interpreter)
 
 
 def cross_environment(
@@ -100,40 +101,37 @@ def cross_environment(
         MissingToolError, NetworkError: Rust or a library cannot be had.
         RecipeError: no library of that name is known.
     """
-    target, settings, tools = toolchain.target, toolchain.settings, toolchain.tools
-    variables = {**_base_variables(toolchain), **zig_environment(settings.cache)}
-    versions = {"zig": zig_version(), "CPython": target.python.version}
-    folders: tuple[Path, ...] = (tools,)
+    target, settings, compilers = toolchain.target, toolchain.settings, toolchain.compilers
+    variables = _base_variables(toolchain)
+    versions = {**compilers.versions, "CPython": target.python.version}
+    folders: tuple[Path, ...] = (compilers.folder,)
     found: list[Library] = []
     if libraries:
-        found = [library(name, target, tools, settings, runner) for name in libraries]
-        compat = compat_archive(tools, settings.cache, zig_environment(settings.cache), runner)
+        found = [library(name, target, compilers, settings, runner) for name in libraries]
+        compat = compat_archive(compilers, settings.cache, runner)
         variables.update(link_environment(found, compat))
         versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
     descriptions = description_folder(
-        target, toolchain.python, tools, emulator, [item.prefix for item in found], settings.cache
+        target, toolchain.python, compilers.folder, emulator, [item.prefix for item in found], settings.cache
     )
     variables.update(build_system_environment(descriptions))
     if rust:
-        compiler = rust_for(target, settings, runner)
-        variables.update(compiler.environment(target, tools, settings.cache))
+        found_rust = rust_for(target, settings, runner)
+        variables.update(found_rust.environment(target, compilers.folder, settings.cache))
         variables.update(_pyo3_variables(toolchain))
-        versions["rust"] = compiler.version
-        folders = (tools, compiler.bin)
+        versions["rust"] = found_rust.version
+        folders = (compilers.folder, found_rust.bin)
     return CrossEnvironment(variables, versions, folders)
 
 
 def _base_variables(toolchain: Toolchain) -> dict[str, str]:
-    target, tools = toolchain.target, toolchain.tools
+    target, tools = toolchain.target, toolchain.compilers.folder
     return {
+        **toolchain.compilers.variables,
         "PYTHONPATH": str(toolchain.identity),
         "PYTHONNOUSERSITE": "1",
         "_PYTHON_HOST_PLATFORM": f"linux-{target.machine}",
         "_PYTHON_SYSCONFIGDATA_NAME": target.python.sysconfigdata,
-        "CC": str(tools / "cc"),
-        "CXX": str(tools / "c++"),
-        "AR": str(tools / "ar"),
-        "RANLIB": str(tools / "ranlib"),
         "LDSHARED": f"{tools / 'cc'} -shared",
         "LDCXXSHARED": f"{tools / 'c++'} -shared",
         # An empty list of folders: pkg-config must not find this machine's libraries.

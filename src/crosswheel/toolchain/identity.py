@@ -16,23 +16,24 @@ from typing import Any
 
 from crosswheel.files import digest_of, new_folder
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers import Compilers
 from crosswheel.toolchain.python import PythonTree
 
 # The flags of a release build. -fwrapv and -fno-strict-aliasing are what CPython's headers rely on.
 _CFLAGS = "-fPIC -O2 -DNDEBUG -fwrapv -fno-strict-aliasing -Wall"
 
 
-def identity_folder(target: Target, python: PythonTree, tools: Path, cache: Path) -> Path:
+def identity_folder(target: Target, python: PythonTree, compilers: Compilers, cache: Path) -> Path:
     """Return a folder with the target's view.
 
     Args:
         python: the target's Python.
-        tools: the folder of the cross tools (``cc``, ``c++``, ``ar`` …).
+        compilers: what ``sysconfig`` shall say that extensions are compiled with.
     """
     package = resources.files("crosswheel.toolchain") / "view"
     code = {item.name: item.read_text() for item in package.iterdir() if item.name.endswith(".py")}
     view = json.dumps(_view(target, python), indent=1)
-    data = _sysconfigdata(target, python, tools)
+    data = _sysconfigdata(target, python, compilers)
     folder = cache / "views" / digest_of(code=code, view=view, data=data)
     if not folder.is_dir():
         with new_folder(folder) as beside:
@@ -71,19 +72,18 @@ def _view(target: Target, python: PythonTree) -> dict[str, object]:
     }
 
 
-def _sysconfigdata(target: Target, python: PythonTree, tools: Path) -> str:
+def _sysconfigdata(target: Target, python: PythonTree, compilers: Compilers) -> str:
     variables = dict(_original_variables(target, python))
-    compilers = {"CC": tools / "cc", "CXX": tools / "c++", "AR": tools / "ar", "RANLIB": tools / "ranlib"}
     linkers = {
-        name: f"{tools / tool} -shared"
+        name: f"{compilers.folder / tool} -shared"
         for name, tool in (("LDSHARED", "cc"), ("LDCXXSHARED", "c++"), ("BLDSHARED", "cc"))
     }
     flags = {
         name: "" for name in variables if name.endswith(("FLAGS", "FLAGS_NODIST")) or name.startswith("OPT")
     }
     variables.update(flags)
-    variables.update({name: str(path) for name, path in compilers.items()})
     variables.update(
+        compilers.programs,
         linkers,
         CFLAGS=_CFLAGS,
         CCSHARED="-fPIC",

@@ -17,9 +17,9 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers import Compilers
 from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.system import require_programs
-from crosswheel.toolchain.zig import zig_environment
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,11 +43,13 @@ def known_libraries() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(text)
 
 
-def library(name: str, target: Target, tools: Path, settings: Settings, runner: Runner) -> Library:
+def library(
+    name: str, target: Target, compilers: Compilers, settings: Settings, runner: Runner
+) -> Library:
     """Return a C library for the target, fetched or built if need be.
 
     Args:
-        tools: the folder of the cross compilers.
+        compilers: what it is built with.
 
     Raises:
         RecipeError: no library of that name is known.
@@ -61,13 +63,15 @@ def library(name: str, target: Target, tools: Path, settings: Settings, runner: 
             hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md.",
         )
     said = known[name]
-    digest = digest_of(said=said, target=target.fingerprint, tools=tools if "source" in said else None)
+    digest = digest_of(
+        said=said, target=target.fingerprint, compilers=compilers.identity if "source" in said else None
+    )
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
     if not prefix.is_dir():
         debian = Debian(target.toolchain.debian, settings, runner)
         with new_folder(prefix) as beside:
             if "source" in said:
-                _build(beside, prefix, said, debian, target, tools)
+                _build(beside, prefix, said, debian, target, compilers)
             else:
                 _take(beside, prefix, said, debian, target)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
@@ -102,20 +106,19 @@ def _take(folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, t
 
 
 def _build(
-    folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, target: Target, tools: Path
+    folder: Path,
+    prefix: Path,
+    said: Mapping[str, Any],
+    debian: Debian,
+    target: Target,
+    compilers: Compilers,
 ) -> None:
     """Build a library from its original sources, with the compilers of the target, and install it into a folder."""
     require_programs(said["tools"], debian.runner)
     work, stage = folder / "work", folder / "stage"
     archive = debian.source(said["source"], work / "download")
     tree = unpack(archive, work / "unpack")
-    compilers = {"CC": tools / "cc", "CXX": tools / "c++", "AR": tools / "ar", "RANLIB": tools / "ranlib"}
-    env = {
-        **zig_environment(debian.settings.cache),
-        **{name: str(path) for name, path in compilers.items()},
-        "PATH": os.environ.get("PATH", os.defpath),
-        "LC_ALL": "C.UTF-8",
-    }
+    env = {**compilers.variables, "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
     words = {
         "prefix": prefix,
         "stage": stage,
@@ -133,14 +136,15 @@ def _build(
     (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
 
 
-def compat_archive(tools: Path, cache: Path, environment: Mapping[str, str], runner: Runner) -> Path:
+def compat_archive(compilers: Compilers, cache: Path, runner: Runner) -> Path:
     """Return an archive of stand-ins for what static archives want above the target's glibc."""
     source = (resources.files("crosswheel.toolchain") / "compat.c").read_text()
-    folder = cache / "compat" / digest_of(source=source, tools=tools)
+    folder = cache / "compat" / digest_of(source=source, compilers=compilers.identity)
     if not folder.is_dir():
         with new_folder(folder) as beside:
             (beside / "compat.c").write_text(source)
-            env = {**os.environ, **environment}
+            env = {**os.environ, **compilers.environment}
+            tools = compilers.folder
             runner.run([tools / "cc", "-c", "-fPIC", "compat.c", "-o", "compat.o"], cwd=beside, env=env)
             runner.run([tools / "ar", "rcs", "libcrosswheel-compat.a", "compat.o"], cwd=beside, env=env)
     return folder / "libcrosswheel-compat.a"

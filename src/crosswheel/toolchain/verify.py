@@ -50,7 +50,9 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
     Raises:
         ToolchainError: an answer is not the target's; the message names it.
     """
-    digest = digest_of(probe=_PROBE, compile=_COMPILE, identity=toolchain.identity, tools=toolchain.tools)
+    digest = digest_of(
+        probe=_PROBE, compile=_COMPILE, identity=toolchain.identity, compilers=toolchain.compilers.identity
+    )
     folder = toolchain.settings.cache / "verified" / digest
     if folder.is_dir():
         return

@@ -13,6 +13,9 @@ from pathlib import Path
 from crosswheel.errors import ToolchainError
 from crosswheel.files import digest_of, new_folder
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers import Compilers
+
+_FRONT = Path(__file__).with_name("zig_cc.py")
 
 
 def zig_version() -> str:
@@ -20,26 +23,23 @@ def zig_version() -> str:
     return metadata.version("ziglang")
 
 
-def tools_folder(target: Target, cache: Path) -> Path:
-    """Return a folder of tools for the target, each a program with no arguments of its own.
+def zig_compilers(target: Target, cache: Path) -> Compilers:
+    """Return compilers for the target that keep what they want to keep below ``cache``.
 
-    ``cc c++ ar ranlib objcopy`` compile for the target, and so do the same names behind the target's GNU
-    triple; ``host-cc`` compiles for this machine, for build scripts that run here.
+    Raises:
+        ToolchainError: zig is not installed.
     """
-    zig = _zig()
-    scripts = _scripts(target, zig)
+    scripts = _scripts(target, _zig())
     folder = cache / "tools" / digest_of(scripts=scripts)
     if not folder.is_dir():
         with new_folder(folder) as beside:
             for name, text in scripts.items():
                 (beside / name).write_text(text)
                 (beside / name).chmod(0o755)
-    return folder
-
-
-def zig_environment(cache: Path) -> Mapping[str, str]:
-    """Return the variables that keep zig's own cache below ``cache``."""
-    return {name: str(cache / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+    version = zig_version()
+    identity = digest_of(zig=version, front=_FRONT.read_text(), target=[_triple(target), target.toolchain.cpu])
+    own = {name: str(cache / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+    return Compilers(folder, identity, {"zig": version}, own)
 
 
 def _zig() -> Path:
@@ -52,8 +52,8 @@ def _zig() -> Path:
 
 
 def _scripts(target: Target, zig: Path) -> Mapping[str, str]:
-    triple = f"{target.toolchain.zig}.{target.abi.glibc}"
-    front = [sys.executable, "-ISs", str(Path(__file__).with_name("zig_cc.py")), str(zig)]
+    triple = _triple(target)
+    front = [sys.executable, "-ISs", str(_FRONT), str(zig)]
     # glibc 2.17 is the oldest that matters on 64-bit machines; what is built for it runs on this one.
     host = f"{os.uname().machine}-linux-gnu.2.17"
     scripts = {
@@ -70,6 +70,10 @@ def _scripts(target: Target, zig: Path) -> Mapping[str, str]:
         gnu = {"cc": "gcc", "c++": "g++"}.get(name, name)
         scripts[name] = scripts[f"{target.multiarch}-{gnu}"] = _script(words)
     return scripts
+
+
+def _triple(target: Target) -> str:
+    return f"{target.toolchain.zig}.{target.abi.glibc}"
 
 
 def _script(words: list[str]) -> str:
