@@ -94,7 +94,9 @@ def warm_zig(toolchain: Toolchain, folder: Path) -> float:
     began = time.perf_counter()
     for compiler, source in (("cc", "empty.c"), ("c++", "empty.cpp")):
         words = [str(toolchain.compilers.folder / compiler), "-shared", "-fPIC", source, "-o", f"{source}.so"]
-        Runner().run(words, cwd=folder, env={**os.environ, **zig_compilers(toolchain.target, folder).environment})
+        Runner().run(
+            words, cwd=folder, env={**os.environ, **zig_compilers(toolchain.target, folder).environment}
+        )
     return time.perf_counter() - began
 
 

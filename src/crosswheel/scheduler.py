@@ -33,8 +33,8 @@ def run(
     """Make every name, in the given order, and prove each once all that it needs is made.
 
     What a thing needs is known only when it is made, and grows as what it needs is made in turn, so that
-    ``needs`` is asked again whenever something was made. An error stops only its own name, and
-    what needs it.
+    ``needs`` is asked again whenever something that it named was made. An error stops only its own name,
+    and what needs it.
 
     Args:
         needs: the names, not yet made, that a made thing needs, as far as is known.
@@ -47,23 +47,25 @@ def run(
     running: dict[Future[Union[Made, Proven]], tuple[str, bool]] = {}
     for name in names:
         running[executor.submit(make, name)] = (name, True)
-    waiting: set[str] = set()
+    waiting: dict[str, set[str]] = {}  # what each needed when it was asked last: at first, to be made itself
     while running:
         done, _ = wait(running, return_when=FIRST_COMPLETED)
+        settled = set()
         for future in done:
             name, is_making = running.pop(future)
             _record(outcome, name, is_making, future)
-            if is_making and name in outcome.made:
-                waiting.add(name)
-        for name in sorted(waiting):
-            missing = needs(name, outcome.made)
-            failed = {other for other in missing if other in outcome.errors}
+            if is_making:
+                settled.add(name)
+                waiting.update({name: {name}} if name in outcome.made else {})
+        for name in sorted(name for name, missing in waiting.items() if missing & settled):
+            waiting[name] = needs(name, outcome.made)
+            failed = waiting[name] & outcome.errors.keys()
             if failed:
                 outcome.errors[name] = blocked(name, failed)
-                waiting.discard(name)
-            elif not missing:
+                del waiting[name]
+            elif not waiting[name]:
                 running[executor.submit(prove, name, dict(outcome.made))] = (name, False)
-                waiting.discard(name)
+                del waiting[name]
     return outcome
 
 

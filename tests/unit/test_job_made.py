@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosswheel import targets
-from crosswheel.job.made import Made, closure
+from crosswheel.job.made import Made
+from crosswheel.job.requirements import Requirements
 
 OT2 = targets.load("ot2")
 
@@ -27,7 +28,7 @@ def made(name: str, *requires: str, wheel: Path = Path("a.whl")) -> Made:
 
 def reached(names: Iterable[str], *wheels: Made, locked: str = "") -> tuple[set[str], set[str]]:
     every = {wheel.name: wheel for wheel in wheels}
-    return closure(list(names), every, frozenset([*every, *locked.split()]), OT2)
+    return Requirements(frozenset([*every, *locked.split()]), OT2).follow(names, every)
 
 
 def test_requirements_are_followed_to_the_end() -> None:

@@ -227,6 +227,23 @@ class TestFrame:
         assert all(f"slow-{i} 1.0" in text for i in range(4))
         assert "1:12" in text
 
+    def test_packages_that_wait_for_others_are_counted_below_those_being_worked_on(self) -> None:
+        state = busy_state(0, 4).with_waiting("slow-1", 20.0).with_waiting("slow-2", 20.0)
+        lines = screen_lines(frame(state, 30.0, 30.0, 80, 24), 80, 24)
+        assert [line.split()[0] for line in lines[:2]] == ["slow-0", "slow-3"]
+        assert re.match(r"2 others +waiting +for what they need", lines[2])
+
+    def test_the_time_of_a_package_is_that_of_the_work_on_it(self) -> None:
+        state = busy_state(0, 1).with_waiting("slow-0", 20.0)
+        resumed = state.with_running(Running("slow-0", "1.0", "testing", 100.0))
+        assert re.search(r"testing +0:25", screen_lines(frame(resumed, 105.0, 105.0, 80, 24), 80, 24)[0])
+
+    def test_a_command_of_many_lines_takes_one_row(self) -> None:
+        state = State().with_running(Running("ujson", "1.0", "building", 0.0, "python -c '\nimport a\n  b'"))
+        lines = screen_lines(frame(state, 1.0, 1.0, 80, 24), 80, 24)
+        assert len(lines) == 2
+        assert lines[0].rstrip().endswith("python -c ' import a b'")
+
     def test_the_last_frame_holds_every_failure(self) -> None:
         text = "\n".join(screen_lines(final_frame(busy_state(60, 0), 10.0, 80), 80, 24))
         assert all(f"bad-{i} 1.0" in text for i in range(60))
@@ -276,6 +293,19 @@ class TestElsewhere:
             shown.done("ruamel.yaml.clib", "built", "no wheel\nfor this machine")
         _, second = text().splitlines()
         assert re.fullmatch(r"\[2/2\] ruamel\.yaml\.clib 0\.2\.12  built +\d+\.\d s  no wheel", second)
+
+    def test_a_log_tells_when_a_build_begins_and_how_long_all_of_it_took(self, log: Log) -> None:
+        console, text = log
+        with display(console, verbose=False) as shown:
+            shown.expect([("greenlet", "3.2.1"), ("ujson", "5.10.0")])
+            shown.start("ujson", "5.10.0", "fetching")
+            shown.step("ujson", "building")
+            shown.wait("ujson")
+            shown.start("ujson", "5.10.0", "testing")
+            shown.done("ujson", "built")
+        building, built = text().splitlines()
+        assert building == "[0/2] ujson 5.10.0    building"
+        assert re.fullmatch(r"\[1/2\] ujson 5\.10\.0    built +\d+\.\d s", built)
 
     def test_output_of_programs_is_shown_only_when_verbose(self, log: Log) -> None:
         console, text = log

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Optional
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.check import AuditedObject
 from crosswheel.files import write_text
-from crosswheel.targets import Target
 
 
 class Made(BaseModel):
@@ -51,34 +48,3 @@ class Made(BaseModel):
     def write(self, folder: Path) -> None:
         """Write it to a folder of the cache."""
         write_text(folder / "made.json", self.model_dump_json(indent=1, exclude={"found"}))
-
-
-def closure(
-    names: Sequence[str], made: Mapping[str, Made], locked: frozenset[str], target: Target
-) -> tuple[set[str], set[str]]:
-    """Follow the requirements of wheels through those that it leads to, as pip on the target would.
-
-    Returns:
-        The names of all wheels that were reached, these included; and those of the lock that are not made yet, whose
-        own requirements are therefore unknown.
-    """
-    reached: set[str] = set()
-    missing: set[str] = set()
-    seen: set[tuple[str, str]] = set()
-    todo = [(name, "") for name in names]
-    while todo:
-        current, extra = todo.pop()
-        if (current, extra) in seen or current not in locked:
-            continue
-        seen.add((current, extra))
-        if current not in made:
-            missing.add(current)
-            continue
-        reached.add(current)
-        for text in made[current].requires:
-            requirement = Requirement(text)
-            environment = {**target.marker_environment, "extra": extra}
-            if requirement.marker is None or requirement.marker.evaluate(environment):
-                needed = canonicalize_name(requirement.name)
-                todo += [(needed, ""), *((needed, wanted) for wanted in requirement.extras)]
-    return reached, missing

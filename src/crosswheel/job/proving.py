@@ -13,8 +13,9 @@ from packaging.utils import canonicalize_name
 from crosswheel.check import Proof
 from crosswheel.check.emulate import Imports, Trial, import_modules, run_test
 from crosswheel.files import digest_of, new_folder, place_copy, write_text
-from crosswheel.job.made import Made, closure
+from crosswheel.job.made import Made
 from crosswheel.job.making import refuse
+from crosswheel.job.requirements import Requirements
 from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.uv import Uv
@@ -22,14 +23,14 @@ from crosswheel.uv import Uv
 Kind = Literal["extension", "pure"]
 
 
-def prove(step: Step, made: Mapping[str, Made], locked: frozenset[str], place: Workplace) -> Proof:
+def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, place: Workplace) -> Proof:
     """Import a wheel's modules and run its recipe's tests, then put it into ``dist/`` with its proof.
 
     Raises:
         CheckFailed: a module does not load, or a test fails.
     """
     own = made[step.pin.name]
-    reached, _ = closure(tested_with(step), made, locked, place.target)
+    reached, _ = requirements.follow(tested_with(step), made)
     needed = [made[name] for name in sorted(reached)]
     kept = place.settings.cache / "proofs" / f"{_digest(step, needed, place)}.json"
     if kept.is_file():

@@ -12,9 +12,10 @@ from crosswheel.check import Proof
 from crosswheel.errors import BuildFailed, CrosswheelError
 from crosswheel.index.failures import Failure
 from crosswheel.job.closures import Closure
-from crosswheel.job.made import Made, closure
+from crosswheel.job.made import Made
 from crosswheel.job.making import make
 from crosswheel.job.proving import prove, tested_with
+from crosswheel.job.requirements import Requirements
 from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.progress import Outcome as Kind
@@ -28,12 +29,13 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
         Interrupted: the user asked to stop.
     """
     place.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
+    requirements = Requirements(work.names, place.target)
     with place.workers(os.cpu_count() or 1) as executor:
         outcome = scheduler.run(
             [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)],
             lambda name: _shown(place, name, partial(make, work.steps[name], work.requirements, place)),
-            lambda name, made: closure(tested_with(work.steps[name]), made, work.names, place.target)[1],
-            lambda name, made: _proven(work, name, made, place),
+            lambda name, made: requirements.follow(tested_with(work.steps[name]), made)[1],
+            lambda name, made: _proven(work.steps[name], made, requirements, place),
             partial(_blocked, work),
             executor,
         )
@@ -60,16 +62,18 @@ def _longest_first(step: Step) -> tuple[int, int, str]:
 
 def _shown(place: Workplace, name: str, work: partial[Made]) -> Made:
     try:
-        return work()
+        made = work()
     except CrosswheelError as error:
         place.display.done(name, "failed", str(error))
         raise
+    place.display.wait(name)
+    return made
 
 
-def _proven(work: Closure, name: str, made: Mapping[str, Made], place: Workplace) -> Proof:
-    step, own = work.steps[name], made[name]
+def _proven(step: Step, made: Mapping[str, Made], requirements: Requirements, place: Workplace) -> Proof:
+    name, own = step.pin.name, made[step.pin.name]
     try:
-        proof = prove(step, made, work.names, place)
+        proof = prove(step, made, requirements, place)
     except CrosswheelError as error:
         place.display.done(name, "failed", str(error))
         raise

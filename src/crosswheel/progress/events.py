@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Optional
+from typing import Optional, Union
 
 from rich.console import Console
 from rich.text import Text
@@ -65,6 +65,11 @@ class Display(ABC):
             self._change(package, "", step)
             self._narrate(package, step)
 
+    def wait(self, package: str) -> None:
+        """Tell that nothing more can be done for a package until others are made; ``start`` ends that."""
+        with self._lock:
+            self._state = self._state.with_waiting(package, time.monotonic())
+
     def detail(self, package: str, text: str) -> None:
         """Tell something of passing interest, such as how far a download has come."""
         with self._lock:
@@ -79,12 +84,11 @@ class Display(ABC):
     def done(self, package: str, outcome: Outcome, note: str = "") -> None:
         """Tell how a package ended; of ``note`` the first line is shown."""
         with self._lock:
-            running = self._state.running.get(package)
             ended = Ended(
                 package,
                 self._state.version_of(package),
                 outcome,
-                time.monotonic() - running.since if running else None,
+                self._seconds(package),
                 printable(self._console, first_line(note)),
             )
             self._state = self._state.with_ended(ended)
@@ -108,6 +112,13 @@ class Display(ABC):
     def _announce(self, ended: Ended) -> None:
         """Show that a package ended. Called with the lock held, so lines come in the order of events."""
 
+    def _seconds(self, package: str) -> Optional[float]:
+        """Return how long a package was worked on; ``None`` if nobody told of any work."""
+        running, waiting = self._state.running.get(package), self._state.waiting.get(package)
+        if running:
+            return running.seconds(time.monotonic())
+        return waiting.before if waiting else None
+
     def _change(self, package: str, detail: str, step: Optional[str] = None) -> None:
         running = self._state.running.get(package)
         if running:  # a program's last line may come after its package was done
@@ -123,15 +134,20 @@ class Display(ABC):
 
     def _print_ended(self, ended: Ended) -> None:
         """Print a line such as ``[47/96] greenlet 3.2.1  built    12.3 s  the note``."""
+        time_taken = "" if ended.seconds is None else duration(ended.seconds)
+        self._print_columns(
+            ended.package,
+            ended.version,
+            Text(f"{ended.outcome:8}", STYLES[ended.outcome]),
+            f"  {time_taken:>12}  {ended.note}",
+        )
+
+    def _print_columns(self, package: str, version: str, *rest: Union[str, Text]) -> None:
         state = self._state
         digits = len(str(state.total))
-        name = f"{ended.package} {ended.version}".rstrip()
-        time_taken = "" if ended.seconds is None else duration(ended.seconds)
+        name = f"{package} {version}".rstrip()
         columns = Text.assemble(
-            (f"[{len(state.ended):{digits}}/{state.total}] ", "dim"),
-            f"{name:{state.name_width}}  ",
-            (f"{ended.outcome:7}", STYLES[ended.outcome]),
-            f"  {time_taken:>12}  {ended.note}",
+            (f"[{len(state.ended):{digits}}/{state.total}] ", "dim"), f"{name:{state.name_width}}  ", *rest
         )
         columns.rstrip()
         self._print_line(columns)
@@ -141,10 +157,17 @@ class Display(ABC):
 
 
 class PlainDisplay(Display):
-    """One line for every package that ends: for logs, pipes and files."""
+    """One line for every build that begins and every package that ends: for logs, pipes and files."""
 
     def close(self) -> None:
         """Do nothing: plain lines leave nothing to be restored."""
+
+    def step(self, package: str, step: str) -> None:
+        """Tell that a package has come to its next step; that it is being built is printed, which takes longest."""
+        with self._lock:
+            super().step(package, step)
+            if step == "building":
+                self._print_columns(package, self._state.version_of(package), step)
 
     def detail(self, package: str, text: str) -> None:
         """Tell something of passing interest; only printed with ``verbose``."""

@@ -14,7 +14,7 @@ from rich.text import Text
 from crosswheel.progress.events import Display
 from crosswheel.progress.report import counted
 from crosswheel.progress.state import STYLES, Ended, Running, State
-from crosswheel.progress.wording import clock
+from crosswheel.progress.wording import clock, plural
 
 _REFRESHES_PER_SECOND = 4
 _STEP_WIDTH = 10
@@ -72,13 +72,12 @@ def frame(state: State, now: float, elapsed: float, width: int, height: int) -> 
         elapsed: seconds since the work began.
     """
     room = max(1, height - 2)  # without the bar, and without a last line, where the terminal would scroll
-    failures, running = state.failures, list(state.running.values())
+    failures = [_failure_cells(ended) for ended in reversed(state.failures)]
+    running = [_running_cells(work, now) for work in state.running.values()]
+    if state.waiting:
+        running.append(_dim(plural(len(state.waiting), "other"), "waiting", "for what they need"))
     for_failures = min(len(failures), max(room // 3, room - len(running)))
-    for_running = room - for_failures
-    rows = [
-        *_limited([_failure_cells(ended) for ended in reversed(failures)], for_failures),
-        *_limited([_running_cells(work, now) for work in running], for_running),
-    ]
+    rows = [*_limited(failures, for_failures), *_limited(running, room - for_failures)]
     return Group(_grid(rows, state, width), _bar(state, elapsed, width))
 
 
@@ -93,7 +92,13 @@ _Cells = tuple[Text, Text, Text, Text]
 
 def _running_cells(work: Running, now: float) -> _Cells:
     name = Text.assemble((work.package, "bold"), f" {work.version}")
-    return name, Text(work.step), Text(clock(now - work.since)), Text(work.detail, style="dim")
+    # A command may have line breaks in it, and a row has one line.
+    detail = Text(" ".join(work.detail.split()), style="dim")
+    return name, Text(work.step), Text(clock(work.seconds(now))), detail
+
+
+def _dim(name: str, step: str = "", detail: str = "") -> _Cells:
+    return Text(name, style="dim"), Text(step, style="dim"), Text(), Text(detail, style="dim")
 
 
 def _failure_cells(ended: Ended) -> _Cells:
@@ -107,8 +112,7 @@ def _limited(rows: Sequence[_Cells], room: int) -> list[_Cells]:
     if len(rows) <= room:
         return list(rows)
     shown = max(0, room - 1)
-    rest = Text(f"… and {len(rows) - shown} more", style="dim")
-    return [*rows[:shown], (rest, Text(), Text(), Text())][:room]
+    return [*rows[:shown], _dim(f"… and {len(rows) - shown} more")][:room]
 
 
 def _grid(rows: Sequence[_Cells], state: State, width: int) -> Table:

@@ -25,13 +25,23 @@ STYLES: Mapping[Outcome, str] = {
 
 @dataclass(frozen=True)
 class Running:
-    """A package that is being worked on, ``since`` a moment of the monotonic clock (seconds)."""
+    """A package that is being worked on.
+
+    Attributes:
+        since: when it was taken up, on the monotonic clock (seconds).
+        before: seconds of work on it until it had to wait for others.
+    """
 
     package: str
     version: str
     step: str
     since: float
     detail: str = ""
+    before: float = 0.0
+
+    def seconds(self, now: float) -> float:
+        """Return how long it has been worked on."""
+        return self.before + now - self.since
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,17 @@ class Ended:
 
 @dataclass(frozen=True)
 class State:
-    """All packages, by what they are at: expected (name and version), running, ended."""
+    """All packages, by what they are at: expected (name and version), running, waiting for others, ended."""
 
     expected: tuple[tuple[str, str], ...] = ()
     running: Mapping[str, Running] = field(default_factory=dict)
+    waiting: Mapping[str, Running] = field(default_factory=dict)
     ended: tuple[Ended, ...] = ()
 
     @property
     def total(self) -> int:
         """How many packages there are, as far as is known."""
-        return max(len(self.expected), len(self.running) + len(self.ended))
+        return max(len(self.expected), len(self.running) + len(self.waiting) + len(self.ended))
 
     @property
     def counts(self) -> Counter[Outcome]:
@@ -71,7 +82,7 @@ class State:
     @property
     def name_width(self) -> int:
         """The length of the longest ``name version`` that may have to be shown."""
-        told = [(known.package, known.version) for known in self.running.values()]
+        told = [(known.package, known.version) for known in (*self.running.values(), *self.waiting.values())]
         told += [(known.package, known.version) for known in self.ended]
         return max((len(f"{name} {version}") for name, version in (*self.expected, *told)), default=0)
 
@@ -85,10 +96,35 @@ class State:
         return replace(self, expected=tuple(dict.fromkeys([*self.expected, *packages])))
 
     def with_running(self, running: Running) -> State:
-        """Return the state in which a package is being worked on as given."""
-        return replace(self, running={**self.running, running.package: running})
+        """Return the state in which a package is being worked on as given; what was done before it waited counts."""
+        before = self.waiting.get(running.package)
+        if before:
+            running = replace(running, before=before.before)
+        return replace(
+            self,
+            running={**self.running, running.package: running},
+            waiting=_without(self.waiting, running.package),
+        )
+
+    def with_waiting(self, package: str, now: float) -> State:
+        """Return the state in which a package waits for others, if it was being worked on."""
+        running = self.running.get(package)
+        if running is None:
+            return self
+        waiting = replace(running, before=running.seconds(now), since=now)
+        return replace(
+            self, running=_without(self.running, package), waiting={**self.waiting, package: waiting}
+        )
 
     def with_ended(self, ended: Ended) -> State:
         """Return the state in which a package is finished."""
-        others = {name: running for name, running in self.running.items() if name != ended.package}
-        return replace(self, running=others, ended=(*self.ended, ended))
+        return replace(
+            self,
+            running=_without(self.running, ended.package),
+            waiting=_without(self.waiting, ended.package),
+            ended=(*self.ended, ended),
+        )
+
+
+def _without(packages: Mapping[str, Running], name: str) -> Mapping[str, Running]:
+    return {other: running for other, running in packages.items() if other != name}

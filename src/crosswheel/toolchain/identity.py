@@ -82,8 +82,8 @@ def _sysconfigdata(target: Target, python: PythonTree, compilers: Compilers) -> 
         name: "" for name in variables if name.endswith(("FLAGS", "FLAGS_NODIST")) or name.startswith("OPT")
     }
     variables.update(flags)
+    variables.update(compilers.programs)
     variables.update(
-        compilers.programs,
         linkers,
         CFLAGS=_CFLAGS,
         CCSHARED="-fPIC",

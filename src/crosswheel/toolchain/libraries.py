@@ -43,9 +43,7 @@ def known_libraries() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads(text)
 
 
-def library(
-    name: str, target: Target, compilers: Compilers, settings: Settings, runner: Runner
-) -> Library:
+def library(name: str, target: Target, compilers: Compilers, settings: Settings, runner: Runner) -> Library:
     """Return a C library for the target, fetched or built if need be.
 
     Args:

@@ -37,7 +37,9 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
                 (beside / name).write_text(text)
                 (beside / name).chmod(0o755)
     version = zig_version()
-    identity = digest_of(zig=version, front=_FRONT.read_text(), target=[_triple(target), target.toolchain.cpu])
+    identity = digest_of(
+        zig=version, front=_FRONT.read_text(), target=[_triple(target), target.toolchain.cpu]
+    )
     own = {name: str(cache / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     return Compilers(folder, identity, {"zig": version}, own)
 
