@@ -1,9 +1,9 @@
-"""A real toolchain for the OT-2, with the user's own cache: nothing is downloaded twice."""
+"""A real toolchain for a robot, with the user's own cache: nothing is downloaded twice."""
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
@@ -19,6 +19,7 @@ from crosswheel.settings import Settings
 from crosswheel.sources.prepare import pin_version
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.toolchain.sdk import open_sdk
 from crosswheel.toolchain.verify import verify
 from crosswheel.uv import Uv
 from support.projects import Files, write_tree
@@ -59,8 +60,10 @@ class Crossing:
         """The runner of everything here; its log is ``log``."""
         return Runner(log=self.folder / "log")
 
-    def environment(self, *, rust: bool = False) -> CrossEnvironment:
-        return cross_environment(self.toolchain, self.emulator.prefix, self.runner, rust=rust)
+    def environment(self, *, libraries: Sequence[str] = (), rust: bool = False) -> CrossEnvironment:
+        return cross_environment(
+            self.toolchain, self.emulator.prefix, self.runner, libraries=libraries, rust=rust
+        )
 
     def in_folder(self, folder: Path) -> Crossing:
         """Return the same in another folder."""
@@ -84,7 +87,9 @@ class Crossing:
         backend, locked = prepare(
             project,
             resolve,
-            lambda locked: self.environment(rust=locked.needs_rust),
+            lambda locked: self.environment(
+                libraries=recipe.libraries if recipe else (), rust=locked.needs_rust
+            ),
             self.toolchain,
             uv,
             self.runner,
@@ -102,10 +107,16 @@ class Crossing:
         )
 
 
-def crossing_for(folder: Path) -> Crossing:
-    """Return a crossing to the OT-2 with the user's own settings, and so their cache; its view is verified."""
-    target, settings = targets.load("ot2"), Settings.from_environment()
-    emulator = emulator_for(target, settings, Runner(log=folder / "log"))
-    crossing = Crossing(toolchain_for(target, settings), emulator, folder)
+def crossing_for(folder: Path, target: str = "ot2", *, sdk: Optional[Path] = None) -> Crossing:
+    """Return a crossing with the user's own settings, and so their cache; its view is verified.
+
+    Args:
+        sdk: a Buildroot SDK to compile with instead of zig.
+    """
+    chosen, settings = targets.load(target), Settings.from_environment()
+    runner = Runner(log=folder / "log")
+    emulator = emulator_for(chosen, settings, runner)
+    opened = open_sdk(sdk, chosen, settings, runner) if sdk else None
+    crossing = Crossing(toolchain_for(chosen, settings, sdk=opened), emulator, folder)
     verify(crossing.toolchain, crossing.environment(), emulator, crossing.runner)
     return crossing

@@ -11,8 +11,8 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.toolchain.compilers import Compilers
+from crosswheel.toolchain.driver import translate
 from crosswheel.toolchain.zig import zig_compilers
-from crosswheel.toolchain.zig_cc import translate
 
 OT2 = targets.load("ot2")
 
@@ -43,14 +43,14 @@ def run(
     )
 
 
-def kept(*words: str) -> list[str]:
-    """Return those of the words that zig gets, without what is added."""
-    translated = translate(list(words), "cc")[1]
+def kept(*words: str, behind: str = "zig") -> list[str]:
+    """Return those of the words that the compiler gets, without what is added."""
+    translated = translate(list(words), "cc", behind)[1]
     return [word for word in translated if word in words]
 
 
-def added(*words: str) -> list[str]:
-    return [word for word in translate(list(words), "cc")[1] if word not in words]
+def added(*words: str, behind: str = "zig") -> list[str]:
+    return [word for word in translate(list(words), "cc", behind)[1] if word not in words]
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,7 @@ def test_c_stays_c(words: tuple[str, ...]) -> None:
     assert translate(list(words), "c++")[0] == "c++"
 
 
+@pytest.mark.parametrize("behind", ["zig", "gcc"])
 @pytest.mark.parametrize(
     "word",
     [
@@ -80,13 +81,19 @@ def test_c_stays_c(words: tuple[str, ...]) -> None:
         "-m64", "-mthumb", "--target=armv7-unknown-linux-gnueabihf", "-maes",
     ],
 )  # fmt: skip
-def test_the_cpu_is_the_robots_not_what_a_build_asks_for(word: str) -> None:
-    assert kept("-c", word, "a.c") == ["-c", "a.c"]
+def test_the_cpu_is_the_robots_not_what_a_build_asks_for(word: str, behind: str) -> None:
+    assert kept("-c", word, "a.c", behind=behind) == ["-c", "a.c"]
 
 
 @pytest.mark.parametrize("word", ["-g", "-g3", "-ggdb", "-Wl,--exclude-libs,ALL", "-pipe", "-static-libgcc"])
 def test_what_zig_does_not_know_or_the_robot_does_not_need_is_left_out(word: str) -> None:
     assert kept("-c", word, "a.c") == ["-c", "a.c"]
+
+
+@pytest.mark.parametrize("word", ["-Wl,--exclude-libs,ALL", "-pipe", "-static-libgcc", "-Wl,--version"])
+def test_what_gcc_knows_is_left_to_it(word: str) -> None:
+    assert kept(word, "a.c", behind="gcc") == [word, "a.c"]
+    assert "-fno-sanitize=all" not in added("a.c", behind="gcc")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +130,52 @@ def test_folders_of_this_machine_are_refused_aloud(
     assert capsys.readouterr().err.count(f"{folder}: a folder of the machine that builds") == 2
 
 
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("/usr/lib/x86_64-linux-gnu/libz.so", "-lz"),
+        ("/usr/lib/libusb-1.0.so.0.3.0", "-lusb-1.0"),
+        ("/usr/local/lib/libfoo.a", "-lfoo"),
+        ("/lib/x86_64-linux-gnu/libm.so.6", "-lm"),
+    ],
+)
+def test_a_library_of_this_machine_that_is_named_by_its_path_means_the_robots(
+    word: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert translate(["-shared", "a.o", word], "cc")[1][:3] == ["-shared", "a.o", name]
+    assert f"took {name} for {word}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "word", ["/cache/libraries/libz.a", "lib/libz.a", "/usr/src/app/libz.a", "/usr/lib/crt.o"]
+)
+def test_libraries_of_elsewhere_are_taken_as_they_are(word: str) -> None:
+    assert kept("-shared", word) == ["-shared", word]
+
+
+@pytest.mark.parametrize(
+    ("words", "rest"),
+    [
+        (["-Wl,-rpath,/usr/lib"], []),
+        (["-Wl,-rpath=/home/me/lib", "-lm"], ["-lm"]),
+        (["-Wl,--enable-new-dtags,-rpath,/a,-z,now"], ["-Wl,--enable-new-dtags,-z,now"]),
+        (["-Wl,-rpath", "-Wl,/somewhere", "-lm"], ["-lm"]),
+        (["-Wl,-R/somewhere"], []),
+        (["-Wl,-L/usr/lib,-z,now"], ["-Wl,-z,now"]),
+        (["-Wl,-rpath,$ORIGIN/lib"], ["-Wl,-rpath=$ORIGIN/lib"]),
+        (["-Wl,-rpath", "-Wl,$ORIGIN"], ["-Wl,-rpath=$ORIGIN"]),
+        (["-Wl,-rpath-link,/x"], ["-Wl,-rpath-link,/x"]),
+    ],
+)
+def test_the_robot_does_not_look_for_libraries_where_this_machine_has_them(
+    words: list[str], rest: list[str]
+) -> None:
+    translated = translate(["a.o", *words], "cc", "gcc")[1]
+    assert translated[1 : 1 + len(rest)] == rest
+    assert not {"-Wl", "-Wl,"} & set(translated)
+    assert len(translated) == len(translate(["a.o", *rest], "cc", "gcc")[1])
+
+
 def test_a_way_around_by_relative_paths_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/usr")
     assert kept("-Llib", "-Iinclude", "-I.", "a.c") == ["-I.", "a.c"]
@@ -155,9 +208,12 @@ def test_symbols_are_stripped_where_something_is_linked() -> None:
         assert "-s" not in added(word, "a.c")
 
 
-def test_the_tree_is_not_named_in_what_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CROSSWHEEL_PREFIX_MAP", "/build/tree")
-    assert "-ffile-prefix-map=/build/tree=." in added("-c", "a.c")
+def test_the_tree_is_not_named_in_what_is_compiled(tools: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("const char *place = __FILE__;\n")
+    words = ("-c", str(tmp_path / "a.c"), "-o", "a.o")
+    done = run(tools / "cc", *words, cwd=tmp_path, CROSSWHEEL_PREFIX_MAP=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path).encode() not in (tmp_path / "a.o").read_bytes()
 
 
 def test_stand_ins_are_linked_last_and_only_when_linking(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +221,9 @@ def test_stand_ins_are_linked_last_and_only_when_linking(monkeypatch: pytest.Mon
     words = translate(["-shared", "a.o", "-lffi"], "cc")[1]
     assert words.index("/compat.a") > words.index("-lffi")
     assert "/compat.a" not in added("-c", "a.c")
+    # An archive is none of the language that was said of the sources before it.
+    words = translate(["-x", "c++", "a.inc", "-shared"], "cc")[1]
+    assert words[words.index("/compat.a") - 1] == "none"
 
 
 def test_response_files_are_read(tmp_path: Path) -> None:

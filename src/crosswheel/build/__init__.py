@@ -16,6 +16,7 @@ from packaging.utils import parse_wheel_filename
 
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.backend import Backend, extra_variables
+from crosswheel.build.finish import finish
 from crosswheel.build.numpy_headers import retarget
 from crosswheel.build.requirements import LockedRequirements
 from crosswheel.errors import BuildFailed
@@ -108,6 +109,7 @@ def build_wheel(
         backend.run_setup_py(commands, output) if commands else backend.build_wheel(output, project.config)
     )
     _require_target(wheel, target)
+    finish(wheel, backend.environment.libraries, backend.runner)
     return wheel
 
 

@@ -24,6 +24,7 @@ from crosswheel.cli.options import (
     OutputOption,
     RecipesOption,
     Scene,
+    SdkOption,
     TargetOption,
     TargetsOption,
     VerboseOption,
@@ -93,6 +94,7 @@ def build(
         ),
     ] = Preference.NATIVE,
     from_source: Annotated[bool, typer.Option("--from-source", help="The same as --prefer source.")] = False,
+    sdk: SdkOption = None,
     verbose: VerboseOption = False,
     output: OutputOption = None,
     dist_tree_root: DistOption = DIST,
@@ -112,11 +114,11 @@ def build(
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.absolute(), dist_tree_root.absolute(), index_tree_root.absolute())
-    scene = Scene(recipes, trees, output, verbose, "source" if from_source else prefer.value)
+    scene = Scene(recipes, trees, output, verbose, "source" if from_source else prefer.value, sdk)
     wanted = [*(requirements or ()), *_listed(requirement_files or ())]
     with scene.console() as console:
         if container_tag or container_source:
-            console.print("No container is used: the toolchain is zig, in the cache folder.")
+            console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
         codes = []
         for name in target or ["ot2"]:
             with scene.workplace(console, name) as place:
@@ -183,10 +185,11 @@ def add(
     target: TargetsOption = None,
     as_of: AsOfOption = None,
     recipes: RecipesOption = RECIPES,
+    sdk: SdkOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
-    scene = Scene(recipes, verbose=verbose)
+    scene = Scene(recipes, verbose=verbose, sdk=sdk)
     codes = []
     with scene.console() as console:
         for name in target or ["ot2"]:
@@ -210,10 +213,13 @@ def plan(recipes: RecipesOption = RECIPES, target: TargetOption = "ot2") -> None
 
 
 def lock(
-    recipes: RecipesOption = RECIPES, target: TargetOption = "ot2", verbose: VerboseOption = False
+    recipes: RecipesOption = RECIPES,
+    target: TargetOption = "ot2",
+    sdk: SdkOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Resolve every package's dependencies anew, as of its recipe's day, and show what changed."""
-    scene = Scene(recipes, verbose=verbose)
+    scene = Scene(recipes, verbose=verbose, sdk=sdk)
     with scene.console() as console, scene.workplace(console, target) as place:
         for root in roots_of(place):
             if root.as_of is None:

@@ -46,6 +46,14 @@ BuildOption = Annotated[
     Path, typer.Option("--build-tree-root", help="Where builds happen, and their logs stay.")
 ]
 IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
+SdkOption = Annotated[
+    Optional[Path],
+    typer.Option(
+        "--sdk",
+        envvar="CROSSWHEEL_SDK",
+        help="A Buildroot SDK, a folder or a tarball, to compile with instead of zig.",
+    ),
+]
 AsOfOption = Annotated[
     Optional[str], typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
 ]
@@ -60,6 +68,7 @@ class Scene:
     output: Optional[Path] = None
     verbose: bool = False
     prefer: Prefer = "native"
+    sdk: Optional[Path] = None
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
@@ -78,7 +87,7 @@ class Scene:
         chosen = targets.load(target, TARGETS)
         with Registry(settings) as registry, display(console, verbose=self.verbose) as shown:
             yield Workplace(
-                chosen, recipes, settings, self.trees, registry, shown, Cancellation(), self.prefer
+                chosen, recipes, settings, self.trees, registry, shown, Cancellation(), self.prefer, self.sdk
             )
 
 

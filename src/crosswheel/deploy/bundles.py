@@ -7,7 +7,6 @@ dependencies, and its platform tag keeps it from every machine but the robots it
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import zipfile
@@ -21,13 +20,14 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from crosswheel import __version__
+from crosswheel.build.rewriting import Member, add_member
+from crosswheel.build.rewriting import write_wheel as write_archive
 from crosswheel.check.proof import Proof
 from crosswheel.deploy.environment import HEADER
 from crosswheel.deploy.image import robot_of
 from crosswheel.deploy.release import Package, Release
 from crosswheel.files import new_file, sha256_of
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content gives the same bytes
 _SHEBANG = b"#!/usr/bin/env python3\n"
 
 # A virtual environment is a folder with pyvenv.cfg and a link to an interpreter (PEP 405); a wheel cannot hold links.
@@ -55,11 +55,12 @@ def write_program(release: Release, path: Path) -> None:
             stream.write(_SHEBANG)
             with zipfile.ZipFile(stream, "w") as archive:
                 agent = resources.files(__package__) / "agent.py"
-                _add(archive, "__main__.py", agent.read_bytes())
-                _add(archive, "place.json", json.dumps(place).encode())
-                _add(archive, "release.json", json.dumps(release.manifest, separators=(",", ":")).encode())
+                add_member(archive, Member("__main__.py", agent.read_bytes()))
+                add_member(archive, Member("place.json", json.dumps(place).encode()))
+                manifest = json.dumps(release.manifest, separators=(",", ":"))
+                add_member(archive, Member("release.json", manifest.encode()))
                 for sha256, source in sorted(release.contents.items()):
-                    _add(archive, f"files/{sha256}", source.read_bytes())
+                    add_member(archive, Member(f"files/{sha256}", source.read_bytes()))
                 archive.comment = b"0" * 64
         data = beside.read_bytes()[:-64]
         with beside.open("r+b") as stream:
@@ -80,8 +81,8 @@ def write_wheel(release: Release, dist: Path) -> Path:
     name = canonicalize_name(root.name).replace("-", "_")
     tag = "cp{0}{1}-cp{0}{1}-{2}".format(*target.python.numbers, target.platform_tag)
     path = dist / root.name / version / f"{name}-{version}-{tag}.whl"
-    with new_file(path) as beside:
-        _write_wheel(beside, release, root, f"{name}-{version}", version, tag)
+    base = f"{name}-{version}"
+    write_archive(path, _members(release, root, base, version, tag), f"{base}.dist-info/RECORD")
     Proof(
         wheel=path.name,
         sha256=sha256_of(path),
@@ -94,37 +95,25 @@ def write_wheel(release: Release, dist: Path) -> Path:
     return path
 
 
-def _write_wheel(path: Path, release: Release, root: Package, base: str, version: str, tag: str) -> None:
-    rows = []
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, data, executable in _members(release, root, base, version, tag):
-            _add(archive, member, data, executable)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
-            rows.append(f"{member},sha256={digest},{len(data)}\n")
-        record = f"{base}.dist-info/RECORD"
-        _add(archive, record, "".join([*rows, f"{record},,\n"]).encode())
-
-
-def _members(
-    release: Release, root: Package, base: str, version: str, tag: str
-) -> Iterator[tuple[str, bytes, bool]]:
-    """Give the members of the wheel but RECORD: path, bytes, and whether it is a program."""
+def _members(release: Release, root: Package, base: str, version: str, tag: str) -> Iterator[Member]:
+    """Give the members of the wheel but RECORD."""
     robot = robot_of(release.target)
     home = f"{base}.data/data/lib/crosswheel/{release.name}"
     for package in release.closure:
         for file in package.files:
             if "/__pycache__/" not in file.path:  # pip compiles what it installs
-                yield f"{home}/{file.path}", (package.folder / file.path).read_bytes(), file.executable
+                data = (package.folder / file.path).read_bytes()
+                yield Member(f"{home}/{file.path}", data, file.executable)
     configuration = f"home = {robot.prefix}/bin\ninclude-system-site-packages = false\n"
-    yield f"{home}/pyvenv.cfg", configuration.encode(), False
+    yield Member(f"{home}/pyvenv.cfg", configuration.encode())
     for program in release.programs:
         launcher = _LAUNCHER.format(
             name=release.name, python=f"{robot.prefix}/bin/python3", command=_command(program, root)
         )
-        yield f"{base}.data/scripts/{program}", launcher.encode(), True
-    yield f"{base}.dist-info/METADATA", _metadata(root, version), False
+        yield Member(f"{base}.data/scripts/{program}", launcher.encode(), executable=True)
+    yield Member(f"{base}.dist-info/METADATA", _metadata(root, version))
     wheel = f"Wheel-Version: 1.0\nGenerator: crosswheel {__version__}\nRoot-Is-Purelib: false\nTag: {tag}\n"
-    yield f"{base}.dist-info/WHEEL", wheel.encode(), False
+    yield Member(f"{base}.dist-info/WHEEL", wheel.encode())
 
 
 def _command(program: str, root: Package) -> str:
@@ -143,10 +132,3 @@ def _metadata(root: Package, version: str) -> bytes:
         del message[field]
     message.replace_header("Version", version)
     return message.as_bytes()
-
-
-def _add(archive: zipfile.ZipFile, member: str, data: bytes, executable: bool = False) -> None:
-    entry = zipfile.ZipInfo(member, _EPOCH)
-    entry.external_attr = (0o100755 if executable else 0o100644) << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(entry, data)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.check import exported_symbols
 from crosswheel.emulator import Emulator, emulator_for
@@ -23,6 +24,7 @@ from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.toolchain.sdk import open_sdk
 from crosswheel.toolchain.verify import verify
 from crosswheel.uv import Uv
 
@@ -40,8 +42,8 @@ class Trees:
 class Workplace:
     """The tools and folders of a run for one target.
 
-    ``prefer`` says what to do where a recipe does not. What takes time to make (the emulator, the
-    environments) is made once, by whichever worker needs it first.
+    ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies. What takes time to
+    make (the emulator, the environments) is made once, by whichever worker needs it first.
     """
 
     target: Target
@@ -52,6 +54,7 @@ class Workplace:
     display: Display
     cancellation: Cancellation
     prefer: Prefer = "native"
+    sdk: Optional[Path] = None
     _once: Once = field(default_factory=Once)
 
     def folder(self, name: str, version: str) -> Path:
@@ -93,7 +96,16 @@ class Workplace:
     @property
     def toolchain(self) -> Toolchain:
         """The toolchain of the target."""
-        return self._once.get("toolchain", lambda: toolchain_for(self.target, self.settings))
+        return self._once.get("toolchain", self._toolchain)
+
+    def _toolchain(self) -> Toolchain:
+        if self.sdk is None:
+            return toolchain_for(self.target, self.settings)
+        sdk = open_sdk(self.sdk, self.target, self.settings, self.general_runner)
+        warning = sdk.warning(self.target)
+        if warning:
+            self.display.warning(warning)
+        return toolchain_for(self.target, self.settings, sdk=sdk)
 
     @property
     def emulator(self) -> Emulator:

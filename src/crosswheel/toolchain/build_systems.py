@@ -96,7 +96,8 @@ def description_folder(
     if not folder.is_dir():
         with new_folder(folder) as beside:
             for name, text in files.items():
-                (beside / name).write_text(text.replace("@emulator@", str(folder / "run-on-target")))
+                text = text.replace("@emulator@", str(folder / "run-on-target"))
+                (beside / name).write_text(text.replace("@folder@", str(folder)))
             (beside / "run-on-target").write_text(wrapper)
             (beside / "run-on-target").chmod(0o755)
     return folder
@@ -121,7 +122,8 @@ def _files(target: Target, python: PythonTree, tools: Path, prefixes: Sequence[P
         "long_double": _LONG_DOUBLES[target.abi.long_double_bits],
         "multiarch": target.multiarch,
         "build": f"{os.uname().machine}-pc-linux-gnu",
-        "prefixes": " ".join(map(str, prefixes)) or '""',
+        # Never an empty list: CMake would look in this machine's folders then.
+        "prefixes": " ".join(map(str, [*prefixes, "@folder@"])),
         "include": python.include,
         "library": python.library,
         "suffix": target.extension_suffix,

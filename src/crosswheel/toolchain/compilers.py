@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from crosswheel.files import digest_of, new_folder
+
+DRIVER = Path(__file__).with_name("driver.py")
 
 
 @dataclass(frozen=True)
@@ -34,3 +40,28 @@ class Compilers:
     def variables(self) -> Mapping[str, str]:
         """All variables that a build with them needs."""
         return {**self.environment, **self.programs}
+
+
+def driver(*front: str) -> list[str]:
+    """Return the words that call a compiler through :mod:`crosswheel.toolchain.driver`, its arguments following."""
+    return [sys.executable, "-ISs", str(DRIVER), *front, "--"]
+
+
+def script(words: Sequence[str]) -> str:
+    """Return a program that runs ``words`` with its own arguments behind."""
+    # sh, because the kernel limits the length of a `#!` line; exec, so that signals reach the compiler.
+    return f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
+
+
+def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch: str, cache: Path) -> Path:
+    """Return a folder of programs, given by name and text; those for the target also behind its GNU triple."""
+    gnu = {"cc": "gcc", "c++": "g++"}
+    named = {f"{multiarch}-{gnu.get(name, name)}": text for name, text in programs.items()}
+    every = {**programs, **named, **host}
+    folder = cache / "tools" / digest_of(programs=every)
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            for name, text in every.items():
+                (beside / name).write_text(text)
+                (beside / name).chmod(0o755)
+    return folder

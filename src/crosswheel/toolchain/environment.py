@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -16,6 +17,7 @@ from crosswheel.toolchain.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment
 from crosswheel.toolchain.python import PythonTree, host_python, target_python
 from crosswheel.toolchain.rust import rust_for
+from crosswheel.toolchain.sdk import Sdk
 from crosswheel.toolchain.zig import zig_compilers
 
 # A zip cannot hold a time before 1980, and some backends pass on what they get.
@@ -45,11 +47,12 @@ class Toolchain:
 
 @dataclass(frozen=True)
 class CrossEnvironment:
-    """The variables of one build, and the versions of what it is built with, by name."""
+    """The variables of one build, the versions of what it is built with, by name, and the C libraries it may link."""
 
     variables: Mapping[str, str]
     versions: Mapping[str, str]
-    program_folders: tuple[Path, ...] = field(default=())
+    program_folders: tuple[Path, ...] = ()
+    libraries: tuple[Library, ...] = ()
 
     def for_hook(self, venv: Path, tree: Path, extra: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of a build hook, in which the interpreter of ``venv`` is the target's."""
@@ -68,15 +71,22 @@ class CrossEnvironment:
         }
 
 
-def toolchain_for(target: Target, settings: Settings) -> Toolchain:
+def toolchain_for(target: Target, settings: Settings, *, sdk: Optional[Sdk] = None) -> Toolchain:
     """Return the toolchain of a target, fetched if need be.
+
+    Args:
+        sdk: the vendor's compilers and headers, to be used instead of zig and the headers of our Python.
 
     Raises:
         NetworkError, IntegrityError: the target's Python cannot be had.
         TargetError: there is no Python of the target's version for this machine.
     """
     python, host = target_python(target, settings), host_python(target, settings)
-    compilers = zig_compilers(target, settings.cache)
+    if sdk:
+        python = replace(python, headers=sdk.headers(target))
+        compilers = sdk.compilers(target, settings.cache)
+    else:
+        compilers = zig_compilers(target, settings.cache)
     identity = identity_folder(target, python, compilers, settings.cache)
     interpreter = asked_interpreter(host, identity, settings.cache)
     return Toolchain(target, settings, python, host, compilers, identity, interpreter)
@@ -108,7 +118,7 @@ def cross_environment(
     found: list[Library] = []
     if libraries:
         found = [library(name, target, compilers, settings, runner) for name in libraries]
-        compat = compat_archive(compilers, settings.cache, runner)
+        compat = compat_archive(target, compilers, settings.cache, runner)
         variables.update(link_environment(found, compat))
         versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
     descriptions = description_folder(
@@ -121,7 +131,7 @@ def cross_environment(
         variables.update(_pyo3_variables(toolchain))
         versions["rust"] = found_rust.version
         folders = (compilers.folder, found_rust.bin)
-    return CrossEnvironment(variables, versions, folders)
+    return CrossEnvironment(variables, versions, folders, tuple(found))
 
 
 def _base_variables(toolchain: Toolchain) -> dict[str, str]:

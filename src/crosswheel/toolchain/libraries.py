@@ -36,6 +36,17 @@ class Library:
     versions: Mapping[str, str]
     environment: Mapping[str, str]
 
+    @property
+    def licences(self) -> Sequence[Path]:
+        """The texts that have to go along with what it is linked into."""
+        return sorted(self.prefix.glob("copyright-*"))
+
+    @property
+    def shared(self) -> Sequence[Path]:
+        """Its shared libraries, where it was not built as a static one."""
+        found = sorted((self.prefix / "lib").glob("*.so*"))
+        return [path for path in found if path.is_file() and not path.is_symlink()]
+
 
 def known_libraries() -> Mapping[str, Mapping[str, Any]]:
     """Return what is known of each library, by name."""
@@ -134,16 +145,19 @@ def _build(
     (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
 
 
-def compat_archive(compilers: Compilers, cache: Path, runner: Runner) -> Path:
+def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
     """Return an archive of stand-ins for what static archives want above the target's glibc."""
     source = (resources.files("crosswheel.toolchain") / "compat.c").read_text()
-    folder = cache / "compat" / digest_of(source=source, compilers=compilers.identity)
+    folder = cache / "compat" / digest_of(source=source, glibc=target.abi.glibc, compilers=compilers.identity)
     if not folder.is_dir():
         with new_folder(folder) as beside:
             (beside / "compat.c").write_text(source)
             env = {**os.environ, **compilers.environment}
             tools = compilers.folder
-            runner.run([tools / "cc", "-c", "-fPIC", "compat.c", "-o", "compat.o"], cwd=beside, env=env)
+            glibc = f"-DTARGET_GLIBC_MINOR={target.abi.glibc.split('.')[1]}"
+            runner.run(
+                [tools / "cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], cwd=beside, env=env
+            )
             runner.run([tools / "ar", "rcs", "libcrosswheel-compat.a", "compat.o"], cwd=beside, env=env)
     return folder / "libcrosswheel-compat.a"
 

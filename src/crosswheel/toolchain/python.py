@@ -12,6 +12,7 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.errors import IntegrityError, NetworkError, TargetError
 from crosswheel.files import new_folder, sha256_of
@@ -21,10 +22,14 @@ from crosswheel.targets import Artifact, Target
 
 @dataclass(frozen=True)
 class PythonTree:
-    """An unpacked Python: ``root`` holds ``bin``, ``include`` and ``lib``."""
+    """An unpacked Python: ``root`` holds ``bin``, ``include`` and ``lib``.
+
+    ``headers`` is the folder of ``Python.h`` where that is not the tree's own.
+    """
 
     root: Path
     short: str
+    headers: Optional[Path] = None
 
     @property
     def executable(self) -> Path:
@@ -34,7 +39,7 @@ class PythonTree:
     @property
     def include(self) -> Path:
         """The folder of ``Python.h``."""
-        return self.root / "include" / f"python{self.short}"
+        return self.headers or self.root / "include" / f"python{self.short}"
 
     @property
     def stdlib(self) -> Path:

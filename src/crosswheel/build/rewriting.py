@@ -1,0 +1,77 @@
+"""Writing wheels (PEP 427): with a right RECORD, and the same bytes for the same content."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosswheel.files import new_file
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in a wheel."""
+
+    path: str
+    data: bytes
+    executable: bool = False
+
+
+def write_wheel(path: Path, members: Iterable[Member], record: str) -> None:
+    """Write a wheel as a whole or not at all.
+
+    Args:
+        members: all of it but RECORD, in the order in which they shall be there.
+        record: where RECORD is, ``<name>-<version>.dist-info/RECORD``.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with new_file(path) as beside:
+        rows = io.StringIO()
+        table = csv.writer(rows, lineterminator="\n")
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in members:
+                add_member(archive, member)
+                digest = base64.urlsafe_b64encode(hashlib.sha256(member.data).digest())
+                table.writerow((member.path, f"sha256={digest.decode().rstrip('=')}", len(member.data)))
+            table.writerow((record, "", ""))
+            add_member(archive, Member(record, rows.getvalue().encode()))
+
+
+def add_member(archive: zipfile.ZipFile, member: Member) -> None:
+    """Add a file to a zip archive; of its attributes only whether it is a program."""
+    entry = zipfile.ZipInfo(member.path, _EPOCH)
+    entry.external_attr = (0o100755 if member.executable else 0o100644) << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, member.data)
+
+
+def change_wheel(path: Path, changed: Mapping[str, bytes]) -> None:
+    """Replace files in a wheel and add others, as a whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
+        (record,) = (name for name in entries if name.endswith(".dist-info/RECORD"))
+
+        def member(name: str) -> Member:
+            executable = name in entries and bool(entries[name].external_attr >> 16 & 0o111)
+            data = changed[name] if name in changed else archive.read(name)
+            return Member(name, data, executable)
+
+        every = dict.fromkeys([*entries, *sorted(changed)])
+        names = [name for name in every if name != record]
+        # What describes a wheel lies at the end of it (PEP 427); the order is otherwise the backend's.
+        names.sort(key=lambda name: name.split("/")[0].endswith(".dist-info"))
+        write_wheel(path, map(member, names), record)
