@@ -1,0 +1,150 @@
+"""What a wheel brings along: shared libraries that it was linked with, and the licences of all that is in it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from crosswheel.build.finish import finish
+from crosswheel.check import WheelFile, audit, suitability
+from crosswheel.toolchain.libraries import Library
+from support import projects
+from support.crossing import Crossing, crossing_for
+from support.wheels import make_wheel
+
+CALLS = "import _demo; print(_demo.bits(), _demo.add(40, 2))"
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> Crossing:
+    return crossing_for(tmp_path_factory.mktemp("crossing"))
+
+
+@pytest.fixture(scope="module")
+def library(crossing: Crossing, tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """A library that needs another one, both shared; a third is there and nobody needs it."""
+    prefix = tmp_path_factory.mktemp("prefix")
+    (prefix / "lib").mkdir()
+    sources = {
+        "low-1.5": "int low(void) { return 0; }",
+        "high": "int low(void); int high(void) { return low(); }",
+    }
+    sources["idle"] = "int idle(void) { return 1; }"
+    for name, text in sources.items():
+        (prefix / f"{name}.c").write_text(text)
+        words = [
+            "-shared",
+            "-fPIC",
+            f"-Wl,-soname,lib{name}.so.2",
+            f"{name}.c",
+            "-o",
+            f"lib/lib{name}.so.2.0",
+        ]
+        words += ["-Llib", "-llow-1.5"] if name == "high" else []
+        compilers = crossing.toolchain.compilers
+        crossing.runner.run([compilers.folder / "cc", *words], cwd=prefix, env=compilers.environment)
+        (prefix / f"lib/lib{name}.so.2").symlink_to(f"lib{name}.so.2.0")
+        (prefix / f"lib/lib{name}.so").symlink_to(f"lib{name}.so.2")
+    (prefix / "copyright-high").write_text("You may use it.\n")
+    return Library("high", prefix, {}, {})
+
+
+def linked(crossing: Crossing, folder: Path, library: Library) -> Path:
+    """Build a wheel, of a package in a package, that was linked with the library."""
+    source = "int high(void);\n" + projects.C_SOURCE.replace("return a + b;", "return a + b + high();")
+    extension = (
+        f'Extension("_demo", ["demo.c"], libraries=["high"], library_dirs=["{library.prefix / "lib"}"])'
+    )
+    files = {**projects.c_project(), "demo.c": source, "setup.py": projects.setup_py(extension)}
+    return crossing.in_folder(folder).build(files)
+
+
+def faults(wheel: Path, crossing: Crossing) -> list[str]:
+    opened = WheelFile.open(wheel)
+    found = [*suitability(opened, crossing.target), *audit(opened, crossing.target, frozenset())[1]]
+    return [f.message for f in found if "Py" not in f.message]
+
+
+def test_shared_libraries_go_into_the_wheel_under_names_of_their_own(
+    crossing: Crossing, library: Library, tmp_path: Path
+) -> None:
+    wheel = linked(crossing, tmp_path, library)
+    assert faults(wheel, crossing) == [
+        "it needs the library libhigh.so.2, and neither Opentrons OT-2 nor the wheel has it"
+    ]
+    before = wheel.read_bytes()
+    finish(wheel, [library], crossing.runner)
+    assert faults(wheel, crossing) == []
+    members = WheelFile.open(wheel).members
+    bundled = [name for name in members if name.startswith("demo.libs/")]
+    assert len(bundled) == 2
+    assert re.fullmatch(r"demo\.libs/libhigh-[0-9a-f]{8}\.so\.2", bundled[0])
+    assert re.fullmatch(r"demo\.libs/liblow-1\.5-[0-9a-f]{8}\.so\.2", bundled[1])
+    assert members[-1] == "demo-1.0.dist-info/RECORD"
+    assert crossing.in_folder(tmp_path).run(CALLS, wheel).lines == ["32 42"]
+
+    finished = wheel.read_bytes()
+    wheel.write_bytes(before)
+    finish(wheel, [library], crossing.runner)
+    assert wheel.read_bytes() == finished
+
+
+def test_a_module_deep_in_packages_finds_them_too(
+    crossing: Crossing, library: Library, tmp_path: Path
+) -> None:
+    wheel = linked(crossing, tmp_path, library)
+    with zipfile.ZipFile(wheel) as archive:
+        (member,) = (name for name in archive.namelist() if name.endswith(".so"))
+        data = archive.read(member)
+    files = {f"demo/deep/{member}": data, "demo/__init__.py": b"", "demo/deep/__init__.py": b""}
+    files["demo-1.0.data/platlib/other/" + member] = data
+    deep = make_wheel(tmp_path / "deep", "demo", "1.0", files, tag="cp310-cp310-linux_armv7l")
+    finish(deep, [library], crossing.runner)
+    assert faults(deep, crossing) == []
+    programs = [f"from {place} import _demo; print(_demo.add(40, 2))" for place in ("demo.deep", "other")]
+    here = crossing.in_folder(tmp_path / "deep")
+    assert here.run(programs[0], deep).lines == ["42"]
+    assert here.run(programs[1]).lines == ["42"]
+
+
+def test_licences_come_along_with_what_is_in_the_wheel(crossing: Crossing, tmp_path: Path) -> None:
+    """Also of a library that is linked in statically; the recipe names it, and nothing else is needed."""
+    wheel = crossing.in_folder(tmp_path).build(projects.c_project(), said={"libraries": ("libyaml",)})
+    opened = WheelFile.open(wheel)
+    texts = [name for name in opened.members if "/licenses/" in name]
+    assert "demo-1.0.dist-info/licenses/libyaml/copyright-libyaml-dev" in texts
+    assert b"Kirill Simonov" in opened.read("demo-1.0.dist-info/licenses/libyaml/copyright-libyaml-dev")
+
+
+def test_a_wheel_without_compiled_code_stays_as_it_is(
+    crossing: Crossing, library: Library, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path, "pure", "1.0", {"pure.py": b""})
+    before = wheel.read_bytes()
+    finish(wheel, [library], crossing.runner)
+    assert wheel.read_bytes() == before
+
+
+def test_a_wheel_that_cannot_be_changed_stays_as_it_was(
+    crossing: Crossing, library: Library, tmp_path: Path
+) -> None:
+    wheel = linked(crossing, tmp_path, library)
+    before = wheel.read_bytes()
+    broken = shutil.copytree(library.prefix, tmp_path / "broken", symlinks=True)
+    (broken / "lib/libhigh.so.2.0").write_bytes(b"no library")
+    with pytest.raises(Exception, match="patchelf ended with exit code"):
+        finish(wheel, [Library("high", broken, {}, {})], crossing.runner)
+    assert wheel.read_bytes() == before
+    assert [path.name for path in wheel.parent.iterdir()] == [wheel.name]
+
+
+def test_cxx_brings_its_standard_library_inside(crossing: Crossing, tmp_path: Path) -> None:
+    """So that it does not matter how old the robot's is."""
+    wheel = crossing.in_folder(tmp_path).build(projects.cxx_project())
+    (audited,) = audit(WheelFile.open(wheel), crossing.target, frozenset())[0]
+    assert "libstdc++.so.6" not in audited.needed
+    assert not {"GLIBCXX", "CXXABI"} & set(audited.newest)
