@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Optional
 
 from crosswheel.errors import ToolchainError
-from crosswheel.files import digest_of, new_folder
+from crosswheel.files import digest_of, new_folder, write_text
 from crosswheel.process import Result, Runner, Word
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -87,18 +87,25 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     python = target_python(target, settings)
     qemu = _qemu(target, settings, runner)
     root = _root(target, settings, runner)
-    emulator = Emulator(qemu, root, python, "")
+    status = qemu.stat()
+    program = [str(qemu), status.st_size, status.st_mtime_ns]
+    seen_working = settings.cache / "emulators" / digest_of(qemu=program, root=root, python=python.root)
+    if not seen_working.is_file():
+        write_text(seen_working, _try(Emulator(qemu, root, python, ""), target, runner))
+    return Emulator(qemu, root, python, seen_working.read_text())
+
+
+def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
+    """Start the target's Python once; return what it is that started it."""
     asked = "import platform; print(platform.machine(), platform.python_version())"
     answer = emulator.run(runner, ["-I", "-c", asked], check=False)
     if answer.returncode != 0 or target.python.version not in answer.output:
         raise ToolchainError(
-            f"Python {target.python.version} of {target.name} does not start under {qemu}:\n{answer.output}",
-            hint=f"remove {root} to have it made anew; `crosswheel doctor` looks at each part.",
+            f"Python {target.python.version} of {target.name} does not start under {emulator.qemu}:\n{answer.output}",
+            hint=f"remove {emulator.root} to have it made anew; `crosswheel doctor` looks at each part.",
         )
-    name = runner.run([qemu, "--version"]).lines[0].split()
-    return Emulator(
-        qemu, root, python, f"qemu-{target.toolchain.qemu} {name[2]}, CPython {target.python.version}"
-    )
+    version = runner.run([emulator.qemu, "--version"]).lines[0].split()[2]
+    return f"qemu-{target.toolchain.qemu} {version}, CPython {target.python.version}"
 
 
 def installed_qemu(target: Target) -> Optional[Path]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Optional
 
 from platformdirs import user_cache_path
-from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Settings:
         cache: toolchains, downloads and finished builds (``CROSSWHEEL_CACHE``).
         github: base URL of GitHub or a mirror of it (``CROSSWHEEL_GITHUB_URL``).
         registry: simple-index URL of the package registry (``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` or
-            ``PIP_INDEX_URL``; otherwise the default of pypi-simple and uv).
+            ``PIP_INDEX_URL``; otherwise each client's default).
         maven: base URL of a Maven repository (``CROSSWHEEL_MAVEN_URL``; otherwise jgo's default).
         debian_sources: an apt sources file to use instead of the machine's own
             (``CROSSWHEEL_DEBIAN_SOURCES``).
@@ -29,7 +28,7 @@ class Settings:
 
     cache: Path
     github: str
-    registry: str
+    registry: Optional[str] = None
     maven: Optional[str] = None
     debian_sources: Optional[Path] = None
     offline: bool = False
@@ -44,7 +43,7 @@ class Settings:
         return cls(
             cache=Path(cache).expanduser().absolute() if cache else user_cache_path("crosswheel"),
             github=(env.get("CROSSWHEEL_GITHUB_URL") or "https://github.com").rstrip("/"),
-            registry=registry or PYPI_SIMPLE_ENDPOINT,
+            registry=registry or None,
             maven=env.get("CROSSWHEEL_MAVEN_URL") or None,
             debian_sources=Path(sources) if sources else None,
             offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),

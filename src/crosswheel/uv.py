@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from uv import find_uv_bin
 
 from crosswheel.errors import NetworkError
@@ -99,7 +98,7 @@ class Uv:
         env["UV_CACHE_DIR"] = str(self.settings.cache / "uv")
         env["UV_NO_CONFIG"] = "1"  # a project around the checkout must not take part
         env["UV_PYTHON_DOWNLOADS"] = "never"
-        if self.settings.registry != PYPI_SIMPLE_ENDPOINT:
+        if self.settings.registry:
             env["UV_DEFAULT_INDEX"] = self.settings.registry
         if self.settings.offline:
             env["UV_OFFLINE"] = "1"

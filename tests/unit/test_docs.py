@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = typer.main.get_group(app)
+COMMANDS.list_commands(typer.Context(COMMANDS))  # imports them all
 
 
 def read(name: str) -> str:

@@ -6,16 +6,13 @@ from pathlib import Path
 
 import pytest
 from platformdirs import user_cache_path
-from pypi_simple import PYPI_SIMPLE_ENDPOINT
 
 from crosswheel.settings import Settings
 
 
 def test_without_variables_the_defaults_of_the_clients_are_used() -> None:
     settings = Settings.from_environment({})
-    assert settings == Settings(
-        cache=user_cache_path("crosswheel"), github="https://github.com", registry=PYPI_SIMPLE_ENDPOINT
-    )
+    assert settings == Settings(cache=user_cache_path("crosswheel"), github="https://github.com")
     assert (settings.maven, settings.debian_sources, settings.offline) == (None, None, False)
 
 

@@ -1,30 +1,65 @@
-"""The command line: one small function for each command; it parses, calls and prints."""
+"""The command line: one small function for each command; it parses, calls and prints.
+
+The commands lie in modules by what they are about. A module is imported when a command of it is asked for, so that a
+second ``build``, which finds everything, does not spend its time on importing what serves, publishes and deploys.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 import warnings
+from importlib import import_module
 from typing import Annotated
 
 import typer
 from pyproject_hooks import BuildBackendWarning
 from rich.console import Console
+from typer.core import TyperGroup
 
 from crosswheel import __version__
-from crosswheel.cli import building, checking, indexing
-from crosswheel.deploy import commands as robots
 from crosswheel.errors import CrosswheelError, Interrupted
 from crosswheel.progress import show_error
 
+# By module, the commands in it: `register` there adds them.
+_MODULES = {
+    "crosswheel.cli.building": ("build", "add", "plan", "lock"),
+    "crosswheel.cli.checking": ("check", "doctor"),
+    "crosswheel.cli.indexing": ("index", "serve", "publish", "yank", "unyank", "prune"),
+    "crosswheel.deploy.commands": (
+        "deploy", "bundle", "verify", "rollback", "remove", "list", "preflight", "service", "robot-sim",
+    ),
+}  # fmt: skip
+
+
+class _Commands(TyperGroup):
+    """All commands, imported when they are asked for."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Return the names of all commands, in the order of the modules."""
+        self._import(*_MODULES)
+        return [name for names in _MODULES.values() for name in names]
+
+    def get_command(self, ctx: typer.Context, cmd_name: str):  # type: ignore[no-untyped-def, override]
+        """Return a command; for a name that is none, typer looks for a similar one among all."""
+        module = next((module for module, names in _MODULES.items() if cmd_name in names), None)
+        self._import(*([module] if module else _MODULES))
+        return super().get_command(ctx, cmd_name)
+
+    def _import(self, *modules: str) -> None:
+        for module in modules:
+            part = typer.Typer()
+            import_module(module).register(part)
+            self.commands.update(typer.main.get_group(part).commands)
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="crosswheel",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _room in (building, checking, indexing, robots):
-    _room.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,131 @@
+"""What the package registry has of a release, and its files."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Optional, Union
+
+from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
+from packaging.version import InvalidVersion, Version
+from pydantic import ValidationError
+
+from crosswheel.errors import PlanError
+from crosswheel.files import digest_of, place_copy, write_text
+from crosswheel.registry.files import Release, ReleaseFile
+from crosswheel.settings import Settings
+from crosswheel.sources.download import Progress, download, new_client, offline_error
+
+__all__ = ["Registry", "ReleaseFile"]
+
+_MAX_AGE = datetime.timedelta(days=1)
+
+
+class Registry:
+    """The package registry: releases and their files, each fetched once and then found in the cache.
+
+    It holds one HTTP client, may be used from several threads, and is closed as a context manager.
+
+    Args:
+        settings: which registry, where the cache is, and whether the network may be used.
+        max_age: how long an answer about a release is taken from the cache; files are seldom added later.
+    """
+
+    def __init__(self, settings: Settings, *, max_age: datetime.timedelta = _MAX_AGE) -> None:
+        self._settings = settings
+        self._max_age = max_age
+        self._client = new_client()
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def release_files(
+        self, name: str, version: Union[str, Version], *, refresh: bool = False
+    ) -> list[ReleaseFile]:
+        """Return the wheels and sdists of a release, yanked ones included.
+
+        Args:
+            refresh: ask the registry even if its answer is cached and young.
+
+        Raises:
+            PlanError: the registry has no such project or release, or no usable file of it.
+            NetworkError: the registry cannot be reached, or it is not cached in offline mode.
+        """
+        project, wanted = canonicalize_name(name), _parsed_version(version)
+        cached = self._answer_file(project, wanted)
+        found = _cached_release(cached)
+        if found is not None and (self._settings.offline or (not refresh and _age(cached) < self._max_age)):
+            return list(found.files)
+        if self._settings.offline:
+            raise offline_error(f"what the registry has of {name} {version}")
+        from crosswheel.registry.pages import ask  # late: a second run finds all answers in the cache
+
+        release = Release(files=tuple(ask(self._client, self._settings.registry, project, wanted, name)))
+        write_text(cached, release.model_dump_json(indent=1))
+        return list(release.files)
+
+    def fetch(
+        self, file: ReleaseFile, folder: Optional[Path] = None, *, progress: Optional[Progress] = None
+    ) -> Path:
+        """Return where a release's file is, downloaded once and then found by its hash.
+
+        Args:
+            folder: where it shall be put as well; else the path is the one in the cache.
+            progress: told how far the download is.
+
+        Raises:
+            NetworkError: it cannot be had.
+            IntegrityError: it has another hash than the registry said.
+            StorageError: it cannot be written.
+        """
+        store = self._settings.cache / "files" / file.sha256[:2] / file.sha256
+        kept = download(
+            file.url,
+            store / file.filename,
+            sha256=file.sha256,
+            settings=self._settings,
+            progress=progress,
+            client=self._client,
+        )
+        if folder is None:
+            return kept
+        place_copy(kept, folder / file.filename)
+        return folder / file.filename
+
+    def _answer_file(self, project: NormalizedName, version: Version) -> Path:
+        answers = self._settings.cache / "registry" / digest_of(registry=self._settings.registry)
+        return answers / project / f"{canonicalize_version(version)}.json"
+
+
+def _parsed_version(version: Union[str, Version]) -> Version:
+    try:
+        return Version(str(version))
+    except InvalidVersion as error:
+        raise PlanError(
+            f"{version!r} is not a version", hint="write it as PEP 440 has it, such as 3.3.4."
+        ) from error
+
+
+def _cached_release(path: Path) -> Optional[Release]:
+    try:
+        return Release.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValidationError):  # absent, or written by another version
+        return None
+
+
+def _age(path: Path) -> datetime.timedelta:
+    return datetime.timedelta(seconds=time.time() - path.stat().st_mtime)

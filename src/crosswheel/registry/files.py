@@ -1,0 +1,42 @@
+"""What a registry says of a release's files."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal, Optional
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ReleaseFile(BaseModel):
+    """A wheel or an sdist of a release.
+
+    Attributes:
+        sha256: of its bytes; files whose hash the registry does not tell are not offered.
+        requires_python: the versions of Python it is for (PEP 440 specifiers).
+        yanked: withdrawn by its publisher (PEP 592).
+        upload_time: when it came to the registry, where that is told (PEP 700).
+        size: in bytes, where that is told (PEP 700).
+        has_metadata: its metadata can be had alone (PEP 658).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # A plain name: it becomes part of a path.
+    filename: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^/\\]*$")]
+    url: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    kind: Literal["wheel", "sdist"]
+    requires_python: Optional[str] = None
+    yanked: bool = False
+    upload_time: Optional[datetime.datetime] = None
+    size: Optional[int] = None
+    has_metadata: bool = False
+
+
+class Release(BaseModel):
+    """A registry's answer as it is cached."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: tuple[ReleaseFile, ...]

@@ -1,0 +1,120 @@
+"""Asking a registry: the page of a project (PEP 503, PEP 691), read for the files of one release.
+
+Apart from what answers from the cache, because reading pages takes libraries that take long to import.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable, Sequence
+from typing import Optional
+
+import httpx
+from packaging.utils import NormalizedName
+from packaging.version import InvalidVersion, Version
+from pydantic import ValidationError
+from pypi_simple import (
+    ACCEPT_JSON_PREFERRED,
+    PYPI_SIMPLE_ENDPOINT,
+    DistributionPackage,
+    ProjectPage,
+    UnsupportedRepoVersionError,
+)
+
+from crosswheel.errors import NetworkError, PlanError
+from crosswheel.registry.files import ReleaseFile
+from crosswheel.sources.download import get
+
+
+def ask(
+    client: httpx.Client, registry: Optional[str], project: NormalizedName, version: Version, name: str
+) -> list[ReleaseFile]:
+    """Ask a registry for the usable files of a release.
+
+    Args:
+        registry: its simple-index URL; pypi-simple's default if not given.
+        name: what the project is called by who asks.
+
+    Raises:
+        PlanError: it has no such project or release, or no usable file of it.
+        NetworkError: it cannot be reached, or does not answer as a simple index.
+    """
+    return _files_of(_page(client, registry or PYPI_SIMPLE_ENDPOINT, project), name, version)
+
+
+def _page(client: httpx.Client, registry: str, project: NormalizedName) -> ProjectPage:
+    url = f"{registry.rstrip('/')}/{project}/"
+    response = get(client, url, accept=ACCEPT_JSON_PREFERRED)
+    if response.status_code == httpx.codes.NOT_FOUND:
+        raise PlanError(
+            f"the registry has no project {project}",
+            hint="check its name; if it is on another registry, name that one in PIP_INDEX_URL.",
+        )
+    try:
+        return _parsed_page(response, project)
+    except (ValueError, UnsupportedRepoVersionError) as error:
+        raise NetworkError(
+            f"{response.url.host} gave no usable page (PEP 503, 691) for {project}: {error}",
+            hint="check that PIP_INDEX_URL is the address of a simple index.",
+        ) from error
+
+
+def _parsed_page(response: httpx.Response, project: str) -> ProjectPage:
+    if response.headers.get("Content-Type", "").partition(";")[0].endswith("+json"):
+        return ProjectPage.from_json_data(response.json(), str(response.url))
+    return ProjectPage.from_html(
+        project, response.content, str(response.url), from_encoding=response.charset_encoding
+    )
+
+
+def _files_of(page: ProjectPage, name: str, version: Version) -> list[ReleaseFile]:
+    """Return the usable files of one version that a project page lists."""
+    packages = [package for package in page.packages if package.package_type in ("wheel", "sdist")]
+    of_version = [package for package in packages if _version_of(package) == version]
+    if not of_version:
+        nearest = _nearest(version, filter(None, map(_version_of, packages)))
+        raise PlanError(
+            f"the registry has no release {version} of {name}",
+            hint=f"the nearest that it has: {', '.join(map(str, nearest)) or 'none'}.",
+        )
+    files = [file for file in map(_release_file, of_version) if file is not None]
+    if not files:
+        raise PlanError(
+            f"the registry tells no SHA-256 of the files of {name} {version}",
+            hint="name a registry in PIP_INDEX_URL that does: files are only used if their hash is known.",
+        )
+    return files
+
+
+def _release_file(package: DistributionPackage) -> Optional[ReleaseFile]:
+    """Return what a project page says of a file, or ``None`` where it says no hash or something absurd."""
+    try:
+        return ReleaseFile.model_validate(
+            {
+                "filename": package.filename,
+                "url": package.url,
+                "sha256": package.digests.get("sha256"),
+                "kind": package.package_type,
+                "requires_python": package.requires_python,
+                "yanked": package.is_yanked,
+                "upload_time": package.upload_time,
+                "size": package.size,
+                "has_metadata": bool(package.has_metadata),
+            }
+        )
+    except ValidationError:
+        return None
+
+
+def _version_of(package: DistributionPackage) -> Optional[Version]:
+    try:
+        return Version(package.version or "")
+    except InvalidVersion:
+        return None
+
+
+def _nearest(wanted: Version, versions: Iterable[Version]) -> Sequence[Version]:
+    """Return the versions just before and after ``wanted``."""
+    ordered = sorted(set(versions))
+    position = bisect.bisect(ordered, wanted)
+    return ordered[max(0, position - 2) : position + 2]
