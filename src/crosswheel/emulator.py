@@ -18,7 +18,7 @@ from crosswheel.files import digest_of, new_folder, write_text
 from crosswheel.process import Result, Runner, Word
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.debian import Debian, host_architecture
 from crosswheel.toolchain.python import PythonTree, target_python
 
 # What CPython, and extension modules as they are found, want to load.
@@ -122,14 +122,8 @@ def _qemu(target: Target, settings: Settings, runner: Runner) -> Path:
     folder = settings.cache / "qemu"
     if not folder.is_dir():
         with new_folder(folder) as beside:
-            Debian(_host_architecture(), settings, runner).unpack(["qemu-user-static"], beside)
+            Debian(host_architecture(), settings, runner).unpack(["qemu-user-static"], beside)
     return folder / "usr" / "bin" / f"qemu-{target.toolchain.qemu}-static"
-
-
-def _host_architecture() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}.get(
-        os.uname().machine, os.uname().machine
-    )
 
 
 def _root(target: Target, settings: Settings, runner: Runner) -> Path:

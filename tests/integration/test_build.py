@@ -40,8 +40,10 @@ def faults(wheel: Path, crossing: Crossing) -> list[str]:
         (projects.cxx_project(), {"setup_py_commands": ("bdist_wheel",)}),
         (projects.cython_project(), {}),
         (projects.rust_project(), {}),
+        (projects.fortran_project(), {}),
+        (projects.fortran_cmake_project(), {}),
     ],
-    ids=["C", "C++ by setup.py", "Cython", "Rust"],
+    ids=["C", "C++ by setup.py", "Cython", "Rust", "Fortran by Meson", "Fortran by CMake"],
 )
 def test_an_extension_is_compiled_for_the_robot_and_works_there(
     ot2: Crossing, files: Files, said: dict[str, object]

@@ -19,6 +19,7 @@ from crosswheel.settings import Settings
 from crosswheel.sources.prepare import pin_version
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.toolchain.fortran import needs_fortran
 from crosswheel.toolchain.sdk import open_sdk
 from crosswheel.toolchain.verify import verify
 from crosswheel.uv import Uv
@@ -26,7 +27,7 @@ from support.projects import Files, write_tree
 
 AS_OF = datetime.date(2025, 4, 25)
 # What of the cache is tools, and takes long to fetch or make; the rest is what was built with them.
-_TOOLS = ("apt", "cargo", "maven", "python", "qemu", "roots", "rust", "zig")
+_TOOLS = ("apt", "cargo", "fortran", "maven", "python", "qemu", "roots", "rust", "zig")
 
 
 def warm_cache(folder: Path) -> Path:
@@ -60,9 +61,16 @@ class Crossing:
         """The runner of everything here; its log is ``log``."""
         return Runner(log=self.folder / "log")
 
-    def environment(self, *, libraries: Sequence[str] = (), rust: bool = False) -> CrossEnvironment:
+    def environment(
+        self, *, libraries: Sequence[str] = (), rust: bool = False, fortran: bool = False
+    ) -> CrossEnvironment:
         return cross_environment(
-            self.toolchain, self.emulator.prefix, self.runner, libraries=libraries, rust=rust
+            self.toolchain,
+            self.emulator.prefix,
+            self.runner,
+            libraries=libraries,
+            rust=rust,
+            fortran=fortran,
         )
 
     def in_folder(self, folder: Path) -> Crossing:
@@ -88,7 +96,9 @@ class Crossing:
             project,
             resolve,
             lambda locked: self.environment(
-                libraries=recipe.libraries if recipe else (), rust=locked.needs_rust
+                libraries=recipe.libraries if recipe else (),
+                rust=locked.needs_rust,
+                fortran=needs_fortran(tree),
             ),
             self.toolchain,
             uv,

@@ -113,6 +113,55 @@ def cffi_project() -> Files:
     }
 
 
+_FORTRAN = """
+    subroutine total(a, b, c) bind(c)
+        use iso_c_binding
+        integer(c_int), value :: a, b
+        integer(c_int) :: c
+        character(len=12) :: text
+        write(text, '(i12)') a + b   ! by the runtime library
+        read(text, *) c
+    end subroutine
+"""
+_FORTRAN_CALLER = (
+    "void total(int a, int b, int *c);\nstatic int sum(int a, int b) { int c; total(a, b, &c); return c; }\n"
+)
+
+
+def fortran_project() -> Files:
+    """Return a project with an extension in C and Fortran, by Meson."""
+    return {
+        "pyproject.toml": pyproject(
+            "meson-python==0.17.1", backend="mesonpy", project="name = 'demo'\nversion = '1.0'"
+        ),
+        "meson.build": (
+            "project('demo', 'c', 'fortran', version: '1.0')\npy = import('python').find_installation(pure: false)\n"
+            "py.extension_module('_demo', 'demo.c', 'total.f90', install: true)\n"
+        ),
+        "demo.c": _FORTRAN_CALLER + _METHODS,
+        "total.f90": textwrap.dedent(_FORTRAN),
+    }
+
+
+def fortran_cmake_project() -> Files:
+    """Return a project with an extension in C and Fortran, by scikit-build-core."""
+    return {
+        "pyproject.toml": pyproject(
+            "scikit-build-core==0.11.1",
+            backend="scikit_build_core.build",
+            project="name = 'demo'\nversion = '1.0'",
+        ),
+        "CMakeLists.txt": (
+            "cmake_minimum_required(VERSION 3.18)\nproject(demo LANGUAGES C Fortran)\n"
+            "find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)\n"
+            "Python_add_library(_demo MODULE demo.c total.f90 WITH_SOABI)\n"
+            "install(TARGETS _demo DESTINATION .)\n"
+        ),
+        "demo.c": _FORTRAN_CALLER + _METHODS,
+        "total.f90": textwrap.dedent(_FORTRAN),
+    }
+
+
 def rust_project() -> Files:
     """Return a project with an extension in Rust, by setuptools-rust; it speaks C, and so needs no crate."""
     source = """

@@ -140,7 +140,7 @@ def test_an_unknown_library_is_answered_with_the_known_ones(tmp_path: Path) -> N
 def test_every_library_is_either_taken_or_built(name: str) -> None:
     said = known_libraries()[name]
     ways = {
-        "packages": {"packages", "rename", "environment"},
+        "packages": {"packages", "rename", "folders", "fortran"},
         "source": {"source", "tools", "machines", "commands"},
     }
     (way,) = (way for way in ways if way in said)

@@ -1,14 +1,18 @@
-"""numpy's headers, which state the sizes of the machine that *they* were made on.
+"""numpy in a build environment: what a build compiles against and links must be the target's.
 
 A build that asks numpy for its headers runs the host's numpy, whose ``_numpyconfig.h`` says that a long has eight
 bytes. What it compiles against that is silently wrong on a 32-bit target. The compiler knows better: each size is
-replaced by the macro that it predefines.
+replaced by the macro that it predefines. The static libraries beside the headers are code for the wrong machine:
+where a build links them, they are replaced by those in the target's own wheel of the same numpy.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import zipfile
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.files import write_text
 
@@ -33,6 +37,11 @@ _MACROS = {
     "PY_LONG_LONG": "__SIZEOF_LONG_LONG__",
 }
 
+_LIBRARY = re.compile(r"numpy/(?:_?core|random)/lib/lib\w+\.a")
+# Where builds say what they link, and how numpy's two libraries are called there.
+_BUILD_FILES = ("meson.build", "setup.py", "CMakeLists.txt")
+_NAMED = re.compile(r"\bnpy(?:math|random)\b")
+
 
 def retarget(venv: Path) -> list[Path]:
     """Rewrite the headers of a numpy in a build environment; return the files that were changed."""
@@ -48,3 +57,30 @@ def retarget(venv: Path) -> list[Path]:
 
 def _replacement(match: re.Match[str]) -> str:
     return match[1] + _MACROS[match[2]] if match[2] in _MACROS else match[0]
+
+
+def linked_version(venv: Path, tree: Path) -> Optional[str]:
+    """Return the version of the numpy in a build environment, if the build links numpy's static libraries."""
+    for info in venv.glob("lib/python*/site-packages/numpy-*.dist-info"):
+        if _links_numpy(tree):
+            return info.name[len("numpy-") : -len(".dist-info")]
+    return None
+
+
+def _links_numpy(tree: Path) -> bool:
+    return any(
+        name in _BUILD_FILES and _NAMED.search(Path(folder, name).read_text(errors="replace"))
+        for folder, _, names in os.walk(tree)
+        for name in names
+    )
+
+
+def replace_libraries(venv: Path, wheel: Path) -> list[str]:
+    """Replace numpy's static libraries in a build environment by those in a wheel of it; return their names."""
+    (site,) = venv.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if _LIBRARY.fullmatch(name)]
+        for name in names:
+            (site / name).unlink()  # it may be a hard link into uv's cache
+            archive.extract(name, site)
+    return names

@@ -7,6 +7,7 @@ on every kind of it. Those of a root lie at ``packages/<name>/<version>/<target>
 from __future__ import annotations
 
 import datetime
+import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _PREFIX = "# for: "  # a line for each requirement, followed by what they all were resolved to
 
 
@@ -112,6 +114,11 @@ class LockedRequirements:
         """The releases that will be installed, as ``name==version``."""
         lines = self.file.read_text().splitlines()
         return tuple(line.split()[0] for line in lines if "==" in line and line[0] not in "# ")
+
+    @property
+    def sha256(self) -> frozenset[str]:
+        """The hashes of all files that may be installed."""
+        return frozenset(_HASH.findall(self.file.read_text()))
 
     def require(self, wanted: Iterable[str]) -> None:
         """Raise :class:`LockError` if something is wanted that these were not resolved for."""

@@ -86,7 +86,7 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
     if root.as_of is None:
         alone = Pin(root.canonical_name, root.version or "", frozenset())
         step = plan.choose(alone, [], root, place.target, prefer=place.prefer)
-        return Closure(title, {alone.name: step}, _own_store(place, title, None))
+        return Closure(title, {alone.name: step}, own_store(place, title, None))
     path = locks.path_of(root, place.target)
     lock = locks.read(path)
     locks.require_fit(lock, path, locks.purpose(root.roots, place.target, root.as_of))
@@ -105,7 +105,7 @@ def closure_for(requirements: Sequence[str], as_of: Optional[datetime.date], pla
     for text in requirements:
         locks.parsed(text)
     title, day = ", ".join(requirements), as_of or datetime.date.today()
-    store = _own_store(place, title, day)
+    store = own_store(place, title, day)
     path = store.folder.parent / "lock.txt"
     if path.is_file():
         lock = locks.read(path)
@@ -128,7 +128,8 @@ def committed_folder(root: Recipe, place: Workplace) -> Path:
     return root.folder / f"{place.target.name}.build"
 
 
-def _own_store(place: Workplace, title: str, as_of: Optional[datetime.date]) -> RequirementsStore:
+def own_store(place: Workplace, title: str, as_of: Optional[datetime.date]) -> RequirementsStore:
+    """Return where the build requirements of what is in no recipe are kept; they are resolved when asked for."""
     digest = digest_of(requirements=title, target=place.target.fingerprint, as_of=as_of)
     return RequirementsStore(place.trees.build / "locks" / digest / "build", as_of, frozen=False)
 

@@ -9,18 +9,21 @@ from functools import partial
 from pathlib import Path
 from typing import Optional
 
-from crosswheel.build import Project, build_wheel, prepare
+from crosswheel.build import Project, build_wheel, numpy_headers, prepare
 from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check import AuditedObject, Fault, WheelFile, audit, compare, suitability, unstripped
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
+from crosswheel.job.closures import own_store
 from crosswheel.job.made import Made
 from crosswheel.job.workplace import Workplace
-from crosswheel.plan import Step
+from crosswheel.lock import Pin
+from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
+from crosswheel.toolchain.fortran import needs_fortran
 from crosswheel.uv import Uv
 
 
@@ -36,11 +39,12 @@ def make(step: Step, store: RequirementsStore, place: Workplace) -> Made:
     name, version = step.pin.name, step.pin.version
     place.display.start(name, version, "looking")
     kept = place.settings.cache / "made" / _digest(step, store, place)
-    found = Made.read(kept)
-    if found is None:
-        found = _take(step, kept, place) if step.action == "take" else _build(step, store, kept, place)
-    elif (kept / "build.log").is_file() and not place.log(name, version).exists():
-        place_copy(kept / "build.log", place.log(name, version))
+    with place.alone(kept.name):
+        found = Made.read(kept)
+        if found is None:
+            found = _take(step, kept, place) if step.action == "take" else _build(step, store, kept, place)
+        elif (kept / "build.log").is_file() and not place.log(name, version).exists():
+            place_copy(kept / "build.log", place.log(name, version))
     for warning in found.warnings:
         place.display.warning(f"{step.pin}: {warning}")
     return found.model_copy(update={"reason": step.reason})
@@ -88,6 +92,7 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
     project, source = prepared_project(step, place, warnings.append)
     place.display.step(name, "preparing")
     backend, locked = prepared_backend(step, project, store, place)
+    _replace_linked(step, project, backend, locked, store, place)
     path = build_wheel(project, backend, locked, place.target, partial(place.display.step, name))
     place.display.step(name, "auditing")
     wheel = WheelFile.open(path)
@@ -150,11 +155,33 @@ def prepared_backend(
     return prepare(
         project,
         lambda wanted: store.obtain(project.name, wanted, python=python, uv=uv),
-        lambda locked: place.environment(libraries, locked.needs_rust),
+        lambda locked: place.environment(libraries, locked.needs_rust, needs_fortran(project.tree)),
         place.toolchain,
         uv,
         runner,
     )
+
+
+def _replace_linked(
+    step: Step,
+    project: Project,
+    backend: Backend,
+    locked: LockedRequirements,
+    store: RequirementsStore,
+    place: Workplace,
+) -> None:
+    """Give a build the target's own libraries of the numpy that is installed for this machine, if it links them."""
+    version = numpy_headers.linked_version(backend.venv, project.tree)
+    if version is None:
+        return
+    pin = Pin("numpy", version, locked.sha256)
+    place.display.step(step.pin.name, "for numpy")
+    files = place.registry.release_files(pin.name, version)
+    recipe = place.recipes.for_package(pin.name, version)
+    first = choose(pin, files, recipe, place.target, prefer=place.prefer)
+    beside = place.beside(step.pin.name, step.pin.version)
+    made = make(first, own_store(place, str(pin), store.as_of), beside)
+    numpy_headers.replace_libraries(backend.venv, made.wheel)
 
 
 def _audited(wheel: WheelFile, faults: Sequence[Fault], place: Workplace) -> list[AuditedObject]:

@@ -17,11 +17,14 @@ class Once:
         self._locks: dict[Hashable, threading.Lock] = {}
         self._things: dict[Hashable, Any] = {}
 
+    def alone(self, key: Hashable) -> threading.Lock:
+        """Return the lock that workers hold while they make the thing of a key."""
+        with self._guard:
+            return self._locks.setdefault(key, threading.Lock())
+
     def get(self, key: Hashable, make: Callable[[], Thing]) -> Thing:
         """Return the thing of a key, made by ``make`` if this is the first call for it."""
-        with self._guard:
-            lock = self._locks.setdefault(key, threading.Lock())
-        with lock:
+        with self.alone(key):
             if key not in self._things:
                 self._things[key] = make()
             thing: Thing = self._things[key]

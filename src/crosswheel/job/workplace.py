@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Optional
+
+from rich.console import Console
 
 from crosswheel.check import exported_symbols
 from crosswheel.emulator import Emulator, emulator_for
@@ -17,7 +19,7 @@ from crosswheel.errors import CrosswheelError
 from crosswheel.files import digest_of
 from crosswheel.job.once import Once
 from crosswheel.process import Cancellation, Runner
-from crosswheel.progress import Display
+from crosswheel.progress import Display, display
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
@@ -64,6 +66,15 @@ class Workplace:
     def log(self, name: str, version: str) -> Path:
         """Return the log of a package."""
         return self.folder(name, version) / "build.log"
+
+    def alone(self, name: str) -> AbstractContextManager[object]:
+        """Return a lock for a thing that must not be made twice at the same time."""
+        return self._once.alone(name)
+
+    def beside(self, name: str, version: str) -> Workplace:
+        """Return a workplace for what a package's build needs to have built first: in a folder of it, unseen."""
+        trees = replace(self.trees, build=self.folder(name, version) / "first")
+        return replace(self, trees=trees, display=display(Console(quiet=True), verbose=False, live=False))
 
     def runner(self, name: str, version: str) -> Runner:
         """Return a runner that writes to a package's log and shows its lines."""
@@ -122,14 +133,22 @@ class Workplace:
             "symbols", lambda: exported_symbols(python.library) | exported_symbols(python.executable)
         )
 
-    def environment(self, libraries: tuple[str, ...], rust: bool) -> CrossEnvironment:
+    def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
         """Return a build's environment; before the first one is handed out, the cross view is verified."""
         self._once.get("verified", self._verify)
-        return self._once.get((libraries, rust), lambda: self._environment(libraries, rust))
+        key = (libraries, rust, fortran)
+        return self._once.get(key, lambda: self._environment(libraries, rust, fortran))
 
-    def _environment(self, libraries: tuple[str, ...] = (), rust: bool = False) -> CrossEnvironment:
+    def _environment(
+        self, libraries: tuple[str, ...] = (), rust: bool = False, fortran: bool = False
+    ) -> CrossEnvironment:
         return cross_environment(
-            self.toolchain, self.emulator.prefix, self.general_runner, libraries=libraries, rust=rust
+            self.toolchain,
+            self.emulator.prefix,
+            self.general_runner,
+            libraries=libraries,
+            rust=rust,
+            fortran=fortran,
         )
 
     def _verify(self) -> bool:

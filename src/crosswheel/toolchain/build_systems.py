@@ -11,9 +11,11 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.files import digest_of, new_folder
 from crosswheel.targets import Target
+from crosswheel.toolchain.fortran import Fortran
 from crosswheel.toolchain.python import PythonTree
 
 # Meson's and CMake's names where they differ from the kernel's.
@@ -24,11 +26,14 @@ _MESON = """\
 [binaries]
 c = '{tools}/cc'
 cpp = '{tools}/c++'
-ar = '{tools}/ar'
+{meson_fortran}ar = '{tools}/ar'
 ranlib = '{tools}/ranlib'
 objcopy = '{tools}/objcopy'
 pkg-config = 'pkg-config'
 cmake = 'cmake'
+# Programs of Python packages that Meson would not look for when it builds for another machine.
+numpy-config = 'numpy-config'
+pybind11-config = 'pybind11-config'
 exe_wrapper = '{emulator}'
 
 [properties]
@@ -48,7 +53,7 @@ set(CMAKE_SYSTEM_PROCESSOR {machine})
 set(CMAKE_C_COMPILER {tools}/cc)
 set(CMAKE_CXX_COMPILER {tools}/c++)
 set(CMAKE_ASM_COMPILER {tools}/cc)
-set(CMAKE_AR {tools}/ar CACHE FILEPATH "")
+{cmake_fortran}set(CMAKE_AR {tools}/ar CACHE FILEPATH "")
 set(CMAKE_RANLIB {tools}/ranlib CACHE FILEPATH "")
 set(CMAKE_CROSSCOMPILING_EMULATOR {emulator})
 set(CMAKE_FIND_ROOT_PATH {prefixes})
@@ -60,8 +65,23 @@ foreach(name Python Python3 PYTHON)
     set(${{name}}_EXECUTABLE $ENV{{VIRTUAL_ENV}}/bin/python CACHE FILEPATH "")
     set(${{name}}_INCLUDE_DIR {include} CACHE PATH "")
     set(${{name}}_LIBRARY {library} CACHE FILEPATH "")
+    # FindPython does not ask an interpreter for the suffix of modules when it is another machine's; it asks this.
+    set(_${{name}}_CONFIG @folder@/python-config CACHE INTERNAL "")
+    set(_${{name}}_CONFIG_LAUNCHER @folder@/python-config CACHE INTERNAL "")
 endforeach()
 set(PYTHON_MODULE_EXTENSION {suffix} CACHE STRING "")
+"""
+
+_PYTHON_CONFIG = """\
+#!/bin/sh
+for word; do
+    case $word in
+        --extension-suffix) echo {suffix} ;;
+        --includes | --cflags) echo -I{include} ;;
+        --abiflags | --libs | --ldflags) echo ;;
+        *) exit 1 ;;
+    esac
+done
 """
 
 # Read by every configure script before it looks at anything, also by those deep inside a build
@@ -80,26 +100,27 @@ def description_folder(
     target: Target,
     python: PythonTree,
     tools: Path,
+    fortran: Optional[Fortran],
     emulator: Sequence[str],
     prefixes: Sequence[Path],
     cache: Path,
 ) -> Path:
-    """Return a folder with ``meson.ini``, ``toolchain.cmake``, ``config.site`` and ``run-on-target``.
+    """Return a folder with a file for each build system, ``run-on-target`` and ``python-config``.
 
     Args:
         emulator: the words before a program of the target that run it here.
         prefixes: where the C libraries lie that the build may find.
     """
-    files = _files(target, python, tools, prefixes)
+    files = _files(target, python, tools, fortran, prefixes)
     wrapper = f'#!/bin/sh\nexec {shlex.join(emulator)} "$@"\n'
     folder = cache / "build-systems" / digest_of(files=files, wrapper=wrapper)
     if not folder.is_dir():
         with new_folder(folder) as beside:
             for name, text in files.items():
-                text = text.replace("@emulator@", str(folder / "run-on-target"))
                 (beside / name).write_text(text.replace("@folder@", str(folder)))
             (beside / "run-on-target").write_text(wrapper)
-            (beside / "run-on-target").chmod(0o755)
+            for name in ("run-on-target", "python-config"):
+                (beside / name).chmod(0o755)
     return folder
 
 
@@ -112,10 +133,14 @@ def build_system_environment(folder: Path) -> Mapping[str, str]:
     }
 
 
-def _files(target: Target, python: PythonTree, tools: Path, prefixes: Sequence[Path]) -> Mapping[str, str]:
+def _files(
+    target: Target, python: PythonTree, tools: Path, fortran: Optional[Fortran], prefixes: Sequence[Path]
+) -> Mapping[str, str]:
     words = {
         "tools": tools,
-        "emulator": "@emulator@",
+        "meson_fortran": f"fortran = '{fortran.program}'\n" if fortran else "",
+        "cmake_fortran": f"set(CMAKE_Fortran_COMPILER {fortran.program})\n" if fortran else "",
+        "emulator": "@folder@/run-on-target",
         "machine": target.machine,
         "family": _CPU_FAMILIES.get(target.machine, target.machine),
         "byte_order": target.abi.byte_order,
@@ -128,5 +153,10 @@ def _files(target: Target, python: PythonTree, tools: Path, prefixes: Sequence[P
         "library": python.library,
         "suffix": target.extension_suffix,
     }
-    templates = {"meson.ini": _MESON, "toolchain.cmake": _CMAKE, "config.site": _AUTOTOOLS}
+    templates = {
+        "meson.ini": _MESON,
+        "toolchain.cmake": _CMAKE,
+        "config.site": _AUTOTOOLS,
+        "python-config": _PYTHON_CONFIG,
+    }
     return {name: template.format(**words) for name, template in templates.items()}

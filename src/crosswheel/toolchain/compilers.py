@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosswheel.files import digest_of, new_folder
+from crosswheel.process import Runner, Word
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -41,6 +43,10 @@ class Compilers:
         """All variables that a build with them needs."""
         return {**self.environment, **self.programs}
 
+    def run(self, words: Sequence[Word], runner: Runner) -> None:
+        """Run one of the programs, which is the first word."""
+        runner.run([self.folder / words[0], *words[1:]], env={**os.environ, **self.environment})
+
 
 def driver(*front: str) -> list[str]:
     """Return the words that call a compiler through :mod:`crosswheel.toolchain.driver`, its arguments following."""
@@ -65,3 +71,11 @@ def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch
                 (beside / name).write_text(text)
                 (beside / name).chmod(0o755)
     return folder
+
+
+def merge_archives(parts: Sequence[Path], merged: Path, compilers: Compilers, runner: Runner) -> None:
+    """Write one static archive with the members of several; ``merged`` may be one of them."""
+    beside = merged.with_name(f"{merged.name}.merged")
+    for part in parts:
+        compilers.run(["ar", "qcsL", beside, part], runner)
+    beside.replace(merged)

@@ -96,15 +96,18 @@ class Debian:
         Packages are given as for :meth:`unpack`. The C library is not among them: it is the machine's, with the
         loader that belongs to it.
         """
-        self._update()
         found: dict[str, None] = {}
         todo = list(packages)
         while todo:
-            qualified = [_qualified(name, self.architecture) for name in todo]
-            direct = _DEPENDS.findall(self._apt_cache("depends", "--important", *qualified))
-            todo = [name for name in dict.fromkeys(direct) if _is_library(name) and name not in found]
+            todo = [name for name in self.dependencies(todo) if _is_library(name) and name not in found]
             found.update(dict.fromkeys(todo))
         return list(found)
+
+    def dependencies(self, packages: Sequence[str]) -> list[str]:
+        """Return the packages that packages name as needed, first choices of alternatives included."""
+        self._update()
+        qualified = [_qualified(name, self.architecture) for name in packages]
+        return list(dict.fromkeys(_DEPENDS.findall(self._apt_cache("depends", "--important", *qualified))))
 
     def _download(self, words: Sequence[str], what: str, folder: Path) -> None:
         try:
@@ -181,6 +184,12 @@ class Debian:
         return self.runner.run(["apt-cache", *self._options(), *words]).output
 
 
+def host_architecture() -> str:
+    """Return Debian's name for the machine that builds."""
+    machine = os.uname().machine
+    return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}.get(machine, machine)
+
+
 def _read_sources(file: Path) -> str:
     try:
         return file.read_text()
@@ -193,7 +202,7 @@ def _read_sources(file: Path) -> str:
 
 def _is_library(package: str) -> bool:
     named = package.startswith("lib") or package == "zlib1g"
-    return named and package != "libc6" and not package.endswith("-dev")
+    return named and package != "libc6" and not package.endswith(("-dev", "-cross"))
 
 
 def _qualified(package: str, architecture: str) -> str:

@@ -16,6 +16,8 @@ import os
 import sys
 import tempfile
 
+# Meson asks who links, and does not know zig.
+LINKER = "LLD 20.1.0 (compatible with GNU linkers)"
 _CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".c++", ".C", ".CPP", ".mm")
 _SOURCE_SUFFIXES = (*_CXX_SUFFIXES, ".c", ".s", ".S", ".m", ".i", ".ii")
 # The CPU is the target's, which zig is told and an SDK's GCC knows; what a build asks for is the host's, or a guess.
@@ -52,7 +54,7 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
         language: what the tool that was called is for.
         behind: ``zig`` or ``gcc``.
     """
-    words = _expanded(words)
+    words = expanded(words)
     language = "c++" if language == "c++" or _is_cxx(words) else "cc"
     kept = [word for word in _without_host(words) if not _is_dropped(word, behind)]
     return language, [*kept, *_added(kept, behind)]
@@ -110,18 +112,18 @@ def _library_name(word: str) -> str:
     return f"-l{base[len('lib') :]}"
 
 
-def _expanded(words: list[str]) -> list[str]:
+def expanded(words: list[str]) -> list[str]:
     """Replace response files (``@file``), which cargo writes for long command lines, by what they hold."""
-    expanded = []
+    found = []
     for word in words:
         if word.startswith("@") and os.path.isfile(word[1:]):  # noqa: PTH113 - pathlib would double the start-up time
             import shlex
 
             with open(word[1:]) as stream:  # noqa: PTH123
-                expanded += shlex.split(stream.read())
+                found += shlex.split(stream.read())
         else:
-            expanded.append(word)
-    return expanded
+            found.append(word)
+    return found
 
 
 def _is_cxx(words: list[str]) -> bool:
@@ -184,7 +186,8 @@ def _warn(text: str) -> None:
     print(f"crosswheel: {text}", file=sys.stderr)
 
 
-def _prefix_map(option: str) -> list[str]:
+def prefix_map(option: str) -> list[str]:
+    """Return the option by which a compiler leaves the folder of the build out of what it writes."""
     folder = os.environ.get("CROSSWHEEL_PREFIX_MAP")
     return [f"{option}={folder}=."] if folder else []
 
@@ -192,9 +195,9 @@ def _prefix_map(option: str) -> list[str]:
 def _zig(language: str, front: list[str], words: list[str]) -> None:
     zig, triple, cpu = front
     if "-Wl,--version" in words:
-        print("LLD 20.1.0 (compatible with GNU linkers)")  # Meson asks who links, and does not know zig
+        print(LINKER)
         return
-    own = ["-target", triple, f"-mcpu={cpu}", *_prefix_map("-ffile-prefix-map")]
+    own = ["-target", triple, f"-mcpu={cpu}", *prefix_map("-ffile-prefix-map")]
     if "-" not in words:
         language, translated = translate(words, language)
         os.execv(zig, [zig, language, *own, *translated])
@@ -207,10 +210,10 @@ def _zig(language: str, front: list[str], words: list[str]) -> None:
 
 
 def _gcc(language: str, front: list[str], words: list[str]) -> None:
-    gcc, gxx, prefix_map = front
+    gcc, gxx, option = front
     language, translated = translate(words, language, "gcc")
     program = gxx if language == "c++" else gcc
-    os.execv(program, [program, *_prefix_map(prefix_map), *translated])
+    os.execv(program, [program, *prefix_map(option), *translated])
 
 
 def main(arguments: list[str]) -> None:

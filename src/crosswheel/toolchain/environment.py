@@ -13,6 +13,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder
 from crosswheel.toolchain.compilers import Compilers
+from crosswheel.toolchain.fortran import fortran_for
 from crosswheel.toolchain.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment
 from crosswheel.toolchain.python import PythonTree, host_python, target_python
@@ -99,6 +100,7 @@ def cross_environment(
     *,
     libraries: Sequence[str] = (),
     rust: bool = False,
+    fortran: bool = False,
 ) -> CrossEnvironment:
     """Return the environment of a build.
 
@@ -106,23 +108,29 @@ def cross_environment(
         emulator: the words before a program of the target that run it here.
         libraries: names of C libraries to offer it.
         rust: whether it compiles Rust.
+        fortran: whether it compiles Fortran.
 
     Raises:
-        MissingToolError, NetworkError: Rust or a library cannot be had.
+        MissingToolError, NetworkError: Rust, Fortran or a library cannot be had.
         RecipeError: no library of that name is known.
     """
     target, settings, compilers = toolchain.target, toolchain.settings, toolchain.compilers
     variables = _base_variables(toolchain)
     versions = {**compilers.versions, "CPython": target.python.version}
     folders: tuple[Path, ...] = (compilers.folder,)
-    found: list[Library] = []
-    if libraries:
-        found = [library(name, target, compilers, settings, runner) for name in libraries]
+    found_fortran = fortran_for(target, compilers, settings, runner) if fortran else None
+    if found_fortran:
+        variables.update(found_fortran.environment())
+        versions["gfortran"] = found_fortran.version
+        folders = (*folders, found_fortran.bin)
+    found = [library(name, target, compilers, settings, runner) for name in libraries]
+    if found or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)
         variables.update(link_environment(found, compat))
         versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
+    prefixes = [item.prefix for item in found]
     descriptions = description_folder(
-        target, toolchain.python, compilers.folder, emulator, [item.prefix for item in found], settings.cache
+        target, toolchain.python, compilers.folder, found_fortran, emulator, prefixes, settings.cache
     )
     variables.update(build_system_environment(descriptions))
     if rust:
@@ -130,7 +138,7 @@ def cross_environment(
         variables.update(found_rust.environment(target, compilers.folder, settings.cache))
         variables.update(_pyo3_variables(toolchain))
         versions["rust"] = found_rust.version
-        folders = (compilers.folder, found_rust.bin)
+        folders = (*folders, found_rust.bin)
     return CrossEnvironment(variables, versions, folders, tuple(found))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,9 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
-from crosswheel.toolchain.compilers import Compilers
+from crosswheel.toolchain.compilers import Compilers, merge_archives
 from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.fortran import fortran_for
 from crosswheel.toolchain.system import require_programs
 
 if sys.version_info >= (3, 11):
@@ -82,36 +84,55 @@ def library(name: str, target: Target, compilers: Compilers, settings: Settings,
             if "source" in said:
                 _build(beside, prefix, said, debian, target, compilers)
             else:
-                _take(beside, prefix, said, debian, target)
+                _take(beside, prefix, said, debian, target, compilers)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     environment = {key: value.format(prefix=prefix) for key, value in said.get("environment", {}).items()}
     return Library(name, prefix, versions, environment)
 
 
-def _take(folder: Path, prefix: Path, said: Mapping[str, Any], debian: Debian, target: Target) -> None:
+def _take(
+    folder: Path,
+    prefix: Path,
+    said: Mapping[str, Any],
+    debian: Debian,
+    target: Target,
+    compilers: Compilers,
+) -> None:
     """Fill a folder with the headers and static archives of Debian's development packages."""
     unpacked = folder / "unpacked"
     versions = debian.unpack(said["packages"], unpacked)
     include, lib = folder / "include", folder / "lib"
     shutil.copytree(unpacked / "usr" / "include", include, symlinks=False)
-    # Debian keeps headers that differ between machines in a folder of their own; here there is one machine.
-    own = include / target.multiarch
-    if own.is_dir():
-        shutil.copytree(own, include, dirs_exist_ok=True)
-        shutil.rmtree(own)
     (lib / "pkgconfig").mkdir(parents=True)
     libraries = unpacked / "usr" / "lib" / target.multiarch
-    for archive in libraries.glob("*.a"):  # and no shared library: what is linked is inside the wheel
-        shutil.copyfile(archive, lib / archive.name)
+    # Debian keeps what differs between machines, or between variants of a library, in folders of their own.
+    for own in (target.multiarch, *said.get("folders", ())):
+        if (include / own).is_dir():
+            shutil.copytree(include / own, include, dirs_exist_ok=True)
+            shutil.rmtree(include / own)
+    for place in (libraries, *(libraries / name for name in said.get("folders", ()))):
+        for archive in place.glob("*.a"):  # and no shared library: what is linked is inside the wheel
+            shutil.copyfile(archive, lib / archive.name, follow_symlinks=False)
+        for description in place.glob("pkgconfig/*.pc"):
+            text = _moved(description.read_text(), prefix, (target.multiarch, *said.get("folders", ())))
+            (lib / "pkgconfig" / description.name).write_text(text)
+    for name in said.get("fortran", ()):
+        runtime = fortran_for(target, compilers, debian.settings, debian.runner).runtime / "libgfortran.a"
+        archive = (lib / name).resolve()
+        merge_archives([archive, runtime], archive, compilers, debian.runner)
     for old, new in said.get("rename", {}).items():
         (lib / old).replace(lib / new)
-    for description in libraries.glob("pkgconfig/*.pc"):
-        text = description.read_text().replace(f"/lib/{target.multiarch}", "/lib")
-        (lib / "pkgconfig" / description.name).write_text(text.replace("prefix=/usr", f"prefix={prefix}"))
     for licence in unpacked.glob("usr/share/doc/*/copyright"):
         shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
     shutil.rmtree(unpacked)
     (folder / "versions").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
+
+
+def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
+    """Return what pkg-config is told, for a library that lies at ``prefix`` and in none of the folders below it."""
+    for name in folders:
+        description = description.replace(f"/{name}", "")
+    return re.sub(r"/usr(?=/lib|/include|$)", str(prefix), description, flags=re.MULTILINE)
 
 
 def _build(

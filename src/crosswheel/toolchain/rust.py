@@ -17,7 +17,7 @@ from crosswheel.files import new_folder
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.debian import Debian, host_architecture
 
 # Debian's packages of Rust: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
 _DEBIAN_FLAVOURS = (("rustc-web", "cargo-web", "libstd-rust-web"), ("rustc", "cargo", "libstd-rust"))
@@ -102,7 +102,7 @@ def installed_rust(target: Target, runner: Runner) -> Optional[Rust]:
 
 
 def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
-    host = Debian({"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, ""), settings, runner)
+    host = Debian(host_architecture(), settings, runner)
     folder = settings.cache / "rust" / target.toolchain.rust
     if not folder.is_dir():
         foreign = Debian(target.toolchain.debian, settings, runner)
