@@ -112,6 +112,80 @@ def test_headers_and_libraries_of_this_machine_cannot_slip_in(
     assert ot2.run(CALLS, wheel).lines == ANSWERS
 
 
+# Files that every Linux has, where its own compilers look for libraries.
+HOST_FOLDERS = [
+    "/lib",
+    "/usr/lib",
+    "/lib/x86_64-linux-gnu",
+    "/usr/lib/x86_64-linux-gnu",
+    "/lib64",
+    "/usr/lib64",
+]
+
+
+def test_a_library_of_this_machine_is_not_linked_by_its_path(ot2: Crossing) -> None:
+    """Where the robot has none of that name, the build fails, and tells which one it wants."""
+    words = ["/usr/lib/x86_64-linux-gnu/libyaml-0.so.2", "-Wl,-L/usr/lib", "-Wl,-rpath,/usr/lib"]
+    files = {
+        **projects.c_project(),
+        "setup.py": projects.setup_py(f'Extension("_demo", ["demo.c"], extra_link_args={words})'),
+    }
+    with pytest.raises(BuildFailed, match="the C library yaml-0 was not found"):
+        ot2.build(files)
+    log = (ot2.folder / "log").read_text()
+    assert "took -lyaml-0 for /usr/lib/x86_64-linux-gnu/libyaml-0.so.2" in log
+    assert "left out -L/usr/lib: a folder of the machine that builds" in log
+    assert "left out -rpath=/usr/lib: a folder of the machine that builds" in log
+
+
+def test_where_a_build_names_this_machines_library_the_robots_is_linked(
+    ot2: Crossing, tmp_path: Path
+) -> None:
+    source = "#include <yaml.h>\n" + projects.C_SOURCE.replace(
+        "return a + b;", "return a + b + !yaml_get_version_string();"
+    )
+    library = "/usr/lib/x86_64-linux-gnu/libyaml.so"
+    setup = projects.setup_py(f'Extension("_demo", ["demo.c"], extra_objects=["{library}"])')
+    files = {**projects.c_project(), "demo.c": source, "setup.py": setup}
+    wheel = ot2.build(files, said={"libraries": ("libyaml",)})
+    assert faults(wheel, ot2) == []
+    assert ot2.run(CALLS, wheel).lines == ANSWERS
+
+
+def test_cmake_finds_nothing_of_this_machine(ot2: Crossing) -> None:
+    """Neither when it looks itself, nor when the project tells it where."""
+    commands = f"""
+        find_library(FOUND NAMES libc.so.6 libm.so.6 PATHS {" ".join(HOST_FOLDERS)})
+        find_path(HEADER NAMES stdio.h linux/limits.h PATHS /usr/include /usr/local/include)
+        find_file(FILE NAMES libc.so.6 os-release PATHS {" ".join(HOST_FOLDERS)})
+        if(FOUND OR HEADER OR FILE)
+            message(FATAL_ERROR "of the host: ${{FOUND}} ${{HEADER}} ${{FILE}}")
+        endif()
+    """
+    wheel = ot2.build(projects.cmake_project(commands))
+    assert faults(wheel, ot2) == []
+    assert ot2.run(CALLS, wheel).lines == ANSWERS
+
+
+def test_pkg_config_finds_nothing_of_this_machine(
+    ot2: Crossing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what lies in its own folders, nor what a variable of whoever builds leads to."""
+    (tmp_path / "poison.pc").write_text("Name: poison\nDescription: x\nVersion: 1\nLibs: -lpoison\n")
+    for variable in ("PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    folders = [f"{folder}/pkgconfig" for folder in (*HOST_FOLDERS, "/usr/share", "/usr/local/lib")]
+    ask = (
+        "import pathlib, shutil, subprocess\n"
+        f"names = [path.stem for folder in {folders} for path in pathlib.Path(folder).glob('*.pc')]\n"
+        "for name in ['poison', *names]:\n"
+        "    program = shutil.which('pkg-config')\n"
+        "    assert not program or subprocess.run([program, '--exists', name]).returncode, name\n"
+    )
+    wheel = ot2.build({**projects.c_project(), "setup.py": ask + projects.setup_py()})
+    assert faults(wheel, ot2) == []
+
+
 def test_a_build_has_no_network(ot2: Crossing) -> None:
     """What a build downloads is neither locked nor verified."""
     from crosswheel.process import without_network

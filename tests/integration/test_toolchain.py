@@ -116,6 +116,14 @@ def test_a_build_hook_is_answered_as_on_the_robot(ot2: Crossing, site: Path) -> 
     assert set(answers["tags"]) <= set(map(str, OT2.tags))
 
 
+def test_what_a_build_imports_may_use_ctypes(ot2: Crossing) -> None:
+    """As numpy does, whose headers many ask for; it compares the sizes of the interpreter that runs."""
+    env = ot2.environment().for_hook(ot2.toolchain.host.root, ot2.folder, {})
+    program = "import struct, ctypes; print(struct.calcsize('P'), ctypes.sizeof(ctypes.c_void_p))"
+    asked = ot2.runner.run([ot2.toolchain.host.executable, "-c", program], env=env)
+    assert asked.lines == ["4 8"]
+
+
 def test_outside_of_hooks_the_same_interpreter_is_this_machines(ot2: Crossing, site: Path) -> None:
     answers = ask(ot2, site, as_target=False)
     assert answers["os.uname"][1] == os.uname().machine

@@ -162,6 +162,29 @@ def fortran_cmake_project() -> Files:
     }
 
 
+def cmake_project(commands: str = "") -> Files:
+    """Return a project with a C extension that CMake builds, by scikit-build-core; ``commands`` come first."""
+    lists = f"""
+        cmake_minimum_required(VERSION 3.18)
+        project(demo C)
+        {commands}
+        find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
+        python_add_library(_demo MODULE demo.c WITH_SOABI)
+        install(TARGETS _demo DESTINATION .)
+    """
+    return {
+        "pyproject.toml": pyproject(
+            "scikit-build-core==0.11.1",
+            "cmake==3.31.6",
+            "ninja==1.11.1.4",
+            backend="scikit_build_core.build",
+            project="name = 'demo'\nversion = '1.0'",
+        ),
+        "CMakeLists.txt": textwrap.dedent(lists),
+        "demo.c": C_SOURCE,
+    }
+
+
 def rust_project() -> Files:
     """Return a project with an extension in Rust, by setuptools-rust; it speaks C, and so needs no crate."""
     source = """

@@ -16,6 +16,8 @@ _NOISE = "copying a.py -> build/a.py\n" * 50
         ("x.c:1:10: fatal error: libxml/xpath.h: No such file or directory", "libxml/xpath.h", "libraries="),
         ("error: unable to find dynamic system library 'yaml' using strategy", "yaml", '"libyaml"'),
         ("ld.lld: error: unable to find library -lssl", "ssl", '"openssl"'),
+        ('error: unable to find dynamic system library "usb-1.0" using strategy', "usb-1.0", "libraries="),
+        ("ModuleNotFoundError: No module named 'pkg_resources'", "older setuptools", "setuptools<82"),
         ("No package 'libzmq' found", "libzmq", '"libzmq"'),
         (
             '../meson.build:4:0: ERROR: Dependency "openblas" not found, tried pkgconfig',

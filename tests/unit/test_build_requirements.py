@@ -71,7 +71,15 @@ def test_a_recipe_adds_to_what_the_project_says(tmp_path: Path) -> None:
 def test_a_recipe_for_setup_py_brings_setuptools(tmp_path: Path) -> None:
     text = "[build-system]\nrequires = ['cython']\nbuild-backend = 'b'"
     system = build_system(tree(tmp_path, pyproject_toml=text), recipe(setup_py_commands=("bdist_wheel",)))
-    assert system.requires == ("cython", "setuptools", "wheel")
+    assert system.requires == ("cython", "setuptools<82", "wheel")
+
+
+def test_who_runs_setup_py_names_all_that_it_wants(tmp_path: Path) -> None:
+    """As in the original tool: what is pinned there contradicts what pandas' own project states, for instance."""
+    text = "[build-system]\nrequires = ['oldest-supported-numpy']\nbuild-backend = 'b'"
+    said = recipe(setup_py_commands=("build_ext", "bdist_wheel"), build_dependencies=("numpy==1.21.6",))
+    system = build_system(tree(tmp_path, pyproject_toml=text), said)
+    assert system.requires == ("setuptools<82", "wheel", "numpy==1.21.6")
 
 
 def test_a_folder_that_is_no_project_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def prepare(
     backend = Backend(system, project.tree, venv, environment(locked), variables, runner)
     uv.venv(venv, python=toolchain.host.executable)
     uv.install_locked(locked.file, python=venv / "bin" / "python")
-    asked = backend.requirements_for_wheel(project.config)
+    by_setup_py = bool(project.recipe and project.recipe.setup_py_commands)
+    asked = [] if by_setup_py else backend.requirements_for_wheel(project.config)
     if not set(asked) <= locked.requirements:
         locked = resolve(list(dict.fromkeys([*system.requires, *asked])))
         uv.install_locked(locked.file, python=venv / "bin" / "python")

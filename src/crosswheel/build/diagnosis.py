@@ -64,7 +64,7 @@ _KINDS: Sequence[_Kind] = (
         "name the library with libraries=[{library}] in a recipe",
     ),
     _kind(
-        r"(?:unable to find (?:dynamic system )?library|cannot find) -?l?'?([\w+-]+)'?",
+        r"(?:unable to find (?:dynamic system )?library|cannot find) (?:-l|'|\")?([\w.+-]+)",
         "the C library {0} was not found",
         "name the library with libraries=[{library}] in a recipe",
     ),
@@ -98,6 +98,11 @@ _KINDS: Sequence[_Kind] = (
         r"Unknown compiler\(s\): \[+'(gfortran|flang)",
         "it is partly written in Fortran, and there is no Fortran compiler",
         "ask for a release with a wheel that loads, or for one without Fortran",
+    ),
+    _kind(
+        r"ModuleNotFoundError: No module named 'pkg_resources'",
+        "it was written for an older setuptools",
+        'say build_dependencies=["setuptools<82"] in a recipe',
     ),
     _kind(
         r"ModuleNotFoundError: No module named '([\w.]+)'",

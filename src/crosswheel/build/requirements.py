@@ -30,6 +30,8 @@ else:
     import tomli as tomllib
 
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+# A setup.py that is run as a program is of a time when setuptools had pkg_resources.
+_FOR_SETUP_PY = ("setuptools<82", "wheel")
 _PREFIX = "# for: "  # a line for each requirement, followed by what they all were resolved to
 
 
@@ -66,10 +68,11 @@ def build_system(tree: Path, recipe: Optional[Recipe]) -> BuildSystem:
             hint="if the project lies in a subfolder of its source, name it with `path` in the recipe.",
         )
     said = said or _BuildSystemTable()
-    requires = [*said.requires, *(("setuptools", "wheel") if recipe and recipe.setup_py_commands else ())]
-    return BuildSystem(
-        tuple(dict.fromkeys([*requires, *extra])), said.build_backend, tuple(said.backend_path)
-    )
+    by_setup_py = bool(recipe and recipe.setup_py_commands)
+    # Who runs setup.py is not bound to what the project states for its build backend, and may contradict it.
+    stated = () if by_setup_py and extra else said.requires
+    requires = [*stated, *(_FOR_SETUP_PY if by_setup_py else ()), *extra]
+    return BuildSystem(tuple(dict.fromkeys(requires)), said.build_backend, tuple(said.backend_path))
 
 
 def _table(tree: Path) -> Optional[_BuildSystemTable]:

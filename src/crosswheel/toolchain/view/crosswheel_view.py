@@ -47,7 +47,13 @@ def _replace_machine(view):
 
 def _replace_pointer_size(pointer_bytes):
     calcsize = struct.calcsize
-    struct.calcsize = lambda format: pointer_bytes if format in ("P", b"P") else calcsize(format)
+
+    def target_calcsize(format):
+        # ctypes compares with the interpreter that runs, and cannot be imported if they differ.
+        asked = format in ("P", b"P") and sys._getframe(1).f_globals.get("__name__") != "ctypes"
+        return pointer_bytes if asked else calcsize(format)
+
+    struct.calcsize = target_calcsize
 
 
 def _replace_paths(view):
