@@ -42,8 +42,9 @@ def faults(wheel: Path, crossing: Crossing) -> list[str]:
         (projects.rust_project(), {}),
         (projects.fortran_project(), {}),
         (projects.fortran_cmake_project(), {}),
+        (projects.openblas_project(), {"libraries": ("openblas",)}),
     ],
-    ids=["C", "C++ by setup.py", "Cython", "Rust", "Fortran by Meson", "Fortran by CMake"],
+    ids=["C", "C++ by setup.py", "Cython", "Rust", "Fortran by Meson", "Fortran by CMake", "BLAS and LAPACK"],
 )
 def test_an_extension_is_compiled_for_the_robot_and_works_there(
     ot2: Crossing, files: Files, said: dict[str, object]

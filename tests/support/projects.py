@@ -185,6 +185,26 @@ def cmake_project(commands: str = "") -> Files:
     }
 
 
+def openblas_project() -> Files:
+    """Return a project with an extension in C that calls BLAS and LAPACK."""
+    caller = """
+        #include <cblas.h>
+        void dgesv_(int *n, int *nrhs, double *a, int *lda, int *pivots, double *b, int *ldb, int *info);
+        static int sum(int a, int b)
+        {
+            double matrix[] = {0, 1, 1, 0}, sides[] = {a, b}, ones[] = {1, 1};
+            int n = 2, one = 1, pivots[2], info;
+            dgesv_(&n, &one, matrix, &n, pivots, sides, &n, &info);
+            return info ? -1 : (int) cblas_ddot(n, sides, 1, ones, 1);
+        }
+    """
+    return {
+        "pyproject.toml": pyproject(SETUPTOOLS),
+        "setup.py": setup_py('Extension("_demo", ["demo.c"], libraries=["openblas"])'),
+        "demo.c": textwrap.dedent(caller) + _METHODS,
+    }
+
+
 def rust_project() -> Files:
     """Return a project with an extension in Rust, by setuptools-rust; it speaks C, and so needs no crate."""
     source = """

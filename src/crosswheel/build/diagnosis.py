@@ -96,8 +96,13 @@ _KINDS: Sequence[_Kind] = (
     ),
     _kind(
         r"Unknown compiler\(s\): \[+'(gfortran|flang)",
-        "it is partly written in Fortran, and there is no Fortran compiler",
-        "ask for a release with a wheel that loads, or for one without Fortran",
+        "it asks for a Fortran compiler, and has no Fortran sources for which there would be one",
+        "turn that part off with an option of the build",
+    ),
+    _kind(
+        r"cannot run test program while cross compiling",
+        "a configure script wants to run a program that it made for the target",
+        "give it the answer: the variable ac_cv_… that configure.ac names there, with environment={{…}} in a recipe",
     ),
     _kind(
         r"ModuleNotFoundError: No module named 'pkg_resources'",
