@@ -7,9 +7,9 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,36 +70,43 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Give an empty file beside ``path`` that replaces ``path`` if the block ends well."""
+    """Give a path beside ``path``: what the block writes there replaces ``path`` if it ends well."""
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        beside = Path(name)
+        beside = _beside(path)
         try:
             yield beside
             beside.chmod(0o644)
             beside.replace(path)
-        finally:
+        except BaseException:
             beside.unlink(missing_ok=True)
+            raise
 
 
 def place_copy(source: Path, destination: Path) -> None:
     """Put a copy of a file at ``destination``, as a whole or not at all; a hard link where possible."""
+    source = source.resolve() if source.is_symlink() else source  # a link to it would be a copy of the link
     with explained_storage_errors(destination):
+        with contextlib.suppress(OSError):
+            os.link(source, destination)  # whole at once, where nothing is in the way
+            return
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.exists() and destination.samefile(source):
             return
-        beside = destination.parent / f".{destination.name}.{os.getpid()}.{threading.get_ident()}"
-        beside.unlink(missing_ok=True)
+        beside = _beside(destination)
         try:
             try:
-                beside.hardlink_to(source) if hasattr(beside, "hardlink_to") else os.link(source, beside)
+                os.link(source, beside)
             except OSError:
                 shutil.copyfile(source, beside)
             beside.replace(destination)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Return a path for a file that is on its way to ``path``; nobody else has it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 @contextlib.contextmanager

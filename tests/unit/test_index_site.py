@@ -269,7 +269,7 @@ def test_many_wheels_are_read_and_written_by_several_processes_alike(
     for number in range(3):
         add_wheel(dist, f"a{number}", "1")
     write_site(dist, site)
-    monkeypatch.setattr("crosswheel.index.scan._FEW_WHEELS", 1)
+    monkeypatch.setattr("crosswheel.index.site._FEW_WHEELS", 1)
     monkeypatch.setattr("crosswheel.index.site._FEW_PROJECTS", 1)
     write_site(dist, other := site.with_name("other"))
     assert tree(site) == tree(other)

@@ -174,6 +174,19 @@ class WheelFile:
         return f"PyInit_{name}\0".encode() in self.read(extension.member)
 
 
+def read_metadata(path: Path) -> bytes:
+    """Return a wheel's METADATA, and look at nothing else in it.
+
+    Raises:
+        IntegrityError: it cannot be read.
+    """
+    with _explained(path, "the archive"), zipfile.ZipFile(path) as archive:
+        usual = "-".join(path.name.split("-")[:2]) + ".dist-info/METADATA"
+        members = archive.NameToInfo
+        member = usual if usual in members else f"{_dist_info(path, tuple(members))}/METADATA"
+        return _read(path, archive, member)
+
+
 def installed_path(member: str) -> Optional[str]:
     """Return where a member is installed below site-packages; ``None`` if that is elsewhere.
 

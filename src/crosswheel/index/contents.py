@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Optional
 
 from crosswheel.index import people, simple
-from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, still_failing
+from crosswheel.index.overview import Overview
 from crosswheel.index.people import File
 
 Pages = Mapping[str, bytes]
 """Pages by their path in the site, in the order in which they are to be written."""
-
-
-def by_project(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
-    """Group entries by project, in the order of names; in each the oldest version first."""
-    projects: dict[str, list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: (entry.name, entry.order)):
-        projects.setdefault(entry.name, []).append(entry)
-    return projects
-
-
-def linked(entries: Sequence[Entry], names: Collection[str]) -> list[str]:
-    """Return the dependencies that a project's page links to: those that are among ``names``."""
-    return [name for name in people.newest(entries).requires if name in names]
 
 
 def project_pages(
@@ -34,7 +21,7 @@ def project_pages(
 
     Args:
         files: the project's wheels, the oldest version first.
-        metadata: METADATA of the wheel that :func:`people.newest` chooses.
+        metadata: METADATA of the wheel that :func:`crosswheel.index.entry.newest` chooses.
         links: what :func:`linked` returns.
         root_url: the site's URL, for absolute links.
     """
@@ -49,16 +36,15 @@ def project_pages(
 
 
 def root_pages(
-    projects: Mapping[str, Sequence[Entry]], failures: Sequence[Failure], root_url: Optional[str] = None
+    projects: Mapping[str, Overview], failures: Sequence[Failure], root_url: Optional[str] = None
 ) -> Pages:
-    """Return the pages that name projects, and the files that all pages use."""
+    """Return the pages that name projects, and the files that all pages use; ``projects`` are in their order."""
     names = list(projects)
-    entries = [entry for group in projects.values() for entry in group]
     return {
         **people.asset_files(),
         "simple/index.json": simple.project_list_json(names).encode(),
         "simple/index.html": simple.project_list_html(names, _simple_url(root_url)).encode(),
-        people.STATUS: people.status_page(projects, still_failing(failures, entries)).encode(),
+        people.STATUS: people.status_page(projects, still_failing(failures, projects)).encode(),
         people.HOME: people.home_page(projects).encode(),
     }
 

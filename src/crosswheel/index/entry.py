@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import zipfile
+import re
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import Optional
 
 from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.tags import Tag
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.tags import Tag, parse_tag
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
-
-from crosswheel.check.wheel import WheelFile
-from crosswheel.files import sha256_of
 
 METADATA_SUFFIX = ".metadata"
 """The wheel's METADATA, for clients that want no more of it (PEP 658)."""
@@ -29,9 +25,13 @@ YANKED_SUFFIX = ".yanked"
 LOG_SUFFIX = ".log.txt"
 """The log of the wheel's build."""
 
+_EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
+
 
 class Entry(BaseModel):
     """What the index says about one wheel.
+
+    What another version of crosswheel said in addition, in a channel that both publish to, is passed over.
 
     Attributes:
         filename: the wheel's file name.
@@ -43,14 +43,13 @@ class Entry(BaseModel):
         uploaded: when the wheel came into the index (PEP 700), UTC.
         metadata_sha256: hash of the wheel's METADATA.
         requires_python: as in the metadata.
-        requires: normalised names of the projects that it depends on, in any environment.
         summary: the project's one-line description.
         targets: names of the targets on which it was proven to load and run.
         log: where the log of its build is, relative to the build tree.
         yanked: why the wheel should not be used any more; an empty reason counts (PEP 592).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
+    model_config = ConfigDict(frozen=True, extra="ignore", ignored_types=(cached_property,))
 
     filename: str
     project: str
@@ -61,16 +60,15 @@ class Entry(BaseModel):
     uploaded: datetime.datetime
     metadata_sha256: str
     requires_python: Optional[str] = None
-    requires: tuple[str, ...] = ()
     summary: str = ""
     targets: tuple[str, ...] = ()
     log: Optional[str] = None
     yanked: Optional[str] = None
 
-    @property
+    @cached_property
     def tags(self) -> frozenset[Tag]:
         """The tags of its file name (PEP 425)."""
-        return parse_wheel_filename(self.filename)[3]
+        return parse_tag("-".join(self.filename[: -len(".whl")].split("-")[-3:]))
 
     @cached_property
     def order(self) -> tuple[Version, str]:
@@ -78,35 +76,41 @@ class Entry(BaseModel):
         return Version(self.version), self.filename
 
 
-def read_metadata(path: Path) -> bytes:
-    """Return the METADATA of a wheel that was found to be sound."""
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(next(n for n in archive.namelist() if n.endswith(".dist-info/METADATA")))
+def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: bytes) -> Entry:
+    """Return the entry of a sound wheel, as far as the wheel itself tells it.
 
-
-def read_entry(path: Path) -> Entry:
-    """Read a wheel from its first byte to its last; return its entry.
-
-    Raises:
-        IntegrityError: it is not a sound wheel, or not the one that its file name promises.
+    Args:
+        filename: its file name.
+        size: in bytes.
+        changed: when it was changed, in nanoseconds since the epoch.
+        sha256: hash of its bytes, in hexadecimal.
+        metadata: its METADATA.
     """
-    wheel = WheelFile.open(path)
-    metadata = read_metadata(path)
-    raw = parse_email(metadata)[0]
-    status = path.stat()
+    raw = headers(metadata)
+    name, version = filename.split("-")[:2]
     return Entry(
-        filename=path.name,
-        project=raw["name"],
-        name=wheel.name,
-        version=str(wheel.version),
-        sha256=sha256_of(path),
-        size=status.st_size,
-        uploaded=datetime.datetime.fromtimestamp(int(status.st_mtime), datetime.timezone.utc),
+        filename=filename,
+        project=raw.get("name", name),
+        name=canonicalize_name(name),
+        version=str(Version(version)),
+        sha256=sha256,
+        size=size,
+        uploaded=datetime.datetime.fromtimestamp(changed // 10**9, datetime.timezone.utc),
         metadata_sha256=hashlib.sha256(metadata).hexdigest(),
         requires_python=raw.get("requires_python"),
-        requires=tuple(sorted({canonicalize_name(r.name) for r in requirements(raw)})),
         summary=raw.get("summary", ""),
     )
+
+
+def headers(metadata: bytes) -> RawMetadata:
+    """Return what METADATA says, without the long description that may follow after an empty line."""
+    end = _EMPTY_LINE.search(metadata)
+    return parse_email(metadata[: end.start()] if end else metadata)[0]
+
+
+def newest(entries: Iterable[Entry]) -> Entry:
+    """Return the wheel of the newest version, preferring what is not yanked and not a pre-release."""
+    return max(entries, key=lambda e: (e.yanked is None, not e.order[0].is_prerelease, e.order))
 
 
 def requirements(raw: RawMetadata) -> Iterable[Requirement]:
@@ -116,3 +120,8 @@ def requirements(raw: RawMetadata) -> Iterable[Requirement]:
             yield Requirement(line)
         except InvalidRequirement:
             continue
+
+
+def required_names(metadata: bytes) -> tuple[str, ...]:
+    """Return the normalised names of the projects that a wheel depends on, in any environment."""
+    return tuple(sorted({canonicalize_name(r.name) for r in requirements(headers(metadata))}))

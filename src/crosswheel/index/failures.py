@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Optional
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.files import write_text
-from crosswheel.index.entry import Entry
+from crosswheel.index.overview import Overview
 
 SUFFIX = ".failed.json"
 
@@ -67,7 +67,7 @@ def _read(path: Path) -> Optional[Failure]:
         return None
 
 
-def still_failing(failures: Iterable[Failure], entries: Iterable[Entry]) -> list[Failure]:
+def still_failing(failures: Iterable[Failure], projects: Mapping[str, Overview]) -> list[Failure]:
     """Return the failures that were not overcome: no wheel of that version was proven on that target."""
-    proven = {(entry.name, entry.version, target) for entry in entries for target in entry.targets}
-    return [f for f in failures if (f.name, f.version, f.target) not in proven]
+    proven = {name: set(project.proven) for name, project in projects.items()}
+    return [f for f in failures if (f.target, f.version) not in proven.get(f.name, ())]

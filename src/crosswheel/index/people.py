@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -12,18 +13,17 @@ from urllib.parse import quote, urlsplit
 from markupsafe import Markup
 from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import Requirement
-from packaging.tags import Tag
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from crosswheel.check.proof import AuditedObject, Proof
 from crosswheel.index import readme
-from crosswheel.index.entry import LOG_SUFFIX, Entry, requirements
+from crosswheel.index.entry import LOG_SUFFIX, Entry, newest, requirements
 from crosswheel.index.failures import Failure
+from crosswheel.index.overview import NEWEST_SHOWN, Overview, python_order, pythons
 from crosswheel.index.templates import render
 
 HOME, STATUS = "index.html", "status.html"
-_NEWEST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class File:
 
     Attributes:
         entry: what the index knows of it.
-        proofs: its proofs by the name of the file that holds each.
+        proofs: its proofs by the name of the file that holds each; a page shows those of the newest version only.
         has_log: whether the log of its build lies beside it.
     """
 
@@ -117,39 +117,35 @@ def project_page(
     )
 
 
-def home_page(projects: Mapping[str, Sequence[Entry]]) -> str:
+def home_page(projects: Mapping[str, Overview]) -> str:
     """Return the page that lists all projects, to be searched and filtered where it is shown."""
-    rows = [_row(entries) for entries in projects.values()]
+    shown = projects.values()
     return _page(
         "home.html",
         "",
-        rows=rows,
-        targets=sorted({target for row in rows for target in row.targets}),
-        pythons=sorted({python for row in rows for python in row.pythons}, key=_python_order),
+        projects=projects,
+        targets=sorted({target for project in shown for target in project.targets}),
+        pythons=sorted({python for project in shown for python in project.pythons}, key=python_order),
     )
 
 
-def status_page(projects: Mapping[str, Sequence[Entry]], failures: Sequence[Failure]) -> str:
+def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -> str:
     """Return the page that says what is there, what could not be built and why, and what is newest."""
-    entries = [entry for group in projects.values() for entry in group]
-    targets = sorted({target for entry in entries for target in entry.targets})
+    shown = projects.values()
+    recent = [(wheel, name) for name, project in projects.items() for wheel in project.recent]
+    recent.sort(key=lambda item: (item[0].uploaded, item[0].filename), reverse=True)
     return _page(
         "status.html",
         "",
-        projects=len(projects),
-        wheels=len(entries),
-        bytes=sum(entry.size for entry in entries),
-        proven={target: sum(target in entry.targets for entry in entries) for target in targets},
-        unproven=sorted(entry.filename for entry in entries if not entry.targets),
-        yanked=sum(entry.yanked is not None for entry in entries),
+        projects=projects,
+        wheels=sum(project.wheels for project in shown),
+        bytes=sum(project.bytes for project in shown),
+        proven=sorted(Counter(target for project in shown for target, _ in project.proven).items()),
+        unproven=sorted(filename for project in shown for filename in project.unproven),
+        yanked=sum(project.yanked_wheels for project in shown),
         failures=failures,
-        newest=sorted(entries, key=lambda e: (e.uploaded, e.filename), reverse=True)[:_NEWEST_SHOWN],
+        recent=recent[:NEWEST_SHOWN],
     )
-
-
-def newest(entries: Iterable[Entry]) -> Entry:
-    """Return the wheel of the newest version, preferring what is not yanked and not a pre-release."""
-    return max(entries, key=lambda e: (e.yanked is None, not e.order[0].is_prerelease, e.order))
 
 
 def newest_symbols(audited: Iterable[AuditedObject]) -> dict[str, str]:
@@ -159,43 +155,6 @@ def newest_symbols(audited: Iterable[AuditedObject]) -> dict[str, str]:
         for prefix, version in item.newest.items():
             found[prefix] = max(found.get(prefix, "0"), version, key=Version)
     return found
-
-
-def pythons(tags: Iterable[Tag]) -> list[str]:
-    """Return the Pythons that wheels with these tags are for, such as ``3.10``, ``3.8+`` or ``3``."""
-    return sorted({_python(tag) for tag in tags}, key=_python_order)
-
-
-@dataclass(frozen=True)
-class _Row:
-    """A project in the home page's list."""
-
-    entry: Entry
-    targets: Sequence[str]
-    pythons: Sequence[str]
-    native: bool
-
-
-def _row(entries: Sequence[Entry]) -> _Row:
-    chosen = newest(entries)
-    current = [entry for entry in entries if entry.version == chosen.version]
-    tags = {tag for entry in current for tag in entry.tags}
-    return _Row(
-        chosen,
-        sorted({target for entry in current for target in entry.targets}),
-        pythons(tags),
-        any(tag.platform != "any" for tag in tags),
-    )
-
-
-def _python(tag: Tag) -> str:
-    digits = tag.interpreter.lstrip("abcdefghijklmnopqrstuvwxyz")
-    version = f"{digits[0]}.{digits[1:]}" if len(digits) > 1 else digits
-    return f"{version}+" if tag.abi == "abi3" else version
-
-
-def _python_order(python: str) -> tuple[Version, str]:
-    return Version(python.rstrip("+") or "0"), python
 
 
 def _commands(entries: Sequence[Entry], chosen: Entry) -> list[Command]:

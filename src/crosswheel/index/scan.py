@@ -1,35 +1,23 @@
-"""What lies in a tree of wheels: each wheel with the files beside it, read only where something is new."""
+"""What lies in a tree of wheels: each wheel, and the files beside it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Optional
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from packaging.utils import canonicalize_name
 
-from crosswheel.check.proof import Proof
-from crosswheel.errors import IntegrityError, UsageError
-from crosswheel.index.entry import PROOF_SUFFIX, YANKED_SUFFIX, Entry, read_entry
+from crosswheel.errors import UsageError
+from crosswheel.files import digest_of
+from crosswheel.index.entry import PROOF_SUFFIX, YANKED_SUFFIX
 from crosswheel.index.failures import SUFFIX as FAILURE_SUFFIX
-from crosswheel.index.work import Workers
-
-# Starting processes costs as much as reading this many wheels.
-_FEW_WHEELS = 400
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, size and time of change (ns) of a wheel and of each file beside it: what changes when they do."""
-
-
-class Known(BaseModel):
-    """A wheel that was read before: its entry holds as long as its stamp does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stamp: Stamp
-    entry: Entry
 
 
 @dataclass(frozen=True)
@@ -45,30 +33,52 @@ class Found:
         return Path(self.location)
 
     @property
+    def filename(self) -> str:
+        """The wheel's file name."""
+        return self.stamp[0][0]
+
+    @property
+    def proof_names(self) -> list[str]:
+        """The file names of its proofs, at most one for each target."""
+        return [name for name, _, _ in self.stamp if name.endswith(PROOF_SUFFIX)]
+
+    @property
     def proofs(self) -> list[Path]:
-        """Its proofs, at most one for each target."""
-        return [self.path.with_name(name) for name, _, _ in self.stamp if name.endswith(PROOF_SUFFIX)]
+        """Its proofs."""
+        folder = self.location[: -len(self.filename)]
+        return [Path(folder + name) for name in self.proof_names]
 
     @property
     def yanked(self) -> Optional[Path]:
         """The file that yanks it, if there is one."""
-        path = self.path.with_name(self.path.name + YANKED_SUFFIX)
-        return path if any(name == path.name for name, _, _ in self.stamp) else None
+        wanted = self.filename + YANKED_SUFFIX
+        return (
+            Path(self.location + YANKED_SUFFIX) if any(name == wanted for name, _, _ in self.stamp) else None
+        )
 
 
 @dataclass(frozen=True)
-class IndexedWheel:
-    """A wheel that was read, with its entry."""
+class Wheels:
+    """The wheels of one project that lie in the tree."""
 
-    found: Found
-    entry: Entry
+    found: tuple[Found, ...]
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes when one of them, or a file beside it, does."""
+        return digest_of(found=[(wheel.location, wheel.stamp) for wheel in self.found])
 
 
 @dataclass(frozen=True)
 class Tree:
-    """What lies in a tree of wheels: the wheels, and the paths of what could not be built."""
+    """What lies in a tree of wheels.
 
-    wheels: tuple[Found, ...]
+    Attributes:
+        projects: the wheels by the normalised name of their project, in the order of names.
+        failures: the paths of what could not be built.
+    """
+
+    projects: Mapping[str, Wheels]
     failures: tuple[Path, ...]
 
 
@@ -92,7 +102,14 @@ def scan(dist: Path) -> Tree:
         elif wheels and file.path.startswith(f"{wheels[-1].location}."):
             # Sorted by name, the files that belong to a wheel come right after it.
             wheels[-1] = Found(wheels[-1].location, (*wheels[-1].stamp, stamp))
-    return Tree(tuple(wheels), tuple(failures))
+    return Tree(_by_project(wheels), tuple(failures))
+
+
+def _by_project(wheels: Iterable[Found]) -> dict[str, Wheels]:
+    projects: dict[str, list[Found]] = {}
+    for wheel in wheels:
+        projects.setdefault(canonicalize_name(wheel.filename.partition("-")[0]), []).append(wheel)
+    return {name: Wheels(tuple(found)) for name, found in sorted(projects.items())}
 
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:
@@ -103,59 +120,3 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
     for item in visible:
         if item.is_dir(follow_symlinks=False):
             yield from _files(item.path)
-
-
-def read_wheels(found: Sequence[Found], known: Mapping[str, Known], workers: Workers) -> list[IndexedWheel]:
-    """Read the wheels that are new or changed since they became ``known`` (by path); one for each name.
-
-    Raises:
-        IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
-            have different contents.
-    """
-    fresh = [item for item in found if _recall(item, known) is None]
-    read = dict(zip(fresh, workers.map(read_found, fresh, few=_FEW_WHEELS)))
-    wheels: dict[str, IndexedWheel] = {}
-    for item in found:
-        wheel = IndexedWheel(item, _recall(item, known) or read[item])
-        other = wheels.setdefault(wheel.entry.filename, wheel)
-        if other.entry.sha256 != wheel.entry.sha256:
-            raise IntegrityError(
-                f"{other.found.path} and {item.path} have the same name and different contents",
-                hint="remove the one that is wrong; the index is as it was.",
-            )
-    return list(wheels.values())
-
-
-def _recall(item: Found, known: Mapping[str, Known]) -> Optional[Entry]:
-    before = known.get(item.location)
-    return before.entry if before and before.stamp == item.stamp else None
-
-
-def read_found(item: Found) -> Entry:
-    """Read a wheel and what lies beside it; raises :class:`IntegrityError`."""
-    try:
-        entry = read_entry(item.path)
-    except IntegrityError as error:
-        raise IntegrityError(
-            f"{item.path}: {error.message}", hint=f"{error.hint} The index is as it was."
-        ) from error
-    proofs = [read_proof(path, entry) for path in item.proofs]
-    return entry.model_copy(
-        update={
-            "targets": tuple(sorted({proof.target for proof in proofs if proof.emulator})),
-            "log": next((proof.log for proof in proofs if proof.log), None),
-            "yanked": item.yanked.read_text().strip() if item.yanked else None,
-        }
-    )
-
-
-def read_proof(path: Path, entry: Entry) -> Proof:
-    """Read a wheel's proof; raises :class:`IntegrityError` if it is none, or was made of other bytes."""
-    hint = "remove the proof, or build the package again; the index is as it was."
-    try:
-        proof = Proof.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise IntegrityError(f"{path} is not a proof: {error.errors()[0]['msg']}", hint=hint) from error
-    if (proof.wheel, proof.sha256) != (entry.filename, entry.sha256):
-        raise IntegrityError(f"{path} is the proof of other bytes than the wheel beside it", hint=hint)
-    return proof

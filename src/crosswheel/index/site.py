@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from crosswheel.check.proof import Proof
 from crosswheel.errors import UsageError
-from crosswheel.files import digest_of, explained_storage_errors, place_copy, write_bytes
+from crosswheel.files import digest_of, explained_storage_errors
 from crosswheel.index import people
-from crosswheel.index.contents import by_project, linked, project_pages, root_pages
-from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, Entry, read_metadata
-from crosswheel.index.failures import Failures, read_failures
-from crosswheel.index.people import File
-from crosswheel.index.scan import IndexedWheel, read_proof, read_wheels, scan
-from crosswheel.index.state import State
+from crosswheel.index.contents import root_pages
+from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, Entry
+from crosswheel.index.failures import Failure, read_failures
+from crosswheel.index.overview import Overview
+from crosswheel.index.reading import Project, Reading, read_project
+from crosswheel.index.scan import Wheels, scan
+from crosswheel.index.state import Part, State
 from crosswheel.index.work import Workers
+from crosswheel.index.writing import Writing, write_pages, write_project
 
-# Starting processes costs as much as writing this many projects.
-_FEW_PROJECTS = 200
+# Starting processes costs as much as reading this many wheels, or writing this many projects.
+_FEW_WHEELS, _FEW_PROJECTS = 1000, 200
 
 
 @dataclass(frozen=True)
@@ -56,36 +58,34 @@ def write_site(
         StorageError: the site cannot be written.
     """
     _refuse_unfit(dist, site)
-    tree, state = scan(dist), State.load(site)
+    tree, before = scan(dist), State.load(site)
     failures = read_failures(tree.failures)
     with Workers() as workers, explained_storage_errors(site):
-        wheels = read_wheels(tree.wheels, state.known, workers)
-        projects = by_project(wheel.entry for wheel in wheels)
-        tasks = _tasks(site, wheels, projects, root_url, build)
-        digests = {task.name: task.digest for task in tasks}
-        changed = [
-            task for task in tasks if state.projects.get(task.name) != task.digest or not task.is_whole
-        ]
-        # Until all is written, what is about to be is not known to be right.
+        projects = _read(tree.projects, before, workers)
+        plans = _plans(site, tree.projects, projects, root_url, build)
+        present = _present(site)
+        stale = [name for name, plan in plans.items() if not plan.is_settled(before.parts.get(name), present)]
+        after = State(before.reader, {name: plan.part for name, plan in plans.items()}, failures)
+        changed = bool(stale) or after != before
+        if changed:  # until it is written, what is about to be is not known to be right
+            after.unfinished(stale).save(site)
+        workers.map(write_project, [plans[name].writing for name in stale], many=len(stale) > _FEW_PROJECTS)
+        overviews = {name: project.overview for name, project in projects.items()}
+        write_pages(site, root_pages(overviews, failures.failures, root_url))
+        _remove(site, present.difference(*(plan.files for plan in plans.values())))
         if changed:
-            settled = {name: digests[name] for name in digests.keys() - {task.name for task in changed}}
-            state.of(wheels, settled, failures).save(site)
-        workers.map(write_project, changed, few=_FEW_PROJECTS)
-        _write_pages(site, root_pages(projects, failures.failures, root_url))
-        _remove_vanished(site, {task.name: task.file_names for task in tasks})
-        finished = state.of(wheels, digests, failures)
-        if changed or finished != state:
-            finished.save(site)
-    total = sum(wheel.entry.size for wheel in wheels)
-    return IndexSummary(site, len(projects), len(wheels), total, len(changed))
+            after.save(site)
+    wheels, size = (sum(getattr(o, what) for o in overviews.values()) for what in ("wheels", "bytes"))
+    return IndexSummary(site, len(projects), wheels, size, len(stale))
 
 
 @dataclass(frozen=True)
 class SiteContents:
-    """What a site was made from: the entries of its wheels, and what could not be built."""
+    """What a site was made from: its wheels, its projects by their normalised names, and what could not be built."""
 
     entries: tuple[Entry, ...]
-    failures: Failures
+    projects: Mapping[str, Overview]
+    failures: tuple[Failure, ...]
 
 
 def read_site(site: Path) -> SiteContents:
@@ -95,15 +95,15 @@ def read_site(site: Path) -> SiteContents:
         UsageError: there is no site, or it was made by another version or not finished.
     """
     state = State.load(site)
-    entries = {known.entry.filename: known.entry for known in state.known.values()}
-    if not (site / "simple" / "index.html").is_file() or {e.name for e in entries.values()} != set(
-        state.projects
-    ):
+    if not state.finished or not (site / "simple" / "index.html").is_file():
         raise UsageError(
             f"there is no finished index in {site}",
             hint="make one with `crosswheel index`, or give another --index-tree-root.",
         )
-    return SiteContents(tuple(entries.values()), state.failures)
+    projects = {name: part.project for name, part in state.parts.items()}
+    entries = tuple(wheel.entry for project in projects.values() for wheel in project.indexed())
+    overviews = {name: project.overview for name, project in projects.items()}
+    return SiteContents(entries, overviews, state.failures.failures)
 
 
 def _refuse_unfit(dist: Path, site: Path) -> None:
@@ -116,127 +116,96 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
         )
 
 
+def _read(found: Mapping[str, Wheels], before: State, workers: Workers) -> dict[str, Project]:
+    """Read the projects of which something is new; of the others, return what was read before."""
+    known = {name: part.project for name, part in before.parts.items()}
+    fresh = {
+        name: Reading(wheels, known[name].indexed() if name in known else ())
+        for name, wheels in found.items()
+        if name not in known or known[name].read_from != wheels.digest
+    }
+    many = sum(len(task.wheels.found) for task in fresh.values()) > _FEW_WHEELS
+    known.update(zip(fresh, workers.map(read_project, list(fresh.values()), many=many)))
+    return {name: known[name] for name in found}
+
+
 @dataclass(frozen=True)
-class ProjectTask:
-    """All that a project's part of the site is made from.
+class _Plan:
+    """What a project's part of the site is to be: how it is written, what is remembered of it, its files."""
 
-    Attributes:
-        site: the site's folder.
-        name: the project's normalised name.
-        wheels: its wheels with their entries, the oldest version first.
-        links: the dependencies that are in the index.
-        root_url: the site's URL, if links shall be absolute.
-        logs: the logs of builds, by file name of the wheel.
-    """
+    writing: Writing
+    part: Part
+    files: frozenset[str]
 
-    site: Path
-    name: str
-    wheels: tuple[IndexedWheel, ...]
-    links: tuple[str, ...]
-    root_url: Optional[str]
-    logs: Mapping[str, Path]
-
-    @property
-    def digest(self) -> str:
-        """Names the pages by what goes into them."""
-        stamps = [(wheel.found.location, wheel.found.stamp) for wheel in self.wheels]
-        return digest_of(stamps=stamps, links=self.links, root_url=self.root_url, logs=self.logs)
-
-    @property
-    def file_names(self) -> frozenset[str]:
-        """The names of all files in the project's folder below ``simple/``."""
-        names = {"index.html", "index.json"}
-        for wheel in self.wheels:
-            names.update((wheel.entry.filename, wheel.entry.filename + METADATA_SUFFIX))
-            names.update(path.name for path in wheel.found.proofs)
-        names.update(filename + LOG_SUFFIX for filename in self.logs)
-        return frozenset(names)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all its files are in the site."""
-        try:
-            present = set(_names(self.site / "simple" / self.name))
-        except FileNotFoundError:
-            return False
-        return self.file_names <= present and (self.site / people.project_path(self.name)).is_file()
+    def is_settled(self, before: Optional[Part], present: Set[str]) -> bool:
+        """Whether it was made from the same before, and all its files are there."""
+        return before is not None and before.made_from == self.part.made_from and self.files <= present
 
 
-def write_project(task: ProjectTask) -> None:
-    """Write a project's wheels, what lies beside them, and then its pages."""
-    folder = task.site / "simple" / task.name
-    files, texts = [], {}
-    for wheel in task.wheels:
-        filename = wheel.entry.filename
-        log = task.logs.get(filename)
-        texts[filename] = read_metadata(wheel.found.path)
-        place_copy(wheel.found.path, folder / filename)
-        write_bytes(folder / (filename + METADATA_SUFFIX), texts[filename])
-        for path in wheel.found.proofs:
-            place_copy(path, folder / path.name)
-        if log:
-            place_copy(log, folder / (filename + LOG_SUFFIX))
-        files.append(File(wheel.entry, _proofs(wheel), log is not None))
-    metadata = texts[people.newest([wheel.entry for wheel in task.wheels]).filename]
-    _write_pages(task.site, project_pages(files, metadata, task.links, task.root_url))
-
-
-def _proofs(wheel: IndexedWheel) -> dict[str, Proof]:
-    return {path.name: read_proof(path, wheel.entry) for path in wheel.found.proofs}
-
-
-def _tasks(
+def _plans(
     site: Path,
-    wheels: Sequence[IndexedWheel],
-    projects: Mapping[str, Sequence[Entry]],
+    found: Mapping[str, Wheels],
+    projects: Mapping[str, Project],
     root_url: Optional[str],
     build: Optional[Path],
-) -> list[ProjectTask]:
-    by_filename = {wheel.entry.filename: wheel for wheel in wheels}
-    tasks = []
-    for name, entries in projects.items():
-        group = tuple(by_filename[entry.filename] for entry in entries)
-        links = tuple(linked(entries, projects.keys()))
-        logs = {wheel.entry.filename: log for wheel in group if (log := _log(wheel.entry, build))}
-        tasks.append(ProjectTask(site, name, group, links, root_url, logs))
-    return tasks
+) -> dict[str, _Plan]:
+    plans = {}
+    for name, project in projects.items():
+        links = tuple(required for required in project.requires if required in projects)
+        logs = _logs(project, build)
+        made_from = digest_of(read_from=project.read_from, links=links, root_url=root_url, logs=logs)
+        files = {people.project_path(name)}
+        files.update(f"simple/{name}/{file}" for file in _file_names(found[name], logs))
+        writing = Writing(site, project, links, root_url, logs)
+        plans[name] = _Plan(writing, Part(made_from, project), frozenset(files))
+    return plans
 
 
-def _log(entry: Entry, build: Optional[Path]) -> Optional[Path]:
-    """Return the log of a wheel's build, if there is one inside the build tree."""
-    if build is None or entry.log is None:
-        return None
-    log = (build / entry.log).resolve()
-    return log if log.is_file() and build.resolve() in log.parents else None
+def _file_names(wheels: Wheels, logs: Collection[str]) -> Iterator[str]:
+    """Give the names of all files in a project's folder below ``simple/``."""
+    yield from ("index.html", "index.json")
+    for wheel in wheels.found:
+        yield from (wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names)
+    yield from (filename + LOG_SUFFIX for filename in logs)
 
 
-def _write_pages(site: Path, pages: Mapping[str, bytes]) -> None:
-    for path, data in pages.items():
-        file = site / path
-        if not file.is_file() or file.read_bytes() != data:
-            write_bytes(file, data)
+def _logs(project: Project, build: Optional[Path]) -> dict[str, Path]:
+    """Return the logs of wheels' builds, by the wheels' file names: those that are inside the build tree."""
+    if build is None or not project.logs:
+        return {}
+    root = build.resolve()
+    logs = {filename: (root / log).resolve() for filename, log in project.logs.items()}
+    return {filename: log for filename, log in logs.items() if root in log.parents and log.is_file()}
 
 
-def _remove_vanished(site: Path, kept: Mapping[str, frozenset[str]]) -> None:
-    """Remove what an earlier index wrote and this one has not; nothing that no index ever wrote."""
-    for folder in (site / "simple").iterdir():
-        if not folder.is_dir():
-            continue
-        there = _names(folder)
-        gone = [name for name in there if _is_ours(name) and name not in kept.get(folder.name, ())]
-        for name in gone:
-            (folder / name).unlink()
-        if len(gone) == len(there):
-            folder.rmdir()
-    for page in (site / "project").glob("*.html"):
-        if page.stem not in kept:
-            page.unlink()
-
-
-def _is_ours(name: str) -> bool:
-    return ".whl" in name or name in ("index.html", "index.json")
+def _present(site: Path) -> set[str]:
+    """Return the files in the site's folders of projects, by their paths in it."""
+    present = {f"project/{name}" for name in _names(site / "project")}
+    for project in _names(site / "simple"):
+        present.update(f"simple/{project}/{name}" for name in _names(site / "simple" / project))
+    return present
 
 
 def _names(folder: Path) -> list[str]:
-    with os.scandir(folder) as items:
-        return [item.name for item in items]
+    try:
+        with os.scandir(folder) as items:
+            return [item.name for item in items]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _remove(site: Path, paths: Iterable[str]) -> None:
+    """Remove those of these files that an earlier index wrote; nothing that no index ever wrote."""
+    ours = [path for path in paths if _is_ours(*path.rsplit("/", 1))]
+    for path in ours:
+        (site / path).unlink()
+    for folder in {path.rpartition("/")[0] for path in ours} - {"project"}:
+        with contextlib.suppress(OSError):  # something else is in it
+            (site / folder).rmdir()
+
+
+def _is_ours(folder: str, name: str) -> bool:
+    if folder == "project":
+        return name.endswith(".html")
+    # Also what a process that was killed left beside the file that it was writing.
+    return ".whl" in name or name.lstrip(".").startswith(("index.html", "index.json"))

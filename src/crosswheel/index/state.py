@@ -3,60 +3,118 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from crosswheel.files import write_text
+from crosswheel.files import write_bytes
 from crosswheel.index.failures import Failures
-from crosswheel.index.scan import IndexedWheel, Known
+from crosswheel.index.overview import Overview
+from crosswheel.index.reading import Project
 
 _FILE = ".crosswheel.json"
 
 
-class State(BaseModel):
-    """What a site was made from; lies in the site as a hidden file, and may be deleted at any time.
+@dataclass(frozen=True)
+class Part:
+    """A project's part of a site.
 
     Attributes:
-        reader: what read the wheels; entries of another are not taken over.
-        known: entries by the path of the wheel.
-        projects: for each project, the digest of all that its pages were made from.
-        failures: what could not be built.
+        made_from: digest of all that its pages were made from.
+        project: what was read.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    made_from: str
+    project: Project
+
+
+@dataclass(frozen=True)
+class State:
+    """What a site was made from; lies in the site as a hidden file, and may be deleted at any time.
+
+    The file's first line says all but the wheels; they follow, those of each project in a line of their own, which is
+    parsed only if it is needed.
+
+    Attributes:
+        reader: what read the wheels; parts of another are not taken over.
+        parts: the parts of the site by the normalised name of the project, in the order of names.
+        failures: what could not be built.
+        finished: whether all of the site was written.
+    """
 
     reader: str
-    known: Mapping[str, Known] = Field(default_factory=dict)
-    projects: Mapping[str, str] = Field(default_factory=dict)
-    failures: Failures = Failures()
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    failures: Failures = field(default_factory=Failures)
+    finished: bool = True
 
     @classmethod
     def load(cls, site: Path) -> State:
-        """Return a site's state; an empty one if it has none, or one that other code wrote."""
+        """Return a site's state; an empty one, not finished, if it has none, or one that other code wrote."""
         reader = code_digest()
+        unknown = cls(reader, finished=False)
         try:
-            state = cls.model_validate_json((site / _FILE).read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValidationError):
-            return cls(reader=reader)
-        return state if state.reader == reader else cls(reader=reader)
-
-    def of(self, wheels: Iterable[IndexedWheel], projects: Mapping[str, str], failures: Failures) -> State:
-        """Return the state of a site that was made from these."""
-        known = {wheel.found.location: self._known(wheel) for wheel in wheels}
-        return State(reader=self.reader, known=known, projects=projects, failures=failures)
-
-    def _known(self, wheel: IndexedWheel) -> Known:
-        before = self.known.get(wheel.found.location)
-        if before and before.stamp == wheel.found.stamp:
-            return before
-        return Known(stamp=wheel.found.stamp, entry=wheel.entry)
+            first, *lines = (site / _FILE).read_bytes().splitlines()
+            said = _FirstLine.model_validate_json(first)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return unknown
+        if said.reader != reader or len(lines) != len(said.projects):
+            return unknown
+        parts = {name: part.with_wheels(line) for (name, part), line in zip(said.projects.items(), lines)}
+        return cls(reader, parts, said.failures, said.finished)
 
     def save(self, site: Path) -> None:
         """Write the state into the site."""
-        write_text(site / _FILE, self.model_dump_json())
+        first = _FirstLine(
+            reader=self.reader,
+            finished=self.finished,
+            failures=self.failures,
+            projects={name: _Said.of(part) for name, part in self.parts.items()},
+        )
+        lines = [first.model_dump_json().encode(), *(part.project.wheels for part in self.parts.values())]
+        write_bytes(site / _FILE, b"\n".join(lines) + b"\n")
+
+    def unfinished(self, stale: Collection[str]) -> State:
+        """Return this state without some parts, which are about to be written."""
+        parts = {name: part for name, part in self.parts.items() if name not in stale}
+        return State(self.reader, parts, self.failures, finished=False)
+
+
+class _Said(BaseModel):
+    """What the first line says of a project."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    made_from: str
+    read_from: str
+    overview: Overview
+    requires: tuple[str, ...]
+    logs: Mapping[str, str]
+
+    @classmethod
+    def of(cls, part: Part) -> _Said:
+        project = part.project
+        return cls(
+            made_from=part.made_from,
+            read_from=project.read_from,
+            overview=project.overview,
+            requires=project.requires,
+            logs=project.logs,
+        )
+
+    def with_wheels(self, wheels: bytes) -> Part:
+        return Part(self.made_from, Project(self.read_from, self.overview, self.requires, self.logs, wheels))
+
+
+class _FirstLine(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reader: str
+    finished: bool
+    failures: Failures
+    projects: Mapping[str, _Said]
 
 
 def code_digest() -> str:

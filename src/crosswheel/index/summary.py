@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crosswheel.index import people
-from crosswheel.index.contents import by_project
 from crosswheel.index.failures import still_failing
 from crosswheel.index.site import SiteContents
 
 
 def markdown(site: SiteContents) -> str:
     """Return what an index offers and what could not be built, as Markdown tables."""
-    projects = by_project(site.entries)
-    chosen = [people.newest(entries) for entries in projects.values()]
     offered = [
         [
-            entry.project,
-            entry.version,
-            ", ".join(entry.targets) or "not run",
-            "pure" if all(tag.platform == "any" for tag in entry.tags) else "native",
+            project.project,
+            project.version,
+            ", ".join(project.targets) or "not run",
+            "native" if project.native else "pure",
         ]
-        for entry in chosen
+        for project in site.projects.values()
     ]
     failing = [
         [f.name, f.version, f.target, f.message.partition("\n")[0], f.hint]
-        for f in still_failing(site.failures.failures, site.entries)
+        for f in still_failing(site.failures, site.projects)
     ]
-    text = f"## Index: {len(site.entries)} wheels of {len(projects)} projects\n\n"
+    text = f"## Index: {len(site.entries)} wheels of {len(site.projects)} projects\n\n"
     if failing:
         text += "### Not built\n\n" + table(["package", "version", "target", "why", "what to do"], failing)
     return text + table(["package", "version", "runs on", "kind"], offered)

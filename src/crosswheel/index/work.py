@@ -18,12 +18,12 @@ class Workers:
     def __init__(self) -> None:
         self._pool: Optional[ProcessPoolExecutor] = None
 
-    def map(self, function: Callable[[Item], Outcome], items: Sequence[Item], *, few: int) -> list[Outcome]:
-        """Return the outcomes in the items' order; up to ``few`` items are done in this process.
+    def map(self, function: Callable[[Item], Outcome], items: Sequence[Item], *, many: bool) -> list[Outcome]:
+        """Return the outcomes in the items' order; unless it is ``many``, the work is done in this process.
 
         Function, items and outcomes must be picklable. An exception of the function is raised here.
         """
-        if len(items) <= few:
+        if not many:
             return [function(item) for item in items]
         if self._pool is None:
             # Not "fork": this process may have threads, whose locks would be copied as they are.

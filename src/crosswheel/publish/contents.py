@@ -13,8 +13,17 @@ from crosswheel.check.proof import Proof
 from crosswheel.errors import StorageError
 from crosswheel.index import contents as index_contents
 from crosswheel.index import people
-from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX, Entry
+from crosswheel.index.entry import (
+    LOG_SUFFIX,
+    METADATA_SUFFIX,
+    PROOF_SUFFIX,
+    YANKED_SUFFIX,
+    Entry,
+    newest,
+    required_names,
+)
 from crosswheel.index.failures import Failure
+from crosswheel.index.overview import overview_of
 from crosswheel.publish.store import Store
 
 RECORD_SUFFIX = ".entry.json"
@@ -80,12 +89,13 @@ class ChannelContents:
 
     def pages(self, root_url: Optional[str]) -> dict[str, bytes]:
         """Return all pages of the channel, in the order in which they are to be written."""
-        entries = {name: [file.entry for file in files] for name, files in self.projects.items()}
         pages: dict[str, bytes] = {}
+        overviews = {}
         for name, files in self.projects.items():
-            links = index_contents.linked(entries[name], entries.keys())
+            overviews[name] = overview_of([file.entry for file in files])
+            links = [other for other in required_names(self.metadata[name]) if other in self.projects]
             pages.update(index_contents.project_pages(files, self.metadata[name], links, root_url))
-        pages.update(index_contents.root_pages(entries, self.failures, root_url))
+        pages.update(index_contents.root_pages(overviews, self.failures, root_url))
         return pages
 
 
@@ -97,8 +107,10 @@ def read_contents(store: Store, listing: Listing) -> ChannelContents:
     projects: dict[str, list[people.File]] = {}
     for file in sorted(files, key=lambda file: (file.entry.name, file.entry.order)):
         projects.setdefault(file.entry.name, []).append(file)
-    newest = {name: people.newest([f.entry for f in group]) for name, group in projects.items()}
-    paths = {name: wheel_path(entry) + METADATA_SUFFIX for name, entry in newest.items()}
+    paths = {
+        name: wheel_path(newest(file.entry for file in group)) + METADATA_SUFFIX
+        for name, group in projects.items()
+    }
     metadata = store.read_all(paths.values())
     last = store.read(LAST_PUBLICATION)
     return ChannelContents(

@@ -94,7 +94,7 @@ def publish(site: Path, store: Store, *, root_url: Optional[str] = None, dry_run
     if dry_run:
         return plan
     _in_parallel(store, partial(_store_wheel, store, listing), uploads)
-    last = Publication(published=_now(), failures=local.failures.failures)
+    last = Publication(published=_now(), failures=local.failures)
     store.write(LAST_PUBLICATION, last.model_dump_json().encode())
     return Published(plan.new, plan.proofs, plan.kept, tuple(write_pages(store, root_url)))
 

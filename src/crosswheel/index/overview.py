@@ -1,0 +1,103 @@
+"""What pages that name projects say of one: made of its entries once, and kept as long as they hold."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from typing import Optional
+
+from packaging.tags import Tag
+from packaging.version import Version
+from pydantic import BaseModel, ConfigDict
+
+from crosswheel.index.entry import Entry, newest
+
+NEWEST_SHOWN = 20
+
+
+class Recent(BaseModel):
+    """A wheel, and when it came into the index."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uploaded: datetime.datetime
+    filename: str
+    version: str
+
+
+class Overview(BaseModel):
+    """What pages that name projects say of one.
+
+    Attributes:
+        project: its name as its metadata spells it.
+        version: the version that :func:`crosswheel.index.entry.newest` chooses; the next four are of its wheels.
+        summary: its one-line description.
+        targets: the targets on which one of them was proven.
+        pythons: the Pythons that they are for.
+        native: whether one of them is not for every platform.
+        yanked: why the version should not be used, if that is so.
+        wheels: how many wheels there are, of all versions.
+        bytes: their size.
+        yanked_wheels: how many of them are yanked.
+        proven: target and version, for each wheel and each target on which it was proven.
+        unproven: file names of the wheels that were proven on no target.
+        recent: the wheels that came last, the newest first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    project: str
+    version: str
+    summary: str
+    targets: tuple[str, ...]
+    pythons: tuple[str, ...]
+    native: bool
+    yanked: Optional[str]
+    wheels: int
+    bytes: int
+    yanked_wheels: int
+    proven: tuple[tuple[str, str], ...]
+    unproven: tuple[str, ...]
+    recent: tuple[Recent, ...]
+
+
+def overview_of(entries: Sequence[Entry]) -> Overview:
+    """Return the overview of a project."""
+    chosen = newest(entries)
+    current = [entry for entry in entries if entry.version == chosen.version]
+    tags = {tag for entry in current for tag in entry.tags}
+    recent = sorted(entries, key=lambda entry: (entry.uploaded, entry.filename), reverse=True)
+    return Overview(
+        project=chosen.project,
+        version=chosen.version,
+        summary=chosen.summary,
+        targets=tuple(sorted({target for entry in current for target in entry.targets})),
+        pythons=tuple(pythons(tags)),
+        native=any(tag.platform != "any" for tag in tags),
+        yanked=chosen.yanked,
+        wheels=len(entries),
+        bytes=sum(entry.size for entry in entries),
+        yanked_wheels=sum(entry.yanked is not None for entry in entries),
+        proven=tuple((target, entry.version) for entry in entries for target in entry.targets),
+        unproven=tuple(sorted(entry.filename for entry in entries if not entry.targets)),
+        recent=tuple(
+            Recent(uploaded=entry.uploaded, filename=entry.filename, version=entry.version)
+            for entry in recent[:NEWEST_SHOWN]
+        ),
+    )
+
+
+def pythons(tags: Iterable[Tag]) -> list[str]:
+    """Return the Pythons that wheels with these tags are for, such as ``3.10``, ``3.8+`` or ``3``."""
+    return sorted({_python(tag) for tag in tags}, key=python_order)
+
+
+def python_order(python: str) -> tuple[Version, str]:
+    """Sort Pythons, as :func:`pythons` writes them, the oldest first."""
+    return Version(python.rstrip("+") or "0"), python
+
+
+def _python(tag: Tag) -> str:
+    digits = tag.interpreter.lstrip("abcdefghijklmnopqrstuvwxyz")
+    version = f"{digits[0]}.{digits[1:]}" if len(digits) > 1 else digits
+    return f"{version}+" if tag.abi == "abi3" else version

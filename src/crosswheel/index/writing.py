@@ -1,0 +1,79 @@
+"""A project's part of a site: its wheels, what lies beside them, and its pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from crosswheel.check.wheel import read_metadata
+from crosswheel.files import place_copy, write_bytes
+from crosswheel.index.contents import project_pages
+from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, newest
+from crosswheel.index.people import File
+from crosswheel.index.reading import IndexedWheel, Project, read_proof
+
+
+@dataclass(frozen=True)
+class Writing:
+    """All that a project's part of the site is made from.
+
+    Attributes:
+        site: the site's folder.
+        project: its wheels.
+        links: the dependencies that are in the index.
+        root_url: the site's URL, if links shall be absolute.
+        logs: the logs of builds, by file name of the wheel.
+    """
+
+    site: Path
+    project: Project
+    links: tuple[str, ...]
+    root_url: Optional[str]
+    logs: Mapping[str, Path]
+
+
+def write_project(task: Writing) -> None:
+    """Write a project's wheels, what lies beside them, and then its pages."""
+    wheels = task.project.indexed()
+    chosen = newest(wheel.entry for wheel in wheels)
+    folder = task.site / "simple" / chosen.name
+    files = []
+    for wheel in wheels:
+        log = task.logs.get(wheel.entry.filename)
+        _write_wheel(folder, wheel, task.project.texts.get(wheel.entry.filename), log)
+        proofs = wheel.found.proofs if wheel.entry.version == chosen.version else []
+        read = {path.name: read_proof(path, wheel.entry.filename, wheel.entry.sha256) for path in proofs}
+        files.append(File(wheel.entry, read, log is not None))
+    metadata = (folder / (chosen.filename + METADATA_SUFFIX)).read_bytes()
+    write_pages(task.site, project_pages(files, metadata, task.links, task.root_url))
+
+
+def _write_wheel(folder: Path, wheel: IndexedWheel, text: Optional[bytes], log: Optional[Path]) -> None:
+    """Write a wheel and what lies beside it; ``text`` is its METADATA, if it was read now."""
+    filename = wheel.entry.filename
+    place_copy(wheel.found.path, folder / filename)
+    for proof in wheel.found.proofs:
+        place_copy(proof, folder / proof.name)
+    if log:
+        place_copy(log, folder / (filename + LOG_SUFFIX))
+    metadata = folder / (filename + METADATA_SUFFIX)
+    if text is not None or not metadata.is_file():
+        write_changed(metadata, text if text is not None else read_metadata(wheel.found.path))
+
+
+def write_pages(site: Path, pages: Mapping[str, bytes]) -> None:
+    """Write those of these pages, by their path in the site, that are not there as they are."""
+    for path, data in pages.items():
+        write_changed(site / path, data)
+
+
+def write_changed(file: Path, data: bytes) -> None:
+    """Write a file unless these are its bytes already."""
+    try:
+        there = file.read_bytes() == data
+    except OSError:
+        there = False
+    if not there:
+        write_bytes(file, data)
