@@ -26,6 +26,8 @@ LOG_SUFFIX = ".log.txt"
 """The log of the wheel's build."""
 
 _EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
+# All that is said of a wheel of its own; to parse all of METADATA would take longer than to read the wheel.
+_FIELD = re.compile(rb"^(name|summary|requires-python):[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
 class Entry(BaseModel):
@@ -86,26 +88,26 @@ def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: byte
         sha256: hash of its bytes, in hexadecimal.
         metadata: its METADATA.
     """
-    raw = headers(metadata)
     name, version = filename.split("-")[:2]
+    said = {key.lower(): value.decode(errors="replace") for key, value in _FIELD.findall(_headers(metadata))}
     return Entry(
         filename=filename,
-        project=raw.get("name", name),
+        project=said.get(b"name", name),
         name=canonicalize_name(name),
         version=str(Version(version)),
         sha256=sha256,
         size=size,
         uploaded=datetime.datetime.fromtimestamp(changed // 10**9, datetime.timezone.utc),
         metadata_sha256=hashlib.sha256(metadata).hexdigest(),
-        requires_python=raw.get("requires_python"),
-        summary=raw.get("summary", ""),
+        requires_python=said.get(b"requires-python"),
+        summary=said.get(b"summary", ""),
     )
 
 
-def headers(metadata: bytes) -> RawMetadata:
-    """Return what METADATA says, without the long description that may follow after an empty line."""
+def _headers(metadata: bytes) -> bytes:
+    """Return METADATA without the long description that may follow after an empty line."""
     end = _EMPTY_LINE.search(metadata)
-    return parse_email(metadata[: end.start()] if end else metadata)[0]
+    return metadata[: end.start()] if end else metadata
 
 
 def newest(entries: Iterable[Entry]) -> Entry:
@@ -124,4 +126,6 @@ def requirements(raw: RawMetadata) -> Iterable[Requirement]:
 
 def required_names(metadata: bytes) -> tuple[str, ...]:
     """Return the normalised names of the projects that a wheel depends on, in any environment."""
-    return tuple(sorted({canonicalize_name(r.name) for r in requirements(headers(metadata))}))
+    return tuple(
+        sorted({canonicalize_name(r.name) for r in requirements(parse_email(_headers(metadata))[0])})
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -26,9 +28,8 @@ class Workers:
         if not many:
             return [function(item) for item in items]
         if self._pool is None:
-            # Not "fork": this process may have threads, whose locks would be copied as they are.
-            self._pool = ProcessPoolExecutor(mp_context=get_context("spawn"))
-        return list(self._pool.map(function, items, chunksize=max(1, min(100, len(items) // 20))))
+            self._pool = ProcessPoolExecutor(mp_context=get_context(_start_method()))
+        return list(self._pool.map(function, items, chunksize=max(1, min(20, len(items) // 20))))
 
     def __enter__(self) -> Workers:
         return self
@@ -41,3 +42,9 @@ class Workers:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+
+
+def _start_method() -> str:
+    # A forked process has all that was loaded at once. But it has the locks of this one's threads as they are, too,
+    # and on macOS those of the system's libraries.
+    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 from crosswheel.check.wheel import read_metadata
-from crosswheel.files import place_copy, write_bytes
+from crosswheel.files import new_folder, place_copy, write_bytes
 from crosswheel.index.contents import project_pages
 from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, newest
 from crosswheel.index.people import File
@@ -39,28 +39,39 @@ def write_project(task: Writing) -> None:
     wheels = task.project.indexed()
     chosen = newest(wheel.entry for wheel in wheels)
     folder = task.site / "simple" / chosen.name
-    files = []
-    for wheel in wheels:
-        log = task.logs.get(wheel.entry.filename)
-        _write_wheel(folder, wheel, task.project.texts.get(wheel.entry.filename), log)
-        proofs = wheel.found.proofs if wheel.entry.version == chosen.version else []
-        read = {path.name: read_proof(path, wheel.entry.filename, wheel.entry.sha256) for path in proofs}
-        files.append(File(wheel.entry, read, log is not None))
+    if folder.is_dir():
+        _write_files(folder, wheels, task, write_changed)
+    else:
+        with new_folder(folder) as beside:  # it comes whole, so that what is in it need not
+            _write_files(beside, wheels, task, Path.write_bytes)
     metadata = (folder / (chosen.filename + METADATA_SUFFIX)).read_bytes()
+    files = [_file(wheel, wheel.entry.version == chosen.version, task.logs) for wheel in wheels]
     write_pages(task.site, project_pages(files, metadata, task.links, task.root_url))
 
 
-def _write_wheel(folder: Path, wheel: IndexedWheel, text: Optional[bytes], log: Optional[Path]) -> None:
-    """Write a wheel and what lies beside it; ``text`` is its METADATA, if it was read now."""
-    filename = wheel.entry.filename
-    place_copy(wheel.found.path, folder / filename)
-    for proof in wheel.found.proofs:
-        place_copy(proof, folder / proof.name)
-    if log:
-        place_copy(log, folder / (filename + LOG_SUFFIX))
-    metadata = folder / (filename + METADATA_SUFFIX)
-    if text is not None or not metadata.is_file():
-        write_changed(metadata, text if text is not None else read_metadata(wheel.found.path))
+def _write_files(
+    folder: Path, wheels: Iterable[IndexedWheel], task: Writing, write: Callable[[Path, bytes], object]
+) -> None:
+    """Write wheels and what lies beside them; of METADATA what is new or missing."""
+    for wheel in wheels:
+        filename = wheel.entry.filename
+        place_copy(wheel.found.path, folder / filename)
+        for proof in wheel.found.proofs:
+            place_copy(proof, folder / proof.name)
+        if filename in task.logs:
+            place_copy(task.logs[filename], folder / (filename + LOG_SUFFIX))
+        metadata = folder / (filename + METADATA_SUFFIX)
+        text = task.project.texts.get(filename)
+        if text is not None or not metadata.is_file():
+            write(metadata, text if text is not None else read_metadata(wheel.found.path))
+
+
+def _file(wheel: IndexedWheel, shown: bool, logs: Collection[str]) -> File:
+    """Return a wheel for its project's page; its proofs, too, where the page shows them."""
+    entry = wheel.entry
+    proofs = wheel.found.proofs if shown else ()
+    read = {path.name: read_proof(path, entry.filename, entry.sha256) for path in proofs}
+    return File(entry, read, entry.filename in logs)
 
 
 def write_pages(site: Path, pages: Mapping[str, bytes]) -> None:
