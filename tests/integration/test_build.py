@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.check import WheelFile, audit, suitability, unstripped
+from crosswheel.check.elf import audit, unstripped
+from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.errors import BuildFailed
 from support import projects
 from support.crossing import Crossing, crossing_for

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from crosswheel.build.finish import finish
-from crosswheel.check import WheelFile, audit, suitability
+from crosswheel.check.elf import audit
+from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.toolchain.libraries import Library
 from support import projects
 from support.crossing import Crossing, crossing_for

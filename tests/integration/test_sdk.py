@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.check import WheelFile, audit, suitability, unstripped
+from crosswheel.check.elf import audit, unstripped
+from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.errors import IntegrityError, ToolchainError, UsageError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings

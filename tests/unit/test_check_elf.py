@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.check import AuditedObject, Fault, WheelFile, audit, exported_symbols, unstripped
+from crosswheel.check.elf import audit, exported_symbols, unstripped
+from crosswheel.check.proof import AuditedObject, Fault
+from crosswheel.check.wheel import WheelFile
 from crosswheel.errors import IntegrityError
 from support.objects import Compiler
 from support.wheels import make_wheel

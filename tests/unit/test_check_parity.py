@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.check import WheelFile, choose_official, compare
+from crosswheel.check.parity import choose_official, compare
+from crosswheel.check.wheel import WheelFile
 from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")

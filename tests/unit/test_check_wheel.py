@@ -9,7 +9,7 @@ from packaging.tags import Tag
 from packaging.version import Version
 
 from crosswheel import targets
-from crosswheel.check import WheelFile, suitability
+from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.errors import IntegrityError
 from support.wheels import make_wheel
 

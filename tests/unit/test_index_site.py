@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+from packaging.metadata import parse_email
 from packaging.version import Version
 from pypi_simple import ProjectPage
 
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.index import write_site
+from crosswheel.index.entry import entry_of
 from support.sites import add_wheel, prove, tree
+from support.wheels import make_wheel
 
 
 def html_page(site: Path, name: str) -> ProjectPage:
@@ -148,6 +151,48 @@ def test_a_proof_of_other_bytes_proves_nothing(dist: Path, site: Path) -> None:
         write_site(dist, site)
 
 
+def test_metadata_is_that_of_the_wheel_and_not_of_a_package_inside_it(dist: Path, site: Path) -> None:
+    inner = {"a/_vendor/b-9.dist-info/METADATA": b"Metadata-Version: 2.1\nName: b\nVersion: 9\n"}
+    make_wheel(dist, "a", "1", inner, requires=["c"])
+    add_wheel(dist, "c", "1")
+    write_site(dist, site)
+    assert b"Name: a\n" in (site / "simple/a/a-1-py3-none-any.whl.metadata").read_bytes()
+    assert 'href="c.html"' in (site / "project/a.html").read_text()
+
+
+def test_a_wheel_without_a_proof_is_checked_whole_and_one_with_its_proof_is_taken_at_its_word(
+    dist: Path, site: Path
+) -> None:
+    wheel = make_wheel(dist, "a", "1", {"a.py": b"x = 1\n"}, instead={"a.py": b"x = 2\n"})
+    with pytest.raises(IntegrityError, match=r"a\.py does not have the hash that RECORD gives"):
+        write_site(dist, site)
+    prove(wheel)
+    assert write_site(dist, site).wheels == 1
+    wheel.write_bytes(wheel.read_bytes() + b"one more byte")
+    with pytest.raises(IntegrityError, match="proof of other bytes"):
+        write_site(dist, site)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Name: a\nVersion: 1\nSummary: été: b\nRequires-Python: >=3.8\n\nSummary: not this\n",
+        "name: A\nVERSION: 1\nsummary:  spaced  \nRequires-python:>=3.8, <4\n\n",
+        "Name: a\r\nVersion: 1\r\nSummary: windows\r\n\r\nName: b\r\n",
+        "Name: a\nVersion: 1\nKeywords: x\n  Summary: of a line that goes on\nDescription: long\n        Name: b\n",
+        "Name: a\nVersion: 1\n",
+    ],
+)
+def test_what_is_read_of_metadata_is_what_the_standard_library_for_it_reads(head: str) -> None:
+    raw = parse_email(head.encode())[0]
+    entry = entry_of("a-1-py3-none-any.whl", 1, 1, "", head.encode())
+    assert (entry.project, entry.requires_python, entry.summary.strip()) == (
+        raw["name"],
+        raw.get("requires_python"),
+        raw.get("summary", "").strip(),
+    )
+
+
 def test_two_wheels_of_one_name_must_have_the_same_bytes(dist: Path, site: Path) -> None:
     first = add_wheel(dist / "x", "a", "1")
     add_wheel(dist / "y", "a", "1")
@@ -185,12 +230,14 @@ def test_only_what_changed_is_written(dist: Path, site: Path) -> None:
     add_wheel(dist, "b", "1", requires=["c"])
     assert write_site(dist, site).changed == 2
     assert write_site(dist, site).changed == 0
-    before = {path: path.stat().st_mtime_ns for path in site.rglob("*.html")}
+    before = {path: path.stat().st_mtime_ns for path in site.rglob("*") if path.is_file()}
     add_wheel(dist, "a", "2")
     assert write_site(dist, site).changed == 1
-    written = {path.name for path, time in before.items() if path.stat().st_mtime_ns != time}
-    assert written == {"index.html", "status.html", "a.html"}
-    assert (site / "simple/b/index.html").stat().st_mtime_ns == before[site / "simple/b/index.html"]
+    written = {str(p.relative_to(site)) for p, time in before.items() if p.stat().st_mtime_ns != time}
+    assert written == {
+        *("index.html", "status.html", "project/a.html", "simple/a/index.html", "simple/a/index.json"),
+        ".crosswheel.json",
+    }
     add_wheel(dist, "c", "1")
     assert write_site(dist, site).changed == 2  # b's page links to c now
 

@@ -6,8 +6,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from crosswheel.check import Fault, WheelFile, audit, exported_symbols, suitability
+from crosswheel.check.elf import audit, exported_symbols
 from crosswheel.check.emulate import Trial, import_modules
+from crosswheel.check.proof import Fault
+from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.emulator import emulator_for
 from crosswheel.errors import IntegrityError
 from crosswheel.process import Runner

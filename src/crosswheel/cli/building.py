@@ -13,14 +13,8 @@ import typer
 from rich.console import Console
 
 from crosswheel.cli.options import (
-    BUILD,
-    DIST,
-    INDEX,
     RECIPES,
     AsOfOption,
-    BuildOption,
-    DistOption,
-    IndexOption,
     OutputOption,
     RecipesOption,
     Scene,
@@ -30,6 +24,7 @@ from crosswheel.cli.options import (
     VerboseOption,
     day,
 )
+from crosswheel.cli.trees import BUILD, DIST, INDEX, BuildOption, DistOption, IndexOption
 from crosswheel.errors import CrosswheelError, UsageError
 from crosswheel.index import write_site
 from crosswheel.job.adding import add_root

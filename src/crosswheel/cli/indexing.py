@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import typer
 from rich.console import Console
 
-from crosswheel.cli.options import BUILD, DIST, INDEX, BuildOption, DistOption, IndexOption
+from crosswheel.cli.trees import BUILD, DIST, INDEX, BuildOption, DistOption, IndexOption
 from crosswheel.errors import BuildFailed, UsageError
 from crosswheel.files import explained_storage_errors
 from crosswheel.index import read_site, write_site
@@ -76,7 +76,8 @@ def index(
         f"{done.wheels} wheels of {done.projects} projects in {site}; "
         f"what changed was written: {done.changed} projects."
     )
-    _append(summary, markdown(read_site(site)))
+    if summary:
+        _append(summary, markdown(read_site(site)))
 
 
 def serve(

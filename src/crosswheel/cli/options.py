@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.cli.trees import BUILD, DIST, INDEX
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
 from crosswheel.job.workplace import Trees, Workplace
@@ -24,7 +25,7 @@ from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 
 TARGETS = Path("targets")
-RECIPES, DIST, BUILD, INDEX = Path("packages"), Path("dist"), Path("build"), Path("index")
+RECIPES = Path("packages")
 
 RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of recipes.")]
 TargetOption = Annotated[
@@ -41,11 +42,6 @@ OutputOption = Annotated[
     Optional[Path],
     typer.Option("--output", "-o", help="Write what is shown to a file instead of the terminal."),
 ]
-DistOption = Annotated[Path, typer.Option("--dist-tree-root", help="Where the wheels go.")]
-BuildOption = Annotated[
-    Path, typer.Option("--build-tree-root", help="Where builds happen, and their logs stay.")
-]
-IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
 SdkOption = Annotated[
     Optional[Path],
     typer.Option(

@@ -9,7 +9,6 @@ from typing import Optional
 import nh3
 from packaging.metadata import RawMetadata
 from pygments.token import STANDARD_TYPES
-from readme_renderer import markdown, rst, txt
 
 _LARGEST = 60_000  # characters, of the text and of its HTML
 _TAGS = (nh3.ALLOWED_TAGS | {"section"}) - {"map", "area", "img"}
@@ -62,11 +61,20 @@ def _to_html(text: str, content_type: Optional[str]) -> str:
     message["Content-Type"] = content_type or "text/x-rst"
     kind = message.get_content_type()
     html = None
+    # Each renderer takes a while to import, and most indexes need but one.
     if kind == "text/markdown":
+        from readme_renderer import markdown
+
         html = markdown.render(text, variant=str(message.get_param("variant", "GFM")))
     elif kind == "text/x-rst":
+        from readme_renderer import rst
+
         html = rst.render(text)
-    return html if html is not None else txt.render(text) or ""
+    if html is None:
+        from readme_renderer import txt
+
+        html = txt.render(text)
+    return html or ""
 
 
 def _filter(tag: str, attribute: str, value: str) -> Optional[str]:

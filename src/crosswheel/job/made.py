@@ -8,7 +8,7 @@ from typing import Literal, Optional
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crosswheel.check import AuditedObject
+from crosswheel.check.proof import AuditedObject
 from crosswheel.files import write_text
 
 

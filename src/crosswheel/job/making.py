@@ -12,7 +12,10 @@ from typing import Optional
 from crosswheel.build import Project, build_wheel, numpy_headers, prepare
 from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
-from crosswheel.check import AuditedObject, Fault, WheelFile, audit, compare, suitability, unstripped
+from crosswheel.check.elf import audit, unstripped
+from crosswheel.check.parity import compare
+from crosswheel.check.proof import AuditedObject, Fault
+from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
 from crosswheel.job.closures import own_store

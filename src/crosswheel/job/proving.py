@@ -10,8 +10,8 @@ from typing import Literal, Optional
 
 from packaging.utils import canonicalize_name
 
-from crosswheel.check import Proof
 from crosswheel.check.emulate import Imports, Trial, import_modules, run_test
+from crosswheel.check.proof import Proof
 from crosswheel.files import digest_of, new_folder, place_copy, write_text
 from crosswheel.job.made import Made
 from crosswheel.job.making import refuse

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from crosswheel import scheduler
-from crosswheel.check import Proof
+from crosswheel.check.proof import Proof
 from crosswheel.errors import BuildFailed, CrosswheelError
 from crosswheel.index.failures import Failure
 from crosswheel.job.closures import Closure

@@ -13,7 +13,7 @@ from typing import Optional
 
 from rich.console import Console
 
-from crosswheel.check import exported_symbols
+from crosswheel.check.elf import exported_symbols
 from crosswheel.emulator import Emulator, emulator_for
 from crosswheel.errors import CrosswheelError
 from crosswheel.files import digest_of
