@@ -1,0 +1,353 @@
+"""How many of the packages that people put on robots and lab computers can be had for a target?
+
+Runs `crosswheel build NAME==VERSION` for each package of bench/breadth.toml, with all it depends on, and then a small
+program of its own under emulation, with exactly the wheels that came out. Goes on after failures; what was found out is
+kept, so that a run which was stopped goes on where it was. Prints what came of each package, and the score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from _measure import ROOT, say, show, stop
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from crosswheel import targets
+from crosswheel.check.emulate import Trial, run_test
+from crosswheel.check.parity import choose_official
+from crosswheel.check.proof import Proof
+from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.errors import CrosswheelError
+from crosswheel.files import write_text
+from crosswheel.index.failures import SUFFIX, Failure, read_failures
+from crosswheel.process import Runner
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.environment import Toolchain, toolchain_for
+from crosswheel.uv import Uv
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LIST, SMOKE, RECIPES = ROOT / "bench" / "breadth.toml", ROOT / "bench" / "smoke", ROOT / "packages"
+_MINUTES = 30
+_GRACE_SECONDS = 60
+_GOAL, _LARGEST_RATIO = "50 of the first 60", 1.1
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A package of the list: the requirement to build, and the limit of time for it."""
+
+    requirement: str
+    minutes: float
+
+    @property
+    def name(self) -> str:
+        return canonicalize_name(Requirement(self.requirement).name)
+
+    @property
+    def version(self) -> str:
+        (specifier,) = Requirement(self.requirement).specifier
+        return specifier.version
+
+    @property
+    def smoke(self) -> Optional[Path]:
+        """The program to run with it; a recipe may have its own, which the build runs."""
+        path = SMOKE / f"test_{self.name}.py"
+        return path if path.is_file() else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a package.
+
+    Attributes:
+        outcome: ``taken``, ``built`` or ``failed``.
+        reason: why, in one line.
+        wheels, built: how many wheels it and all it depends on are, and how many of those were built.
+        seconds: how long the command took; less where something was in the cache.
+        build_seconds: how long the build of its own wheel took, whenever that was.
+        size, official_size: bytes of its own wheel, and of the official one for another platform.
+    """
+
+    requirement: str
+    as_of: str
+    outcome: str
+    reason: str
+    wheels: int
+    built: int
+    seconds: float
+    build_seconds: float = 0.0
+    size: Optional[int] = None
+    official_size: Optional[int] = None
+
+    @property
+    def ratio(self) -> Optional[float]:
+        return self.size / self.official_size if self.size and self.official_size else None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A run of the benchmark: for which target, where, and the tools that the small programs run with."""
+
+    target: Target
+    as_of: str
+    folder: Path
+    settings: Settings
+    toolchain: Toolchain
+    emulator: Emulator
+    registry: Registry
+
+    @property
+    def results_file(self) -> Path:
+        return self.folder / "results.json"
+
+    def results(self) -> dict[str, Result]:
+        """Return what was found out before, by name."""
+        if not self.results_file.is_file():
+            return {}
+        kept: Mapping[str, Any] = json.loads(self.results_file.read_text())
+        return {name: Result(**said) for name, said in kept.items()}
+
+    def keep(self, name: str, result: Result) -> None:
+        """Add what came of a package to what was found out before."""
+        found = {**self.results(), name: result}
+        said = {name: dataclasses.asdict(found[name]) for name in sorted(found)}
+        write_text(self.results_file, json.dumps(said, indent=1) + "\n")
+
+    def measure(self, wanted: Wanted) -> Result:
+        """Build a package and try it."""
+        place = self.folder / wanted.name
+        shutil.rmtree(place / "dist", ignore_errors=True)
+        began = time.monotonic()
+        stopped = self._build(wanted, place)
+        seconds = time.monotonic() - began
+        proofs = {
+            path.name.partition("-")[0]: Proof.read_beside(path, self.target.name) for path in _wheels(place)
+        }
+        made = {canonicalize_name(name): proof for name, proof in proofs.items() if proof is not None}
+        reason = stopped or self._fault(wanted, place, made)
+        own = made.get(wanted.name)
+        if not reason:
+            shutil.rmtree(place / "build", ignore_errors=True)
+        return Result(
+            requirement=wanted.requirement,
+            as_of=self.as_of,
+            outcome="failed" if reason or own is None else own.origin,
+            reason=reason or (own.reason if own else "there is no wheel of it"),
+            wheels=len(made),
+            built=sum(proof.origin == "built" for proof in made.values()),
+            seconds=round(seconds, 1),
+            build_seconds=own.seconds if own else 0.0,
+            size=next(
+                (path.stat().st_size for path in _wheels(place) if own and path.name == own.wheel), None
+            ),
+            official_size=self._official_size(wanted),
+        )
+
+    def _build(self, wanted: Wanted, place: Path) -> str:
+        """Run the command; return why it was stopped, if it was, or what it said at the end."""
+        command = [str(ROOT / ".venv" / "bin" / "crosswheel"), "build", wanted.requirement]
+        command += ["--target", self.target.name, "--as-of", self.as_of, "--recipes", str(RECIPES)]
+        command += ["--build-type", "packages-only"]
+        for tree in ("dist", "build", "index"):
+            command += [f"--{tree}-tree-root", str(place / tree)]
+        log = place / "command.log"
+        place.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as stream:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, cwd=place
+            )
+            try:
+                code = child.wait(wanted.minutes * 60)
+            except BaseException as error:
+                _end(child)  # not at once: it has programs of its own to end
+                if isinstance(error, subprocess.TimeoutExpired):
+                    return f"it was ended after {wanted.minutes:g} minutes"
+                raise
+        if code == 0:
+            return ""
+        return _told(wanted.name, place) or _last_error(log) or f"the command ended with exit code {code}"
+
+    def _fault(self, wanted: Wanted, place: Path, made: Mapping[str, Proof]) -> str:
+        """Run the package's small program with all the wheels; return what is wrong, if anything."""
+        if wanted.smoke is None:
+            own = made.get(wanted.name)
+            return "" if own and own.tests else "there is no program to try it with"
+        site, scratch = place / "site", place / "trial"
+        for folder in (site, scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+        runner = Runner(log=place / "trial.log")
+        for wheel in _wheels(place):
+            Uv(self.settings, runner).install_wheel(wheel, site, python=self.toolchain.interpreter)
+        faults = run_test(wanted.smoke, wanted.name, Trial(self.emulator, [site], scratch, runner))
+        shutil.rmtree(site)
+        return " ".join(faults[0].message.split()) if faults else ""
+
+    def _official_size(self, wanted: Wanted) -> Optional[int]:
+        try:
+            files = self.registry.release_files(wanted.name, wanted.version)
+        except CrosswheelError:
+            return None
+        chosen = choose_official([file.filename for file in files if file.kind == "wheel"], self.target)
+        return next((file.size for file in files if file.filename == chosen), None)
+
+
+def _wheels(place: Path) -> list[Path]:
+    return sorted(place.glob("dist/*/*/*.whl"))
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _told(name: str, place: Path) -> str:
+    """Return what is said of the package that failed, or of one that it needs."""
+    failures = read_failures(place.glob(f"dist/*/*/*{SUFFIX}")).failures
+    causes = [failure for failure in failures if not failure.message.startswith("it needs ")]
+    causes.sort(key=lambda failure: failure.name != name)
+    return "; ".join(_in_one_line(failure, name) for failure in causes[:3])
+
+
+def _in_one_line(failure: Failure, name: str) -> str:
+    lines = [line.strip() for line in failure.message.splitlines()]
+    # What was refused says in its second line for what reason.
+    said = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
+    whose = "" if failure.name == name else f"{failure.name} {failure.version}: "
+    return f"{whose}{said} ({failure.hint.partition('; the whole output')[0]})"
+
+
+def _last_error(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return next((line.partition("error: ")[2] for line in reversed(lines) if line.startswith("error: ")), "")
+
+
+def read_list() -> tuple[str, list[Wanted]]:
+    """Return the day that the list's versions are as of, and its packages, in the order of the list."""
+    said = tomllib.loads(LIST.read_text())
+    minutes: Mapping[str, float] = said["minutes"]
+    packages: Mapping[str, str] = said["packages"]
+    return said["as_of"], [
+        Wanted(f"{name}=={version}", minutes.get(name, _MINUTES)) for name, version in packages.items()
+    ]
+
+
+def chosen(packages: Sequence[Wanted], names: Sequence[str]) -> list[Wanted]:
+    """Return the packages that were named; all, if none was."""
+    known = {wanted.name: wanted for wanted in packages}
+    unknown = [name for name in names if canonicalize_name(name) not in known]
+    if unknown:
+        stop(f"not in {LIST.name}: {', '.join(unknown)}")
+    return [known[canonicalize_name(name)] for name in names] or list(packages)
+
+
+def _todo(
+    packages: Sequence[Wanted], found: Mapping[str, Result], as_of: str, given: argparse.Namespace
+) -> Iterator[Wanted]:
+    for wanted in packages:
+        known = found.get(wanted.name)
+        fits = known is not None and (known.requirement, known.as_of) == (wanted.requirement, as_of)
+        retried = given.again or (given.failed and known is not None and known.outcome == "failed")
+        if given.names or not fits or retried:
+            yield wanted
+
+
+def report(packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
+    """Print what came of each package, and the score."""
+    rows = [_row(wanted, found.get(wanted.name)) for wanted in packages]
+    columns = [
+        "package",
+        "version",
+        "outcome",
+        "wheels",
+        "built",
+        "s",
+        "own build s",
+        "kB",
+        "x official",
+        "why",
+    ]
+    show("What came of each package", columns, rows, right=columns[3:9])
+    results = [found[wanted.name] for wanted in packages if wanted.name in found]
+    passed = [result for result in results if result.outcome != "failed"]
+    own = [result for result in passed if result.outcome == "built" and result.ratio]
+    large = [result for result in own if result.ratio and result.ratio > _LARGEST_RATIO]
+    print(f"Score: {len(passed)} of {len(packages)} can be had and pass their test (goal: {_GOAL}).")
+    print(f"Not run: {len(packages) - len(results)}. Failed: {len(results) - len(passed)}.")
+    print(
+        f"Built wheels larger than {_LARGEST_RATIO} x the official one of another platform: {len(large)} of {len(own)}"
+        + "".join(f"; {result.requirement} {result.ratio:.2f} x" for result in large)
+    )
+
+
+def _row(wanted: Wanted, result: Optional[Result]) -> list[str]:
+    if result is None:
+        return [wanted.name, wanted.version, "not run", *[""] * 7]
+    return [
+        wanted.name,
+        wanted.version,
+        result.outcome,
+        str(result.wheels),
+        str(result.built),
+        f"{result.seconds:.0f}",
+        f"{result.build_seconds:.0f}" if result.outcome == "built" else "",
+        f"{result.size / 1000:.0f}" if result.size else "",
+        f"{result.ratio:.2f}" if result.ratio else "",
+        result.reason,
+    ]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="bench/breadth", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="only these packages, whatever is known of them"
+    )
+    parser.add_argument("--again", action="store_true", help="run what was run before, too")
+    parser.add_argument("--failed", action="store_true", help="run what failed before, too")
+    parser.add_argument("--report", action="store_true", help="run nothing, only print what is known")
+    parser.add_argument("--target", default="ot2", help="the machine to build for (ot2)")
+    parser.add_argument(
+        "--folder", type=Path, help="where to work and to keep results (build/breadth/TARGET)"
+    )
+    given = parser.parse_args(arguments)
+    as_of, packages = read_list()
+    target, settings = targets.load(given.target), Settings.from_environment()
+    folder = (given.folder or ROOT / "build" / "breadth" / target.name).absolute()
+    toolchain = toolchain_for(target, settings)
+    emulator = emulator_for(target, settings, Runner())
+    with Registry(settings) as registry:
+        bench = Bench(target, as_of, folder, settings, toolchain, emulator, registry)
+        todo = [] if given.report else _todo(chosen(packages, given.names), bench.results(), as_of, given)
+        for wanted in todo:
+            result = bench.measure(wanted)
+            bench.keep(wanted.name, result)
+            say(f"{wanted.requirement}: {result.outcome} in {result.seconds:.0f} s: {result.reason}")
+        report(chosen(packages, given.names), bench.results())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
