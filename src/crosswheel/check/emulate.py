@@ -14,8 +14,8 @@ from crosswheel.errors import BuildFailed
 from crosswheel.process import Result, Runner, tail
 
 # Says which module is next before it is imported: a crash leaves no other trace. Not every module can be imported
-# by itself: those of a package's own tests may want what only its developers have, and a pure one what only some users
-# have. An extension module, though, has to load.
+# by itself: those of a package's own tests may want what only its developers have, and others what only some users
+# have. An extension module, though, has to load, if all is there that it imports from other packages.
 _IMPORT_ALL = """
 import importlib, sys
 kind, names = sys.argv[1], sys.argv[2:]
@@ -24,8 +24,9 @@ for name in names:
     try:
         importlib.import_module(name)
     except ImportError as error:
-        of_tests = isinstance(error, ModuleNotFoundError) and {"test", "tests"} & set(name.split(".")[:-1])
-        if kind == "extension" and not of_tests:
+        parts, missing = name.split("."), (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
+        optional = missing and ({"test", "tests"} & set(parts[:-1]) or missing.split(".")[0] != parts[0])
+        if kind == "extension" and not optional:
             raise
         print("skipping", name, "it cannot be imported by itself:", error, flush=True)
 print("imported all", flush=True)

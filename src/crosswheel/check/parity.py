@@ -6,7 +6,7 @@ What a build left out silently, or put in by mistake, shows here at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Optional
 
 from packaging.tags import Tag
@@ -42,8 +42,14 @@ def choose_official(candidates: Sequence[str], target: Target) -> Optional[str]:
     return min(ranked)[1] if ranked else None
 
 
-def compare(wheel: WheelFile, official: WheelFile, target: Target) -> list[Fault]:
-    """Return in what a wheel differs from the official one, where it should not."""
+def compare(
+    wheel: WheelFile, official: WheelFile, target: Target, without: Collection[str] = ()
+) -> list[Fault]:
+    """Return in what a wheel differs from the official one, where it should not.
+
+    Args:
+        without: extension modules that it is not to have.
+    """
     if (wheel.name, wheel.version) != (official.name, official.version):
         return [
             Fault(
@@ -54,18 +60,20 @@ def compare(wheel: WheelFile, official: WheelFile, target: Target) -> list[Fault
                 "(setuptools_scm: SETUPTOOLS_SCM_PRETEND_VERSION)",
             )
         ]
-    return [*_missing_modules(wheel, official, target), *_added_names(wheel, official)]
+    return [*_missing_modules(wheel, official, target, without), *_added_names(wheel, official)]
 
 
-def _missing_modules(wheel: WheelFile, official: WheelFile, target: Target) -> list[Fault]:
+def _missing_modules(
+    wheel: WheelFile, official: WheelFile, target: Target, without: Collection[str]
+) -> list[Fault]:
     return [
         Fault(
             wheel.path.name,
             f"the extension module {module} is missing, which {official.path.name} has",
             "an optional extension was left out without an error: the build log says which compiler, header "
-            "or library was not found",
+            "or library was not found; a recipe says by `without` that it is not wanted",
         )
-        for module in sorted(official.extension_names - set(wheel.extension_modules(target)))
+        for module in sorted(official.extension_names - set(wheel.extension_modules(target)) - set(without))
     ]
 
 

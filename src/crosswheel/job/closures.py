@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from packaging.utils import canonicalize_name
+
 from crosswheel import lock as locks
 from crosswheel import plan
 from crosswheel.build.requirements import RequirementsStore
@@ -102,18 +104,18 @@ def closure_for(requirements: Sequence[str], as_of: Optional[datetime.date], pla
         LockError: no set of releases satisfies them.
         PlanError: a release can be neither taken nor built.
     """
-    for text in requirements:
-        locks.parsed(text)
-    title, day = ", ".join(requirements), as_of or datetime.date.today()
+    names = [canonicalize_name(locks.parsed(text).name) for text in requirements]
+    helpers = (place.recipes.helpers.get(name) for name in names)
+    # What their tests need beside what they require has to be in the same lock.
+    wanted = [*requirements, *(name for helper in helpers if helper for name in helper.test_requires)]
+    title, day = ", ".join(wanted), as_of or datetime.date.today()
     store = own_store(place, title, day)
     path = store.folder.parent / "lock.txt"
     if path.is_file():
         lock = locks.read(path)
     else:
         interpreter = place.toolchain.interpreter
-        made_for, resolved = locks.resolve(
-            requirements, place.target, day, interpreter=interpreter, uv=place.uv
-        )
+        made_for, resolved = locks.resolve(wanted, place.target, day, interpreter=interpreter, uv=place.uv)
         lock = locks.write(path, made_for, resolved)
     return Closure(title, _steps(lock.pins.values(), place), store)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Optional
@@ -91,7 +91,7 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
     began = time.monotonic()
     name, version = step.pin.name, step.pin.version
     place.log(name, version).unlink(missing_ok=True)
-    warnings: list[str] = []
+    warnings = [f"{module} is left out: {why}" for module, why in _left_out(step).items()]
     project, source = prepared_project(step, place, warnings.append)
     place.display.step(name, "preparing")
     backend, locked = prepared_backend(step, project, store, place)
@@ -222,7 +222,11 @@ def _against_official(wheel: WheelFile, step: Step, place: Workplace) -> tuple[l
     if step.official is None:
         return [], None
     official = WheelFile.open(place.registry.fetch(step.official))
-    return compare(wheel, official, place.target), official.path.name
+    return compare(wheel, official, place.target, _left_out(step)), official.path.name
+
+
+def _left_out(step: Step) -> Mapping[str, str]:
+    return step.recipe.without if step.recipe else {}
 
 
 def _described(

@@ -46,6 +46,7 @@ class PackageBuild:
         tests: Sequence[str] = (),
         test_requires: Sequence[str] = (),
         skip_imports: Optional[Mapping[str, str]] = None,
+        without: Optional[Mapping[str, str]] = None,
         prefer: Optional[str] = None,
         prefer_reason: Optional[str] = None,
     ) -> Path:

@@ -129,6 +129,7 @@ class Recipe(_Spec):
         tests: Python programs beside ``build.py`` that must succeed on the target.
         test_requires: packages that the tests and imports need beside those that the package requires.
         skip_imports: modules that cannot be imported alone, each with the reason.
+        without: extension modules that official wheels have and this one is not to have, each with the reason.
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
             takes a pure fallback; ``source`` always builds. What the command line says, if not given.
         prefer_reason: why, for people.
@@ -152,6 +153,7 @@ class Recipe(_Spec):
     tests: tuple[str, ...] = ()
     test_requires: tuple[str, ...] = ()
     skip_imports: Mapping[str, str] = Field(default_factory=dict)
+    without: Mapping[str, str] = Field(default_factory=dict)
     prefer: Optional[Prefer] = None
     prefer_reason: Optional[str] = None
 

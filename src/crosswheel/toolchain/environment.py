@@ -15,7 +15,8 @@ from crosswheel.toolchain.build_systems import build_system_environment, descrip
 from crosswheel.toolchain.compilers import Compilers
 from crosswheel.toolchain.fortran import fortran_for
 from crosswheel.toolchain.identity import asked_interpreter, identity_folder
-from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment
+from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment, with_needs
+from crosswheel.toolchain.pkg_config import pkg_config_folder
 from crosswheel.toolchain.python import PythonTree, host_python, target_python
 from crosswheel.toolchain.rust import rust_for
 from crosswheel.toolchain.sdk import Sdk
@@ -117,17 +118,18 @@ def cross_environment(
     target, settings, compilers = toolchain.target, toolchain.settings, toolchain.compilers
     variables = _base_variables(toolchain)
     versions = {**compilers.versions, "CPython": target.python.version}
-    folders: tuple[Path, ...] = (compilers.folder,)
+    folders: tuple[Path, ...] = (compilers.folder, pkg_config_folder(target, settings.cache))
     found_fortran = fortran_for(target, compilers, settings, runner) if fortran else None
     if found_fortran:
         variables.update(found_fortran.environment())
         versions["gfortran"] = found_fortran.version
         folders = (*folders, found_fortran.bin)
-    found = [library(name, target, compilers, settings, runner) for name in libraries]
+    found = with_needs(library(name, target, compilers, settings, runner) for name in libraries)
     if found or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)
         variables.update(link_environment(found, compat))
         versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
+    folders += tuple(item.prefix / "bin" for item in found if (item.prefix / "bin").is_dir())
     prefixes = [item.prefix for item in found]
     descriptions = description_folder(
         target, toolchain.python, compilers.folder, found_fortran, emulator, prefixes, settings.cache

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,12 +16,11 @@ from crosswheel.errors import RecipeError
 from crosswheel.files import digest_of, new_folder
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers import Compilers, merge_archives
 from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.fortran import fortran_for
-from crosswheel.toolchain.system import require_programs
+from crosswheel.toolchain.library_builds import Workshop
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,12 +30,16 @@ else:
 
 @dataclass(frozen=True)
 class Library:
-    """A C library for the target: ``prefix`` holds ``include``, ``lib`` and ``lib/pkgconfig``."""
+    """A C library for the target: ``prefix`` holds ``include``, ``lib``, ``lib/pkgconfig`` and its licences.
+
+    The libraries that it ``needs`` are inside its archives already, and their licences hold, too.
+    """
 
     name: str
     prefix: Path
     versions: Mapping[str, str]
     environment: Mapping[str, str]
+    needs: tuple[Library, ...] = ()
 
     @property
     def licences(self) -> Sequence[Path]:
@@ -54,6 +57,17 @@ def known_libraries() -> Mapping[str, Mapping[str, Any]]:
     """Return what is known of each library, by name."""
     text = (resources.files("crosswheel.toolchain") / "libraries.toml").read_text()
     return tomllib.loads(text)
+
+
+def with_needs(libraries: Iterable[Library]) -> list[Library]:
+    """Return libraries with those that they need, also through one another, each once."""
+    found: dict[str, Library] = {}
+    todo = list(libraries)
+    while todo:
+        item = todo.pop(0)
+        found.setdefault(item.name, item)
+        todo += item.needs
+    return list(found.values())
 
 
 def library(name: str, target: Target, compilers: Compilers, settings: Settings, runner: Runner) -> Library:
@@ -74,20 +88,25 @@ def library(name: str, target: Target, compilers: Compilers, settings: Settings,
             hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md.",
         )
     said = known[name]
+    needs = tuple(library(other, target, compilers, settings, runner) for other in said.get("needs", ()))
+    prefixes = [item.prefix for item in with_needs(needs)]
+    compiled = compilers.identity if "source" in said or needs else None
     digest = digest_of(
-        said=said, target=target.fingerprint, compilers=compilers.identity if "source" in said else None
+        said=said, target=target.fingerprint, compilers=compiled, needs=[path.name for path in prefixes]
     )
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
     if not prefix.is_dir():
         debian = Debian(target.toolchain.debian, settings, runner)
+        workshop = Workshop(target, compilers, debian, prefixes)
         with new_folder(prefix) as beside:
             if "source" in said:
-                _build(beside, prefix, said, debian, target, compilers)
+                workshop.build(beside, prefix, said)
             else:
                 _take(beside, prefix, said, debian, target, compilers)
+            workshop.finish(beside, prefix, said)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     environment = {key: value.format(prefix=prefix) for key, value in said.get("environment", {}).items()}
-    return Library(name, prefix, versions, environment)
+    return Library(name, prefix, versions, environment, needs)
 
 
 def _take(
@@ -133,37 +152,6 @@ def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
     for name in folders:
         description = description.replace(f"/{name}", "")
     return re.sub(r"/usr(?=/lib|/include|$)", str(prefix), description, flags=re.MULTILINE)
-
-
-def _build(
-    folder: Path,
-    prefix: Path,
-    said: Mapping[str, Any],
-    debian: Debian,
-    target: Target,
-    compilers: Compilers,
-) -> None:
-    """Build a library from its original sources, with the compilers of the target, and install it into a folder."""
-    require_programs(said["tools"], debian.runner)
-    work, stage = folder / "work", folder / "stage"
-    archive = debian.source(said["source"], work / "download")
-    tree = unpack(archive, work / "unpack")
-    env = {**compilers.variables, "PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
-    words = {
-        "prefix": prefix,
-        "stage": stage,
-        "jobs": os.cpu_count(),
-        "machine": said["machines"][target.machine],
-    }
-    for command in said["commands"]:
-        debian.runner.run([word.format(**words) for word in command], cwd=tree, env=env, network=False)
-    for installed in (stage / prefix.relative_to("/")).iterdir():
-        installed.rename(folder / installed.name)
-    for licence in tree.glob("LICENSE*"):
-        shutil.copyfile(licence, folder / f"copyright-{said['source']}")
-    shutil.rmtree(work)
-    shutil.rmtree(stage)
-    (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
 
 
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:

@@ -1,0 +1,39 @@
+"""pkg-config for builds: our own program, so that none has to be installed, which sees what its environment names.
+
+What it must never see are this machine's own libraries: ``PKG_CONFIG_LIBDIR`` takes the place of its folders.
+"""
+
+from __future__ import annotations
+
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+from crosswheel.errors import ToolchainError
+from crosswheel.files import digest_of, new_folder
+from crosswheel.targets import Target
+
+
+def pkg_config_folder(target: Target, cache: Path) -> Path:
+    """Return a folder with ``pkg-config``, which autotools look for behind the target's GNU triple.
+
+    Raises:
+        ToolchainError: the package that has it is not installed.
+    """
+    program = _program()
+    folder = cache / "pkg-config" / digest_of(program=program, multiarch=target.multiarch)
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            for name in ("pkg-config", f"{target.multiarch}-pkg-config"):
+                (beside / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n')
+                (beside / name).chmod(0o755)
+    return folder
+
+
+def _program() -> Path:
+    spec = find_spec("pkgconf")
+    if spec is None or spec.origin is None:
+        raise ToolchainError(
+            "pkgconf is not installed", hint="install crosswheel's requirements again: pkgconf is one."
+        )
+    return Path(spec.origin).parent / ".bin" / "pkgconf"
