@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -214,7 +213,7 @@ def _wheels(place: Path) -> list[Path]:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    child.send_signal(signal.SIGINT)
+    child.terminate()
     try:
         child.wait(_GRACE_SECONDS)
     except subprocess.TimeoutExpired:

@@ -141,10 +141,12 @@ def test_every_library_is_either_taken_or_built(name: str) -> None:
     said = known_libraries()[name]
     ways = {
         "packages": {"packages", "rename", "folders", "fortran"},
-        "source": {"source", "tools", "machines", "commands"},
+        "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake"},
     }
     (way,) = (way for way in ways if way in said)
-    assert said.keys() <= ways[way] | {"environment"}
+    assert said.keys() <= ways[way] | {"environment", "needs", "merge", "scripts"}
+    assert way == "packages" or len(said.keys() & {"commands", "configure", "cmake"}) == 1
+    assert set(said.get("needs", ())) <= set(known_libraries())
 
 
 @needs_apt
