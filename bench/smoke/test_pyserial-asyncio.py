@@ -17,8 +17,7 @@ async def main():
     assert await asyncio.wait_for(reader.readline(), 30) == b"ok M105\n"
     writer.write(b"G28\n")
     await writer.drain()
-    while not (said := os.read(controller, 100)):
-        await asyncio.sleep(0.01)
+    said = await asyncio.get_running_loop().run_in_executor(None, os.read, controller, 100)
     assert said == b"G28\n"
     writer.close()
 

@@ -12,7 +12,7 @@ else:
 try:
     bus.xfer([1, 2, 3])
 except OSError as error:
-    assert error.errno == 9, error  # EBADF
+    assert error.errno in (9, 38), error  # EBADF; the emulator does not know such buses at all
 else:
     raise AssertionError("something was sent over no bus")
 bus.close()

@@ -24,7 +24,7 @@ from crosswheel.toolchain.python import PythonTree, target_python
 # What CPython, and extension modules as they are found, want to load.
 ROOT_PACKAGES = (
     "libc6", "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libbz2-1.0", "liblzma5", "libexpat1",
-    "libuuid1", "libcrypt1", "tzdata",
+    "libuuid1", "libcrypt1", "libusb-1.0-0", "libudev1", "tzdata",
 )  # fmt: skip
 
 

@@ -12,6 +12,10 @@ from crosswheel.process import tail
 _LIBRARIES = {
     "ffi": "libffi", "yaml": "libyaml", "ssl": "openssl", "crypto": "openssl", "openssl": "openssl",
     "libxml": "libxml2", "libxslt": "libxslt", "z": "zlib", "zlib": "zlib", "sqlite3": "sqlite",
+    "pq": "libpq", "pg_config": "libpq", "libpq-fe": "libpq", "portaudio": "portaudio", "libusb-1.0": "libusb",
+    "usb-1.0": "libusb", "jpeglib": "libjpeg", "jpeg": "libjpeg", "png": "libpng", "tiff": "libtiff", "webp": "libwebp",
+    "ft2build": "freetype", "zmq": "libzmq", "libzmq": "libzmq", "geos_c": "geos", "winscard": "pcsc", "bz2": "bzip2",
+    "lzma": "xz", "sodium": "libsodium", "mysql": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa",
 }  # fmt: skip
 _LINES_BEFORE, _LINES_AFTER = 2, 5
 _FIRST_ERROR = re.compile(
@@ -82,6 +86,22 @@ _KINDS: Sequence[_Kind] = (
         r"(?:unsupported option|unknown argument:?|unknown target CPU) '?([\w=+,.-]+)'?",
         "the compiler refuses {0}",
         "it is a flag for another compiler or CPU: take it out with a patch or an option of the build",
+    ),
+    _kind(
+        r"function definition is not allowed here",
+        "it has functions inside functions, which only GCC understands",
+        "build it with the vendor's compiler: --sdk",
+    ),
+    _kind(
+        r"error: (?:command )?'?(swig|cmake|ninja|meson|make)'?(?: failed: No such file or directory|: not found)"
+        r"|Install (swig) and try again|(?:^|: )(swig|cmake|ninja|make): (?:command )?not found",
+        "the program {0} is missing",
+        "name it with build_dependencies if it is a Python package, or install it",
+    ),
+    _kind(
+        r"pkg-config package '([\w.+-]+)[^']*' not found|couldn't run '(\w+)' --\w+",
+        "no C library answers to {0}",
+        "name the library with libraries=[{library}] in a recipe",
     ),
     _kind(
         r"(?i)could not resolve host|name resolution|network is unreachable|failed to download",
