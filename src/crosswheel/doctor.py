@@ -72,7 +72,9 @@ def _pythons(target: Target, settings: Settings) -> Finding:
     if host is None:
         remedy = f"build on one of: {', '.join(sorted(target.python.host))}"
         return Finding(name, "missing", f"none for {os.uname().machine}", remedy)
-    folders = [settings.cache / "python" / artifact.sha256[:20] for artifact in (target.python.target, host)]
+    own = target.python.target or target.python.headers
+    assert own is not None
+    folders = [settings.cache / "python" / artifact.sha256[:20] for artifact in (own, host)]
     if all(folder.is_dir() for folder in folders):
         return Finding(name, "ok", "with its twin for this machine")
     return Finding(name, "later", "fetched from a Maven repository (45 MB)")

@@ -36,7 +36,7 @@ class Emulator:
         qemu: the emulator program.
         root: a folder with the target's dynamic loader and C library in ``lib``.
         python: the target's Python.
-        version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``.
+        version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``; empty where that Python does not run.
     """
 
     qemu: Path
@@ -51,6 +51,11 @@ class Emulator:
 
     def command(self, *words: Word, environment: Optional[Mapping[str, str]] = None) -> list[str]:
         """Return the words that run the target's Python with the given arguments."""
+        if not self.python.runs:
+            raise ToolchainError(
+                f"there is no Python {self.python.short} that would run here as on the target",
+                hint="its target file names only headers: see docs/targets.md. Run it on the robot itself.",
+            )
         variables = {"LD_LIBRARY_PATH": str(self.python.root), **(environment or {})}
         settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
         return [*self.prefix, *settings, str(self.python.executable), *map(str, words)]
@@ -83,10 +88,14 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     Raises:
         MissingToolError: qemu can be had neither on this machine nor from its package manager.
         ToolchainError: it was found, but the target's Python does not start in it.
+
+    Where that Python cannot be had, it runs other programs of the target.
     """
     python = target_python(target, settings)
     qemu = _qemu(target, settings, runner)
     root = _root(target, settings, runner)
+    if not python.runs:
+        return Emulator(qemu, root, python, "")
     status = qemu.stat()
     program = [str(qemu), status.st_size, status.st_mtime_ns]
     seen_working = settings.cache / "emulators" / digest_of(qemu=program, root=root, python=python.root)

@@ -32,7 +32,7 @@ def examine_wheels(paths: Sequence[Path], target: Target, settings: Settings, *,
     faults: list[Fault] = []
     wheels: list[WheelFile] = []
     python = target_python(target, settings)
-    symbols = exported_symbols(python.library) | exported_symbols(python.executable)
+    symbols = frozenset[str]().union(*map(exported_symbols, python.exporters))
     for path in paths:
         try:
             wheel = WheelFile.open(path)

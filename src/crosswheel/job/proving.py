@@ -65,8 +65,11 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace) -> Proo
     recipe = step.recipe
     wanted = own.extensions or own.importable  # an extension module brings the package around it along
     told = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in wanted}
-    modules = [module for module in wanted if module not in told]
     tests = recipe.test_files if recipe else ()
+    if not place.toolchain.python.runs:
+        reason = f"not run: no Python {place.target.python.short} for {place.target.machine} can be had here"
+        told, tests = dict.fromkeys(wanted, reason), ()
+    modules = [module for module in wanted if module not in told]
     emulator: Optional[str] = None
     imports = Imports()
     if modules or tests:

@@ -130,7 +130,7 @@ class Workplace:
         """The symbols that the target's Python offers to extension modules."""
         python = self.toolchain.python
         return self._once.get(
-            "symbols", lambda: exported_symbols(python.library) | exported_symbols(python.executable)
+            "symbols", lambda: frozenset[str]().union(*map(exported_symbols, python.exporters))
         )
 
     def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:

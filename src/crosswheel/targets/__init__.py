@@ -12,7 +12,7 @@ from typing import Literal, Optional
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.version import Version
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from crosswheel.errors import TargetError
 
@@ -38,6 +38,8 @@ class Python(_Table):
 
     ``distribution`` is the Maven coordinate ``group:artifact:version`` of builds of this Python: ``target``
     runs on the target (and under emulation), ``host`` on machines that build, by ``os.uname().machine``.
+    Where there is none for the target, ``headers`` is one for another machine: its headers are used with the
+    target's sizes, and wheels are built and audited, but not run.
     """
 
     version: str
@@ -45,7 +47,8 @@ class Python(_Table):
     sysconfigdata: str
     pip: str
     distribution: str = Field(pattern=r"^[^:]+:[^:]+:[^:]+$")
-    target: Artifact
+    target: Optional[Artifact] = None
+    headers: Optional[Artifact] = None
     host: Mapping[str, Artifact]
 
     @field_validator("version")
@@ -54,6 +57,12 @@ class Python(_Table):
         if len(Version(value).release) != 3:
             raise ValueError("expected a full version such as 3.10.8")
         return value
+
+    @model_validator(mode="after")
+    def _either(self) -> Python:
+        if (self.target is None) == (self.headers is None):
+            raise ValueError("expected either `target` or `headers`")
+        return self
 
     @property
     def short(self) -> str:

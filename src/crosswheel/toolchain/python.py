@@ -51,15 +51,35 @@ class PythonTree:
         """The shared library that exports Python's C API."""
         return self.root / f"libpython{self.short}.so.1.0"
 
+    @property
+    def runs(self) -> bool:
+        """Whether there is an interpreter, and not only what is needed to compile for one."""
+        return self.executable.is_file()
+
+    @property
+    def names(self) -> Path:
+        """Where there is none: another machine's shared library, which exports the same names."""
+        return self.root / "names" / self.library.name
+
+    @property
+    def exporters(self) -> tuple[Path, ...]:
+        """The files that tell which names it offers to extension modules."""
+        return (self.library, self.executable) if self.runs else (self.names,)
+
 
 def target_python(target: Target, settings: Settings) -> PythonTree:
-    """Return the target's own Python, downloaded if need be.
+    """Return the target's own Python, downloaded if need be; one to compile for alone, where no other can be had.
 
     Raises:
         NetworkError: it could not be downloaded.
         IntegrityError: its bytes are not those that the target states.
     """
-    return _tree(target, target.python.target, settings)
+    if target.python.target:
+        return _tree(target, target.python.target, settings)
+    from crosswheel.toolchain.headers import headers_for  # it is made of trees
+
+    assert target.python.headers is not None
+    return headers_for(target, _tree(target, target.python.headers, settings), settings.cache)
 
 
 def host_python(target: Target, settings: Settings) -> PythonTree:

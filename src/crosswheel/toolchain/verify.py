@@ -15,10 +15,31 @@ from crosswheel.files import digest_of, new_folder, write_text
 from crosswheel.process import Runner
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 
-_PROBE = r"""
+# What Python's configuration states, against the compiler's own idea: a module that is compiled with a wrong one loads.
+_CHECKS = r"""
 #include <Python.h>
 #include <float.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
 
+#define CHECK(stated, type) _Static_assert(stated == sizeof(type), #stated " is not the size of " #type)
+CHECK(SIZEOF_LONG, long);
+CHECK(SIZEOF_LONG_LONG, long long);
+CHECK(SIZEOF_LONG_DOUBLE, long double);
+CHECK(SIZEOF_VOID_P, void *);
+CHECK(SIZEOF_SIZE_T, size_t);
+CHECK(SIZEOF_UINTPTR_T, uintptr_t);
+CHECK(SIZEOF_WCHAR_T, wchar_t);
+CHECK(SIZEOF_TIME_T, time_t);
+CHECK(SIZEOF_OFF_T, off_t);
+CHECK(SIZEOF_PTHREAD_T, pthread_t);
+_Static_assert(ALIGNOF_LONG == _Alignof(long), "ALIGNOF_LONG is not the alignment of long");
+"""
+_PROBE = (
+    _CHECKS
+    + r"""
 static PyObject *answers(PyObject *self, PyObject *none)
 {
     return Py_BuildValue("{s:i,s:i,s:i,s:s}", "pointer", 8 * (int) sizeof(void *), "long", 8 * (int) SIZEOF_LONG,
@@ -29,6 +50,21 @@ static PyMethodDef methods[] = {{"answers", answers, METH_NOARGS, ""}, {0}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "probe", "", -1, methods};
 PyMODINIT_FUNC PyInit_probe(void) { return PyModule_Create(&module); }
 """
+)
+# The same answers, by a program that needs no Python to run.
+_PROGRAM = (
+    _CHECKS
+    + r"""
+#include <stdio.h>
+
+int main(void)
+{
+    printf("answers {\"pointer\": %d, \"long\": %d, \"long double mantissa\": %d, \"python\": \"%s\"}\n",
+           8 * (int) sizeof(void *), 8 * (int) SIZEOF_LONG, LDBL_MANT_DIG, PY_VERSION);
+    return 0;
+}
+"""
+)
 # What a backend would do, by the interpreter that believes to be the target.
 _COMPILE = """
 import json, shlex, subprocess, sys, sysconfig
@@ -51,17 +87,30 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
         ToolchainError: an answer is not the target's; the message names it.
     """
     digest = digest_of(
-        probe=_PROBE, compile=_COMPILE, identity=toolchain.identity, compilers=toolchain.compilers.identity
+        probe=_PROBE,
+        program=_PROGRAM,
+        compile=_COMPILE,
+        identity=toolchain.identity,
+        compilers=toolchain.compilers.identity,
     )
     folder = toolchain.settings.cache / "verified" / digest
     if folder.is_dir():
         return
     with new_folder(folder) as beside:
         (beside / "probe.c").write_text(_PROBE)
+        (beside / "program.c").write_text(_PROGRAM)
         try:
             env = environment.for_hook(toolchain.host.root, beside, {})
             asked = runner.run([toolchain.host.executable, "-c", _COMPILE], cwd=beside, env=env)
-            loaded = emulator.run(runner, ["-c", _LOAD], environment={"PYTHONPATH": str(beside)}, cwd=beside)
+            if toolchain.python.runs:
+                loaded = emulator.run(
+                    runner, ["-c", _LOAD], environment={"PYTHONPATH": str(beside)}, cwd=beside
+                )
+            else:
+                include = f"-I{toolchain.python.include}"
+                cc = toolchain.compilers.folder / "cc"
+                runner.run([cc, include, "program.c", "-o", "program"], cwd=beside, env=env)
+                loaded = runner.run([*emulator.prefix, beside / "program"], cwd=beside)
         except CrosswheelError as error:
             raise _refused(toolchain, str(error)) from error
         answers = {**_answers(asked.lines), **_answers(loaded.lines)}
