@@ -98,6 +98,59 @@ def test_an_old_recipe_builds_its_package_alone_and_not_twice(crosswheel: Comman
     assert "1 found" in again.output, again.output
 
 
+PANDAS_LIKE = """source=package_build.github_source(
+        org='org', repo='demo', tag='v1.0', sdist_archive='demo-1.0.tar.gz'),
+    setup_py_commands=['build_ext', 'bdist_wheel'],
+    build_dependencies=['cython==3.0.12']"""
+
+
+def test_the_original_tools_recipe_of_a_package_like_pandas_works_unchanged(crosswheel: CommandLine) -> None:
+    """A release's sdist, built by setup.py with what the recipe pins, although the project itself states otherwise;
+    what it requires when it runs is not locked, so it is not there to be imported."""
+    del crosswheel.variables["UV_DEFAULT_INDEX"]  # Cython is real
+    files = {
+        **projects.cython_project(),
+        "pyproject.toml": projects.pyproject("cython<3", "no-such-project-anywhere"),
+        "setup.py": "import pkg_resources, ctypes\n"
+        + projects.setup_py(
+            'Extension("demo._demo", ["demo.pyx"])',
+            more=", packages=['demo'], install_requires=['numpy>=1.21']",
+        ),
+        "demo/__init__.py": "try:\n    import numpy\nexcept ImportError:\n    raise ImportError('numpy is required')\n",
+    }
+    sdist = projects.make_sdist(crosswheel.folder / "made", files)
+    crosswheel.github.bodies["/org/demo/releases/download/v1.0/demo-1.0.tar.gz"] = sdist.read_bytes()
+    crosswheel.recipe(PANDAS_LIKE)
+    done = crosswheel.run("build")
+    assert done.returncode == 0, done.output
+    assert crosswheel.wheels() == [DEMO]
+    proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.ot2.proof.json").read_text())
+    assert "numpy is required" in proof["skipped"]["demo._demo"]
+    assert (proof["imported"], proof["emulator"]) == ([], None)
+
+
+def test_where_no_python_of_the_target_can_be_had_the_index_says_that_nothing_ran(
+    crosswheel: CommandLine,
+) -> None:
+    """Several targets in one call, each with a lock of its own."""
+    del crosswheel.variables["CROSSWHEEL_MAVEN_URL"]  # another Python than the other tests'
+    crosswheel.offer_sdist(projects.c_project())
+    recipes = crosswheel.folder / "packages"
+    recipes.mkdir()
+    words = ("--target", "ot2", "--target", "ot2-py312", "--target", "flex", "--as-of", "2024-12-31")
+    done = crosswheel.run("add", "demo", *words)
+    assert done.returncode == 0, done.output
+    locks = sorted(path.name for path in (recipes / "demo/1.0").glob("*.lock"))
+    assert locks == ["flex.lock", "ot2-py312.lock", "ot2.lock"]
+    folder = crosswheel.folder / "dist/demo/1.0"
+    proofs = [json.loads(path.read_text()) for path in sorted(folder.glob("*.proof.json"))]
+    ran = {proof["target"]: bool(proof["emulator"]) for proof in proofs}
+    assert ran == {"ot2": True, "ot2-py312": False, "flex": True}
+    (unrun,) = (proof for proof in proofs if proof["target"] == "ot2-py312")
+    assert "no Python 3.12 for armv7l" in unrun["skipped"]["_demo"]
+    assert "ot2-py312: not run" in (crosswheel.folder / "index/project/demo.html").read_text()
+
+
 def test_what_changes_is_built_again_and_takes_the_place_of_the_old(crosswheel: CommandLine) -> None:
     offer_demo(crosswheel)
     crosswheel.run("lock")

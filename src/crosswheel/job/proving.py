@@ -36,7 +36,8 @@ def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, plac
     if kept.is_file():
         proof = Proof.model_validate_json(kept.read_text())
     else:
-        proof = _proven(step, own, needed, place)
+        alone = bool(requirements.absent(tested_with(step), made))
+        proof = _proven(step, own, needed, place, alone=alone)
         write_text(kept, proof.model_dump_json())
     _put_into_dist(step, own, proof, place)
     return proof
@@ -61,7 +62,8 @@ def _digest(step: Step, needed: list[Made], place: Workplace) -> str:
     )
 
 
-def _proven(step: Step, own: Made, needed: list[Made], place: Workplace) -> Proof:
+def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alone: bool) -> Proof:
+    """Run what can be run; ``alone`` tells that not all that the wheel requires is there to be imported."""
     recipe = step.recipe
     wanted = own.extensions or own.importable  # an extension module brings the package around it along
     told = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in wanted}
@@ -75,7 +77,7 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace) -> Proo
     if modules or tests:
         place.display.start(step.pin.name, step.pin.version, "testing")
         trial = _trial(step, needed, place)
-        kind: Kind = "extension" if own.extensions else "pure"
+        kind: Kind = "extension" if own.extensions and not alone else "pure"
         imports = import_modules(modules, own.wheel.name, trial, kind=kind)
         faults = list(imports.faults)
         for test in tests:

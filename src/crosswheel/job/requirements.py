@@ -50,6 +50,12 @@ class Requirements:
                 missing.add(node[0])
         return reached, missing
 
+    def absent(self, names: Iterable[str], made: Mapping[str, Made]) -> list[str]:
+        """Return what wheels need that is not in the lock: a recipe without a day locks its package alone."""
+        reached, _ = self.follow(names, made)
+        needed = {wanted for name in reached for wanted, _ in self._of((name, ""), made[name])}
+        return sorted(needed - self._locked)
+
     def _of(self, node: _Node, wheel: Made) -> tuple[_Node, ...]:
         if node not in self._direct:
             self._direct[node] = tuple(self._read(wheel.requires, node[1]))
