@@ -1,10 +1,11 @@
-"""Deploying to a robot beside the robot's own pip, on the look-alike: time to a program that answers, and bytes sent.
+"""Deploying to a robot beside the robot's own pip, on the look-alike: time to a running program, and bytes sent.
 
-    bench/deploy [--kills 50]
+    bench/deploy [--dist DIST] [--kills 50]
 
-needs ``dist/`` as `crosswheel build` leaves it. Both sides get the same wheels; pip gets them from an index on this
-machine, into an environment made by the robot's own `python -m venv`, because into the image it cannot install at all.
-With ``--kills``, deployments are also broken off at random moments, and each time the environment is verified.
+needs the wheels of the main job. Both sides get the same wheels; pip gets them from an index on this machine, into an
+environment made by the robot's own `python -m venv`, because beside the image's packages it cannot install. Time is
+from the command until the program was imported on the robot: for `deploy` that is its own test of the new version. With
+``--kills``, deployments are also broken off at random moments, and each time the environment is verified.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from __future__ import annotations
 import argparse
 import base64
 import csv
+import dataclasses
 import hashlib
 import io
+import platform
 import random
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 import zipfile
@@ -32,24 +36,57 @@ from _measure import machine
 
 from crosswheel import targets
 from crosswheel.check.proof import Proof
-from crosswheel.deploy.commands import assembler_for
-from crosswheel.deploy.deploying import Deployed, deploy
-from crosswheel.deploy.environment import release_for
-from crosswheel.deploy.image import image_for, robot_of
+from crosswheel.deploy.deploying import deploy
+from crosswheel.deploy.environment import assembler_for, chosen
+from crosswheel.deploy.image import image_for
 from crosswheel.deploy.simulation import ALIAS, Simulation, running
 from crosswheel.deploy.ssh import Address, Connection
-from crosswheel.errors import CrosswheelError
 from crosswheel.files import sha256_of
 from crosswheel.index import write_site
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.targets import Robot
 
 _CHECKOUT = Path(__file__).parents[1]
+_CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
 _REQUIREMENT = "prefect==3.3.4"
 _CHANGED = "humanize"  # pure, small, wanted by Prefect
 _ENVIRONMENT = "/var/by-pip"
-# The same for both: the program's version, by the command that the user types.
-_ANSWER = "import prefect; print(prefect.__version__)"
+_IMPORT = "-c 'import prefect'"  # as `deploy` does before it switches
+_ANSWER = "prefect version"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What `crosswheel deploy` said, and when: seconds from the command to each line, and to its end."""
+
+    lines: tuple[tuple[float, str], ...]
+    seconds: float
+
+    @property
+    def files(self) -> int:
+        """How many files were sent."""
+        return int(self._row[1])
+
+    @property
+    def sent(self) -> int:
+        """How many bytes were sent."""
+        return int(float(self._row[2]) * {"MB": 1e6, "kB": 1e3, "bytes": 1}[self._row[3]])
+
+    @property
+    def _row(self) -> list[str]:
+        (row,) = [text.split() for _, text in self.lines if text.startswith(f"{ALIAS} ")]
+        return row[1:]
+
+    @property
+    def phases(self) -> str:
+        """How long each step took."""
+        marks = [
+            (when, text.partition(": ")[2]) for when, text in self.lines if text.startswith(f"{ALIAS}: ")
+        ]
+        ends = [when for when, _ in marks[1:]] + [self.seconds]
+        steps = [f"{text.split()[0]} {end - begun:.1f}" for (begun, text), end in zip(marks, ends)]
+        return ", ".join([f"before the connection {marks[0][0]:.1f}", *steps])
 
 
 @dataclass(frozen=True)
@@ -60,24 +97,36 @@ class Sides:
     before: Path
     after: Path
 
-    @property
-    def address(self) -> Address:
-        return Address(ALIAS, config=self.simulation.ssh_config)
+    def command(self, tree: Path) -> list[str]:
+        """Return the words that deploy from a tree."""
+        trees = ["--recipes", str(tree / "packages"), "--dist-tree-root", str(tree / "dist")]
+        robot = ["--ssh-config", str(self.simulation.ssh_config), "--robot", ALIAS]
+        return [str(_CROSSWHEEL), "deploy", _REQUIREMENT, *trees, *robot]
+
+    def deploy(self, tree: Path) -> Deployed:
+        """Deploy from a tree."""
+        begun, lines = time.monotonic(), []
+        child = subprocess.Popen(self.command(tree), stdout=subprocess.PIPE, text=True)
+        assert child.stdout is not None
+        for line in child.stdout:
+            lines.append((time.monotonic() - begun, line.rstrip()))
+        if child.wait() != 0:
+            sys.exit("deploy failed")
+        return Deployed(tuple(lines), time.monotonic() - begun)
 
     def ssh(self, command: str) -> str:
+        """Run a command on the robot, as a login does."""
         words = ["ssh", "-F", str(self.simulation.ssh_config), ALIAS, f". /etc/profile; {command}"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             sys.exit(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
 
-    def deploy(self, tree: Path) -> Deployed:
-        target = targets.load("ot2")
-        made = release_for(
-            _REQUIREMENT, recipes=tree / "packages", dist=tree / "dist", assembler=assembler_for(target)
-        )
-        with Connection(self.address) as connection:
-            return deploy(made, robot_of(target), connection, lambda text: None)
+    def verify(self) -> list[str]:
+        """Return what the robot finds wrong with its environment."""
+        words = [str(_CROSSWHEEL), "verify", "prefect", "--ssh-config", str(self.simulation.ssh_config)]
+        done = subprocess.run([*words, "--robot", ALIAS], capture_output=True, text=True, check=False)
+        return [] if done.returncode == 0 else done.stderr.splitlines()
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -141,19 +190,12 @@ def served(site: Path) -> str:
 
 
 def by_pip(sides: Sides, index: str, what: str) -> None:
-    """Install with the robot's own pip, and ask the program for its version."""
+    """Install with the robot's own pip, and import the program."""
     sides.ssh(
         f"[ -d {_ENVIRONMENT} ] || python3 -m venv --without-pip {_ENVIRONMENT}; "
         f"pip --python {_ENVIRONMENT} install --root / --no-cache-dir --disable-pip-version-check -q "
-        f"--index-url {index} {what}"
+        f"--index-url {index} {what} && {_ENVIRONMENT}/bin/python {_IMPORT}"
     )
-    sides.ssh(f'{_ENVIRONMENT}/bin/python -c "{_ANSWER}"')
-
-
-def by_crosswheel(sides: Sides, tree: Path, into: list[Deployed]) -> None:
-    """Deploy, and ask the program for its version."""
-    into.append(sides.deploy(tree))
-    sides.ssh(f"prefect-python -c '{_ANSWER}'")
 
 
 def measure(sides: Sides, folder: Path) -> None:
@@ -161,11 +203,13 @@ def measure(sides: Sides, folder: Path) -> None:
     for tree, name in ((sides.before, "site-1"), (sides.after, "site-2")):
         write_site(tree / "dist", folder / name)
     first, second = served(folder / "site-1"), served(folder / "site-2")
-    print(machine())
-    sides.deploy(sides.before)  # installs each wheel on this machine, once for all robots
+    print(machine(), flush=True)
+    assembled = sides.deploy(sides.before)
+    tell("the very first, which also puts the environment together on this machine", assembled)
     sides.ssh("rm -rf /var/user-packages")
-    done: list[Deployed] = []
-    ours = [seconds(partial(by_crosswheel, sides, tree, done)) for tree in (sides.before, sides.after)]
+    ours = [sides.deploy(tree) for tree in (sides.before, sides.after)]
+    for what, done in zip(("first", "one package changed"), ours):
+        tell(what, done)
     theirs = [
         seconds(partial(by_pip, sides, first, _REQUIREMENT)),
         seconds(partial(by_pip, sides, second, f"--upgrade --upgrade-strategy eager {_REQUIREMENT}")),
@@ -173,47 +217,83 @@ def measure(sides: Sides, folder: Path) -> None:
     # What only somebody can ask for who knows which package changed; a further version, so that there is work to do.
     sides.ssh(f"pip --python {_ENVIRONMENT} uninstall -qy {_CHANGED}")
     knowing = seconds(partial(by_pip, sides, second, f"--no-deps {_CHANGED}"))
-    answer = seconds(partial(sides.ssh, f"prefect-python -c '{_ANSWER}'"))
-    for what, own, other, report in zip(("first", "one package changed"), ours, theirs, done):
+    program = seconds(partial(sides.ssh, f"prefect-python {_IMPORT}"))
+    answer = seconds(partial(sides.ssh, _ANSWER))
+    for what, own, other in zip(("first", "one package changed"), ours, theirs):
+        answered = f"{other + answer:.1f} s beside {own.seconds + answer:.1f} s with `{_ANSWER}` after it"
         print(
-            f"{what}: crosswheel {own:.1f} s, pip {other:.1f} s ({other / own:.1f} x); sent {report.sent} bytes "
-            f"in {report.files} files, {100 * report.sent / done[0].sent:.2f} % of the first"
+            f"{what}: pip {other:.1f} s, crosswheel {own.seconds:.1f} s: {other / own.seconds:.1f} x; {answered}"
         )
+    print(f"bytes sent the second time: {100 * ours[1].sent / ours[0].sent:.2f} % of the first time")
     print(f"pip told which package changed, to install that alone: {knowing:.1f} s")
-    print(f"of each, the program's answer alone: {answer:.1f} s")
+    print(
+        f"in each of these: ssh and the import, {program:.1f} s; `{_ANSWER}` alone takes {answer:.1f} s",
+        flush=True,
+    )
+    natively(sides, folder)
+
+
+def tell(what: str, done: Deployed) -> None:
+    """Print what one deployment took."""
+    print(f"{what}: {done.seconds:.1f} s ({done.phases}); {done.sent} bytes, {done.files} files", flush=True)
+
+
+class Here(Address):
+    """This machine as a robot: the agent is started by its own Python, without ssh and emulator."""
+
+    def command(self, *words: str) -> list[str]:
+        """Return the words that start the agent."""
+        return [sys.executable, *words[1:]]
+
+
+def natively(sides: Sides, folder: Path) -> None:
+    """Print how long the robot's part takes without an emulator: the same files, put onto this machine."""
+    ot2 = targets.load("ot2")
+    soabi, version = str(sysconfig.get_config_var("SOABI")), platform.python_version()
+    here = ot2.model_copy(
+        update={
+            "machine": platform.machine(),
+            "python": ot2.python.model_copy(update={"version": version, "soabi": soabi}),
+            "abi": ot2.abi.model_copy(update={"glibc": "2.17"}),
+        }
+    )
+    place = Robot(store=str(folder / "here" / "store"), programs=str(folder / "here" / "programs"))
+    took = []
+    for tree in (sides.before, sides.after):
+        wanted, wheels = chosen(_REQUIREMENT, tree / "packages", tree / "dist", ot2)
+        made = assembler_for(ot2, Settings.from_environment()).release(wanted, wheels, "prefect")
+        made = dataclasses.replace(made, target=here, test=())
+        with Connection(Here("here")) as connection:
+            took.append(deploy(made, place, connection, lambda text: None).seconds)
+    print(f"the same by a native agent, without ssh and test: first {took[0]:.1f} s, then {took[1]:.1f} s")
 
 
 def kill(sides: Sides, number: int) -> None:
-    """Break deployments off at random moments; end with a failure if one leaves anything but a whole version."""
+    """Break deployments off at random moments; tell how many left anything but a whole version."""
     chance = random.Random(1)
-    whole = sides.deploy(sides.before).seconds
+    sides.deploy(sides.before)
+    longest = sides.deploy(sides.after).seconds + 1
     broken = 0
     for attempt in range(number):
+        if attempt % 5 == 4:
+            sides.ssh(
+                "rm -rf /var/user-packages/crosswheel/packages/.un*"
+            )  # a fresh transfer of it all, again
         tree = (sides.after, sides.before)[attempt % 2]
-        words = [
-            sys.executable,
-            __file__,
-            "--deploy",
-            str(tree),
-            "--config",
-            str(sides.simulation.ssh_config),
-        ]
         child = subprocess.Popen(
-            words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            sides.command(tree), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        time.sleep(chance.uniform(0.2, whole + 2))
+        time.sleep(chance.uniform(0.2, longest))
         if attempt % 3 == 2:  # the robot's side dies, not ours
             sides.ssh("kill -9 $(pidof python3) 2>/dev/null; true")
         child.kill()
         child.wait()
         sides.ssh("while pidof python3 >/dev/null; do sleep 0.1; done")
-        with Connection(sides.address) as connection:
-            robot = robot_of(targets.load("ot2"))
-            connection.ask("open", store=robot.store, programs=robot.programs)
-            faults = connection.ask("verify", name="prefect")["faults"]
+        faults = sides.verify()
         broken += bool(faults)
+        print("\n".join(faults), end="", flush=True)
     print(f"{number} deployments broken off at random moments: {broken} left a broken environment")
-    sides.ssh(f"prefect-python -c '{_ANSWER}'")
+    sides.ssh(_ANSWER)
 
 
 def main() -> None:
@@ -222,32 +302,28 @@ def main() -> None:
     parser.add_argument("--dist", type=Path, default=_CHECKOUT / "dist")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--only-kills", action="store_true")
-    parser.add_argument("--deploy", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--config", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.deploy:
-        sides = Sides(Simulation(0, options.config, Path(), 0), options.deploy, options.deploy)
-        with_errors(lambda: sides.deploy(options.deploy))
-        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runner = Runner(log=folder / "log.txt")
         image = image_for(targets.load("ot2"), Settings.from_environment(), runner)
         before, after = trees(options.dist, folder)
+        untouched = digest_of_tree(image.root)
         with running(image, folder / "robot", runner, var_size="2g") as simulation:
             sides = Sides(simulation, before, after)
             if not options.only_kills:
                 measure(sides, folder)
             if options.kills:
                 kill(sides, options.kills)
+        same = "byte-identical" if digest_of_tree(image.root) == untouched else "CHANGED"
+        print(f"the image's packages after all: {same}")
 
 
-def with_errors(work: Callable[[], object]) -> None:
-    """Do something, and end with the message of an error that is explained."""
-    try:
-        work()
-    except CrosswheelError as error:
-        sys.exit(f"{error}\n{error.hint}")
+def digest_of_tree(root: Path) -> str:
+    """Name the files of a folder by their content."""
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    rows = [f"{path.relative_to(root)} {path.stat().st_mode} {sha256_of(path)}" for path in files]
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
 
 if __name__ == "__main__":

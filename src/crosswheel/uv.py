@@ -84,10 +84,10 @@ class Uv:
             ]
         )
 
-    def install_wheel(self, wheel: Path, folder: Path, *, python: Path) -> None:
-        """Install one wheel, without what it requires, byte-compiled, into a folder."""
-        words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--compile-bytecode"]
-        words += ["--python", python]
+    def install_wheel(self, wheel: Path, folder: Path, *, python: Path, compiled: bool = True) -> None:
+        """Install one wheel, without what it requires, into a folder; byte-compiled, if not told otherwise."""
+        words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
+        words += ["--compile-bytecode"] if compiled else []
         self._run([*words, "--target", folder, wheel])
 
     def _run(self, words: Sequence[Word], *, check: bool = True) -> Result:

@@ -76,8 +76,8 @@ def robot(tmp_path_factory: pytest.TempPathFactory, target: Target, settings: Se
 
 @pytest.fixture(scope="session")
 def installation(robot: Robot, index: StaticServer) -> Installation:
-    """Install Prefect on the robot, from the index."""
-    return robot.pip_install("prefect==3.3.4", index=f"{index.url}/simple/")
+    """Install Prefect on the robot, from the index: the ordinary wheels, into an environment of its own."""
+    return robot.pip_install("prefect===3.3.4", index=f"{index.url}/simple/")
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,7 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.check.proof import Proof
-from crosswheel.deploy.commands import assembler_for
-from crosswheel.deploy.environment import release_for
+from crosswheel.deploy.environment import assembler_for, chosen
 from crosswheel.deploy.image import Image, image_for, robot_of
 from crosswheel.deploy.simulation import ALIAS, Simulation, running
 from crosswheel.deploy.ssh import Address, Connection
@@ -174,6 +173,13 @@ def test_a_script_runs_in_the_environment_whatever_its_caller_was_told(bench: Be
     assert said.stdout == "2.9.9 hello\n", said.stderr
 
 
+def test_the_robot_takes_the_bytecode_that_was_sent_as_it_is(bench: Bench) -> None:
+    assert bench.deploy("greeter").returncode == 0
+    said = bench.ssh("greeter-python -v -c 'import greeter'").stderr
+    assert "greeter.cpython-310.pyc" in said
+    assert "# wrote" not in said
+
+
 def test_the_way_from_a_protocol_that_is_documented_works(bench: Bench) -> None:
     assert bench.deploy("greeter").returncode == 0
     text = (Path(__file__).parents[2] / "docs/robots.md").read_text()
@@ -238,20 +244,22 @@ def test_too_little_space_is_said_before_anything_is_sent(bench: Bench) -> None:
 def test_a_disk_that_becomes_full_meanwhile_loses_nothing(bench: Bench) -> None:
     assert bench.deploy("greeter==1.0").returncode == 0
     bench.offer("4.0", payload=30_000_000)
-    target, trees = targets.load("ot2"), (bench.folder / "packages", bench.folder / "dist")
-    release = release_for("greeter==4.0", recipes=trees[0], dist=trees[1], assembler=assembler_for(target))
+    target = targets.load("ot2")
+    wanted, wheels = chosen("greeter==4.0", bench.folder / "packages", bench.folder / "dist", target)
+    release = assembler_for(target, Settings.from_environment()).release(wanted, wheels, "greeter")
     robot = robot_of(target)
     with Connection(Address(ALIAS, config=bench.simulation.ssh_config)) as connection:
         connection.ask("open", store=robot.store, programs=robot.programs)
         connection.ask("hold")
         unknown = connection.ask("offer", release=release.offer)["packages"]
-        lacking = connection.ask("plan", files=release.listings(unknown))["lacking"]
+        lacking = connection.ask("plan", files=release.lists(unknown))["lacking"]
         # The robot had the space when it was asked, and has lost it when the bytes come.
         bench.ssh("dd if=/dev/zero of=/var/filler bs=1M")
         with pytest.raises(StorageError, match="the disk became full"):
-            connection.send_files([release.contents[sha256] for sha256, _ in lacking])
+            connection.send_files(release.files(lacking))
     bench.ssh("rm /var/filler")
-    assert bench.ssh("ls /var/user-packages/crosswheel").stdout.split() == ["greeter", "lock"]
+    kept = bench.ssh("ls -A /var/user-packages/crosswheel/packages | wc -l").stdout.split()
+    assert kept == ["3"]  # the program, what it needs, its launchers; nothing of the version that did not fit
     assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
 
 
@@ -301,41 +309,61 @@ def test_a_bundle_installs_without_any_network_and_refuses_a_changed_byte(
     bench.ssh("rm /var/greeter.pyz")
 
 
-def test_plain_pip_fails_without_the_bundle_wheel_and_works_with_it(bench: Bench, tmp_path: Path) -> None:
-    dist, site = tmp_path / "dist", tmp_path / "index"
-    shutil.copytree(bench.folder / "dist", dist)
-    for version in ("2.0", "3.0", "4.0", "5.0"):
-        shutil.rmtree(dist / "greeter" / version, ignore_errors=True)
-    write_site(dist, site)
-    with serving(site) as server:
-        command = (
-            f"pip install greeter --index-url {server.url}/simple/ --no-cache-dir --disable-pip-version-check"
-        )
-        failed = bench.ssh(command)
-        assert failed.returncode != 0
-        assert "Read-only file system" in failed.stderr
-        script = f"wget -qO- {server.url}/install.sh | sh -s -- {server.url} greeter==1.0 /var/by-script"
-        isolated = bench.ssh(script)
-        assert isolated.returncode == 0, isolated.stderr
-    assert bench.ssh("/var/by-script/bin/greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
-    bench.ssh("rm -rf /var/user-packages /var/by-script")
+@pytest.fixture
+def offered(bench: Bench, tmp_path: Path) -> Path:
+    """Give a tree of wheels that has the program once."""
+    shutil.copytree(bench.folder / "dist" / "greeter" / "1.0", tmp_path / "dist/greeter/1.0")
+    shutil.copytree(bench.folder / "dist" / "pydantic", tmp_path / "dist/pydantic")
+    return tmp_path / "dist"
+
+
+def _with_bundle(bench: Bench, dist: Path) -> Path:
+    """Add the bundle wheel; return the folder of an index of all."""
     recipes = ["--recipes", str(bench.folder / "packages"), "--dist-tree-root", str(dist)]
     made = bench._run(["bundle", "greeter==1.0", "--wheel", *recipes])
     assert made.returncode == 0, made.stderr
-    write_site(dist, site)
-    with serving(site) as server:
-        command = (
-            f"pip install greeter --index-url {server.url}/simple/ --no-cache-dir --disable-pip-version-check"
-        )
-        done = bench.ssh(command)
-        assert done.returncode == 0, done.stderr
+    write_site(dist, dist.with_name("index"))
+    return dist.with_name("index")
+
+
+def test_plain_pip_fails_beside_the_image_without_the_bundle_wheel(bench: Bench, offered: Path) -> None:
+    write_site(offered, offered.with_name("index"))
+    with serving(offered.with_name("index")) as server:
+        failed = bench.ssh(f"pip install greeter --index-url {server.url}/simple/")
+    assert failed.returncode != 0
+    assert "Read-only file system" in failed.stderr
+
+
+@pytest.mark.parametrize("requirement", ["greeter", "greeter==1.0"])
+def test_plain_pip_installs_a_program_that_works_and_removes_it(
+    bench: Bench, offered: Path, requirement: str
+) -> None:
+    with serving(_with_bundle(bench, offered)) as server:
+        done = bench.ssh(f"pip install {requirement} --index-url {server.url}/simple/")
+    assert done.returncode == 0, done.stderr
     assert "Successfully installed greeter-1.0+ot2" in done.stdout
     assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
-    said = bench.ssh("greeter-python -c 'import sys; print(sys.prefix)'").stdout
-    assert said == "/var/user-packages/usr/lib/crosswheel/greeter\n"
-    removed = bench.ssh("pip uninstall -y greeter --disable-pip-version-check")
+    script = "echo 'import pydantic, sys; print(pydantic.VERSION, sys.prefix)' > /var/script.py"
+    said = bench.ssh(f"{script}; PYTHONPATH={_SITE} greeter-python /var/script.py")
+    assert said.stdout == "2.9.9 /var/user-packages/usr/lib/crosswheel/greeter\n", said.stderr
+    seen = bench.ssh("python3 -c 'import greeter'")
+    assert "No module named 'greeter'" in seen.stderr  # nothing of it is on the image's path
+    removed = bench.ssh("pip uninstall -y greeter")
     assert removed.returncode == 0, removed.stderr
     assert "not found" in bench.ssh("greeter").stderr
+
+
+def test_an_environment_of_its_own_has_the_ordinary_wheels_though_the_bundle_is_offered(
+    bench: Bench, offered: Path
+) -> None:
+    with serving(_with_bundle(bench, offered)) as server:
+        script = f"wget -qO- {server.url}/install.sh | sh -s -- {server.url} greeter==1.0 /var/by-script"
+        isolated = bench.ssh(script)
+    assert isolated.returncode == 0, isolated.stderr
+    assert bench.ssh("/var/by-script/bin/greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
+    said = bench.ssh("/var/by-script/bin/python -c 'import greeter; print(greeter.__file__)'").stdout
+    assert said == "/var/by-script/lib/python3.10/site-packages/greeter.py\n"
+    bench.ssh("rm -rf /var/by-script")
 
 
 def test_preflight_names_what_a_plain_installation_would_break(bench: Bench) -> None:

@@ -14,7 +14,8 @@ import zipfile
 from pathlib import Path
 from typing import Optional
 
-from crosswheel.deploy import agent
+from crosswheel.deploy.agent import bundle as agent
+from crosswheel.deploy.agent.store import Store
 
 _CHANGES = {
     *("os.link", "os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"),
@@ -41,7 +42,7 @@ def main() -> None:
 
 def _install(bundle: Path, place: dict[str, str]) -> None:
     with zipfile.ZipFile(bundle) as archive:
-        agent.install(agent.Store(Path(place["store"]), Path(place["programs"])), archive)
+        agent.install(Store(Path(place["store"]), Path(place["programs"])), archive)
 
 
 def _dies_before(number: int, bundle: Path, place: dict[str, str]) -> bool:
@@ -67,7 +68,7 @@ def _dies_before(number: int, bundle: Path, place: dict[str, str]) -> bool:
 
 def _whole_version(place: dict[str, str]) -> Optional[str]:
     """Return the version that is active and whole; ``None`` where there is none."""
-    store, name = agent.Store(Path(place["store"]), Path(place["programs"])), place["name"]
+    store, name = Store(Path(place["store"]), Path(place["programs"])), place["name"]
     active = store.active(name)
     if active is None:
         return None

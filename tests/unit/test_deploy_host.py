@@ -12,7 +12,7 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.check.proof import Proof
-from crosswheel.deploy.environment import find, proven_wheels
+from crosswheel.deploy.environment import Wanted, find, proven_wheels
 from crosswheel.deploy.fleet import on_each, read_list
 from crosswheel.deploy.image import robot_of
 from crosswheel.deploy.preflight import clashes
@@ -20,7 +20,6 @@ from crosswheel.deploy.service import Service
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import CheckFailed, IntegrityError, NetworkError, TargetError, UsageError
 from crosswheel.files import sha256_of
-from crosswheel.lock import Pin
 from support.releases import release
 from support.wheels import make_wheel
 
@@ -50,26 +49,32 @@ def test_a_requirement_without_a_lock_names_the_versions_that_have_one(tmp_path:
         find("prefect=3", tmp_path, OT2)
 
 
-def test_only_wheels_that_were_proven_for_the_target_are_sent(tmp_path: Path) -> None:
-    pin = Pin("a", "1", frozenset())
+@pytest.fixture
+def wanted(tmp_path: Path) -> Wanted:
+    lock = tmp_path / "ot2.lock"
+    lock.write_text(f"a==1 --hash=sha256:{'0' * 64}\n")
+    return Wanted("a", "1", lock)
+
+
+def test_only_wheels_that_were_proven_for_the_target_are_sent(tmp_path: Path, wanted: Wanted) -> None:
     with pytest.raises(UsageError, match="there is no wheel of a==1"):
-        proven_wheels([pin], tmp_path, OT2)
+        proven_wheels(wanted, tmp_path, OT2)
     wheel = make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b""})
     with pytest.raises(CheckFailed, match="no wheel of a==1 was proven"):
-        proven_wheels([pin], tmp_path, OT2)
+        proven_wheels(wanted, tmp_path, OT2)
     _prove(wheel, "flex")
     with pytest.raises(CheckFailed, match="no wheel of a==1 was proven"):
-        proven_wheels([pin], tmp_path, OT2)
+        proven_wheels(wanted, tmp_path, OT2)
     _prove(wheel, "ot2")
-    assert [proven.path for proven in proven_wheels([pin], tmp_path, OT2)] == [wheel]
+    assert [proven.path for proven in proven_wheels(wanted, tmp_path, OT2)] == [wheel]
 
 
-def test_a_wheel_that_changed_after_its_proof_is_not_sent(tmp_path: Path) -> None:
+def test_a_wheel_that_changed_after_its_proof_is_not_sent(tmp_path: Path, wanted: Wanted) -> None:
     wheel = make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b""})
     _prove(wheel, "ot2")
     make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b"changed"})
     with pytest.raises(IntegrityError, match="is not the file that was proven"):
-        proven_wheels([Pin("a", "1", frozenset())], tmp_path, OT2)
+        proven_wheels(wanted, tmp_path, OT2)
 
 
 def _prove(wheel: Path, target: str) -> None:
@@ -80,7 +85,7 @@ def _prove(wheel: Path, target: str) -> None:
 
 def test_preflight_tells_a_clash_from_the_same_version_and_from_no_clash(tmp_path: Path) -> None:
     image = {"Hello": "0.9", "other": "1", "unrelated": "1"}
-    found = clashes(release(tmp_path, "1"), image, ["hello"])
+    found = clashes(release(tmp_path, "1").versions, image, ["hello"])
     assert [(clash.name, clash.wanted, clash.image, clash.server) for clash in found] == [
         ("hello", "1", "0.9", True),
         ("other", "1", "1", False),

@@ -26,7 +26,7 @@ _MODULES = {
     "crosswheel.cli.building": ("build", "add", "plan", "lock"),
     "crosswheel.cli.checking": ("check", "doctor"),
     "crosswheel.cli.indexing": ("index", "serve", "publish", "yank", "unyank", "prune"),
-    "crosswheel.deploy.commands": (
+    "crosswheel.cli.robots": (
         "deploy", "bundle", "verify", "rollback", "remove", "list", "preflight", "service", "robot-sim",
     ),
 }  # fmt: skip

@@ -28,11 +28,13 @@ from crosswheel.cli.trees import BUILD, DIST, INDEX, BuildOption, DistOption, In
 from crosswheel.errors import CrosswheelError, UsageError
 from crosswheel.index import write_site
 from crosswheel.job.adding import add_root
-from crosswheel.job.closures import Closure, closure_for, closure_of, roots_of
+from crosswheel.job.closures import closure_for, closure_of, roots_of
 from crosswheel.job.locking import renew
 from crosswheel.job.running import run_closure
 from crosswheel.job.workplace import Trees, Workplace
+from crosswheel.lock import path_of
 from crosswheel.progress import Row, show_error, table
+from crosswheel.recipes.model import Recipe
 
 
 class BuildType(str, Enum):
@@ -121,19 +123,46 @@ def build(
                     place.environment((), False)
                     place.display.message("The toolchain is ready, and its cross view is verified.")
                 elif build_type is not BuildType.INDEX_ONLY:
-                    codes.append(_build_all(_closures(wanted, day(as_of), place), place))
+                    codes.append(_build_all(_jobs(wanted, day(as_of), place), place))
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
 
 
-def _closures(
+def _jobs(
     wanted: Sequence[str], as_of: Optional[datetime.date], place: Workplace
-) -> Iterable[Callable[[], Closure]]:
+) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
     if wanted:
-        return [partial(closure_for, wanted, as_of, place)]
-    return [partial(closure_of, root, place) for root in roots_of(place)]
+        return [lambda: run_closure(closure_for(wanted, as_of, place), place)]
+    return [partial(_build_root, root, place) for root in roots_of(place)]
+
+
+def _build_root(root: Recipe, place: Workplace) -> list[Row]:
+    """Build a root's closure, and what plain pip needs where the target's image is in its way."""
+    rows = run_closure(closure_of(root, place), place)
+    robot = place.target.robot
+    if robot and robot.bundle and root.as_of and not any(row.error for row in rows):
+        _offer_to_plain_pip(root, place)
+    return rows
+
+
+def _offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
+    """Put a program's wheel with its whole closure into the tree of wheels, if plain pip needs it."""
+    # Other targets, and other commands here, need nothing of this.
+    from crosswheel.deploy.bundle_wheel import BundleWheel
+    from crosswheel.deploy.environment import Assembler, Wanted, proven_wheels
+
+    wanted = Wanted(root.canonical_name, root.version or "", path_of(root, place.target))
+    wheels = proven_wheels(wanted, place.trees.dist, place.target)
+    assembler = Assembler(place.toolchain, place.uv, place.general_runner)
+    bundle = BundleWheel(wanted, wheels, place.trees.dist, assembler)
+    if bundle.is_needed and not bundle.is_there:
+        place.display.message(
+            f"Putting {root.name} {root.version} into one wheel with all that it needs, for plain pip on "
+            f"{place.target.title}."
+        )
+        bundle.write()
 
 
 def _write_index(scene: Scene, console: Console, root_url: Optional[str], codes: Sequence[int]) -> None:
@@ -156,13 +185,13 @@ def _listed(files: Sequence[Path]) -> list[str]:
     return found
 
 
-def _build_all(closures: Iterable[Callable[[], Closure]], place: Workplace) -> int:
+def _build_all(jobs: Iterable[Callable[[], list[Row]]], place: Workplace) -> int:
     """Build closures one after the other; return the exit code. What stops one does not stop the others."""
     rows: list[Row] = []
     errors: list[CrosswheelError] = []
-    for closure in closures:
+    for job in jobs:
         try:
-            rows += run_closure(closure(), place)
+            rows += job()
         except CrosswheelError as error:
             place.cancellation.raise_if_requested()
             errors.append(error)
@@ -191,7 +220,7 @@ def add(
             with scene.workplace(console, name) as place:
                 root = add_root(requirement, day(as_of), place)
                 place.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
-                codes.append(_build_all([partial(closure_of, root, place)], place))
+                codes.append(_build_all([partial(_build_root, root, place)], place))
         _write_index(scene, console, None, codes)
     raise typer.Exit(max(codes))
 

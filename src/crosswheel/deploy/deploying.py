@@ -49,11 +49,12 @@ def deploy(release: Release, robot: Robot, connection: Connection, tell: Tell) -
     connection.ask("open", store=robot.store, programs=robot.programs)
     connection.ask("hold")
     unknown = connection.ask("offer", release=release.offer)["packages"]
-    plan = connection.ask("plan", files=release.listings(unknown))
-    lacking = [release.contents[sha256] for sha256, _ in plan["lacking"]]
-    if lacking:
-        size = sum(map(_size, lacking))
-        tell(f"sending {len(lacking)} of {len(release.contents)} files, {size / 1e6:.1f} MB unpacked")
+    sent = 0
+    if unknown:
+        plan = connection.ask("plan", files=release.lists(unknown))
+        lacking = release.files(plan["lacking"])
+        size, sent = sum(map(_size, lacking)), len(lacking)
+        tell(f"sending {sent} of {release.file_count} files, {size / 1e6:.1f} MB unpacked")
         connection.send_files(lacking)
     tell("putting it together")
     connection.ask("build")
@@ -61,7 +62,7 @@ def deploy(release: Release, robot: Robot, connection: Connection, tell: Tell) -
     connection.ask("test")
     generation = connection.ask("activate")["generation"]
     seconds = time.monotonic() - begun
-    return Deployed(release.version, connection.sent, len(lacking), seconds, generation)
+    return Deployed(release.version, connection.sent, sent, seconds, generation)
 
 
 def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[dict[str, str], int]:
@@ -72,10 +73,11 @@ def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[di
 
     Raises: as :func:`deploy`.
     """
-    machine = connection.ask("open", store=robot.store, programs=robot.programs)
+    connection.ask("open", store=robot.store, programs=robot.programs)
     unknown = connection.ask("offer", release=release.offer)["packages"]
-    plan = connection.ask("plan", files=release.listings(unknown))
-    return dict(machine["packages"]), sum(size for _, size in plan["lacking"])
+    plan = connection.ask("plan", files=release.lists(unknown))
+    size = sum(map(_size, release.files(plan["lacking"])))
+    return dict(connection.ask("image")["packages"]), size
 
 
 def _size(path: Path) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import csv
 import io
+import shlex
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,17 +19,17 @@ from packaging.version import Version
 
 from crosswheel import lock as locks
 from crosswheel.check.proof import Proof
-from crosswheel.check.wheel import WheelFile
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
 from crosswheel.files import digest_of, new_folder, sha256_of
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
+from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.environment import Toolchain
+from crosswheel.toolchain.environment import Toolchain, toolchain_for
 from crosswheel.uv import Uv
 
-_LAYOUT = 1  # raised when what is made below changes
+_LAYOUT = 2  # raised when what is made below changes
 
 HEADER = b"""#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python3" "$0" "$@"
@@ -60,7 +63,18 @@ class ProvenWheel:
 
     pin: Pin
     path: Path
-    sha256: str
+    proof: Proof
+
+    @property
+    def commands(self) -> frozenset[str]:
+        """The commands that it adds to a ``PATH``."""
+        with zipfile.ZipFile(self.path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
+            text = archive.read(names[0]).decode() if names else ""
+        stated = configparser.ConfigParser(delimiters="=", strict=False, interpolation=None)
+        stated.optionxform = str  # type: ignore[method-assign,assignment]
+        stated.read_string(text)
+        return frozenset(stated["console_scripts"]) if stated.has_section("console_scripts") else frozenset()
 
 
 def find(requirement: str, recipes: Path, target: Target) -> Wanted:
@@ -87,14 +101,15 @@ def find(requirement: str, recipes: Path, target: Target) -> Wanted:
     return Wanted(name, str(max(fitting)), known[max(fitting)])
 
 
-def proven_wheels(pins: Sequence[Pin], dist: Path, target: Target) -> list[ProvenWheel]:
-    """Return the wheels of a lock.
+def proven_wheels(wanted: Wanted, dist: Path, target: Target) -> list[ProvenWheel]:
+    """Return the wheels of a program's lock.
 
     Raises:
         UsageError: one was not built yet.
         CheckFailed: one has no proof for the target.
         IntegrityError: one is not what was proven.
     """
+    pins = locks.read(wanted.lock).pins.values()
     return [_proven_wheel(pin, dist / pin.name / pin.version, target) for pin in pins]
 
 
@@ -111,7 +126,7 @@ def _proven_wheel(pin: Pin, folder: Path, target: Target) -> ProvenWheel:
                 f"{wheel} is not the file that was proven to run on {target.title}",
                 hint="something changed it since; remove it and run `crosswheel build` again.",
             )
-        return ProvenWheel(pin, wheel, proof.sha256)
+        return ProvenWheel(pin, wheel, proof)
     raise CheckFailed(
         f"no wheel of {pin} was proven to run on {target.title}",
         hint="`crosswheel build` proves what it puts into dist/.",
@@ -141,9 +156,11 @@ class Assembler:
         own = [file.path.split("/")[1] for file in packages[root].files if file.path.startswith("bin/")]
         launchers = self._launchers(name, packages[root], own)
         programs = tuple(sorted(file.path.split("/")[1] for file in launchers.files))
-        words = test.split() if test else []
+        words = shlex.split(test) if test else []
         check = (
-            (f"launchers/{words[0]}", *words[1:]) if words else ("bin/python3", "-c", _imports(wheels[root]))
+            (f"launchers/{words[0]}", *words[1:])
+            if words
+            else ("bin/python3", "-c", _imports(packages[root]))
         )
         target = self.toolchain.target
         return Release(
@@ -152,11 +169,12 @@ class Assembler:
 
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
-        folder = self._folder(wheel=wheel.sha256)
+        folder = self._folder(wheel=wheel.proof.sha256)
         if not folder.is_dir():
             with new_folder(folder) as beside:
                 site = beside / "files" / self._site
-                self.uv.install_wheel(wheel.path, site, python=self.toolchain.interpreter)
+                interpreter = self.toolchain.interpreter
+                self.uv.install_wheel(wheel.path, site, python=interpreter, compiled=False)
                 _forget_origin(site)
                 _move_programs(site, beside / "files" / "bin")
                 self._compile(site)
@@ -174,7 +192,8 @@ class Assembler:
     def _compile(self, site: Path) -> None:
         # Unchecked: nothing in a release ever changes, so Python need not look at the source's time each time. The
         # paths in the bytecode are relative, so that the same source gives the same bytes wherever it was compiled.
-        words = ["-I", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-s", str(site)]
+        # By force: a wheel may have brought bytecode along that goes by the time of its source.
+        words = ["-I", "-m", "compileall", "-qf", "--invalidation-mode", "unchecked-hash", "-s", str(site)]
         # What is no Python of this version (templates, tests of syntax) stays uncompiled, as with pip.
         self.runner.run([self.toolchain.host.executable, *words, str(site)], check=False)
 
@@ -193,9 +212,13 @@ class Assembler:
         return Package.read("launchers", root.version, folder / "files")
 
 
-def _imports(root: ProvenWheel) -> str:
-    names = sorted(name for name in WheelFile.open(root.path).top_level_names if name.isidentifier())
-    return f"import {', '.join(names)}" if names else "pass"
+def _imports(program: Package) -> str:
+    """Return what imports all that a program brings along for importing."""
+    below_site = [file.path.split("/")[3:] for file in program.files if "/site-packages/" in file.path]
+    names = {parts[0] for parts in below_site if parts[1:] == ["__init__.py"]}
+    names |= {parts[0][:-3] for parts in below_site if len(parts) == 1 and parts[0].endswith(".py")}
+    wanted = sorted(name for name in names if name.isidentifier())
+    return f"import {', '.join(wanted)}" if wanted else "pass"
 
 
 def _forget_origin(site: Path) -> None:
@@ -232,24 +255,17 @@ def _write_program(path: Path, data: bytes) -> None:
     path.chmod(0o755)
 
 
-def release_for(
-    requirement: str,
-    *,
-    recipes: Path,
-    dist: Path,
-    assembler: Assembler,
-    name: Optional[str] = None,
-    test: Optional[str] = None,
-) -> Release:
-    """Return a release that answers a requirement, made from its lock and the wheels in ``dist``.
-
-    Args:
-        name: of the environment on the robot; the program's own if not given.
+def chosen(requirement: str, recipes: Path, dist: Path, target: Target) -> tuple[Wanted, list[ProvenWheel]]:
+    """Return the program that a requirement names, and the wheels of its lock.
 
     Raises:
         UsageError, CheckFailed, IntegrityError: as for :func:`find` and :func:`proven_wheels`.
     """
-    target = assembler.toolchain.target
     wanted = find(requirement, recipes, target)
-    pins = list(locks.read(wanted.lock).pins.values())
-    return assembler.release(wanted, proven_wheels(pins, dist, target), name or wanted.name, test)
+    return wanted, proven_wheels(wanted, dist, target)
+
+
+def assembler_for(target: Target, settings: Settings) -> Assembler:
+    """Return what installs wheels for a target on this machine."""
+    runner = Runner(log=settings.cache / "installed" / "log.txt")
+    return Assembler(toolchain_for(target, settings), Uv(settings, runner), runner)

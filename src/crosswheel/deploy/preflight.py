@@ -33,27 +33,35 @@ class Clash:
     server: bool
 
     @property
+    def differs(self) -> bool:
+        """Whether plain pip would have to put another version in its place."""
+        return self.wanted != self.image
+
+    @property
     def consequence(self) -> str:
         """What plain pip would make of it."""
-        if self.wanted == self.image:
+        if not self.differs:
             return "the same version: the image's is used"
         fails = "pip cannot remove the image's, which would win over one beside it"
         return f"{fails}; the robot server needs it as it is" if self.server else fails
 
 
-def clashes(release: Release, image: Mapping[str, str], server: Collection[str]) -> list[Clash]:
-    """Return the packages that a plain installation of a release would fight over with an image.
+def clashes(
+    closure: Mapping[str, str], image: Mapping[str, str], server: Collection[str] = ()
+) -> list[Clash]:
+    """Return the packages that a plain installation of a closure would fight over with an image.
 
     Args:
+        closure: what would be installed, normalised name to version.
         image: the image's packages, name to version.
         server: those that the robot's server imports.
     """
     have = {str(canonicalize_name(name)): version for name, version in image.items()}
     needed = {str(canonicalize_name(name)) for name in server}
     return [
-        Clash(package.name, package.version, have[package.name], package.name in needed)
-        for package in sorted(release.packages, key=lambda package: package.name)
-        if package.name in have
+        Clash(name, version, have[name], name in needed)
+        for name, version in sorted(closure.items())
+        if name in have
     ]
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Optional
 
-from crosswheel.deploy.agent import digest_of_package, id_of
+from crosswheel.deploy.agent.manifest import digest_of_package, id_of
 from crosswheel.files import sha256_of, write_text
 from crosswheel.targets import Target
+
+if TYPE_CHECKING:
+    from crosswheel.deploy.agent.manifest import Entry
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,9 @@ class File:
     executable: bool
 
     @property
-    def entry(self) -> list[object]:
-        """As the manifest of a release has it."""
-        return [self.path, self.sha256, self.size, self.executable]
+    def entry(self) -> Entry:
+        """As the robot is told of it."""
+        return self.path, self.sha256, self.size, self.executable
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,25 @@ class Package:
     @cached_property
     def digest(self) -> str:
         """Its name by content."""
-        return digest_of_package(self._content)
+        return digest_of_package(self.name, self.version, self.listing)
 
     @property
-    def listing(self) -> list[list[object]]:
-        """Its files as the manifest has them."""
+    def listing(self) -> list[Entry]:
+        """Its files, as the robot is told of them."""
         return [file.entry for file in self.files]
 
     @property
-    def _content(self) -> dict[str, Any]:
-        return {"name": self.name, "version": self.version, "files": self.listing}
+    def offer(self) -> dict[str, object]:
+        """All but the list of files: of those, the folders of site-packages that it has, and what lies in none."""
+        places = [(file.path, _folder_of(file.path)) for file in self.files]
+        return {
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "size": sum(file.size for file in self.files),
+            "folders": sorted({folder for _, folder in places if folder}),
+            "files": [path for path, folder in places if not folder],
+        }
 
     @classmethod
     def read(cls, name: str, version: str, folder: Path) -> Package:
@@ -61,6 +73,12 @@ class Package:
             write_text(kept, json.dumps([file.entry for file in found]))
         files = tuple(File(*entry) for entry in json.loads(kept.read_text()))
         return cls(name, version, folder, files)
+
+
+def _folder_of(path: str) -> Optional[str]:
+    """Return the folder of site-packages that a file is in, at any depth."""
+    parts = path.split("/")
+    return "/".join(parts[:4]) if parts[2:3] == ["site-packages"] and len(parts) > 4 else None
 
 
 def _file(path: Path, folder: Path) -> File:
@@ -98,22 +116,21 @@ class Release:
         return (*self.closure, self.launchers)
 
     @property
+    def versions(self) -> dict[str, str]:
+        """The versions of its closure, by name."""
+        return {package.name: package.version for package in self.closure}
+
+    @property
     def offer(self) -> dict[str, object]:
         """What the robot is told first: everything but the lists of files."""
-        packages = [{"name": p.name, "version": p.version, "digest": p.digest} for p in self.packages]
         return {
             "name": self.name,
             "version": self.version,
             "target": self._target,
             "programs": list(self.programs),
             "test": [list(words) for words in self.test],
-            "packages": packages,
+            "packages": [package.offer for package in self.packages],
         }
-
-    @property
-    def manifest(self) -> dict[str, object]:
-        """All of it, as a bundle holds it."""
-        return {**self.offer, "packages": [{**p._content, "digest": p.digest} for p in self.packages]}
 
     @property
     def id(self) -> str:
@@ -121,14 +138,28 @@ class Release:
         return id_of(self.offer)
 
     @property
+    def file_count(self) -> int:
+        """How many files it has."""
+        return sum(len(package.files) for package in self.packages)
+
+    @property
     def size(self) -> int:
         """Bytes of all its files."""
         return sum(file.size for package in self.packages for file in package.files)
 
-    def listings(self, digests: Iterable[str]) -> dict[str, list[list[object]]]:
+    def lists(self, digests: Iterable[str]) -> dict[str, list[Entry]]:
         """Return the lists of files of some packages, by digest."""
         wanted = frozenset(digests)
         return {package.digest: package.listing for package in self.packages if package.digest in wanted}
+
+    def files(self, numbers: Mapping[str, Iterable[int]]) -> list[Path]:
+        """Return where files are on this machine, given their numbers in the lists of packages, by digest."""
+        packages = {package.digest: package for package in self.packages}
+        return [
+            packages[digest].folder / packages[digest].files[number].path
+            for digest, wanted in numbers.items()
+            for number in wanted
+        ]
 
     @cached_property
     def contents(self) -> Mapping[str, Path]:

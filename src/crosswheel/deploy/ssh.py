@@ -12,11 +12,11 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Optional
 
+from crosswheel.deploy.carried import program
 from crosswheel.errors import (
     CheckFailed,
     CrosswheelError,
@@ -41,7 +41,7 @@ _OPTIONS = {
     "Compression": "no",  # what is sent is compressed already
 }
 # The agent is read from the connection itself, so that nothing has to lie on the robot.
-_BOOTSTRAP = "import sys; exec(compile(sys.stdin.buffer.read({size}), 'agent', 'exec'))"
+_BOOTSTRAP = "import sys, zlib; exec(zlib.decompress(sys.stdin.buffer.read({size})))"
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ class Connection:
         self.address = address
         self.sent = 0
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        agent = (resources.files(__package__) / "agent.py").read_bytes()
+        agent = zlib.compress(program())
         bootstrap = _BOOTSTRAP.format(size=len(agent))
         # -I, -S: neither its caller's variables nor what users have installed can disturb the agent.
-        words = address.command("python3", "-I", "-S", "-B", "-c", bootstrap, "serve")
+        words = address.command("python3", "-I", "-S", "-B", "-c", bootstrap)
         try:
             self._child = subprocess.Popen(
                 words,

@@ -111,8 +111,14 @@ def _headers(metadata: bytes) -> bytes:
 
 
 def newest(entries: Iterable[Entry]) -> Entry:
-    """Return the wheel of the newest version, preferring what is not yanked and not a pre-release."""
-    return max(entries, key=lambda e: (e.yanked is None, not e.order[0].is_prerelease, e.order))
+    """Return the wheel of the newest version, preferring what is not yanked, no pre-release, and for everyone.
+
+    A local version (PEP 440) is what one kind of robot gets of a version that others get as it is.
+    """
+    return max(
+        entries,
+        key=lambda e: (e.yanked is None, not e.order[0].is_prerelease, e.order[0].local is None, e.order),
+    )
 
 
 def requirements(raw: RawMetadata) -> Iterable[Requirement]:

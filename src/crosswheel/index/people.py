@@ -107,7 +107,7 @@ def project_page(
         links=_links(raw),
         readme=Markup(readme.render(raw)),  # sanitised there
         files=list(reversed(files)),
-        current=[file for file in files if file.entry.version == entry.version],
+        current=[file for file in files if file.entry.order[0].public == entry.order[0].public],
         commands=_commands([file.entry for file in files], entry),
         index_url=f"{root_url.rstrip('/')}/simple/" if root_url else None,
         trusted_host=_untrusted_host(root_url),

@@ -7,6 +7,8 @@ if [ $# -lt 2 ]; then
     exit 2
 fi
 index=${1%/} requirement=$2
+# An exact version means the ordinary wheel of it, not one with a closure inside for plain pip (3.3.4+ot2).
+exact=$(printf %s "$requirement" | sed 's/^\([A-Za-z0-9._-]*\(\[[^]]*\]\)\{0,1\}\)==\([A-Za-z0-9.!+]*\)$/\1===\3/')
 name=$(printf %s "$requirement" | sed 's/[^A-Za-z0-9._-].*//')
 host=$(printf %s "$index" | sed 's|^[a-z]*://||; s|[:/].*||')
 folder=${3:-/var/crosswheel/$name}
@@ -15,5 +17,5 @@ folder=${3:-/var/crosswheel/$name}
 [ -e "$folder/pyvenv.cfg" ] || python3 -m venv --without-pip "$folder"
 # --root: the system's pip.conf may send packages elsewhere.
 pip --python "$folder/bin/python" install --root / --only-binary :all: --disable-pip-version-check \
-    --index-url "$index/simple/" --trusted-host "$host" "$requirement"
+    --index-url "$index/simple/" --trusted-host "$host" "$exact"
 echo "The programs are in $folder/bin."

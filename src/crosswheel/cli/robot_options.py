@@ -1,0 +1,105 @@
+"""The options of the commands for robots, by what they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Optional, TypeVar
+
+import typer
+
+from crosswheel import targets
+from crosswheel.cli.options import RECIPES, TARGETS, RecipesOption
+from crosswheel.cli.trees import DIST
+from crosswheel.deploy.environment import ProvenWheel, Wanted, assembler_for, chosen
+from crosswheel.deploy.fleet import Outcome, on_each, read_list
+from crosswheel.deploy.image import robot_of
+from crosswheel.deploy.release import Release
+from crosswheel.deploy.ssh import Address, Connection
+from crosswheel.errors import UsageError
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+
+T = TypeVar("T")
+
+TargetOption = Annotated[str, typer.Option("--target", help="What the robots are: a name, or a TOML file.")]
+
+
+@dataclass(frozen=True)
+class Login:
+    """How ssh gets into a robot; its own configuration decides what is not given."""
+
+    user: Annotated[Optional[str], typer.Option("--user", help="The user to log in as.")] = None
+    port: Annotated[Optional[int], typer.Option("--port", help="The port of its ssh server.")] = None
+    identity: Annotated[Optional[Path], typer.Option("--identity", help="The file of the private key.")] = (
+        None
+    )
+    ssh_config: Annotated[
+        Optional[Path], typer.Option("--ssh-config", help="An ssh configuration instead of your own.")
+    ] = None
+
+    def to(self, host: str) -> Address:
+        """Return where a robot is, and how to get in."""
+        if host.startswith("-"):
+            raise UsageError(f"{host!r} is not the name of a robot", hint="write it as for ssh.")
+        return Address(host, self.user, self.port, self.identity, self.ssh_config)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Robots of one kind, named on the command line and in a file."""
+
+    robot: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--robot", help="A robot, as for ssh: a name or an address; may be given several times."
+        ),
+    ] = None
+    robots: Annotated[
+        Optional[Path], typer.Option("--robots", help="A file of robots, one on each line.")
+    ] = None
+    target: TargetOption = "ot2"
+
+    @property
+    def names(self) -> list[str]:
+        """Each robot once; raises :class:`UsageError` where there is none."""
+        names = list(dict.fromkeys([*(self.robot or ()), *(read_list(self.robots) if self.robots else ())]))
+        if not names:
+            raise UsageError(
+                "no robot is named", hint="name one with --robot, or a file of them with --robots."
+            )
+        return names
+
+    def ask(self, login: Login, work: Callable[[Connection], T]) -> list[Outcome[T]]:
+        """Do something on each robot, once its store is opened."""
+        place = robot_of(targets.load(self.target, TARGETS))
+
+        def asked(address: Address) -> T:
+            with Connection(address) as connection:
+                connection.ask("open", store=place.store, programs=place.programs)
+                return work(connection)
+
+        return on_each(list(map(login.to, self.names)), asked)
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """Locks, and the wheels that were made from them."""
+
+    recipes: RecipesOption = RECIPES
+    dist_tree_root: Annotated[Path, typer.Option("--dist-tree-root", help="Where the proven wheels are.")] = (
+        DIST
+    )
+
+    def of(self, requirement: str, target: Target) -> tuple[Wanted, list[ProvenWheel]]:
+        """Return the program that a requirement names, and the wheels of its lock."""
+        return chosen(requirement, self.recipes, self.dist_tree_root.absolute(), target)
+
+    def release(
+        self, requirement: str, target: Target, *, name: Optional[str] = None, test: Optional[str] = None
+    ) -> Release:
+        """Put a program together for a target."""
+        wanted, wheels = self.of(requirement, target)
+        assembler = assembler_for(target, Settings.from_environment())
+        return assembler.release(wanted, wheels, name or wanted.name, test)

@@ -1,0 +1,58 @@
+"""Options that belong together as one value: each command that takes the value has all of them on its command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, get_type_hints
+
+
+def spread(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command with the fields of its dataclasses as parameters of their own.
+
+    A parameter whose type is a dataclass, with fields annotated as typer wants them, becomes these fields, in its
+    place; the command itself is called with the value made of them.
+    """
+    groups: dict[str, Any] = {
+        name: kind for name, kind in _kinds(command).items() if dataclasses.is_dataclass(kind)
+    }
+
+    @functools.wraps(command)
+    def spread_out(**given: Any) -> None:
+        values = {
+            name: kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
+            for name, kind in groups.items()
+        }
+        command(**given, **values)
+
+    parameters = list(_parameters(command))
+    spread_out.__dict__.pop("__wrapped__")
+    spread_out.__dict__["__signature__"] = inspect.Signature(parameters)
+    spread_out.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return spread_out
+
+
+def _parameters(command: Callable[..., None]) -> Iterator[inspect.Parameter]:
+    kinds = _kinds(command)
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind = kinds[name]
+        if not dataclasses.is_dataclass(kind):
+            yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+            continue
+        hints = _kinds(kind)
+        for field in dataclasses.fields(kind):
+            default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+            yield inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
+            )
+
+
+def _kinds(owner: Any) -> dict[str, Any]:
+    """Return the types of a function's parameters or a class's fields, as they are written."""
+    # Of a function, older Pythons would make each with None as its default optional once more, around its annotation.
+    scope = vars(inspect.getmodule(owner))
+    bare = SimpleNamespace(__annotations__=owner.__annotations__)
+    return get_type_hints(bare, globalns=scope, include_extras=True)

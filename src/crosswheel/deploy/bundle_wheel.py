@@ -1,0 +1,223 @@
+"""A program with its whole closure in one wheel, for robots whose image plain pip cannot install beside.
+
+The wheel has no dependencies. The closure is inside, under a folder of its own that is on nobody's ``sys.path``, and
+the launchers use it as a virtual environment. A local version (PEP 440) makes pip prefer it to the release with
+dependencies, and its platform tag keeps it from other kinds of machines.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from email.message import Message
+from email.parser import BytesParser
+from email.policy import compat32
+from pathlib import Path
+from typing import Optional
+
+from packaging.utils import canonicalize_name
+
+from crosswheel import __version__
+from crosswheel.build.rewriting import Member, write_wheel
+from crosswheel.check.emulate import Trial, import_modules
+from crosswheel.check.proof import AuditedObject, Proof
+from crosswheel.check.wheel import WheelFile
+from crosswheel.deploy.environment import HEADER, Assembler, ProvenWheel, Wanted
+from crosswheel.deploy.image import robot_of
+from crosswheel.deploy.preflight import clashes
+from crosswheel.deploy.release import Package
+from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.errors import CheckFailed
+from crosswheel.files import digest_of, new_file, sha256_of
+from crosswheel.targets import Target
+
+_LAYOUT = 1  # raised when what is made below changes
+
+# A virtual environment is a folder with pyvenv.cfg and a link to an interpreter (PEP 405); a wheel cannot hold links.
+_LAUNCHER = """#!/bin/sh
+unset PYTHONHOME PYTHONPATH
+launcher=$(readlink -f "$0")
+environment=$(readlink -f "${{launcher%/*}}/../lib/crosswheel/{name}")
+[ -e "$environment/bin/python3" ] || ln -sf {python} "$environment/bin/python3"
+exec {command} "$@"
+"""
+
+
+@dataclass(frozen=True)
+class BundleWheel:
+    """The bundle wheel of a program.
+
+    Attributes:
+        wheels: the program's closure.
+        dist: the tree of wheels that it lies in.
+        name: what its folder and the command for scripts are called; the program's name if not given.
+    """
+
+    wanted: Wanted
+    wheels: Sequence[ProvenWheel]
+    dist: Path
+    assembler: Assembler
+    name: Optional[str] = None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether plain pip needs it: for a program, beside an image that has other versions of its closure.
+
+        A program has a command of its own name, as for ``pipx run``. What is there to be imported would be of no
+        use in a folder that is on nobody's ``sys.path``.
+        """
+        target, program = self._target, self._program
+        if target.robot is None or not target.robot.bundle or program is None:
+            return False
+        closure = {wheel.pin.name: wheel.pin.version for wheel in self.wheels}
+        commands = {canonicalize_name(command) for command in program.commands}
+        return self.wanted.name in commands and any(
+            c.differs for c in clashes(closure, target.image.packages)
+        )
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it lies in the tree, proven, and made of these very wheels."""
+        proof = Proof.read_beside(self.path, self._target.name)
+        return bool(
+            proof
+            and proof.source == self._source
+            and self.path.is_file()
+            and sha256_of(self.path) == proof.sha256
+        )
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        folder = self.dist / self.wanted.name / self._version
+        return folder / f"{self._base}-{self._tag}.whl"
+
+    def write(self) -> None:
+        """Write it, once the program was imported from it on the emulated target, and its proof.
+
+        Raises:
+            CheckFailed: the program cannot be imported.
+            StorageError: it cannot be written.
+        """
+        target, toolchain = self._target, self.assembler.toolchain
+        emulator = emulator_for(target, toolchain.settings, self.assembler.runner)
+        with new_file(self.path) as beside:
+            write_wheel(beside, self._members(), f"{self._base}.dist-info/RECORD")
+            imported = self._imported(beside, emulator)
+        Proof(
+            wheel=self.path.name,
+            sha256=sha256_of(self.path),
+            target=target.name,
+            origin="built",
+            reason=f"plain pip cannot install {self.wanted.name} beside what the image of {target.title} has",
+            source=self._source,
+            toolchain={"crosswheel": __version__},
+            audited=tuple(self._audited()),
+            emulator=emulator.version,
+            imported=imported,
+        ).write_beside(self.path)
+
+    @property
+    def _target(self) -> Target:
+        return self.assembler.toolchain.target
+
+    @property
+    def _program(self) -> Optional[ProvenWheel]:
+        return next((wheel for wheel in self.wheels if wheel.pin.name == self.wanted.name), None)
+
+    @property
+    def _version(self) -> str:
+        return f"{self.wanted.version}+{self._target.name.replace('-', '.')}"
+
+    @property
+    def _base(self) -> str:
+        return f"{self.wanted.name.replace('-', '_')}-{self._version}"
+
+    @property
+    def _tag(self) -> str:
+        return "cp{0}{1}-cp{0}{1}-{2}".format(*self._target.python.numbers, self._target.platform_tag)
+
+    @property
+    def _source(self) -> str:
+        """What it is made of, for people and for :attr:`is_there`."""
+        inputs = digest_of(
+            layout=_LAYOUT,
+            wheels=[wheel.proof.sha256 for wheel in self.wheels],
+            robot=robot_of(self._target).model_dump(mode="json"),
+            name=self.name,
+        )
+        return f"{len(self.wheels)} proven wheels of the lock, {inputs}"
+
+    @property
+    def _home(self) -> str:
+        """The folder of the environment, in the wheel."""
+        return f"{self._base}.data/data/lib/crosswheel/{self.name or self.wanted.name}"
+
+    @property
+    def _site(self) -> str:
+        """The folder of the closure, in the wheel."""
+        return f"{self._home}/lib/python{self._target.python.short}/site-packages"
+
+    def _members(self) -> Iterator[Member]:
+        """Give the members but RECORD."""
+        robot = robot_of(self._target)
+        release = self.assembler.release(self.wanted, self.wheels, self.name or self.wanted.name)
+        for package in release.closure:
+            for file in package.files:
+                if "/__pycache__/" not in file.path:  # pip compiles what it installs
+                    data = (package.folder / file.path).read_bytes()
+                    yield Member(f"{self._home}/{file.path}", data, file.executable)
+        configuration = f"home = {robot.prefix}/bin\ninclude-system-site-packages = false\n"
+        yield Member(f"{self._home}/pyvenv.cfg", configuration.encode())
+        program = next(package for package in release.closure if package.name == release.program)
+        for command in release.programs:
+            launcher = _LAUNCHER.format(
+                name=release.name, python=f"{robot.prefix}/bin/python3", command=_words(command, program)
+            )
+            yield Member(f"{self._base}.data/scripts/{command}", launcher.encode(), executable=True)
+        yield Member(f"{self._base}.dist-info/METADATA", _metadata(program, self._version))
+        about = (
+            "Wheel-Version: 1.0",
+            f"Generator: crosswheel {__version__}",
+            "Root-Is-Purelib: false",
+            f"Tag: {self._tag}",
+        )
+        yield Member(f"{self._base}.dist-info/WHEEL", "\n".join([*about, ""]).encode())
+
+    def _audited(self) -> Iterator[AuditedObject]:
+        """Give what was found in the closure's wheels, as it lies in this one."""
+        for wheel in self.wheels:
+            for item in wheel.proof.audited:
+                yield item.model_copy(update={"file": f"{self._site}/{item.file}"})
+
+    def _imported(self, path: Path, emulator: Emulator) -> tuple[str, ...]:
+        """Import the program on the emulated target from what is in the wheel, and nothing else."""
+        assert self._program is not None
+        modules = WheelFile.open(self._program.path).importable_names
+        with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(path) as archive:
+            archive.extractall(scratch)
+            trial = Trial(emulator, [Path(scratch) / self._site], Path(scratch), self.assembler.runner)
+            imports = import_modules(modules, self.path.name, trial)
+        for fault in imports.faults:
+            raise CheckFailed(f"{fault.file} was refused: {fault.message}", hint=fault.remedy)
+        return imports.imported
+
+
+def _words(command: str, program: Package) -> str:
+    script = program.folder / "bin" / command
+    if not script.is_file():
+        return '"$environment/bin/python3"'
+    words = f'"$environment/bin/{command}"'
+    return f'"$environment/bin/python3" {words}' if script.read_bytes().startswith(HEADER) else words
+
+
+def _metadata(program: Package, version: str) -> bytes:
+    """Return the program's own metadata, at the bundle's version and without dependencies."""
+    (source,) = [file.path for file in program.files if file.path.endswith(".dist-info/METADATA")]
+    message: Message = BytesParser(policy=compat32).parsebytes((program.folder / source).read_bytes())
+    for field in ("Requires-Dist", "Provides-Extra"):
+        del message[field]
+    message.replace_header("Version", version)
+    return message.as_bytes()
