@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from crosswheel import targets
-from crosswheel.check import WheelFile, audit, exported_symbols, suitability
+from crosswheel.check.elf import audit, exported_symbols
+from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.settings import Settings
 from crosswheel.toolchain.headers import headers_for
 from crosswheel.toolchain.python import target_python
