@@ -98,7 +98,8 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         return Emulator(qemu, root, python, "")
     status = qemu.stat()
     program = [str(qemu), status.st_size, status.st_mtime_ns]
-    seen_working = settings.cache / "emulators" / digest_of(qemu=program, root=root, python=python.root)
+    tried = digest_of(qemu=program, root=root, python=python.root, version=target.python.version)
+    seen_working = settings.cache / "emulators" / tried
     if not seen_working.is_file():
         write_text(seen_working, _try(Emulator(qemu, root, python, ""), target, runner))
     return Emulator(qemu, root, python, seen_working.read_text())

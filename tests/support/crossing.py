@@ -20,6 +20,7 @@ from crosswheel.sources.prepare import pin_version
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
 from crosswheel.toolchain.fortran import needs_fortran
+from crosswheel.toolchain.rust import rust_for
 from crosswheel.toolchain.sdk import open_sdk
 from crosswheel.toolchain.verify import verify
 from crosswheel.uv import Uv
@@ -69,7 +70,7 @@ class Crossing:
             self.emulator.prefix,
             self.runner,
             libraries=libraries,
-            rust=rust,
+            rust=rust_for(self.target, self.settings, self.runner) if rust else None,
             fortran=fortran,
         )
 

@@ -26,6 +26,7 @@ from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.toolchain.rust import Rust, rust_for
 from crosswheel.toolchain.sdk import open_sdk
 from crosswheel.toolchain.verify import verify
 from crosswheel.uv import Uv
@@ -147,9 +148,13 @@ class Workplace:
             self.emulator.prefix,
             self.general_runner,
             libraries=libraries,
-            rust=rust,
+            rust=self._rust if rust else None,
             fortran=fortran,
         )
+
+    @property
+    def _rust(self) -> Rust:
+        return self._once.get("rust", lambda: rust_for(self.target, self.settings, self.general_runner))
 
     def _verify(self) -> bool:
         verify(self.toolchain, self._environment(), self.emulator, self.general_runner)

@@ -18,7 +18,7 @@ from crosswheel.toolchain.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment, with_needs
 from crosswheel.toolchain.pkg_config import pkg_config_folder
 from crosswheel.toolchain.python import PythonTree, host_python, target_python
-from crosswheel.toolchain.rust import rust_for
+from crosswheel.toolchain.rust import Rust
 from crosswheel.toolchain.sdk import Sdk
 from crosswheel.toolchain.zig import zig_compilers
 
@@ -100,7 +100,7 @@ def cross_environment(
     runner: Runner,
     *,
     libraries: Sequence[str] = (),
-    rust: bool = False,
+    rust: Optional[Rust] = None,
     fortran: bool = False,
 ) -> CrossEnvironment:
     """Return the environment of a build.
@@ -108,11 +108,11 @@ def cross_environment(
     Args:
         emulator: the words before a program of the target that run it here.
         libraries: names of C libraries to offer it.
-        rust: whether it compiles Rust.
+        rust: what compiles its Rust, if it has any.
         fortran: whether it compiles Fortran.
 
     Raises:
-        MissingToolError, NetworkError: Rust, Fortran or a library cannot be had.
+        MissingToolError, NetworkError: Fortran or a library cannot be had.
         RecipeError: no library of that name is known.
     """
     target, settings, compilers = toolchain.target, toolchain.settings, toolchain.compilers
@@ -136,11 +136,10 @@ def cross_environment(
     )
     variables.update(build_system_environment(descriptions))
     if rust:
-        found_rust = rust_for(target, settings, runner)
-        variables.update(found_rust.environment(target, compilers.folder, settings.cache))
+        variables.update(rust.environment(target, compilers.folder, settings.cache))
         variables.update(_pyo3_variables(toolchain))
-        versions["rust"] = found_rust.version
-        folders = (*folders, found_rust.bin)
+        versions["rust"] = rust.version
+        folders = (*folders, rust.bin)
     return CrossEnvironment(variables, versions, folders, tuple(found))
 
 
