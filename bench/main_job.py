@@ -87,6 +87,7 @@ class MainJob:
             for proof in proofs
             if proof.origin == "built"
             for name, version, _, _ in [parse_wheel_filename(proof.wheel)]
+            if version.local is None  # else it holds others, and has no sources of its own
         ]
 
     @contextmanager
