@@ -26,6 +26,7 @@ class Step:
         official: the published wheel for another platform that a built one is compared with.
         recipe: what is said of this package, if anything.
         reason: why, for people.
+        otherwise: what to do if the wheel to take is refused, which its name does not tell.
     """
 
     pin: Pin
@@ -34,6 +35,7 @@ class Step:
     official: Optional[ReleaseFile]
     recipe: Optional[Recipe]
     reason: str
+    otherwise: Optional[Step] = None
 
 
 def choose(
@@ -68,7 +70,8 @@ def choose(
     if prefer == "source" and sdist:
         return build("sources are preferred")
     if wheels and not _is_pure(wheels[0]):
-        return Step(pin, "take", wheels[0], None, recipe, "its published wheel loads there")
+        otherwise = build("its published wheel was refused") if sdist else None
+        return Step(pin, "take", wheels[0], None, recipe, "its published wheel loads there", otherwise)
     native = _native_elsewhere(allowed, target)
     if wheels and native and prefer == "native" and sdist:
         return build(f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})")

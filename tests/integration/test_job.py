@@ -229,6 +229,29 @@ def test_a_published_wheel_that_the_robot_cannot_load_is_refused(crosswheel: Com
     assert crosswheel.wheels() == []
 
 
+def test_where_the_robot_cannot_load_the_published_wheel_its_source_is_built_instead(
+    crosswheel: CommandLine,
+) -> None:
+    crosswheel.offer_wheel(
+        "demo",
+        files={"_demo.cpython-310-arm-linux-gnueabihf.so": b"\x7fELF junk"},
+        tag="cp310-cp310-linux_armv7l",
+    )
+    crosswheel.offer_sdist(projects.c_project())
+    crosswheel.recipe('as_of="2024-12-31"')
+    locked = crosswheel.run("lock")
+    assert locked.returncode == 0, locked.output
+    built = crosswheel.run("build")
+    assert built.returncode == 0, built.output
+    assert (
+        "demo==1.0 is built from its source, as demo-1.0-cp310-cp310-linux_armv7l.whl was refused"
+        in built.words
+    )
+    assert "0 taken, 1 built, 0 failed" in built.output
+    proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.ot2.proof.json").read_text())
+    assert (proof["origin"], proof["reason"]) == ("built", "its published wheel was refused")
+
+
 VERSIONLESS = {
     "pyproject.toml": projects.pyproject(
         "hatchling==1.27.0",

@@ -59,6 +59,14 @@ def test_every_kind_of_native_wheel_that_loads_is_taken(wheel: str) -> None:
     assert chosen(plan(SDIST, X86, wheel)) == ("take", wheel)
 
 
+def test_where_a_native_wheel_is_refused_after_all_its_source_is_built() -> None:
+    otherwise = plan(SDIST, X86, "demo-1.0-cp310-cp310-linux_armv7l.whl").otherwise
+    assert otherwise is not None
+    assert chosen(otherwise) == ("build", SDIST)
+    assert "refused" in otherwise.reason
+    assert plan(X86, ARM).otherwise is None
+
+
 def test_the_wheel_that_pip_on_the_robot_would_choose_is_taken() -> None:
     abi3, newer = (
         "demo-1.0-cp37-abi3-manylinux_2_17_armv7l.whl",

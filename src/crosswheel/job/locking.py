@@ -11,7 +11,7 @@ from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import LockError
 from crosswheel.files import write_text
 from crosswheel.job.closures import closure_of_lock, committed_folder
-from crosswheel.job.making import prepared_backend, prepared_project
+from crosswheel.job.making import prepared_backend, prepared_project, settled
 from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
@@ -35,9 +35,10 @@ def renew(root: Recipe, place: Workplace) -> list[str]:
     store = RequirementsStore(drafts / "build", root.as_of, frozen=False)
     draft = locks.write(drafts / "lock.txt", made_for, resolved)
     closure = closure_of_lock(", ".join(root.roots), draft, store, place)
-    built = [step for step in closure.steps.values() if step.action == "build"]
-    place.display.expect([(step.pin.name, step.pin.version) for step in built])
     with place.workers(2) as pool:
+        steps = pool.map(lambda step: settled(step, place), closure.steps.values())
+        built = [step for step in steps if step.action == "build"]
+        place.display.expect([(step.pin.name, step.pin.version) for step in built])
         list(pool.map(partial(_lock_build, store, place), built))
     _replace_committed(root, store, place)
     old = None

@@ -24,6 +24,7 @@ from crosswheel.job.workplace import Workplace
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource
+from crosswheel.registry import ReleaseFile
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
 from crosswheel.toolchain.fortran import needs_fortran
@@ -39,26 +40,50 @@ def make(step: Step, store: RequirementsStore, place: Workplace) -> Made:
     Raises:
         CrosswheelError: of the step that failed.
     """
-    name, version = step.pin.name, step.pin.version
-    place.display.start(name, version, "looking")
-    kept = place.settings.cache / "made" / _digest(step, store, place)
-    with place.alone(kept.name):
-        found = Made.read(kept)
-        if found is None:
-            found = _take(step, kept, place) if step.action == "take" else _build(step, store, kept, place)
-        elif (kept / "build.log").is_file() and not place.log(name, version).exists():
-            place_copy(kept / "build.log", place.log(name, version))
+    place.display.start(step.pin.name, step.pin.version, "looking")
+    found = None if step.action == "build" else _taken_or_refused(step, place)
+    if found is None:
+        step = step.otherwise or step
+        found = _built(step, store, place)
     for warning in found.warnings:
         place.display.warning(f"{step.pin}: {warning}")
     return found.model_copy(update={"reason": step.reason})
 
 
+def settled(step: Step, place: Workplace) -> Step:
+    """Return what is really to be done: a build, where the published wheel is refused and there is a source."""
+    return step.otherwise if step.otherwise and _taken_or_refused(step, place) is None else step
+
+
+def _taken_or_refused(step: Step, place: Workplace) -> Optional[Made]:
+    """Return the wheel to take; ``None`` if it is refused, and there is a source to build instead."""
+    assert step.file is not None
+    digest = digest_of(wheel=step.file.sha256, target=place.target.fingerprint, code=place.code_digest)
+    kept = place.settings.cache / "made" / digest
+    with place.alone(digest):
+        try:
+            return Made.read(kept) or _take(step, step.file, kept, place)
+        except CheckFailed as refused:
+            if step.otherwise is None:
+                raise
+            place.display.warning(f"{step.pin} is built from its source, as {refused}")
+            return None
+
+
+def _built(step: Step, store: RequirementsStore, place: Workplace) -> Made:
+    name, version = step.pin.name, step.pin.version
+    kept = place.settings.cache / "made" / _digest(step, store, place)
+    with place.alone(kept.name):
+        found = Made.read(kept)
+        if found is None:
+            found = _build(step, store, kept, place)
+        elif (kept / "build.log").is_file() and not place.log(name, version).exists():
+            place_copy(kept / "build.log", place.log(name, version))
+    return found
+
+
 def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
-    """Name what is made of a step by everything that it is made from."""
-    target, code = place.target.fingerprint, place.code_digest
-    if step.action == "take":
-        assert step.file is not None
-        return digest_of(wheel=step.file.sha256, target=target, code=code)
+    """Name what is built by everything that it is made from."""
     # What is not locked beforehand is resolved from the same inputs: the source, the recipe and the day.
     locked = store.read(step.pin.name) if store.frozen else None
     recipe = step.recipe
@@ -69,15 +94,14 @@ def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
         recipe=recipe.fingerprint if recipe else None,
         requirements=locked.file.read_text() if locked else store.as_of,
         versions=dict(environment.versions),
-        target=target,
-        code=code,
+        target=place.target.fingerprint,
+        code=place.code_digest,
     )
 
 
-def _take(step: Step, kept: Path, place: Workplace) -> Made:
-    assert step.file is not None
+def _take(step: Step, file: ReleaseFile, kept: Path, place: Workplace) -> Made:
     place.display.step(step.pin.name, "downloading")
-    wheel = WheelFile.open(place.registry.fetch(step.file))
+    wheel = WheelFile.open(place.registry.fetch(file))
     place.display.step(step.pin.name, "auditing")
     audited = _audited(wheel, [], place)
     made = _described(

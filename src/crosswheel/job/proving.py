@@ -32,7 +32,7 @@ def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, plac
     own = made[step.pin.name]
     reached, _ = requirements.follow(tested_with(step), made)
     needed = [made[name] for name in sorted(reached)]
-    kept = place.settings.cache / "proofs" / f"{_digest(step, needed, place)}.json"
+    kept = place.settings.cache / "proofs" / f"{_digest(step, own, needed, place)}.json"
     if kept.is_file():
         proof = Proof.model_validate_json(kept.read_text())
     else:
@@ -49,11 +49,11 @@ def tested_with(step: Step) -> list[str]:
     return [step.pin.name, *map(canonicalize_name, more)]
 
 
-def _digest(step: Step, needed: list[Made], place: Workplace) -> str:
+def _digest(step: Step, own: Made, needed: list[Made], place: Workplace) -> str:
     recipe = step.recipe
     return digest_of(
         wheel=str(step.pin),
-        reason=step.reason,
+        reason=own.reason,
         closure=[made.sha256 for made in needed],
         tests=[test.read_text() for test in recipe.test_files] if recipe else [],
         skip=dict(recipe.skip_imports) if recipe else {},

@@ -77,7 +77,7 @@ def _proven(step: Step, made: Mapping[str, Made], requirements: Requirements, pl
     except CrosswheelError as error:
         place.display.done(name, "failed", str(error))
         raise
-    place.display.done(name, "found" if own.found else own.origin, step.reason)
+    place.display.done(name, "found" if own.found else own.origin, own.reason)
     return proof
 
 
@@ -107,4 +107,4 @@ def _row(step: Step, outcome: scheduler.Outcome[Made, Proof]) -> Row:
         kind: Kind = "blocked" if isinstance(error, Blocked) else "failed"
         return Row(name, version, kind, 0.0, None, step.reason, str(error), error.hint, error.exit_code)
     assert made is not None
-    return Row(name, version, "found" if made.found else made.origin, made.seconds, made.size, step.reason)
+    return Row(name, version, "found" if made.found else made.origin, made.seconds, made.size, made.reason)
