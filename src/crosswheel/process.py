@@ -106,6 +106,7 @@ class Runner:
         timeout: float = 3600,
         network: bool = True,
         check: bool = True,
+        stdin: Optional[Path] = None,
     ) -> Result:
         """Run a program to its end.
 
@@ -115,6 +116,7 @@ class Runner:
             timeout: seconds after which the program and its children are ended.
             network: ``False`` runs it in an empty network namespace where the kernel allows that.
             check: raise when the exit code is not 0.
+            stdin: a file that it reads as its standard input; nothing, if not given.
 
         Raises:
             BuildFailed: the program failed or took too long.
@@ -123,7 +125,7 @@ class Runner:
         """
         words = [str(word) for word in command]
         self._note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
-        result = self._finish(words if network else [*without_network(), *words], cwd, env, timeout)
+        result = self._finish(words if network else [*without_network(), *words], cwd, env, timeout, stdin)
         self.cancellation.raise_if_requested()
         if check and result.returncode != 0:
             raise BuildFailed(
@@ -133,21 +135,27 @@ class Runner:
         return result
 
     def _finish(
-        self, words: list[str], cwd: Optional[Path], env: Optional[Mapping[str, str]], timeout: float
+        self,
+        words: list[str],
+        cwd: Optional[Path],
+        env: Optional[Mapping[str, str]],
+        timeout: float,
+        stdin: Optional[Path],
     ) -> Result:
         self.cancellation.raise_if_requested()
         try:
-            child = subprocess.Popen(
-                words,
-                cwd=cwd,
-                env=None if env is None else dict(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # a group of its own, so that its children end with it
-            )
+            with (stdin or Path(os.devnull)).open() as given:
+                child = subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env=None if env is None else dict(env),
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,  # a group of its own, so that its children end with it
+                )
         except OSError as error:  # also: not executable, made for another machine, no such working folder
             raise MissingToolError(
                 f"{words[0]} could not be started: {error.strerror}: {error.filename}",

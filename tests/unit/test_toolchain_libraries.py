@@ -14,7 +14,7 @@ from crosswheel import targets
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.toolchain.compilers import Compilers
+from crosswheel.toolchain.compilers import Compilers, merge_archives
 from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.libraries import Library, with_needs
 from crosswheel.toolchain.library_builds import Workshop
@@ -65,6 +65,21 @@ def test_what_a_library_needs_is_inside_its_archive(tmp_path: Path) -> None:
         tmp_path / "own", tmp_path / "own", {"merge": {"libpng.a": ["libpngport.a"]}}
     )
     assert members(own) == ["inflate.o", "png_port.o", "png_read.o"]
+
+
+@needs_binutils
+@pytest.mark.parametrize("archiver", ["zig", "gnu"])
+def test_archives_are_merged_by_any_archiver_and_lose_no_member(tmp_path: Path, archiver: str) -> None:
+    compilers = workshop(tmp_path).compilers
+    if archiver == "gnu":
+        # As an SDK's may be: it knows no modifier L.
+        gnu = f'#!/bin/sh\ncase $1 in -*) ;; *L*) exit 1 ;; esac\nexec {shutil.which("ar")} "$@"\n'
+        (compilers.folder / "ar").write_text(gnu)
+    one = archive(tmp_path / "one+two/lib own.a", "same")
+    other = archive(tmp_path / "other/libother.a", "same")
+    merge_archives([one, other], one, compilers, Runner())
+    assert members(one) == ["same.o", "same.o"]
+    assert [path.name for path in one.parent.iterdir()] == [one.name]
 
 
 @needs_binutils

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.files import digest_of, new_folder
 from crosswheel.process import Runner, Word
@@ -43,9 +45,17 @@ class Compilers:
         """All variables that a build with them needs."""
         return {**self.environment, **self.programs}
 
-    def run(self, words: Sequence[Word], runner: Runner) -> None:
+    def run(
+        self,
+        words: Sequence[Word],
+        runner: Runner,
+        *,
+        cwd: Optional[Path] = None,
+        stdin: Optional[Path] = None,
+    ) -> None:
         """Run one of the programs, which is the first word."""
-        runner.run([self.folder / words[0], *words[1:]], env={**os.environ, **self.environment})
+        env = {**os.environ, **self.environment}
+        runner.run([self.folder / words[0], *words[1:]], env=env, cwd=cwd, stdin=stdin)
 
 
 def driver(*front: str) -> list[str]:
@@ -75,7 +85,13 @@ def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch
 
 def merge_archives(parts: Sequence[Path], merged: Path, compilers: Compilers, runner: Runner) -> None:
     """Write one static archive with the members of several; ``merged`` may be one of them."""
-    beside = merged.with_name(f"{merged.name}.merged")
-    for part in parts:
-        compilers.run(["ar", "qcsL", beside, part], runner)
-    beside.replace(merged)
+    # A script, as every archiver understands them (`q` with `L` is newer than many an SDK); short names, as a script
+    # cannot quote one; and nothing is lost, as it would be by unpacking, where two members have the same name.
+    with tempfile.TemporaryDirectory(prefix="merge", dir=merged.parent) as name:
+        folder = Path(name)
+        for number, part in enumerate(parts):
+            (folder / f"{number}.a").symlink_to(part.resolve())
+        added = "".join(f"addlib {number}.a\n" for number in range(len(parts)))
+        (folder / "script").write_text(f"create merged.a\n{added}save\nend\n")
+        compilers.run(["ar", "-M"], runner, cwd=folder, stdin=folder / "script")
+        (folder / "merged.a").replace(merged)
