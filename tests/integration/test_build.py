@@ -188,6 +188,27 @@ def test_pkg_config_finds_nothing_of_this_machine(
     assert faults(wheel, ot2) == []
 
 
+# As autoconf writes them: what is not known to be for another machine is tried, and so are its probes then.
+CONFIGURE = """\
+cross_compiling=no
+. "$CONFIG_SITE"
+echo 'int main(int n, char **word) { return 8 * (int) sizeof(void *) + n; }' > conftest.c
+"$CC" conftest.c -o conftest || exit 1
+if test "$cross_compiling" != yes; then
+    ./conftest one two
+    test $? = 35 && cross_compiling=no || cross_compiling=yes
+fi
+rm -f conftest conftest.*
+test "$cross_compiling" = no
+"""
+
+
+def test_a_configure_scripts_probe_runs_as_on_the_robot(ot2: Crossing) -> None:
+    ask = "import subprocess\nsubprocess.run(['sh', './configure'], check=True)\n"
+    files = {**projects.c_project(), "configure": CONFIGURE, "setup.py": ask + projects.setup_py()}
+    assert faults(ot2.build(files), ot2) == []
+
+
 def test_a_build_has_no_network(ot2: Crossing) -> None:
     """What a build downloads is neither locked nor verified."""
     from crosswheel.process import without_network

@@ -11,7 +11,7 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.toolchain.compilers import Compilers
-from crosswheel.toolchain.driver import translate
+from crosswheel.toolchain.driver import is_probe, translate
 from crosswheel.toolchain.zig import zig_compilers
 
 OT2 = targets.load("ot2")
@@ -304,3 +304,15 @@ def test_the_compilers_failure_is_the_builds(tools: Path, tmp_path: Path) -> Non
     done = run(tools / "cc", "-c", "a.c", cwd=tmp_path)
     assert done.returncode != 0
     assert "no" in done.stderr
+
+
+def test_only_a_program_that_configure_may_run_is_a_probe() -> None:
+    assert is_probe(["-O2", "conftest.c", "-o", "conftest", "-lm"])
+    for other in (
+        "-c conftest.c -o conftest",
+        "-shared a.o -o conftest",
+        "a.c -o a",
+        "conftest.c",
+        "-E -o conftest a.c",
+    ):
+        assert not is_probe(other.split()), other

@@ -91,8 +91,11 @@ if test -z "$host_alias"; then
     build_alias={build}
     host_alias={multiarch}
     ac_tool_prefix={multiarch}-
-    cross_compiling=yes
 fi
+# It runs a probe, and finds that it can: the compiler sees to that.
+cross_compiling=maybe
+CROSSWHEEL_EMULATOR={emulator}
+export CROSSWHEEL_EMULATOR
 """
 
 

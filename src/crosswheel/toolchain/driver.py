@@ -7,7 +7,8 @@ Run as a script, once per compiler call, so it imports next to nothing. The tool
     python -ISs driver.py gcc {cc|c++} GCC GXX PREFIX-MAP-OPTION -- ARGUMENT...
 
 Environment: ``CROSSWHEEL_OPTIMIZE`` replaces every ``-O`` level; ``CROSSWHEEL_PREFIX_MAP`` is a folder that
-must not be named in what is compiled; ``CROSSWHEEL_COMPAT`` is an archive to link last.
+must not be named in what is compiled; ``CROSSWHEEL_COMPAT`` is an archive to link last; ``CROSSWHEEL_EMULATOR`` is the
+program by which a configure script's probe, always called conftest, runs on this machine.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _GCC_WORDS = (
     "-pipe",
     "-static-libgcc",
 )
+_PROBE = "conftest"
 _NOT_LINKING = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
 
 
@@ -200,7 +202,7 @@ def _zig(language: str, front: list[str], words: list[str]) -> None:
     own = ["-target", triple, f"-mcpu={cpu}", *prefix_map("-ffile-prefix-map")]
     if "-" not in words:
         language, translated = translate(words, language)
-        os.execv(zig, [zig, language, *own, *translated])
+        _become([zig, language, *own, *translated])
     # What it reads from standard input, it passes to clang without the target's flags.
     with tempfile.NamedTemporaryFile("w", suffix=".cpp" if language == "c++" else ".c") as stream:
         stream.write(sys.stdin.read())
@@ -212,8 +214,30 @@ def _zig(language: str, front: list[str], words: list[str]) -> None:
 def _gcc(language: str, front: list[str], words: list[str]) -> None:
     gcc, gxx, option = front
     language, translated = translate(words, language, "gcc")
-    program = gxx if language == "c++" else gcc
-    os.execv(program, [program, *prefix_map(option), *translated])
+    _become([gxx if language == "c++" else gcc, *prefix_map(option), *translated])
+
+
+def is_probe(words: list[str]) -> bool:
+    """Tell whether a configure script links a program that it may want to run."""
+    linked = ("-o", _PROBE) in zip(words, words[1:]) and "-shared" not in words
+    return linked and not any(word in _NOT_LINKING for word in words)
+
+
+def _become(words: list[str]) -> None:
+    """Become the compiler; what it makes as a configure script's probe is then run by the emulator."""
+    emulator = os.environ.get("CROSSWHEEL_EMULATOR")
+    if not (emulator and is_probe(words)):
+        os.execv(words[0], words)
+    code = os.spawnv(os.P_WAIT, words[0], words)
+    if code == 0:
+        import shlex
+
+        # Its other name is one that configure scripts remove as well.
+        beside = os.path.abspath(f"{_PROBE}.target")  # noqa: PTH100 - pathlib would double the start-up time
+        os.replace(_PROBE, beside)  # noqa: PTH105
+        with open(os.open(_PROBE, os.O_WRONLY | os.O_CREAT, 0o777), "w") as stream:  # noqa: PTH123
+            stream.write(f'#!/bin/sh\nexec {shlex.quote(emulator)} {shlex.quote(beside)} "$@"\n')
+    sys.exit(code)
 
 
 def main(arguments: list[str]) -> None:
