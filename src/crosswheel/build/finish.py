@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import re
 import shutil
 import sysconfig
 import tempfile
@@ -36,11 +37,15 @@ def finish(wheel: Path, libraries: Sequence[Library], runner: Runner) -> None:
     with zipfile.ZipFile(wheel) as archive:
         objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
         (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
+        metadata = archive.read(f"{info}/METADATA")
     if not objects or not libraries:
         return
     with tempfile.TemporaryDirectory() as folder:
         bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
-    change_wheel(wheel, {**_licences(info, libraries), **bundled})
+    licences = _licences(libraries)
+    changed = {f"{info}/licenses/{place}": text for place, text in licences.items()}
+    changed[f"{info}/METADATA"] = _naming(metadata, licences)
+    change_wheel(wheel, {**changed, **bundled})
 
 
 def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
@@ -48,12 +53,23 @@ def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
         return stream.read(len(_ELF_MAGIC)) == _ELF_MAGIC
 
 
-def _licences(info: str, libraries: Sequence[Library]) -> Mapping[str, bytes]:
+def _licences(libraries: Sequence[Library]) -> Mapping[str, bytes]:
+    """Return the licences' texts by where they are below ``*.dist-info/licenses/``."""
     return {
-        f"{info}/licenses/{library.name}/{licence.name}": licence.read_bytes()
+        f"{library.name}/{licence.name}": licence.read_bytes()
         for library in libraries
         for licence in library.licences
     }
+
+
+def _naming(metadata: bytes, licences: Iterable[str]) -> bytes:
+    """Return METADATA that also names these files; before version 2.4 it has no field for them (PEP 639)."""
+    headers, empty_line, description = metadata.partition(b"\n\n")
+    version = re.match(rb"metadata-version:\s*(\d+)\.(\d+)", headers, re.IGNORECASE)
+    if version is None or (int(version[1]), int(version[2])) < (2, 4):
+        return metadata
+    lines = "".join(f"\nLicense-File: {place}" for place in licences).encode()
+    return headers.rstrip(b"\n") + lines + (empty_line or b"\n") + description
 
 
 def _bundled(

@@ -1,0 +1,48 @@
+"""What a wheel says of the licences of C libraries that it holds."""
+
+from __future__ import annotations
+
+from email import message_from_bytes
+from pathlib import Path
+
+import pytest
+
+from crosswheel.build.finish import finish
+from crosswheel.check.wheel import WheelFile
+from crosswheel.process import Runner
+from crosswheel.toolchain.libraries import Library
+from support.wheels import make_wheel
+
+HEADERS = b"Name: demo\nVersion: 1.0\nLicense-File: LICENSE\n"
+
+
+def finished(folder: Path, metadata: bytes) -> WheelFile:
+    """Complete a wheel that was linked with a static library; return it, opened and found sound."""
+    prefix = folder / "prefix"
+    (prefix / "lib").mkdir(parents=True)
+    (prefix / "copyright-libdemo-dev").write_text("You may use it.\n")
+    files = {"demo.so": b"\x7fELF"}
+    wheel = make_wheel(
+        folder, "demo", "1.0", files, dist_info={"METADATA": metadata, "licenses/LICENSE": b""}
+    )
+    finish(wheel, [Library("libdemo", prefix, {}, {})], Runner())
+    return WheelFile.open(wheel)
+
+
+@pytest.mark.parametrize("description", [b"", b"\n# Demo\n\nLicense-File: no header\n"])
+def test_the_licences_are_named_where_metadata_has_a_field_for_them(
+    tmp_path: Path, description: bytes
+) -> None:
+    wheel = finished(tmp_path, b"Metadata-Version: 2.4\n" + HEADERS + description)
+    message = message_from_bytes(wheel.read("demo-1.0.dist-info/METADATA"))
+    named = message.get_all("License-File", [])
+    assert named == ["LICENSE", "libdemo/copyright-libdemo-dev"]
+    assert {f"demo-1.0.dist-info/licenses/{name}" for name in named} <= set(wheel.members)
+    assert message.get_payload() == description.decode().removeprefix("\n")
+
+
+def test_older_metadata_stays_as_it_was(tmp_path: Path) -> None:
+    metadata = b"Metadata-Version: 2.1\n" + HEADERS
+    wheel = finished(tmp_path, metadata)
+    assert wheel.read("demo-1.0.dist-info/METADATA") == metadata
+    assert "demo-1.0.dist-info/licenses/libdemo/copyright-libdemo-dev" in wheel.members
