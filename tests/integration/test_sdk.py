@@ -10,6 +10,7 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.check.elf import audit, unstripped
+from crosswheel.check.proof import Proof
 from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.errors import IntegrityError, ToolchainError, UsageError
 from crosswheel.process import Runner
@@ -17,6 +18,7 @@ from crosswheel.settings import Settings
 from crosswheel.toolchain.sdk import open_sdk
 from crosswheel.toolchain.zig import zig_compilers
 from support import projects
+from support.command_line import command_line
 from support.crossing import Crossing, crossing_for, warm_cache
 from support.projects import Files
 from support.sdk import TRIPLE, debians_sdk
@@ -71,6 +73,24 @@ def test_the_same_project_is_compiled_by_the_vendors_gcc_and_works_on_the_robot(
     assert wheel.name == "demo-1.0-cp311-cp311-linux_armv7l.whl"
     assert faults(wheel, robot) == []
     assert robot.run(CALLS, wheel).lines == ANSWERS
+
+
+def test_one_recipe_works_with_both_and_the_proof_tells_which_it_was(sdk: Path, tmp_path: Path) -> None:
+    """The whole command: what one toolchain made is not taken for what the other was asked for."""
+    with command_line(tmp_path) as crosswheel:
+        crosswheel.offer_real(*projects.SETUPTOOLS.split("=="))
+        crosswheel.offer_on_github(projects.c_project())
+        source = 'source=package_build.github_source(org="org", repo="demo", tag="1.0")'
+        crosswheel.recipe(f"{source}, tests=['test_demo.py']", files={"test_demo.py": CALLS})
+        tools = []
+        for words in ([], ["--sdk", str(sdk)]):
+            done = crosswheel.run("build", "--target", "debian-armhf", *words)
+            assert done.returncode == 0, done.output
+            (file,) = (crosswheel.folder / "dist/demo/1.0").glob("*.proof.json")
+            proof = Proof.model_validate_json(file.read_bytes())
+            assert proof.tests
+            tools.append({"zig", "GCC"} & set(proof.toolchain))
+        assert tools == [{"zig"}, {"GCC"}]
 
 
 def test_it_is_really_the_vendors_compiler_and_headers(robot: Crossing) -> None:
