@@ -1,11 +1,12 @@
 """How fast is the index at size: ours, which reads the wheels, beside dumb-pypi, which is handed their data.
 
-Makes 10,000 wheels of 1,000 projects, lets both write a whole site, adds one wheel, and lets both bring the
-site up to date. The wheels have proofs beside them, as `crosswheel build` leaves them, unless it is told otherwise:
-without, ours checks every member. Ours is the whole command, start-up included. Prints seconds and ratios, and the
-state of the machine; exits with 1 when ours is slower, or needs more than 1 s for the added wheel.
+Makes 10,000 wheels of 1,000 projects, lets both write a whole site, one right after the other and again, adds one
+wheel, and lets both bring the site up to date. The wheels have proofs beside them, as `crosswheel build` leaves them,
+unless it is told otherwise: without, ours checks every member. Ours is the whole command, start-up included. Prints
+seconds by the clock and of the processors, the medians' ratios, and the state of the machine; exits with 1 when ours is
+slower, or needs more than 1 s for the added wheel.
 
-Usage: bench/index [--projects 1000] [--versions 10] [--without-proofs] [--folder DIR]
+Usage: bench/index [--projects 1000] [--versions 10] [--pairs 3] [--without-proofs] [--folder DIR]
 """
 
 from __future__ import annotations
@@ -20,10 +21,15 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from statistics import median
+from typing import Optional
 
-from _measure import ROOT, machine
+from _measure import ROOT, machine, show
 
 from crosswheel.check.proof import Proof
 
@@ -53,34 +59,78 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--projects", type=int, default=1000)
     parser.add_argument("--versions", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=3, help="how often both are measured")
     parser.add_argument("--folder", type=Path, help="work here, and keep it")
     parser.add_argument("--without-proofs", action="store_true", help="wheels have no proofs beside them")
     given = parser.parse_args(arguments)
     print(machine())
-    with tempfile.TemporaryDirectory() as temporary:
-        return measure(
-            given.folder or Path(temporary), given.projects, given.versions, not given.without_proofs
-        )
+    with workspace_of(given.folder) as folder:
+        for number in range(given.projects):
+            for version in range(given.versions):
+                make_wheel(folder / "dist", number, version, not given.without_proofs)
+        return measure(folder, given.pairs, not given.without_proofs)
 
 
-def measure(folder: Path, projects: int, versions: int, proofs: bool) -> int:
-    dist = folder / "dist"
-    for number in range(projects):
-        for version in range(versions):
-            make_wheel(dist, number, version, proofs)
+@contextmanager
+def workspace_of(folder: Optional[Path]) -> Iterator[Path]:
+    """Give a folder whose wheels may be there from last time, or a temporary one."""
+    if folder is None:
+        with tempfile.TemporaryDirectory(prefix="crosswheel-bench-") as temporary:
+            yield Path(temporary)
+        return
+    yield folder
+
+
+@dataclass(frozen=True)
+class Times:
+    """How long a command took, in seconds: by the clock, and of all processors together."""
+
+    wall: float
+    cpu: float
+
+
+def measure(folder: Path, pairs: int, proofs: bool) -> int:
+    whole = []
+    for _ in range(pairs):
+        start_anew(folder)
+        whole.append((crosswheel(folder), dumb_pypi(folder)))
+    added = []
+    for number in range(pairs):
+        make_wheel(folder / "dist", 0, int(time.time()) + number, proofs)  # new in a kept folder, too
+        added.append((crosswheel(folder), dumb_pypi(folder)))
+    wheels = sum(1 for _ in (folder / "dist").rglob("*.whl"))
+    rows = [
+        row
+        for what, times in (("the whole site", whole), ("one wheel added", added))
+        for row in compared(what, times)
+    ]
+    show(
+        f"{wheels} wheels, median of {pairs}",
+        ["what", "crosswheel", "dumb-pypi", "ratio"],
+        rows,
+        right=("crosswheel", "dumb-pypi", "ratio"),
+    )
+    ours, theirs = (median(times[who].wall for times in whole) for who in (0, 1))
+    return int(ours > theirs or median(our.wall for our, _ in added) > 1)
+
+
+def compared(what: str, pairs: Sequence[tuple[Times, Times]]) -> Iterator[list[str]]:
+    """Give rows of a table: each pair by the clock, and the medians by the clock and of the processors."""
+    for number, (our, their) in enumerate(pairs, 1):
+        yield row(f"{what}, pair {number}, clock", our.wall, their.wall)
+    for kind, of in (("clock", lambda t: t.wall), ("processors", lambda t: t.cpu)):
+        yield row(f"{what}, {kind}", *(median(of(pair[who]) for pair in pairs) for who in (0, 1)))
+
+
+def row(what: str, ours: float, theirs: float) -> list[str]:
+    return [what, f"{ours:.2f} s", f"{theirs:.2f} s", f"{ours / theirs:.2f}"]
+
+
+def start_anew(folder: Path) -> None:
     for left in ("packages.json", "packages-before.json"):
         (folder / left).unlink(missing_ok=True)
     for left in ("ours", "theirs"):
         shutil.rmtree(folder / left, ignore_errors=True)
-    theirs = [dumb_pypi(folder)]
-    ours = [crosswheel(folder)]
-    make_wheel(dist, 0, versions + int(time.time()), proofs)  # one that is new in a kept folder, too
-    theirs.append(dumb_pypi(folder))
-    ours.append(crosswheel(folder))
-    print(f"{projects * versions} wheels of {projects} projects    crosswheel   dumb-pypi   ratio")
-    for what, our, their in zip(("the whole site", "one wheel added"), ours, theirs):
-        print(f"{what:<36}{our:9.2f} s {their:9.2f} s {our / their:7.2f}")
-    return int(ours[0] > theirs[0] or ours[1] > 1)
 
 
 def make_wheel(dist: Path, number: int, version: int, proven: bool) -> None:
@@ -121,7 +171,7 @@ def record_hash(data: bytes) -> str:
     return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
 
 
-def dumb_pypi(folder: Path) -> float:
+def dumb_pypi(folder: Path) -> Times:
     """Write dumb-pypi's site; it is told what is in the wheels, so that is not part of its time."""
     packages, previous = folder / "packages.json", folder / "packages-before.json"
     if packages.exists():
@@ -145,22 +195,22 @@ def dumb_pypi(folder: Path) -> float:
         "--packages-url",
         "../../wheels/",
     ]
-    subprocess.run(
-        [*command, "--help"], check=True, stdout=subprocess.DEVNULL
-    )  # installs it, outside the time
+    # Installs it, outside the time.
+    subprocess.run([*command, "--help"], check=True, stdout=subprocess.DEVNULL)
     command += ["--package-list-json", packages, "--output-dir", folder / "theirs"]
-    return seconds(command + (["--previous-package-list-json", previous] if previous.exists() else []))
+    return times(command + (["--previous-package-list-json", previous] if previous.exists() else []))
 
 
-def crosswheel(folder: Path) -> float:
+def crosswheel(folder: Path) -> Times:
     command = [ROOT / ".venv/bin/crosswheel", "index"]
-    return seconds([*command, "--dist-tree-root", folder / "dist", "--index-tree-root", folder / "ours"])
+    return times([*command, "--dist-tree-root", folder / "dist", "--index-tree-root", folder / "ours"])
 
 
-def seconds(command: Sequence[object]) -> float:
-    start = time.perf_counter()
-    subprocess.run([str(word) for word in command], check=True)
-    return time.perf_counter() - start
+def times(command: Sequence[object]) -> Times:
+    before, start = getrusage(RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    wall, after = time.perf_counter() - start, getrusage(RUSAGE_CHILDREN)
+    return Times(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -102,6 +103,16 @@ def place_copy(source: Path, destination: Path) -> None:
             beside.replace(destination)
         finally:
             beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Make a folder, and keep others that ask for it waiting while the block lasts; if this process dies, no longer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        # Of this process alone: those that it forks, and that may outlive it, do not hold it.
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _beside(path: Path) -> Path:

@@ -157,6 +157,18 @@ def test_the_install_command_is_copied_with_this_sites_address(browser: Browser,
     context.close()
 
 
+def test_the_line_for_an_environment_of_its_own_is_copied_too(browser: Browser, url: str) -> None:
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(f"{url}/project/fast-json.html")
+    page.get_by_text("In an environment of its own").click()
+    page.get_by_role("button", name="Copy the command for an environment").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == f"wget -qO- {url}/install.sh | sh -s -- {url} fast-json==1.2"
+    context.close()
+
+
 def test_copying_works_where_the_browser_has_no_clipboard_object(browser: Browser, url: str) -> None:
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
     page = context.new_page()
@@ -165,7 +177,7 @@ def test_copying_works_where_the_browser_has_no_clipboard_object(browser: Browse
         "Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true})"
     )
     page.goto(f"{url}/project/fast-json.html")
-    page.get_by_role("button", name="Copy the command").click()
+    page.get_by_role("button", name="Copy the command for ot2").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     page.evaluate("delete navigator.clipboard")
     assert "fast-json==1.2" in page.evaluate("navigator.clipboard.readText()")

@@ -167,6 +167,19 @@ def test_a_copy_to_another_file_system_is_a_copy(tmp_path: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in disk.iterdir()] == [("placed", b"content")]
 
 
+def test_a_copy_of_what_a_link_leads_to_is_no_link(tmp_path: Path) -> None:
+    source, link = tmp_path / "source", tmp_path / "link"
+    source.write_bytes(b"content")
+    link.symlink_to(source)
+    place_copy(link, tmp_path / "new")
+    write_bytes(tmp_path / "replaced", b"old")
+    place_copy(link, tmp_path / "replaced")
+    source.unlink()
+    for name in ("new", "replaced"):
+        assert not (tmp_path / name).is_symlink()
+        assert (tmp_path / name).read_bytes() == b"content"
+
+
 def test_a_digest_names_content_not_the_order_it_is_told_in() -> None:
     assert digest_of(a=1, b={"x": 1, "y": 2}) == digest_of(b={"y": 2, "x": 1}, a=1)
     assert digest_of(a=1) != digest_of(a=2)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Callable
 
@@ -310,6 +312,17 @@ def _assert_consistent(site: Path) -> None:
             assert package.digests == {"sha256": hashlib.sha256(data).hexdigest()}
 
 
+def test_two_at_once_make_the_index_that_one_makes(dist: Path, site: Path) -> None:
+    for number in range(20):
+        prove(add_wheel(dist, f"a{number}", "1", requires=["a0"]))
+    write_site(dist, site.with_name("by-one"))
+    program = "import sys, pathlib, crosswheel.index as i; i.write_site(*map(pathlib.Path, sys.argv[1:]))"
+    words = [sys.executable, "-c", program, str(dist), str(site)]
+    several = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[1] for process in several] == [""] * 4
+    assert tree(site) == tree(site.with_name("by-one"))
+
+
 def test_many_wheels_are_read_and_written_by_several_processes_alike(
     dist: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,7 +330,6 @@ def test_many_wheels_are_read_and_written_by_several_processes_alike(
         add_wheel(dist, f"a{number}", "1")
     write_site(dist, site)
     monkeypatch.setattr("crosswheel.index.site._FEW_WHEELS", 1)
-    monkeypatch.setattr("crosswheel.index.site._FEW_PROJECTS", 1)
     write_site(dist, other := site.with_name("other"))
     assert tree(site) == tree(other)
     damaged = add_wheel(dist, "b", "1")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
 
+from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import BUILD, DIST, INDEX, BuildOption, DistOption, IndexOption
 from crosswheel.errors import BuildFailed, UsageError
 from crosswheel.files import explained_storage_errors
@@ -26,25 +28,9 @@ RootUrlOption = Annotated[
     Optional[str],
     typer.Option("--index-root-url", help="Its address, for absolute links; relative without it."),
 ]
-ToOption = Annotated[
-    Optional[str], typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
-]
-RefOption = Annotated[
-    Optional[str],
-    typer.Option("--ref", envvar="GITHUB_REF", help="The git reference; what is checked out if not given."),
-]
 DevelopmentOption = Annotated[
     Optional[str],
     typer.Option("--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="Where branches go."),
-]
-StagingOption = Annotated[
-    Optional[str], typer.Option("--staging-store", envvar="CROSSWHEEL_STAGING_STORE", help="Where main goes.")
-]
-ProductionOption = Annotated[
-    Optional[str],
-    typer.Option(
-        "--production-store", envvar="CROSSWHEEL_PRODUCTION_STORE", help="Where tags packages@v* go."
-    ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 SummaryOption = Annotated[
@@ -54,10 +40,44 @@ NameArgument = Annotated[str, typer.Argument(help="The package.")]
 VersionArgument = Annotated[str, typer.Argument(help="Its version.")]
 
 
+@dataclass(frozen=True)
+class Destination:
+    """Which channel is meant: one that is named, or the one that a git reference has in the stores."""
+
+    to: Annotated[
+        Optional[str], typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
+    ] = None
+    ref: Annotated[
+        Optional[str],
+        typer.Option(
+            "--ref", envvar="GITHUB_REF", help="The git reference; what is checked out if not given."
+        ),
+    ] = None
+    development_store: DevelopmentOption = None
+    staging_store: Annotated[
+        Optional[str],
+        typer.Option("--staging-store", envvar="CROSSWHEEL_STAGING_STORE", help="Where main goes."),
+    ] = None
+    production_store: Annotated[
+        Optional[str],
+        typer.Option(
+            "--production-store", envvar="CROSSWHEEL_PRODUCTION_STORE", help="Where tags packages@v* go."
+        ),
+    ] = None
+
+    @property
+    def channel(self) -> Channel:
+        """The channel; raises :class:`UsageError` where it is not known which."""
+        if self.to:
+            return Channel(self.to, self.to)
+        stores = Stores(self.development_store, self.staging_store, self.production_store)
+        return channel_of(self.ref or _checked_out(), stores)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for command in (index, serve, publish, yank, unyank, prune):
-        app.command()(command)
+        app.command()(spread(command))
 
 
 def index(
@@ -97,18 +117,14 @@ def serve(
 
 
 def publish(
+    destination: Destination,
     index_tree_root: IndexOption = INDEX,
-    to: ToOption = None,
-    ref: RefOption = None,
-    development_store: DevelopmentOption = None,
-    staging_store: StagingOption = None,
-    production_store: ProductionOption = None,
     index_root_url: RootUrlOption = None,
     dry_run: DryRunOption = False,
     summary: SummaryOption = None,
 ) -> None:
     """Add the index to a channel: the one of the git branch or tag, or any other."""
-    channel = _channel(to, ref, Stores(development_store, staging_store, production_store))
+    channel = destination.channel
     done = publish_site(
         index_tree_root.absolute(), open_store(channel.url), root_url=index_root_url, dry_run=dry_run
     )
@@ -122,16 +138,12 @@ def publish(
 def yank(
     name: NameArgument,
     version: VersionArgument,
+    destination: Destination,
     reason: Annotated[str, typer.Option(help="Why; pip shows it to those who pinned that version.")] = "",
-    to: ToOption = None,
-    ref: RefOption = None,
-    development_store: DevelopmentOption = None,
-    staging_store: StagingOption = None,
-    production_store: ProductionOption = None,
     index_root_url: RootUrlOption = None,
 ) -> None:
     """Mark a published version as not to be used: installers pass over it unless it is pinned."""
-    channel = _channel(to, ref, Stores(development_store, staging_store, production_store))
+    channel = destination.channel
     for filename in set_yanked(open_store(channel.url), name, version, reason, root_url=index_root_url):
         print(f"yanked in {channel.name}: {filename}")
 
@@ -139,15 +151,11 @@ def yank(
 def unyank(
     name: NameArgument,
     version: VersionArgument,
-    to: ToOption = None,
-    ref: RefOption = None,
-    development_store: DevelopmentOption = None,
-    staging_store: StagingOption = None,
-    production_store: ProductionOption = None,
+    destination: Destination,
     index_root_url: RootUrlOption = None,
 ) -> None:
     """Take back a yank."""
-    channel = _channel(to, ref, Stores(development_store, staging_store, production_store))
+    channel = destination.channel
     for filename in set_yanked(open_store(channel.url), name, version, None, root_url=index_root_url):
         print(f"no longer yanked in {channel.name}: {filename}")
 
@@ -173,12 +181,6 @@ def _append(file: Optional[Path], text: str) -> None:
     if file:
         with explained_storage_errors(file), file.open("a") as stream:
             stream.write(text + "\n")
-
-
-def _channel(to: Optional[str], ref: Optional[str], stores: Stores) -> Channel:
-    if to:
-        return Channel(to, to)
-    return channel_of(ref or _checked_out(), stores)
 
 
 def _checked_out() -> str:

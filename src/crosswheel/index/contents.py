@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Optional
 
+from packaging.metadata import RawMetadata
+
 from crosswheel.index import people, simple
 from crosswheel.index.failures import Failure, still_failing
 from crosswheel.index.overview import Overview
@@ -15,14 +17,14 @@ Pages = Mapping[str, bytes]
 
 
 def project_pages(
-    files: Sequence[File], metadata: bytes, links: Collection[str], root_url: Optional[str] = None
+    files: Sequence[File], described: RawMetadata, links: Collection[str], root_url: Optional[str] = None
 ) -> Pages:
     """Return a project's pages: for pip, for tools, and for people.
 
     Args:
         files: the project's wheels, the oldest version first.
-        metadata: METADATA of the wheel that :func:`crosswheel.index.entry.newest` chooses.
-        links: what :func:`linked` returns.
+        described: what METADATA of the wheel says that :func:`crosswheel.index.entry.newest` chooses.
+        links: normalised names of projects in the index, to which dependencies are linked.
         root_url: the site's URL, for absolute links.
     """
     entries = [file.entry for file in files]
@@ -31,7 +33,7 @@ def project_pages(
     return {
         f"simple/{name}/index.json": simple.project_json(name, entries, base).encode(),
         f"simple/{name}/index.html": simple.project_html(name, entries, base).encode(),
-        people.project_path(name): people.project_page(files, metadata, links, root_url).encode(),
+        people.project_path(name): people.project_page(files, described, links, root_url).encode(),
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Optional
 
-from packaging.metadata import RawMetadata, parse_email
+from packaging.metadata import RawMetadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, parse_tag
 from packaging.utils import canonicalize_name
@@ -130,8 +130,6 @@ def requirements(raw: RawMetadata) -> Iterable[Requirement]:
             continue
 
 
-def required_names(metadata: bytes) -> tuple[str, ...]:
+def required_names(raw: RawMetadata) -> tuple[str, ...]:
     """Return the normalised names of the projects that a wheel depends on, in any environment."""
-    return tuple(
-        sorted({canonicalize_name(r.name) for r in requirements(parse_email(_headers(metadata))[0])})
-    )
+    return tuple(sorted({canonicalize_name(requirement.name) for requirement in requirements(raw)}))

@@ -11,7 +11,7 @@ from typing import Optional
 from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
-from packaging.metadata import RawMetadata, parse_email
+from packaging.metadata import RawMetadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -86,18 +86,17 @@ def asset_files() -> dict[str, bytes]:
 
 
 def project_page(
-    files: Sequence[File], metadata: bytes, known: Collection[str], root_url: Optional[str]
+    files: Sequence[File], raw: RawMetadata, known: Collection[str], root_url: Optional[str]
 ) -> str:
     """Return a project's page.
 
     Args:
         files: its wheels, the oldest version first.
-        metadata: METADATA of the wheel that :func:`newest` chooses.
+        raw: what METADATA of the wheel says that :func:`newest` chooses.
         known: the normalised names of projects in the index, to which dependencies are linked.
         root_url: the site's URL; if it is not known, the page finds it out where it is shown.
     """
     entry = newest([file.entry for file in files])
-    raw = parse_email(metadata)[0]
     return _page(
         "project.html",
         "../",
@@ -109,7 +108,7 @@ def project_page(
         files=list(reversed(files)),
         current=[file for file in files if file.entry.order[0].public == entry.order[0].public],
         commands=_commands([file.entry for file in files], entry),
-        index_url=f"{root_url.rstrip('/')}/simple/" if root_url else None,
+        site_url=root_url.rstrip("/") if root_url else None,
         trusted_host=_untrusted_host(root_url),
         dependencies=[_link(requirement, known) for requirement in requirements(raw)],
         needs=newest_symbols,

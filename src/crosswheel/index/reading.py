@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from crosswheel.check.proof import Proof
@@ -31,7 +32,7 @@ _Wheels = TypeAdapter(tuple[IndexedWheel, ...])
 
 @dataclass(frozen=True)
 class Project:
-    """A project whose wheels were read.
+    """What is kept of a project whose wheels were read.
 
     Attributes:
         read_from: the digest of what was found of its wheels.
@@ -39,7 +40,6 @@ class Project:
         requires: normalised names of the projects that its newest version depends on.
         logs: where the logs of its wheels' builds are, relative to the build tree, by file name of the wheel.
         wheels: its wheels, as JSON without line breaks. Most are as they were before, and never looked at.
-        texts: METADATA of the wheels that were read now, by file name.
     """
 
     read_from: str
@@ -47,7 +47,6 @@ class Project:
     requires: tuple[str, ...]
     logs: Mapping[str, str]
     wheels: bytes
-    texts: Mapping[str, bytes] = field(default_factory=dict)
 
     def indexed(self) -> tuple[IndexedWheel, ...]:
         """Return its wheels, the oldest version first."""
@@ -55,27 +54,52 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a project is read from: the wheels that lie there now, and those that were read before."""
+class ReadProject:
+    """A project as it was read.
 
-    wheels: Wheels
-    before: tuple[IndexedWheel, ...] = ()
+    Attributes:
+        wheels: its wheels, the oldest version first; one for each name.
+        newest: the entry that :func:`crosswheel.index.entry.newest` chooses.
+        described: what METADATA of that wheel says.
+        texts: METADATA of the wheels that were read now, by file name.
+        proofs: the proofs of these, by their file names, by file name of the wheel.
+    """
+
+    wheels: tuple[IndexedWheel, ...]
+    newest: Entry
+    described: RawMetadata
+    texts: Mapping[str, bytes]
+    proofs: Mapping[str, Mapping[str, Proof]]
+
+    def kept(self, read_from: str) -> Project:
+        """Return what is kept of it."""
+        entries = [wheel.entry for wheel in self.wheels]
+        logs = {entry.filename: entry.log for entry in entries if entry.log is not None}
+        requires = required_names(self.described)
+        return Project(read_from, overview_of(entries), requires, logs, _Wheels.dump_json(self.wheels))
+
+    def proofs_of(self, wheel: IndexedWheel) -> Mapping[str, Proof]:
+        """Return the proofs of a wheel by their file names, as they were read or by reading them now."""
+        filename = wheel.entry.filename
+        known = self.proofs.get(filename)
+        return read_proofs(wheel.found, wheel.entry.sha256) if known is None else known
 
 
-def read_project(task: Reading) -> Project:
-    """Read the wheels of a project that are new or changed since they were read ``before``; one for each name.
+def read_project(found: Wheels, before: Iterable[IndexedWheel] = ()) -> ReadProject:
+    """Read the wheels of a project that are new or changed since they were read ``before``.
 
     Raises:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
             have different contents.
     """
-    before = {wheel.found: wheel for wheel in task.before}
+    known = {wheel.found: wheel for wheel in before}
     wheels: dict[str, IndexedWheel] = {}
     texts: dict[str, bytes] = {}
-    for item in task.wheels.found:
-        wheel = before.get(item)
+    proofs: dict[str, Mapping[str, Proof]] = {}
+    for item in found.found:
+        wheel = known.get(item)
         if wheel is None:
-            entry, texts[item.filename] = read_found(item)
+            entry, texts[item.filename], proofs[item.filename] = read_found(item)
             wheel = IndexedWheel(found=item, entry=entry)
         other = wheels.setdefault(wheel.entry.filename, wheel)
         if other.entry.sha256 != wheel.entry.sha256:
@@ -83,17 +107,14 @@ def read_project(task: Reading) -> Project:
                 f"{other.found.path} and {item.path} have the same name and different contents",
                 hint="remove the one that is wrong; the index is as it was.",
             )
-    ordered = sorted(wheels.values(), key=lambda wheel: wheel.entry.order)
-    entries = [wheel.entry for wheel in ordered]
-    chosen = wheels[newest(entries).filename]
+    ordered = tuple(sorted(wheels.values(), key=lambda wheel: wheel.entry.order))
+    chosen = wheels[newest(wheel.entry for wheel in ordered).filename]
     metadata = texts.get(chosen.entry.filename) or read_metadata(chosen.found.path)
-    logs = {entry.filename: entry.log for entry in entries if entry.log is not None}
-    data = _Wheels.dump_json(tuple(ordered))
-    return Project(task.wheels.digest, overview_of(entries), required_names(metadata), logs, data, texts)
+    return ReadProject(ordered, chosen.entry, parse_email(metadata)[0], texts, proofs)
 
 
-def read_found(item: Found) -> tuple[Entry, bytes]:
-    """Read a wheel and what lies beside it; return its entry and its METADATA.
+def read_found(item: Found) -> tuple[Entry, bytes, Mapping[str, Proof]]:
+    """Read a wheel and what lies beside it; return its entry, its METADATA and its proofs.
 
     A wheel with a proof was read from its first byte to its last when it was proven, and need not be again as long
     as its hash is the one that the proof names; any other wheel is.
@@ -103,7 +124,7 @@ def read_found(item: Found) -> tuple[Entry, bytes]:
     """
     path = item.path
     sha256 = sha256_of(path)
-    proofs = [read_proof(proof, item.filename, sha256) for proof in item.proofs]
+    proofs = read_proofs(item, sha256)
     try:
         if not proofs:
             WheelFile.open(path)
@@ -115,15 +136,23 @@ def read_found(item: Found) -> tuple[Entry, bytes]:
     _, size, changed = item.stamp[0]
     entry = entry_of(item.filename, size, changed, sha256, metadata)
     said = {
-        "targets": tuple(sorted({proof.target for proof in proofs if proof.emulator})),
-        "log": next((proof.log for proof in proofs if proof.log), None),
+        "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
+        "log": next((proof.log for proof in proofs.values() if proof.log), None),
         "yanked": item.yanked.read_text().strip() if item.yanked else None,
     }
-    return entry.model_copy(update=said), metadata
+    return entry.model_copy(update=said), metadata, proofs
 
 
-def read_proof(path: Path, filename: str, sha256: str) -> Proof:
-    """Read a wheel's proof; raises :class:`IntegrityError` if it is none, or was made of other bytes."""
+def read_proofs(item: Found, sha256: str) -> dict[str, Proof]:
+    """Read a wheel's proofs, by their file names.
+
+    Raises:
+        IntegrityError: one is no proof, or was made of other bytes.
+    """
+    return {path.name: _read_proof(path, item.filename, sha256) for path in item.proofs}
+
+
+def _read_proof(path: Path, filename: str, sha256: str) -> Proof:
     hint = "remove the proof, or build the package again; the index is as it was."
     try:
         proof = Proof.model_validate_json(path.read_bytes())

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Optional
 
 from crosswheel.errors import UsageError
-from crosswheel.files import digest_of, explained_storage_errors
-from crosswheel.index import people
+from crosswheel.files import exclusive, explained_storage_errors
 from crosswheel.index.contents import root_pages
-from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, Entry
+from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
-from crosswheel.index.reading import Project, Reading, read_project
 from crosswheel.index.scan import Wheels, scan
 from crosswheel.index.state import Part, State
-from crosswheel.index.work import Workers
-from crosswheel.index.writing import Writing, write_pages, write_project
+from crosswheel.index.work import map_all
+from crosswheel.index.writing import Setting, Task, make_project, move_project, remove, write_pages
 
-# Starting processes costs as much as reading this many wheels, or writing this many projects.
-_FEW_WHEELS, _FEW_PROJECTS = 1000, 200
+# Starting processes costs as much as reading this many wheels and writing their projects.
+_FEW_WHEELS = 500
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,10 @@ def write_site(
 ) -> IndexSummary:
     """Make the index of all wheels below ``dist``; what is not there any more leaves the index too.
 
-    All wheels are read before anything is written: if one is bad, the site stays as it was. A wheel is in
-    its place before a page names it, and no page names it any more when it is removed, so the site can be
-    served meanwhile. Only what changed since the last time is read and written.
+    All wheels are read, and all that is new is made beside the site, before anything in it changes: if one is bad,
+    the site stays as it was. A wheel is in its place before a page names it, and no page names it any more when it
+    is removed, so the site can be served meanwhile. Only what changed since the last time is read and written. Of
+    two processes that make an index in one folder, one waits for the other.
 
     Args:
         dist: a folder with wheels at any depth, as ``dist/<name>/<version>/*.whl``.
@@ -58,25 +57,28 @@ def write_site(
         StorageError: the site cannot be written.
     """
     _refuse_unfit(dist, site)
-    tree, before = scan(dist), State.load(site)
+    tree = scan(dist)
     failures = read_failures(tree.failures)
-    with Workers() as workers, explained_storage_errors(site):
-        projects = _read(tree.projects, before, workers)
-        plans = _plans(site, tree.projects, projects, root_url, build)
-        present = _present(site)
-        stale = [name for name, plan in plans.items() if not plan.is_settled(before.parts.get(name), present)]
-        after = State(before.reader, {name: plan.part for name, plan in plans.items()}, failures)
+    setting = Setting(site, frozenset(tree.projects), root_url, build)
+    with explained_storage_errors(site), exclusive(site), setting.staged():
+        before, present = State.load(site), _present(site)
+        stale = _stale(setting, tree.projects, before, present)
+        made = _made(setting, stale, before)
+        parts = {name: made.get(name) or before.parts[name] for name in tree.projects}
+        after = State(before.reader, parts, failures)
         changed = bool(stale) or after != before
         if changed:  # until it is written, what is about to be is not known to be right
             after.unfinished(stale).save(site)
-        workers.map(write_project, [plans[name].writing for name in stale], many=len(stale) > _FEW_PROJECTS)
-        overviews = {name: project.overview for name, project in projects.items()}
+        for name in stale:
+            move_project(setting, name)
+        overviews = {name: part.project.overview for name, part in parts.items()}
         write_pages(site, root_pages(overviews, failures.failures, root_url))
-        _remove(site, present.difference(*(plan.files for plan in plans.values())))
+        files = (setting.files(name, tree.projects[name], part.project) for name, part in parts.items())
+        remove(site, present.difference(*files))
         if changed:
             after.save(site)
     wheels, size = (sum(getattr(o, what) for o in overviews.values()) for what in ("wheels", "bytes"))
-    return IndexSummary(site, len(projects), wheels, size, len(stale))
+    return IndexSummary(site, len(parts), wheels, size, len(stale))
 
 
 @dataclass(frozen=True)
@@ -116,66 +118,31 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
         )
 
 
-def _read(found: Mapping[str, Wheels], before: State, workers: Workers) -> dict[str, Project]:
-    """Read the projects of which something is new; of the others, return what was read before."""
-    known = {name: part.project for name, part in before.parts.items()}
-    fresh = {
-        name: Reading(wheels, known[name].indexed() if name in known else ())
-        for name, wheels in found.items()
-        if name not in known or known[name].read_from != wheels.digest
-    }
-    many = sum(len(task.wheels.found) for task in fresh.values()) > _FEW_WHEELS
-    known.update(zip(fresh, workers.map(read_project, list(fresh.values()), many=many)))
-    return {name: known[name] for name in found}
+def _stale(
+    setting: Setting, found: Mapping[str, Wheels], before: State, present: Set[str]
+) -> dict[str, Wheels]:
+    """Return the projects of which something is new, or lacks a file in the site."""
+    stale = {}
+    for name, wheels in found.items():
+        part = before.parts.get(name)
+        if (
+            part is None
+            or part.project.read_from != wheels.digest
+            or part.made_from != setting.part(part.project).made_from
+            or not setting.files(name, wheels, part.project) <= present
+        ):
+            stale[name] = wheels
+    return stale
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What a project's part of the site is to be: how it is written, what is remembered of it, its files."""
-
-    writing: Writing
-    part: Part
-    files: frozenset[str]
-
-    def is_settled(self, before: Optional[Part], present: Set[str]) -> bool:
-        """Whether it was made from the same before, and all its files are there."""
-        return before is not None and before.made_from == self.part.made_from and self.files <= present
-
-
-def _plans(
-    site: Path,
-    found: Mapping[str, Wheels],
-    projects: Mapping[str, Project],
-    root_url: Optional[str],
-    build: Optional[Path],
-) -> dict[str, _Plan]:
-    plans = {}
-    for name, project in projects.items():
-        links = tuple(required for required in project.requires if required in projects)
-        logs = _logs(project, build)
-        made_from = digest_of(read_from=project.read_from, links=links, root_url=root_url, logs=logs)
-        files = {people.project_path(name)}
-        files.update(f"simple/{name}/{file}" for file in _file_names(found[name], logs))
-        writing = Writing(site, project, links, root_url, logs)
-        plans[name] = _Plan(writing, Part(made_from, project), frozenset(files))
-    return plans
-
-
-def _file_names(wheels: Wheels, logs: Collection[str]) -> Iterator[str]:
-    """Give the names of all files in a project's folder below ``simple/``."""
-    yield from ("index.html", "index.json")
-    for wheel in wheels.found:
-        yield from (wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names)
-    yield from (filename + LOG_SUFFIX for filename in logs)
-
-
-def _logs(project: Project, build: Optional[Path]) -> dict[str, Path]:
-    """Return the logs of wheels' builds, by the wheels' file names: those that are inside the build tree."""
-    if build is None or not project.logs:
-        return {}
-    root = build.resolve()
-    logs = {filename: (root / log).resolve() for filename, log in project.logs.items()}
-    return {filename: log for filename, log in logs.items() if root in log.parents and log.is_file()}
+def _made(setting: Setting, stale: Mapping[str, Wheels], before: State) -> dict[str, Part]:
+    """Read what is new, and make the parts of these projects beside the site."""
+    tasks = []
+    for name, wheels in stale.items():
+        part = before.parts.get(name)
+        tasks.append(Task(name, wheels, part.project if part else None))
+    many = sum(len(wheels.found) for wheels in stale.values()) > _FEW_WHEELS
+    return dict(zip(stale, map_all(partial(make_project, setting), tasks, many=many)))
 
 
 def _present(site: Path) -> set[str]:
@@ -192,20 +159,3 @@ def _names(folder: Path) -> list[str]:
             return [item.name for item in items]
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _remove(site: Path, paths: Iterable[str]) -> None:
-    """Remove those of these files that an earlier index wrote; nothing that no index ever wrote."""
-    ours = [path for path in paths if _is_ours(*path.rsplit("/", 1))]
-    for path in ours:
-        (site / path).unlink()
-    for folder in {path.rpartition("/")[0] for path in ours} - {"project"}:
-        with contextlib.suppress(OSError):  # something else is in it
-            (site / folder).rmdir()
-
-
-def _is_ours(folder: str, name: str) -> bool:
-    if folder == "project":
-        return name.endswith(".html")
-    # Also what a process that was killed left beside the file that it was writing.
-    return ".whl" in name or name.lstrip(".").startswith(("index.html", "index.json"))

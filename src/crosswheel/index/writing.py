@@ -1,90 +1,195 @@
-"""A project's part of a site: its wheels, what lies beside them, and its pages."""
+"""A project's part of a site: made beside the site from what lies in the tree of wheels, then moved into it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+import contextlib
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 from crosswheel.check.wheel import read_metadata
-from crosswheel.files import new_folder, place_copy, write_bytes
+from crosswheel.files import digest_of, place_copy, write_bytes
+from crosswheel.index import people
 from crosswheel.index.contents import project_pages
-from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, newest
+from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX
 from crosswheel.index.people import File
-from crosswheel.index.reading import IndexedWheel, Project, read_proof
+from crosswheel.index.reading import IndexedWheel, Project, ReadProject, read_project
+from crosswheel.index.scan import Wheels
+from crosswheel.index.state import Part
+
+_STAGE = ".new"
 
 
 @dataclass(frozen=True)
-class Writing:
-    """All that a project's part of the site is made from.
+class Task:
+    """A project whose part of the site is to be made: its wheels now, and what was read of them before."""
+
+    name: str
+    wheels: Wheels
+    before: Optional[Project]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the parts of all projects are made with.
 
     Attributes:
         site: the site's folder.
-        project: its wheels.
-        links: the dependencies that are in the index.
+        names: the normalised names of all projects, to which dependencies are linked.
         root_url: the site's URL, if links shall be absolute.
-        logs: the logs of builds, by file name of the wheel.
+        build: the build tree, for the logs of builds.
     """
 
     site: Path
-    project: Project
-    links: tuple[str, ...]
+    names: frozenset[str]
     root_url: Optional[str]
-    logs: Mapping[str, Path]
+    build: Optional[Path]
+
+    @property
+    def stage(self) -> Path:
+        """The folder in which parts are made: hidden, and in the site, so that moving is renaming."""
+        return self.site / _STAGE
+
+    @contextlib.contextmanager
+    def staged(self) -> Iterator[None]:
+        """Keep an empty stage while the block lasts."""
+        shutil.rmtree(self.stage, ignore_errors=True)  # of a process that was killed
+        for folder in ("simple", "project"):
+            (self.stage / folder).mkdir(parents=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.stage, ignore_errors=True)
+
+    def links(self, project: Project) -> list[str]:
+        """Return the dependencies that are in the index."""
+        return [name for name in project.requires if name in self.names]
+
+    def logs(self, project: Project) -> dict[str, Path]:
+        """Return the logs of wheels' builds, by the wheels' file names: those that are inside the build tree."""
+        if self.build is None or not project.logs:
+            return {}
+        root = self.build.resolve()
+        logs = {filename: (root / log).resolve() for filename, log in project.logs.items()}
+        return {filename: log for filename, log in logs.items() if root in log.parents and log.is_file()}
+
+    def part(self, project: Project) -> Part:
+        """Return a project with the digest of all that its part of the site is made from."""
+        made_from = digest_of(
+            read_from=project.read_from,
+            links=self.links(project),
+            root_url=self.root_url,
+            logs=self.logs(project),
+        )
+        return Part(made_from, project)
+
+    def files(self, name: str, wheels: Wheels, project: Project) -> frozenset[str]:
+        """Return the paths in the site of all files of a project."""
+        names = {"index.html", "index.json", *(filename + LOG_SUFFIX for filename in self.logs(project))}
+        for wheel in wheels.found:
+            names.update((wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names))
+        return frozenset({people.project_path(name), *(f"simple/{name}/{file}" for file in names)})
 
 
-def write_project(task: Writing) -> None:
-    """Write a project's wheels, what lies beside them, and then its pages."""
-    wheels = task.project.indexed()
-    chosen = newest(wheel.entry for wheel in wheels)
-    folder = task.site / "simple" / chosen.name
-    if folder.is_dir():
-        _write_files(folder, wheels, task, write_changed)
-    else:
-        with new_folder(folder) as beside:  # it comes whole, so that what is in it need not
-            _write_files(beside, wheels, task, Path.write_bytes)
-    metadata = (folder / (chosen.filename + METADATA_SUFFIX)).read_bytes()
-    files = [_file(wheel, wheel.entry.version == chosen.version, task.logs) for wheel in wheels]
-    write_pages(task.site, project_pages(files, metadata, task.links, task.root_url))
+def make_project(setting: Setting, task: Task) -> Part:
+    """Read a project's wheels, and make on the stage what the site does not have of its part yet.
+
+    Raises:
+        IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
+            have different contents.
+    """
+    read = read_project(task.wheels, task.before.indexed() if task.before else ())
+    project = read.kept(task.wheels.digest)
+    logs = setting.logs(project)
+    folder = setting.stage / "simple" / task.name
+    folder.mkdir()
+    there = setting.site / "simple" / task.name
+    _stage_wheels(folder, there if there.is_dir() else None, read, logs)
+    files = [_file(read, wheel, logs) for wheel in read.wheels]
+    pages = project_pages(files, read.described, setting.links(project), setting.root_url)
+    for path, data in pages.items():
+        if not _has(setting.site / path, data):
+            (setting.stage / path).write_bytes(data)
+    return setting.part(project)
 
 
-def _write_files(
-    folder: Path, wheels: Iterable[IndexedWheel], task: Writing, write: Callable[[Path, bytes], object]
-) -> None:
-    """Write wheels and what lies beside them; of METADATA what is new or missing."""
-    for wheel in wheels:
+def _stage_wheels(folder: Path, there: Optional[Path], read: ReadProject, logs: Mapping[str, Path]) -> None:
+    """Put wheels and what lies beside them on the stage, except what is ``there`` already."""
+    for wheel in read.wheels:
         filename = wheel.entry.filename
-        place_copy(wheel.found.path, folder / filename)
-        for proof in wheel.found.proofs:
-            place_copy(proof, folder / proof.name)
-        if filename in task.logs:
-            place_copy(task.logs[filename], folder / (filename + LOG_SUFFIX))
-        metadata = folder / (filename + METADATA_SUFFIX)
-        text = task.project.texts.get(filename)
-        if text is not None or not metadata.is_file():
-            write(metadata, text if text is not None else read_metadata(wheel.found.path))
+        copies = {filename: wheel.found.path, **{proof.name: proof for proof in wheel.found.proofs}}
+        if filename in logs:
+            copies[filename + LOG_SUFFIX] = logs[filename]
+        for name, source in copies.items():
+            if there is None or not _is_one_file(there / name, source):
+                place_copy(source, folder / name)
+        name, text = filename + METADATA_SUFFIX, read.texts.get(filename)
+        if text is None and (there is None or not (there / name).is_file()):
+            text = read_metadata(wheel.found.path)
+        if text is not None and (there is None or not _has(there / name, text)):
+            (folder / name).write_bytes(text)
 
 
-def _file(wheel: IndexedWheel, shown: bool, logs: Collection[str]) -> File:
+def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> File:
     """Return a wheel for its project's page; its proofs, too, where the page shows them."""
-    entry = wheel.entry
-    proofs = wheel.found.proofs if shown else ()
-    read = {path.name: read_proof(path, entry.filename, entry.sha256) for path in proofs}
-    return File(entry, read, entry.filename in logs)
+    shown = wheel.entry.version == read.newest.version
+    return File(wheel.entry, read.proofs_of(wheel) if shown else {}, wheel.entry.filename in logs)
+
+
+def move_project(setting: Setting, name: str) -> None:
+    """Move a project's part from the stage into the site: wheels are in their place before a page names them."""
+    folder, there = (place / "simple" / name for place in (setting.stage, setting.site))
+    if there.is_dir():
+        for file in sorted(folder.iterdir(), key=_pages_last):
+            file.replace(there / file.name)
+    else:
+        there.parent.mkdir(exist_ok=True)
+        folder.replace(there)
+    page = people.project_path(name)
+    if (setting.stage / page).exists():
+        (setting.site / page).parent.mkdir(exist_ok=True)
+        (setting.stage / page).replace(setting.site / page)
+
+
+def _pages_last(file: Path) -> tuple[bool, str]:
+    return file.name in ("index.html", "index.json"), file.name
+
+
+def _is_one_file(path: Path, source: Path) -> bool:
+    try:
+        return path.samefile(source)
+    except OSError:
+        return False
+
+
+def _has(path: Path, data: bytes) -> bool:
+    try:
+        return path.read_bytes() == data
+    except OSError:
+        return False
 
 
 def write_pages(site: Path, pages: Mapping[str, bytes]) -> None:
     """Write those of these pages, by their path in the site, that are not there as they are."""
     for path, data in pages.items():
-        write_changed(site / path, data)
+        if not _has(site / path, data):
+            write_bytes(site / path, data)
 
 
-def write_changed(file: Path, data: bytes) -> None:
-    """Write a file unless these are its bytes already."""
-    try:
-        there = file.read_bytes() == data
-    except OSError:
-        there = False
-    if not there:
-        write_bytes(file, data)
+def remove(site: Path, paths: Iterable[str]) -> None:
+    """Remove those of these files that an earlier index wrote; nothing that no index ever wrote."""
+    ours = [path for path in paths if _is_ours(*path.rsplit("/", 1))]
+    for path in ours:
+        (site / path).unlink()
+    for folder in {path.rpartition("/")[0] for path in ours} - {"project"}:
+        with contextlib.suppress(OSError):  # something else is in it
+            (site / folder).rmdir()
+
+
+def _is_ours(folder: str, name: str) -> bool:
+    if folder == "project":
+        return name.endswith(".html")
+    # Also what a process that was killed left beside the file that it was writing.
+    return ".whl" in name or name.lstrip(".").startswith(("index.html", "index.json"))

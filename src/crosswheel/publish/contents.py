@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
+from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.check.proof import Proof
@@ -84,7 +85,7 @@ class ChannelContents:
     """All that pages are made from: entries with their proofs, by project, and what failed."""
 
     projects: Mapping[str, list[people.File]]
-    metadata: Mapping[str, bytes]
+    described: Mapping[str, RawMetadata]
     failures: tuple[Failure, ...]
 
     def pages(self, root_url: Optional[str]) -> dict[str, bytes]:
@@ -93,8 +94,8 @@ class ChannelContents:
         overviews = {}
         for name, files in self.projects.items():
             overviews[name] = overview_of([file.entry for file in files])
-            links = [other for other in required_names(self.metadata[name]) if other in self.projects]
-            pages.update(index_contents.project_pages(files, self.metadata[name], links, root_url))
+            links = [other for other in required_names(self.described[name]) if other in self.projects]
+            pages.update(index_contents.project_pages(files, self.described[name], links, root_url))
         pages.update(index_contents.root_pages(overviews, self.failures, root_url))
         return pages
 
@@ -115,7 +116,7 @@ def read_contents(store: Store, listing: Listing) -> ChannelContents:
     last = store.read(LAST_PUBLICATION)
     return ChannelContents(
         projects,
-        {name: metadata[path] for name, path in paths.items()},
+        {name: parse_email(metadata[path])[0] for name, path in paths.items()},
         Publication.model_validate_json(last).failures if last else (),
     )
 

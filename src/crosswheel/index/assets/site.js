@@ -50,10 +50,11 @@ if (form) {
 
 // Install commands name this site's own address, wherever it is.
 for (const command of document.querySelectorAll("code[data-here]")) {
-  const simple = new URL("../simple/", location.href);
-  const trusted = simple.protocol === "http:" && !["localhost", "127.0.0.1"].includes(simple.hostname);
-  command.querySelector(".url").textContent =
-    simple.href + (trusted ? ` --trusted-host ${simple.hostname}` : "");
+  const root = new URL("..", location.href);
+  const trusted = root.protocol === "http:" && !["localhost", "127.0.0.1"].includes(root.hostname);
+  for (const part of command.querySelectorAll(".url"))
+    part.textContent = `${root.href}simple/` + (trusted ? ` --trusted-host ${root.hostname}` : "");
+  for (const part of command.querySelectorAll(".root")) part.textContent = root.href.replace(/\/$/, "");
 }
 
 // Without https there is no clipboard object; a selected text can be copied all the same.
