@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import compat32
 from pathlib import Path, PurePosixPath
-from typing import NoReturn, Optional
+from typing import IO, NoReturn, Optional
 
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import Requirement
@@ -174,13 +174,17 @@ class WheelFile:
         return f"PyInit_{name}\0".encode() in self.read(extension.member)
 
 
-def read_metadata(path: Path) -> bytes:
+def read_metadata(path: Path, opened: Optional[IO[bytes]] = None) -> bytes:
     """Return a wheel's METADATA, and look at nothing else in it.
+
+    Args:
+        path: where it lies.
+        opened: the wheel, where it is open already.
 
     Raises:
         IntegrityError: it cannot be read.
     """
-    with _explained(path, "the archive"), zipfile.ZipFile(path) as archive:
+    with _explained(path, "the archive"), zipfile.ZipFile(opened or path) as archive:
         usual = "-".join(path.name.split("-")[:2]) + ".dist-info/METADATA"
         members = archive.NameToInfo
         member = usual if usual in members else f"{_dist_info(path, tuple(members))}/METADATA"

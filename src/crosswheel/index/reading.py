@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO, FileIO
+from typing import IO
 
 from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from crosswheel.check.proof import Proof
 from crosswheel.check.wheel import WheelFile, read_metadata
 from crosswheel.errors import IntegrityError
-from crosswheel.files import sha256_of
+from crosswheel.files import sha256_of_stream
 from crosswheel.index.entry import Entry, entry_of, newest, required_names
 from crosswheel.index.overview import Overview, overview_of
 from crosswheel.index.scan import Found, Wheels
@@ -27,6 +28,7 @@ class IndexedWheel(BaseModel):
     entry: Entry
 
 
+_SMALL = 1 << 20  # bytes
 _Wheels = TypeAdapter(tuple[IndexedWheel, ...])
 
 
@@ -122,19 +124,20 @@ def read_found(item: Found) -> tuple[Entry, bytes, Mapping[str, Proof]]:
     Raises:
         IntegrityError: it is not sound, not what its file name says, or its proof is not a proof of it.
     """
-    path = item.path
-    sha256 = sha256_of(path)
-    proofs = read_proofs(item, sha256)
-    try:
-        if not proofs:
-            WheelFile.open(path)
-        metadata = read_metadata(path)
-    except IntegrityError as error:
-        raise IntegrityError(
-            f"{path}: {error.message}", hint=f"{error.hint} The index is as it was."
-        ) from error
-    _, size, changed = item.stamp[0]
-    entry = entry_of(item.filename, size, changed, sha256, metadata)
+    with FileIO(item.location) as file:
+        # Most wheels are small; in memory, to look around in one asks nothing more of the system.
+        opened: IO[bytes] = BytesIO(file.readall()) if item.size <= _SMALL else file
+        sha256 = sha256_of_stream(opened)
+        proofs = read_proofs(item, sha256)
+        try:
+            if not proofs:
+                WheelFile.open(item.path)
+            metadata = read_metadata(item.path, opened)
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"{item.path}: {error.message}", hint=f"{error.hint} The index is as it was."
+            ) from error
+    entry = entry_of(item.filename, item.size, item.changed, sha256, metadata)
     said = {
         "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
         "log": next((proof.log for proof in proofs.values() if proof.log), None),
@@ -149,13 +152,14 @@ def read_proofs(item: Found, sha256: str) -> dict[str, Proof]:
     Raises:
         IntegrityError: one is no proof, or was made of other bytes.
     """
-    return {path.name: _read_proof(path, item.filename, sha256) for path in item.proofs}
+    return {name: _read_proof(item.folder + name, item.filename, sha256) for name in item.proof_names}
 
 
-def _read_proof(path: Path, filename: str, sha256: str) -> Proof:
+def _read_proof(path: str, filename: str, sha256: str) -> Proof:
     hint = "remove the proof, or build the package again; the index is as it was."
     try:
-        proof = Proof.model_validate_json(path.read_bytes())
+        with FileIO(path) as file:
+            proof = Proof.model_validate_json(file.readall())
     except ValidationError as error:
         raise IntegrityError(f"{path} is not a proof: {error.errors()[0]['msg']}", hint=hint) from error
     if (proof.wheel, proof.sha256) != (filename, sha256):

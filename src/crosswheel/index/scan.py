@@ -38,15 +38,24 @@ class Found:
         return self.stamp[0][0]
 
     @property
+    def folder(self) -> str:
+        """The folder that it lies in, to put before a file name."""
+        return self.location[: -len(self.filename)]
+
+    @property
+    def size(self) -> int:
+        """How many bytes the wheel has."""
+        return self.stamp[0][1]
+
+    @property
+    def changed(self) -> int:
+        """When the wheel was changed, in nanoseconds since the epoch."""
+        return self.stamp[0][2]
+
+    @property
     def proof_names(self) -> list[str]:
         """The file names of its proofs, at most one for each target."""
         return [name for name, _, _ in self.stamp if name.endswith(PROOF_SUFFIX)]
-
-    @property
-    def proofs(self) -> list[Path]:
-        """Its proofs."""
-        folder = self.location[: -len(self.filename)]
-        return [Path(folder + name) for name in self.proof_names]
 
     @property
     def yanked(self) -> Optional[Path]:
