@@ -17,7 +17,7 @@ import pytest
 from crosswheel import targets
 from crosswheel.check.proof import Proof
 from crosswheel.deploy.environment import assembler_for, chosen
-from crosswheel.deploy.image import Image, image_for, robot_of
+from crosswheel.deploy.image import Image, robot_of
 from crosswheel.deploy.simulation import ALIAS, Simulation, running
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import StorageError
@@ -25,6 +25,7 @@ from crosswheel.files import sha256_of
 from crosswheel.index import write_site
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from support import look_alike
 from support.static_server import serving
 from support.wheels import make_wheel
 
@@ -34,8 +35,6 @@ import pydantic
 def main():
     print("greeter {version} with pydantic", pydantic.VERSION)
 """
-# What the robot's server imports, as far as the look-alike has it whole.
-_SERVER = "import fastapi, pydantic, starlette, anyio, uvicorn, jsonschema, click; print(pydantic.VERSION)"
 _SITE = "/usr/lib/python3.10/site-packages"
 
 
@@ -93,8 +92,7 @@ class Bench:
 
     def ssh(self, command: str, **options: object) -> subprocess.CompletedProcess[str]:
         """Run a command on the robot, as a login does."""
-        words = ["ssh", "-F", str(self.simulation.ssh_config), ALIAS, f". /etc/profile; {command}"]
-        return subprocess.run(words, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
+        return look_alike.ssh(self.simulation, command, **options)
 
     @staticmethod
     def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
@@ -103,26 +101,22 @@ class Bench:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    probe = subprocess.run(["unshare", "--user", "--mount", "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        pytest.skip(f"this machine gives no namespaces: {probe.stderr.decode()}")
-    runner = Runner(log=tmp_path_factory.mktemp("image") / "log.txt")
-    return image_for(targets.load("ot2"), Settings.from_environment(), runner)
+    return look_alike.image(tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture(scope="module")
 def module_bench(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Give a running robot, and check at the end that its own server would still find what it imports."""
-    folder, before = tmp_path_factory.mktemp("robot"), _files(image.root)
+    folder, before = tmp_path_factory.mktemp("robot"), look_alike.files_of(image.root)
     with running(image, folder, Runner(log=folder / "commands.txt"), var_size="80m") as simulation:
         bench = Bench(simulation, folder)
         bench.offer("1.0")
         bench.offer("2.0")
         yield bench
         assert bench.deploy("greeter").returncode == 0
-        said = bench.ssh(f"python3 -c '{_SERVER}'")
-        assert said.stdout == "1.10.12\n", said.stderr
-    assert _files(image.root) == before
+        said = bench.ssh(f"python3 -c '{look_alike.SERVER}'")
+        assert said.stdout.endswith(" 1.10.12\n"), said.stderr
+    assert look_alike.files_of(image.root) == before
 
 
 @pytest.fixture
@@ -132,16 +126,6 @@ def bench(module_bench: Bench) -> Iterator[Bench]:
     yield module_bench
     said = module_bench.ssh("python3 -c 'import pydantic; print(pydantic.__file__, pydantic.VERSION)'")
     assert said.stdout == f"{_SITE}/pydantic/__init__.py 1.10.12\n", said.stderr
-
-
-def _files(root: Path) -> dict[str, tuple[int, int, str]]:
-    """Return size, permissions and hash of every file of an image."""
-    found = {}
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            status = path.stat()
-            found[str(path)] = (status.st_size, status.st_mode, sha256_of(path))
-    return found
 
 
 def test_the_look_alike_is_as_the_robot_is(bench: Bench) -> None:
@@ -256,7 +240,7 @@ def test_a_disk_that_becomes_full_meanwhile_loses_nothing(bench: Bench) -> None:
         # The robot had the space when it was asked, and has lost it when the bytes come.
         bench.ssh("dd if=/dev/zero of=/var/filler bs=1M")
         with pytest.raises(StorageError, match="the disk became full"):
-            connection.send_files(release.files(lacking))
+            connection.send_files(release.files(lacking), lambda count: None)
     bench.ssh("rm /var/filler")
     kept = bench.ssh("ls -A /var/user-packages/crosswheel/packages | wc -l").stdout.split()
     assert kept == ["3"]  # the program, what it needs, its launchers; nothing of the version that did not fit

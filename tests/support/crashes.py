@@ -41,8 +41,8 @@ def main() -> None:
 
 
 def _install(bundle: Path, place: dict[str, str]) -> None:
-    with zipfile.ZipFile(bundle) as archive:
-        agent.install(Store(Path(place["store"]), Path(place["programs"])), archive)
+    with agent.opened(bundle) as open_:
+        agent.install(Store(Path(place["store"]), Path(place["programs"])), open_)
 
 
 def _dies_before(number: int, bundle: Path, place: dict[str, str]) -> bool:

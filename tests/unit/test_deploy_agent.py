@@ -15,7 +15,7 @@ from typing import Optional
 import pytest
 
 from crosswheel.deploy.agent.manifest import digest_of_package
-from crosswheel.deploy.bundles import write_program
+from crosswheel.deploy.bundles import form_of, write_archive, write_program
 from crosswheel.deploy.deploying import Deployed, deploy, rehearse
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Connection
@@ -28,7 +28,10 @@ from crosswheel.errors import (
     TargetError,
     UsageError,
 )
+from crosswheel.process import Runner
 from support.releases import SITE, Here, place, release, says, this_machine
+
+needs_zstd = pytest.mark.skipif(shutil.which("zstd") is None, reason="there is no zstd on PATH")
 
 
 def put(version: Release, robot: Path) -> Deployed:
@@ -242,7 +245,7 @@ def test_bytes_that_changed_on_the_way_are_refused_and_the_connection_goes_on(tm
         lacking = made.files(connection.ask("plan", files=made.lists(unknown))["lacking"])
         sources = [other if path.name == "hello.py" else path for path in lacking]
         with pytest.raises(IntegrityError, match="a file came with the hash"):
-            connection.send_files(sources)
+            connection.send_files(sources, lambda count: None)
         assert connection.ask("list") == {"environments": []}
 
 
@@ -327,6 +330,47 @@ def test_a_bundle_with_a_changed_byte_is_refused_wherever_it_is(tmp_path: Path) 
         bundle.write_bytes(changed)
         assert bundled(bundle, "install").returncode != 0, position
         assert not robot.exists()
+
+
+def unpacked(folder: Path, robot: Path) -> Path:
+    """Return a bundle that was an archive, unpacked."""
+    target, archive = this_machine().model_copy(update={"robot": place(robot)}), folder / "hello.tar.zst"
+    write_archive(release(folder, "1", target=target), "hello-1", archive, Runner(log=folder / "log.txt"))
+    subprocess.run(["tar", "--zstd", "-xf", archive, "-C", folder], check=True)
+    return folder / "hello-1"
+
+
+@needs_zstd
+def test_a_bundle_as_an_archive_does_the_same_once_it_is_unpacked(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    bundle = unpacked(tmp_path, robot)
+    done = bundled(bundle, "install")
+    assert done.returncode == 0, done.stderr
+    assert says(robot) == "hello 1"
+    assert bundled(bundle, "verify").returncode == 0
+
+
+@needs_zstd
+def test_an_unpacked_bundle_in_which_something_changed_or_is_missing_is_refused(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    bundle = unpacked(tmp_path, robot)
+    largest = max((bundle / "files").iterdir(), key=lambda path: path.stat().st_size)
+    for path in (bundle / "place.json", bundle / "release.json", bundle / "files.json", largest):
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"e", b"f", 1))
+        refused = bundled(bundle, "install")
+        assert refused.returncode == 2, refused.stderr
+        path.unlink()
+        missing = bundled(bundle, "install")
+        assert missing.returncode == 2, missing.stderr
+        assert f"{path.relative_to(bundle)} is missing" in missing.stderr
+        path.write_bytes(data)
+        assert says(robot) is None
+
+
+def test_a_bundle_whose_name_tells_no_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no kind of bundle"):
+        form_of(tmp_path / "hello.zip")
 
 
 def test_the_same_release_gives_the_same_bundle(tmp_path: Path) -> None:

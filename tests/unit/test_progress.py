@@ -24,7 +24,7 @@ import pytest
 from rich.console import Console
 
 from crosswheel.errors import BuildFailed
-from crosswheel.progress import Row, display, show_error, table
+from crosswheel.progress import Row, Transfers, display, show_error, table
 from crosswheel.progress.live import final_frame, frame
 from crosswheel.progress.state import Ended, Running, State
 
@@ -393,3 +393,41 @@ class TestReports:
         assert "[b]ujson" in ending.text
         assert ending.text.count("x") == 200
         assert all(len(re.sub(r"\x1b\[[\d;]*m", "", line)) <= 80 for line in ending.text.splitlines())
+
+
+def test_a_long_transfer_is_told_in_a_line_every_ten_seconds_for_each_robot() -> None:
+    seconds, output = iter([0.0, 4.0, 10.0, 12.0, 20.0, 30.0]), io.StringIO()
+    with Transfers(Console(file=output), clock=lambda: next(seconds)) as shown:
+        shown.say("ot2-a", "sending 3 files")
+        shown.sent("ot2-a", 0, 90_000_000)
+        shown.sent("ot2-a", 10_000_000, 90_000_000)
+        shown.sent("ot2-a", 30_000_000, 90_000_000)
+        shown.sent("ot2-b", 0, 90_000_000)
+        shown.sent("ot2-a", 50_000_000, 90_000_000)
+        shown.sent("ot2-a", 90_000_000, 90_000_000)
+    assert output.getvalue().splitlines() == [
+        "ot2-a: sending 3 files",
+        "ot2-a: 30.0 MB of 90.0 MB, 3.0 MB a second",
+        "ot2-a: 50.0 MB of 90.0 MB, 2.0 MB a second",
+    ]
+
+
+TRANSFER = """
+from rich.console import Console
+from crosswheel.progress import Transfers
+
+with Transfers(Console()) as shown:
+    shown.say("ot2-a", "sending 3 files")
+    for done in range(46):
+        shown.sent("ot2-a", done * 1_000_000, 90_000_000)
+    shown.say("ot2-b", "putting it together")
+"""
+
+
+def test_on_a_screen_a_transfer_has_a_bar_that_is_gone_afterwards() -> None:
+    shown = on_terminal(TRANSFER)
+    assert shown.returncode == 0, shown.text
+    assert re.search(r"ot2-a .*45\.0/90\.0 MB", shown.text), shown.text
+    assert "ot2-b: putting it together\r\n" in shown.text
+    assert shown.text.rindex(SHOW_CURSOR) > shown.text.rindex(HIDE_CURSOR)
+    assert "\x1b[2K" in shown.text[shown.text.rindex("45.0/90.0") :]  # its line is wiped

@@ -32,7 +32,6 @@ from crosswheel.job.closures import closure_for, closure_of, roots_of
 from crosswheel.job.locking import renew
 from crosswheel.job.running import run_closure
 from crosswheel.job.workplace import Trees, Workplace
-from crosswheel.lock import path_of
 from crosswheel.progress import Row, show_error, table
 from crosswheel.recipes.model import Recipe
 
@@ -140,29 +139,13 @@ def _jobs(
 
 def _build_root(root: Recipe, place: Workplace) -> list[Row]:
     """Build a root's closure, and what plain pip needs where the target's image is in its way."""
+    # Other commands here need nothing of this.
+    from crosswheel.deploy.plain_pip import offer_to_plain_pip
+
     rows = run_closure(closure_of(root, place), place)
-    robot = place.target.robot
-    if robot and robot.bundle and root.as_of and not any(row.error for row in rows):
-        _offer_to_plain_pip(root, place)
+    if not any(row.error for row in rows):
+        offer_to_plain_pip(root, place)
     return rows
-
-
-def _offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
-    """Put a program's wheel with its whole closure into the tree of wheels, if plain pip needs it."""
-    # Other targets, and other commands here, need nothing of this.
-    from crosswheel.deploy.bundle_wheel import BundleWheel
-    from crosswheel.deploy.environment import Assembler, Wanted, proven_wheels
-
-    wanted = Wanted(root.canonical_name, root.version or "", path_of(root, place.target))
-    wheels = proven_wheels(wanted, place.trees.dist, place.target)
-    assembler = Assembler(place.toolchain, place.uv, place.general_runner)
-    bundle = BundleWheel(wanted, wheels, place.trees.dist, assembler)
-    if bundle.is_needed and not bundle.is_there:
-        place.display.message(
-            f"Putting {root.name} {root.version} into one wheel with all that it needs, for plain pip on "
-            f"{place.target.title}."
-        )
-        bundle.write()
 
 
 def _write_index(scene: Scene, console: Console, root_url: Optional[str], codes: Sequence[int]) -> None:

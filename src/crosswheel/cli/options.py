@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,3 +97,13 @@ def day(text: Optional[str]) -> Optional[datetime.date]:
         raise UsageError(
             f"{text!r} is not a day", hint="write it as YYYY-MM-DD, such as 2025-04-25."
         ) from error
+
+
+def as_typed() -> str:
+    """Return how this program is called in the folder where it was called."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m crosswheel"
+    if shutil.which(called.name) == str(called):
+        return called.name
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)

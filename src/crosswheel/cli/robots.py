@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Optional, TypeVar
 
@@ -14,13 +15,13 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.cli.options import TARGETS
+from crosswheel.cli.options import TARGETS, as_typed
 from crosswheel.cli.robot_options import Fleet, Login, TargetOption, Wheels
 from crosswheel.cli.spreading import spread
 from crosswheel.deploy import deploying
 from crosswheel.deploy import service as services
 from crosswheel.deploy.bundle_wheel import BundleWheel
-from crosswheel.deploy.bundles import write_program
+from crosswheel.deploy.bundles import form_of
 from crosswheel.deploy.environment import assembler_for
 from crosswheel.deploy.fleet import Outcome, on_each
 from crosswheel.deploy.image import image_for, robot_of
@@ -29,7 +30,7 @@ from crosswheel.deploy.simulation import ALIAS, running
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.process import Runner
-from crosswheel.progress import show_error, table
+from crosswheel.progress import Transfers, show_error, table
 from crosswheel.progress.wording import duration, size
 from crosswheel.settings import Settings
 
@@ -67,20 +68,16 @@ def deploy(
     test: TestOption = None,
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
-    console, lock = Console(), threading.Lock()
     chosen = targets.load(fleet.target, TARGETS)
     place, addresses = robot_of(chosen), list(map(login.to, fleet.names))
     # While the robots are being reached.
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, Transfers(Console()) as shown:
         release = pool.submit(wheels.release, requirement, chosen, name=name, test=test)
 
         def work(address: Address) -> deploying.Deployed:
-            def tell(text: str) -> None:
-                with lock:
-                    console.print(f"{address.host}: {text}", markup=False, highlight=False)
-
+            tell, sent = partial(shown.say, address.host), partial(shown.sent, address.host)
             with Connection(address) as connection:
-                return deploying.deploy(release.result(), place, connection, tell)
+                return deploying.deploy(release.result(), place, connection, tell, sent)
 
         outcomes = on_each(addresses, work)
     made = release.result()  # what is wrong with it is wrong for all robots, and said once
@@ -96,7 +93,8 @@ def bundle(
     requirement: Annotated[str, typer.Argument(help="What to bundle, such as prefect==3.3.4.")],
     wheels: Wheels,
     output: Annotated[
-        Optional[Path], typer.Option("--output", "-o", help="A file to carry to the robot: NAME.pyz.")
+        Optional[Path],
+        typer.Option("--output", "-o", help="A file to carry to the robot: NAME.pyz, or NAME.tar.zst."),
     ] = None,
     wheel: Annotated[
         bool, typer.Option("--wheel", help="Put a wheel for plain pip into the tree of wheels.")
@@ -112,8 +110,10 @@ def bundle(
         )
     made_for = targets.load(target, TARGETS)
     if output:
-        write_program(wheels.release(requirement, made_for, name=name, test=test), output.absolute())
-        _tell_file(output, f"on the robot: python3 {output.name} install")
+        write = form_of(output)
+        release = wheels.release(requirement, made_for, name=name, test=test)
+        runner = Runner(log=Settings.from_environment().cache / "installed" / "log.txt")
+        _tell_file(output, write(release, output.absolute(), runner))
     if wheel:
         wanted, closure = wheels.of(requirement, made_for)
         assembler = assembler_for(made_for, Settings.from_environment())
@@ -281,23 +281,19 @@ def robot_sim(
     ] = None,
 ) -> None:
     """Run a look-alike robot on this machine, to try without one; Ctrl-C ends it, and nothing is kept."""
-    console, settings = Console(), Settings.from_environment()
+    console, settings = Console(highlight=False, soft_wrap=True), Settings.from_environment()
     chosen = targets.load(target, TARGETS)
     with contextlib.ExitStack() as stack:
         place = folder.absolute() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = Runner(log=settings.cache / "robots" / "log.txt")
-        image = image_for(chosen, settings, runner)
+        image = image_for(chosen, settings, runner, partial(console.print, markup=False))
         running_robot = stack.enter_context(running(image, place, runner, port=port, var_size=var_size))
         config = running_robot.ssh_config
-        console.print(f"The look-alike {chosen.title} runs. In another terminal:", highlight=False)
-        console.print(f"  ssh -F {config} {ALIAS}", highlight=False, soft_wrap=True)
-        console.print(
-            f"  crosswheel deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print(f"The look-alike {chosen.title} runs. In another terminal:")
+        console.print(f"  ssh -F {config} {ALIAS}")
+        console.print(f"  {as_typed()} deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}")
         for package, state in image.hollow.items():
-            console.print(f"  unlike on the robot, {package} is {state}", highlight=False)
+            console.print(f"  unlike on the robot, {package} is {state}")
         threading.Event().wait()
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Connection
@@ -13,6 +14,8 @@ from crosswheel.targets import Robot
 
 Tell = Callable[[str], None]
 """Is told what goes on, a sentence each time."""
+Sent = Callable[[int, int], None]
+"""Is told how many bytes of all have been sent, before compression."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class Deployed:
     generation: int
 
 
-def deploy(release: Release, robot: Robot, connection: Connection, tell: Tell) -> Deployed:
+def deploy(
+    release: Release, robot: Robot, connection: Connection, tell: Tell, sent: Optional[Sent] = None
+) -> Deployed:
     """Put a release on a robot and make it the active one.
 
     Whatever happens meanwhile, the robot has the version before, or this one.
@@ -49,20 +54,20 @@ def deploy(release: Release, robot: Robot, connection: Connection, tell: Tell) -
     connection.ask("open", store=robot.store, programs=robot.programs)
     connection.ask("hold")
     unknown = connection.ask("offer", release=release.offer)["packages"]
-    sent = 0
+    files = 0
     if unknown:
         plan = connection.ask("plan", files=release.lists(unknown))
         lacking = release.files(plan["lacking"])
-        size, sent = sum(map(_size, lacking)), len(lacking)
-        tell(f"sending {sent} of {release.file_count} files, {size / 1e6:.1f} MB unpacked")
-        connection.send_files(lacking)
+        size, files = sum(map(_size, lacking)), len(lacking)
+        tell(f"sending {files} of {release.file_count} files, {size / 1e6:.1f} MB unpacked")
+        connection.send_files(lacking, lambda done: sent(done, size) if sent else None)
     tell("putting it together")
     connection.ask("build")
     tell("trying it on the robot")
     connection.ask("test")
     generation = connection.ask("activate")["generation"]
     seconds = time.monotonic() - begun
-    return Deployed(release.version, connection.sent, sent, seconds, generation)
+    return Deployed(release.version, connection.sent, files, seconds, generation)
 
 
 def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[dict[str, str], int]:

@@ -12,7 +12,7 @@ import configparser
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -48,6 +48,13 @@ _LAYOUT = 2  # raised when what is made below changes
 _MANYLINUX = "def manylinux_compatible(major, minor, arch):\n    return (major, minor) <= ({}, {})\n"
 _STAND_IN = '"""A stand-in: the release has no wheel at all, so only its name and version are here."""\n'
 
+Tell = Callable[[str], None]
+"""Is told what goes on, a sentence each time."""
+
+
+def _silent(text: str) -> None:
+    """Tell nobody."""
+
 
 @dataclass(frozen=True)
 class Image:
@@ -79,34 +86,50 @@ def robot_of(target: Target) -> Robot:
     return target.robot
 
 
-def image_for(target: Target, settings: Settings, runner: Runner) -> Image:
+def image_for(target: Target, settings: Settings, runner: Runner, tell: Tell = _silent) -> Image:
     """Return the look-alike of a target, made if need be.
+
+    Args:
+        tell: is told what is done meanwhile, where it has to be made.
 
     Raises:
         MissingToolError, NetworkError: Debian's packages or the emulator cannot be had.
         TargetError: the target does not describe a robot.
     """
-    robot = robot_of(target)
-    emulator = emulator_for(target, settings, runner)
+    robot_of(target)
     said = {"python", "abi", "toolchain", "image", "robot"}
     digest = digest_of(
         layout=_LAYOUT, packages=_PACKAGES, target=target.model_dump(mode="json", include=said)
     )
     folder = settings.cache / "robots" / f"{target.name}-{digest}"
     if not folder.is_dir():
+        tell(f"making the look-alike {target.title}: once, and it takes a few minutes")
+    emulator = emulator_for(target, settings, runner)
+    if not folder.is_dir():
         with new_folder(folder) as beside:
-            root = beside / "root"
-            Debian(target.toolchain.debian, settings, runner).unpack(_PACKAGES, root)
-            for name in _FOLDERS:
-                (root / name).mkdir(parents=True, exist_ok=True)
-            _add_python(root, robot, emulator)
-            _add_sqlite(root / robot.prefix[1:] / "lib" / f"python{target.python.short}", target, settings)
-            _add_applets(root, emulator, runner)
-            _add_configuration(root, target, robot)
-            hollow = _add_packages(_site(root, target, robot), target, settings)
-            _compile(root / robot.prefix[1:] / "lib", target, settings, runner)
+            hollow = _make(beside / "root", emulator, target, settings, runner, tell)
             (beside / "hollow.json").write_text(json.dumps(hollow, indent=1))
     return Image(target, folder / "root", emulator, json.loads((folder / "hollow.json").read_text()))
+
+
+def _make(
+    root: Path, emulator: Emulator, target: Target, settings: Settings, runner: Runner, tell: Tell
+) -> dict[str, str]:
+    """Make the root; return the packages that are not whole."""
+    robot = robot_of(target)
+    tell(f"fetching programs and libraries of Debian: {', '.join(_PACKAGES)}")
+    Debian(target.toolchain.debian, settings, runner).unpack(_PACKAGES, root)
+    for name in _FOLDERS:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    _add_python(root, robot, emulator)
+    tell("building sqlite3, which this Python lacks")
+    _add_sqlite(root / robot.prefix[1:] / "lib" / f"python{target.python.short}", target, settings)
+    _add_applets(root, emulator, runner)
+    _add_configuration(root, target, robot)
+    hollow = _add_packages(_site(root, target, robot), target, settings, tell)
+    tell("compiling all of it to bytecode")
+    _compile(root / robot.prefix[1:] / "lib", target, settings, runner)
+    return hollow
 
 
 def _site(root: Path, target: Target, robot: Robot) -> Path:
@@ -182,10 +205,11 @@ def _add_configuration(root: Path, target: Target, robot: Robot) -> None:
         (site / "user-packages.pth").write_text(f"{user_root}/{site.relative_to(root)}\n")
 
 
-def _add_packages(site: Path, target: Target, settings: Settings) -> dict[str, str]:
-    hollow = {}
+def _add_packages(site: Path, target: Target, settings: Settings, tell: Tell) -> dict[str, str]:
+    hollow, packages = {}, target.image.packages
+    tell(f"putting in the {len(packages)} packages of its image: {', '.join(packages)}")
     with Registry(settings) as registry:
-        for name, version in target.image.packages.items():
+        for name, version in packages.items():
             files = registry.release_files(name, version)
             fitting = _fitting(name, version, files, target)
             others = [file for file in files if "linux" in file.filename]

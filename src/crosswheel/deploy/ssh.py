@@ -10,7 +10,7 @@ import struct
 import subprocess
 import tempfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +31,7 @@ from crosswheel.errors import (
 
 _LENGTH = struct.Struct("!I")
 _BLOCK = 1 << 16
+_TOLD_BYTES = 1 << 18
 _GOODBYE_SECONDS = 5
 _OPTIONS = {
     "BatchMode": "yes",  # nobody is there to answer a question
@@ -139,18 +140,26 @@ class Connection:
         self._flush()
         return self._answer()
 
-    def send_files(self, files: Sequence[Path]) -> None:
+    def send_files(self, files: Sequence[Path], sent: Callable[[int], object]) -> None:
         """Send the bytes of files, one after the other, as one compressed stream.
+
+        Args:
+            sent: is told now and then how many bytes of the files went so far.
 
         Raises: as :meth:`ask`.
         """
         self._send(zlib.compress(json.dumps({"do": "receive"}).encode()))
-        deflate = zlib.compressobj(6)
+        deflate, done, told = zlib.compressobj(6), 0, 0
         for path in files:
             with path.open("rb") as stream:
                 for block in iter(lambda: stream.read(_BLOCK), b""):
                     self._send_if_any(deflate.compress(block))
+                    done += len(block)
+                    if done - told >= _TOLD_BYTES:
+                        sent(done)
+                        told = done
         self._send_if_any(deflate.flush())
+        sent(done)
         self._send(b"")
         self._flush()
         self._answer()

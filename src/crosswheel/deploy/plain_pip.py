@@ -1,0 +1,33 @@
+"""What the job offers to plain pip, for robots whose image it cannot install beside."""
+
+from __future__ import annotations
+
+from crosswheel.deploy.bundle_wheel import BundleWheel
+from crosswheel.deploy.environment import Assembler, Wanted, proven_wheels
+from crosswheel.job.workplace import Workplace
+from crosswheel.lock import path_of
+from crosswheel.recipes.model import Recipe
+
+
+def offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
+    """Put a program's bundle wheel into the tree of wheels, where plain pip needs one that is not there yet.
+
+    Args:
+        root: a recipe whose whole closure was made.
+
+    Raises:
+        CrosswheelError: the wheel cannot be made; the reason is in the message.
+    """
+    target, trees = place.target, place.trees
+    if target.robot is None or not target.robot.bundle or root.as_of is None:
+        return
+    wanted = Wanted(root.canonical_name, root.version or "", path_of(root, target))
+    wheels = proven_wheels(wanted, trees.dist, target)
+    assembler = Assembler(place.toolchain, place.uv, place.general_runner)
+    bundle = BundleWheel(wanted, wheels, trees.dist, assembler)
+    if bundle.is_needed and not bundle.is_there:
+        place.display.message(
+            f"Putting {root.name} {root.version} into one wheel with all that it needs, for plain pip on "
+            f"{target.title}."
+        )
+        bundle.write()
