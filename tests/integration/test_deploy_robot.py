@@ -17,7 +17,7 @@ import pytest
 from crosswheel import targets
 from crosswheel.check.proof import Proof
 from crosswheel.deploy.environment import assembler_for, chosen
-from crosswheel.deploy.image import Image, robot_of
+from crosswheel.deploy.image import Image
 from crosswheel.deploy.simulation import ALIAS, Simulation, running
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import StorageError
@@ -231,7 +231,7 @@ def test_a_disk_that_becomes_full_meanwhile_loses_nothing(bench: Bench) -> None:
     target = targets.load("ot2")
     wanted, wheels = chosen("greeter==4.0", bench.folder / "packages", bench.folder / "dist", target)
     release = assembler_for(target, Settings.from_environment()).release(wanted, wheels, "greeter")
-    robot = robot_of(target)
+    robot = targets.robot_of(target)
     with Connection(Address(ALIAS, config=bench.simulation.ssh_config)) as connection:
         connection.ask("open", store=robot.store, programs=robot.programs)
         connection.ask("hold")

@@ -14,7 +14,6 @@ from crosswheel import targets
 from crosswheel.check.proof import Proof
 from crosswheel.deploy.environment import Wanted, find, proven_wheels
 from crosswheel.deploy.fleet import on_each, read_list
-from crosswheel.deploy.image import robot_of
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.service import Service
 from crosswheel.deploy.ssh import Address, Connection
@@ -24,7 +23,7 @@ from support.releases import release
 from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")
-ROBOT = robot_of(OT2)
+ROBOT = targets.robot_of(OT2)
 
 
 def locked(recipes: Path, *versions: str) -> None:
@@ -165,4 +164,4 @@ def test_a_host_where_nothing_listens_is_explained(tmp_path: Path) -> None:
 
 def test_a_target_that_is_no_robot_is_explained() -> None:
     with pytest.raises(TargetError, match="does not say where programs are kept"):
-        robot_of(OT2.model_copy(update={"robot": None}))
+        targets.robot_of(OT2.model_copy(update={"robot": None}))

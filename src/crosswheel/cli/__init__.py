@@ -26,9 +26,8 @@ _MODULES = {
     "crosswheel.cli.building": ("build", "add", "plan", "lock"),
     "crosswheel.cli.checking": ("check", "doctor"),
     "crosswheel.cli.indexing": ("index", "serve", "publish", "yank", "unyank", "prune"),
-    "crosswheel.cli.robots": (
-        "deploy", "bundle", "verify", "rollback", "remove", "list", "preflight", "service", "robot-sim",
-    ),
+    "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
+    "crosswheel.cli.bundling": ("bundle", "robot-sim"),
 }  # fmt: skip
 
 

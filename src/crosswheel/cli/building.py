@@ -13,10 +13,8 @@ import typer
 from rich.console import Console
 
 from crosswheel.cli.options import (
-    RECIPES,
     AsOfOption,
     OutputOption,
-    RecipesOption,
     Scene,
     SdkOption,
     TargetOption,
@@ -24,7 +22,16 @@ from crosswheel.cli.options import (
     VerboseOption,
     day,
 )
-from crosswheel.cli.trees import BUILD, DIST, INDEX, BuildOption, DistOption, IndexOption
+from crosswheel.cli.trees import (
+    BUILD,
+    DIST,
+    INDEX,
+    RECIPES,
+    BuildOption,
+    DistOption,
+    IndexOption,
+    RecipesOption,
+)
 from crosswheel.errors import CrosswheelError, UsageError
 from crosswheel.index import write_site
 from crosswheel.job.adding import add_root

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.check.command import examine_wheels
-from crosswheel.cli.options import TARGETS, TargetOption
+from crosswheel.cli.options import TargetOption
+from crosswheel.cli.trees import TARGETS
 from crosswheel.doctor import examine
 from crosswheel.process import Runner
 from crosswheel.progress import table

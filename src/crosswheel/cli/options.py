@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.cli.trees import BUILD, DIST, INDEX
+from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
 from crosswheel.job.workplace import Trees, Workplace
@@ -26,10 +24,6 @@ from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 
-TARGETS = Path("targets")
-RECIPES = Path("packages")
-
-RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of recipes.")]
 TargetOption = Annotated[
     str, typer.Option("--target", help="The machine to build for: a name, or a TOML file.")
 ]
@@ -97,13 +91,3 @@ def day(text: Optional[str]) -> Optional[datetime.date]:
         raise UsageError(
             f"{text!r} is not a day", hint="write it as YYYY-MM-DD, such as 2025-04-25."
         ) from error
-
-
-def as_typed() -> str:
-    """Return how this program is called in the folder where it was called."""
-    called = Path(sys.argv[0])
-    if called.name == "__main__.py":
-        return "python -m crosswheel"
-    if shutil.which(called.name) == str(called):
-        return called.name
-    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)

@@ -10,20 +10,27 @@ from typing import Annotated, Optional, TypeVar
 import typer
 
 from crosswheel import targets
-from crosswheel.cli.options import RECIPES, TARGETS, RecipesOption
-from crosswheel.cli.trees import DIST
+from crosswheel.cli.trees import DIST, RECIPES, TARGETS, RecipesOption
 from crosswheel.deploy.environment import ProvenWheel, Wanted, assembler_for, chosen
 from crosswheel.deploy.fleet import Outcome, on_each, read_list
-from crosswheel.deploy.image import robot_of
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import UsageError
 from crosswheel.settings import Settings
-from crosswheel.targets import Target
+from crosswheel.targets import Target, robot_of
 
 T = TypeVar("T")
 
 TargetOption = Annotated[str, typer.Option("--target", help="What the robots are: a name, or a TOML file.")]
+
+NameOption = Annotated[
+    Optional[str],
+    typer.Option("--name", help="What the environment is called; the program's name if not given."),
+]
+TestOption = Annotated[
+    Optional[str],
+    typer.Option("--test", help="A command of the program that has to succeed, such as 'prefect version'."),
+]
 
 
 @dataclass(frozen=True)

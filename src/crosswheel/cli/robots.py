@@ -1,62 +1,42 @@
-"""The commands for robots: deploy, list, verify, rollback, remove, preflight, service, bundle and robot-sim."""
+"""The commands for robots: deploy, list, verify, rollback, remove, preflight and service."""
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Optional, TypeVar
 
 import typer
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.cli.options import TARGETS, as_typed
-from crosswheel.cli.robot_options import Fleet, Login, TargetOption, Wheels
+from crosswheel.cli.robot_options import Fleet, Login, NameOption, TargetOption, TestOption, Wheels
 from crosswheel.cli.spreading import spread
+from crosswheel.cli.trees import TARGETS
 from crosswheel.deploy import deploying
 from crosswheel.deploy import service as services
-from crosswheel.deploy.bundle_wheel import BundleWheel
-from crosswheel.deploy.bundles import form_of
-from crosswheel.deploy.environment import assembler_for
 from crosswheel.deploy.fleet import Outcome, on_each
-from crosswheel.deploy.image import image_for, robot_of
 from crosswheel.deploy.preflight import clashes, cost
-from crosswheel.deploy.simulation import ALIAS, running
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import IntegrityError, UsageError
-from crosswheel.process import Runner
 from crosswheel.progress import Transfers, show_error, table
 from crosswheel.progress.wording import duration, size
-from crosswheel.settings import Settings
 
 T = TypeVar("T")
 
-NameOption = Annotated[
-    Optional[str],
-    typer.Option("--name", help="What the environment is called; the program's name if not given."),
-]
 NameArgument = Annotated[str, typer.Argument(help="The name of an environment.")]
-TestOption = Annotated[
-    Optional[str],
-    typer.Option("--test", help="A command of the program that has to succeed, such as 'prefect version'."),
-]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (deploy, bundle, verify, rollback, remove):
+    for command in (deploy, verify, rollback, remove):
         app.command()(spread(command))
     app.command("list")(spread(list_))
     app.command()(spread(preflight))
     # What comes after the program's name is the program's.
     settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command(context_settings=settings)(spread(service))
-    app.command("robot-sim")(robot_sim)
 
 
 def deploy(
@@ -69,7 +49,7 @@ def deploy(
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
     chosen = targets.load(fleet.target, TARGETS)
-    place, addresses = robot_of(chosen), list(map(login.to, fleet.names))
+    place, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
     # While the robots are being reached.
     with ThreadPoolExecutor(1) as pool, Transfers(Console()) as shown:
         release = pool.submit(wheels.release, requirement, chosen, name=name, test=test)
@@ -89,44 +69,6 @@ def deploy(
     )
 
 
-def bundle(
-    requirement: Annotated[str, typer.Argument(help="What to bundle, such as prefect==3.3.4.")],
-    wheels: Wheels,
-    output: Annotated[
-        Optional[Path],
-        typer.Option("--output", "-o", help="A file to carry to the robot: NAME.pyz, or NAME.tar.zst."),
-    ] = None,
-    wheel: Annotated[
-        bool, typer.Option("--wheel", help="Put a wheel for plain pip into the tree of wheels.")
-    ] = False,
-    name: NameOption = None,
-    test: TestOption = None,
-    target: TargetOption = "ot2",
-) -> None:
-    """Make one file of a program and all it needs: a program that installs itself, or a wheel for plain pip."""
-    if not output and not wheel:
-        raise UsageError(
-            "nothing to make", hint="give a file with --output, or --wheel for a wheel that pip installs."
-        )
-    made_for = targets.load(target, TARGETS)
-    if output:
-        write = form_of(output)
-        release = wheels.release(requirement, made_for, name=name, test=test)
-        runner = Runner(log=Settings.from_environment().cache / "installed" / "log.txt")
-        _tell_file(output, write(release, output.absolute(), runner))
-    if wheel:
-        wanted, closure = wheels.of(requirement, made_for)
-        assembler = assembler_for(made_for, Settings.from_environment())
-        made = BundleWheel(wanted, closure, wheels.dist_tree_root.absolute(), assembler, name)
-        made.write()
-        _tell_file(made.path, "the index offers it after `crosswheel index`")
-
-
-def _tell_file(path: Path, what_next: str) -> None:
-    text = f"{path}: {size(path.stat().st_size)}; {what_next}"
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
-
-
 def preflight(
     requirement: Annotated[str, typer.Argument(help="What would be installed, such as prefect==3.3.4.")],
     wheels: Wheels,
@@ -141,7 +83,7 @@ def preflight(
     if (image is None) == (robot is None):
         raise UsageError("one of --image and --robot is needed", hint="such as --image ot2.")
     chosen = targets.load(image or target, TARGETS)
-    place, release = robot_of(chosen), wheels.release(requirement, chosen)
+    place, release = targets.robot_of(chosen), wheels.release(requirement, chosen)
     packages, to_send = chosen.image.packages, release.size
     if robot is not None:
         with Connection(login.to(robot)) as connection:
@@ -187,7 +129,7 @@ def service(
             hint="options come first: crosswheel service --robot HOST prefect worker start --pool lab.",
         )
     chosen = targets.load(fleet.target, TARGETS)
-    place = robot_of(chosen)
+    place = targets.robot_of(chosen)
     if words:
         called = name or f"crosswheel-{words[0]}"
         wanted = services.Service(called, words, _variables(environment or ()), memory)
@@ -270,31 +212,6 @@ def remove(name: NameArgument, fleet: Fleet, login: Login) -> None:
         return "removed"
 
     _report(name, ("robot", "result"), fleet.ask(login, work), lambda text: [text])
-
-
-def robot_sim(
-    target: TargetOption = "ot2",
-    port: Annotated[int, typer.Option("--port", help="The port of its ssh server; any if 0.")] = 2222,
-    var_size: Annotated[str, typer.Option("--var-size", help="How large its /var is.")] = "1g",
-    folder: Annotated[
-        Optional[Path], typer.Option("--folder", help="Where its key and ssh configuration go.")
-    ] = None,
-) -> None:
-    """Run a look-alike robot on this machine, to try without one; Ctrl-C ends it, and nothing is kept."""
-    console, settings = Console(highlight=False, soft_wrap=True), Settings.from_environment()
-    chosen = targets.load(target, TARGETS)
-    with contextlib.ExitStack() as stack:
-        place = folder.absolute() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        runner = Runner(log=settings.cache / "robots" / "log.txt")
-        image = image_for(chosen, settings, runner, partial(console.print, markup=False))
-        running_robot = stack.enter_context(running(image, place, runner, port=port, var_size=var_size))
-        config = running_robot.ssh_config
-        console.print(f"The look-alike {chosen.title} runs. In another terminal:")
-        console.print(f"  ssh -F {config} {ALIAS}")
-        console.print(f"  {as_typed()} deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}")
-        for package, state in image.hollow.items():
-            console.print(f"  unlike on the robot, {package} is {state}")
-        threading.Event().wait()
 
 
 def _report(

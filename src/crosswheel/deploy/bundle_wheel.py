@@ -25,13 +25,12 @@ from crosswheel.check.emulate import Trial, import_modules
 from crosswheel.check.proof import AuditedObject, Proof
 from crosswheel.check.wheel import WheelFile
 from crosswheel.deploy.environment import HEADER, Assembler, ProvenWheel, Wanted
-from crosswheel.deploy.image import robot_of
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
 from crosswheel.emulator import Emulator, emulator_for
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_file, sha256_of
-from crosswheel.targets import Target
+from crosswheel.targets import Target, robot_of
 
 _LAYOUT = 1  # raised when what is made below changes
 
@@ -101,8 +100,8 @@ class BundleWheel:
             CheckFailed: the program cannot be imported.
             StorageError: it cannot be written.
         """
-        target, toolchain = self._target, self.assembler.toolchain
-        emulator = emulator_for(target, toolchain.settings, self.assembler.runner)
+        target = self._target
+        emulator = emulator_for(target, self.assembler.settings, self.assembler.runner)
         with new_file(self.path) as beside:
             write_wheel(beside, self._members(), f"{self._base}.dist-info/RECORD")
             imported = self._imported(beside, emulator)
@@ -121,7 +120,7 @@ class BundleWheel:
 
     @property
     def _target(self) -> Target:
-        return self.assembler.toolchain.target
+        return self.assembler.target
 
     @property
     def _program(self) -> Optional[ProvenWheel]:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from crosswheel.build.rewriting import Member, add_member
 from crosswheel.deploy.carried import bundle_members
-from crosswheel.deploy.image import robot_of
 from crosswheel.deploy.release import Release
 from crosswheel.errors import MissingToolError, UsageError
 from crosswheel.files import new_file
 from crosswheel.process import Runner
+from crosswheel.targets import robot_of
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _LEVEL = "-10"  # a quarter smaller than the default; more takes minutes and gains little

@@ -10,8 +10,9 @@ import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -26,8 +27,10 @@ from crosswheel.lock import Pin
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.environment import Toolchain, toolchain_for
 from crosswheel.uv import Uv
+
+if TYPE_CHECKING:
+    from crosswheel.toolchain.environment import Toolchain
 
 _LAYOUT = 2  # raised when what is made below changes
 
@@ -137,8 +140,8 @@ def _proven_wheel(pin: Pin, folder: Path, target: Target) -> ProvenWheel:
 class Assembler:
     """Installs wheels for a target, each once."""
 
-    toolchain: Toolchain
-    uv: Uv
+    target: Target
+    settings: Settings
     runner: Runner
 
     def release(
@@ -162,9 +165,8 @@ class Assembler:
             if words
             else ("bin/python3", "-c", _imports(packages[root]))
         )
-        target = self.toolchain.target
         return Release(
-            name, wanted.name, wanted.version, target, tuple(packages), launchers, programs, (check,)
+            name, wanted.name, wanted.version, self.target, tuple(packages), launchers, programs, (check,)
         )
 
     def package(self, wheel: ProvenWheel) -> Package:
@@ -173,21 +175,28 @@ class Assembler:
         if not folder.is_dir():
             with new_folder(folder) as beside:
                 site = beside / "files" / self._site
-                interpreter = self.toolchain.interpreter
-                self.uv.install_wheel(wheel.path, site, python=interpreter, compiled=False)
+                uv = Uv(self.settings, self.runner)
+                uv.install_wheel(wheel.path, site, python=self._toolchain.interpreter, compiled=False)
                 _forget_origin(site)
                 _move_programs(site, beside / "files" / "bin")
                 self._compile(site)
         return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
 
+    @cached_property
+    def _toolchain(self) -> Toolchain:
+        # To import it takes longer than to find what is there already.
+        from crosswheel.toolchain.environment import toolchain_for
+
+        return toolchain_for(self.target, self.settings)
+
     @property
     def _site(self) -> str:
-        return f"lib/python{self.toolchain.target.python.short}/site-packages"
+        return f"lib/python{self.target.python.short}/site-packages"
 
     def _folder(self, **contents: object) -> Path:
-        python = self.toolchain.target.python
+        python = self.target.python
         digest = digest_of(layout=_LAYOUT, python=[python.version, python.soabi], **contents)
-        return self.toolchain.settings.cache / "installed" / digest
+        return self.settings.cache / "installed" / digest
 
     def _compile(self, site: Path) -> None:
         # Unchecked: nothing in a release ever changes, so Python need not look at the source's time each time. The
@@ -195,7 +204,7 @@ class Assembler:
         # By force: a wheel may have brought bytecode along that goes by the time of its source.
         words = ["-I", "-m", "compileall", "-qf", "--invalidation-mode", "unchecked-hash", "-s", str(site)]
         # What is no Python of this version (templates, tests of syntax) stays uncompiled, as with pip.
-        self.runner.run([self.toolchain.host.executable, *words, str(site)], check=False)
+        self.runner.run([self._toolchain.host.executable, *words, str(site)], check=False)
 
     def _launchers(self, name: str, root: Package, programs: Sequence[str]) -> Package:
         texts = {f"{name}-python": _LAUNCHER.format(command='"$environment/bin/python3"')}
@@ -268,4 +277,4 @@ def chosen(requirement: str, recipes: Path, dist: Path, target: Target) -> tuple
 def assembler_for(target: Target, settings: Settings) -> Assembler:
     """Return what installs wheels for a target on this machine."""
     runner = Runner(log=settings.cache / "installed" / "log.txt")
-    return Assembler(toolchain_for(target, settings), Uv(settings, runner), runner)
+    return Assembler(target, settings, runner)

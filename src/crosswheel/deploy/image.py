@@ -23,7 +23,7 @@ from rich.console import Console
 
 from crosswheel.check.wheel import installed_path
 from crosswheel.emulator import ROOT_PACKAGES, Emulator, emulator_for
-from crosswheel.errors import PlanError, TargetError, ToolchainError
+from crosswheel.errors import PlanError, ToolchainError
 from crosswheel.files import digest_of, new_folder
 from crosswheel.job.closures import closure_of
 from crosswheel.job.running import run_closure
@@ -36,7 +36,7 @@ from crosswheel.recipes.loader import load_folder
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import Registry, ReleaseFile
 from crosswheel.settings import Settings
-from crosswheel.targets import Robot, Target
+from crosswheel.targets import Robot, Target, robot_of
 from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.python import host_python
 
@@ -70,20 +70,6 @@ class Image:
     root: Path
     emulator: Emulator
     hollow: Mapping[str, str]
-
-
-def robot_of(target: Target) -> Robot:
-    """Return what a target says of itself as a robot.
-
-    Raises:
-        TargetError: it says nothing.
-    """
-    if target.robot is None:
-        raise TargetError(
-            f"target {target.name} does not say where programs are kept on it",
-            hint="add a [robot] table with `store` and `programs` to its file; ot2.toml is an example.",
-        )
-    return target.robot
 
 
 def image_for(target: Target, settings: Settings, runner: Runner, tell: Tell = _silent) -> Image:

@@ -23,7 +23,7 @@ def offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
         return
     wanted = Wanted(root.canonical_name, root.version or "", path_of(root, target))
     wheels = proven_wheels(wanted, trees.dist, target)
-    assembler = Assembler(place.toolchain, place.uv, place.general_runner)
+    assembler = Assembler(target, place.settings, place.general_runner)
     bundle = BundleWheel(wanted, wheels, trees.dist, assembler)
     if bundle.is_needed and not bundle.is_there:
         place.display.message(

@@ -211,6 +211,20 @@ def names(folder: Optional[Path] = None) -> list[str]:
     return sorted(found | {Path(item.name).stem for item in shipped.iterdir() if item.name.endswith(".toml")})
 
 
+def robot_of(target: Target) -> Robot:
+    """Return what a target says of itself as a robot.
+
+    Raises:
+        TargetError: it says nothing.
+    """
+    if target.robot is None:
+        raise TargetError(
+            f"target {target.name} does not say where programs are kept on it",
+            hint="add a [robot] table with `store` and `programs` to its file; ot2.toml is an example.",
+        )
+    return target.robot
+
+
 def load(name_or_path: str, folder: Optional[Path] = None) -> Target:
     """Load a target by name, or from a TOML file given by its path.
 

@@ -1,0 +1,108 @@
+"""The commands around robots that need more than a connection: bundle and robot-sim."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import sys
+import tempfile
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from crosswheel import targets
+from crosswheel.cli.robot_options import NameOption, TargetOption, TestOption, Wheels
+from crosswheel.cli.spreading import spread
+from crosswheel.cli.trees import TARGETS
+from crosswheel.deploy.bundle_wheel import BundleWheel
+from crosswheel.deploy.bundles import form_of
+from crosswheel.deploy.environment import assembler_for
+from crosswheel.deploy.image import image_for
+from crosswheel.deploy.simulation import ALIAS, running
+from crosswheel.errors import UsageError
+from crosswheel.process import Runner
+from crosswheel.progress.wording import size
+from crosswheel.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(spread(bundle))
+    app.command("robot-sim")(robot_sim)
+
+
+def bundle(
+    requirement: Annotated[str, typer.Argument(help="What to bundle, such as prefect==3.3.4.")],
+    wheels: Wheels,
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", help="A file to carry to the robot: NAME.pyz, or NAME.tar.zst."),
+    ] = None,
+    wheel: Annotated[
+        bool, typer.Option("--wheel", help="Put a wheel for plain pip into the tree of wheels.")
+    ] = False,
+    name: NameOption = None,
+    test: TestOption = None,
+    target: TargetOption = "ot2",
+) -> None:
+    """Make one file of a program and all it needs: a program that installs itself, or a wheel for plain pip."""
+    if not output and not wheel:
+        raise UsageError(
+            "nothing to make", hint="give a file with --output, or --wheel for a wheel that pip installs."
+        )
+    made_for = targets.load(target, TARGETS)
+    if output:
+        write = form_of(output)
+        release = wheels.release(requirement, made_for, name=name, test=test)
+        runner = Runner(log=Settings.from_environment().cache / "installed" / "log.txt")
+        _tell_file(output, write(release, output.absolute(), runner))
+    if wheel:
+        wanted, closure = wheels.of(requirement, made_for)
+        assembler = assembler_for(made_for, Settings.from_environment())
+        made = BundleWheel(wanted, closure, wheels.dist_tree_root.absolute(), assembler, name)
+        made.write()
+        _tell_file(made.path, "the index offers it after `crosswheel index`")
+
+
+def _tell_file(path: Path, what_next: str) -> None:
+    text = f"{path}: {size(path.stat().st_size)}; {what_next}"
+    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def robot_sim(
+    target: TargetOption = "ot2",
+    port: Annotated[int, typer.Option("--port", help="The port of its ssh server; any if 0.")] = 2222,
+    var_size: Annotated[str, typer.Option("--var-size", help="How large its /var is.")] = "1g",
+    folder: Annotated[
+        Optional[Path], typer.Option("--folder", help="Where its key and ssh configuration go.")
+    ] = None,
+) -> None:
+    """Run a look-alike robot on this machine, to try without one; Ctrl-C ends it, and nothing is kept."""
+    console, settings = Console(highlight=False, soft_wrap=True), Settings.from_environment()
+    chosen = targets.load(target, TARGETS)
+    with contextlib.ExitStack() as stack:
+        place = folder.absolute() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        runner = Runner(log=settings.cache / "robots" / "log.txt")
+        image = image_for(chosen, settings, runner, partial(console.print, markup=False))
+        running_robot = stack.enter_context(running(image, place, runner, port=port, var_size=var_size))
+        config = running_robot.ssh_config
+        console.print(f"The look-alike {chosen.title} runs. In another terminal:")
+        console.print(f"  ssh -F {config} {ALIAS}")
+        console.print(f"  {_as_typed()} deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}")
+        for package, state in image.hollow.items():
+            console.print(f"  unlike on the robot, {package} is {state}")
+        threading.Event().wait()
+
+
+def _as_typed() -> str:
+    """Return how this program is called in the folder where it was called."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m crosswheel"
+    if shutil.which(called.name) == str(called):
+        return called.name
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
