@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -165,3 +166,17 @@ def test_a_host_where_nothing_listens_is_explained(tmp_path: Path) -> None:
 def test_a_target_that_is_no_robot_is_explained() -> None:
     with pytest.raises(TargetError, match="does not say where programs are kept"):
         targets.robot_of(OT2.model_copy(update={"robot": None}))
+
+
+def test_a_command_for_robots_imports_neither_compilers_nor_registry_nor_index() -> None:
+    asked = "import crosswheel.cli.robots, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()).isdisjoint(
+        {
+            "httpx",
+            "crosswheel.registry",
+            "crosswheel.index",
+            "crosswheel.toolchain.environment",
+            "crosswheel.job",
+        }
+    )

@@ -20,7 +20,7 @@ from crosswheel.process import Runner
 from crosswheel.targets import robot_of
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
-_LEVEL = "-10"  # a quarter smaller than the default; more takes minutes and gains little
+_LEVEL = "-10"  # of Prefect, the default makes 48 MB, this 41, and 19 makes 36 in sixteen times the time
 
 
 Form = Callable[[Release, Path, Runner], str]
@@ -122,5 +122,5 @@ def _members(release: Release) -> Iterator[Member]:
         digest.update(text)
         yield Member(f"{name}.json", text)
     yield Member("SHA256", digest.hexdigest().encode())
-    for sha256, source in sorted(release.contents.items()):
+    for sha256, source in release.contents.items():  # of one package after the other, which packs best
         yield Member(f"files/{sha256}", source.read_bytes())
