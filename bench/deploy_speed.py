@@ -4,8 +4,8 @@
 
 needs the wheels of the main job. Both sides get the same wheels; pip gets them from an index on this machine, into an
 environment made by the robot's own `python -m venv`, because beside the image's packages it cannot install. Time is
-from the command until the program was imported on the robot: for `deploy` that is its own test of the new version. With
-``--kills``, deployments are also broken off at random moments, and each time the environment is verified.
+from the command until `prefect version` has answered on the robot: for `deploy` that is its own test of the new
+version. With ``--kills``, deployments are also broken off at random moments, and each time the environment is verified.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ _CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
 _REQUIREMENT = "prefect==3.3.4"
 _CHANGED = "humanize"  # pure, small, wanted by Prefect
 _ENVIRONMENT = "/var/by-pip"
-_IMPORT = "-c 'import prefect'"  # as `deploy` does before it switches
 _ANSWER = "prefect version"
 
 
@@ -101,7 +100,7 @@ class Sides:
         """Return the words that deploy from a tree."""
         trees = ["--recipes", str(tree / "packages"), "--dist-tree-root", str(tree / "dist")]
         robot = ["--ssh-config", str(self.simulation.ssh_config), "--robot", ALIAS]
-        return [str(_CROSSWHEEL), "deploy", _REQUIREMENT, *trees, *robot]
+        return [str(_CROSSWHEEL), "deploy", _REQUIREMENT, "--test", _ANSWER, *trees, *robot]
 
     def deploy(self, tree: Path) -> Deployed:
         """Deploy from a tree."""
@@ -190,11 +189,11 @@ def served(site: Path) -> str:
 
 
 def by_pip(sides: Sides, index: str, what: str) -> None:
-    """Install with the robot's own pip, and import the program."""
+    """Install with the robot's own pip, and let the program answer."""
     sides.ssh(
         f"[ -d {_ENVIRONMENT} ] || python3 -m venv --without-pip {_ENVIRONMENT}; "
         f"pip --python {_ENVIRONMENT} install --root / --no-cache-dir --disable-pip-version-check -q "
-        f"--index-url {index} {what} && {_ENVIRONMENT}/bin/python {_IMPORT}"
+        f"--index-url {index} {what} && {_ENVIRONMENT}/bin/{_ANSWER}"
     )
 
 
@@ -217,19 +216,17 @@ def measure(sides: Sides, folder: Path) -> None:
     # What only somebody can ask for who knows which package changed; a further version, so that there is work to do.
     sides.ssh(f"pip --python {_ENVIRONMENT} uninstall -qy {_CHANGED}")
     knowing = seconds(partial(by_pip, sides, second, f"--no-deps {_CHANGED}"))
-    program = seconds(partial(sides.ssh, f"prefect-python {_IMPORT}"))
-    answer = seconds(partial(sides.ssh, _ANSWER))
+    login = seconds(partial(sides.ssh, "true"))
+    floor = min(seconds(partial(sides.ssh, _ANSWER)) for _ in range(2))
     for what, own, other in zip(("first", "one package changed"), ours, theirs):
-        answered = f"{other + answer:.1f} s beside {own.seconds + answer:.1f} s with `{_ANSWER}` after it"
+        left = f"{other - floor:.1f} s and {own.seconds - floor:.1f} s: {(other - floor) / (own.seconds - floor):.1f} x"
         print(
-            f"{what}: pip {other:.1f} s, crosswheel {own.seconds:.1f} s: {other / own.seconds:.1f} x; {answered}"
+            f"{what}: pip {other:.1f} s, crosswheel {own.seconds:.1f} s: {other / own.seconds:.1f} x; "
+            f"without ssh and `{_ANSWER}` {left}"
         )
     print(f"bytes sent the second time: {100 * ours[1].sent / ours[0].sent:.2f} % of the first time")
     print(f"pip told which package changed, to install that alone: {knowing:.1f} s")
-    print(
-        f"in each of these: ssh and the import, {program:.1f} s; `{_ANSWER}` alone takes {answer:.1f} s",
-        flush=True,
-    )
+    print(f"in each of these: ssh and `{_ANSWER}`, {floor:.1f} s; ssh alone {login:.1f} s", flush=True)
     natively(sides, folder)
 
 
