@@ -127,6 +127,10 @@ def test_the_original_tools_recipe_of_a_package_like_pandas_works_unchanged(cros
     proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.ot2.proof.json").read_text())
     assert "numpy is required" in proof["skipped"]["demo._demo"]
     assert (proof["imported"], proof["emulator"]) == ([], None)
+    assert (
+        "1 of its modules were not imported, because it requires what its recipe does not bring (numpy)"
+        in done.words
+    )
 
 
 def test_where_no_python_of_the_target_can_be_had_the_index_says_that_nothing_ran(

@@ -32,13 +32,18 @@ def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, plac
     own = made[step.pin.name]
     reached, _ = requirements.follow(tested_with(step), made)
     needed = [made[name] for name in sorted(reached)]
+    absent = requirements.absent(tested_with(step), made)
     kept = place.settings.cache / "proofs" / f"{_digest(step, own, needed, place)}.json"
     if kept.is_file():
         proof = Proof.model_validate_json(kept.read_text())
     else:
-        alone = bool(requirements.absent(tested_with(step), made))
-        proof = _proven(step, own, needed, place, alone=alone)
+        proof = _proven(step, own, needed, place, alone=bool(absent))
         write_text(kept, proof.model_dump_json())
+    if absent and proof.skipped:
+        place.display.warning(
+            f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
+            f"does not bring ({', '.join(absent)}); a recipe with as_of brings the whole closure"
+        )
     _put_into_dist(step, own, proof, place)
     return proof
 
