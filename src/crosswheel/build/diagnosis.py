@@ -125,6 +125,11 @@ _KINDS: Sequence[_Kind] = (
         "give it the answer: the variable ac_cv_… that configure.ac names there, with environment={{…}} in a recipe",
     ),
     _kind(
+        r"undeclared function '(PyInt_\w+|PyString_\w+)'",
+        "its C code has a name of Python 2 ({0})",
+        'if SWIG wrote it, an older one still gave such names a meaning: build_dependencies=["swig<4.3"] in a recipe',
+    ),
+    _kind(
         r"ModuleNotFoundError: No module named 'pkg_resources'",
         "it was written for an older setuptools",
         'say build_dependencies=["setuptools<82"] in a recipe',
