@@ -42,7 +42,11 @@ _NOISE = "copying a.py -> build/a.py\n" * 50
         ("ERROR: Unknown compiler(s): [['gfortran'], ['flang-new']]", "Fortran", "option of the build"),
         ("configure: error: cannot run test program while cross compiling", "configure script", "ac_cv_"),
         ("source/py_gpio.c:345:21: error: function definition is not allowed here", "only GCC", "--sdk"),
-        ("lgpio_wrap.c:3759:12: error: call to undeclared function 'PyInt_FromLong';", "Python 2", "swig<4.3"),
+        (
+            "lgpio_wrap.c:3759:12: error: call to undeclared function 'PyInt_FromLong';",
+            "Python 2",
+            "swig<4.3",
+        ),
         ("Install swig and try again", "swig", "build_dependencies"),
         ("Exception: pkg-config package 'libusb-1.0 >= 1.0.9' not found", "libusb-1.0", '"libusb"'),
         ("couldn't run 'pg_config' --includedir: [Errno 2] No such file", "pg_config", '"libpq"'),

@@ -144,7 +144,7 @@ def test_every_library_is_either_taken_or_built(name: str) -> None:
         "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake"},
     }
     (way,) = (way for way in ways if way in said)
-    assert said.keys() <= ways[way] | {"environment", "needs", "merge", "scripts"}
+    assert said.keys() <= ways[way] | {"environment", "needs", "merge", "scripts", "language"}
     assert way == "packages" or len(said.keys() & {"commands", "configure", "cmake"}) == 1
     assert set(said.get("needs", ())) <= set(known_libraries())
 
@@ -181,7 +181,7 @@ def test_a_library_is_headers_and_static_archives_that_know_where_they_lie(
     said = (found.prefix / "lib/pkgconfig/yaml-0.1.pc").read_text()
     assert said == f"prefix={found.prefix}\nlibdir=${{prefix}}/lib\n"
     assert found.versions == {"libyaml-dev": "0.2.5-1"}
-    variables = link_environment([found], tmp_path / "compat.a")
+    variables = link_environment([found], tmp_path / "compat.a", TOOLS)
     assert variables["CFLAGS"] == f"-I{found.prefix}/include"
     assert variables["LDFLAGS"] == f"-L{found.prefix}/lib"
     assert variables["PKG_CONFIG_LIBDIR"] == f"{found.prefix}/lib/pkgconfig"

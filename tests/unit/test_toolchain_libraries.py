@@ -16,9 +16,10 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers import Compilers, merge_archives
 from crosswheel.toolchain.debian import Debian
-from crosswheel.toolchain.libraries import Library, with_needs
+from crosswheel.toolchain.libraries import Library, known_libraries, link_environment, with_needs
 from crosswheel.toolchain.library_builds import Workshop
 from crosswheel.toolchain.pkg_config import pkg_config_folder
+from crosswheel.toolchain.zig import zig_compilers
 
 OT2 = targets.load("ot2")
 needs_binutils = pytest.mark.skipif(
@@ -111,6 +112,15 @@ def test_libraries_come_with_what_they_need_each_once() -> None:
         "zlib",
         "png",
     ]
+
+
+def test_what_is_written_in_c_is_linked_with_the_runtime_of_a_library_in_cxx(tmp_path: Path) -> None:
+    compilers = zig_compilers(OT2, tmp_path)
+    geos, zlib = Library("geos", Path("/geos"), {}, {}, (), "C++"), Library("zlib", Path("/zlib"), {}, {})
+    assert "-lc++" not in link_environment([zlib], tmp_path, compilers)["LDFLAGS"]
+    flags = link_environment([zlib, geos], tmp_path, compilers)["LDFLAGS"].split()
+    assert flags == ["-L/zlib/lib", "-L/geos/lib", "-lc++"]
+    assert {name for name, said in known_libraries().items() if "language" in said} == {"geos", "libzmq"}
 
 
 def source_of(tmp_path: Path, **files: str) -> Path:

@@ -27,12 +27,14 @@ class Compilers:
         identity: names what they make: the same wherever the folder lies, another when their output may change.
         versions: what they are, by name, for proofs.
         environment: variables that they need.
+        cxx_runtime: the option by which what is written in C is linked with the runtime library of C++.
     """
 
     folder: Path
     identity: str
     versions: Mapping[str, str]
     environment: Mapping[str, str]
+    cxx_runtime: str = "-Wl,--no-as-needed,-lstdc++,--as-needed"
 
     @property
     def programs(self) -> Mapping[str, str]:

@@ -127,7 +127,7 @@ def cross_environment(
     found = with_needs(library(name, target, compilers, settings, runner) for name in libraries)
     if found or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)
-        variables.update(link_environment(found, compat))
+        variables.update(link_environment(found, compat, compilers))
         versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
     folders += tuple(item.prefix / "bin" for item in found if (item.prefix / "bin").is_dir())
     prefixes = [item.prefix for item in found]

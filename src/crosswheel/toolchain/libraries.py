@@ -40,6 +40,7 @@ class Library:
     versions: Mapping[str, str]
     environment: Mapping[str, str]
     needs: tuple[Library, ...] = ()
+    language: str = "C"
 
     @property
     def licences(self) -> Sequence[Path]:
@@ -87,7 +88,8 @@ def library(name: str, target: Target, compilers: Compilers, settings: Settings,
             f"no C library named {name!r} is known",
             hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md.",
         )
-    said = known[name]
+    said = {**known[name]}
+    language: str = said.pop("language", "C")  # of no concern to what it is made of
     needs = tuple(library(other, target, compilers, settings, runner) for other in said.get("needs", ()))
     prefixes = [item.prefix for item in with_needs(needs)]
     compiled = compilers.identity if "source" in said or needs else None
@@ -106,7 +108,7 @@ def library(name: str, target: Target, compilers: Compilers, settings: Settings,
             workshop.finish(beside, prefix, said)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     environment = {key: value.format(prefix=prefix) for key, value in said.get("environment", {}).items()}
-    return Library(name, prefix, versions, environment, needs)
+    return Library(name, prefix, versions, environment, needs, language)
 
 
 def _take(
@@ -171,16 +173,18 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
     return folder / "libcrosswheel-compat.a"
 
 
-def link_environment(libraries: Sequence[Library], compat: Path) -> Mapping[str, str]:
+def link_environment(libraries: Sequence[Library], compat: Path, compilers: Compilers) -> Mapping[str, str]:
     """Return the variables by which compilers and build systems find libraries, and nothing of this machine."""
     include = " ".join(f"-I{library.prefix / 'include'}" for library in libraries)
-    lib = " ".join(f"-L{library.prefix / 'lib'}" for library in libraries)
+    lib = [f"-L{library.prefix / 'lib'}" for library in libraries]
+    if any(library.language == "C++" for library in libraries):
+        lib.append(compilers.cxx_runtime)
     own = {key: value for library in libraries for key, value in library.environment.items()}
     return {
         "CFLAGS": include,
         "CXXFLAGS": include,
         "CPPFLAGS": include,
-        "LDFLAGS": lib,
+        "LDFLAGS": " ".join(lib),
         "CROSSWHEEL_COMPAT": str(compat),
         "PKG_CONFIG_LIBDIR": os.pathsep.join(
             str(library.prefix / "lib" / "pkgconfig") for library in libraries

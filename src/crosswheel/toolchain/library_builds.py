@@ -65,8 +65,8 @@ class Workshop:
         include = " ".join(f"-I{prefix / 'include'}" for prefix in self.needs)
         return {
             **self.compilers.variables,
-            "CFLAGS": "-O2 -fPIC",
-            "CXXFLAGS": "-O2 -fPIC",
+            "CFLAGS": f"-O2 -fPIC {include}",  # not all makefiles look at CPPFLAGS
+            "CXXFLAGS": f"-O2 -fPIC {include}",
             "CPPFLAGS": include,
             "LDFLAGS": " ".join(f"-L{prefix / 'lib'}" for prefix in self.needs),
             "PKG_CONFIG_LIBDIR": os.pathsep.join(str(prefix / "lib" / "pkgconfig") for prefix in self.needs),
