@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,8 +63,12 @@ def pip(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """A command that runs this pip, from a folder of its own."""
     if request.param != "pip" and sys.version_info >= (3, 12):
         pytest.skip("pip 22 does not run on Python 3.12 and newer")
-    folder = tmp_path_factory.mktemp("pip")
-    run([UV, "pip", "install", "--quiet", "--python", sys.executable, "--target", folder, request.param])
+    return install_pip(request.param, tmp_path_factory.mktemp("pip"))
+
+
+def install_pip(requirement: str, folder: Path) -> list[str]:
+    """Install a pip into a folder of its own, and return a command that runs it."""
+    run([UV, "pip", "install", "--quiet", "--python", sys.executable, "--target", folder, requirement])
     return [sys.executable, "-W", "ignore", str(folder / "pip"), "--isolated", "--disable-pip-version-check"]
 
 
@@ -103,6 +108,27 @@ def test_pip_refuses_bytes_that_are_not_those_of_the_page(pip: list[str], site: 
         result = subprocess.run([*command, "lower-level==1"], capture_output=True, text=True)
     assert result.returncode != 0
     assert "HASH" in result.stderr.upper()
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pip 22 does not run on Python 3.12 and newer")
+def test_the_robots_pip_would_refuse_spellings_if_the_metadata_attribute_had_its_older_name(
+    tmp_path: Path,
+) -> None:
+    # The name is spelled in METADATA as it is normalised: even so only that spelling could be asked for.
+    add_wheel(tmp_path / "dist", "sea-horse", "1")
+    write_site(tmp_path / "dist", tmp_path / "index")
+    pip = install_pip("pip==22.3.1", tmp_path / "pip")
+    with _PlainFiles(tmp_path / "index") as server:
+        command = [*pip, "download", "--no-cache-dir", "--index-url", f"{server.url}/simple/", "--dest"]
+        run([*command, tmp_path / "1", "Sea_Horse"])
+        page = tmp_path / "index/simple/sea-horse/index.html"
+        newer = re.search(r'data-core-metadata=("[^"]+")', page.read_text())
+        assert newer
+        page.write_text(page.read_text().replace(newer[0], f"{newer[0]} data-dist-info-metadata={newer[1]}"))
+        run([*command, tmp_path / "2", "sea-horse"])
+        refused = subprocess.run([*command, tmp_path / "3", "Sea_Horse"], capture_output=True, text=True)
+    assert "inconsistent" in refused.stdout + refused.stderr
+    assert refused.returncode != 0
 
 
 def test_the_newest_pip_lists_versions(index: str) -> None:

@@ -14,6 +14,7 @@ import s3fs
 from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.index import write_site
 from crosswheel.publish import open_store, publish, set_yanked
+from support.gcs import gcs_server
 from support.publishing import published_wheels, start_publisher
 from support.s3 import s3_server
 from support.sftp import sftp_server
@@ -34,13 +35,19 @@ def s3(environment: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["folder", "s3", "sftp"])
+@pytest.fixture(scope="module")
+def gcs(environment: pytest.MonkeyPatch) -> Iterator[None]:
+    with gcs_server(environment):
+        yield
+
+
+@pytest.fixture(params=["folder", "s3", "gcs", "sftp"])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
     """Gives the URL of a channel that nothing was published to."""
     numbers = itertools.count()
-    if request.param == "s3":
-        request.getfixturevalue("s3")
-        return lambda: f"s3://robots/{tmp_path.name}/{next(numbers)}"
+    if request.param in ("s3", "gcs"):
+        request.getfixturevalue(request.param)
+        return lambda: f"{request.param}://robots/{tmp_path.name}/{next(numbers)}"
     base = request.getfixturevalue("sftp") if request.param == "sftp" else ""
     return lambda: f"{base}{tmp_path}/channels/{next(numbers)}"
 
@@ -108,6 +115,8 @@ def test_of_two_publishers_with_other_bytes_only_one_wins(new_url: NewUrl, tmp_p
     assert len(published_wheels(open_store(url))) == 1
 
 
+# Not GCS: each publisher would take seconds to load its library, and the way is the same as with S3.
+@pytest.mark.parametrize("new_url", ["folder", "s3", "sftp"], indirect=True)
 def test_a_publisher_killed_at_any_moment_leaves_a_consistent_channel(
     new_url: NewUrl, tmp_path: Path
 ) -> None:
@@ -142,6 +151,34 @@ def test_s3_objects_have_types_and_cache_headers(s3: None, tmp_path: Path) -> No
     assert headers("simple/a/index.json")[0] == "application/vnd.pypi.simple.v1+json"
     kept = "public, max-age=31536000, immutable"
     assert headers("simple/a/a-1-py3-none-any.whl") == ("application/octet-stream", kept)
+
+
+def test_gcs_objects_have_types_and_cache_headers(gcs: None, tmp_path: Path) -> None:
+    publish(site_of(tmp_path, ("a", "1")), open_store("gcs://robots/headers"))
+    import gcsfs  # the server's settings count when it is imported
+
+    objects = gcsfs.GCSFileSystem(skip_instance_cache=True)
+
+    def headers(path: str) -> tuple[str, str]:
+        said = objects.info(f"robots/headers/{path}")
+        return said["contentType"].partition(";")[0], said["cacheControl"]
+
+    assert headers("simple/a/index.html") == ("text/html", "public, max-age=60")
+    assert headers("simple/a/index.json")[0] == "application/vnd.pypi.simple.v1+json"
+    kept = "public, max-age=31536000, immutable"
+    assert headers("simple/a/a-1-py3-none-any.whl") == ("application/octet-stream", kept)
+
+
+def test_a_server_that_knows_no_conditions_still_refuses_other_bytes(tmp_path: Path) -> None:
+    site, other = (site_of(tmp_path / body, ("a", "1"), body=body.encode()) for body in ("one", "two"))
+    with pytest.MonkeyPatch.context() as patch, s3_server(patch, conditions=False):
+        store = open_store("s3://robots/index")
+        assert store.create("marker", b"one")
+        assert store.create("marker", b"two"), "this server should pass over the condition"
+        publish(site, store)
+        with pytest.raises(IntegrityError, match="was published"):
+            publish(other, store)
+        assert len(published_wheels(store)) == 1
 
 
 def test_a_bucket_that_is_not_there_or_a_server_that_vanished_is_explained(

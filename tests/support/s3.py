@@ -11,21 +11,29 @@ import pytest
 import s3fs
 
 _PROGRAM = """
-import sys, time
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("127.0.0.1", port=0)
-server.start()
-print("http://%s:%d" % server.get_host_and_port(), flush=True)
-sys.stdin.read()
+import sys
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+moto = DomainDispatcherApplication(create_backend_app)
+def application(environ, start_response):
+    if sys.argv[1] == "unconditional" and environ["REQUEST_METHOD"] in ("PUT", "POST"):
+        environ.pop("HTTP_IF_NONE_MATCH", None)
+    return moto(environ, start_response)
+server = make_server("127.0.0.1", 0, application, threaded=True)
+print(f"http://127.0.0.1:{server.port}", flush=True)
+server.serve_forever()
 """
 
 
 @contextmanager
-def s3_server(environment: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
-    """Start a server, and point S3 clients of this process and its children to it; there is a bucket ``robots``."""
+def s3_server(environment: pytest.MonkeyPatch, *, conditions: bool = True) -> Iterator[subprocess.Popen[str]]:
+    """Start a server, and point S3 clients of this process and its children to it; there is a bucket ``robots``.
+
+    Without ``conditions`` it passes over ``If-None-Match`` where something is stored, as some servers do.
+    """
+    kind = "conditional" if conditions else "unconditional"
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", _PROGRAM],
-        stdin=subprocess.PIPE,
+        [sys.executable, "-W", "ignore", "-c", _PROGRAM, kind],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
