@@ -53,6 +53,7 @@ _REQUIREMENT = "prefect==3.3.4"
 _CHANGED = "humanize"  # pure, small, wanted by Prefect
 _ENVIRONMENT = "/var/by-pip"
 _ANSWER = "prefect version"
+_TEST = ("--test", _ANSWER)
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,16 @@ class Sides:
     before: Path
     after: Path
 
-    def command(self, tree: Path) -> list[str]:
+    def command(self, tree: Path, *more: str) -> list[str]:
         """Return the words that deploy from a tree."""
         trees = ["--recipes", str(tree / "packages"), "--dist-tree-root", str(tree / "dist")]
         robot = ["--ssh-config", str(self.simulation.ssh_config), "--robot", ALIAS]
-        return [str(_CROSSWHEEL), "deploy", _REQUIREMENT, "--test", _ANSWER, *trees, *robot]
+        return [str(_CROSSWHEEL), "deploy", _REQUIREMENT, *trees, *robot, *more]
 
-    def deploy(self, tree: Path) -> Deployed:
+    def deploy(self, tree: Path, *more: str) -> Deployed:
         """Deploy from a tree."""
         begun, lines = time.monotonic(), []
-        child = subprocess.Popen(self.command(tree), stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(self.command(tree, *more), stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         for line in child.stdout:
             lines.append((time.monotonic() - begun, line.rstrip()))
@@ -203,10 +204,10 @@ def measure(sides: Sides, folder: Path) -> None:
         write_site(tree / "dist", folder / name)
     first, second = served(folder / "site-1"), served(folder / "site-2")
     print(machine(), flush=True)
-    assembled = sides.deploy(sides.before)
+    assembled = sides.deploy(sides.before, *_TEST)
     tell("the very first, which also puts the environment together on this machine", assembled)
     sides.ssh("rm -rf /var/user-packages")
-    ours = [sides.deploy(tree) for tree in (sides.before, sides.after)]
+    ours = [sides.deploy(tree, *_TEST) for tree in (sides.before, sides.after)]
     for what, done in zip(("first", "one package changed"), ours):
         tell(what, done)
     theirs = [
