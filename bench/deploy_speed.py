@@ -82,7 +82,9 @@ class Deployed:
     def phases(self) -> str:
         """How long each step took."""
         marks = [
-            (when, text.partition(": ")[2]) for when, text in self.lines if text.startswith(f"{ALIAS}: ")
+            (when, text.partition(": ")[2])
+            for when, text in self.lines
+            if text.startswith(f"{ALIAS}: ") and not text[len(ALIAS) + 2].isdigit()  # how far it has come
         ]
         ends = [when for when, _ in marks[1:]] + [self.seconds]
         steps = [f"{text.split()[0]} {end - begun:.1f}" for (begun, text), end in zip(marks, ends)]
