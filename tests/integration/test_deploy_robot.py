@@ -134,6 +134,20 @@ def test_the_look_alike_is_as_the_robot_is(bench: Bench) -> None:
     assert bench.ssh("cat /etc/pip.conf").stdout == targets.load("ot2").robot.pip_config  # type: ignore[union-attr]
 
 
+def test_who_logs_in_has_a_terminal_and_finds_the_programs(bench: Bench) -> None:
+    words = ["ssh", "-tt", "-F", str(bench.simulation.ssh_config), ALIAS]
+    said = subprocess.run(words, input="tty\necho $PATH\nexit\n", capture_output=True, text=True, check=False)
+    assert "/dev/pts/" in said.stdout, said.stderr
+    assert re.search(r"^/\S+:/var/user-packages/usr/bin\r?$", said.stdout, re.MULTILINE), said.stdout
+
+
+def test_a_second_look_alike_at_the_same_port_is_refused(bench: Bench, tmp_path: Path) -> None:
+    done = bench._run(["robot-sim", "--port", str(bench.simulation.port), "--folder", str(tmp_path)])
+    assert done.returncode == 2
+    assert "cannot be had" in done.stderr
+    assert bench.ssh("true").returncode == 0
+
+
 def test_a_program_is_deployed_updated_rolled_back_verified_and_removed(bench: Bench) -> None:
     first = bench.deploy("greeter==1.0", "--test", "greeter")
     assert first.returncode == 0, first.stderr

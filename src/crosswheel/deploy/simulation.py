@@ -17,7 +17,7 @@ from pathlib import Path
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from crosswheel.deploy.image import Image
-from crosswheel.errors import MissingToolError, ToolchainError
+from crosswheel.errors import MissingToolError, ToolchainError, UsageError
 from crosswheel.process import Runner
 
 ALIAS = "robot-sim"
@@ -65,11 +65,12 @@ def running(
 
     Raises:
         MissingToolError: a program is missing.
+        UsageError: the port is in use.
         ToolchainError: it does not start; the message has its log.
     """
     _require_programs()
     folder.mkdir(parents=True, exist_ok=True)
-    key, log, port = folder / "key", folder / "log.txt", port or _free_port()
+    key, log, port = folder / "key", folder / "log.txt", _free_port(port)
     if not key.is_file():
         runner.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", ALIAS, "-f", key])
     (folder / "host-key").unlink(missing_ok=True)
@@ -132,16 +133,24 @@ def _emulator_rule(image: Image) -> str:
     magic = bytes(have & want for have, want in zip(header, mask))
     # F: the emulator is opened now, and found from within any root.
     # O: a program can start itself anew, as dropbear does for each connection.
-    return f":{ALIAS}:M::{_escaped(magic)}:{_escaped(mask)}:{image.emulator.qemu}:OF"
+    # P: a program is told the name that it was called by; a shell is a login shell by that.
+    return f":{ALIAS}:M::{_escaped(magic)}:{_escaped(mask)}:{image.emulator.qemu}:POF"
 
 
 def _escaped(data: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in data)
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as its ssh server does
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise UsageError(
+                f"port {wanted} of this machine cannot be had: {error.strerror}",
+                hint="another look-alike may be running; choose another --port, or 0 for any that is free.",
+            ) from error
         return int(probe.getsockname()[1])
 
 

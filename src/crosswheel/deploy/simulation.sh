@@ -15,13 +15,15 @@ mount -t tmpfs -o "size=$size,mode=755" var "$root/var"
 mount -t tmpfs -o mode=1777 tmp "$root/tmp"
 mount -t tmpfs -o mode=755 run "$root/run"
 mount -t tmpfs -o mode=755 dev "$root/dev"
-for device in null zero full random urandom tty ptmx; do
+for device in null zero full random urandom tty; do
     : > "$root/dev/$device"
     mount --bind "/dev/$device" "$root/dev/$device"
 done
 mkdir "$root/dev/pts" "$root/dev/shm"
 ln -s /proc/self/fd "$root/dev/fd"
-mount --bind /dev/pts "$root/dev/pts"
+# Terminals of its own: those of this machine belong to users that it does not know.
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
 mount -t proc proc "$root/proc"
 
 # Since Linux 6.7 each user namespace can have emulators of its own. Before, one known to the whole machine has to do.
