@@ -74,6 +74,11 @@ class Deployed:
         return int(float(self._row[2]) * {"MB": 1e6, "kB": 1e3, "bytes": 1}[self._row[3]])
 
     @property
+    def until_trial(self) -> float:
+        """How long it took until the program was started."""
+        return next(when for when, text in self.lines if text.startswith(f"{ALIAS}: trying"))
+
+    @property
     def _row(self) -> list[str]:
         (row,) = [text.split() for _, text in self.lines if text.startswith(f"{ALIAS} ")]
         return row[1:]
@@ -191,13 +196,28 @@ def served(site: Path) -> str:
     return f"http://127.0.0.1:{server.server_port}/simple/"
 
 
-def by_pip(sides: Sides, index: str, what: str) -> None:
+@dataclass(frozen=True)
+class ByPip:
+    """How long the robot's own pip took, and the program to answer afterwards."""
+
+    until_trial: float
+    answer: float
+
+    @property
+    def seconds(self) -> float:
+        """How long all of it took."""
+        return self.until_trial + self.answer
+
+
+def by_pip(sides: Sides, index: str, what: str) -> ByPip:
     """Install with the robot's own pip, and let the program answer."""
-    sides.ssh(
+    install = (
         f"[ -d {_ENVIRONMENT} ] || python3 -m venv --without-pip {_ENVIRONMENT}; "
         f"pip --python {_ENVIRONMENT} install --root / --no-cache-dir --disable-pip-version-check -q "
-        f"--index-url {index} {what} && {_ENVIRONMENT}/bin/{_ANSWER}"
+        f"--index-url {index} {what}"
     )
+    took = seconds(partial(sides.ssh, install))
+    return ByPip(took, seconds(partial(sides.ssh, f"{_ENVIRONMENT}/bin/{_ANSWER}")))
 
 
 def measure(sides: Sides, folder: Path) -> None:
@@ -213,24 +233,29 @@ def measure(sides: Sides, folder: Path) -> None:
     for what, done in zip(("first", "one package changed"), ours):
         tell(what, done)
     theirs = [
-        seconds(partial(by_pip, sides, first, _REQUIREMENT)),
-        seconds(partial(by_pip, sides, second, f"--upgrade --upgrade-strategy eager {_REQUIREMENT}")),
+        by_pip(sides, first, _REQUIREMENT),
+        by_pip(sides, second, f"--upgrade --upgrade-strategy eager {_REQUIREMENT}"),
     ]
     # What only somebody can ask for who knows which package changed; a further version, so that there is work to do.
     sides.ssh(f"pip --python {_ENVIRONMENT} uninstall -qy {_CHANGED}")
-    knowing = seconds(partial(by_pip, sides, second, f"--no-deps {_CHANGED}"))
-    login = seconds(partial(sides.ssh, "true"))
-    floor = min(seconds(partial(sides.ssh, _ANSWER)) for _ in range(2))
+    knowing = by_pip(sides, second, f"--no-deps {_CHANGED}")
+    nothing = "ssh alone", "ssh and a Python that does nothing"
+    for what, command in zip(nothing, ("true", "python3 -I -S -c ''")):
+        print(f"{what}: {min(seconds(partial(sides.ssh, command)) for _ in range(3)):.1f} s")
     for what, own, other in zip(("first", "one package changed"), ours, theirs):
-        left = f"{other - floor:.1f} s and {own.seconds - floor:.1f} s: {(other - floor) / (own.seconds - floor):.1f} x"
-        print(
-            f"{what}: pip {other:.1f} s, crosswheel {own.seconds:.1f} s: {other / own.seconds:.1f} x; "
-            f"without ssh and `{_ANSWER}` {left}"
-        )
+        print(compared(what, own, other))
     print(f"bytes sent the second time: {100 * ours[1].sent / ours[0].sent:.2f} % of the first time")
-    print(f"pip told which package changed, to install that alone: {knowing:.1f} s")
-    print(f"in each of these: ssh and `{_ANSWER}`, {floor:.1f} s; ssh alone {login:.1f} s", flush=True)
+    print(f"pip told which package changed, to install that alone: {knowing.until_trial:.1f} s", flush=True)
     natively(sides, folder)
+
+
+def compared(what: str, own: Deployed, other: ByPip) -> str:
+    """Put both sides beside each other: all of it, and without the program's own answer."""
+    return (
+        f"{what}: pip {other.seconds:.1f} s, crosswheel {own.seconds:.1f} s: {other.seconds / own.seconds:.1f} x; until "
+        f"`{_ANSWER}` is started, pip {other.until_trial:.1f} s, crosswheel {own.until_trial:.1f} s: "
+        f"{other.until_trial / own.until_trial:.1f} x"
+    )
 
 
 def tell(what: str, done: Deployed) -> None:
