@@ -252,8 +252,8 @@ def measure(sides: Sides, folder: Path) -> None:
 def compared(what: str, own: Deployed, other: ByPip) -> str:
     """Put both sides beside each other: all of it, and without the program's own answer."""
     return (
-        f"{what}: pip {other.seconds:.1f} s, crosswheel {own.seconds:.1f} s: {other.seconds / own.seconds:.1f} x; until "
-        f"`{_ANSWER}` is started, pip {other.until_trial:.1f} s, crosswheel {own.until_trial:.1f} s: "
+        f"{what}: pip {other.seconds:.1f} s, crosswheel {own.seconds:.1f} s: {other.seconds / own.seconds:.1f} x; "
+        f"until `{_ANSWER}` is started, pip {other.until_trial:.1f} s, crosswheel {own.until_trial:.1f} s: "
         f"{other.until_trial / own.until_trial:.1f} x"
     )
 
