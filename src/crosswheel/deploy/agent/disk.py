@@ -72,6 +72,14 @@ def make_folders(root: str, folders: Iterable[str]) -> None:
             continue
 
 
+def remove_tree(folder: Path, *, ignore_errors: bool = False) -> None:
+    """Remove a folder with all that is in it, if it is there."""
+    if os.path.lexists(folder):
+        import shutil  # only here: a robot takes its time to load it
+
+        shutil.rmtree(folder, ignore_errors=ignore_errors)
+
+
 def sync(folder: Path) -> None:
     """Write everything to the disk that is still in memory for the file system of ``folder``."""
     import ctypes

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crosswheel.deploy.agent.disk import make_folders, sha256_of, sync, write_shared
+from crosswheel.deploy.agent.disk import make_folders, remove_tree, sha256_of, sync, write_shared
 from crosswheel.deploy.agent.manifest import Refused, digest_of_package
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ class Packages:
         """Remove the packages that no release uses, and what is left of transfers."""
         for folder in self.root.glob("*"):
             if folder.name not in used:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder, ignore_errors=True)
 
     def unfinished(self, digest: str) -> Path:
         """Return where a package is put together."""

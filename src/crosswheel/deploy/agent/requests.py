@@ -7,9 +7,7 @@ import errno
 import json
 import os
 import struct
-import subprocess
 import sys
-import traceback
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Optional
@@ -62,6 +60,8 @@ class Server:
                 self._store.sweep()
             return {"error": "no-space", "message": "the disk became full; what was sent was removed again"}
         except Exception:
+            import traceback
+
             return {"error": "defect", "message": traceback.format_exc()}
 
     @property
@@ -148,6 +148,8 @@ class Server:
 
     def do_run(self, words: list[str]) -> dict[str, Any]:
         """Run a program to its end; return its exit code and what it printed."""
+        import subprocess
+
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -6,13 +6,11 @@ import contextlib
 import fcntl
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
 from crosswheel.deploy.agent import tree
-from crosswheel.deploy.agent.disk import replace_link, require_space, sync
+from crosswheel.deploy.agent.disk import remove_tree, replace_link, require_space, sync
 from crosswheel.deploy.agent.machine import about_this_machine
 from crosswheel.deploy.agent.manifest import Refused, id_of, require_name
 from crosswheel.deploy.agent.packages import Arrival, Packages
@@ -81,7 +79,7 @@ class Store:
         if (folder / "release.json").is_file():
             return folder
         beside = folder.parent / f".unfinished-{folder.name}"
-        shutil.rmtree(beside, ignore_errors=True)
+        remove_tree(beside, ignore_errors=True)
         tree.make(beside, release, self.packages)
         (beside / "release.json").write_text(json.dumps(release, separators=(",", ":")))
         # Before it has its name; that and the links that follow are one after the other in the file system's journal.
@@ -130,7 +128,7 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             (self._environment(name) / "current").unlink()
         self._unlink_programs(name, frozenset())
-        shutil.rmtree(self._environment(name))
+        remove_tree(self._environment(name))
         self.sweep()
 
     def verify(self, name: str) -> list[str]:
@@ -184,7 +182,7 @@ class Store:
     def sweep(self) -> None:
         """Remove what no release uses: packages, and what is left of transfers and releases that were not finished."""
         for unfinished in self._environments.glob("*/releases/.unfinished-*"):
-            shutil.rmtree(unfinished, ignore_errors=True)
+            remove_tree(unfinished, ignore_errors=True)
         self.packages.sweep({p["digest"] for release in self.releases() for p in release["packages"]})
         for name in self.names():
             self._remove_empty(name)
@@ -200,6 +198,8 @@ class Store:
         return self._environment(release["name"]) / "releases" / id_of(release)
 
     def _run(self, folder: Path, words: list[str]) -> str:
+        import subprocess
+
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         try:
             done = subprocess.run(
@@ -245,14 +245,14 @@ class Store:
         used = {self._generation(name, number).resolve() for number in kept}
         for folder in (self._environment(name) / "releases").iterdir():
             if folder not in used:
-                shutil.rmtree(folder)
+                remove_tree(folder)
         self.sweep()
 
     def _discard(self, release: Manifest) -> None:
         folder = self._folder(release)
         generations = (self._environment(release["name"]) / "generations").glob("*")
         if folder not in [path.resolve() for path in generations]:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder, ignore_errors=True)
         self._remove_empty(release["name"])
 
     def _remove_empty(self, name: str) -> None:
