@@ -32,7 +32,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from _measure import machine
+from _measure import machine, say
 
 from crosswheel import targets
 from crosswheel.check.proof import Proof
@@ -317,6 +317,8 @@ def kill(sides: Sides, number: int) -> None:
         faults = sides.verify()
         broken += bool(faults)
         print("\n".join(faults), end="", flush=True)
+        if attempt % 10 == 9:
+            say(f"{attempt + 1} of {number} broken off")
     print(f"{number} deployments broken off at random moments: {broken} left a broken environment")
     sides.ssh(_ANSWER)
 
