@@ -12,7 +12,7 @@ dumped = [
     transformer.get_dumper(v, psycopg.adapt.PyFormat.TEXT).dump(v) for v in (1, 2**40, 0.5, Json({"a": [1]}))
 ]
 assert dumped == [b"1", b"1099511627776", b"0.5", b'{"a": [1]}']
-assert pq.Escaping().escape_bytea(b"\x00\xff") == b"\\x00ff"
+assert pq.Escaping().unescape_bytea(b"\\x00ff") == b"\x00\xff"
 try:
     psycopg.connect("host=/nowhere connect_timeout=5")
 except psycopg.OperationalError as error:
