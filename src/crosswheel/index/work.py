@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -23,7 +24,8 @@ def map_all(function: Callable[[Item], Outcome], items: Sequence[Item], *, many:
         return [function(item) for item in items]
     # The first is done before there are other processes: what it loads need not be loaded in each.
     first = function(items[0])
-    with ProcessPoolExecutor(mp_context=get_context(_start_method())) as pool:
+    # What is there when a process begins stays to its end: not to be looked through for garbage again and again.
+    with ProcessPoolExecutor(mp_context=get_context(_start_method()), initializer=gc.freeze) as pool:
         try:
             return [first, *pool.map(function, items[1:], chunksize=max(1, min(20, len(items) // 20)))]
         except BaseException:
