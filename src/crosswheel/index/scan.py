@@ -115,9 +115,12 @@ def scan(dist: Path) -> Tree:
 
 
 def _by_project(wheels: Iterable[Found]) -> dict[str, Wheels]:
-    projects: dict[str, list[Found]] = {}
+    spelled: dict[str, list[Found]] = {}
     for wheel in wheels:
-        projects.setdefault(canonicalize_name(wheel.filename.partition("-")[0]), []).append(wheel)
+        spelled.setdefault(wheel.filename.partition("-")[0], []).append(wheel)
+    projects: dict[str, list[Found]] = {}
+    for name, found in spelled.items():
+        projects.setdefault(canonicalize_name(name), []).extend(found)
     return {name: Wheels(tuple(found)) for name, found in sorted(projects.items())}
 
 

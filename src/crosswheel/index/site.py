@@ -62,7 +62,8 @@ def write_site(
     setting = Setting(site, frozenset(tree.projects), root_url, build)
     with explained_storage_errors(site), exclusive(site), setting.staged():
         before, present = State.load(site), _present(site)
-        stale = _stale(setting, tree.projects, before, present)
+        settled = _settled(setting, tree.projects, before, present)
+        stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
         made = _made(setting, stale, before)
         parts = {name: made.get(name) or before.parts[name] for name in tree.projects}
         after = State(before.reader, parts, failures)
@@ -73,8 +74,8 @@ def write_site(
             move_project(setting, name)
         overviews = {name: part.project.overview for name, part in parts.items()}
         write_pages(site, root_pages(overviews, failures.failures, root_url))
-        files = (setting.files(name, tree.projects[name], part.project) for name, part in parts.items())
-        remove(site, present.difference(*files))
+        written = (setting.files(name, wheels, parts[name].project) for name, wheels in stale.items())
+        remove(site, present.difference(*settled.values(), *written))
         if changed:
             after.save(site)
     wheels, size = (sum(getattr(o, what) for o in overviews.values()) for what in ("wheels", "bytes"))
@@ -118,21 +119,22 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
         )
 
 
-def _stale(
+def _settled(
     setting: Setting, found: Mapping[str, Wheels], before: State, present: Set[str]
-) -> dict[str, Wheels]:
-    """Return the projects of which something is new, or lacks a file in the site."""
-    stale = {}
-    for name, wheels in found.items():
-        part = before.parts.get(name)
+) -> dict[str, frozenset[str]]:
+    """Return the files of the projects of which nothing is new, and whose files are all in the site."""
+    settled = {}
+    for name, part in before.parts.items():
+        wheels = found.get(name)
         if (
-            part is None
-            or part.project.read_from != wheels.digest
-            or part.made_from != setting.part(part.project).made_from
-            or not setting.files(name, wheels, part.project) <= present
+            wheels is not None
+            and part.project.read_from == wheels.digest
+            and part.made_from == setting.part(part.project).made_from
         ):
-            stale[name] = wheels
-    return stale
+            files = setting.files(name, wheels, part.project)
+            if files <= present:
+                settled[name] = files
+    return settled
 
 
 def _made(setting: Setting, stale: Mapping[str, Wheels], before: State) -> dict[str, Part]:
