@@ -102,8 +102,6 @@ def on_terminal(script: str, interrupt_at: Optional[str] = None, **env: str) -> 
         stderr=theirs,
         env=environment(**env),
         start_new_session=True,
-        # Shells start what runs in the background deaf to it, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(theirs)
     shown = b""
