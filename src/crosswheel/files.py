@@ -113,12 +113,35 @@ def place_copy(source: Path, destination: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Make a folder, and keep others that ask for it waiting while the block lasts; if this process dies, no longer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
+    """Make a folder, and keep others that ask for it waiting while the block lasts; if this process dies, no longer.
+
+    A folder in which nothing is left at the end is removed.
+    """
+    lock = folder / ".lock"
+    with _locked(lock):
+        try:
+            yield
+        finally:
+            if list(folder.iterdir()) == [lock]:
+                lock.unlink()
+                with contextlib.suppress(OSError):  # another process came meanwhile
+                    folder.rmdir()
+
+
+def _locked(lock: Path) -> IO[str]:
+    """Return a file, made with its folder if need be, that is locked until it is closed."""
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            stream = lock.open("a")
+        except FileNotFoundError:  # who had it before removed the folder
+            continue
         # Of this process alone: those that it forks, and that may outlive it, do not hold it.
-        fcntl.lockf(lock, fcntl.LOCK_EX)
-        yield
+        fcntl.lockf(stream, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+                return stream
+        stream.close()  # it was removed while this one waited; others lock the one that has its name now
 
 
 def _beside(path: Path) -> Path:

@@ -167,6 +167,20 @@ def test_a_copy_to_another_file_system_is_a_copy(tmp_path: Path) -> None:
     assert [(path.name, path.read_bytes()) for path in disk.iterdir()] == [("placed", b"content")]
 
 
+def test_one_alone_is_in_a_folder_which_is_gone_when_nothing_is_left_in_it(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; from crosswheel.files import exclusive\n"
+        "folder = Path(sys.argv[1])\n"
+        "for _ in range(30):\n"
+        "    with exclusive(folder):\n"
+        "        (folder / 'mine').touch(exist_ok=False); time.sleep(0.002); (folder / 'mine').unlink()"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path / "folder")]
+    several = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate()[1] for process in several] == [""] * 4
+    assert not (tmp_path / "folder").exists()
+
+
 def test_a_copy_of_what_a_link_leads_to_is_no_link(tmp_path: Path) -> None:
     source, link = tmp_path / "source", tmp_path / "link"
     source.write_bytes(b"content")

@@ -145,6 +145,13 @@ def test_bad_input_is_named_and_the_site_stays_as_it_was(
     assert tree(site) == before
 
 
+def test_of_a_new_site_nothing_is_there_if_a_wheel_is_bad(dist: Path, site: Path) -> None:
+    add_wheel(dist, "a", "1").write_bytes(b"")
+    with pytest.raises(IntegrityError):
+        write_site(dist, site)
+    assert not site.exists()
+
+
 def test_a_proof_of_other_bytes_proves_nothing(dist: Path, site: Path) -> None:
     wheel = add_wheel(dist, "a", "1")
     prove(wheel)

@@ -12,7 +12,7 @@ import configparser
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from crosswheel.check.wheel import installed_path
+from crosswheel.deploy.deploying import Tell
 from crosswheel.emulator import ROOT_PACKAGES, Emulator, emulator_for
 from crosswheel.errors import PlanError, ToolchainError
 from crosswheel.files import digest_of, new_folder
@@ -47,9 +48,6 @@ _LAYOUT = 2  # raised when what is made below changes
 # What pip asks about the C library (PEP 600): the emulated one is newer than the robot's.
 _MANYLINUX = "def manylinux_compatible(major, minor, arch):\n    return (major, minor) <= ({}, {})\n"
 _STAND_IN = '"""A stand-in: the release has no wheel at all, so only its name and version are here."""\n'
-
-Tell = Callable[[str], None]
-"""Is told what goes on, a sentence each time."""
 
 
 def _silent(text: str) -> None:

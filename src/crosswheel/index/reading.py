@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from io import BytesIO, FileIO
+from io import BytesIO
+from pathlib import Path
 from typing import IO
 
 from packaging.metadata import RawMetadata, parse_email
@@ -124,9 +125,9 @@ def read_found(item: Found) -> tuple[Entry, bytes, Mapping[str, Proof]]:
     Raises:
         IntegrityError: it is not sound, not what its file name says, or its proof is not a proof of it.
     """
-    with FileIO(item.location) as file:
+    with item.path.open("rb") as file:
         # Most wheels are small; in memory, to look around in one asks nothing more of the system.
-        opened: IO[bytes] = BytesIO(file.readall()) if item.size <= _SMALL else file
+        opened: IO[bytes] = BytesIO(file.read()) if item.size <= _SMALL else file
         sha256 = sha256_of_stream(opened)
         proofs = read_proofs(item, sha256)
         try:
@@ -152,14 +153,13 @@ def read_proofs(item: Found, sha256: str) -> dict[str, Proof]:
     Raises:
         IntegrityError: one is no proof, or was made of other bytes.
     """
-    return {name: _read_proof(item.folder + name, item.filename, sha256) for name in item.proof_names}
+    return {name: _read_proof(Path(item.folder + name), item.filename, sha256) for name in item.proof_names}
 
 
-def _read_proof(path: str, filename: str, sha256: str) -> Proof:
+def _read_proof(path: Path, filename: str, sha256: str) -> Proof:
     hint = "remove the proof, or build the package again; the index is as it was."
     try:
-        with FileIO(path) as file:
-            proof = Proof.model_validate_json(file.readall())
+        proof = Proof.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise IntegrityError(f"{path} is not a proof: {error.errors()[0]['msg']}", hint=hint) from error
     if (proof.wheel, proof.sha256) != (filename, sha256):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import Optional
 
@@ -113,7 +111,7 @@ def make_project(setting: Setting, task: Task) -> Part:
     pages = project_pages(files, read.described, setting.links(project), setting.root_url)
     for path, data in pages.items():
         if not _has(setting.site / path, data):
-            _write(f"{setting.stage}/{path}", data)
+            (setting.stage / path).write_bytes(data)
     return setting.part(project)
 
 
@@ -121,17 +119,17 @@ def _stage_wheels(folder: Path, there: Optional[Path], read: ReadProject, logs: 
     """Put wheels and what lies beside them on the stage, except what is ``there`` already."""
     for wheel in read.wheels:
         found, filename = wheel.found, wheel.entry.filename
-        copies = {name: found.folder + name for name in (found.filename, *found.proof_names)}
+        copies = {name: Path(found.folder + name) for name in (found.filename, *found.proof_names)}
         if filename in logs:
-            copies[filename + LOG_SUFFIX] = str(logs[filename])
+            copies[filename + LOG_SUFFIX] = logs[filename]
         for name, source in copies.items():
-            if there is None or not _is_one_file(f"{there}/{name}", source):
-                place_copy(Path(source), folder / name)
+            if there is None or not _is_one_file(there / name, source):
+                place_copy(source, folder / name)
         name, text = filename + METADATA_SUFFIX, read.texts.get(filename)
         if text is None and (there is None or not (there / name).is_file()):
             text = read_metadata(found.path)
         if text is not None and (there is None or not _has(there / name, text)):
-            _write(f"{folder}/{name}", text)
+            (folder / name).write_bytes(text)
 
 
 def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> File:
@@ -159,16 +157,11 @@ def _pages_last(file: Path) -> tuple[bool, str]:
     return file.name in ("index.html", "index.json"), file.name
 
 
-def _is_one_file(path: str, source: str) -> bool:
+def _is_one_file(path: Path, source: Path) -> bool:
     try:
-        return os.path.samefile(path, source)
+        return path.samefile(source)
     except OSError:
         return False
-
-
-def _write(path: str, data: bytes) -> None:
-    with BufferedWriter(FileIO(path, "w")) as file:  # as `open`, without what it asks of the system first
-        file.write(data)
 
 
 def _has(path: Path, data: bytes) -> bool:
