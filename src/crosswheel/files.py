@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -112,13 +112,17 @@ def place_copy(source: Path, destination: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Make a folder, and keep others that ask for it waiting while the block lasts; if this process dies, no longer.
 
     A folder in which nothing is left at the end is removed.
+
+    Args:
+        folder: the folder.
+        waiting: called when another process has it, and is waited for.
     """
     lock = folder / ".lock"
-    with _locked(lock):
+    with _locked(lock, waiting):
         try:
             yield
         finally:
@@ -128,7 +132,7 @@ def exclusive(folder: Path) -> Iterator[None]:
                     folder.rmdir()
 
 
-def _locked(lock: Path) -> IO[str]:
+def _locked(lock: Path, waiting: Callable[[], None]) -> IO[str]:
     """Return a file, made with its folder if need be, that is locked until it is closed."""
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +141,11 @@ def _locked(lock: Path) -> IO[str]:
         except FileNotFoundError:  # who had it before removed the folder
             continue
         # Of this process alone: those that it forks, and that may outlive it, do not hold it.
-        fcntl.lockf(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.lockf(stream, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
                 return stream

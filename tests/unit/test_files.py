@@ -172,7 +172,7 @@ def test_one_alone_is_in_a_folder_which_is_gone_when_nothing_is_left_in_it(tmp_p
         "import sys, time; from pathlib import Path; from crosswheel.files import exclusive\n"
         "folder = Path(sys.argv[1])\n"
         "for _ in range(30):\n"
-        "    with exclusive(folder):\n"
+        "    with exclusive(folder, waiting=lambda: None):\n"
         "        (folder / 'mine').touch(exist_ok=False); time.sleep(0.002); (folder / 'mine').unlink()"
     )
     words = [sys.executable, "-c", program, str(tmp_path / "folder")]

@@ -330,6 +330,30 @@ def test_two_at_once_make_the_index_that_one_makes(dist: Path, site: Path) -> No
     assert tree(site) == tree(site.with_name("by-one"))
 
 
+def test_who_waits_for_another_says_so(dist: Path, site: Path) -> None:
+    add_wheel(dist, "a", "1")
+    program = (
+        "import sys, pathlib, crosswheel.files as f\n"
+        "with f.exclusive(pathlib.Path(sys.argv[1]), waiting=sys.exit):\n"
+        "    print(flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", program, str(site)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdout.readline()
+        told: list[str] = []
+
+        def tell(text: str) -> None:
+            told.append(text)
+            other.communicate()  # now it ends
+
+        assert write_site(dist, site, tell=tell).wheels == 1
+    assert told == [f"another process makes the index in {site}; waiting for it"]
+    write_site(dist, site, tell=told.append)
+    assert len(told) == 1
+
+
 def test_many_wheels_are_read_and_written_by_several_processes_alike(
     dist: Path, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import compat32
 from pathlib import Path, PurePosixPath
-from typing import IO, NoReturn, Optional
+from typing import IO, TYPE_CHECKING, NoReturn, Optional
 
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import Requirement
@@ -31,7 +31,9 @@ from packaging.version import InvalidVersion, Version
 
 from crosswheel.check.proof import Fault
 from crosswheel.errors import IntegrityError
-from crosswheel.targets import Target
+
+if TYPE_CHECKING:  # what reads wheels without looking at targets need not load them
+    from crosswheel.targets import Target
 
 _ELF_MAGIC = b"\x7fELF"
 _BLOCK = 1 << 20

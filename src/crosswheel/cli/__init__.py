@@ -9,24 +9,21 @@ from __future__ import annotations
 import gc
 import signal
 import sys
-import warnings
 from importlib import import_module
 from typing import Annotated
 
 import typer
-from pyproject_hooks import BuildBackendWarning
-from rich.console import Console
 from typer.core import TyperGroup
 
 from crosswheel import __version__
 from crosswheel.errors import CrosswheelError, Interrupted
-from crosswheel.progress import show_error
 
 # By module, the commands in it: `register` there adds them.
 _MODULES = {
     "crosswheel.cli.building": ("build", "add", "plan", "lock"),
     "crosswheel.cli.checking": ("check", "doctor"),
-    "crosswheel.cli.indexing": ("index", "serve", "publish", "yank", "unyank", "prune"),
+    "crosswheel.cli.indexing": ("index", "serve"),
+    "crosswheel.cli.publishing": ("publish", "yank", "unyank", "prune"),
     "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
     "crosswheel.cli.bundling": ("bundle", "robot-sim"),
 }  # fmt: skip
@@ -81,17 +78,22 @@ def _common(
 
 def main() -> None:
     """Run the command line; every error a user can cause ends in one message and the right exit code."""
-    warnings.simplefilter(
-        "ignore", BuildBackendWarning
-    )  # for the authors of what is built, not for who builds it
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # children end, and the terminal is restored
     try:
         app()
     except CrosswheelError as error:
-        show_error(Console(stderr=True), error)
+        _show(error)
         sys.exit(error.exit_code)
     except SystemExit as ending:
         if ending.code == Interrupted.exit_code:  # typer ends so on Ctrl-C, and says nothing
             stopped = Interrupted("stopped", hint="run the same command again: it goes on where it stopped.")
-            show_error(Console(stderr=True), stopped)
+            _show(stopped)
         raise
+
+
+def _show(error: CrosswheelError) -> None:
+    from rich.console import Console  # takes a while to import, and most runs end without an error
+
+    from crosswheel.progress import show_error
+
+    show_error(Console(stderr=True), error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from functools import partial
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Callable, Optional
 
 import typer
+from pyproject_hooks import BuildBackendWarning
 from rich.console import Console
 
 from crosswheel.cli.options import (
@@ -69,6 +71,8 @@ class Preference(str, Enum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    # These warnings are for the authors of what is built, not for who builds it.
+    warnings.simplefilter("ignore", BuildBackendWarning)
     for command in (build, add, plan, lock):
         app.command()(command)
 
@@ -159,7 +163,8 @@ def _write_index(scene: Scene, console: Console, root_url: Optional[str], codes:
     trees = scene.trees
     if any(codes) and not trees.dist.is_dir():
         return  # nothing could be built, and the reasons were told
-    summary = write_site(trees.dist, trees.index, root_url=root_url, build=trees.build)
+    tell = partial(typer.echo, err=True)
+    summary = write_site(trees.dist, trees.index, root_url=root_url, build=trees.build, tell=tell)
     console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
 
 

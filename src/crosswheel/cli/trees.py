@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -16,3 +16,7 @@ BuildOption = Annotated[
 ]
 IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
 RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of recipes.")]
+RootUrlOption = Annotated[
+    Optional[str],
+    typer.Option("--index-root-url", help="Its address, for absolute links; relative without it."),
+]

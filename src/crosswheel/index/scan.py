@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Optional
 
@@ -126,9 +127,10 @@ def _by_project(wheels: Iterable[Found]) -> dict[str, Wheels]:
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:
     """Give the files below a folder, each folder's own in the order of their names, then its folders'."""
-    with os.scandir(folder) as items:
-        visible = sorted((item for item in items if item.name[0] != "."), key=lambda item: item.name)
-    yield from (item for item in visible if item.is_file())
-    for item in visible:
-        if item.is_dir(follow_symlinks=False):
-            yield from _files(item.path)
+    folders = [folder]
+    while folders:
+        with os.scandir(folders.pop()) as items:
+            visible = [item for item in items if item.name[0] != "."]
+        visible.sort(key=attrgetter("name"))
+        yield from [item for item in visible if item.is_file()]
+        folders += [item.path for item in reversed(visible) if item.is_dir(follow_symlinks=False)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,7 @@ from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.scan import Wheels, scan
-from crosswheel.index.state import Part, State
-from crosswheel.index.work import map_all
+from crosswheel.index.state import Part, State, begin
 from crosswheel.index.writing import Setting, Task, make_project, move_project, remove, write_pages
 
 # Starting processes costs as much as reading this many wheels and writing their projects.
@@ -36,7 +35,12 @@ class IndexSummary:
 
 
 def write_site(
-    dist: Path, site: Path, *, root_url: Optional[str] = None, build: Optional[Path] = None
+    dist: Path,
+    site: Path,
+    *,
+    root_url: Optional[str] = None,
+    build: Optional[Path] = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> IndexSummary:
     """Make the index of all wheels below ``dist``; what is not there any more leaves the index too.
 
@@ -50,6 +54,7 @@ def write_site(
         site: where the site goes; pip is pointed at ``simple/`` below it.
         root_url: what the site's URL will be, for absolute links; links are relative without it.
         build: the build tree, from which the logs that the proofs name are taken.
+        tell: is told if another process is waited for.
 
     Raises:
         UsageError: there is no such folder, or the site would not be a folder of its own.
@@ -60,7 +65,8 @@ def write_site(
     tree = scan(dist)
     failures = read_failures(tree.failures)
     setting = Setting(site, frozenset(tree.projects), root_url, build)
-    with explained_storage_errors(site), exclusive(site), setting.staged():
+    waiting = partial(tell, f"another process makes the index in {site}; waiting for it")
+    with explained_storage_errors(site), exclusive(site, waiting), setting.staged():
         before, present = State.load(site), _present(site)
         settled = _settled(setting, tree.projects, before, present)
         stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
@@ -69,7 +75,7 @@ def write_site(
         after = State(before.reader, parts, failures)
         changed = bool(stale) or after != before
         if changed:  # until it is written, what is about to be is not known to be right
-            after.unfinished(stale).save(site)
+            begin(site, stale)
         for name in stale:
             move_project(setting, name)
         overviews = {name: part.project.overview for name, part in parts.items()}
@@ -143,8 +149,12 @@ def _made(setting: Setting, stale: Mapping[str, Wheels], before: State) -> dict[
     for name, wheels in stale.items():
         part = before.parts.get(name)
         tasks.append(Task(name, wheels, part.project if part else None))
-    many = sum(len(wheels.found) for wheels in stale.values()) > _FEW_WHEELS
-    return dict(zip(stale, map_all(partial(make_project, setting), tasks, many=many)))
+    make = partial(make_project, setting)
+    if sum(len(wheels.found) for wheels in stale.values()) <= _FEW_WHEELS:
+        return dict(zip(stale, map(make, tasks)))
+    from crosswheel.index.work import map_in_processes  # takes a while to import
+
+    return dict(zip(stale, map_in_processes(make, tasks)))
 
 
 def _present(site: Path) -> set[str]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Optional
 
 from pydantic import BaseModel, ConfigDict
 
-from crosswheel.files import write_bytes
+from crosswheel.files import write_bytes, write_text
 from crosswheel.index.failures import Failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.reading import Project
 
 _FILE = ".crosswheel.json"
+_UNFINISHED = ".crosswheel.unfinished"
+"""The names of the projects whose parts of the site are about to be written; gone when all is written."""
 
 
 @dataclass(frozen=True)
@@ -62,24 +65,36 @@ class State:
             return unknown
         if said.reader != reader or len(lines) != len(said.projects):
             return unknown
-        parts = {name: part.with_wheels(line) for (name, part), line in zip(said.projects.items(), lines)}
-        return cls(reader, parts, said.failures, said.finished)
+        unfinished = _unfinished(site)
+        parts = {
+            name: part.with_wheels(line)
+            for (name, part), line in zip(said.projects.items(), lines)
+            if unfinished is None or name not in unfinished
+        }
+        return cls(reader, parts, said.failures, unfinished is None)
 
     def save(self, site: Path) -> None:
-        """Write the state into the site."""
+        """Write the state of a site that is finished into it."""
         first = _FirstLine(
             reader=self.reader,
-            finished=self.finished,
             failures=self.failures,
             projects={name: _Said.of(part) for name, part in self.parts.items()},
         )
         lines = [first.model_dump_json().encode(), *(part.project.wheels for part in self.parts.values())]
         write_bytes(site / _FILE, b"\n".join(lines) + b"\n")
+        (site / _UNFINISHED).unlink(missing_ok=True)
 
-    def unfinished(self, stale: Collection[str]) -> State:
-        """Return this state without some parts, which are about to be written."""
-        parts = {name: part for name, part in self.parts.items() if name not in stale}
-        return State(self.reader, parts, self.failures, finished=False)
+
+def begin(site: Path, names: Iterable[str]) -> None:
+    """Write down that what is said of these projects does not hold until the state is saved again."""
+    write_text(site / _UNFINISHED, "".join(f"{name}\n" for name in names))
+
+
+def _unfinished(site: Path) -> Optional[frozenset[str]]:
+    try:
+        return frozenset((site / _UNFINISHED).read_text().splitlines())
+    except FileNotFoundError:
+        return None
 
 
 class _Said(BaseModel):
@@ -112,7 +127,6 @@ class _FirstLine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reader: str
-    finished: bool
     failures: Failures
     projects: Mapping[str, _Said]
 

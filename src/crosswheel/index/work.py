@@ -1,36 +1,48 @@
-"""The same work on many things, in several processes where that is worth starting them."""
+"""The same work on many things, in several processes."""
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 
-def map_all(function: Callable[[Item], Outcome], items: Sequence[Item], *, many: bool) -> list[Outcome]:
+def map_in_processes(function: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outcome]:
     """Call a function with each item; return the outcomes in the items' order.
 
-    Unless it is ``many``, the work is done in this process. Function, items and outcomes must be picklable. An
-    exception of the function is raised here.
+    Function, items and outcomes must be picklable. An exception of the function is raised here.
     """
-    if not many:
-        return [function(item) for item in items]
     # The first is done before there are other processes: what it loads need not be loaded in each.
     first = function(items[0])
-    # What is there when a process begins stays to its end: not to be looked through for garbage again and again.
-    with ProcessPoolExecutor(mp_context=get_context(_start_method()), initializer=gc.freeze) as pool:
+    with ProcessPoolExecutor(mp_context=get_context(_start_method()), initializer=_begin) as pool:
         try:
             return [first, *pool.map(function, items[1:], chunksize=max(1, min(20, len(items) // 20)))]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _begin() -> None:
+    """Prepare one of the processes."""
+    # What is there when a process begins stays to its end: not to be looked through for garbage again and again.
+    gc.freeze()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed, and so could not tell it to."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _start_method() -> str:

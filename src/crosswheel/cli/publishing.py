@@ -1,0 +1,146 @@
+"""The commands about what is published: publish, yank, unyank and prune."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import dataclass
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from crosswheel.cli.spreading import spread
+from crosswheel.cli.summaries import SummaryOption, append
+from crosswheel.cli.trees import INDEX, IndexOption, RootUrlOption
+from crosswheel.errors import BuildFailed, UsageError
+from crosswheel.index.summary import table as markdown_table
+from crosswheel.process import Runner
+from crosswheel.progress import table
+from crosswheel.publish import Channel, Stores, channel_of, open_store, set_yanked
+from crosswheel.publish import prune as prune_channels
+from crosswheel.publish import publish as publish_site
+
+DevelopmentOption = Annotated[
+    Optional[str],
+    typer.Option("--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="Where branches go."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+NameArgument = Annotated[str, typer.Argument(help="The package.")]
+VersionArgument = Annotated[str, typer.Argument(help="Its version.")]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Which channel is meant: one that is named, or the one that a git reference has in the stores."""
+
+    to: Annotated[
+        Optional[str], typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
+    ] = None
+    ref: Annotated[
+        Optional[str],
+        typer.Option(
+            "--ref", envvar="GITHUB_REF", help="The git reference; what is checked out if not given."
+        ),
+    ] = None
+    development_store: DevelopmentOption = None
+    staging_store: Annotated[
+        Optional[str],
+        typer.Option("--staging-store", envvar="CROSSWHEEL_STAGING_STORE", help="Where main goes."),
+    ] = None
+    production_store: Annotated[
+        Optional[str],
+        typer.Option(
+            "--production-store", envvar="CROSSWHEEL_PRODUCTION_STORE", help="Where tags packages@v* go."
+        ),
+    ] = None
+
+    @property
+    def channel(self) -> Channel:
+        """The channel; raises :class:`UsageError` where it is not known which."""
+        if self.to:
+            return Channel(self.to, self.to)
+        stores = Stores(self.development_store, self.staging_store, self.production_store)
+        return channel_of(self.ref or _checked_out(), stores)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (publish, yank, unyank, prune):
+        app.command()(spread(command))
+
+
+def publish(
+    destination: Destination,
+    index_tree_root: IndexOption = INDEX,
+    index_root_url: RootUrlOption = None,
+    dry_run: DryRunOption = False,
+    summary: SummaryOption = None,
+) -> None:
+    """Add the index to a channel: the one of the git branch or tag, or any other."""
+    channel = destination.channel
+    done = publish_site(
+        index_tree_root.absolute(), open_store(channel.url), root_url=index_root_url, dry_run=dry_run
+    )
+    rows = [[name, "new"] for name in done.new] + [[name, "new proof"] for name in done.proofs]
+    title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"
+    table(Console(), title, ["file", "what"], rows)
+    if summary:
+        append(summary, f"## {title}\n\n{markdown_table(['file', 'what'], rows)}")
+    print(f"{len(done.new)} new wheels, {done.kept} that were there; {len(done.pages)} pages written.")
+
+
+def yank(
+    name: NameArgument,
+    version: VersionArgument,
+    destination: Destination,
+    reason: Annotated[str, typer.Option(help="Why; pip shows it to those who pinned that version.")] = "",
+    index_root_url: RootUrlOption = None,
+) -> None:
+    """Mark a published version as not to be used: installers pass over it unless it is pinned."""
+    channel = destination.channel
+    for filename in set_yanked(open_store(channel.url), name, version, reason, root_url=index_root_url):
+        print(f"yanked in {channel.name}: {filename}")
+
+
+def unyank(
+    name: NameArgument,
+    version: VersionArgument,
+    destination: Destination,
+    index_root_url: RootUrlOption = None,
+) -> None:
+    """Take back a yank."""
+    channel = destination.channel
+    for filename in set_yanked(open_store(channel.url), name, version, None, root_url=index_root_url):
+        print(f"no longer yanked in {channel.name}: {filename}")
+
+
+def prune(
+    older_than: Annotated[int, typer.Option(help="Days since the last publication.")] = 30,
+    keep: Annotated[Optional[list[str]], typer.Option(help="A branch to keep; may be given again.")] = None,
+    development_store: DevelopmentOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Remove the development channels of branches that nobody published for long."""
+    if not development_store:
+        raise UsageError(
+            "it is not known where the development channels are",
+            hint="give --development-store, or set CROSSWHEEL_DEVELOPMENT_STORE.",
+        )
+    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
+    for name in prune_channels(open_store(development_store), before, keep=keep or (), dry_run=dry_run):
+        print(f"{'would be removed' if dry_run else 'removed'}: {name}")
+
+
+def _checked_out() -> str:
+    """Return the branch that is checked out, or the tag that HEAD is at."""
+    for command in (["git", "symbolic-ref", "HEAD"], ["git", "describe", "--exact-match", "--tags", "HEAD"]):
+        try:
+            said = Runner().run(command, env=dict(os.environ)).output.strip()
+        except BuildFailed:
+            continue
+        return said if said.startswith("refs/") else f"refs/tags/{said}"
+    raise UsageError(
+        "it is not known which branch or tag to publish",
+        hint="check out a branch, or give --ref refs/heads/NAME or --to URL.",
+    )
