@@ -17,6 +17,9 @@ from typing import IO
 
 from crosswheel.errors import StorageError
 
+# What a disk that fails and a network folder whose server is gone say.
+_GONE = (errno.EIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT)
+
 
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
@@ -60,6 +63,12 @@ def explained_storage_errors(path: Path) -> Iterator[None]:
             raise StorageError(
                 f"{error.filename or path} is in the way: {path} cannot be written ({error.strerror})",
                 hint="move it away, or choose other folders with CROSSWHEEL_CACHE and the --*-tree-root options.",
+            ) from error
+        if error.errno in _GONE:
+            raise StorageError(
+                f"{error.filename or path} cannot be reached any more: {error.strerror}",
+                hint=f"see whether the disk or the network folder of {path} is there and sound, and run the same "
+                "command again: it goes on where it stopped.",
             ) from error
         raise
 

@@ -132,6 +132,16 @@ def test_a_file_where_a_folder_should_be_is_explained(tmp_path: Path) -> None:
         pass
 
 
+def test_a_disk_that_fails_is_explained(tmp_path: Path) -> None:
+    nothing_there = Path("/proc/self/mem")
+    with (
+        pytest.raises(StorageError, match="cannot be reached any more: Input/output error") as caught,
+        explained_storage_errors(tmp_path),
+    ):
+        nothing_there.read_bytes()
+    assert str(tmp_path) in caught.value.hint
+
+
 def test_other_errors_of_the_system_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), explained_storage_errors(tmp_path):
         (tmp_path / "absent").read_text()

@@ -125,6 +125,7 @@ def test_files_that_no_index_wrote_are_left_alone(dist: Path, site: Path) -> Non
         pytest.param(lambda wheel: wheel.write_bytes(b"<html>404</html>"), id="not a zip"),
         pytest.param(lambda wheel: wheel.write_bytes(wheel.read_bytes()[:-40]), id="truncated"),
         pytest.param(lambda wheel: wheel.rename(wheel.with_name("a-3-py3-none-any.whl")), id="other version"),
+        pytest.param(lambda wheel: wheel.rename(wheel.with_name("b-2-py3-none-any.whl")), id="other name"),
         pytest.param(lambda wheel: wheel.rename(wheel.with_name("a.whl")), id="no wheel's name"),
         pytest.param(
             lambda wheel: wheel.with_name(f"{wheel.name}.proof.json").write_text("{}"), id="not a proof"

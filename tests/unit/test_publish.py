@@ -232,6 +232,13 @@ def test_unknown_stores_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
         open_store("gs://bucket")
 
 
+def test_a_store_without_rights_is_named(tmp_path: Path) -> None:
+    site = site_of(tmp_path, ("a", "1"))
+    with pytest.raises(StorageError, match=r"/sys/robots.*(not permitted|denied|ead-only)") as caught:
+        publish(site, FolderStore(Path("/sys/robots")))  # where not even root may write
+    assert "write" in caught.value.hint
+
+
 def test_somebody_elses_file_in_a_channel_is_named(tmp_path: Path, store: FolderStore) -> None:
     publish(site_of(tmp_path, ("a", "1")), store)
     store.write("simple/a/a-1-py3-none-any.whl.entry.json", b"{}")
