@@ -20,6 +20,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.debian import Debian, host_architecture
 from crosswheel.toolchain.python import PythonTree, target_python
+from crosswheel.toolchain.standard_library import completed
 
 # What CPython, and extension modules as they are found, want to load.
 ROOT_PACKAGES = (
@@ -35,7 +36,7 @@ class Emulator:
     Attributes:
         qemu: the emulator program.
         root: a folder with the target's dynamic loader and C library in ``lib``.
-        python: the target's Python.
+        python: the target's Python, with what it has of the standard library.
         version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``; empty where that Python does not run.
     """
 
@@ -87,11 +88,11 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
 
     Raises:
         MissingToolError: qemu can be had neither on this machine nor from its package manager.
-        ToolchainError: it was found, but the target's Python does not start in it.
+        ToolchainError: it was found, but the target's Python does not start in it, or cannot be completed.
 
     Where that Python cannot be had, it runs other programs of the target.
     """
-    python = target_python(target, settings)
+    python = completed(target_python(target, settings), target, settings, runner)
     qemu = _qemu(target, settings, runner)
     root = _root(target, settings, runner)
     if not python.runs:

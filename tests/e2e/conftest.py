@@ -20,7 +20,6 @@ from support.robot import Installation, Robot, robot_for
 from support.static_server import StaticServer, serving
 
 _CHECKOUT = Path(__file__).parents[2]
-_IMAGE = Path(__file__).with_name("image")  # recipes of what the look-alike's image has
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,9 +68,7 @@ def index(main_job: MainJob) -> Iterator[StaticServer]:
 @pytest.fixture(scope="session")
 def robot(tmp_path_factory: pytest.TempPathFactory, target: Target, settings: Settings) -> Robot:
     folder = tmp_path_factory.mktemp("robot")
-    runner = Runner(log=folder / "robot.log")
-    sqlite = job.build_one(_IMAGE, folder, runner)
-    return robot_for(target, folder, sqlite, settings, runner)
+    return robot_for(target, folder, settings, Runner(log=folder / "robot.log"))
 
 
 @pytest.fixture(scope="session")

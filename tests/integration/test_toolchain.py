@@ -209,6 +209,39 @@ def test_an_emulator_of_another_version_is_refused(ot2: Crossing) -> None:
     assert "doctor" in caught.value.hint
 
 
+def test_the_emulated_python_has_the_standard_library_that_the_robot_has(ot2: Crossing) -> None:
+    program = """
+import bz2, ctypes, lzma, sqlite3, ssl
+base = sqlite3.connect("runs.db")
+base.execute("CREATE TABLE runs (name TEXT PRIMARY KEY, size INT)")
+base.executemany("INSERT INTO runs VALUES (?, ?)", [("a", 2**40), ("b", None)])
+base.commit()
+print(sqlite3.connect("runs.db").execute("SELECT * FROM runs ORDER BY name").fetchall())
+try:
+    base.execute("INSERT INTO runs VALUES ('a', 1)")
+except sqlite3.IntegrityError as error:
+    print(type(error).__module__, error)
+for module in (bz2, lzma):
+    print(module.decompress(module.compress(b"ABC" * 3)).decode())
+"""
+    Path(ot2.folder / "runs.db").unlink(missing_ok=True)
+    assert ot2.run(program).lines == [
+        "[('a', 1099511627776), ('b', None)]",
+        "sqlite3 UNIQUE constraint failed: runs.name",
+        *["ABC" * 3] * 2,
+    ]
+
+
+def test_what_completes_the_emulated_python_is_made_once_and_no_wheel_is_compiled_with_it(
+    ot2: Crossing, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    again = emulator_for(OT2, dataclasses.replace(ot2.settings, offline=True), Runner(log=log))
+    assert (again.python, log.exists()) == (ot2.emulator.python, False)
+    assert target_python(OT2, ot2.settings) == ot2.toolchain.python
+    assert not list(ot2.toolchain.python.stdlib.glob("lib-dynload/_sqlite3*"))
+
+
 def test_a_machine_that_the_target_names_no_python_for_is_told(ot2: Crossing) -> None:
     with pytest.raises(TargetError, match=r"names no host Python 3\.10\.8 for"):
         host_python(changed(python={"host": {}}), ot2.settings)

@@ -1,8 +1,7 @@
-"""The main job as a user runs it, what it leaves behind, and the same for one more package."""
+"""The main job as a user runs it, and what it leaves behind."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +29,6 @@ def run(checkout: Path, folder: Path, runner: Runner) -> MainJob:
     words: list[Word] = [checkout / "build-packages", "--verbose", "--build-type", "both", *_trees(folder)]
     done = runner.run(words, cwd=folder, timeout=_SECONDS, check=False)
     return MainJob(done.returncode, done.output, folder / "index")
-
-
-def build_one(recipes: Path, folder: Path, runner: Runner) -> Path:
-    """Build the only package of another folder of recipes; return its wheel."""
-    crosswheel = Path(sys.executable).with_name("crosswheel")
-    words: list[Word] = [crosswheel, "build", "--recipes", recipes, "--build-type", "packages-only"]
-    runner.run([*words, *_trees(folder)], cwd=folder, timeout=_SECONDS)
-    (wheel,) = folder.glob("dist/*/*/*.whl")
-    return wheel
 
 
 def _trees(folder: Path) -> list[Word]:

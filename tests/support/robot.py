@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,14 +38,13 @@ class Robot:
     pip is the target's own version and lies with the image, outside of the environment, as on the robot, which has no
     ensurepip. It is like the robot in Python's version and ABI and in pip's; wheels for a newer C library are
     refused. It differs: the emulated C library *is* newer, so that loading proves nothing about symbols; the
-    image's other packages are absent; the extension module of sqlite3 is not the image's, and that of lzma is
-    absent; and pip is started in the environment instead of with ``pip --python``, because an emulated program
-    cannot start another.
+    image's other packages are absent; and pip is started in the environment instead of with ``pip --python``,
+    because an emulated program cannot start another.
 
     Attributes:
         emulator: runs the environment's Python.
         libraries: the folder of the shared libraries that this Python brings along.
-        image: the folder of what the image has: pip, and sqlite3's extension module.
+        image: the folder of what the image has: pip.
         var: the folder where the user may write.
         runner: starts it; its log has all that was done.
     """
@@ -122,16 +120,11 @@ class Installation:
     packages: Sequence[Installed]
 
 
-def robot_for(target: Target, folder: Path, sqlite: Path, settings: Settings, runner: Runner) -> Robot:
-    """Make a look-alike of a target in a folder, with an empty environment.
-
-    Args:
-        sqlite: a wheel of pysqlite3 for the target.
-    """
+def robot_for(target: Target, folder: Path, settings: Settings, runner: Runner) -> Robot:
+    """Make a look-alike of a target in a folder, with an empty environment."""
     image, var = folder / "image", folder / "var"
     var.mkdir()
     _install_pip(target, image, settings, runner)
-    _place_sqlite(target, image, sqlite)
     emulator = emulator_for(target, settings, runner)
     emulator.run(runner, ["-m", "venv", "--without-pip", var / "environment"], cwd=var)
     inside = replace(emulator, python=PythonTree(var / "environment", target.python.short))
@@ -145,10 +138,3 @@ def _install_pip(target: Target, image: Path, settings: Settings, runner: Runner
     Uv(settings, runner).install_wheel(wheel, image, python=Path(sys.executable))
     major, minor = target.abi.glibc.split(".")
     (image / "_manylinux.py").write_text(_MANYLINUX.format(major=major, minor=minor))
-
-
-def _place_sqlite(target: Target, image: Path, wheel: Path) -> None:
-    # pysqlite3 is CPython's own module under another name; here it gets back its place below the standard sqlite3.
-    module = f"_sqlite3{target.extension_suffix}"
-    with zipfile.ZipFile(wheel) as archive:
-        (image / module).write_bytes(archive.read(f"pysqlite3/{module}"))

@@ -2,8 +2,8 @@
 
 It is like the robot in what matters to an installation: Python's version and ABI, pip and its configuration, the
 image's packages at their versions in a read-only folder that comes first, busybox, dropbear. It differs in its C
-library, which is newer (that something loads here proves nothing about symbol versions), in Python's ``lzma``, which
-this build lacks, and in the packages of :attr:`Image.hollow`.
+library, which is newer (that something loads here proves nothing about symbol versions), and in the packages of
+:attr:`Image.hollow`.
 """
 
 from __future__ import annotations
@@ -14,26 +14,19 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Optional
 
 from packaging.utils import canonicalize_name
-from rich.console import Console
 
 from crosswheel.check.wheel import installed_path
 from crosswheel.deploy.deploying import Tell
 from crosswheel.emulator import ROOT_PACKAGES, Emulator, emulator_for
-from crosswheel.errors import PlanError, ToolchainError
+from crosswheel.errors import PlanError
 from crosswheel.files import digest_of, new_folder
-from crosswheel.job.closures import closure_of
-from crosswheel.job.running import run_closure
-from crosswheel.job.workplace import Trees, Workplace
-from crosswheel.lock import Pin, path_of
+from crosswheel.lock import Pin
 from crosswheel.plan import choose
-from crosswheel.process import Cancellation, Runner
-from crosswheel.progress import display
-from crosswheel.recipes.loader import load_folder
+from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import Registry, ReleaseFile
 from crosswheel.settings import Settings
@@ -43,7 +36,7 @@ from crosswheel.toolchain.python import host_python
 
 _PACKAGES = (*ROOT_PACKAGES, "busybox", "dropbear-bin", "libtomcrypt1", "libtommath1", "libgmp10")
 _FOLDERS = ("data", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "var")
-_LAYOUT = 2  # raised when what is made below changes
+_LAYOUT = 3  # raised when what is made below changes
 
 # What pip asks about the C library (PEP 600): the emulated one is newer than the robot's.
 _MANYLINUX = "def manylinux_compatible(major, minor, arch):\n    return (major, minor) <= ({}, {})\n"
@@ -106,8 +99,6 @@ def _make(
     for name in _FOLDERS:
         (root / name).mkdir(parents=True, exist_ok=True)
     _add_python(root, robot, emulator)
-    tell("building sqlite3, which this Python lacks")
-    _add_sqlite(root / robot.prefix[1:] / "lib" / f"python{target.python.short}", target, settings)
     _add_applets(root, emulator, runner)
     _add_configuration(root, target, robot)
     hollow = _add_packages(_site(root, target, robot), target, settings, tell)
@@ -130,35 +121,6 @@ def _add_python(root: Path, robot: Robot, emulator: Emulator) -> None:
         (prefix / "bin" / link).unlink(missing_ok=True)
         (prefix / "bin" / link).symlink_to(goal)
     _write_program(prefix / "bin" / "pip", f'exec {robot.prefix}/bin/python3 -m pip "$@"')
-
-
-def _add_sqlite(stdlib: Path, target: Target, settings: Settings) -> None:
-    """Add the module that this build of Python lacks: made by the same job as any other wheel."""
-    recipes, trees = (
-        Path(str(resources.files(__package__) / "recipes")),
-        _trees(settings.cache / "robots" / "made"),
-    )
-    name = f"_sqlite3{target.extension_suffix}"
-    with Registry(settings) as registry, display(Console(quiet=True), verbose=False) as shown:
-        found = load_folder(recipes, trees.dist)
-        place = Workplace(target, found, settings, trees, registry, shown, Cancellation())
-        for root in found.roots:
-            if path_of(root, target).is_file():
-                rows = run_closure(closure_of(root, place), place)
-                failed = [row.error for row in rows if row.error]
-                if failed:
-                    raise ToolchainError(
-                        f"{root.name} of the look-alike could not be made:\n{failed[0]}",
-                        hint=f"the logs are in {trees.build}.",
-                    )
-    for wheel in trees.dist.glob("pysqlite3/*/*.whl"):
-        # pysqlite3 is CPython's own module under another name.
-        with zipfile.ZipFile(wheel) as archive:
-            (stdlib / "lib-dynload" / name).write_bytes(archive.read(f"pysqlite3/{name}"))
-
-
-def _trees(folder: Path) -> Trees:
-    return Trees(folder / "build", folder / "dist", folder / "index")
 
 
 def _add_applets(root: Path, emulator: Emulator, runner: Runner) -> None:

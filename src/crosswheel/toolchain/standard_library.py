@@ -1,0 +1,148 @@
+"""Modules of the standard library that a target's Python has, and the build of it that runs here was made without.
+
+They are compiled for the target from CPython's own sources, and put into a copy of that Python. Wheels are compiled for
+the Python as it came: nothing of this gets into them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Optional
+
+from crosswheel.errors import CrosswheelError, ToolchainError
+from crosswheel.files import digest_of, new_folder
+from crosswheel.process import Runner, Word
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+from crosswheel.sources.archive import unpack
+from crosswheel.targets import Target
+from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.libraries import compat_archive, known_libraries, library, link_environment
+from crosswheel.toolchain.library_builds import Workshop
+from crosswheel.toolchain.python import PythonTree
+from crosswheel.toolchain.zig import zig_compilers
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module that may be missing.
+
+    Attributes:
+        sources: what is compiled, below the folder of the source.
+        library: the C library that it uses, by its name in libraries.toml; ``link`` is what the linker calls it.
+        package: a release of the registry that has the source, with the hash of its sdist.
+        debian: or else Debian's source package that has it.
+    """
+
+    name: str
+    sources: str
+    library: str
+    link: str
+    options: tuple[str, ...] = ()
+    package: Optional[tuple[str, str, str]] = None
+    debian: str = ""
+
+
+_PYTHONS = ("3.10", "3.11")  # which the sources fit
+MODULES = (
+    Module(
+        "_sqlite3",
+        "src/*.c",
+        "sqlite",
+        "sqlite3",
+        # The release is CPython's own module, which goes by whatever name it is given.
+        options=('-DMODULE_NAME="sqlite3"',),
+        package=("pysqlite3", "0.5.4", "fbc69bfdc0cb43a5badd5403b126d5151371b5037e0397ba9802bb440c5b0021"),
+    ),
+    Module(
+        "_lzma",
+        "Modules/_lzmamodule.c",
+        "xz",
+        "lzma",
+        options=(
+            "-D_PyCFunction_CAST(function)=((PyCFunction)(void (*)(void))(function))",
+        ),  # not in 3.10's headers
+        debian="python3.11",
+    ),
+)
+
+
+def completed(python: PythonTree, target: Target, settings: Settings, runner: Runner) -> PythonTree:
+    """Return a target's Python with the modules it was made without: a copy of it, made if need be.
+
+    Where the sources do not fit its version, it stays as it is.
+
+    Raises:
+        ToolchainError: one cannot be made.
+    """
+    missing = [module for module in MODULES if not _place(python, module, target).is_file()]
+    if not python.runs or python.short not in _PYTHONS or not missing:
+        return python
+    compilers, known = zig_compilers(target, settings.cache), known_libraries()
+    digest = digest_of(
+        python=str(target.python.target),
+        modules=[asdict(module) for module in missing],
+        libraries=[known[module.library] for module in missing],
+        compilers=compilers.identity,
+    )
+    folder = settings.cache / "python" / f"{digest}-completed"
+    if not folder.is_dir():
+        workshop = Workshop(target, compilers, Debian(target.toolchain.debian, settings, runner), needs=())
+        with new_folder(folder) as beside:
+            # Without a byte of its own: what is in the cache is never written to.
+            shutil.copytree(python.root, beside, symlinks=True, dirs_exist_ok=True, copy_function=os.link)
+            for module in missing:
+                try:
+                    _add(module, PythonTree(beside, python.short), workshop)
+                except CrosswheelError as error:
+                    raise ToolchainError(
+                        f"{module.name}, which {target.title}'s Python has, could not be made:\n    {error}",
+                        hint=error.hint,
+                    ) from error
+    return PythonTree(folder, python.short)
+
+
+def _place(python: PythonTree, module: Module, target: Target) -> Path:
+    return python.stdlib / "lib-dynload" / f"{module.name}{target.extension_suffix}"
+
+
+def _add(module: Module, python: PythonTree, workshop: Workshop) -> None:
+    target, compilers, runner = workshop.target, workshop.compilers, workshop.runner
+    settings = workshop.debian.settings
+    used = library(module.library, target, compilers, settings, runner)
+    compat = compat_archive(target, compilers, settings.cache, runner)
+    with tempfile.TemporaryDirectory(prefix="module", dir=python.root) as name:
+        tree = unpack(_archive(module, workshop, Path(name)), Path(name) / "unpack")
+        include = (python.include, python.include / "internal", used.prefix / "include")
+        words: list[Word] = [
+            "-shared",
+            "-fPIC",
+            "-O2",
+            *module.options,
+            *(f"-I{folder}" for folder in include),
+        ]
+        words += [*sorted(tree.glob(module.sources)), f"-L{used.prefix / 'lib'}", f"-l{module.link}"]
+        env = {**os.environ, **link_environment([used], compat, compilers), **compilers.environment}
+        runner.run(
+            [compilers.folder / "cc", *words, "-o", _place(python, module, target)], env=env, network=False
+        )
+
+
+def _archive(module: Module, workshop: Workshop, folder: Path) -> Path:
+    """Return the archive of a module's sources; its hash was checked."""
+    if module.package is None:
+        return workshop.debian.source(module.debian, folder)
+    name, version, sha256 = module.package
+    with Registry(workshop.debian.settings) as registry:
+        files = registry.release_files(name, version)
+        found = next((file for file in files if file.sha256 == sha256), None)
+        if found is None:
+            raise ToolchainError(
+                f"the registry has no sdist of {name} {version} with the hash {sha256}",
+                hint="name another registry in PIP_INDEX_URL; it is on the public one.",
+            )
+        return registry.fetch(found)
