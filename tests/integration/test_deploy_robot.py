@@ -254,7 +254,7 @@ def test_a_disk_that_becomes_full_meanwhile_loses_nothing(bench: Bench) -> None:
         # The robot had the space when it was asked, and has lost it when the bytes come.
         bench.ssh("dd if=/dev/zero of=/var/filler bs=1M")
         with pytest.raises(StorageError, match="the disk became full"):
-            connection.send_files(release.files(lacking), lambda count: None)
+            connection.send_files(release.parts(lacking), lambda count: None)
     bench.ssh("rm /var/filler")
     kept = bench.ssh("ls -A /var/user-packages/crosswheel/packages | wc -l").stdout.split()
     assert kept == ["3"]  # the program, what it needs, its launchers; nothing of the version that did not fit

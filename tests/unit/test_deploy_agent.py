@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import zlib
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 from typing import Optional
 
@@ -16,6 +17,7 @@ import pytest
 
 from crosswheel.deploy.agent.manifest import digest_of_package
 from crosswheel.deploy.bundles import form_of, write_archive, write_program
+from crosswheel.deploy.carried import Agent, agent_for, compile_agent
 from crosswheel.deploy.deploying import Deployed, deploy, rehearse
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Connection
@@ -237,16 +239,54 @@ def test_a_list_of_files_that_is_not_what_was_promised_is_refused(tmp_path: Path
 
 def test_bytes_that_changed_on_the_way_are_refused_and_the_connection_goes_on(tmp_path: Path) -> None:
     robot, made = tmp_path / "robot", release(tmp_path, "1")
-    other = tmp_path / "other"
-    other.write_bytes(b"print('hello X')\n")
     with Connection(Here()) as connection:
         connection.ask("open", store=place(robot).store, programs=place(robot).programs)
         unknown = connection.ask("offer", release=made.offer)["packages"]
-        lacking = made.files(connection.ask("plan", files=made.lists(unknown))["lacking"])
-        sources = [other if path.name == "hello.py" else path for path in lacking]
+        lacking = made.parts(connection.ask("plan", files=made.lists(unknown))["lacking"])
+        (tmp_path / "1/hello" / SITE / "hello.py").write_bytes(b"print('hello X')\n")
         with pytest.raises(IntegrityError, match="a file came with the hash"):
-            connection.send_files(sources, lambda count: None)
+            connection.send_files(lacking, lambda count: None)
         assert connection.ask("list") == {"environments": []}
+
+
+def test_what_is_kept_packed_is_sent_as_it_is_and_refused_where_it_is_damaged(tmp_path: Path) -> None:
+    made = release(tmp_path, "1")
+    for package in made.packages:
+        package.pack()
+    put(made, tmp_path / "robot")
+    assert says(tmp_path / "robot") == "hello 1"
+    packed = made.packages[1].packed
+    data = packed.read_bytes()
+    for damaged in (data[:40], data[:40] + b"X" + data[41:]):
+        packed.write_bytes(damaged)
+        with pytest.raises(IntegrityError):
+            put(made, tmp_path / "other")
+        assert says(tmp_path / "other") is None
+
+
+def test_of_a_package_that_changed_only_what_changed_is_sent_though_all_of_it_is_kept_packed(
+    tmp_path: Path,
+) -> None:
+    robot, noise = tmp_path / "robot", {f"{SITE}/noise.bin": os.urandom(100_000)}
+    versions = [release(tmp_path, version, more=noise) for version in ("1", "2")]
+    for package in [package for made in versions for package in made.packages]:
+        package.pack()
+    assert put(versions[0], robot).sent > 100_000
+    assert put(versions[1], robot).sent < 100_000
+    assert says(robot) == "hello 2"
+
+
+def test_a_robot_takes_the_compiled_agent_only_if_its_python_does(tmp_path: Path) -> None:
+    compile_agent("3", tmp_path, [sys.executable], Runner())
+    compiled = agent_for("3", tmp_path).compiled
+    assert compiled.startswith(MAGIC_NUMBER)
+    broken = compiled[:4] + b"broken"
+    store = {"store": str(tmp_path), "programs": str(tmp_path)}
+    for agent in (Agent(compiled), Agent(b"none" + broken[4:]), agent_for("2", tmp_path)):
+        with Connection(Here(), agent) as connection:
+            assert connection.ask("open", **store)["machine"] == this_machine().machine
+    with Connection(Here(), Agent(broken)) as connection, pytest.raises(NetworkError):
+        connection.ask("open", **store)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
@@ -258,8 +298,8 @@ def test_an_interrupted_transfer_goes_on_where_it_stopped(tmp_path: Path, share:
         connection.ask("open", store=place(robot).store, programs=place(robot).programs)
         connection.ask("hold")
         unknown = connection.ask("offer", release=made.offer)["packages"]
-        lacking = made.files(connection.ask("plan", files=made.lists(unknown))["lacking"])
-        stream = zlib.compress(b"".join(path.read_bytes() for path in lacking))
+        lacking = made.parts(connection.ask("plan", files=made.lists(unknown))["lacking"])
+        stream = b"".join(data for part in lacking for data, _ in part.stream())
         connection._send(zlib.compress(json.dumps({"do": "receive"}).encode()))
         connection._send(stream[: int(len(stream) * share) + 1])
         connection._flush()

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
 import typer
 
 from crosswheel import targets
 from crosswheel.cli.trees import DIST, RECIPES, TARGETS, RecipesOption
-from crosswheel.deploy.environment import ProvenWheel, Wanted, assembler_for, chosen
+from crosswheel.deploy.carried import agent_for
 from crosswheel.deploy.fleet import Outcome, on_each, read_list
-from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import UsageError
 from crosswheel.settings import Settings
 from crosswheel.targets import Target, robot_of
+
+if TYPE_CHECKING:
+    from crosswheel.deploy.environment import ProvenWheel, Wanted
+    from crosswheel.deploy.release import Release
 
 T = TypeVar("T")
 
@@ -80,14 +83,20 @@ class Fleet:
 
     def ask(self, login: Login, work: Callable[[Connection], T]) -> list[Outcome[T]]:
         """Do something on each robot, once its store is opened."""
-        place = robot_of(targets.load(self.target, TARGETS))
+        kind = targets.load(self.target, TARGETS)
+        place = robot_of(kind)
 
         def asked(address: Address) -> T:
-            with Connection(address) as connection:
+            with connected(address, kind) as connection:
                 connection.ask("open", store=place.store, programs=place.programs)
                 return work(connection)
 
         return on_each(list(map(login.to, self.names)), asked)
+
+
+def connected(address: Address, kind: Target) -> Connection:
+    """Return a connection to a robot of a kind."""
+    return Connection(address, agent_for(kind.python.short, Settings.from_environment().cache))
 
 
 @dataclass(frozen=True)
@@ -101,12 +110,16 @@ class Wheels:
 
     def of(self, requirement: str, target: Target) -> tuple[Wanted, list[ProvenWheel]]:
         """Return the program that a requirement names, and the wheels of its lock."""
+        from crosswheel.deploy.environment import chosen  # to be imported while a robot is being reached
+
         return chosen(requirement, self.recipes, self.dist_tree_root.absolute(), target)
 
     def release(
         self, requirement: str, target: Target, *, name: Optional[str] = None, test: Optional[str] = None
     ) -> Release:
         """Put a program together for a target."""
+        from crosswheel.deploy.environment import assembler_for
+
         wanted, wheels = self.of(requirement, target)
         assembler = assembler_for(target, Settings.from_environment())
         return assembler.release(wanted, wheels, name or wanted.name, test)

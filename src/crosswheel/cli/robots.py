@@ -11,7 +11,15 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.cli.robot_options import Fleet, Login, NameOption, TargetOption, TestOption, Wheels
+from crosswheel.cli.robot_options import (
+    Fleet,
+    Login,
+    NameOption,
+    TargetOption,
+    TestOption,
+    Wheels,
+    connected,
+)
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
 from crosswheel.deploy import deploying
@@ -56,7 +64,7 @@ def deploy(
 
         def work(address: Address) -> deploying.Deployed:
             tell, sent = partial(shown.say, address.host), partial(shown.sent, address.host)
-            with Connection(address) as connection:
+            with connected(address, chosen) as connection:
                 return deploying.deploy(release.result(), place, connection, tell, sent)
 
         outcomes = on_each(addresses, work)
@@ -86,7 +94,7 @@ def preflight(
     place, release = targets.robot_of(chosen), wheels.release(requirement, chosen)
     packages, to_send = chosen.image.packages, release.size
     if robot is not None:
-        with Connection(login.to(robot)) as connection:
+        with connected(login.to(robot), chosen) as connection:
             packages, to_send = deploying.rehearse(release, place, connection)
     found = clashes(release.versions, packages, place.server)
     rows = [[c.name, c.wanted, c.image, "yes" if c.server else "", c.consequence] for c in found]

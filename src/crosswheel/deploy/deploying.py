@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Optional
 
 from crosswheel.deploy.release import Release
@@ -57,10 +56,10 @@ def deploy(
     files = 0
     if unknown:
         plan = connection.ask("plan", files=release.lists(unknown))
-        lacking = release.files(plan["lacking"])
-        size, files = sum(map(_size, lacking)), len(lacking)
+        parts = release.parts(plan["lacking"])
+        size, files = sum(part.size for part in parts), sum(len(part.files) for part in parts)
         tell(f"sending {files} of {release.file_count} files, {size / 1e6:.1f} MB unpacked")
-        connection.send_files(lacking, lambda done: sent(done, size) if sent else None)
+        connection.send_files(parts, lambda done: sent(done, size) if sent else None)
     tell("putting it together")
     connection.ask("build")
     tell("trying it on the robot")
@@ -81,9 +80,5 @@ def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[di
     connection.ask("open", store=robot.store, programs=robot.programs)
     unknown = connection.ask("offer", release=release.offer)["packages"]
     plan = connection.ask("plan", files=release.lists(unknown))
-    size = sum(map(_size, release.files(plan["lacking"])))
+    size = sum(part.size for part in release.parts(plan["lacking"]))
     return dict(connection.ask("image")["packages"]), size
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size

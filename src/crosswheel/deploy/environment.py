@@ -20,6 +20,7 @@ from packaging.version import Version
 
 from crosswheel import lock as locks
 from crosswheel.check.proof import Proof
+from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
 from crosswheel.files import digest_of, new_folder, sha256_of
@@ -32,7 +33,7 @@ from crosswheel.uv import Uv
 if TYPE_CHECKING:
     from crosswheel.toolchain.environment import Toolchain
 
-_LAYOUT = 2  # raised when what is made below changes
+_LAYOUT = 3  # raised when what is made below changes
 
 HEADER = b"""#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python3" "$0" "$@"
@@ -153,6 +154,7 @@ class Assembler:
             name: of the environment on the robot.
             test: a command of the environment to try it with, such as ``prefect version``, instead of an import.
         """
+        self._keep_agent()
         with ThreadPoolExecutor() as pool:
             packages = list(pool.map(self.package, wheels))
         root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == wanted.name)
@@ -180,7 +182,14 @@ class Assembler:
                 _forget_origin(site)
                 _move_programs(site, beside / "files" / "bin")
                 self._compile(site)
+                Package.read(wheel.pin.name, wheel.pin.version, beside / "files").pack()
         return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
+
+    def _keep_agent(self) -> None:
+        """Compile what runs on the robot, for the next connection: this one was begun before."""
+        python, cache = self.target.python.short, self.settings.cache
+        if not has_compiled(python, cache):
+            compile_agent(python, cache, [self._toolchain.host.executable], self.runner)
 
     @cached_property
     def _toolchain(self) -> Toolchain:

@@ -88,7 +88,7 @@ class Arrival:
             files = lists.get(package["digest"], [])
             if digest_of_package(package["name"], package["version"], files) != package["digest"]:
                 raise Refused("damaged", f"the list of files of {package['name']} is not what was promised")
-        self._places: dict[Key, str] = {
+        self._known: dict[Key, str] = {
             (sha256, executable): f"{store.folder(donor)}/{path}"
             for donor in donors
             for path, sha256, _, executable in store.files(donor)
@@ -121,27 +121,25 @@ class Arrival:
         """Return the numbers of the files that are neither in a known package nor came before."""
         folder = f"{self._store.unfinished(digest)}/files"
         begun = os.path.isdir(folder)
-        lacking = []
-        for number, (path, sha256, size, executable) in enumerate(self._lists[digest]):
-            key = (sha256, executable)
-            if key not in self._places:
-                self._places[key] = f"{folder}/{path}"
-                if not begun or not _is_whole(f"{folder}/{path}", sha256, size, executable):
-                    lacking.append(number)
-        return lacking
+        return [
+            number
+            for number, (path, sha256, size, executable) in enumerate(self._lists[digest])
+            if (sha256, executable) not in self._known
+            and not (begun and _is_whole(f"{folder}/{path}", sha256, size, executable))
+        ]
 
     def _write(self, digest: str, bytes_of: BytesOf) -> None:
         files, folder = self._lists[digest], f"{self._store.unfinished(digest)}/files"
         begun, lacking = os.path.isdir(folder), set(self.lacking[digest])
         make_folders(folder, (path.rpartition("/")[0] for path, *_ in files))
         for number, (path, sha256, size, executable) in enumerate(files):
-            place, source = f"{folder}/{path}", self._places[sha256, executable]
-            if begun and (number in lacking or source != place) and os.path.lexists(place):
+            place, known = f"{folder}/{path}", self._known.get((sha256, executable))
+            if begun and (known or number in lacking) and os.path.lexists(place):
                 os.unlink(place)  # it was cut off
-            if number in lacking:
+            if known:
+                os.link(known, place)
+            elif number in lacking:
                 write_shared(place, sha256, executable, bytes_of(sha256, size))
-            elif source != place:
-                os.link(source, place)
         text = json.dumps(files, separators=(",", ":"))
         (self._store.unfinished(digest) / "package.json").write_text(text)
 

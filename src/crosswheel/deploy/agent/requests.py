@@ -19,12 +19,14 @@ from crosswheel.deploy.agent.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from queue import Queue
 
     from crosswheel.deploy.agent.manifest import Entry, Manifest
     from crosswheel.deploy.agent.packages import Arrival
 
 _LENGTH = struct.Struct("!I")
-_PIECE = 1 << 20
+_PIECE = 1 << 18
+_PIECES_AHEAD = 8
 
 
 class Server:
@@ -97,7 +99,7 @@ class Server:
         return {"lacking": self._arrival.lacking, "need": self._opened.require_space(self._arrival)}
 
     def do_receive(self) -> dict[str, Any]:
-        """Take what has to be sent: one compressed stream, cut into blocks; an empty one ends it."""
+        """Take what has to be sent: compressed streams, cut into blocks; an empty one ends them."""
         stream = _Stream(self._read)
         assert self._arrival is not None
         try:
@@ -172,39 +174,66 @@ class Server:
 
 
 class _Stream:
-    """A compressed stream that comes in blocks, given back in pieces of asked sizes."""
+    """Compressed streams, one after the other, that come in blocks, given back in pieces of asked sizes.
+
+    What comes next is unpacked in a thread of its own while what came is written.
+    """
 
     def __init__(self, next_block: Callable[[], bytes]) -> None:
+        from queue import Queue  # both only here: a robot takes its time to load them
+        from threading import Thread
+
         self._next_block = next_block
-        self._inflate = zlib.decompressobj()
+        self._pieces: Queue[bytes] = Queue(_PIECES_AHEAD)
         self._piece = memoryview(b"")
         self._ended = False
+        self._failure: BaseException = Refused("damaged", "what was sent is shorter than promised")
+        Thread(target=self._unpack, daemon=True).start()
 
     def read(self, size: int) -> Iterator[memoryview]:
         while size:
-            self._piece = self._piece or memoryview(self._inflated())
+            self._piece = self._piece or memoryview(self._next())
+            if not self._piece:
+                raise self._failure
             part = self._piece[:size]
             self._piece = self._piece[len(part) :]
             size -= len(part)
             yield part
 
-    def _inflated(self) -> bytes:
-        # What was taken in may still hold output, even where nothing of it is left over.
-        data = self._inflate.decompress(self._inflate.unconsumed_tail, _PIECE)
-        while not data:
-            data = self._inflate.decompress(self._block(), _PIECE)
-        return data
-
-    def _block(self) -> bytes:
-        block = self._next_block()
-        if not block:
-            self._ended = True
-            raise Refused("damaged", "what was sent is shorter than promised")
-        return block
-
     def finish(self) -> None:
-        while not self._ended and self._next_block():
-            pass
+        while not self._ended:
+            self._next()
+
+    def _next(self) -> bytes:
+        piece = self._pieces.get()
+        self._ended = not piece
+        return piece
+
+    def _unpack(self) -> None:
+        try:
+            for piece in self._unpacked():
+                self._pieces.put(piece)
+        except zlib.error as error:
+            self._failure = Refused("damaged", f"what was sent cannot be unpacked: {error}")
+            for _ in iter(self._next_block, b""):
+                pass
+        except SystemExit as ended:
+            self._failure = ended
+        finally:
+            self._pieces.put(b"")
+
+    def _unpacked(self) -> Iterator[bytes]:
+        inflate = zlib.decompressobj()
+        for block in iter(self._next_block, b""):
+            data, piece = block, b""
+            # What was taken in may still hold output, even where nothing of it is left over.
+            while data or len(piece) == _PIECE:
+                piece = inflate.decompress(data, _PIECE)
+                data = inflate.unconsumed_tail
+                if inflate.eof:
+                    data, inflate = inflate.unused_data, zlib.decompressobj()
+                if piece:
+                    yield piece
 
 
 def main() -> None:
