@@ -165,6 +165,16 @@ def test_what_was_not_run_is_not_called_proven(dist: Path, site: Path) -> None:
     assert "2 of these wheels were not run on any target" in (site / "status.html").read_text()
 
 
+def test_what_one_kind_of_robot_gets_of_a_release_is_shown_with_its_proof(dist: Path, site: Path) -> None:
+    prove(add_wheel(dist, "a", "1"), "flex")
+    prove(add_wheel(dist, "a", "1+ot2"), "ot2")
+    write_site(dist, site)
+    page = (site / "project/a.html").read_text()
+    assert "<title>a 1</title>" in page
+    assert page.count(": loaded and run") == 2
+    assert "has no proof" not in page
+
+
 def test_each_target_is_offered_the_newest_version_proven_on_it(dist: Path, site: Path) -> None:
     prove(add_wheel(dist, "a", "1"), "flex")
     prove(add_wheel(dist, "a", "2"), "ot2")

@@ -77,6 +77,10 @@ class Entry(BaseModel):
         """Sorts the wheels of a project, the oldest version first."""
         return Version(self.version), self.filename
 
+    def is_of_release(self, other: Entry) -> bool:
+        """Whether it is of the release that another wheel is of, as it is or as a local version (PEP 440)."""
+        return self.order[0].public == other.order[0].public
+
 
 def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: bytes) -> Entry:
     """Return the entry of a sound wheel, as far as the wheel itself tells it.

@@ -34,7 +34,7 @@ class File:
 
     Attributes:
         entry: what the index knows of it.
-        proofs: its proofs by the name of the file that holds each; a page shows those of the newest version only.
+        proofs: its proofs by the name of the file that holds each; a page shows those of the newest release only.
         has_log: whether the log of its build lies beside it.
     """
 
@@ -108,7 +108,7 @@ def project_page(
         links=_links(raw),
         readme=Markup(readme.render(raw)),  # sanitised there
         files=list(reversed(files)),
-        current=[file for file in files if file.entry.order[0].public == entry.order[0].public],
+        current=[file for file in files if file.entry.is_of_release(entry)],
         commands=_commands([file.entry for file in files], entry),
         site_url=root_url.rstrip("/") if root_url else None,
         trusted_host=_untrusted_host(root_url),

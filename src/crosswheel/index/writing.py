@@ -134,7 +134,7 @@ def _stage_wheels(folder: Path, there: Optional[Path], read: ReadProject, logs: 
 
 def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> File:
     """Return a wheel for its project's page; its proofs, too, where the page shows them."""
-    shown = wheel.entry.version == read.newest.version
+    shown = wheel.entry.is_of_release(read.newest)
     return File(wheel.entry, read.proofs_of(wheel) if shown else {}, wheel.entry.filename in logs)
 
 
