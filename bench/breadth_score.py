@@ -82,7 +82,8 @@ class Result:
         wheels, built: how many wheels it and all it depends on are, and how many of those were built.
         seconds: how long the command took; less where something was in the cache.
         build_seconds: how long the build of its own wheel took, whenever that was.
-        size, official_size: bytes of its own wheel, and of the official one for another platform.
+        size, official_size: bytes of its own wheel, and of the official one for another Linux machine: what another
+            system's holds of C libraries is what that system lacks.
     """
 
     requirement: str
@@ -204,7 +205,7 @@ class Bench:
             files = self.registry.release_files(wanted.name, wanted.version)
         except CrosswheelError:
             return None
-        chosen = choose_official([file.filename for file in files if file.kind == "wheel"], self.target)
+        chosen = choose_official([file.filename for file in files if "linux" in file.filename], self.target)
         return next((file.size for file in files if file.filename == chosen), None)
 
 
@@ -295,7 +296,7 @@ def report(packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
     print(f"Score: {len(passed)} of {len(packages)} can be had and pass their test (goal: {_GOAL}).")
     print(f"Not run: {len(packages) - len(results)}. Failed: {len(results) - len(passed)}.")
     print(
-        f"Built wheels larger than {_LARGEST_RATIO} x the official one of another platform: {len(large)} of {len(own)}"
+        f"Built wheels larger than {_LARGEST_RATIO} x the official one for another Linux: {len(large)} of {len(own)}"
         + "".join(f"; {result.requirement} {result.ratio:.2f} x" for result in large)
     )
 
