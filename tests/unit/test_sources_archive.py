@@ -75,6 +75,14 @@ def refused(archive: Path, folder: Path, *, size_limit: int = 1 << 30) -> Crossw
     return raised.value
 
 
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_only_what_is_wanted_is_unpacked(tmp_path: Path, suffix: str) -> None:
+    entries = [("file", f"top/{name}", b"text") for name in ("a.c", "sub/b.c", "sub/b.h")]
+    archive = make_archive(tmp_path / f"archive.{suffix}", *entries)
+    tree = unpack(archive, tmp_path / "new", wanted=lambda name: name.endswith(".c"))
+    assert sorted(str(path.relative_to(tree)) for path in tree.rglob("*.*")) == ["a.c", "sub/b.c"]
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_files_folders_links_modes_and_times_come_out_as_they_went_in(tmp_path: Path, form: str) -> None:
     archive = make_archive(

@@ -61,7 +61,13 @@ class _Member:
     vet: Callable[[], object] = lambda: None
 
 
-def unpack(archive: Path, folder: Path, *, size_limit: int = _SIZE_LIMIT) -> Path:
+def unpack(
+    archive: Path,
+    folder: Path,
+    *,
+    wanted: Callable[[str], bool] = lambda name: True,
+    size_limit: int = _SIZE_LIMIT,
+) -> Path:
     """Unpack a zip or tar archive (also compressed with gzip, bzip2 or xz) into a new folder.
 
     The format is told by content. Executable bits and times are kept; owners and other modes are not.
@@ -72,6 +78,7 @@ def unpack(archive: Path, folder: Path, *, size_limit: int = _SIZE_LIMIT) -> Pat
 
     Args:
         folder: where to; made whole or not at all. One that exists is kept, and its content taken.
+        wanted: tells by a member's name whether it is unpacked; all are if not given.
         size_limit: how many bytes all files together may have, against archives made to fill the disk.
 
     Returns:
@@ -83,7 +90,7 @@ def unpack(archive: Path, folder: Path, *, size_limit: int = _SIZE_LIMIT) -> Pat
     """
     if not folder.is_dir():
         with new_folder(folder) as beside:
-            _Unpacking(archive, beside, size_limit).run()
+            _Unpacking(archive, beside, size_limit).run(wanted)
     entries = list(folder.iterdir())
     if len(entries) == 1 and entries[0].is_dir() and not entries[0].is_symlink():
         return entries[0]
@@ -100,11 +107,12 @@ class _Unpacking:
         self._left = size_limit
         self._at: Optional[str] = None
 
-    def run(self) -> None:
+    def run(self, wanted: Callable[[str], bool]) -> None:
         try:
             for member in _members(self._archive, self._folder):
-                self._at = member.name
-                self._write(member)
+                if wanted(member.name):
+                    self._at = member.name
+                    self._write(member)
             self._at = None
         except _DAMAGE as error:
             raise self._refusal(f"cannot be unpacked: {str(error) or type(error).__name__}") from error

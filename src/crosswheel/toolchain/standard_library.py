@@ -32,13 +32,15 @@ class Module:
     """A module that may be missing.
 
     Attributes:
-        sources: what is compiled, below the folder of the source.
+        folder: where it is in the source.
+        sources: what is compiled, in that folder.
         library: the C library that it uses, by its name in libraries.toml; ``link`` is what the linker calls it.
         package: a release of the registry that has the source, with the hash of its sdist.
         debian: or else Debian's source package that has it.
     """
 
     name: str
+    folder: str
     sources: str
     library: str
     link: str
@@ -51,7 +53,8 @@ _PYTHONS = ("3.10", "3.11")  # which the sources fit
 MODULES = (
     Module(
         "_sqlite3",
-        "src/*.c",
+        "src",
+        "*.c",
         "sqlite",
         "sqlite3",
         # The release is CPython's own module, which goes by whatever name it is given.
@@ -60,7 +63,8 @@ MODULES = (
     ),
     Module(
         "_lzma",
-        "Modules/_lzmamodule.c",
+        "Modules",
+        "_lzmamodule.c",
         "xz",
         "lzma",
         options=(
@@ -116,7 +120,8 @@ def _add(module: Module, python: PythonTree, workshop: Workshop) -> None:
     used = library(module.library, target, compilers, settings, runner)
     compat = compat_archive(target, compilers, settings.cache, runner)
     with tempfile.TemporaryDirectory(prefix="module", dir=python.root) as name:
-        tree = unpack(_archive(module, workshop, Path(name)), Path(name) / "unpack")
+        archive, wanted = _archive(module, workshop, Path(name)), f"/{module.folder}/"
+        tree = unpack(archive, Path(name) / "unpack", wanted=lambda member: wanted in f"{member}/")
         include = (python.include, python.include / "internal", used.prefix / "include")
         words: list[Word] = [
             "-shared",
@@ -125,7 +130,11 @@ def _add(module: Module, python: PythonTree, workshop: Workshop) -> None:
             *module.options,
             *(f"-I{folder}" for folder in include),
         ]
-        words += [*sorted(tree.glob(module.sources)), f"-L{used.prefix / 'lib'}", f"-l{module.link}"]
+        words += [
+            *sorted((tree / module.folder).glob(module.sources)),
+            f"-L{used.prefix / 'lib'}",
+            f"-l{module.link}",
+        ]
         env = {**os.environ, **link_environment([used], compat, compilers), **compilers.environment}
         runner.run(
             [compilers.folder / "cc", *words, "-o", _place(python, module, target)], env=env, network=False
