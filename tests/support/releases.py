@@ -20,7 +20,7 @@ from crosswheel.targets import Robot, Target
 SITE = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
 _LAUNCHER = """#!/bin/sh
 launcher=$(readlink -f "$0")
-exec "${launcher%/launchers/*}/bin/python3" -m hello
+exec "${launcher%/launchers/*}/bin/python3" -m hello "$@"
 """
 
 

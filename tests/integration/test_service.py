@@ -1,0 +1,86 @@
+"""A service of a robot under a real systemd: its start, its end, its limits, and the next boot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crosswheel.deploy import service as services
+from crosswheel.deploy.deploying import deploy
+from crosswheel.deploy.service import Service
+from crosswheel.deploy.ssh import Connection
+from crosswheel.targets import Robot
+from support.booted import Booted, booted, why_not
+from support.releases import SITE, release, this_machine
+
+_WHY_NOT = why_not()
+pytestmark = pytest.mark.skipif(_WHY_NOT is not None, reason=str(_WHY_NOT))
+
+# Tells what it was given, then does what a file says: `take` takes memory without end.
+_PROGRAM = b"""
+import os, sys, time
+print("said", *sys.argv[1:], os.environ["ANSWER"], os.getcwd(), flush=True)
+taken = []
+while True:
+    time.sleep(0.05)
+    if os.path.exists("take"):
+        taken.append(b"x" * 10_000_000)
+"""
+
+
+def robot(folder: Path) -> Robot:
+    return Robot(store=str(folder / "store"), programs=str(folder / "programs"), boot=str(folder / "boot.d"))
+
+
+def install(folder: Path, machine: Booted, service: Service) -> str:
+    place = robot(folder)
+    with Connection(machine) as connection:
+        connection.ask("open", store=place.store, programs=place.programs)
+        return services.install(service, this_machine(), place, connection)
+
+
+def shown(machine: Booted, *names: str) -> dict[str, str]:
+    said = machine.run("systemctl", "show", "flows", *(f"--property={name}" for name in names))
+    return dict(line.split("=", 1) for line in said.splitlines())
+
+
+def journal(machine: Booted) -> list[str]:
+    return machine.run("journalctl", "-u", "flows", "-o", "cat", "--no-pager").splitlines()
+
+
+def test_a_service_runs_is_limited_comes_back_and_is_removed(tmp_path: Path) -> None:
+    made = release(tmp_path, "1", more={f"{SITE}/hello.py": _PROGRAM}, test="pass")
+    service = Service("flows", ["hello", "a b", "50%", "$x"], {"ANSWER": "4 2"}, "60M")
+    said, place = f"said a b 50% $x 4 2 {tmp_path}/store", robot(tmp_path)
+    (tmp_path / "boot.d").mkdir()
+    with booted(tmp_path) as machine:
+        with Connection(machine) as connection:
+            deploy(made, place, connection, lambda text: None)
+        assert install(tmp_path, machine, service) == "active"
+        machine.wait_for(said, "journalctl", "-u", "flows", "-o", "cat")
+        limits = {"MemoryMax": "62914560", "OOMScoreAdjust": "900", "Nice": "10", "IOSchedulingClass": "3"}
+        assert shown(machine, *limits) == limits
+        # It takes more than it may have: it is ended, and nothing else is, and comes back.
+        settings = "/etc/systemd/system/flows.service.d"
+        machine.run(
+            "sh", "-c", f"mkdir {settings}; printf '[Service]\nRestartSec=0\n' > {settings}/soon.conf"
+        )
+        machine.run("systemctl", "daemon-reload")
+        (tmp_path / "store" / "take").touch()
+        machine.wait_for("NRestarts=1", "systemctl", "show", "flows", "--property=NRestarts")
+        (tmp_path / "store" / "take").unlink()
+        assert machine.run("systemctl", "is-active", "systemd-journald").strip() == "active"
+    with booted(tmp_path) as machine:
+        machine.wait_for(said, "journalctl", "-u", "flows", "-o", "cat")
+        assert shown(machine, "ActiveState", "MemoryMax") == {
+            "ActiveState": "active",
+            "MemoryMax": "62914560",
+        }
+        with Connection(machine) as connection:
+            services.remove("flows", place, connection)
+        assert shown(machine, "LoadState", "ActiveState") == {
+            "LoadState": "not-found",
+            "ActiveState": "inactive",
+        }
+    assert list((tmp_path / "store" / "services").iterdir()) == []
