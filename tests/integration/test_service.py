@@ -8,8 +8,10 @@ import pytest
 
 from crosswheel.deploy import service as services
 from crosswheel.deploy.deploying import deploy
+from crosswheel.deploy.release import Release
 from crosswheel.deploy.service import Service
 from crosswheel.deploy.ssh import Connection
+from crosswheel.errors import UsageError
 from crosswheel.targets import Robot
 from support.booted import Booted, booted, why_not
 from support.releases import SITE, release, this_machine
@@ -40,13 +42,15 @@ def install(folder: Path, machine: Booted, service: Service) -> str:
         return services.install(service, this_machine(), place, connection)
 
 
+def put(made: Release, place: Robot, machine: Booted) -> tuple[str, ...]:
+    """Deploy; return the services that were restarted."""
+    with Connection(machine) as connection:
+        return deploy(made, place, connection, lambda text: None).services
+
+
 def shown(machine: Booted, *names: str) -> dict[str, str]:
     said = machine.run("systemctl", "show", "flows", *(f"--property={name}" for name in names))
     return dict(line.split("=", 1) for line in said.splitlines())
-
-
-def journal(machine: Booted) -> list[str]:
-    return machine.run("journalctl", "-u", "flows", "-o", "cat", "--no-pager").splitlines()
 
 
 def test_a_service_runs_is_limited_comes_back_and_is_removed(tmp_path: Path) -> None:
@@ -55,8 +59,7 @@ def test_a_service_runs_is_limited_comes_back_and_is_removed(tmp_path: Path) -> 
     said, place = f"said a b 50% $x 4 2 {tmp_path}/store", robot(tmp_path)
     (tmp_path / "boot.d").mkdir()
     with booted(tmp_path) as machine:
-        with Connection(machine) as connection:
-            deploy(made, place, connection, lambda text: None)
+        put(made, place, machine)
         assert install(tmp_path, machine, service) == "active"
         machine.wait_for(said, "journalctl", "-u", "flows", "-o", "cat")
         limits = {"MemoryMax": "62914560", "OOMScoreAdjust": "900", "Nice": "10", "IOSchedulingClass": "3"}
@@ -77,8 +80,19 @@ def test_a_service_runs_is_limited_comes_back_and_is_removed(tmp_path: Path) -> 
             "ActiveState": "active",
             "MemoryMax": "62914560",
         }
+        # What is deployed next, is what runs; and what runs is not removed below it.
+        following = release(tmp_path, "2", more={f"{SITE}/hello.py": _PROGRAM + b"# 2"}, test="pass")
+        process = ("systemctl", "show", "flows", "--property=MainPID")
+        before = machine.run(*process)
+        assert put(following, place, machine) == ("flows",)
+        machine.wait_until(lambda said: said not in (before, "MainPID=0\n"), *process)
+        assert put(following, place, machine) == ()
         with Connection(machine) as connection:
+            connection.ask("open", store=place.store, programs=place.programs)
+            with pytest.raises(UsageError, match="hello is what the service flows runs"):
+                connection.ask("remove", name="hello")
             services.remove("flows", place, connection)
+            connection.ask("remove", name="hello")
         assert shown(machine, "LoadState", "ActiveState") == {
             "LoadState": "not-found",
             "ActiveState": "inactive",

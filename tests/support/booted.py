@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -42,8 +42,12 @@ class Booted(Address):
 
     def wait_for(self, answer: str, *words: str) -> None:
         """Run a program there again and again until it prints a line."""
+        self.wait_until(lambda said: answer in said.splitlines(), *words)
+
+    def wait_until(self, holds: Callable[[str], bool], *words: str) -> None:
+        """Run a program there again and again until something holds for what it prints."""
         Retrying(
-            retry=retry_if_result(lambda said: answer not in said.splitlines()),
+            retry=retry_if_result(lambda said: not holds(said)),
             stop=stop_after_delay(30),
             wait=wait_fixed(0.05),
         )(lambda: self.run(*words))

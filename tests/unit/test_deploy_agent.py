@@ -222,7 +222,9 @@ def test_asking_what_a_deployment_would_do_changes_nothing(tmp_path: Path) -> No
     with Connection(Here()) as connection:
         packages, size = rehearse(release(tmp_path, "1"), place(tmp_path / "robot"), connection)
     assert size > 0
-    assert "pytest" in packages
+    own = [sys.executable, "-I", "-S", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site = Path(subprocess.run(own, capture_output=True, text=True, check=True).stdout.strip())
+    assert len(packages) == len(list(site.glob("*.dist-info")))
     assert not (tmp_path / "robot").exists()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
 
 import typer
 from rich.console import Console
@@ -31,7 +31,12 @@ from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.progress import Transfers, show_error, table
 from crosswheel.progress.wording import duration, size
 
+if TYPE_CHECKING:
+    from crosswheel.deploy.release import Release
+
 T = TypeVar("T")
+
+_SHOWN_CLASHES = 3  # preflight shows all
 
 NameArgument = Annotated[str, typer.Argument(help="The name of an environment.")]
 
@@ -69,12 +74,35 @@ def deploy(
 
         outcomes = on_each(addresses, work)
     made = release.result()  # what is wrong with it is wrong for all robots, and said once
+    _tell_clashes(made, outcomes)
     _report(
         f"{made.name} {made.version}",
         ("robot", "version", "files sent", "sent", "time", "result"),
         outcomes,
-        lambda d: [d.version, str(d.files), size(d.sent), duration(d.seconds), "active"],
+        lambda d: [d.version, str(d.files), size(d.sent), duration(d.seconds), _state(d)],
     )
+
+
+def _state(deployed: deploying.Deployed) -> str:
+    restarted = f", restarted {', '.join(deployed.services)}" if deployed.services else ""
+    return f"active{restarted}"
+
+
+def _tell_clashes(release: Release, outcomes: Sequence[Outcome[deploying.Deployed]]) -> None:
+    """Say what robots have of the same packages, at other versions; once, for all that have the same."""
+    robots: dict[tuple[str, ...], list[str]] = {}
+    for outcome in outcomes:
+        if not outcome.error:
+            others = tuple(f"{clash.name} {clash.image}" for clash in outcome.value.clashes if clash.differs)
+            robots.setdefault(others, []).append(outcome.robot)
+    for others, names in robots.items():
+        if others:
+            some = ", ".join(others[:_SHOWN_CLASHES]) + (" and more" if others[_SHOWN_CLASHES:] else "")
+            text = (
+                f"Of its {len(release.closure)} packages, the image of {', '.join(names)} has {len(others)} at other "
+                f"versions ({some}), which stay as they are."
+            )
+            Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def preflight(
@@ -206,7 +234,10 @@ def rollback(name: NameArgument, fleet: Fleet, login: Login) -> None:
 
     def work(connection: Connection) -> str:
         connection.ask("hold")
-        return f"{connection.ask('rollback', name=name)['version']} is active"
+        active = connection.ask("rollback", name=name)
+        services.restart(active["services"], connection)
+        restarted = f"; restarted {', '.join(active['services'])}" if active["services"] else ""
+        return f"{active['version']} is active{restarted}"
 
     _report(name, ("robot", "result"), fleet.ask(login, work), lambda text: [text])
 

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Optional
 
+from crosswheel.deploy.preflight import Clash, clashes
 from crosswheel.deploy.release import Release
+from crosswheel.deploy.service import restart
 from crosswheel.deploy.ssh import Connection
 from crosswheel.targets import Robot
 
@@ -26,6 +28,8 @@ class Deployed:
         files: how many files had to be sent.
         seconds: from the first request to the switch.
         generation: its number on the robot.
+        clashes: packages that the robot's image has, too, which stay as they are, and which it does not see.
+        services: what was restarted, as it ran another version.
     """
 
     version: str
@@ -33,6 +37,8 @@ class Deployed:
     files: int
     seconds: float
     generation: int
+    clashes: tuple[Clash, ...]
+    services: tuple[str, ...]
 
 
 def deploy(
@@ -50,12 +56,16 @@ def deploy(
         NetworkError: the connection ended.
     """
     begun = time.monotonic()
-    connection.ask("open", store=robot.store, programs=robot.programs)
+    here = connection.ask("open", store=robot.store, programs=robot.programs)
+    tell(
+        f"reached: {here['machine']}, Python {here['python']}, glibc {here['glibc'] or 'none'}, "
+        f"{here['free'] / 1e6:.0f} MB free"
+    )
     connection.ask("hold")
-    unknown = connection.ask("offer", release=release.offer)["packages"]
+    offered = connection.ask("offer", release=release.offer)
     files = 0
-    if unknown:
-        plan = connection.ask("plan", files=release.lists(unknown))
+    if offered["packages"]:
+        plan = connection.ask("plan", files=release.lists(offered["packages"]))
         parts = release.parts(plan["lacking"])
         size, files = sum(part.size for part in parts), sum(len(part.files) for part in parts)
         tell(f"sending {files} of {release.file_count} files, {size / 1e6:.1f} MB unpacked")
@@ -64,9 +74,17 @@ def deploy(
     connection.ask("build")
     tell("trying it on the robot")
     connection.ask("test")
-    generation = connection.ask("activate")["generation"]
-    seconds = time.monotonic() - begun
-    return Deployed(release.version, connection.sent, files, seconds, generation)
+    active = connection.ask("activate")
+    restart(active["services"], connection)
+    return Deployed(
+        release.version,
+        connection.sent,
+        files,
+        seconds=time.monotonic() - begun,
+        generation=active["generation"],
+        clashes=tuple(clashes(release.versions, offered["image"])),
+        services=tuple(active["services"]),
+    )
 
 
 def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[dict[str, str], int]:
@@ -78,7 +96,6 @@ def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[di
     Raises: as :func:`deploy`.
     """
     connection.ask("open", store=robot.store, programs=robot.programs)
-    unknown = connection.ask("offer", release=release.offer)["packages"]
-    plan = connection.ask("plan", files=release.lists(unknown))
-    size = sum(part.size for part in release.parts(plan["lacking"]))
-    return dict(connection.ask("image")["packages"]), size
+    offered = connection.ask("offer", release=release.offer)
+    plan = connection.ask("plan", files=release.lists(offered["packages"]))
+    return dict(offered["image"]), sum(part.size for part in release.parts(plan["lacking"]))

@@ -111,6 +111,13 @@ def install(service: Service, target: Target, robot: Robot, connection: Connecti
     return str(state["output"]).strip()
 
 
+def restart(names: Sequence[str], connection: Connection) -> None:
+    """Have services that run go on with the version that is active now."""
+    if names:
+        units = [f"{name}.service" for name in names]
+        connection.ask("run", words=["systemctl", "try-restart", "--no-block", *units])
+
+
 def remove(name: str, robot: Robot, connection: Connection) -> None:
     """Stop a service and remove it from a robot.
 

@@ -214,11 +214,12 @@ def _refusal(kind: str, message: str) -> CrosswheelError:
         return IntegrityError(message, hint="nothing was changed; run the same command again.")
     if kind == "test":
         return CheckFailed(message, hint="the version before stays active; mend what the test shows.")
-    if kind in ("busy", "occupied", "nothing"):
+    if kind in ("busy", "occupied", "nothing", "used"):
         hints = {
             "busy": "wait until it is done; if it was broken off, the robot frees itself when that connection ends.",
             "occupied": "uninstall that one first, or give this environment another --name.",
             "nothing": "`crosswheel list` shows what is on the robot.",
+            "used": "`crosswheel service --remove` it first.",
         }
         return UsageError(message, hint=hints[kind])
     return ToolchainError(message, hint="run it again; if it stays, this is a defect of crosswheel.")

@@ -1,4 +1,7 @@
-"""What this machine is, and whether what was made for a target runs on it."""
+"""What this machine is, and whether what was made for a target runs on it.
+
+Nothing here is asked of ``sysconfig`` or ``platform``: to load those takes a robot longer than all that is asked.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,6 @@ if TYPE_CHECKING:
 
 def about_this_machine() -> dict[str, str]:
     """Return what decides whether an environment runs here."""
-    # Not from sysconfig or platform: to load those takes a robot longer than all that is asked here.
     libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
     return {
         "machine": os.uname().machine,
@@ -28,9 +30,8 @@ def about_this_machine() -> dict[str, str]:
 
 def image_packages() -> dict[str, str]:
     """Return the packages that this machine's own Python has, name to version."""
-    import sysconfig
-
-    return dict(_packages_in(Path(sysconfig.get_path("purelib"))))
+    short = ".".join(map(str, sys.version_info[:2]))
+    return dict(_packages_in(Path(sys.prefix, "lib", f"python{short}", "site-packages")))
 
 
 def require_target(target: dict[str, str]) -> None:

@@ -77,21 +77,21 @@ class Server:
         disk = os.statvfs(existing(Path(store)))
         return {**about_this_machine(), "free": disk.f_bavail * disk.f_frsize}
 
-    def do_image(self) -> dict[str, Any]:
-        """Return the packages of the machine's own Python."""
-        return {"packages": image_packages()}
-
     def do_hold(self) -> dict[str, Any]:
         """Keep other connections from changing the store until this one ends."""
         self._held.enter_context(self._opened.exclusive())
         return {}
 
     def do_offer(self, release: Manifest) -> dict[str, Any]:
-        """Take the description of a release; return the digests of the packages that are not here."""
+        """Take the description of a release; return the digests of the packages that are not here.
+
+        And the packages of the machine's own Python, to be compared with the release's.
+        """
         require_target(release["target"])
         self._opened.require_programs(release)
         self._release = release
-        return {"packages": [p["digest"] for p in self._opened.packages.lacking(release)]}
+        lacking = [p["digest"] for p in self._opened.packages.lacking(release)]
+        return {"packages": lacking, "image": image_packages()}
 
     def do_plan(self, files: dict[str, list[Entry]]) -> dict[str, Any]:
         """Take the lists of files of those packages; return, by digest, the numbers of the files to be sent."""
@@ -118,16 +118,20 @@ class Server:
         return {"output": self._opened.test(self._release)}
 
     def do_activate(self) -> dict[str, Any]:
-        """Switch to the release."""
-        return {"generation": self._opened.activate(self._release)}
+        """Switch to the release; return the services that run another version of it."""
+        before = self._opened.active(self._release["name"])
+        generation = self._opened.activate(self._release)
+        services = [] if generation == before else self._opened.services(self._release["programs"])
+        return {"generation": generation, "services": services}
 
     def do_list(self) -> dict[str, Any]:
         """Return what there is."""
         return {"environments": self._opened.listing()}
 
     def do_rollback(self, name: str) -> dict[str, Any]:
-        """Go back to the version before."""
-        return {"version": self._opened.rollback(name)["version"]}
+        """Go back to the version before; return the services that run the other one."""
+        release = self._opened.rollback(name)
+        return {"version": release["version"], "services": self._opened.services(release["programs"])}
 
     def do_remove(self, name: str) -> dict[str, Any]:
         """Remove an environment."""

@@ -16,7 +16,7 @@ from crosswheel.deploy.agent.manifest import Refused, id_of, require_name
 from crosswheel.deploy.agent.packages import Arrival, Packages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from crosswheel.deploy.agent.manifest import Entry, Manifest
 
@@ -125,6 +125,9 @@ class Store:
         """Remove an environment with all its releases and launchers, and the packages that only it used."""
         if name not in self.names():
             raise Refused("nothing", f"there is no environment {name!r}")
+        programs = {p for release in self.releases() if release["name"] == name for p in release["programs"]}
+        if self.services(programs):
+            raise Refused("used", f"{name} is what the service {self.services(programs)[0]} runs")
         with contextlib.suppress(FileNotFoundError):
             (self._environment(name) / "current").unlink()
         self._unlink_programs(name, frozenset())
@@ -165,6 +168,16 @@ class Store:
                     }
                 )
         return found
+
+    def services(self, programs: Iterable[str]) -> list[str]:
+        """Return the names of the services that run one of some programs."""
+        starts = tuple(f"ExecStart={self.programs}/{program} " for program in programs)
+        units = sorted((self.root / "services").glob("*.service"))
+        return [
+            unit.stem
+            for unit in units
+            if any(f"{line} ".startswith(starts) for line in unit.read_text().splitlines())
+        ]
 
     def generations(self, name: str) -> list[int]:
         """Return the numbers of an environment's generations, in ascending order."""
