@@ -151,6 +151,8 @@ def test_a_second_look_alike_at_the_same_port_is_refused(bench: Bench, tmp_path:
 def test_a_program_is_deployed_updated_rolled_back_verified_and_removed(bench: Bench) -> None:
     first = bench.deploy("greeter==1.0", "--test", "greeter")
     assert first.returncode == 0, first.stderr
+    assert "reached: armv7l, Python 3.10.8, glibc " in first.stdout
+    assert "the image of robot-sim has 1 at other versions (pydantic 1.10.12)" in first.stdout
     assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
     second = bench.deploy("greeter", "--test", "greeter")
     assert second.returncode == 0, second.stderr
