@@ -46,3 +46,15 @@ def test_older_metadata_stays_as_it_was(tmp_path: Path) -> None:
     wheel = finished(tmp_path, metadata)
     assert wheel.read("demo-1.0.dist-info/METADATA") == metadata
     assert "demo-1.0.dist-info/licenses/libdemo/copyright-libdemo-dev" in wheel.members
+
+
+def test_texts_tell_what_a_wheel_was_built_with_as_the_target_would(tmp_path: Path) -> None:
+    prefix, venv = tmp_path / "libraries" / "blas-0123", tmp_path / "venv"
+    text = f"lib = '{prefix}/lib'\npython = '{venv}/bin/python'\n".encode()
+    binary = f"\0{venv}".encode()  # its lengths are counted somewhere
+    files = {"demo.so": b"\x7fELF", "config.py": text, "other.py": b"", "config.pyc": binary}
+    wheel = make_wheel(tmp_path, "demo", "1.0", files)
+    finish(wheel, [Library("blas", prefix, {}, {})], Runner(), {venv: "/usr"})
+    opened = WheelFile.open(wheel)
+    assert opened.read("config.py") == b"lib = '/usr/lib'\npython = '/usr/bin/python'\n"
+    assert opened.read("config.pyc") == binary

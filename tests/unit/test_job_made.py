@@ -102,3 +102,11 @@ def test_what_was_not_made_or_lost_its_wheel_or_was_written_by_another_version_i
     for text in ("", "{", '{"name": "a"}', '{"from": "the future"}'):
         (tmp_path / "made.json").write_text(text)
         assert Made.read(tmp_path) is None
+
+
+def test_what_was_built_with_another_fortran_is_made_again() -> None:
+    built = made("a").model_copy(update={"toolchain": {"gfortran": "12.2.0-14"}})
+    assert built.agrees("gfortran", "12.2.0-14")
+    assert not built.agrees("gfortran", "13.1.0-2")
+    assert built.agrees("gfortran", None)  # none is here to build it again with
+    assert made("c").agrees("gfortran", "13.1.0-2")

@@ -141,7 +141,7 @@ def test_every_library_is_either_taken_or_built(name: str) -> None:
     said = known_libraries()[name]
     ways = {
         "packages": {"packages", "rename", "folders", "fortran"},
-        "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake"},
+        "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake", "runs"},
     }
     (way,) = (way for way in ways if way in said)
     assert said.keys() <= ways[way] | {"environment", "needs", "merge", "scripts", "language"}

@@ -110,7 +110,8 @@ def build_wheel(
         backend.run_setup_py(commands, output) if commands else backend.build_wheel(output, project.config)
     )
     _require_target(wheel, target)
-    finish(wheel, backend.environment.libraries, backend.runner)
+    places = {backend.venv: "/usr", backend.tree: ".", **backend.environment.places}
+    finish(wheel, backend.environment.libraries, backend.runner, places)
     return wheel
 
 

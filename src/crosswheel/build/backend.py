@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ class Backend:
         settings: dict[str, Union[str, list[str]]] = dict(config)
         if self.system.backend == "mesonpy":
             own = [f"--cross-file={self.environment.variables['CROSSWHEEL_MESON_CROSS_FILE']}"]
-            settings["setup-args"] = [*own, *filter(None, [config.get("setup-args")])]
+            settings["setup-args"] = [*own, *shlex.split(config.get("setup-args", ""))]
         return settings or None
 
     def _caller(self) -> BuildBackendHookCaller:

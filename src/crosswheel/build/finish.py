@@ -2,7 +2,7 @@
 
 The C libraries that are in it bring their licences along (PEP 639). A library that was linked as a shared one
 is put beside the package, as auditwheel does: in ``<name>.libs``, under a name that no other copy of it has, where
-what needs it looks for it.
+what needs it looks for it. Where a text tells with what it was built, it tells it as the target would.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import shutil
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.build.rewriting import change_wheel
 from crosswheel.errors import MissingToolError
@@ -27,8 +28,13 @@ from crosswheel.toolchain.libraries import Library
 _ELF_MAGIC = b"\x7fELF"
 
 
-def finish(wheel: Path, libraries: Sequence[Library], runner: Runner) -> None:
+def finish(
+    wheel: Path, libraries: Sequence[Library], runner: Runner, places: Optional[Mapping[Path, str]] = None
+) -> None:
     """Complete a wheel that was built with C libraries; one without compiled code stays as it is.
+
+    Args:
+        places: folders of this machine that the wheel's texts may name, and what these are on the target.
 
     Raises:
         MissingToolError: a library has to be bundled, and patchelf is not there.
@@ -38,19 +44,37 @@ def finish(wheel: Path, libraries: Sequence[Library], runner: Runner) -> None:
         objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
         (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
         metadata = archive.read(f"{info}/METADATA")
-    if not objects or not libraries:
-        return
+        if not objects:
+            return
+        named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **(places or {})}
+        texts = _as_on_the_target(archive, objects.keys(), named)
     with tempfile.TemporaryDirectory() as folder:
         bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
     licences = _licences(libraries)
     changed = {f"{info}/licenses/{place}": text for place, text in licences.items()}
-    changed[f"{info}/METADATA"] = _naming(metadata, licences)
-    change_wheel(wheel, {**changed, **bundled})
+    changed.update({f"{info}/METADATA": _naming(metadata, licences)} if libraries else {})
+    if changed or texts:
+        change_wheel(wheel, {**texts, **changed, **bundled})
 
 
 def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
     with archive.open(name) as stream:
         return stream.read(len(_ELF_MAGIC)) == _ELF_MAGIC
+
+
+def _as_on_the_target(
+    archive: zipfile.ZipFile, objects: Collection[str], places: Mapping[Path, str]
+) -> Mapping[str, bytes]:
+    """Return the texts of a wheel that name folders of this machine, with the target's in their place."""
+    found = {}
+    for name in archive.namelist():
+        data = b"" if name in objects or name.endswith("/RECORD") else archive.read(name)
+        changed = data
+        for place, other in places.items():
+            changed = changed.replace(str(place).encode(), other.encode())
+        if changed != data and b"\0" not in data:
+            found[name] = changed
+    return found
 
 
 def _licences(libraries: Sequence[Library]) -> Mapping[str, bytes]:

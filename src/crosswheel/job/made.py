@@ -45,6 +45,10 @@ class Made(BaseModel):
             return None
         return made.model_copy(update={"found": True}) if made.wheel.is_file() else None
 
+    def agrees(self, tool: str, version: Optional[str]) -> bool:
+        """Tell whether a tool it was built with is of this version; if it was not, or the tool is not there, it is."""
+        return version is None or self.toolchain.get(tool, version) == version
+
     def write(self, folder: Path) -> None:
         """Write it to a folder of the cache."""
         write_text(folder / "made.json", self.model_dump_json(indent=1, exclude={"found"}))

@@ -27,7 +27,7 @@ from crosswheel.recipes.model import PypiSource
 from crosswheel.registry import ReleaseFile
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
-from crosswheel.toolchain.fortran import needs_fortran
+from crosswheel.toolchain.fortran import fetched_version, needs_fortran
 from crosswheel.uv import Uv
 
 
@@ -75,7 +75,8 @@ def _built(step: Step, store: RequirementsStore, place: Workplace) -> Made:
     kept = place.settings.cache / "made" / _digest(step, store, place)
     with place.alone(kept.name):
         found = Made.read(kept)
-        if found is None:
+        # Whether there is Fortran in a source is not known where a build is named.
+        if found is None or not found.agrees("gfortran", fetched_version(place.target, place.settings)):
             found = _build(step, store, kept, place)
         elif (kept / "build.log").is_file() and not place.log(name, version).exists():
             place_copy(kept / "build.log", place.log(name, version))
@@ -94,6 +95,7 @@ def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
         recipe=recipe.fingerprint if recipe else None,
         requirements=locked.file.read_text() if locked else store.as_of,
         versions=dict(environment.versions),
+        libraries=[item.prefix.name for item in environment.libraries],
         target=place.target.fingerprint,
         code=place.code_digest,
     )

@@ -162,10 +162,13 @@ class Workplace:
 
     @cached_property
     def code_digest(self) -> str:
-        """A name for our own code: what it makes is made anew when it changes."""
+        """A name for our own code: what it makes is made anew when it changes.
+
+        What is said of C libraries is not in it: each build's name has those that it links.
+        """
         rooms = ("build", "check", "sources", "toolchain")
         root = resources.files("crosswheel")
         files = [
             path for room in rooms for path in sorted(Path(str(root / room)).rglob("*")) if path.is_file()
         ]
-        return digest_of(code=[path.read_text() for path in files if path.suffix in (".py", ".c", ".toml")])
+        return digest_of(code=[path.read_text() for path in files if path.suffix in (".py", ".c")])

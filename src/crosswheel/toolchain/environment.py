@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional
 
@@ -49,12 +49,16 @@ class Toolchain:
 
 @dataclass(frozen=True)
 class CrossEnvironment:
-    """The variables of one build, the versions of what it is built with, by name, and the C libraries it may link."""
+    """The variables of one build, the versions of what it is built with, by name, and the C libraries it may link.
+
+    ``places`` are the folders of its tools, and what those are on the target.
+    """
 
     variables: Mapping[str, str]
     versions: Mapping[str, str]
     program_folders: tuple[Path, ...] = ()
     libraries: tuple[Library, ...] = ()
+    places: Mapping[Path, str] = field(default_factory=dict)
 
     def for_hook(self, venv: Path, tree: Path, extra: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of a build hook, in which the interpreter of ``venv`` is the target's."""
@@ -124,7 +128,7 @@ def cross_environment(
         variables.update(found_fortran.environment())
         versions["gfortran"] = found_fortran.version
         folders = (*folders, found_fortran.bin)
-    found = with_needs(library(name, target, compilers, settings, runner) for name in libraries)
+    found = with_needs(library(name, target, compilers, settings, runner, emulator) for name in libraries)
     if found or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)
         variables.update(link_environment(found, compat, compilers))
@@ -140,7 +144,7 @@ def cross_environment(
         variables.update(_pyo3_variables(toolchain))
         versions["rust"] = rust.version
         folders = (*folders, rust.bin)
-    return CrossEnvironment(variables, versions, folders, tuple(found))
+    return CrossEnvironment(variables, versions, folders, tuple(found), {compilers.folder: "/usr/bin"})
 
 
 def _base_variables(toolchain: Toolchain) -> dict[str, str]:

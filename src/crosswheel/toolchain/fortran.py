@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import digest_of, new_folder
@@ -70,7 +71,7 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
     Raises:
         MissingToolError: it cannot be had.
     """
-    folder = settings.cache / "fortran" / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}"
+    folder = _folder(target, settings)
     if not folder.is_dir():
         try:
             with new_folder(folder) as beside:
@@ -99,6 +100,16 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
     programs = {"gfortran": script([str(word) for word in words])}
     tools = tools_folder(programs, {}, target.multiarch, settings.cache)
     return Fortran(tools, runtime, (folder / "version").read_text())
+
+
+def fetched_version(target: Target, settings: Settings) -> Optional[str]:
+    """Return the version of the Fortran compiler that is there, if one was fetched."""
+    file = _folder(target, settings) / "version"
+    return file.read_text() if file.is_file() else None
+
+
+def _folder(target: Target, settings: Settings) -> Path:
+    return settings.cache / "fortran" / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}"
 
 
 def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:

@@ -71,11 +71,19 @@ def with_needs(libraries: Iterable[Library]) -> list[Library]:
     return list(found.values())
 
 
-def library(name: str, target: Target, compilers: Compilers, settings: Settings, runner: Runner) -> Library:
+def library(
+    name: str,
+    target: Target,
+    compilers: Compilers,
+    settings: Settings,
+    runner: Runner,
+    emulator: Sequence[str] = (),
+) -> Library:
     """Return a C library for the target, fetched or built if need be.
 
     Args:
         compilers: what it is built with.
+        emulator: the words before a program of the target that run it here.
 
     Raises:
         RecipeError: no library of that name is known.
@@ -90,7 +98,9 @@ def library(name: str, target: Target, compilers: Compilers, settings: Settings,
         )
     said = {**known[name]}
     language: str = said.pop("language", "C")  # of no concern to what it is made of
-    needs = tuple(library(other, target, compilers, settings, runner) for other in said.get("needs", ()))
+    needs = tuple(
+        library(other, target, compilers, settings, runner, emulator) for other in said.get("needs", ())
+    )
     prefixes = [item.prefix for item in with_needs(needs)]
     compiled = compilers.identity if "source" in said or needs else None
     digest = digest_of(
@@ -99,7 +109,7 @@ def library(name: str, target: Target, compilers: Compilers, settings: Settings,
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
     if not prefix.is_dir():
         debian = Debian(target.toolchain.debian, settings, runner)
-        workshop = Workshop(target, compilers, debian, prefixes)
+        workshop = Workshop(target, compilers, debian, prefixes, emulator)
         with new_folder(prefix) as beside:
             if "source" in said:
                 workshop.build(beside, prefix, said)
@@ -107,7 +117,11 @@ def library(name: str, target: Target, compilers: Compilers, settings: Settings,
                 _take(beside, prefix, said, debian, target, compilers)
             workshop.finish(beside, prefix, said)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
-    environment = {key: value.format(prefix=prefix) for key, value in said.get("environment", {}).items()}
+    version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
+    environment = {
+        key: value.format(prefix=prefix, version=version)
+        for key, value in said.get("environment", {}).items()
+    }
     return Library(name, prefix, versions, environment, needs, language)
 
 

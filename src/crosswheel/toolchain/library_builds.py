@@ -18,7 +18,7 @@ from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
-from crosswheel.toolchain.compilers import Compilers, merge_archives
+from crosswheel.toolchain.compilers import Compilers, merge_archives, script
 from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.pkg_config import pkg_config_folder
 from crosswheel.toolchain.system import require_programs
@@ -46,12 +46,13 @@ _CMAKE: Sequence[Sequence[str]] = (
 
 @dataclass(frozen=True)
 class Workshop:
-    """What a library is made with: the compilers, the target's packages, and the libraries it needs."""
+    """What a library is made with: the compilers, the target's packages, the libraries it needs, and the emulator."""
 
     target: Target
     compilers: Compilers
     debian: Debian
     needs: Sequence[Path]
+    emulator: Sequence[str] = ()
 
     @property
     def runner(self) -> Runner:
@@ -91,8 +92,11 @@ class Workshop:
             "multiarch": self.target.multiarch,
             "arch": self.target.machine,
             "machine": said.get("machines", {}).get(self.target.machine, self.target.machine),
+            "emulator": work / "run-on-target",
         }
         env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": str(tree)}
+        if said.get("runs"):
+            env.update(self._running(work))
         for command in commands:
             self.runner.run([word.format(**words) for word in command], cwd=tree, env=env, network=False)
         for installed in (stage / prefix.relative_to("/")).iterdir():
@@ -101,6 +105,16 @@ class Workshop:
         shutil.rmtree(work)
         shutil.rmtree(stage)
         (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
+
+    def _running(self, folder: Path) -> Mapping[str, str]:
+        """Write what runs programs of the target; return the variables by which configure scripts run their probes."""
+        (folder / "run-on-target").write_text(script(self.emulator))
+        (folder / "run-on-target").chmod(0o755)
+        (folder / "config.site").write_text("cross_compiling=maybe\n")
+        return {
+            "CROSSWHEEL_EMULATOR": str(folder / "run-on-target"),
+            "CONFIG_SITE": str(folder / "config.site"),
+        }
 
     def finish(self, folder: Path, prefix: Path, said: Mapping[str, Any]) -> None:
         """Leave in a library's folder what a build for the target can use, with what it needs in its archives."""

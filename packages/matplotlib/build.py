@@ -1,0 +1,6 @@
+from builder import package_build
+
+package_build.build_package(
+    libraries=["freetype", "qhull"],
+    config_settings={"setup-args": "-Dsystem-freetype=true -Dsystem-qhull=true"},
+)
