@@ -1,0 +1,80 @@
+"""C libraries that a recipe may name: what is linked with one runs on the robot, and needs nothing beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from crosswheel.check.elf import audit
+from crosswheel.check.wheel import WheelFile
+from crosswheel.toolchain.libraries import known_libraries
+from support.crossing import Crossing, crossing_for
+from support.wheels import make_wheel
+
+# How it is linked, what is included, and what of it is true.
+USES = {
+    "brotli": (
+        "pkg-config:libbrotlienc pkg-config:libbrotlidec",
+        "brotli/encode.h brotli/decode.h",
+        "BrotliEncoderVersion() == BrotliDecoderVersion()",
+    ),
+    "bzip2": ("-lbz2", "bzlib.h", "BZ2_bzlibVersion()[0] == '1'"),
+    "freetype": (
+        "pkg-config:freetype2",
+        "freetype/freetype.h freetype/ftmodapi.h",
+        "FT_Init_FreeType(&(FT_Library){0}) == 0",
+    ),
+    "libffi": (
+        "pkg-config:libffi",
+        "ffi.h",
+        "ffi_prep_cif(&(ffi_cif){0}, FFI_DEFAULT_ABI, 0, &ffi_type_sint, 0) == FFI_OK",
+    ),
+    "libjpeg": ("-ljpeg", "stdio.h jpeglib.h", "jpeg_quality_scaling(50) == 100"),
+    "libpng": ("pkg-config:libpng", "png.h", "png_access_version_number() == PNG_LIBPNG_VER"),
+    "libsodium": ("pkg-config:libsodium", "sodium.h", "sodium_init() == 0"),
+    "libwebp": ("pkg-config:libwebp", "webp/encode.h", "WebPGetEncoderVersion() >= 0x10000"),
+    "libyaml": ("-lyaml", "yaml.h", "yaml_get_version_string()[0] == '0'"),
+    "lz4": ("pkg-config:liblz4", "lz4.h", 'LZ4_compress_default("aaaa", (char[64]){0}, 4, 64) > 0'),
+    "openjpeg": ("pkg-config:libopenjp2", "openjpeg-2.5/openjpeg.h", "opj_version()[0] == '2'"),
+    "qhull": ("pkg-config:qhull_r", "libqhull_r/libqhull_r.h", "qh_version[0] != 0"),
+    "sqlite": ("pkg-config:sqlite3", "sqlite3.h", "sqlite3_libversion_number() == SQLITE_VERSION_NUMBER"),
+    "xz": ("pkg-config:liblzma", "lzma.h", "lzma_version_number() == LZMA_VERSION"),
+    "zlib": ("pkg-config:zlib", "zlib.h", 'crc32(0, (const Bytef *)"123456789", 9) == 0xcbf43926'),
+    "zstd": ("pkg-config:libzstd", "zstd.h", 'ZSTD_compress((char[64]){0}, 64, "aaaa", 4, 3) > 0'),
+}
+_GLIBC = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "ld-linux-armhf.so.3"}
+# Linked by packages whose recipes have tests of their own; and headers alone.
+_ELSEWHERE = {"linux", "mariadb", "openblas", "pcsc"}
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> Crossing:
+    return crossing_for(tmp_path_factory.mktemp("crossing"))
+
+
+@pytest.mark.parametrize("name", sorted(USES))
+def test_what_is_linked_with_a_library_runs_on_the_robot_alone(
+    crossing: Crossing, tmp_path: Path, name: str
+) -> None:
+    linked, headers, truth = USES[name]
+    include = "".join(f"#include <{header}>\n" for header in headers.split())
+    (tmp_path / "use.c").write_text(f"{include}int main(void) {{ return !({truth}); }}\n")
+    asked = [word.removeprefix("pkg-config:") for word in linked.split() if word.startswith("pkg-config:")]
+    found = f"$(pkg-config --cflags --libs {' '.join(asked)})" if asked else linked
+    env = crossing.environment(libraries=[name]).for_hook(tmp_path / "venv", tmp_path, {})
+    crossing.runner.run(
+        ["sh", "-ec", f"$CC use.c -o use $CFLAGS $LDFLAGS {found} -lm -lpthread"], cwd=tmp_path, env=env
+    )
+    crossing.runner.run([*crossing.emulator.prefix, tmp_path / "use"], cwd=tmp_path)
+    wheel = make_wheel(
+        tmp_path, "use", "1.0", {"use": (tmp_path / "use").read_bytes()}, tag="cp310-cp310-linux_armv7l"
+    )
+    (audited,), faults = audit(WheelFile.open(wheel), crossing.target, frozenset())
+    assert not faults
+    assert set(audited.needed) <= _GLIBC
+
+
+def test_every_library_that_is_taken_is_tried() -> None:
+    taken = {name for name, said in known_libraries().items() if "packages" in said}
+    assert taken == USES.keys() | _ELSEWHERE
