@@ -84,6 +84,40 @@ def test_requirements_need_no_recipe_and_are_not_built_twice(crosswheel: Command
     assert "2 found" in again.output, again.output
 
 
+def test_what_a_test_needs_is_there_also_where_nothing_but_a_requirement_was_given(
+    crosswheel: CommandLine,
+) -> None:
+    crosswheel.offer_wheel("pure", files={"pure.py": b"ANSWER = 42"})
+    crosswheel.offer_sdist(projects.c_project())  # does not require it
+    test = "import _demo, pure\nassert _demo.add(40, 2) == pure.ANSWER\n"
+    crosswheel.recipe(
+        'tests=["test_add.py"], test_requires=["pure"]', place="demo", files={"test_add.py": test}
+    )
+    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31", "--build-type", "packages-only")
+    assert done.returncode == 0, done.output
+    assert crosswheel.wheels() == [DEMO, PURE]
+    proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.ot2.proof.json").read_text())
+    assert proof["tests"] == ["test_add"]
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_an_extension_module_may_lack_a_package_that_its_wheel_does_not_require_and_fail_no_other_way(
+    crosswheel: CommandLine, absent: bool
+) -> None:
+    wanted = 'PyImport_ImportModule("elsewhere")' if absent else 'PyErr_Format(PyExc_ImportError, "too old")'
+    source = projects.C_SOURCE.replace("return PyModule", f"if (!{wanted}) return 0; return PyModule")
+    crosswheel.offer_sdist({**projects.c_project(), "demo.c": source})
+    crosswheel.recipe(place="demo")
+    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31", "--build-type", "packages-only")
+    if not absent:
+        done.explains(1, "module _demo does not load on the target", "ImportError: too old")
+        return
+    assert done.returncode == 0, done.output
+    proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.ot2.proof.json").read_text())
+    assert proof["imported"] == []
+    assert "No module named 'elsewhere'" in proof["skipped"]["_demo"]
+
+
 def test_an_old_recipe_builds_its_package_alone_and_not_twice(crosswheel: CommandLine) -> None:
     """As the original tool did: no day, no lock, no dependencies."""
     crosswheel.offer_on_github(projects.cxx_project())

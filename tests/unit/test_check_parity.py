@@ -48,6 +48,13 @@ def test_a_missing_extension_module_is_named(tmp_path: Path) -> None:
     assert theirs.path.name in fault.message
 
 
+def test_a_module_that_the_recipe_does_not_want_may_be_missing_and_no_other(tmp_path: Path) -> None:
+    theirs = official(tmp_path, {f"pkg/_fast{X86}": b"", f"pkg/_avif{X86}": b"", f"pkg/_yaml{X86}": b""})
+    ours = built(tmp_path, {f"pkg/_fast{ARM}": b""})
+    [fault] = compare(ours, theirs, OT2, {"pkg._avif": "its library is too old"})
+    assert "pkg._yaml is missing" in fault.message
+
+
 def test_a_module_with_the_building_machines_suffix_is_missing(tmp_path: Path) -> None:
     theirs = official(tmp_path, {f"pkg/_fast{X86}": b""})
     [fault] = compare(built(tmp_path, {f"pkg/_fast{X86}": b""}), theirs, OT2)
