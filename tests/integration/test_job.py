@@ -84,6 +84,32 @@ def test_requirements_need_no_recipe_and_are_not_built_twice(crosswheel: Command
     assert "2 found" in again.output, again.output
 
 
+@pytest.mark.parametrize(
+    ("choice", "origins"),
+    [
+        (["--from-source"], {"demo": "built", "pure": "built"}),
+        (["--prefer", "published"], {"demo": "taken", "pure": "taken"}),
+        ([], {"demo": "built", "pure": "taken"}),
+    ],
+)
+def test_what_a_file_of_requirements_names_is_built_or_taken_as_was_chosen(
+    crosswheel: CommandLine, choice: list[str], origins: dict[str, str]
+) -> None:
+    """The wheel of the one is the slow fallback of what is native elsewhere, that of the other is all there is."""
+    crosswheel.recipe(place="demo")
+    crosswheel.offer_sdist(projects.c_project())
+    crosswheel.offer_wheel("demo", files={"demo.py": b""})
+    native = {"demo.py": b"", "_demo.cpython-310-x86_64-linux-gnu.so": b"\x7fELF"}
+    crosswheel.offer_wheel("demo", files=native, tag="cp310-cp310-manylinux_2_17_x86_64.manylinux2014_x86_64")
+    crosswheel.offer_sdist(projects.pure_project("pure"), name="pure")
+    crosswheel.offer_wheel("pure", files={"pure.py": b""})
+    (crosswheel.folder / "requirements.txt").write_text("demo  # native\npure==1.0\n")
+    done = crosswheel.run("build", "-r", "requirements.txt", "--as-of", "2024-12-31", *choice)
+    assert done.returncode == 0, done.output
+    proofs = [json.loads(path.read_text()) for path in crosswheel.folder.glob("dist/*/*/*.proof.json")]
+    assert {proof["wheel"].partition("-")[0]: proof["origin"] for proof in proofs} == origins
+
+
 def test_what_a_test_needs_is_there_also_where_nothing_but_a_requirement_was_given(
     crosswheel: CommandLine,
 ) -> None:
@@ -172,6 +198,7 @@ def test_where_no_python_of_the_target_can_be_had_the_index_says_that_nothing_ra
 ) -> None:
     """Several targets in one call, each with a lock of its own."""
     del crosswheel.variables["CROSSWHEEL_MAVEN_URL"]  # another Python than the other tests'
+    crosswheel.offer_real("pysqlite3", "0.5.4", "sdist")  # which completes that Python
     crosswheel.offer_sdist(projects.c_project())
     recipes = crosswheel.folder / "packages"
     recipes.mkdir()

@@ -115,12 +115,11 @@ class CommandLine:
         self.registry.add(wheel)
         return wheel
 
-    def offer_real(self, name: str, version: str) -> None:
-        """Put a wheel of the real registry on this one, such as a build backend."""
+    def offer_real(self, name: str, version: str, kind: str = "wheel") -> None:
+        """Put a file of the real registry on this one, such as a build backend."""
         with Registry(Settings.from_environment()) as real:
             files = real.release_files(name, version)
-            wheel = next(file for file in files if file.kind == "wheel")
-            self.registry.add(real.fetch(wheel))
+            self.registry.add(real.fetch(next(file for file in files if file.kind == kind)))
 
     def offer_on_github(self, files: Files) -> None:
         """Make ``github_source(org="org", repo="demo", tag="1.0")`` lead to an archive of files."""

@@ -75,6 +75,12 @@ def c_project(name: str = "demo") -> Files:
     return {"pyproject.toml": pyproject(SETUPTOOLS), "setup.py": setup_py(name=name), "demo.c": C_SOURCE}
 
 
+def pure_project(name: str) -> Files:
+    """Return a project with a module and nothing to compile, built by setuptools."""
+    setup = f"from setuptools import setup\nsetup(name='{name}', version='1.0', py_modules=['{name}'])\n"
+    return {"pyproject.toml": pyproject(SETUPTOOLS), "setup.py": setup, f"{name}.py": ""}
+
+
 def cxx_project() -> Files:
     """Return a project with a C++ extension and no pyproject.toml, as they were."""
     return {"setup.py": setup_py('Extension("_demo", ["demo.cpp"])'), "demo.cpp": CXX_SOURCE}

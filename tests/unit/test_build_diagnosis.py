@@ -54,6 +54,13 @@ _NOISE = "copying a.py -> build/a.py\n" * 50
         ("winscarddll.c:48:10: fatal error: 'winscard.h' file not found", "winscard", '"pcsc"'),
         ("Could not resolve host: example.org", "no network", "libraries"),
         ("error in x setup command: use_2to3 is invalid.", "older setuptools", "setuptools<58"),
+        (
+            "ERROR: Package 'x' requires a different Python: 3.10.8 not in '>=3.11'",
+            "another Python",
+            "older release",
+        ),
+        ("fatal error: 'hdf5.h' file not found", "hdf5.h", '"hdf5"'),
+        ("RuntimeError: Python >= 3.11 is required to build this", "another Python", "older release"),
     ],
 )
 def test_a_known_kind_of_failure_is_named_with_what_to_try(said: str, cause: str, remedy: str) -> None:
