@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import csv
 import io
+import os
 import shlex
 import zipfile
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ from crosswheel.uv import Uv
 if TYPE_CHECKING:
     from crosswheel.toolchain.environment import Toolchain
 
-_LAYOUT = 3  # raised when what is made below changes
+_LAYOUT = 4  # raised when what is made below changes
 
 HEADER = b"""#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python3" "$0" "$@"
@@ -211,9 +212,14 @@ class Assembler:
         # Unchecked: nothing in a release ever changes, so Python need not look at the source's time each time. The
         # paths in the bytecode are relative, so that the same source gives the same bytes wherever it was compiled.
         # By force: a wheel may have brought bytecode along that goes by the time of its source.
-        words = ["-I", "-m", "compileall", "-qf", "--invalidation-mode", "unchecked-hash", "-s", str(site)]
-        # What is no Python of this version (templates, tests of syntax) stays uncompiled, as with pip.
-        self.runner.run([self._toolchain.host.executable, *words, str(site)], check=False)
+        words = ["-s", "-m", "compileall", "-qf", "--invalidation-mode", "unchecked-hash", "-s", str(site)]
+        # What is no Python of this version (templates, tests of syntax) stays uncompiled, as with pip. Sets of
+        # constants have an order, which is by chance unless it is said where to begin.
+        env = {"PATH": os.defpath, "PYTHONHASHSEED": "0"}
+        folder = site.parents[2]  # Python looks here for modules first; there is none
+        self.runner.run(
+            [self._toolchain.host.executable, *words, str(site)], check=False, env=env, cwd=folder
+        )
 
     def _launchers(self, name: str, root: Package, programs: Sequence[str]) -> Package:
         texts = {f"{name}-python": _LAUNCHER.format(command='"$environment/bin/python3"')}

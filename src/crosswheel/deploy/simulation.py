@@ -196,5 +196,8 @@ def _ssh_config(folder: Path, key: Path, port: int) -> Path:
         "UserKnownHostsFile": hosts,
         "StrictHostKeyChecking": "yes",
     }
-    config.write_text(f"Host {ALIAS}\n" + "".join(f"  {name} {value}\n" for name, value in lines.items()))
+    # The second name tells it from others, where the configurations of several are put into one.
+    config.write_text(
+        f"Host {ALIAS} {ALIAS}-{port}\n" + "".join(f"  {name} {value}\n" for name, value in lines.items())
+    )
     return config
