@@ -206,6 +206,18 @@ def test_a_host_whose_key_is_unknown_is_never_trusted(bench: Bench, tmp_path: Pa
     assert not (tmp_path / "empty").exists()
 
 
+def test_a_host_whose_key_has_changed_is_never_trusted(bench: Bench, tmp_path: Path) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
+    known = bench.simulation.ssh_config.with_name("known_hosts")
+    host, (kind, key) = known.read_text().split()[0], (tmp_path / "other.pub").read_text().split()[:2]
+    (tmp_path / "known").write_text(f"{host} {kind} {key}\n")
+    config = tmp_path / "ssh_config"
+    config.write_text(bench.simulation.ssh_config.read_text().replace(str(known), str(tmp_path / "known")))
+    refused = bench._run(["list", "--ssh-config", str(config), "--robot", ALIAS])
+    assert refused.returncode == 2
+    assert f"{ALIAS} has another host key than before" in refused.stderr
+
+
 def test_a_wrong_key_is_explained(bench: Bench, tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
     config = tmp_path / "ssh_config"
@@ -225,11 +237,45 @@ def test_one_robot_that_fails_does_not_stop_the_others(bench: Bench, tmp_path: P
     assert done.returncode == 1
     done = bench.local("deploy", "greeter", "--ssh-config", config, "--robots", str(robots))
     assert done.returncode == 1
-    rows = {
-        line.split()[0]: line.split()[-1] for line in done.stdout.splitlines() if line.startswith(("1", "r"))
-    }
+    rows = {line.split()[0]: line.split()[-1] for line in done.stdout.splitlines()}
     assert (rows["127.0.0.1"], rows[ALIAS]) == ("failed", "active")
     assert bench.ssh("greeter").returncode == 0
+
+
+def test_two_versions_lie_beside_each_other_under_names_of_their_own(bench: Bench) -> None:
+    assert bench.deploy("greeter==1.0").returncode == 0
+    beside = bench.deploy("greeter==2.0", "--name", "tea", "--test", "greeter")
+    assert beside.returncode == 0, beside.stderr
+    assert bench.ssh("greeter; tea; tea-python -c 'import greeter; greeter.main()'").stdout.splitlines() == [
+        "greeter 1.0 with pydantic 2.9.9",
+        *["greeter 2.0 with pydantic 2.9.9"] * 2,
+    ]
+    assert bench.crosswheel("remove", "greeter").returncode == 0
+    assert bench.ssh("tea").stdout == "greeter 2.0 with pydantic 2.9.9\n"
+
+
+def test_a_name_or_a_test_that_cannot_be_is_refused_before_anything_is_sent(bench: Bench) -> None:
+    for words, said in (
+        (["--name", "../tea"], "'../tea' is no name for an environment"),
+        (["--test", "greeet --me"], "there is no command 'greeet'"),
+    ):
+        refused = bench.deploy("greeter==1.0", *words)
+        assert refused.returncode == 2
+        assert said in refused.stderr
+        assert "sending" not in refused.stdout
+    refused = bench.crosswheel("verify", "../tea")
+    assert refused.returncode == 2
+    assert "'../tea' is no name for an environment" in refused.stderr
+
+
+def test_user_port_and_identity_are_taken_from_the_command_line(bench: Bench, tmp_path: Path) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text(f"UserKnownHostsFile {bench.simulation.ssh_config.with_name('known_hosts')}\n")
+    key = bench.simulation.ssh_config.with_name("key")
+    login = ["--user", "root", "--identity", str(key), "--port", str(bench.simulation.port)]
+    done = bench.local("deploy", "greeter==1.0", "--robot", "127.0.0.1", "--ssh-config", str(config), *login)
+    assert done.returncode == 0, done.stderr
+    assert bench.ssh("greeter").stdout == "greeter 1.0 with pydantic 2.9.9\n"
 
 
 def test_too_little_space_is_said_before_anything_is_sent(bench: Bench) -> None:
@@ -371,7 +417,11 @@ def test_preflight_names_what_a_plain_installation_would_break(bench: Bench) -> 
     assert shown.returncode == 0, shown.stderr
     (row,) = [line for line in shown.stdout.splitlines() if line.startswith("pydantic")]
     assert row.split()[:4] == ["pydantic", "2.9.9", "1.10.12", "yes"]
+    assert re.search(r"On the robot: [\d.]+ MB in \d+ files, of which [\d.]+ MB are new", shown.stdout)
+    assert re.search(r"It will take about \d+ s by Wi-Fi, \d+ s by cable", shown.stdout)
     assert bench.ssh("ls /var/user-packages").returncode != 0
+    described = bench.local("preflight", "greeter==1.0", "--image", "ot2")
+    assert row in described.stdout.splitlines(), described.stderr
 
 
 def test_a_robot_without_systemd_is_told_so(bench: Bench) -> None:

@@ -130,7 +130,7 @@ def test_what_others_put_on_the_path_is_never_replaced(tmp_path: Path) -> None:
     robot = tmp_path / "robot"
     (robot / "programs").mkdir(parents=True)
     (robot / "programs/hello").write_text("somebody else's")
-    with pytest.raises(UsageError, match="was not put there by crosswheel"):
+    with pytest.raises(UsageError, match="is there already, and is not of hello"):
         put(release(tmp_path, "1"), robot)
     assert (robot / "programs/hello").read_text() == "somebody else's"
     assert not (robot / "store/packages").exists()

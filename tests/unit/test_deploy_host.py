@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import NoReturn
 
@@ -132,6 +133,12 @@ def test_a_list_without_robots_or_with_something_else_is_refused(tmp_path: Path,
         read_list(tmp_path / "robots.txt")
     with pytest.raises(UsageError, match="cannot be read"):
         read_list(tmp_path / "missing.txt")
+
+
+def test_robots_are_served_at_the_same_time() -> None:
+    meeting = threading.Barrier(3, timeout=30)
+    outcomes = on_each([Address(name) for name in "abc"], lambda address: meeting.wait() >= 0)
+    assert [outcome.value for outcome in outcomes] == [True] * 3
 
 
 def test_one_robot_that_fails_does_not_stop_the_others() -> None:

@@ -8,7 +8,7 @@ import io
 import os
 import shlex
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,7 @@ from packaging.version import Version
 
 from crosswheel import lock as locks
 from crosswheel.check.proof import Proof
+from crosswheel.deploy.agent.manifest import Refused, require_name
 from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
@@ -152,22 +153,25 @@ class Assembler:
         """Return a release of a program, with its closure.
 
         Args:
-            name: of the environment on the robot.
-            test: a command of the environment to try it with, such as ``prefect version``, instead of an import.
+            name: of the environment on the robot. Where that is not the program's, it takes the place of the program's
+                in the names of what is run: ``prefect`` as ``flows`` has ``flows`` and ``flows-python``.
+            test: a command of the program to try it with, such as ``prefect version``, instead of an import.
+
+        Raises:
+            UsageError: the name is none for an environment, or the program has no such command.
         """
+        _require_name(name)
         self._keep_agent()
         with ThreadPoolExecutor() as pool:
             packages = list(pool.map(self.package, wheels))
         root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == wanted.name)
         own = [file.path.split("/")[1] for file in packages[root].files if file.path.startswith("bin/")]
-        launchers = self._launchers(name, packages[root], own)
+        called = {program: _called(program, wanted.name, name) for program in own}
+        launchers = self._launchers(name, packages[root], called)
         programs = tuple(sorted(file.path.split("/")[1] for file in launchers.files))
-        words = shlex.split(test) if test else []
-        check = (
-            (f"launchers/{words[0]}", *words[1:])
-            if words
-            else ("bin/python3", "-c", _imports(packages[root]))
-        )
+        check: tuple[str, ...] = ("bin/python3", "-c", _imports(packages[root]))
+        if test:
+            check = _command(shlex.split(test), called, programs)
         return Release(
             name, wanted.name, wanted.version, self.target, tuple(packages), launchers, programs, (check,)
         )
@@ -221,19 +225,43 @@ class Assembler:
             [self._toolchain.host.executable, *words, str(site)], check=False, env=env, cwd=folder
         )
 
-    def _launchers(self, name: str, root: Package, programs: Sequence[str]) -> Package:
+    def _launchers(self, name: str, root: Package, called: Mapping[str, str]) -> Package:
         texts = {f"{name}-python": _LAUNCHER.format(command='"$environment/bin/python3"')}
-        for program in programs:
+        for program, launcher in called.items():
             words = f'"$environment/bin/{program}"'
             if (root.folder / "bin" / program).read_bytes().startswith(HEADER):
                 words = f'"$environment/bin/python3" {words}'
-            texts[program] = _LAUNCHER.format(command=words)
+            texts[launcher] = _LAUNCHER.format(command=words)
         folder = self._folder(launchers=texts)
         if not folder.is_dir():
             with new_folder(folder) as beside:
                 for launcher, text in texts.items():
                     _write_program(beside / "files" / "launchers" / launcher, text.encode())
         return Package.read("launchers", root.version, folder / "files")
+
+
+def _require_name(name: str) -> None:
+    try:
+        require_name(name)
+    except Refused as refusal:
+        raise UsageError(str(refusal), hint="use small letters, digits, dots and hyphens.") from refusal
+
+
+def _called(command: str, program: str, name: str) -> str:
+    """Return what a command of a program is called in an environment of some name."""
+    if name == program:
+        return command
+    return name if command == program else f"{name}-{command}"
+
+
+def _command(words: Sequence[str], called: Mapping[str, str], programs: Sequence[str]) -> tuple[str, ...]:
+    """Return what runs a command of a program, by the program's own names or those in the environment."""
+    launcher = called.get(words[0], words[0])
+    if launcher not in programs:
+        raise UsageError(
+            f"--test: there is no command {words[0]!r}", hint=f"it may be one of: {', '.join(programs)}."
+        )
+    return (f"launchers/{launcher}", *words[1:])
 
 
 def _imports(program: Package) -> str:

@@ -214,10 +214,11 @@ def _refusal(kind: str, message: str) -> CrosswheelError:
         return IntegrityError(message, hint="nothing was changed; run the same command again.")
     if kind == "test":
         return CheckFailed(message, hint="the version before stays active; mend what the test shows.")
-    if kind in ("busy", "occupied", "nothing", "used"):
+    if kind in ("busy", "occupied", "nothing", "used", "name"):
         hints = {
             "busy": "wait until it is done; if it was broken off, the robot frees itself when that connection ends.",
-            "occupied": "uninstall that one first, or give this environment another --name.",
+            "occupied": "remove that one first, or give this environment another --name.",
+            "name": "`crosswheel list` shows the names of what is on the robot.",
             "nothing": "`crosswheel list` shows what is on the robot.",
             "used": "`crosswheel service --remove` it first.",
         }

@@ -71,7 +71,7 @@ class Store:
         for program in release["programs"]:
             place = self.programs / program
             if os.path.lexists(place) and not self._is_launcher_of(place, release["name"]):
-                raise Refused("occupied", f"{place} is there already and was not put there by crosswheel")
+                raise Refused("occupied", f"{place} is there already, and is not of {release['name']}")
 
     def build(self, release: Manifest) -> Path:
         """Put a release together of its packages, and write it to the disk."""
