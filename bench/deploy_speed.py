@@ -16,6 +16,7 @@ import csv
 import dataclasses
 import hashlib
 import io
+import os
 import platform
 import random
 import shutil
@@ -333,7 +334,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         runner = Runner(log=folder / "log.txt")
+        cache = Settings.from_environment().cache
         image = image_for(targets.load("ot2"), Settings.from_environment(), runner)
+        os.environ["CROSSWHEEL_CACHE"] = str(without_environments(cache, folder / "cache"))
         before, after = trees(options.dist, folder)
         untouched = digest_of_tree(image.root)
         with running(image, folder / "robot", runner, var_size="2g") as simulation:
@@ -344,6 +347,15 @@ def main() -> None:
                 kill(sides, options.kills)
         same = "byte-identical" if digest_of_tree(image.root) == untouched else "CHANGED"
         print(f"the image's packages after all: {same}")
+
+
+def without_environments(cache: Path, folder: Path) -> Path:
+    """Make a cache that has all of another one but what was put together for robots; return it."""
+    folder.mkdir()
+    for entry in cache.iterdir():
+        if entry.name not in ("installed", "agents"):
+            (folder / entry.name).symlink_to(entry)
+    return folder
 
 
 def digest_of_tree(root: Path) -> str:
