@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -146,6 +147,29 @@ def test_a_second_look_alike_at_the_same_port_is_refused(bench: Bench, tmp_path:
     assert done.returncode == 2
     assert "cannot be had" in done.stderr
     assert bench.ssh("true").returncode == 0
+
+
+def test_the_command_runs_a_look_alike_tells_the_way_in_and_ends_with_it(
+    image: Image, tmp_path: Path
+) -> None:
+    words = [str(_CROSSWHEEL), "robot-sim", "--port", "0", "--folder", str(tmp_path)]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd="/")
+    try:
+        assert child.stdout is not None
+        config, command = tmp_path / "ssh_config", _CROSSWHEEL.relative_to("/")
+        told = [child.stdout.readline() for _ in range(3)]
+        assert told[1:] == [
+            f"  ssh -F {config} {ALIAS}\n",
+            f"  {command} deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}\n",
+        ]
+        way_in = [*told[1].split(), "uname -m"]
+        assert subprocess.run(way_in, capture_output=True, text=True, check=False).stdout == "armv7l\n"
+    finally:
+        child.send_signal(signal.SIGINT)
+        child.communicate()
+    assert child.returncode == 0
+    ended = subprocess.run(way_in, capture_output=True, text=True, check=False)
+    assert "refused" in ended.stderr
 
 
 def test_a_program_is_deployed_updated_rolled_back_verified_and_removed(bench: Bench) -> None:

@@ -95,7 +95,8 @@ def robot_sim(
         console.print(f"  {_as_typed()} deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}")
         for package, state in image.hollow.items():
             console.print(f"  unlike on the robot, {package} is {state}")
-        threading.Event().wait()
+        with contextlib.suppress(KeyboardInterrupt):  # how it ends
+            threading.Event().wait()
 
 
 def _as_typed() -> str:
