@@ -93,7 +93,9 @@ class Deployed:
             if text.startswith(f"{ALIAS}: ") and not text[len(ALIAS) + 2].isdigit()  # how far it has come
         ]
         ends = [when for when, _ in marks[1:]] + [self.seconds]
-        steps = [f"{text.split()[0]} {end - begun:.1f}" for (begun, text), end in zip(marks, ends)]
+        steps = [
+            f"{text.split()[0].rstrip(':')} {end - begun:.1f}" for (begun, text), end in zip(marks, ends)
+        ]
         return ", ".join([f"before the connection {marks[0][0]:.1f}", *steps])
 
 

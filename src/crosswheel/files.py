@@ -144,10 +144,15 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
 def _locked(lock: Path, waiting: Callable[[], None]) -> IO[str]:
     """Return a file, made with its folder if need be, that is locked until it is closed."""
     while True:
-        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
             stream = lock.open("a")
-        except FileNotFoundError:  # who had it before removed the folder
+        except (
+            FileNotFoundError,
+            FileExistsError,
+        ):  # who had it before removed the folder, even while mkdir looked
+            if lock.parent.is_file() or lock.parent.is_symlink():
+                raise
             continue
         # Of this process alone: those that it forks, and that may outlive it, do not hold it.
         try:
