@@ -15,12 +15,14 @@ from crosswheel.check.wheel import WheelFile, suitability
 from crosswheel.errors import IntegrityError, ToolchainError, UsageError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.toolchain import libraries
+from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.sdk import open_sdk
 from crosswheel.toolchain.zig import zig_compilers
 from support import projects
 from support.command_line import command_line
 from support.crossing import Crossing, crossing_for, warm_cache
-from support.projects import Files
+from support.projects import Files, write_tree
 from support.sdk import TRIPLE, debians_sdk
 
 OT2 = targets.load("ot2")
@@ -75,7 +77,9 @@ def test_the_same_project_is_compiled_by_the_vendors_gcc_and_works_on_the_robot(
     assert robot.run(CALLS, wheel).lines == ANSWERS
 
 
-def test_one_recipe_works_with_both_and_the_proof_tells_which_it_was(sdk: Path, tmp_path: Path) -> None:
+def test_one_recipe_works_with_both_and_the_proof_tells_which_it_was(
+    sdk: Path, crossing: Crossing, tmp_path: Path
+) -> None:
     """The whole command: what one toolchain made is not taken for what the other was asked for."""
     with command_line(tmp_path) as crosswheel:
         crosswheel.offer_real(*projects.SETUPTOOLS.split("=="))
@@ -91,6 +95,45 @@ def test_one_recipe_works_with_both_and_the_proof_tells_which_it_was(sdk: Path, 
             assert proof.tests
             tools.append({"zig", "GCC"} & set(proof.toolchain))
         assert tools == [{"zig"}, {"GCC"}]
+
+
+def test_a_library_in_cxx_is_built_by_it_too_and_what_is_written_in_c_gets_its_runtime(
+    robot: Crossing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+        #include <stdexcept>
+        #include <string>
+        extern "C" int shape_corners(const char *name)
+        {
+            try {
+                if (std::string(name) == "square") return 4;
+                throw std::out_of_range(name);
+            } catch (const std::exception &error) {
+                return -1;
+            }
+        }
+    """
+    lists = (
+        "cmake_minimum_required(VERSION 3.16)\nproject(shapes CXX)\nadd_library(shapes shapes.cpp)\n"
+        "install(TARGETS shapes ARCHIVE DESTINATION lib)\ninstall(FILES LICENSE DESTINATION include)\n"
+    )
+    tree = write_tree(
+        tmp_path / "shapes-1.0", {"shapes.cpp": text, "CMakeLists.txt": lists, "LICENSE": "Free."}
+    )
+    made = Path(shutil.make_archive(str(tmp_path / "shapes_1.0.orig"), "gztar", tmp_path, tree.name))
+    known = {"shapes": {"source": "shapes", "language": "C++", "cmake": []}}
+    monkeypatch.setattr(libraries, "known_libraries", lambda: known)
+    monkeypatch.setattr(Debian, "source", lambda self, package, folder: made)
+    source = "int shape_corners(const char *name);\n" + projects.C_SOURCE.replace(
+        "return a + b;", 'return a + b + shape_corners("square") - 4 + shape_corners("round") + 1;'
+    )
+    setup = projects.setup_py('Extension("_demo", ["demo.c"], libraries=["shapes"])')
+    files = {**projects.c_project(), "demo.c": source, "setup.py": setup}
+    wheel = robot.build(files, said={"libraries": ("shapes",)})
+    assert faults(wheel, robot) == []
+    assert robot.run(CALLS, wheel).lines == ANSWERS
+    (audited,) = audit(WheelFile.open(wheel), robot.target, frozenset())[0]
+    assert "libstdc++.so.6" in audited.needed  # the robot has the SDK's
 
 
 def test_it_is_really_the_vendors_compiler_and_headers(robot: Crossing) -> None:

@@ -57,6 +57,9 @@ def _shape(folder: Path, settings: Settings) -> None:
         )
     script = sysroot / "usr" / "lib" / "libc.so"
     script.write_text(script.read_text().replace(f"/usr/{_DEBIAN}/lib", "/usr/lib"))
+    for link in usr.glob("lib/gcc-cross/*/*/libstdc++.so"):
+        link.unlink()
+        link.symlink_to(os.path.relpath(sysroot / "usr" / "lib" / "libstdc++.so.6", link.parent))
     for path in (*usr.glob("bin/*lto-dump*"), usr / "share", usr / _DEBIAN / "lib"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     python = target_python(targets.load("debian-armhf"), settings)
