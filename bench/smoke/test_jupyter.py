@@ -1,5 +1,12 @@
 """A notebook is put together, checked, and written as a page; a cell runs in IPython."""
 
+import os
+import sys
+from pathlib import Path
+
+# Installed into a folder of its own, what wheels have for the prefix (templates) lies there.
+os.environ["JUPYTER_PATH"] = os.pathsep.join(str(Path(place, "share", "jupyter")) for place in sys.path)
+
 import jupyter_server.serverapp  # noqa: F401
 import jupyterlab  # noqa: F401
 import nbformat
