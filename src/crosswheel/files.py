@@ -146,13 +146,13 @@ def _locked(lock: Path, waiting: Callable[[], None]) -> IO[str]:
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            stream = lock.open("a")
-        except (
-            FileNotFoundError,
-            FileExistsError,
-        ):  # who had it before removed the folder, even while mkdir looked
-            if lock.parent.is_file() or lock.parent.is_symlink():
+        except FileExistsError:
+            if os.path.lexists(lock.parent) and not lock.parent.is_dir():
                 raise
+            continue  # who had it before removed the folder while it was looked at
+        try:
+            stream = lock.open("a")
+        except FileNotFoundError:  # who had it before removed the folder
             continue
         # Of this process alone: those that it forks, and that may outlive it, do not hold it.
         try:
