@@ -1,4 +1,8 @@
 from builder import package_build
 
-# What it would otherwise load the library for, to ask it.
-package_build.build_package(libraries=["hdf5"], environment={"H5PY_ROS3": "0", "H5PY_DIRECT_VFD": "0"})
+package_build.build_package(
+    libraries=["hdf5"],
+    # What it would otherwise load the library for, to ask it; and ask this machine's numpy.
+    environment={"H5PY_ROS3": "0", "H5PY_DIRECT_VFD": "0"},
+    patches=["complex256.patch"],
+)
