@@ -1,9 +1,10 @@
 from builder import package_build
 
-# The last: Clang takes for an error what only a 32-bit machine has, and GCC warns of.
+# The last argument: Clang takes for an error what only a 32-bit machine has, and GCC warns of.
 package_build.build_package(
     libraries=["freetype", "qhull"],
     config_settings={
         "setup-args": "-Dsystem-freetype=true -Dsystem-qhull=true -Dcpp_args=-Wno-c++11-narrowing"
     },
+    skip_imports={"matplotlib.backends._tkagg": "it wants Tk, which a robot has not"},
 )
