@@ -40,12 +40,24 @@ def faults(wheel: Path, crossing: Crossing) -> list[str]:
         (projects.c_project(), {}),
         (projects.cxx_project(), {"setup_py_commands": ("bdist_wheel",)}),
         (projects.cython_project(), {}),
+        (projects.pybind11_project(), {}),
+        (projects.nanobind_project(), {}),
         (projects.rust_project(), {}),
         (projects.fortran_project(), {}),
         (projects.fortran_cmake_project(), {}),
         (projects.openblas_project(), {"libraries": ("openblas",)}),
     ],
-    ids=["C", "C++ by setup.py", "Cython", "Rust", "Fortran by Meson", "Fortran by CMake", "BLAS and LAPACK"],
+    ids=[
+        "C",
+        "C++ by setup.py",
+        "Cython",
+        "pybind11",
+        "nanobind by CMake",
+        "Rust",
+        "Fortran by Meson",
+        "Fortran by CMake",
+        "BLAS and LAPACK",
+    ],
 )
 def test_an_extension_is_compiled_for_the_robot_and_works_there(
     ot2: Crossing, files: Files, said: dict[str, object]

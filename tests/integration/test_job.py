@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def test_a_second_run_starts_no_compiler_and_needs_no_network(crosswheel: Comman
 
 def test_requirements_need_no_recipe_and_are_not_built_twice(crosswheel: CommandLine) -> None:
     offer_demo(crosswheel)
-    (crosswheel.folder / "packages/demo/1.0/build.py").unlink()
+    shutil.rmtree(crosswheel.folder / "packages")
     words = ("build", "demo", "--as-of", "2024-12-31", "--build-type", "packages-only")
     first = crosswheel.run(*words)
     assert first.returncode == 0, first.output
@@ -201,7 +202,6 @@ def test_where_no_python_of_the_target_can_be_had_the_index_says_that_nothing_ra
     crosswheel.offer_real("pysqlite3", "0.5.4", "sdist")  # which completes that Python
     crosswheel.offer_sdist(projects.c_project())
     recipes = crosswheel.folder / "packages"
-    recipes.mkdir()
     words = ("--target", "ot2", "--target", "ot2-py312", "--target", "flex", "--as-of", "2024-12-31")
     done = crosswheel.run("add", "demo", *words)
     assert done.returncode == 0, done.output

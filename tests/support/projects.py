@@ -191,6 +191,57 @@ def cmake_project(commands: str = "") -> Files:
     }
 
 
+def pybind11_project() -> Files:
+    """Return a project whose extension is written with pybind11."""
+    source = """
+        #include <pybind11/pybind11.h>
+        PYBIND11_MODULE(_demo, m) {
+            m.def("bits", [] { return 8 * sizeof(void *); });
+            m.def("add", [](int a, int b) { return a + b; });
+        }
+    """
+    return {
+        "pyproject.toml": pyproject(SETUPTOOLS, "pybind11==2.13.6"),
+        "setup.py": "from pybind11.setup_helpers import Pybind11Extension\n"
+        + setup_py('Pybind11Extension("_demo", ["demo.cpp"])'),
+        "demo.cpp": textwrap.dedent(source),
+    }
+
+
+def nanobind_project() -> Files:
+    """Return a project whose extension is written with nanobind, by scikit-build-core."""
+    lists = """
+        cmake_minimum_required(VERSION 3.18)
+        project(demo CXX)
+        find_package(Python 3.8 REQUIRED COMPONENTS Interpreter Development.Module)
+        execute_process(COMMAND ${Python_EXECUTABLE} -m nanobind --cmake_dir
+                        OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE nanobind_ROOT)
+        find_package(nanobind CONFIG REQUIRED)
+        nanobind_add_module(_demo demo.cpp)
+        install(TARGETS _demo DESTINATION .)
+    """
+    source = """
+        #include <nanobind/nanobind.h>
+        NB_MODULE(_demo, m) {
+            m.def("bits", [] { return 8 * sizeof(void *); });
+            m.def("add", [](int a, int b) { return a + b; });
+        }
+    """
+    return {
+        **cmake_project(),
+        "pyproject.toml": pyproject(
+            "scikit-build-core==0.11.1",
+            "nanobind==2.7.0",
+            "cmake==3.31.6",
+            "ninja==1.11.1.4",
+            backend="scikit_build_core.build",
+            project="name = 'demo'\nversion = '1.0'",
+        ),
+        "CMakeLists.txt": textwrap.dedent(lists),
+        "demo.cpp": textwrap.dedent(source),
+    }
+
+
 def openblas_project() -> Files:
     """Return a project with an extension in C that calls BLAS and LAPACK."""
     caller = """

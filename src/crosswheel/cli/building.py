@@ -42,7 +42,7 @@ from crosswheel.job.locking import renew
 from crosswheel.job.running import run_closure
 from crosswheel.job.workplace import Trees, Workplace
 from crosswheel.progress import Row, show_error, table
-from crosswheel.recipes.model import Recipe
+from crosswheel.recipes.model import Prefer, Recipe
 
 
 class BuildType(str, Enum):
@@ -121,8 +121,9 @@ def build(
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.absolute(), dist_tree_root.absolute(), index_tree_root.absolute())
-    scene = Scene(recipes, trees, output, verbose, "source" if from_source else prefer.value, sdk)
     wanted = [*(requirements or ()), *_listed(requirement_files or ())]
+    choice: Prefer = "source" if from_source else prefer.value
+    scene = Scene(recipes, trees, output, verbose, choice, sdk, bool(wanted))
     with scene.console() as console:
         if container_tag or container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
@@ -130,13 +131,17 @@ def build(
         for name in target or ["ot2"]:
             with scene.workplace(console, name) as place:
                 if prep_container_only:
-                    place.environment((), False)
-                    place.display.message("The toolchain is ready, and its cross view is verified.")
+                    _prepare(place)
                 elif build_type is not BuildType.INDEX_ONLY:
                     codes.append(_build_all(_jobs(wanted, day(as_of), place), place))
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
+
+
+def _prepare(place: Workplace) -> None:
+    place.environment((), False)
+    place.display.message("The toolchain is ready, and its cross view is verified.")
 
 
 def _jobs(
@@ -208,7 +213,7 @@ def add(
     verbose: VerboseOption = False,
 ) -> None:
     """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
-    scene = Scene(recipes, verbose=verbose, sdk=sdk)
+    scene = Scene(recipes, verbose=verbose, sdk=sdk, named=True)
     codes = []
     with scene.console() as console:
         for name in target or ["ot2"]:

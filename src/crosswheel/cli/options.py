@@ -19,7 +19,7 @@ from crosswheel.files import explained_storage_errors
 from crosswheel.job.workplace import Trees, Workplace
 from crosswheel.process import Cancellation
 from crosswheel.progress import display
-from crosswheel.recipes.loader import load_folder
+from crosswheel.recipes.loader import Recipes, load_folder
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
@@ -53,7 +53,10 @@ AsOfOption = Annotated[
 
 @dataclass(frozen=True)
 class Scene:
-    """What a command works with: whence, where to, and how it shows that."""
+    """What a command works with: whence, where to, and how it shows that.
+
+    Where packages are ``named`` on the command line, there need not be a folder of recipes unless one is named too.
+    """
 
     recipes: Path = RECIPES
     trees: Trees = field(default_factory=lambda: Trees(BUILD.absolute(), DIST.absolute(), INDEX.absolute()))
@@ -61,6 +64,7 @@ class Scene:
     verbose: bool = False
     prefer: Prefer = "native"
     sdk: Optional[Path] = None
+    named: bool = False
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
@@ -75,7 +79,9 @@ class Scene:
     def workplace(self, console: Console, target: str) -> Iterator[Workplace]:
         """Give the tools and folders of a run for one target."""
         settings = Settings.from_environment()
-        recipes = load_folder(self.recipes.absolute(), self.trees.dist)
+        folder = self.recipes.absolute()
+        needless = self.named and self.recipes == RECIPES and not folder.exists()
+        recipes = Recipes(folder, (), {}) if needless else load_folder(folder, self.trees.dist)
         chosen = targets.load(target, TARGETS)
         with Registry(settings) as registry, display(console, verbose=self.verbose) as shown:
             yield Workplace(
