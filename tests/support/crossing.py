@@ -34,9 +34,8 @@ _TOOLS = ("apt", "cargo", "fortran", "maven", "python", "qemu", "roots", "rust",
 def warm_cache(folder: Path) -> Path:
     """Make a cache that has the tools of the user's own, and nothing that was made with them."""
     settings = Settings.from_environment()
-    emulator_for(
-        targets.load("ot2"), settings, Runner()
-    )  # its parts are nowhere where a test's own registry is asked
+    # It has to be there: a test's own registry does not have what it is made of.
+    emulator_for(targets.load("ot2"), settings, Runner())
     own = settings.cache
     folder.mkdir(parents=True)
     for name in _TOOLS:

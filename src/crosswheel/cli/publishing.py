@@ -98,9 +98,7 @@ def yank(
     index_root_url: RootUrlOption = None,
 ) -> None:
     """Mark a published version as not to be used: installers pass over it unless it is pinned."""
-    channel = destination.channel
-    for filename in set_yanked(open_store(channel.url), name, version, reason, root_url=index_root_url):
-        print(f"yanked in {channel.name}: {filename}")
+    _mark(name, version, reason, destination, index_root_url)
 
 
 def unyank(
@@ -110,9 +108,7 @@ def unyank(
     index_root_url: RootUrlOption = None,
 ) -> None:
     """Take back a yank."""
-    channel = destination.channel
-    for filename in set_yanked(open_store(channel.url), name, version, None, root_url=index_root_url):
-        print(f"no longer yanked in {channel.name}: {filename}")
+    _mark(name, version, None, destination, index_root_url)
 
 
 def prune(
@@ -130,6 +126,14 @@ def prune(
     before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
     for name in prune_channels(open_store(development_store), before, keep=keep or (), dry_run=dry_run):
         print(f"{'would be removed' if dry_run else 'removed'}: {name}")
+
+
+def _mark(
+    name: str, version: str, reason: Optional[str], destination: Destination, root_url: Optional[str]
+) -> None:
+    channel, state = destination.channel, "no longer yanked" if reason is None else "yanked"
+    for filename in set_yanked(open_store(channel.url), name, version, reason, root_url=root_url):
+        print(f"{state} in {channel.name}: {filename}")
 
 
 def _checked_out() -> str:
