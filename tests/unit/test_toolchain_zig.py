@@ -299,6 +299,13 @@ def test_an_object_is_for_the_robot_and_keeps_no_debugging_symbols(tools: Path, 
         assert not [section.name for section in found.iter_sections() if "debug" in section.name]
 
 
+def test_code_may_not_count_on_instructions_that_the_robots_processor_lacks(tools: Path) -> None:
+    # The emulator has them, so that only the robot would tell.
+    said = run(tools / "cc", "-dM", "-E", "-", given="").stdout
+    assert "__ARM_NEON 1" in said
+    assert not [line for line in said.splitlines() if "_AES" in line or "_CRYPTO" in line or "_SHA2" in line]
+
+
 def test_the_compilers_failure_is_the_builds(tools: Path, tmp_path: Path) -> None:
     (tmp_path / "a.c").write_text("#error no\n")
     done = run(tools / "cc", "-c", "a.c", cwd=tmp_path)

@@ -107,6 +107,12 @@ class ToolchainNames(_Table):
     debian: str
     qemu: str
 
+    @property
+    def cpu_model(self) -> str:
+        """The CPU without the features that zig is told, as GCC and rustc spell it; empty where any will do."""
+        model = re.split(r"[+-]", self.cpu)[0]
+        return "" if model == "generic" else model.replace("_", "-")
+
 
 class Image(_Table):
     """What the target's system image has: shared libraries by soname, Python packages with versions."""

@@ -85,7 +85,7 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
     (compiler,) = folder.glob(f"usr/bin/{target.multiarch}-gfortran-*")
     libraries = folder / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"
     binutils = folder / "usr" / "bin" / f"{target.multiarch}-"
-    cpu = target.toolchain.cpu.replace("_", "-")
+    cpu = target.toolchain.cpu_model
     words = [
         sys.executable,
         "-ISs",

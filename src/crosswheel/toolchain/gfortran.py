@@ -89,7 +89,12 @@ def main(arguments: list[str]) -> None:
         return
     words = expanded(given)
     env = {**os.environ, "LD_LIBRARY_PATH": libraries}
-    compile_ = [gfortran, f"-B{binutils}", f"-mcpu={cpu}", *prefix_map("-ffile-prefix-map")]
+    compile_ = [
+        gfortran,
+        f"-B{binutils}",
+        *([f"-mcpu={cpu}"] if cpu else []),
+        *prefix_map("-ffile-prefix-map"),
+    ]
     found = split(words)
     if found.links:
         sys.exit(_link(compile_, cc, runtime, found, env))

@@ -48,8 +48,7 @@ class Rust:
             f"CARGO_TARGET_{host_key}_LINKER": str(tools / "host-cc"),
             "CARGO_PROFILE_RELEASE_STRIP": "symbols",
             "CARGO_TERM_PROGRESS_WHEN": "never",
-            # Linking with zig needs neither; rustc passes them because GCC would.
-            f"CARGO_TARGET_{key}_RUSTFLAGS": f"-C target-cpu={target.toolchain.cpu.replace('_', '-')}",
+            f"CARGO_TARGET_{key}_RUSTFLAGS": f"-C target-cpu={target.toolchain.cpu_model or 'generic'}",
         }
         for suffix, tool in (("CC", "cc"), ("CXX", "c++"), ("AR", "ar")):
             variables[f"{suffix}_{triple.replace('-', '_')}"] = str(tools / tool)
