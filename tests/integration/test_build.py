@@ -83,6 +83,14 @@ def test_a_program_in_rust_by_maturin_runs_on_the_robot(ot2: Crossing) -> None:
     assert ot2.runner.run([*ot2.emulator.prefix, program]).lines == ["32 bits"]
 
 
+def test_a_crate_that_lies_in_a_repository_out_of_reach_is_named(ot2: Crossing) -> None:
+    files = dict(projects.maturin_project())
+    del files["Cargo.lock"]
+    files["Cargo.toml"] += "[dependencies]\nfar = { git = 'http://127.0.0.1:9/far' }\n"
+    with pytest.raises(BuildFailed, match=r"registry but at http://127\.0\.0\.1:9/far"):
+        ot2.build(files)
+
+
 def test_the_same_project_gives_the_same_bytes_in_any_folder(ot2: Crossing, tmp_path: Path) -> None:
     built = [
         ot2.in_folder(tmp_path / name).build(projects.cxx_project()) for name in ("first", "other/deeper")

@@ -16,6 +16,7 @@ from packaging.utils import parse_wheel_filename
 
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.backend import Backend, extra_variables
+from crosswheel.build.crates import fetch_crates
 from crosswheel.build.finish import finish
 from crosswheel.build.numpy_headers import retarget
 from crosswheel.build.requirements import LockedRequirements
@@ -103,7 +104,7 @@ def build_wheel(
     output.mkdir(parents=True)
     if locked.needs_rust:
         on_step("fetching crates")
-        _fetch_crates(backend)
+        fetch_crates(backend)
     on_step("building")
     commands = project.recipe.setup_py_commands if project.recipe else None
     wheel = (
@@ -113,25 +114,6 @@ def build_wheel(
     places = {backend.venv: "/usr", backend.tree: ".", **backend.environment.places}
     finish(wheel, backend.environment.libraries, backend.runner, places)
     return wheel
-
-
-def _fetch_crates(backend: Backend) -> None:
-    """Download the crates that the project's Cargo.lock names, as the build itself has no network.
-
-    For every platform: `cargo metadata`, which maturin runs, insists on all of them.
-    """
-    env = backend.environment.for_hook(backend.venv, backend.tree, backend.extra)
-    for manifest in _cargo_workspaces(backend.tree):
-        words = ["cargo", "fetch", "--manifest-path", str(manifest)]
-        words += ["--locked"] if manifest.with_name("Cargo.lock").is_file() else []
-        backend.runner.run(words, cwd=backend.tree, env=env)
-
-
-def _cargo_workspaces(tree: Path) -> list[Path]:
-    """Return the manifests that have a lock beside them; else the outermost one."""
-    locked = sorted(path.with_name("Cargo.toml") for path in tree.rglob("Cargo.lock"))
-    manifests = sorted(tree.rglob("Cargo.toml"), key=lambda path: len(path.parts))
-    return [path for path in locked if path.is_file()] or manifests[:1]
 
 
 def _require_target(wheel: Path, target: Target) -> None:

@@ -1,0 +1,50 @@
+"""The crates of a project that is written in Rust: downloaded before its build, which has no network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from crosswheel.build.backend import Backend
+from crosswheel.errors import BuildFailed
+from crosswheel.process import tail
+
+_GIT_SOURCE = re.compile(r"unable to update (\w+://[^\s?#]+)")
+
+
+def fetch_crates(backend: Backend) -> None:
+    """Download the crates that the project's Cargo.lock names.
+
+    For every platform: `cargo metadata`, which maturin runs, insists on all of them.
+
+    Raises:
+        BuildFailed: one of them cannot be had.
+    """
+    env = backend.environment.for_hook(backend.venv, backend.tree, backend.extra)
+    for manifest in _workspaces(backend.tree):
+        words = ["cargo", "fetch", "--manifest-path", str(manifest)]
+        words += ["--locked"] if manifest.with_name("Cargo.lock").is_file() else []
+        result = backend.runner.run(words, cwd=backend.tree, env=env, check=False)
+        if result.returncode != 0:
+            raise _failure(result.output)
+
+
+def _workspaces(tree: Path) -> list[Path]:
+    """Return the manifests that have a lock beside them; else the outermost one."""
+    locked = sorted(path.with_name("Cargo.toml") for path in tree.rglob("Cargo.lock"))
+    manifests = sorted(tree.rglob("Cargo.toml"), key=lambda path: len(path.parts))
+    return [path for path in locked if path.is_file()] or manifests[:1]
+
+
+def _failure(output: str) -> BuildFailed:
+    source = _GIT_SOURCE.search(output)
+    if source is None:
+        return BuildFailed(
+            f"the crates that it is made of could not be fetched:\n{tail(output)}",
+            hint="look whether this machine reaches the registry of crates, and try again.",
+        )
+    return BuildFailed(
+        f"a crate that it is made of is not in the registry but at {source[1]}, and could not be fetched from there\n"
+        + tail(output),
+        hint="let this machine reach that place; or patch Cargo.toml and Cargo.lock to take the registry's crate.",
+    )
