@@ -18,7 +18,8 @@ from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
 from crosswheel.toolchain.environment import CrossEnvironment
 
-_HOUR = 3600.0
+# Against a build that waits for ever; that of OpenCV takes hours where there are few processors.
+_LIMIT = 6 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Backend:
     ) -> None:
         env = self.environment.for_hook(self.venv, self.tree, {**self.extra, **(extra_environ or {})})
         where = Path(cwd) if cwd else self.tree
-        result = self.runner.run(list(cmd), cwd=where, env=env, network=False, timeout=_HOUR, check=False)
+        result = self.runner.run(list(cmd), cwd=where, env=env, network=False, timeout=_LIMIT, check=False)
         if result.returncode != 0:
             found = diagnose(result.output)
             cause = f": {found.cause}" if found.cause else ""
