@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -333,6 +334,8 @@ def main(arguments: Sequence[str]) -> int:
         "--folder", type=Path, help="where to work and to keep results (build/breadth/TARGET)"
     )
     given = parser.parse_args(arguments)
+    # As Ctrl-C does: an exception, by which the command that runs is ended as well.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     as_of, packages = read_list()
     target, settings = targets.load(given.target), Settings.from_environment()
     folder = (given.folder or ROOT / "build" / "breadth" / target.name).absolute()
