@@ -41,6 +41,11 @@ def show(
     print(flush=True)
 
 
+def usual_environment() -> dict[str, str]:
+    """Return the environment for commands, in which Python keeps what it compiles, as it does unless told not to."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def machine() -> str:
     """Return what this machine is, and whether others are at work on it: ask before the work begins."""
     load = os.getloadavg()[0]

@@ -29,7 +29,7 @@ from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from typing import Optional
 
-from _measure import ROOT, machine, show
+from _measure import ROOT, machine, show, usual_environment
 
 from crosswheel.check.proof import Proof
 
@@ -207,8 +207,9 @@ def crosswheel(folder: Path) -> Times:
 
 
 def times(command: Sequence[object]) -> Times:
+    words, environment = [str(word) for word in command], usual_environment()
     before, start = getrusage(RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env=environment)
     wall, after = time.perf_counter() - start, getrusage(RUSAGE_CHILDREN)
     return Times(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 

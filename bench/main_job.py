@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from _measure import ROOT, machine, require_headers, say, show, stop, timed, workspace
+from _measure import ROOT, machine, require_headers, say, show, stop, timed, usual_environment, workspace
 from packaging.utils import parse_wheel_filename
 
 from crosswheel import targets
@@ -59,7 +59,11 @@ class MainJob:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        own = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+        own = {
+            name: value
+            for name, value in usual_environment().items()
+            if name not in ("VIRTUAL_ENV", "PYTHONPATH")
+        }
         caches = {
             "CROSSWHEEL_CACHE": str(self.folder / "cache"),
             "UV_CACHE_DIR": str(self.folder / "uv"),
@@ -123,7 +127,7 @@ def native_seconds(packages: Sequence[Package], folder: Path) -> Mapping[str, fl
     uv = Path(sys.executable).with_name("uv")
     timed([uv, "pip", "install", "--quiet", "--python", python, "pip"], folder / "pip.log", env=os.environ)
     recipes = load_folder(ROOT / "packages", folder / "dist")
-    environment = {**os.environ, "CC": "gcc", "CXX": "g++", "CARGO_HOME": str(folder / "cargo")}
+    environment = {**usual_environment(), "CC": "gcc", "CXX": "g++", "CARGO_HOME": str(folder / "cargo")}
     found = {}
     for package in packages:
         recipe = recipes.for_package(package.name, package.version)

@@ -15,14 +15,8 @@ from crosswheel.index.entry import Entry, newest
 NEWEST_SHOWN = 20
 
 
-class Recent(BaseModel):
-    """A wheel, and when it came into the index."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    uploaded: datetime.datetime
-    filename: str
-    version: str
+Recent = tuple[datetime.datetime, str, str]
+"""When a wheel came into the index, its file name and its version: no model, as an index has one for each wheel."""
 
 
 class Overview(BaseModel):
@@ -80,10 +74,7 @@ def overview_of(entries: Sequence[Entry]) -> Overview:
         yanked_wheels=sum(entry.yanked is not None for entry in entries),
         proven=tuple((target, entry.version) for entry in entries for target in entry.targets),
         unproven=tuple(sorted(entry.filename for entry in entries if not entry.targets)),
-        recent=tuple(
-            Recent(uploaded=entry.uploaded, filename=entry.filename, version=entry.version)
-            for entry in recent[:NEWEST_SHOWN]
-        ),
+        recent=tuple((entry.uploaded, entry.filename, entry.version) for entry in recent[:NEWEST_SHOWN]),
     )
 
 

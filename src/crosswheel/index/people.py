@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import islice
 from typing import Optional
 from urllib.parse import quote, urlsplit
 
@@ -133,8 +132,9 @@ def home_page(projects: Mapping[str, Overview]) -> str:
 def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -> str:
     """Return the page that says what is there, what could not be built and why, and what is newest."""
     shown = projects.values()
-    by_project = [[(wheel, name) for wheel in project.recent] for name, project in projects.items()]
-    recent = heapq.merge(*by_project, key=lambda item: (item[0].uploaded, item[0].filename), reverse=True)
+    recent = heapq.nlargest(
+        NEWEST_SHOWN, ((wheel, name) for name, project in projects.items() for wheel in project.recent)
+    )
     return _page(
         "status.html",
         "",
@@ -145,7 +145,7 @@ def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -
         unproven=sorted(filename for project in shown for filename in project.unproven),
         yanked=sum(project.yanked_wheels for project in shown),
         failures=failures,
-        recent=list(islice(recent, NEWEST_SHOWN)),
+        recent=recent,
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,10 @@ from crosswheel.index.contents import root_pages
 from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
+from crosswheel.index.present import Present, remove
 from crosswheel.index.scan import Wheels, scan
 from crosswheel.index.state import Part, State, begin
-from crosswheel.index.writing import Setting, Task, make_project, move_project, remove, write_pages
+from crosswheel.index.writing import Setting, Task, make_project, move_project, write_pages
 
 # Starting processes costs as much as reading this many wheels and writing their projects.
 _FEW_WHEELS = 500
@@ -67,7 +67,7 @@ def write_site(
     setting = Setting(site, frozenset(tree.projects), root_url, build)
     waiting = partial(tell, f"another process makes the index in {site}; waiting for it")
     with explained_storage_errors(site), exclusive(site, waiting), setting.staged():
-        before, present = State.load(site), _present(site)
+        before, present = State.load(site), Present.in_site(site)
         settled = _settled(setting, tree.projects, before, present)
         stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
         made = _made(setting, stale, before)
@@ -80,8 +80,8 @@ def write_site(
             move_project(setting, name)
         overviews = {name: part.project.overview for name, part in parts.items()}
         write_pages(site, root_pages(overviews, failures.failures, root_url))
-        written = (setting.files(name, wheels, parts[name].project) for name, wheels in stale.items())
-        remove(site, present.difference(*settled.values(), *written))
+        written = {name: setting.files(wheels, parts[name].project) for name, wheels in stale.items()}
+        remove(site, present.besides({**settled, **written}))
         if changed:
             after.save(site)
     wheels, size = (sum(getattr(o, what) for o in overviews.values()) for what in ("wheels", "bytes"))
@@ -126,9 +126,9 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
 
 
 def _settled(
-    setting: Setting, found: Mapping[str, Wheels], before: State, present: Set[str]
+    setting: Setting, found: Mapping[str, Wheels], before: State, present: Present
 ) -> dict[str, frozenset[str]]:
-    """Return the files of the projects of which nothing is new, and whose files are all in the site."""
+    """Return the names of the files of those projects of which nothing is new, and whose files are all there."""
     settled = {}
     for name, part in before.parts.items():
         wheels = found.get(name)
@@ -137,8 +137,8 @@ def _settled(
             and part.project.read_from == wheels.digest
             and part.made_from == setting.part(part.project).made_from
         ):
-            files = setting.files(name, wheels, part.project)
-            if files <= present:
+            files = setting.files(wheels, part.project)
+            if present.has(name, files):
                 settled[name] = files
     return settled
 
@@ -155,19 +155,3 @@ def _made(setting: Setting, stale: Mapping[str, Wheels], before: State) -> dict[
     from crosswheel.index.work import map_in_processes  # takes a while to import
 
     return dict(zip(stale, map_in_processes(make, tasks)))
-
-
-def _present(site: Path) -> set[str]:
-    """Return the files in the site's folders of projects, by their paths in it."""
-    present = {f"project/{name}" for name in _names(site / "project")}
-    for project in _names(site / "simple"):
-        present.update(f"simple/{project}/{name}" for name in _names(site / "simple" / project))
-    return present
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as items:
-            return [item.name for item in items]
-    except (FileNotFoundError, NotADirectoryError):
-        return []

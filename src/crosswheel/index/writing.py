@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -85,12 +85,12 @@ class Setting:
         )
         return Part(made_from, project)
 
-    def files(self, name: str, wheels: Wheels, project: Project) -> frozenset[str]:
-        """Return the paths in the site of all files of a project."""
+    def files(self, wheels: Wheels, project: Project) -> frozenset[str]:
+        """Return the names of all files in a project's folder of ``simple/``."""
         names = {"index.html", "index.json", *(filename + LOG_SUFFIX for filename in self.logs(project))}
         for wheel in wheels.found:
             names.update((wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names))
-        return frozenset({people.project_path(name), *(f"simple/{name}/{file}" for file in names)})
+        return frozenset(names)
 
 
 def make_project(setting: Setting, task: Task) -> Part:
@@ -176,20 +176,3 @@ def write_pages(site: Path, pages: Mapping[str, bytes]) -> None:
     for path, data in pages.items():
         if not _has(site / path, data):
             write_bytes(site / path, data)
-
-
-def remove(site: Path, paths: Iterable[str]) -> None:
-    """Remove those of these files that an earlier index wrote; nothing that no index ever wrote."""
-    ours = [path for path in paths if _is_ours(*path.rsplit("/", 1))]
-    for path in ours:
-        (site / path).unlink()
-    for folder in {path.rpartition("/")[0] for path in ours} - {"project"}:
-        with contextlib.suppress(OSError):  # something else is in it
-            (site / folder).rmdir()
-
-
-def _is_ours(folder: str, name: str) -> bool:
-    if folder == "project":
-        return name.endswith(".html")
-    # Also what a process that was killed left beside the file that it was writing.
-    return ".whl" in name or name.lstrip(".").startswith(("index.html", "index.json"))
