@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from crosswheel.errors import ToolchainError
+from crosswheel.errors import CrosswheelError, ToolchainError
 from crosswheel.files import digest_of, new_folder, write_text
 from crosswheel.process import Result, Runner, Word
 from crosswheel.settings import Settings
@@ -38,12 +38,14 @@ class Emulator:
         root: a folder with the target's dynamic loader and C library in ``lib``.
         python: the target's Python, with what it has of the standard library.
         version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``; empty where that Python does not run.
+        warnings: what the target's Python has, and the emulated one could not be given.
     """
 
     qemu: Path
     root: Path
     python: PythonTree
     version: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> list[str]:
@@ -88,11 +90,11 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
 
     Raises:
         MissingToolError: qemu can be had neither on this machine nor from its package manager.
-        ToolchainError: it was found, but the target's Python does not start in it, or cannot be completed.
+        ToolchainError: it was found, but the target's Python does not start in it.
 
     Where that Python cannot be had, it runs other programs of the target.
     """
-    python = completed(target_python(target, settings), target, settings, runner)
+    python, lacking = completed(target_python(target, settings), target, settings, runner)
     qemu = _qemu(target, settings, runner)
     root = _root(target, settings, runner)
     if not python.runs:
@@ -103,7 +105,15 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     seen_working = settings.cache / "emulators" / tried
     if not seen_working.is_file():
         write_text(seen_working, _try(Emulator(qemu, root, python, ""), target, runner))
-    return Emulator(qemu, root, python, seen_working.read_text())
+    warnings = tuple(_lacking(module, why, target) for module, why in lacking.items())
+    return Emulator(qemu, root, python, seen_working.read_text(), warnings)
+
+
+def _lacking(module: str, why: CrosswheelError, target: Target) -> str:
+    return (
+        f"{module}, which {target.title}'s Python has, could not be made for the emulated one; what imports it cannot "
+        f"be run here, and is refused. {why} ({why.hint})"
+    )
 
 
 def _try(emulator: Emulator, target: Target, runner: Runner) -> str:

@@ -242,6 +242,31 @@ def test_what_completes_the_emulated_python_is_made_once_and_no_wheel_is_compile
     assert not list(ot2.toolchain.python.stdlib.glob("lib-dynload/_sqlite3*"))
 
 
+def test_an_emulated_python_that_cannot_be_completed_goes_without_and_is_completed_later(
+    ot2: Crossing, tmp_path: Path
+) -> None:
+    cache = warm_cache(tmp_path / "cache")
+    pythons = (cache / "python").resolve()
+    (cache / "python").unlink()
+    for kept in pythons.iterdir():
+        if not kept.name.endswith(("-_sqlite3", "-completed")):
+            (cache / "python").mkdir(exist_ok=True)
+            (cache / "python" / kept.name).symlink_to(kept)
+    settings = dataclasses.replace(ot2.settings, cache=cache)
+    empty = dataclasses.replace(settings, offline=True)
+    without = emulator_for(OT2, empty, Runner())
+    (warning,) = without.warnings
+    assert re.match(
+        "_sqlite3, which Opentrons OT-2's Python has, could not be made for the emulated one", warning
+    )
+    answer = without.run(Runner(), ["-c", "import lzma; print('lzma'); import sqlite3"], check=False)
+    assert "lzma" in answer.output
+    assert "No module named '_sqlite3'" in answer.output
+    whole = emulator_for(OT2, settings, Runner())
+    assert whole.warnings == ()
+    assert whole.run(Runner(), ["-c", "import lzma, sqlite3; print('both')"]).lines == ["both"]
+
+
 def test_a_machine_that_the_target_names_no_python_for_is_told(ot2: Crossing) -> None:
     with pytest.raises(TargetError, match=r"names no host Python 3\.10\.8 for"):
         host_python(changed(python={"host": {}}), ot2.settings)

@@ -122,9 +122,13 @@ class Workplace:
     @property
     def emulator(self) -> Emulator:
         """The emulated target."""
-        return self._once.get(
-            "emulator", lambda: emulator_for(self.target, self.settings, self.general_runner)
-        )
+        return self._once.get("emulator", self._emulator)
+
+    def _emulator(self) -> Emulator:
+        emulator = emulator_for(self.target, self.settings, self.general_runner)
+        for warning in emulator.warnings:
+            self.display.warning(warning)
+        return emulator
 
     @property
     def python_symbols(self) -> frozenset[str]:

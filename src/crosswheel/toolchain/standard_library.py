@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Union
 
-from crosswheel.errors import CrosswheelError, ToolchainError
-from crosswheel.files import digest_of, new_folder
+from crosswheel.errors import CrosswheelError, Interrupted, ToolchainError
+from crosswheel.files import digest_of, new_folder, place_copy
 from crosswheel.process import Runner, Word
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
@@ -75,51 +76,70 @@ MODULES = (
 )
 
 
-def completed(python: PythonTree, target: Target, settings: Settings, runner: Runner) -> PythonTree:
+def completed(
+    python: PythonTree, target: Target, settings: Settings, runner: Runner
+) -> tuple[PythonTree, Mapping[str, CrosswheelError]]:
     """Return a target's Python with the modules it was made without: a copy of it, made if need be.
 
-    Where the sources do not fit its version, it stays as it is.
-
-    Raises:
-        ToolchainError: one cannot be made.
+    A module that cannot be made is left out, and made the next time; it is returned with the reason. Where the sources
+    do not fit the Python's version, it stays as it is.
     """
     missing = [module for module in MODULES if not _place(python, module, target).is_file()]
     if not python.runs or python.short not in _PYTHONS or not missing:
-        return python
-    compilers, known = zig_compilers(target, settings.cache), known_libraries()
-    digest = digest_of(
-        python=str(target.python.target),
-        modules=[asdict(module) for module in missing],
-        libraries=[known[module.library] for module in missing],
-        compilers=compilers.identity,
-    )
-    folder = settings.cache / "python" / f"{digest}-completed"
+        return python, {}
+    compilers = zig_compilers(target, settings.cache)
+    workshop = Workshop(target, compilers, Debian(target.toolchain.debian, settings, runner), needs=())
+    made: list[Path] = []
+    lacking: dict[str, CrosswheelError] = {}
+    for module in missing:
+        try:
+            made.append(_compiled(module, python, workshop))
+        except Interrupted:
+            raise
+        except CrosswheelError as error:
+            lacking[module.name] = error
+    if not made:
+        return python, lacking
+    folder = settings.cache / "python" / f"{digest_of(made=[path.parent.name for path in made])}-completed"
     if not folder.is_dir():
-        workshop = Workshop(target, compilers, Debian(target.toolchain.debian, settings, runner), needs=())
         with new_folder(folder) as beside:
-            # Without a byte of its own: what is in the cache is never written to.
-            shutil.copytree(python.root, beside, symlinks=True, dirs_exist_ok=True, copy_function=os.link)
-            for module in missing:
-                try:
-                    _add(module, PythonTree(beside, python.short), workshop)
-                except CrosswheelError as error:
-                    raise ToolchainError(
-                        f"{module.name}, which {target.title}'s Python has, could not be made:\n    {error}",
-                        hint=error.hint,
-                    ) from error
-    return PythonTree(folder, python.short)
+            # Hard links where possible: what is in the cache is never written to.
+            shutil.copytree(python.root, beside, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
+            for path in made:
+                _placed(path, PythonTree(beside, python.short).stdlib / "lib-dynload" / path.name)
+    return PythonTree(folder, python.short), lacking
+
+
+def _placed(source: Union[str, Path], destination: Union[str, Path]) -> None:
+    place_copy(Path(source), Path(destination))
 
 
 def _place(python: PythonTree, module: Module, target: Target) -> Path:
     return python.stdlib / "lib-dynload" / f"{module.name}{target.extension_suffix}"
 
 
-def _add(module: Module, python: PythonTree, workshop: Workshop) -> None:
+def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
+    """Return a module, compiled if need be."""
+    target, compilers, settings = workshop.target, workshop.compilers, workshop.debian.settings
+    digest = digest_of(
+        python=str(target.python.target),
+        module=asdict(module),
+        library=known_libraries()[module.library],
+        compilers=compilers.identity,
+    )
+    folder = settings.cache / "python" / f"{digest}-{module.name}"
+    if not folder.is_dir():
+        with new_folder(folder) as beside:
+            _compile(module, python, workshop, beside / _place(python, module, target).name)
+    return folder / _place(python, module, target).name
+
+
+def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path) -> None:
     target, compilers, runner = workshop.target, workshop.compilers, workshop.runner
     settings = workshop.debian.settings
     used = library(module.library, target, compilers, settings, runner)
     compat = compat_archive(target, compilers, settings.cache, runner)
-    with tempfile.TemporaryDirectory(prefix="module", dir=python.root) as name:
+    with tempfile.TemporaryDirectory(prefix="module") as name:
         archive, wanted = _archive(module, workshop, Path(name)), f"/{module.folder}/"
         tree = unpack(archive, Path(name) / "unpack", wanted=lambda member: wanted in f"{member}/")
         include = (python.include, python.include / "internal", used.prefix / "include")
@@ -136,9 +156,7 @@ def _add(module: Module, python: PythonTree, workshop: Workshop) -> None:
             f"-l{module.link}",
         ]
         env = {**os.environ, **link_environment([used], compat, compilers), **compilers.environment}
-        runner.run(
-            [compilers.folder / "cc", *words, "-o", _place(python, module, target)], env=env, network=False
-        )
+        runner.run([compilers.folder / "cc", *words, "-o", path], env=env, network=False)
 
 
 def _archive(module: Module, workshop: Workshop, folder: Path) -> Path:
