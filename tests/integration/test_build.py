@@ -83,6 +83,20 @@ def test_a_program_in_rust_by_maturin_runs_on_the_robot(ot2: Crossing) -> None:
     assert ot2.runner.run([*ot2.emulator.prefix, program]).lines == ["32 bits"]
 
 
+def test_the_lock_of_a_workspace_serves_an_sdist_that_has_only_a_part_of_it(ot2: Crossing) -> None:
+    ot2.build(projects.maturin_workspace(uses_crate=False))
+    assert "dependencies" not in (ot2.folder / "unpack" / "demo-1.0" / "Cargo.lock").read_text()
+
+
+def test_a_lock_that_does_not_name_all_crates_is_refused(ot2: Crossing) -> None:
+    files = {
+        **projects.maturin_workspace(uses_crate=True),
+        "Cargo.lock": projects.maturin_project()["Cargo.lock"],
+    }
+    with pytest.raises(BuildFailed, match=r"does not name all the crates .* missing: helper 1\.0\.0"):
+        ot2.build(files)
+
+
 def test_a_crate_that_lies_in_a_repository_out_of_reach_is_named(ot2: Crossing) -> None:
     files = dict(projects.maturin_project())
     del files["Cargo.lock"]

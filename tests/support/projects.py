@@ -333,6 +333,21 @@ def maturin_project() -> Files:
     }
 
 
+def maturin_workspace(*, uses_crate: bool) -> Files:
+    """Return a project with a program in Rust and a crate beside it; its lock says that the program uses the crate."""
+    helper = '\n[[package]]\nname = "helper"\nversion = "1.0.0"\n'
+    return {
+        **maturin_project(),
+        "Cargo.toml": _crate(
+            "[workspace]\nmembers = ['helper']\n"
+            + ("[dependencies]\nhelper = { path = 'helper' }\n" if uses_crate else "")
+        ),
+        "Cargo.lock": _CARGO_LOCK + 'dependencies = [\n "helper",\n]\n' + helper,
+        "helper/Cargo.toml": _crate("").replace("demo", "helper"),
+        "helper/src/lib.rs": "",
+    }
+
+
 _CARGO_LOCK = 'version = 3\n\n[[package]]\nname = "demo"\nversion = "1.0.0"\n'
 
 

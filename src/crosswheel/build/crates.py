@@ -9,6 +9,7 @@ from crosswheel.build.backend import Backend
 from crosswheel.errors import BuildFailed
 from crosswheel.process import tail
 
+_CRATE = re.compile(r'^name = "(.+)"\nversion = "(.+)"$', re.MULTILINE)
 _GIT_SOURCE = re.compile(r"unable to update (\w+://[^\s?#]+)")
 
 
@@ -20,13 +21,32 @@ def fetch_crates(backend: Backend) -> None:
     Raises:
         BuildFailed: one of them cannot be had.
     """
-    env = backend.environment.for_hook(backend.venv, backend.tree, backend.extra)
     for manifest in _workspaces(backend.tree):
-        words = ["cargo", "fetch", "--manifest-path", str(manifest)]
-        words += ["--locked"] if manifest.with_name("Cargo.lock").is_file() else []
-        result = backend.runner.run(words, cwd=backend.tree, env=env, check=False)
-        if result.returncode != 0:
-            raise _failure(result.output)
+        lock = manifest.with_name("Cargo.lock")
+        if not lock.is_file():
+            _fetch(backend, manifest)
+            continue
+        named = _crates(lock)
+        # Not by --locked, which refuses the lock of a workspace of which an sdist has only a part.
+        _fetch(backend, manifest)
+        added = sorted(_crates(lock) - named)
+        if added:
+            raise BuildFailed(
+                f"{lock.name} does not name all the crates that it is made of; these are missing: {', '.join(added)}",
+                hint="complete it with a patch in the recipe, or build from the project's sdist.",
+            )
+
+
+def _fetch(backend: Backend, manifest: Path) -> None:
+    env = backend.environment.for_hook(backend.venv, backend.tree, backend.extra)
+    words = ["cargo", "fetch", "--manifest-path", str(manifest)]
+    result = backend.runner.run(words, cwd=backend.tree, env=env, check=False)
+    if result.returncode != 0:
+        raise _failure(result.output)
+
+
+def _crates(lock: Path) -> set[str]:
+    return {f"{name} {version}" for name, version in _CRATE.findall(lock.read_text())}
 
 
 def _workspaces(tree: Path) -> list[Path]:
