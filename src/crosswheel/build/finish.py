@@ -2,7 +2,8 @@
 
 The C libraries that are in it bring their licences along (PEP 639). A library that was linked as a shared one
 is put beside the package, as auditwheel does: in ``<name>.libs``, under a name that no other copy of it has, where
-what needs it looks for it. Where a text tells with what it was built, it tells it as the target would.
+what needs it looks for it. Where a text tells with what it was built, it tells it as the target would. What Python
+compiled while the package was built is left out: it names this machine's folders, and who installs it compiles anew.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _ELF_MAGIC = b"\x7fELF"
 def finish(
     wheel: Path, libraries: Sequence[Library], runner: Runner, places: Optional[Mapping[Path, str]] = None
 ) -> None:
-    """Complete a wheel that was built with C libraries; one without compiled code stays as it is.
+    """Complete a wheel that was built with C libraries; one without compiled code only loses what Python compiled.
 
     Args:
         places: folders of this machine that the wheel's texts may name, and what these are on the target.
@@ -41,20 +42,33 @@ def finish(
         BuildFailed: patchelf cannot change what was built.
     """
     with zipfile.ZipFile(wheel) as archive:
-        objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
-        (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
-        metadata = archive.read(f"{info}/METADATA")
-        if not objects:
-            return
-        named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **(places or {})}
-        texts = _as_on_the_target(archive, objects.keys(), named)
+        compiled = [name for name in archive.namelist() if "__pycache__" in name.split("/")]
+        changed = _completed(archive, wheel, libraries, runner, places or {})
+    if changed or compiled:
+        change_wheel(wheel, changed, without=compiled)
+
+
+def _completed(
+    archive: zipfile.ZipFile,
+    wheel: Path,
+    libraries: Sequence[Library],
+    runner: Runner,
+    places: Mapping[Path, str],
+) -> Mapping[str, bytes]:
+    """Return what is to be changed in a wheel and added to it, by where it is; nothing, if it has no objects."""
+    objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
+    if not objects:
+        return {}
+    (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
+    metadata = archive.read(f"{info}/METADATA")
+    named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **places}
+    texts = _as_on_the_target(archive, objects.keys(), named)
     with tempfile.TemporaryDirectory() as folder:
         bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
     licences = _licences(libraries)
-    changed = {f"{info}/licenses/{place}": text for place, text in licences.items()}
-    changed.update({f"{info}/METADATA": _naming(metadata, licences)} if libraries else {})
-    if changed or texts:
-        change_wheel(wheel, {**texts, **changed, **bundled})
+    found = {f"{info}/licenses/{place}": text for place, text in licences.items()}
+    described = {f"{info}/METADATA": _naming(metadata, licences)} if libraries else {}
+    return {**texts, **found, **described, **bundled}
 
 
 def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:

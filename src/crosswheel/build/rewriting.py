@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +55,8 @@ def add_member(archive: zipfile.ZipFile, member: Member) -> None:
     archive.writestr(entry, member.data)
 
 
-def change_wheel(path: Path, changed: Mapping[str, bytes]) -> None:
-    """Replace files in a wheel and add others, as a whole or not at all.
+def change_wheel(path: Path, changed: Mapping[str, bytes], without: Collection[str] = ()) -> None:
+    """Replace files in a wheel, add others and leave some out, as a whole or not at all.
 
     Raises:
         StorageError: it cannot be written.
@@ -71,7 +71,7 @@ def change_wheel(path: Path, changed: Mapping[str, bytes]) -> None:
             return Member(name, data, executable)
 
         every = dict.fromkeys([*entries, *sorted(changed)])
-        names = [name for name in every if name != record]
+        names = [name for name in every if name != record and name not in without]
         # What describes a wheel lies at the end of it (PEP 427); the order is otherwise the backend's.
         names.sort(key=lambda name: name.split("/")[0].endswith(".dist-info"))
         write_wheel(path, map(member, names), record)
