@@ -62,7 +62,9 @@ def test_what_is_linked_with_a_library_runs_on_the_robot_alone(
     (tmp_path / "use.c").write_text(f"{include}int main(void) {{ return !({truth}); }}\n")
     asked = [word.removeprefix("pkg-config:") for word in linked.split() if word.startswith("pkg-config:")]
     found = f"$(pkg-config --cflags --libs {' '.join(asked)})" if asked else linked
-    env = crossing.environment(libraries=[name]).for_hook(tmp_path / "venv", tmp_path, {})
+    environment = crossing.environment(libraries=[name])
+    assert all(library.licences for library in environment.libraries)
+    env = environment.for_hook(tmp_path / "venv", tmp_path, {})
     crossing.runner.run(
         ["sh", "-ec", f"$CC use.c -o use $CFLAGS $LDFLAGS {found} -lm -lpthread"], cwd=tmp_path, env=env
     )

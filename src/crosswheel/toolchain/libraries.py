@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from crosswheel.errors import RecipeError
+from crosswheel.errors import BuildFailed, RecipeError
 from crosswheel.files import digest_of, new_folder
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -157,7 +157,14 @@ def _take(
         merge_archives([archive, runtime], archive, compilers, debian.runner)
     for old, new in said.get("rename", {}).items():
         (lib / old).replace(lib / new)
-    for licence in unpacked.glob("usr/share/doc/*/copyright"):
+    # The packages of one source have its licence once, and links to that; one may lead to a package that is not here.
+    licences = [path for path in unpacked.glob("usr/share/doc/*/copyright") if not path.parent.is_symlink()]
+    if not licences:
+        raise BuildFailed(
+            f"{', '.join(said['packages'])} have no licence beside them",
+            hint="name the package that has it, too, with `packages` in libraries.toml.",
+        )
+    for licence in licences:
         shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
     shutil.rmtree(unpacked)
     (folder / "versions").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
