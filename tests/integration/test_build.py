@@ -39,6 +39,7 @@ def faults(wheel: Path, crossing: Crossing) -> list[str]:
     [
         (projects.c_project(), {}),
         (projects.cxx_project(), {"setup_py_commands": ("bdist_wheel",)}),
+        (projects.lenient_project(), {}),
         (projects.cython_project(), {}),
         (projects.pybind11_project(), {}),
         (projects.nanobind_project(), {}),
@@ -50,6 +51,7 @@ def faults(wheel: Path, crossing: Crossing) -> list[str]:
     ids=[
         "C",
         "C++ by setup.py",
+        "C++ for GCC, optimised at link time",
         "Cython",
         "pybind11",
         "nanobind by CMake",

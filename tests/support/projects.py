@@ -86,6 +86,13 @@ def cxx_project() -> Files:
     return {"setup.py": setup_py('Extension("_demo", ["demo.cpp"])'), "demo.cpp": CXX_SOURCE}
 
 
+def lenient_project() -> Files:
+    """Return a C++ project that GCC compiles with a warning, and that wants to be optimised when it is linked."""
+    extension = 'Extension("_demo", ["demo.cpp"], extra_compile_args=["-flto=auto"], extra_link_args=["-flto=auto"])'
+    narrow = "struct Narrow { unsigned char byte; };\nint narrowed(int wide) { return Narrow{wide}.byte; }\n"
+    return {"setup.py": setup_py(extension), "demo.cpp": narrow + CXX_SOURCE}
+
+
 def cython_project() -> Files:
     """Return a project whose extension is written in Cython."""
     source = """

@@ -61,12 +61,6 @@ _NOISE = "copying a.py -> build/a.py\n" * 50
         ),
         ("fatal error: 'hdf5.h' file not found", "hdf5.h", '"hdf5"'),
         ("error: /there/lib/libhdf5.so.103: wrong ELF class: ELFCLASS32", "to ask it", "variables"),
-        (
-            "agg.cpp:253:17: error: non-constant-expression cannot be narrowed from type 'unsigned int' to "
-            "'value_type' (aka 'int') in initializer list [-Wc++11-narrowing]",
-            "unsigned int",
-            "-Wno-c++11-narrowing",
-        ),
         ("RuntimeError: Python >= 3.11 is required to build this", "another Python", "older release"),
     ],
 )

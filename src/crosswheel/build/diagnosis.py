@@ -88,11 +88,6 @@ _KINDS: Sequence[_Kind] = (
         "it is a flag for another compiler or CPU: take it out with a patch or an option of the build",
     ),
     _kind(
-        r"cannot be narrowed from type '([^']+)'.*\[-Wc\+\+11-narrowing\]",
-        "Clang refuses to narrow {0}, of which GCC only warns",
-        "say -Wno-c++11-narrowing to the C++ compiler by an option of the build: packages/matplotlib is an example",
-    ),
-    _kind(
         r"\.so(?:\.\d+)*: wrong ELF class",
         "the build loads a library of the target, to ask it something",
         "look in its setup.py for the variables that give it the answer: packages/h5py is an example",

@@ -37,6 +37,8 @@ _LINKER_OPTIONS = (
     "-Wl,--hash-style", "-Wl,--sort-", "-Wl,--add-needed", "-Wl,--no-add-needed", "-Wl,--no-copy-dt-needed-entries",
     "-Wl,-O", "-Wl,--warn-", "-Wl,--stats", "-Wl,-rpath-link", "-Wl,--disable-auto-image-base",
 )  # fmt: skip
+# Optimised by zig at link time, an exception is not caught on 32-bit ARM; nor does it know all that GCC says of it.
+_LINK_TIME = "-flto"
 _GCC_WORDS = (
     "-fno-semantic-interposition",
     "-ffat-lto-objects",
@@ -44,6 +46,8 @@ _GCC_WORDS = (
     "-pipe",
     "-static-libgcc",
 )
+# What Clang takes for an error, and GCC warns of: on a 32-bit machine, many a size is narrower than its author's.
+_WARNINGS = ["-Wno-error=c++11-narrowing"]
 _PROBE = "conftest"
 _NOT_LINKING = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
 
@@ -59,7 +63,8 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
     words = expanded(words)
     language = "c++" if language == "c++" or _is_cxx(words) else "cc"
     kept = [word for word in _without_host(words) if not _is_dropped(word, behind)]
-    return language, [*kept, *_added(kept, behind)]
+    before = _WARNINGS if (language, behind) == ("c++", "zig") else []  # what the build says of warnings comes after it
+    return language, [*before, *kept, *_added(kept, behind)]
 
 
 def _without_host(words: list[str]) -> list[str]:
@@ -159,7 +164,7 @@ def _is_of_host(folder: str) -> bool:
 def _is_dropped(word: str, behind: str) -> bool:
     if word.startswith(_CPU_FLAGS) or word in _CPU_WORDS:
         return True
-    if behind == "zig" and (word.startswith(_LINKER_OPTIONS) or word in _GCC_WORDS):
+    if behind == "zig" and (word.startswith((*_LINKER_OPTIONS, _LINK_TIME)) or word in _GCC_WORDS):
         return True
     if word.startswith("-g") and not word.startswith("-gnu"):
         return True  # nothing is debugged on the robot; see also -s below
