@@ -88,7 +88,9 @@ def cxx_project() -> Files:
 
 def lenient_project() -> Files:
     """Return a C++ project that GCC compiles with a warning, and that wants to be optimised when it is linked."""
-    extension = 'Extension("_demo", ["demo.cpp"], extra_compile_args=["-flto=auto"], extra_link_args=["-flto=auto"])'
+    extension = (
+        'Extension("_demo", ["demo.cpp"], extra_compile_args=["-flto=auto"], extra_link_args=["-flto=auto"])'
+    )
     narrow = "struct Narrow { unsigned char byte; };\nint narrowed(int wide) { return Narrow{wide}.byte; }\n"
     return {"setup.py": setup_py(extension), "demo.cpp": narrow + CXX_SOURCE}
 

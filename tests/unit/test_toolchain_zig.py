@@ -130,7 +130,9 @@ def test_folders_of_this_machine_are_refused_aloud(
     assert capsys.readouterr().err.count(f"{folder}: a folder of the machine that builds") == 2
 
 
-@pytest.mark.parametrize("word", ["-flto", "-flto=auto", "-flto=4", "-ffat-lto-objects", "-fuse-linker-plugin"])
+@pytest.mark.parametrize(
+    "word", ["-flto", "-flto=auto", "-flto=4", "-ffat-lto-objects", "-fuse-linker-plugin"]
+)
 def test_only_the_vendors_compiler_optimises_at_link_time(word: str) -> None:
     assert kept(word, "-shared", "a.o") == ["-shared", "a.o"]
     assert kept(word, "-shared", "a.o", behind="gcc") == [word, "-shared", "a.o"]

@@ -28,6 +28,8 @@ _MODULES = {
     "crosswheel.cli.bundling": ("bundle", "robot-sim"),
 }  # fmt: skip
 
+_COLLECT_AFTER = 50_000  # objects; by itself, Python looks for garbage after every 700
+
 
 class _Commands(TyperGroup):
     """All commands, imported when they are asked for."""
@@ -48,8 +50,9 @@ class _Commands(TyperGroup):
             part = typer.Typer()
             import_module(module).register(part)
             self.commands.update(typer.main.get_group(part).commands)
-        # What was imported stays. The garbage collector need not go through it each time that much was read.
+        # What was imported stays, and little that is made has cycles: the garbage collector need not look so often.
         gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER)
 
 
 app = typer.Typer(

@@ -100,19 +100,20 @@ def scan(dist: Path) -> Tree:
     """
     if not dist.is_dir():
         raise UsageError(f"there is no folder {dist}", hint="build packages first, or give --dist-tree-root.")
-    wheels: list[Found] = []
+    wheels: list[tuple[str, list[tuple[str, int, int]]]] = []
     failures: list[Path] = []
     for file in _files(str(dist)):
         status = file.stat()
         stamp = (file.name, status.st_size, status.st_mtime_ns)
         if file.name.endswith(".whl"):
-            wheels.append(Found(file.path, (stamp,)))
+            wheels.append((file.path, [stamp]))
         elif file.name.endswith(FAILURE_SUFFIX):
             failures.append(Path(file.path))
-        elif wheels and file.path.startswith(f"{wheels[-1].location}."):
+        elif wheels and file.path.startswith(f"{wheels[-1][0]}."):
             # Sorted by name, the files that belong to a wheel come right after it.
-            wheels[-1] = Found(wheels[-1].location, (*wheels[-1].stamp, stamp))
-    return Tree(_by_project(wheels), tuple(failures))
+            wheels[-1][1].append(stamp)
+    found = (Found(location, tuple(stamps)) for location, stamps in wheels)
+    return Tree(_by_project(found), tuple(failures))
 
 
 def _by_project(wheels: Iterable[Found]) -> dict[str, Wheels]:
@@ -130,7 +131,11 @@ def _files(folder: str) -> Iterator[os.DirEntry[str]]:
     folders = [folder]
     while folders:
         with os.scandir(folders.pop()) as items:
-            visible = [item for item in items if item.name[0] != "."]
-        visible.sort(key=attrgetter("name"))
-        yield from [item for item in visible if item.is_file()]
-        folders += [item.path for item in reversed(visible) if item.is_dir(follow_symlinks=False)]
+            visible = sorted([item for item in items if item.name[0] != "."], key=attrgetter("name"))
+        below = []
+        for item in visible:
+            if item.is_file():
+                yield item
+            elif item.is_dir(follow_symlinks=False):
+                below.append(item.path)
+        folders += reversed(below)

@@ -63,7 +63,9 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
     words = expanded(words)
     language = "c++" if language == "c++" or _is_cxx(words) else "cc"
     kept = [word for word in _without_host(words) if not _is_dropped(word, behind)]
-    before = _WARNINGS if (language, behind) == ("c++", "zig") else []  # what the build says of warnings comes after it
+    before = (
+        _WARNINGS if (language, behind) == ("c++", "zig") else []
+    )  # what the build says of warnings comes after it
     return language, [*before, *kept, *_added(kept, behind)]
 
 
