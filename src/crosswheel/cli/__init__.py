@@ -46,13 +46,13 @@ class _Commands(TyperGroup):
         return super().get_command(ctx, cmd_name)
 
     def _import(self, *modules: str) -> None:
+        # Little that is made has cycles: the garbage collector need not look so often, nor through what was imported.
+        gc.set_threshold(_COLLECT_AFTER)
         for module in modules:
             part = typer.Typer()
             import_module(module).register(part)
             self.commands.update(typer.main.get_group(part).commands)
-        # What was imported stays, and little that is made has cycles: the garbage collector need not look so often.
         gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER)
 
 
 app = typer.Typer(
