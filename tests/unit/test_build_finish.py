@@ -63,7 +63,7 @@ def test_texts_tell_what_a_wheel_was_built_with_as_the_target_would(tmp_path: Pa
 @pytest.mark.parametrize("files", [{"demo.so": b"\x7fELF"}, {}])
 def test_what_python_compiled_during_the_build_is_left_out(tmp_path: Path, files: dict[str, bytes]) -> None:
     sources = {"demo/tools.py": b"", "demo/alone.pyc": b"\0"}  # the other one may have no source
-    compiled = {"demo/__pycache__/tools.cpython-310.pyc": b"\0/home/someone/demo/tools.py"}
+    compiled = {"demo/__pycache__/tools.cpython-310.pyc": b"\0/build/demo/tools.py"}
     wheel = make_wheel(tmp_path, "demo", "1.0", {**files, **sources, **compiled})
     finish(wheel, [], Runner())
     members = WheelFile.open(wheel).members

@@ -19,9 +19,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_template_is_compiled_once(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = environment(kept).get_template("status.html")
     again = environment(kept)
-    monkeypatch.setattr(
-        again, "_parse", None
-    )  # of a template that is kept, nothing is read but what it was compiled to
+    # Of a template that is kept, nothing is read but what it was compiled to.
+    monkeypatch.setattr(again, "_parse", None)
     assert again.get_template("status.html").root_render_func.__code__ == first.root_render_func.__code__
 
 

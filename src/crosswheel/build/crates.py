@@ -32,7 +32,7 @@ def fetch_crates(backend: Backend) -> None:
         added = sorted(_crates(lock) - named)
         if added:
             raise BuildFailed(
-                f"{lock.name} does not name all the crates that it is made of; these are missing: {', '.join(added)}",
+                f"{lock.name} does not name all the crates that the project is made of; missing: {', '.join(added)}",
                 hint="complete it with a patch in the recipe, or build from the project's sdist.",
             )
 

@@ -63,10 +63,9 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
     words = expanded(words)
     language = "c++" if language == "c++" or _is_cxx(words) else "cc"
     kept = [word for word in _without_host(words) if not _is_dropped(word, behind)]
-    before = (
-        _WARNINGS if (language, behind) == ("c++", "zig") else []
-    )  # what the build says of warnings comes after it
-    return language, [*before, *kept, *_added(kept, behind)]
+    # In front: what the build itself says of warnings comes after it.
+    warnings = _WARNINGS if (language, behind) == ("c++", "zig") else []
+    return language, [*warnings, *kept, *_added(kept, behind)]
 
 
 def _without_host(words: list[str]) -> list[str]:
@@ -166,7 +165,9 @@ def _is_of_host(folder: str) -> bool:
 def _is_dropped(word: str, behind: str) -> bool:
     if word.startswith(_CPU_FLAGS) or word in _CPU_WORDS:
         return True
-    if behind == "zig" and (word.startswith((*_LINKER_OPTIONS, _LINK_TIME)) or word in _GCC_WORDS):
+    if behind == "zig" and (
+        word.startswith(_LINKER_OPTIONS) or word.startswith(_LINK_TIME) or word in _GCC_WORDS
+    ):
         return True
     if word.startswith("-g") and not word.startswith("-gnu"):
         return True  # nothing is debugged on the robot; see also -s below
