@@ -43,7 +43,7 @@ def digest_of(**parts: object) -> str:
 
 @contextlib.contextmanager
 def explained_storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write below ``path`` into :class:`StorageError`."""
+    """Turn the operating system's refusals to write below ``path``, or to read for it, into :class:`StorageError`."""
     try:
         yield
     except OSError as error:
@@ -55,10 +55,7 @@ def explained_storage_errors(path: Path) -> Iterator[None]:
                 "it goes on where it stopped.",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                f"{error.filename or path} cannot be written: {error.strerror}",
-                hint="choose folders you may write to with CROSSWHEEL_CACHE and the --*-tree-root options.",
-            ) from error
+            raise _refused(error, path) from error
         if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
             raise StorageError(
                 f"{error.filename or path} is in the way: {path} cannot be written ({error.strerror})",
@@ -71,6 +68,19 @@ def explained_storage_errors(path: Path) -> Iterator[None]:
                 "command again: it goes on where it stopped.",
             ) from error
         raise
+
+
+def _refused(error: OSError, path: Path) -> StorageError:
+    name = Path(error.filename or path)
+    if name.exists() and not os.access(name, os.R_OK):
+        return StorageError(
+            f"{name} cannot be read: {error.strerror}",
+            hint="give the user who runs this the right to read it, or move it away.",
+        )
+    return StorageError(
+        f"{name} cannot be written: {error.strerror}",
+        hint="choose folders you may write to with CROSSWHEEL_CACHE and the --*-tree-root options.",
+    )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -121,8 +131,10 @@ def place_copy(source: Path, destination: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
     """Make a folder, and keep others that ask for it waiting while the block lasts; if this process dies, no longer.
+
+    Gives whether nobody was waited for: what was found out before holds then.
 
     A folder in which nothing is left at the end is removed.
 
@@ -131,9 +143,10 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
         waiting: called when another process has it, and is waited for.
     """
     lock = folder / ".lock"
-    with _locked(lock, waiting):
+    stream, at_once = _locked(lock, waiting)
+    with stream:
         try:
-            yield
+            yield at_once
         finally:
             if list(folder.iterdir()) == [lock]:
                 lock.unlink()
@@ -141,8 +154,9 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
                     folder.rmdir()
 
 
-def _locked(lock: Path, waiting: Callable[[], None]) -> IO[str]:
-    """Return a file, made with its folder if need be, that is locked until it is closed."""
+def _locked(lock: Path, waiting: Callable[[], None]) -> tuple[IO[str], bool]:
+    """Return a file, made with its folder if need be, that is locked until it is closed; and whether it was at once."""
+    at_once = True
     while True:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
@@ -158,11 +172,12 @@ def _locked(lock: Path, waiting: Callable[[], None]) -> IO[str]:
         try:
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            at_once = False
             waiting()
             fcntl.lockf(stream, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
-                return stream
+                return stream, at_once
         stream.close()  # it was removed while this one waited; others lock the one that has its name now
 
 

@@ -63,7 +63,7 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
     """Serve a site until the process is asked to end (SIGINT, SIGTERM); what is under way is finished first.
 
     Args:
-        site: the site's folder, as :func:`crosswheel.index.write_site` makes it.
+        site: the site's folder, as :func:`crosswheel.index.site.write_site` makes it.
         host: the address to listen on; ``0.0.0.0`` for all.
         port: the port; 0 for any that is free.
         announce: called with the index URL once it can be asked for.

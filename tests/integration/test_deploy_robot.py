@@ -23,7 +23,7 @@ from crosswheel.deploy.simulation import ALIAS, Simulation, running
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import StorageError
 from crosswheel.files import sha256_of
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from support import look_alike

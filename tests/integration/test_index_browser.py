@@ -11,8 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from crosswheel.index import write_site
 from crosswheel.index.failures import Failure
+from crosswheel.index.site import write_site
 from support.browser import chromium
 from support.site_server import serving
 from support.sites import add_wheel, prove

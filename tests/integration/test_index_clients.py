@@ -12,7 +12,7 @@ from typing import Optional
 import pytest
 from pypi_simple import PyPISimple
 
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from support.servers import FolderServer
 from support.site_server import serving
 from support.sites import add_wheel

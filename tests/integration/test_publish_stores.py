@@ -12,7 +12,7 @@ import pytest
 import s3fs
 
 from crosswheel.errors import IntegrityError, StorageError
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from crosswheel.publish import open_store, publish, set_yanked
 from support.gcs import gcs_server
 from support.publishing import published_wheels, start_publisher

@@ -43,6 +43,23 @@ def test_a_written_file_can_be_read_by_others(tmp_path: Path) -> None:
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
 
 
+def test_what_may_not_be_read_is_named() -> None:
+    # Root may read all, so that it is made, and looked at, as somebody else.
+    done = run_python(
+        "import os, tempfile; from pathlib import Path\n"
+        "from crosswheel.errors import StorageError\n"
+        "from crosswheel.files import explained_storage_errors\n"
+        "os.getuid() or os.setuid(65534)\n"
+        "folder = tempfile.mkdtemp()\n"
+        "os.chmod(folder, 0)\n"
+        "try:\n"
+        "    with explained_storage_errors(Path('site')): os.scandir(folder)\n"
+        "except StorageError as error: print(error.message == f'{folder} cannot be read: Permission denied')\n"
+        "finally: os.rmdir(folder)"
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_a_process_killed_while_it_writes_leaves_the_old_file(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")

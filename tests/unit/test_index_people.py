@@ -7,9 +7,9 @@ from typing import Optional
 
 import pytest
 
-from crosswheel.index import write_site
 from crosswheel.index.failures import Failure
 from crosswheel.index.readme import render
+from crosswheel.index.site import write_site
 from crosswheel.index.templates import filesize
 from support.sites import add_wheel, prove
 

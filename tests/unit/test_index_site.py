@@ -14,8 +14,9 @@ from packaging.version import Version
 from pypi_simple import ProjectPage
 
 from crosswheel.errors import IntegrityError, UsageError
-from crosswheel.index import write_site
 from crosswheel.index.entry import entry_of
+from crosswheel.index.scan import scan
+from crosswheel.index.site import write_site
 from support.sites import add_wheel, prove, tree
 from support.wheels import make_wheel
 
@@ -324,15 +325,20 @@ def test_two_at_once_make_the_index_that_one_makes(dist: Path, site: Path) -> No
     for number in range(20):
         prove(add_wheel(dist, f"a{number}", "1", requires=["a0"]))
     write_site(dist, site.with_name("by-one"))
-    program = "import sys, pathlib, crosswheel.index as i; i.write_site(*map(pathlib.Path, sys.argv[1:]))"
+    program = (
+        "import sys, pathlib, crosswheel.index.site as i; i.write_site(*map(pathlib.Path, sys.argv[1:]))"
+    )
     words = [sys.executable, "-c", program, str(dist), str(site)]
     several = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [process.communicate()[1] for process in several] == [""] * 4
     assert tree(site) == tree(site.with_name("by-one"))
 
 
-def test_who_waits_for_another_says_so(dist: Path, site: Path) -> None:
+def test_who_waits_for_another_says_so_and_misses_nothing_of_what_that_one_added(
+    dist: Path, site: Path
+) -> None:
     add_wheel(dist, "a", "1")
+    before = scan(dist)
     program = (
         "import sys, pathlib, crosswheel.files as f\n"
         "with f.exclusive(pathlib.Path(sys.argv[1]), waiting=sys.exit):\n"
@@ -347,9 +353,10 @@ def test_who_waits_for_another_says_so(dist: Path, site: Path) -> None:
 
         def tell(text: str) -> None:
             told.append(text)
+            add_wheel(dist, "b", "1")
             other.communicate()  # now it ends
 
-        assert write_site(dist, site, tell=tell).wheels == 1
+        assert write_site(dist, site, scanned=lambda: before, tell=tell).wheels == 2
     assert told == [f"another process makes the index in {site}; waiting for it"]
     write_site(dist, site, tell=told.append)
     assert len(told) == 1

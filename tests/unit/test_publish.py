@@ -9,7 +9,7 @@ import pytest
 from pypi_simple import ProjectPage
 
 from crosswheel.errors import IntegrityError, MissingToolError, StorageError, UsageError
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from crosswheel.publish import Stores, channel_of, open_store, prune, publish, set_yanked
 from crosswheel.publish.contents import LAST_PUBLICATION, Publication
 from crosswheel.publish.store import Content, FolderStore, cache_control, content_type

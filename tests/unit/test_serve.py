@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from crosswheel.errors import UsageError
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from crosswheel.serve import serve
 from support.site_server import Served, serving
 from support.sites import add_wheel, prove

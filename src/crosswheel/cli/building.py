@@ -35,7 +35,7 @@ from crosswheel.cli.trees import (
     RecipesOption,
 )
 from crosswheel.errors import CrosswheelError, UsageError
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root
 from crosswheel.job.closures import closure_for, closure_of, roots_of
 from crosswheel.job.locking import renew

@@ -17,8 +17,8 @@ from crosswheel.cli.trees import (
     IndexOption,
     RootUrlOption,
 )
-from crosswheel.index import read_site, write_site
-from crosswheel.index.summary import markdown
+from crosswheel.index.ahead import ahead
+from crosswheel.index.scan import scan
 
 
 def register(app: typer.Typer) -> None:
@@ -35,19 +35,28 @@ def index(
     summary: SummaryOption = None,
 ) -> None:
     """Make the index of all wheels that are there: pages for pip, for tools, and for people."""
-    site = index_tree_root.absolute()
-    done = write_site(
-        dist_tree_root.absolute(),
-        site,
-        root_url=index_root_url,
-        build=build_tree_root.absolute(),
-        tell=partial(typer.echo, err=True),
-    )
+    dist, site = dist_tree_root.absolute(), index_tree_root.absolute()
+    with ahead(partial(scan, dist)) as scanned:
+        from crosswheel.index.site import (
+            write_site,  # takes as long to import as it takes to look through the tree
+        )
+
+        done = write_site(
+            dist,
+            site,
+            scanned=scanned,
+            root_url=index_root_url,
+            build=build_tree_root.absolute(),
+            tell=partial(typer.echo, err=True),
+        )
     print(
         f"{done.wheels} wheels of {done.projects} projects in {site}; "
         f"what changed was written: {done.changed} projects."
     )
     if summary:
+        from crosswheel.index.site import read_site
+        from crosswheel.index.summary import markdown
+
         append(summary, markdown(read_site(site)))
 
 

@@ -16,15 +16,6 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
-METADATA_SUFFIX = ".metadata"
-"""The wheel's METADATA, for clients that want no more of it (PEP 658)."""
-PROOF_SUFFIX = ".proof.json"
-"""A proof; the proof for a further target has its name before this: ``<wheel>.<target>.proof.json``."""
-YANKED_SUFFIX = ".yanked"
-"""Its presence yanks the wheel (PEP 592); what is in it is the reason."""
-LOG_SUFFIX = ".log.txt"
-"""The log of the wheel's build."""
-
 _EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
 # All that is said of a wheel of its own; to parse all of METADATA would take longer than to read the wheel.
 _FIELD = re.compile(rb"^(name|summary|requires-python):[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)

@@ -10,9 +10,8 @@ from typing import Optional
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.files import write_text
+from crosswheel.index.beside import FAILURE_SUFFIX
 from crosswheel.index.overview import Overview
-
-SUFFIX = ".failed.json"
 
 
 class Failure(BaseModel):
@@ -40,7 +39,7 @@ class Failure(BaseModel):
 
     def write(self, dist: Path) -> Path:
         """Write it where the wheel would have been: ``dist/<name>/<version>/<target>.failed.json``."""
-        path = dist / self.name / self.version / f"{self.target}{SUFFIX}"
+        path = dist / self.name / self.version / f"{self.target}{FAILURE_SUFFIX}"
         write_text(path, self.model_dump_json(indent=1) + "\n")
         return path
 

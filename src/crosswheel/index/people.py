@@ -19,7 +19,8 @@ from packaging.version import Version
 
 from crosswheel.check.proof import AuditedObject, Proof
 from crosswheel.index import readme
-from crosswheel.index.entry import LOG_SUFFIX, Entry, newest, requirements
+from crosswheel.index.beside import LOG_SUFFIX
+from crosswheel.index.entry import Entry, newest, requirements
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import NEWEST_SHOWN, Overview, python_order, pythons
 from crosswheel.index.templates import render

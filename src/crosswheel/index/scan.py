@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import Optional
@@ -14,8 +13,7 @@ from packaging.utils import canonicalize_name
 
 from crosswheel.errors import UsageError
 from crosswheel.files import digest_of
-from crosswheel.index.entry import PROOF_SUFFIX, YANKED_SUFFIX
-from crosswheel.index.failures import SUFFIX as FAILURE_SUFFIX
+from crosswheel.index.beside import FAILURE_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, size and time of change (ns) of a wheel and of each file beside it: what changes when they do."""
@@ -69,14 +67,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Wheels:
-    """The wheels of one project that lie in the tree."""
+    """The wheels of one project that lie in the tree.
+
+    Attributes:
+        found: the wheels.
+        digest: changes when one of them, or a file beside it, does.
+    """
 
     found: tuple[Found, ...]
+    digest: str
 
-    @cached_property
-    def digest(self) -> str:
-        """Changes when one of them, or a file beside it, does."""
-        return digest_of(found=[(wheel.location, wheel.stamp) for wheel in self.found])
+    @classmethod
+    def of(cls, found: Iterable[Found]) -> Wheels:
+        """Return these wheels, which are all of one project."""
+        wheels = tuple(found)
+        return cls(wheels, digest_of(found=[(wheel.location, wheel.stamp) for wheel in wheels]))
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def _by_project(wheels: Iterable[Found]) -> dict[str, Wheels]:
     projects: dict[str, list[Found]] = {}
     for name, found in spelled.items():
         projects.setdefault(canonicalize_name(name), []).extend(found)
-    return {name: Wheels(tuple(found)) for name, found in sorted(projects.items())}
+    return {name: Wheels.of(found) for name, found in sorted(projects.items())}
 
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:

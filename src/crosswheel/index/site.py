@@ -15,9 +15,9 @@ from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.present import Present, remove
-from crosswheel.index.scan import Wheels, scan
+from crosswheel.index.scan import Tree, Wheels, scan
 from crosswheel.index.state import Part, State, begin
-from crosswheel.index.writing import Setting, Task, make_project, move_project, write_pages
+from crosswheel.index.writing import Setting, Task, make_project, move_project, staged, write_pages
 
 # Starting processes costs as much as reading this many wheels and writing their projects.
 _FEW_WHEELS = 500
@@ -38,6 +38,7 @@ def write_site(
     dist: Path,
     site: Path,
     *,
+    scanned: Optional[Callable[[], Tree]] = None,
     root_url: Optional[str] = None,
     build: Optional[Path] = None,
     tell: Callable[[str], None] = lambda text: None,
@@ -52,6 +53,7 @@ def write_site(
     Args:
         dist: a folder with wheels at any depth, as ``dist/<name>/<version>/*.whl``.
         site: where the site goes; pip is pointed at ``simple/`` below it.
+        scanned: gives what :func:`scan` returns of ``dist``, if that was begun before.
         root_url: what the site's URL will be, for absolute links; links are relative without it.
         build: the build tree, from which the logs that the proofs name are taken.
         tell: is told if another process is waited for.
@@ -62,12 +64,13 @@ def write_site(
         StorageError: the site cannot be written.
     """
     _refuse_unfit(dist, site)
-    tree = scan(dist)
-    failures = read_failures(tree.failures)
-    setting = Setting(site, frozenset(tree.projects), root_url, build)
     waiting = partial(tell, f"another process makes the index in {site}; waiting for it")
-    with explained_storage_errors(site), exclusive(site, waiting), setting.staged():
+    with explained_storage_errors(site), exclusive(site, waiting) as at_once, staged(site):
         before, present = State.load(site), Present.in_site(site)
+        # Whoever was waited for may have added wheels meanwhile.
+        tree = scanned() if scanned and at_once else scan(dist)
+        failures = read_failures(tree.failures)
+        setting = Setting(site, frozenset(tree.projects), root_url, build)
         settled = _settled(setting, tree.projects, before, present)
         stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
         made = _made(setting, stale, before)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
+
+from crosswheel.index.ahead import can_fork
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -22,7 +23,9 @@ def map_in_processes(function: Callable[[Item], Outcome], items: Sequence[Item])
     """
     # The first is done before there are other processes: what it loads need not be loaded in each.
     first = function(items[0])
-    with ProcessPoolExecutor(mp_context=get_context(_start_method()), initializer=_begin) as pool:
+    with ProcessPoolExecutor(
+        mp_context=get_context("fork" if can_fork() else "spawn"), initializer=_begin
+    ) as pool:
         try:
             return [first, *pool.map(function, items[1:], chunksize=max(1, min(20, len(items) // 20)))]
         except BaseException:
@@ -43,9 +46,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _start_method() -> str:
-    # A forked process has all that was loaded at once. But it has the locks of this one's threads as they are, too,
-    # and on macOS those of the system's libraries.
-    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"

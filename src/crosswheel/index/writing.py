@@ -12,8 +12,8 @@ from typing import Optional
 from crosswheel.check.wheel import read_metadata
 from crosswheel.files import digest_of, place_copy, write_bytes
 from crosswheel.index import people
+from crosswheel.index.beside import LOG_SUFFIX, METADATA_SUFFIX
 from crosswheel.index.contents import project_pages
-from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX
 from crosswheel.index.people import File
 from crosswheel.index.reading import IndexedWheel, Project, ReadProject, read_project
 from crosswheel.index.scan import Wheels
@@ -52,17 +52,6 @@ class Setting:
         """The folder in which parts are made: hidden, and in the site, so that moving is renaming."""
         return self.site / _STAGE
 
-    @contextlib.contextmanager
-    def staged(self) -> Iterator[None]:
-        """Keep an empty stage while the block lasts."""
-        shutil.rmtree(self.stage, ignore_errors=True)  # of a process that was killed
-        for folder in ("simple", "project"):
-            (self.stage / folder).mkdir(parents=True)
-        try:
-            yield
-        finally:
-            shutil.rmtree(self.stage, ignore_errors=True)
-
     def links(self, project: Project) -> list[str]:
         """Return the dependencies that are in the index."""
         return [name for name in project.requires if name in self.names]
@@ -91,6 +80,19 @@ class Setting:
         for wheel in wheels.found:
             names.update((wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names))
         return frozenset(names)
+
+
+@contextlib.contextmanager
+def staged(site: Path) -> Iterator[None]:
+    """Keep an empty stage in a site while the block lasts."""
+    stage = site / _STAGE
+    shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
+    for folder in ("simple", "project"):
+        (stage / folder).mkdir(parents=True)
+    try:
+        yield
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def make_project(setting: Setting, task: Task) -> Part:

@@ -14,15 +14,8 @@ from crosswheel.check.proof import Proof
 from crosswheel.errors import StorageError
 from crosswheel.index import contents as index_contents
 from crosswheel.index import people
-from crosswheel.index.entry import (
-    LOG_SUFFIX,
-    METADATA_SUFFIX,
-    PROOF_SUFFIX,
-    YANKED_SUFFIX,
-    Entry,
-    newest,
-    required_names,
-)
+from crosswheel.index.beside import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
 from crosswheel.publish.store import Store

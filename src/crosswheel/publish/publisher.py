@@ -16,7 +16,8 @@ from packaging.version import InvalidVersion, Version
 from crosswheel.check.proof import Proof
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import sha256_of
-from crosswheel.index.entry import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX, Entry
+from crosswheel.index.beside import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+from crosswheel.index.entry import Entry
 from crosswheel.index.site import read_site
 from crosswheel.publish.contents import (
     LAST_PUBLICATION,
@@ -61,7 +62,7 @@ def publish(site: Path, store: Store, *, root_url: Optional[str] = None, dry_run
     """Add what is in a site to a channel; what is there stays, and is never changed.
 
     Args:
-        site: a site, as :func:`crosswheel.index.write_site` makes it.
+        site: a site, as :func:`crosswheel.index.site.write_site` makes it.
         store: the channel.
         root_url: the channel's URL for readers, for absolute links; links are relative without it.
         dry_run: only say what would be done.

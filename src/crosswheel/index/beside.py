@@ -1,0 +1,14 @@
+"""How the names of files that lie beside a wheel end; they begin with the wheel's."""
+
+from __future__ import annotations
+
+METADATA_SUFFIX = ".metadata"
+"""The wheel's METADATA, for clients that want no more of it (PEP 658)."""
+PROOF_SUFFIX = ".proof.json"
+"""A proof; the proof for a further target has its name before this: ``<wheel>.<target>.proof.json``."""
+YANKED_SUFFIX = ".yanked"
+"""Its presence yanks the wheel (PEP 592); what is in it is the reason."""
+LOG_SUFFIX = ".log.txt"
+"""The log of the wheel's build."""
+FAILURE_SUFFIX = ".failed.json"
+"""What could not be built lies where the wheel would: ``<target>.failed.json``."""
