@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Optional, Union
@@ -48,7 +48,7 @@ class Cancellation:
             raise Interrupted("stopped", hint="run the same command again: it goes on where it stopped.")
 
     @contextlib.contextmanager
-    def tracking(self, child: subprocess.Popen[str]):  # type: ignore[no-untyped-def]
+    def tracking(self, child: subprocess.Popen[str]) -> Iterator[None]:
         """Hold ``child`` among the running programs; whatever ends the block, its group ends too."""
         with self._lock:
             self._running.add(child)

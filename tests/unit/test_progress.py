@@ -431,3 +431,27 @@ def test_on_a_screen_a_transfer_has_a_bar_that_is_gone_afterwards() -> None:
     assert "ot2-b: putting it together\r\n" in shown.text
     assert shown.text.rindex(SHOW_CURSOR) > shown.text.rindex(HIDE_CURSOR)
     assert "\x1b[2K" in shown.text[shown.text.rindex("45.0/90.0") :]  # its line is wiped
+
+
+ACTIVITY = """
+from rich.console import Console
+from crosswheel.progress import activity
+
+with activity(Console()) as tell:
+    for number in range(3):
+        tell(f"auditing [b]demo-{number}.whl\x1b]0;title\x07")
+print("done")
+"""
+
+
+def test_on_a_screen_the_step_that_goes_on_is_shown_and_is_gone_afterwards() -> None:
+    shown = on_terminal(ACTIVITY)
+    assert shown.returncode == 0, shown.text
+    assert "auditing [b]demo-2.whl" in shown.text
+    assert "\x1b]" not in shown.text
+    assert "\x1b[2K" in shown.text[shown.text.rindex("demo-2.whl") :]
+    assert shown.text.rstrip().endswith("done")
+
+
+def test_elsewhere_steps_are_not_shown() -> None:
+    assert through_pipe(ACTIVITY) == "done\n"

@@ -14,7 +14,8 @@ from crosswheel.cli.options import TargetOption
 from crosswheel.cli.trees import TARGETS
 from crosswheel.doctor import examine
 from crosswheel.process import Runner
-from crosswheel.progress import table
+from crosswheel.progress import activity, table
+from crosswheel.progress.wording import plural, printable
 from crosswheel.settings import Settings
 
 
@@ -35,11 +36,23 @@ def check(
     ] = False,
 ) -> None:
     """Check whether wheels would load on the target: exit code 0 or 1, and a line for each fault."""
-    faults = examine_wheels(wheels, targets.load(target, TARGETS), Settings.from_environment(), run=run)
-    for fault in faults:
-        print(fault)
-    if faults:
+    chosen = targets.load(target, TARGETS)
+    errors = Console(stderr=True)
+    with activity(errors) as tell:
+        examined = examine_wheels(wheels, chosen, Settings.from_environment(), run=run, tell=tell)
+    unproven = [
+        f"{module} was not imported: {why} (name the wheels that it needs as well)"
+        for module, why in examined.skipped.items()
+    ]
+    for warning in (*examined.warnings, *unproven):
+        typer.echo(f"warning: {printable(errors, warning)}", err=True)
+    for fault in examined.faults:
+        print(printable(Console(), str(fault)))
+    if examined.faults:
         raise typer.Exit(1)
+    imported = f"{plural(len(examined.imported), 'extension module')} imported"
+    ran = imported if run else "nothing was run, as --run would"
+    typer.echo(f"{plural(len(wheels), 'wheel')} without fault for {chosen.title}; {ran}", err=True)
 
 
 def doctor(target: TargetOption = "ot2") -> None:

@@ -10,6 +10,7 @@ from typing import Optional
 
 from rich.console import Console
 
+from crosswheel.progress.activity import activity
 from crosswheel.progress.events import Display, PlainDisplay
 from crosswheel.progress.live import LiveDisplay
 from crosswheel.progress.report import Row, show_error, table
@@ -17,7 +18,7 @@ from crosswheel.progress.state import Outcome
 from crosswheel.progress.transfers import Transfers
 from crosswheel.progress.wording import is_screen
 
-__all__ = ["Display", "Outcome", "Row", "Transfers", "display", "show_error", "table"]
+__all__ = ["Display", "Outcome", "Row", "Transfers", "activity", "display", "show_error", "table"]
 
 
 def display(console: Console, *, verbose: bool, live: Optional[bool] = None) -> Display:

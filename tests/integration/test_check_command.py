@@ -1,0 +1,122 @@
+"""`crosswheel check`: of wheels from anywhere, which would fail on the robot is said, and what was not proven."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import projects
+from support.command_line import CommandLine, command_line
+from support.crossing import Crossing, crossing_for
+from support.wheels import make_wheel
+
+TAG = "cp310-cp310-linux_armv7l"
+
+
+@pytest.fixture(scope="module")
+def crossing(tmp_path_factory: pytest.TempPathFactory) -> Crossing:
+    return crossing_for(tmp_path_factory.mktemp("view"))
+
+
+@pytest.fixture(scope="module")
+def compiled(crossing: Crossing, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel with an extension module, built for the robot."""
+    return crossing.in_folder(tmp_path_factory.mktemp("compiled")).build(projects.c_project())
+
+
+@pytest.fixture(scope="module")
+def needy(crossing: Crossing, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel whose extension module imports one of another package."""
+    folder = tmp_path_factory.mktemp("needy")
+    wanted = '{ if (!PyImport_ImportModule("helper")) return NULL; return PyModule_Create(&module); }'
+    source = projects.C_SOURCE.replace("{ return PyModule_Create(&module); }", wanted)
+    assert wanted in source
+    return crossing.in_folder(folder).build({**projects.c_project(), "demo.c": source})
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Iterator[CommandLine]:
+    with command_line(tmp_path) as line:
+        yield line
+
+
+def module_of(wheel: Path) -> bytes:
+    with zipfile.ZipFile(wheel) as archive:
+        (member,) = (name for name in archive.namelist() if name.endswith(".so"))
+        return archive.read(member)
+
+
+def test_wheels_that_work_are_told_to(line: CommandLine, compiled: Path) -> None:
+    pure = make_wheel(line.folder, "pure", "1.0", {"pure.py": b""})
+    done = line.run("check", str(compiled), str(pure))
+    assert (done.returncode, done.words) == (
+        0,
+        "2 wheels without fault for Opentrons OT-2; nothing was run, as --run would",
+    )
+    done = line.run("check", "--run", str(compiled), str(pure))
+    assert (done.returncode, done.words) == (
+        0,
+        "2 wheels without fault for Opentrons OT-2; 1 extension module imported",
+    )
+
+
+def test_each_wheel_that_would_fail_is_named_with_its_fault(line: CommandLine, compiled: Path) -> None:
+    spoilt = line.folder / "spoilt-1.0-py3-none-any.whl"
+    spoilt.write_bytes(b"not a zip")
+    files = {"_demo.cpython-310-arm-linux-gnueabihf.so": module_of(compiled)}
+    elsewhere = make_wheel(line.folder, "elsewhere", "1.0", files, tag="cp310-cp310-linux_x86_64")
+    done = line.run(
+        "check", "--run", str(compiled), str(spoilt), str(elsewhere), str(line.folder / "absent.whl")
+    )
+    assert done.returncode == 1
+    for wheel in (
+        "spoilt-1.0-py3-none-any.whl: ",
+        "elsewhere-1.0-cp310-cp310-linux_x86_64.whl: ",
+        "absent.whl: ",
+    ):
+        assert wheel in done.output
+    assert "demo-1.0" not in done.output
+    assert "Traceback" not in done.output
+
+
+def test_a_module_that_crashes_is_found_by_running_it_alone(
+    line: CommandLine, crossing: Crossing, tmp_path: Path
+) -> None:
+    crash = "{ *(volatile int *) 8 = 1; return PyModule_Create(&module); }"
+    source = projects.C_SOURCE.replace("{ return PyModule_Create(&module); }", crash)
+    (tmp_path / "crash").mkdir()
+    wheel = crossing.in_folder(tmp_path / "crash").build({**projects.c_project(), "demo.c": source})
+    assert line.run("check", str(wheel)).returncode == 0
+    done = line.run("check", "--run", str(wheel))
+    assert done.returncode == 1
+    assert "module _demo does not load on the target (segmentation fault)" in done.words
+
+
+def test_what_was_not_imported_for_want_of_another_wheel_is_said(line: CommandLine, needy: Path) -> None:
+    alone = line.run("check", "--run", str(needy))
+    assert alone.returncode == 0
+    assert (
+        "warning: _demo was not imported: it cannot be imported by itself: No module named 'helper' (name"
+        in alone.words
+    )
+    assert "1 wheel without fault for Opentrons OT-2; 0 extension modules imported" in alone.words
+    helper = make_wheel(line.folder, "helper", "1.0", {"helper.py": b""})
+    both = line.run("check", "--run", str(needy), str(helper))
+    assert both.words == "2 wheels without fault for Opentrons OT-2; 1 extension module imported"
+
+
+def test_what_the_emulated_python_lacks_is_said(line: CommandLine, compiled: Path) -> None:
+    pythons = line.cache / "python"
+    kept = [
+        path for path in pythons.resolve().iterdir() if not path.name.endswith(("-_sqlite3", "-completed"))
+    ]
+    pythons.unlink()
+    pythons.mkdir()
+    for path in kept:
+        (pythons / path.name).symlink_to(path)
+    done = line.run("check", "--run", str(compiled), CROSSWHEEL_OFFLINE="1")
+    assert done.returncode == 0
+    assert "warning: _sqlite3, which Opentrons OT-2's Python has, could not be made" in done.words
