@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import random
 import time
@@ -13,7 +14,7 @@ import s3fs
 
 from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.index.site import write_site
-from crosswheel.publish import open_store, publish, set_yanked
+from crosswheel.publish import open_store, prune, publish, set_yanked
 from support.gcs import gcs_server
 from support.publishing import published_wheels, start_publisher
 from support.s3 import s3_server
@@ -77,6 +78,17 @@ def test_every_store_publishes_adds_refuses_and_yanks(new_url: NewUrl, tmp_path:
     assert b'data-yanked="bad"' in (store.read("simple/a/index.html") or b"")
     set_yanked(store, "a", "1", None)
     assert b"data-yanked" not in (store.read("simple/a/index.html") or b"")
+
+
+def test_every_store_is_rid_of_old_channels(new_url: NewUrl, tmp_path: Path) -> None:
+    base = new_url()
+    site = site_of(tmp_path, ("a", "1"), ("b", "1"))
+    for branch in ("old", "old/part"):
+        publish(site, open_store(f"{base}/{branch}"))
+    store = open_store(base)
+    assert prune(store, datetime.datetime.now(datetime.timezone.utc), keep=["old/part"]) == ["old"]
+    assert {path.split("/")[1] for path in store.listing("")} == {"part"}
+    assert len(published_wheels(open_store(f"{base}/old/part"))) == 2
 
 
 def test_a_file_is_created_only_once(new_url: NewUrl) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,47 @@ def test_index_publish_yank_and_unyank(folder: Path, run: Run) -> None:
     assert "would be removed: a/b" in run(
         "prune", "--development-store", "dev", "--older-than", "-1", "--dry-run"
     )
+
+
+def test_main_and_releases_go_to_stores_of_their_own(folder: Path, run: Run) -> None:
+    run("index")
+    stores = ("--development-store", "dev", "--staging-store", "stage", "--production-store", "prod")
+    assert "Published to staging, stage" in run("publish", *stores, GITHUB_REF="refs/heads/main")
+    assert (folder / "stage/simple/my-pkg/index.html").is_file()
+    assert not (folder / "dev").exists()
+    assert not (folder / "prod").exists()
+    variables = {"CROSSWHEEL_STAGING_STORE": "stage", "CROSSWHEEL_PRODUCTION_STORE": "prod"}
+    said = run("publish", "--ref", "refs/tags/packages@v1.0", **variables)
+    assert "Published to production, prod" in said
+    assert (folder / "prod/simple/my-pkg/index.html").is_file()
+    said = run("yank", "my-pkg", "1.0", "--ref", "refs/tags/packages@v1.0", **variables)
+    assert "yanked in production: my_pkg" in said
+    assert "data-yanked" in (folder / "prod/simple/my-pkg/index.html").read_text()
+    assert "data-yanked" not in (folder / "stage/simple/my-pkg/index.html").read_text()
+
+
+def test_links_are_absolute_where_the_address_is_given(folder: Path, run: Run) -> None:
+    address = "https://wheels.example/robots/"
+    link = re.compile(rf'href="{address}simple/my-pkg/my_pkg-1\.0-py3-none-any\.whl')
+    run("index", "--index-root-url", address)
+    assert link.search((folder / "index/simple/my-pkg/index.html").read_text())
+    run("publish", "--to", "channel")
+    page = folder / "channel/simple/my-pkg/index.html"
+    assert 'href="my_pkg-1.0' in page.read_text()
+    run("yank", "my-pkg", "1.0", "--to", "channel", "--index-root-url", address)
+    assert link.search(page.read_text())
+    run("publish", "--to", "other", "--index-root-url", address)
+    assert link.search((folder / "other/simple/my-pkg/index.html").read_text())
+
+
+def test_branches_to_keep_are_not_pruned(folder: Path, run: Run) -> None:
+    run("index")
+    for branch in ("old", "kept", "kept-too"):
+        run("publish", "--ref", f"refs/heads/{branch}", "--development-store", "dev")
+    assert run("prune", "--development-store", "dev") == ""
+    keep = ("--keep", "kept", "--keep", "kept-too")
+    assert run("prune", "--development-store", "dev", "--older-than", "-1", *keep) == "removed: old\n"
+    assert {path.name for path in (folder / "dev").iterdir()} == {"kept", "kept-too"}
 
 
 def test_the_checked_out_branch_decides_where_nothing_else_is_said(folder: Path, run: Run) -> None:

@@ -259,8 +259,6 @@ def test_old_development_channels_are_pruned_and_no_others(tmp_path: Path, store
     assert prune(store, before, keep=["kept"], dry_run=True) == ["old"]
     assert published_wheels(FolderStore(tmp_path / "channel/old"))
     assert prune(store, before, keep=["kept"]) == ["old"]
-    assert not [
-        path for path in tree(tmp_path / "channel") if path.startswith("old/") and "part/" not in path
-    ]
+    assert [path.name for path in (tmp_path / "channel/old").iterdir()] == ["part"]
     for branch in ("old/part", "kept", "new"):
         assert published_wheels(FolderStore(tmp_path / "channel" / branch))

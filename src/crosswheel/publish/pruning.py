@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 from collections.abc import Collection
 
 from crosswheel.publish.contents import LAST_PUBLICATION, Publication
@@ -40,8 +41,8 @@ def prune(
 def _remove(store: Store, channel: str, paths: list[str]) -> None:
     # A branch a and a branch a/b can both have been: what is of the latter stays.
     own = [path for path in paths if path.split("/")[0] in ("simple", "project", "assets") or "/" not in path]
-    for path in sorted(own, key=_removed_when):
-        store.remove(f"{channel}/{path}")
+    for _, together in itertools.groupby(sorted(own, key=_removed_when), _removed_when):
+        store.remove_all(f"{channel}/{path}" for path in together)
 
 
 def _removed_when(path: str) -> int:

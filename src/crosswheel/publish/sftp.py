@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import paramiko
 
-from crosswheel.publish.store import Content, Store, content_bytes, explained
+from crosswheel.publish.store import Content, Store, content_bytes, explained, folders_above
 
 
 class SftpStore(Store):
@@ -87,8 +87,12 @@ class SftpStore(Store):
 
     def remove(self, path: str) -> None:
         """See :meth:`Store.remove`."""
-        with explained(self.url), contextlib.suppress(FileNotFoundError):
-            self._sftp.remove(str(self._root / path))
+        with explained(self.url):
+            with contextlib.suppress(FileNotFoundError):
+                self._sftp.remove(str(self._root / path))
+            with contextlib.suppress(OSError):  # the first that something is left in ends it
+                for folder in folders_above(path):
+                    self._sftp.rmdir(str(self._root / folder))
 
     @contextlib.contextmanager
     def _beside(self, path: str, content: bytes) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -67,7 +67,7 @@ class Store(ABC):
 
     @abstractmethod
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it is there, and the folders that nothing is left in."""
 
     def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the bytes of those files that are there."""
@@ -79,6 +79,11 @@ class Store(ABC):
         """Store several files, in no particular order."""
         with ThreadPoolExecutor(self.parallel) as pool:
             list(pool.map(self.write, contents.keys(), contents.values()))
+
+    def remove_all(self, paths: Iterable[str]) -> None:
+        """Remove several files, in no particular order."""
+        with ThreadPoolExecutor(self.parallel) as pool:
+            list(pool.map(self.remove, paths))
 
 
 def open_store(url: str) -> Store:
@@ -111,6 +116,11 @@ def open_store(url: str) -> Store:
             hint="s3://bucket/path, gs://bucket/path, sftp://user@host/path, or the path of a folder.",
         ) from error
     return ObjectStore(url, filesystem, root)
+
+
+def folders_above(path: str) -> Sequence[PurePosixPath]:
+    """Return the folders that a file of a store lies in, the innermost first, and the root not among them."""
+    return list(PurePosixPath(path).parents)[:-1]
 
 
 class FolderStore(Store):
@@ -166,6 +176,9 @@ class FolderStore(Store):
         """See :meth:`Store.remove`."""
         with explained(self.url):
             (self._root / path).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the first that something is left in ends it
+                for folder in folders_above(path):
+                    (self._root / folder).rmdir()
 
 
 class ObjectStore(Store):
