@@ -76,8 +76,13 @@ def test_cffi_writes_and_compiles_on_the_machine_that_builds(ot2: Crossing) -> N
     assert faults(wheel, ot2) == []
 
 
-def test_a_program_in_rust_by_maturin_runs_on_the_robot(ot2: Crossing) -> None:
-    wheel = ot2.build(projects.maturin_project())
+@pytest.mark.parametrize(
+    "files",
+    [projects.maturin_project(), projects.vendored_project()],
+    ids=["no crate", "crate in the sdist"],
+)
+def test_a_program_in_rust_by_maturin_runs_on_the_robot(ot2: Crossing, files: Files) -> None:
+    wheel = ot2.build(files)
     assert wheel.name == "demo-1.0-py3-none-linux_armv7l.whl"
     with zipfile.ZipFile(wheel) as archive:
         program = Path(archive.extract("demo-1.0.data/scripts/demo", ot2.folder))

@@ -357,6 +357,23 @@ def maturin_workspace(*, uses_crate: bool) -> Files:
     }
 
 
+def vendored_project() -> Files:
+    """Return a project with a program in Rust whose sdist has the crate that it uses, with that crate's own lock."""
+    files = {name: text for name, text in maturin_project().items() if name != "Cargo.lock"}
+    replaced = "[source.crates-io]\nreplace-with = 'vendored'\n[source.vendored]\ndirectory = 'vendor'\n"
+    for_its_tests = _crate("[dev-dependencies]\nabsent = '1'\n").replace("demo", "helper")
+    return {
+        **files,
+        "Cargo.toml": _crate("[dependencies]\nhelper = '1.0.0'\n"),
+        "src/main.rs": 'fn main() { println!("{} bits", helper::bits()); }\n',
+        ".cargo/config.toml": replaced,
+        "vendor/helper/.cargo-checksum.json": '{"files": {}}',
+        "vendor/helper/Cargo.toml": for_its_tests,
+        "vendor/helper/Cargo.lock": _CARGO_LOCK.replace("demo", "helper"),
+        "vendor/helper/src/lib.rs": "pub fn bits() -> u32 { usize::BITS }\n",
+    }
+
+
 _CARGO_LOCK = 'version = 3\n\n[[package]]\nname = "demo"\nversion = "1.0.0"\n'
 
 

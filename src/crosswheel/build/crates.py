@@ -50,10 +50,11 @@ def _crates(lock: Path) -> set[str]:
 
 
 def _workspaces(tree: Path) -> list[Path]:
-    """Return the manifests that have a lock beside them; else the outermost one."""
-    locked = sorted(path.with_name("Cargo.toml") for path in tree.rglob("Cargo.lock"))
-    manifests = sorted(tree.rglob("Cargo.toml"), key=lambda path: len(path.parts))
-    return [path for path in locked if path.is_file()] or manifests[:1]
+    """Return the project's manifests that have a lock beside them; else the outermost one."""
+    vendored = {path.parent for path in tree.rglob(".cargo-checksum.json")}
+    manifests = [path for path in sorted(tree.rglob("Cargo.toml")) if not vendored & {*path.parents}]
+    locked = [path for path in manifests if path.with_name("Cargo.lock").is_file()]
+    return locked or sorted(manifests, key=lambda path: len(path.parts))[:1]
 
 
 def _failure(output: str) -> BuildFailed:
