@@ -392,7 +392,7 @@ def test_a_missing_tool_is_named_with_what_to_do(crosswheel: CommandLine, tmp_pa
     nothing.mkdir()
     crosswheel.recipe("package_build.git_source(url='file:///absent', ref='main')")
     crosswheel.run("build", PATH=str(nothing)).explains(2, "failed: demo 1.0: ", "git")
-    for name in ("qemu", "roots", "apt"):
+    for name in ("qemu", "roots", "debian"):
         (crosswheel.cache / name).unlink()
     crosswheel.run("build", "--prep-container-only", PATH=str(nothing)).explains(2, "qemu-user")
     assert "install qemu-user" in crosswheel.run("doctor", PATH=str(nothing)).words

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import io
 import json
 import os
 import re
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -282,20 +287,47 @@ def test_a_python_that_cannot_be_downloaded_is_a_network_problem(tmp_path: Path)
     assert not list(tmp_path.glob("python/*"))
 
 
-def test_a_python_with_the_wrong_hash_is_refused_and_not_kept(tmp_path: Path) -> None:
+def offer_python(folder: Path, archive: bytes) -> None:
+    """Lay an archive into a Maven repository, as the OT-2's Python."""
     group, name, version = OT2.python.distribution.split(":")
-    folder = tmp_path / "served" / group.replace(".", "/") / name / version
-    folder.mkdir(parents=True)
-    (folder / f"{name}-{version}-{OT2.python.target.classifier}.jar").write_bytes(b"PK something else")
-    pom = (
+    place = folder / group.replace(".", "/") / name / version
+    place.mkdir(parents=True)
+    (place / f"{name}-{version}-{OT2.python.target.classifier}.jar").write_bytes(archive)
+    (place / f"{name}-{version}.pom").write_text(
         f"<project><modelVersion>4.0.0</modelVersion><groupId>{group}</groupId><artifactId>{name}</artifactId>"
         f"<version>{version}</version></project>"
     )
-    (folder / f"{name}-{version}.pom").write_text(pom)
+
+
+def test_a_python_with_the_wrong_hash_is_refused_and_not_kept(tmp_path: Path) -> None:
+    offer_python(tmp_path / "served", b"PK something else")
     with FolderServer(tmp_path / "served") as server:
         settings = Settings(cache=tmp_path / "cache", github="", registry="", maven=server.url)
         with pytest.raises(IntegrityError, match="wrong hash") as caught:
             target_python(OT2, settings)
     assert OT2.python.target.sha256 in caught.value.message
     assert not list(tmp_path.glob("cache/python/*"))
+    assert not list(tmp_path.glob("cache/**/*.jar"))
+
+
+def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(tmp_path: Path) -> None:
+    archive, artifact = io.BytesIO(), OT2.python.target
+    with zipfile.ZipFile(archive, "w") as contents:
+        contents.writestr(f"org/bytedeco/cpython/{artifact.classifier}/bin/python3.10", b"")
+        contents.writestr("much", bytes(50_000_000))
+    offer_python(tmp_path / "served", archive.getvalue())
+    digest = hashlib.sha256(archive.getvalue()).hexdigest()
+    target = changed(python={"target": {"classifier": artifact.classifier, "sha256": digest}})
+    at_once = threading.Barrier(3)
+
+    def begin(settings: Settings) -> Path:
+        at_once.wait(60)
+        return target_python(target, settings).executable
+
+    with FolderServer(tmp_path / "served") as server, ThreadPoolExecutor(3) as pool:
+        settings = Settings(cache=tmp_path / "cache", github="", registry="", maven=server.url)
+        found = set(pool.map(begin, [settings] * 3))
+    (executable,) = found
+    assert executable.is_file()
+    assert len(list(tmp_path.glob("cache/python/*"))) == 1
     assert not list(tmp_path.glob("cache/**/*.jar"))

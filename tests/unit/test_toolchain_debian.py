@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import shutil
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -99,7 +102,59 @@ def test_sources_that_cannot_be_reached_are_a_network_problem(tmp_path: Path) ->
     with pytest.raises(NetworkError, match="armhf packages could not be fetched") as caught:
         Debian("armhf", settings(tmp_path, file), Runner()).versions("libc6")
     assert "CROSSWHEEL_DEBIAN_SOURCES" in caught.value.hint
-    assert not (tmp_path / "cache/apt/armhf/updated").exists()  # the next try asks again
+    assert not list(tmp_path.glob("cache/debian/*"))  # the next try asks again
+
+
+@needs_apt
+def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(
+    archive: DebianArchive,
+) -> None:
+    archive.add("libdemo", "1.0", "armhf", {"file": ""})
+    there, at_once = debian(archive), threading.Barrier(4)
+
+    def begin(number: int) -> list[str]:
+        at_once.wait(60)
+        return there.versions("libdemo")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(begin, range(4))) == [["1.0"]] * 4
+    assert [path.name for path in (there.settings.cache / "debian").iterdir()] == ["armhf"]
+
+
+@needs_apt
+def test_a_package_that_was_replaced_since_the_lists_were_fetched_is_found(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    archive.add("libdemo", "1.0", "armhf", {"file": ""})
+    there = debian(archive)
+    assert there.versions("libdemo") == ["1.0"]
+    for file in ("Packages", "libdemo_1.0_armhf.deb"):
+        (archive.folder / file).unlink()
+    archive.add("libdemo", "2.0", "armhf", {"file": ""})
+    with pytest.raises(NetworkError, match="libdemo:armhf could not be fetched"):
+        there.unpack(["libdemo"], tmp_path / "at-once")  # lists that are new are not fetched again
+    lists = there.settings.cache / "debian" / "armhf"
+    os.utime(lists, (0, 0))
+    with pytest.raises(NetworkError, match="libdemo:armhf could not be fetched"):
+        dataclasses.replace(there, settings=dataclasses.replace(there.settings, offline=True)).unpack(
+            ["libdemo"], tmp_path / "offline"
+        )
+    assert there.unpack(["libdemo"], tmp_path / "later") == {"libdemo": "2.0"}
+    assert there.versions("libdemo") == ["2.0"]
+    assert [path.name for path in lists.parent.iterdir()] == ["armhf"]
+
+
+@needs_apt
+def test_old_lists_stay_where_new_ones_cannot_be_had(tmp_path: Path, archive: DebianArchive) -> None:
+    archive.add("libdemo", "1.0", "armhf", {"file": ""})
+    there = debian(archive)
+    assert there.versions("libdemo") == ["1.0"]
+    os.utime(there.settings.cache / "debian" / "armhf", (0, 0))
+    for file in ("Packages", "libdemo_1.0_armhf.deb"):
+        (archive.folder / file).unlink()
+    with pytest.raises(NetworkError, match="could not be fetched"):
+        there.unpack(["libdemo"], tmp_path / "root")
+    assert there.versions("libdemo") == ["1.0"]
 
 
 @needs_apt

@@ -10,19 +10,21 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError, UsageError
-from crosswheel.files import write_text
+from crosswheel.files import new_folder, replacing_folder, write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 
 # One release for all machines, whatever theirs is: the same packages everywhere, and none that was compiled for a
 # 64-bit time_t, which a target with an older C library does not have.
 _SUITE = "bookworm"
+_FRESH_SECONDS = 3600
 _KEYRINGS = Path("/usr/share/keyrings")
 _DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
 
@@ -40,10 +42,6 @@ class Debian:
         """Whether apt and dpkg are on this machine."""
         return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
 
-    @property
-    def _state(self) -> Path:
-        return self.settings.cache / "apt" / self.architecture
-
     def unpack(self, packages: Sequence[str], folder: Path) -> Mapping[str, str]:
         """Download packages (``name`` or ``name=version``) and unpack them into ``folder``.
 
@@ -54,7 +52,6 @@ class Debian:
             MissingToolError: this is not a Debian or Ubuntu machine, or has no usable source.
             NetworkError: a package could not be fetched.
         """
-        self._update()
         downloads = folder / ".packages"
         downloads.mkdir(parents=True, exist_ok=True)
         qualified = [_qualified(name, self.architecture) for name in packages]
@@ -73,7 +70,6 @@ class Debian:
         Raises:
             MissingToolError, NetworkError: as for :meth:`unpack`.
         """
-        self._update()
         folder.mkdir(parents=True, exist_ok=True)
         self._download(["source", "--download-only", package], f"sources of {package}", folder)
         archives = sorted(path for path in folder.glob("*.orig.tar.*") if path.suffix != ".asc")
@@ -85,7 +81,6 @@ class Debian:
 
     def versions(self, package: str) -> list[str]:
         """Return the versions of a package that can be had, in apt's order: the preferred first."""
-        self._update()
         listing = self._apt_cache("madison", _qualified(package, self.architecture))
         rows = [line.split("|") for line in listing.splitlines() if line.count("|") >= 2]
         return [row[1].strip() for row in rows if not row[2].strip().endswith("Sources")]
@@ -105,39 +100,57 @@ class Debian:
 
     def dependencies(self, packages: Sequence[str]) -> list[str]:
         """Return the packages that packages name as needed, first choices of alternatives included."""
-        self._update()
         qualified = [_qualified(name, self.architecture) for name in packages]
         return list(dict.fromkeys(_DEPENDS.findall(self._apt_cache("depends", "--important", *qualified))))
 
     def _download(self, words: Sequence[str], what: str, folder: Path) -> None:
+        lists = self._lists()
         try:
-            self._apt(*words, cwd=folder)
+            self._apt(lists, *words, cwd=folder)
         except BuildFailed as error:
+            # The archive keeps no package for long that a newer one has replaced, and lists name what was there once.
+            if self._were_renewed(lists):
+                self._download(words, what, folder)
+                return
             raise NetworkError(
                 f"Debian's {what} could not be fetched:\n{error}",
                 hint="check the network and the apt sources; CROSSWHEEL_DEBIAN_SOURCES names another file of them.",
             ) from error
 
-    def _update(self) -> None:
-        if (self._state / "updated").is_file():
-            return
-        if not self.is_usable:
-            raise MissingToolError(
-                "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
-                hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
-            )
-        write_text(self._state / "sources.list", self._sources())
-        for folder in ("lists/partial", "cache/archives/partial"):
-            (self._state / folder).mkdir(parents=True, exist_ok=True)
+    def _lists(self) -> Path:
+        """Return a state of apt that has the lists of packages, fetched if need be."""
+        folder = self.settings.cache / "debian" / self.architecture
+        if not folder.is_dir():
+            if not self.is_usable:
+                raise MissingToolError(
+                    "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
+                    hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
+                )
+            # In a folder of its own: apt itself refuses to fetch lists where another process does.
+            with new_folder(folder) as beside:
+                self._fetch_lists(beside)
+        return folder
+
+    def _were_renewed(self, folder: Path) -> bool:
+        """Fetch the lists anew, if they are old; tell whether that was done."""
+        if self.settings.offline or time.time() - folder.stat().st_mtime < _FRESH_SECONDS:
+            return False
+        with replacing_folder(folder) as beside:
+            self._fetch_lists(beside)
+        return True
+
+    def _fetch_lists(self, folder: Path) -> None:
+        write_text(folder / "sources.list", self._sources())
+        for place in ("lists/partial", "cache/archives/partial"):
+            (folder / place).mkdir(parents=True)
         try:
-            self._apt("update", "--error-on=any")
+            self._apt(folder, "update", "--error-on=any")
         except CrosswheelError as error:
             raise NetworkError(
                 f"the list of Debian's {self.architecture} packages could not be fetched:\n{error}",
                 hint="check the network. Where the machine's apt sources do not carry this architecture "
                 "(Ubuntu keeps it on a ports server), name a sources file that does in CROSSWHEEL_DEBIAN_SOURCES.",
             ) from error
-        write_text(self._state / "updated", "")
 
     def _sources(self) -> str:
         if self.settings.debian_sources:
@@ -159,13 +172,13 @@ class Debian:
             for a, _, c in rows
         )
 
-    def _options(self) -> list[str]:
+    def _options(self, state: Path) -> list[str]:
         options = {
-            "Dir::State": self._state,
-            "Dir::State::Lists": self._state / "lists",
+            "Dir::State": state,
+            "Dir::State::Lists": state / "lists",
             "Dir::State::status": "/dev/null",
-            "Dir::Cache": self._state / "cache",
-            "Dir::Etc::sourcelist": self._state / "sources.list",
+            "Dir::Cache": state / "cache",
+            "Dir::Etc::sourcelist": state / "sources.list",
             "Dir::Etc::sourceparts": "-",
             "APT::Architecture": self.architecture,
             "APT::Architectures::": self.architecture,
@@ -177,11 +190,11 @@ class Debian:
             options["APT::Sandbox::User"] = "root"  # or apt's own user could not write into our folder
         return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
 
-    def _apt(self, *words: str, cwd: Optional[Path] = None) -> str:
-        return self.runner.run(["apt-get", "-q", *self._options(), *words], cwd=cwd, timeout=900).output
+    def _apt(self, state: Path, *words: str, cwd: Optional[Path] = None) -> str:
+        return self.runner.run(["apt-get", "-q", *self._options(state), *words], cwd=cwd, timeout=900).output
 
     def _apt_cache(self, *words: str) -> str:
-        return self.runner.run(["apt-cache", *self._options(), *words]).output
+        return self.runner.run(["apt-cache", *self._options(self._lists()), *words]).output
 
 
 def host_architecture() -> str:

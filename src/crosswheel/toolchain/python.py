@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,15 +103,18 @@ def host_python(target: Target, settings: Settings) -> PythonTree:
 def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
     folder = settings.cache / "python" / artifact.sha256[:20]
     if not folder.is_dir():
-        archive = _download(target.python.distribution, artifact, settings)
-        with new_folder(folder) as beside, zipfile.ZipFile(archive) as contents:
-            contents.extractall(beside)
+        with new_folder(folder) as beside:
+            archive = _download(target.python.distribution, artifact, beside / ".maven", settings)
+            with zipfile.ZipFile(archive) as contents:
+                contents.extractall(beside)
+            shutil.rmtree(beside / ".maven")
             _restore_executable_bits(beside)
     (root,) = folder.glob(f"org/*/*/{artifact.classifier}")
     return PythonTree(root, target.python.short)
 
 
-def _download(distribution: str, artifact: Artifact, settings: Settings) -> Path:
+def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:
+    """Download a Python's archive into a folder: one of its own, for jgo does not expect two processes in one."""
     group, name, version = distribution.split(":")
     described = f"Python {distribution} ({artifact.classifier})"
     if settings.offline:
@@ -119,7 +123,7 @@ def _download(distribution: str, artifact: Artifact, settings: Settings) -> Path
 
     logging.getLogger("jgo").setLevel(logging.ERROR)
     remote = {"maven": settings.maven} if settings.maven else None
-    context = MavenContext(repo_cache=settings.cache / "maven", remote_repos=remote, timeout=60)
+    context = MavenContext(repo_cache=folder, remote_repos=remote, timeout=60)
     component = context.project(group, name).at_version(version)
     wanted = component.artifact(classifier=artifact.classifier, packaging="jar")
     try:
@@ -131,10 +135,9 @@ def _download(distribution: str, artifact: Artifact, settings: Settings) -> Path
         ) from error
     found = sha256_of(archive)
     if found != artifact.sha256:
-        archive.unlink()
         raise IntegrityError(
             f"{described} has the wrong hash: expected sha256 {artifact.sha256}, got {found}",
-            hint="it was removed; try again, and if that does not help the repository serves something else.",
+            hint="it is not kept; try again, and if that does not help the repository serves something else.",
         )
     return archive
 
