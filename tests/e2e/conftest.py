@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from crosswheel import lock, targets
+from crosswheel.files import exclusive
 from crosswheel.process import Runner
 from crosswheel.recipes.loader import load_folder
 from crosswheel.recipes.model import Recipe
@@ -55,7 +56,9 @@ def locked(recipe: Recipe, target: Target) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def main_job(tmp_path_factory: pytest.TempPathFactory) -> MainJob:
     folder = tmp_path_factory.mktemp("main-job")
-    return job.run(_CHECKOUT, folder, Runner(log=folder / "output.txt"))
+    # Of the processes that run tests side by side, the first builds, and the others find in the cache what it built.
+    with exclusive(tmp_path_factory.getbasetemp().parent / "main-job", waiting=lambda: None):
+        return job.run(_CHECKOUT, folder, Runner(log=folder / "output.txt"))
 
 
 @pytest.fixture(scope="session")
