@@ -34,8 +34,9 @@ _TOOLS = ("cargo", "debian", "fortran", "python", "qemu", "roots", "rust", "zig"
 def warm_cache(folder: Path) -> Path:
     """Make a cache that has the tools of the user's own, and nothing that was made with them."""
     settings = Settings.from_environment()
-    # It has to be there: a test's own registry does not have what it is made of.
+    # They have to be there: a test's own registry does not have what they are made of.
     emulator_for(targets.load("ot2"), settings, Runner())
+    toolchain_for(targets.load("ot2"), settings)
     own = settings.cache
     folder.mkdir(parents=True)
     for name in _TOOLS:
