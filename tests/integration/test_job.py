@@ -60,6 +60,19 @@ def test_a_recipe_becomes_a_lock_a_plan_proven_wheels_and_an_index(crosswheel: C
         assert f"{name}-1.0-" in (crosswheel.folder / f"index/simple/{name}/index.html").read_text()
 
 
+def test_what_was_never_locked_can_be_planned(crosswheel: CommandLine) -> None:
+    crosswheel.offer_sdist(projects.pure_project("pure"), name="pure")
+    crosswheel.offer_wheel("pure", files={"pure.py": b""})
+    (crosswheel.folder / "requirements.txt").write_text("pure\n")
+    for words in (["pure"], ["-r", "requirements.txt"]):
+        planned = crosswheel.run("plan", *words, "--as-of", "2024-12-31")
+        assert (planned.returncode, "pure, for Opentrons OT-2" in planned.words) == (0, True), planned.output
+        assert "pure 1.0 take pure Python" in planned.words
+    planned = crosswheel.run("plan", "pure", "--as-of", "2024-12-31", "--from-source")
+    assert "pure 1.0 build sources are preferred" in planned.words
+    assert not crosswheel.wheels()
+
+
 def test_a_second_run_starts_no_compiler_and_needs_no_network(crosswheel: CommandLine) -> None:
     offer_demo(crosswheel)
     crosswheel.run("lock")

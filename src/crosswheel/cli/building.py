@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from crosswheel.cli.trees import (
 from crosswheel.errors import CrosswheelError, UsageError
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root
-from crosswheel.job.closures import closure_for, closure_of, roots_of
+from crosswheel.job.closures import Closure, closure_for, closure_of, roots_of
 from crosswheel.job.locking import renew
 from crosswheel.job.running import run_closure
 from crosswheel.job.workplace import Trees, Workplace
@@ -69,6 +69,25 @@ class Preference(str, Enum):
     SOURCE = "source"
 
 
+RequirementsArgument = Annotated[
+    Optional[list[str]],
+    typer.Argument(
+        help="Requirements such as numpy==1.26.4; everything in the folder of recipes without any."
+    ),
+]
+RequirementFilesOption = Annotated[
+    Optional[list[Path]], typer.Option("--requirement", "-r", help="A file of requirements.")
+]
+PreferOption = Annotated[
+    Preference,
+    typer.Option(
+        help="native: take published wheels that load and are native, build the others. published: take a pure "
+        "wheel too where a native one exists elsewhere. source: build whatever has a source."
+    ),
+]
+FromSourceOption = Annotated[bool, typer.Option("--from-source", help="The same as --prefer source.")]
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     # These warnings are for the authors of what is built, not for who builds it.
@@ -78,29 +97,16 @@ def register(app: typer.Typer) -> None:
 
 
 def build(
-    requirements: Annotated[
-        Optional[list[str]],
-        typer.Argument(
-            help="Requirements such as numpy==1.26.4; everything in the folder of recipes without any."
-        ),
-    ] = None,
-    requirement_files: Annotated[
-        Optional[list[Path]], typer.Option("--requirement", "-r", help="A file of requirements.")
-    ] = None,
+    requirements: RequirementsArgument = None,
+    requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
     build_type: Annotated[
         BuildType, typer.Option(help="Wheels, the index of them, or both.")
     ] = BuildType.BOTH,
-    prefer: Annotated[
-        Preference,
-        typer.Option(
-            help="native: take published wheels that load and are native, build the others. published: take a pure "
-            "wheel too where a native one exists elsewhere. source: build whatever has a source."
-        ),
-    ] = Preference.NATIVE,
-    from_source: Annotated[bool, typer.Option("--from-source", help="The same as --prefer source.")] = False,
+    prefer: PreferOption = Preference.NATIVE,
+    from_source: FromSourceOption = False,
     sdk: SdkOption = None,
     verbose: VerboseOption = False,
     output: OutputOption = None,
@@ -122,8 +128,7 @@ def build(
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.absolute(), dist_tree_root.absolute(), index_tree_root.absolute())
     wanted = [*(requirements or ()), *_listed(requirement_files or ())]
-    choice: Prefer = "source" if from_source else prefer.value
-    scene = Scene(recipes, trees, output, verbose, choice, sdk, bool(wanted))
+    scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(wanted))
     with scene.console() as console:
         if container_tag or container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
@@ -137,6 +142,10 @@ def build(
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
+
+
+def _choice(prefer: Preference, from_source: bool) -> Prefer:
+    return "source" if from_source else prefer.value
 
 
 def _prepare(place: Workplace) -> None:
@@ -225,15 +234,42 @@ def add(
     raise typer.Exit(max(codes))
 
 
-def plan(recipes: RecipesOption = RECIPES, target: TargetOption = "ot2") -> None:
+def plan(
+    requirements: RequirementsArgument = None,
+    requirement_files: RequirementFilesOption = None,
+    as_of: AsOfOption = None,
+    recipes: RecipesOption = RECIPES,
+    target: TargetsOption = None,
+    prefer: PreferOption = Preference.NATIVE,
+    from_source: FromSourceOption = False,
+) -> None:
     """Show for each package whether its published wheel is taken or it is built, and why."""
-    scene = Scene(recipes)
-    with scene.console() as console, scene.workplace(console, target) as place:
-        for root in roots_of(place):
-            closure = closure_of(root, place)
-            steps = sorted(closure.steps.values(), key=lambda step: step.pin.name)
-            rows = [[step.pin.name, step.pin.version, step.action, step.reason] for step in steps]
-            table(console, closure.title, ["package", "version", "choice", "reason"], rows)
+    wanted = [*(requirements or ()), *_listed(requirement_files or ())]
+    scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(wanted))
+    with scene.console() as console:
+        for name in target or ["ot2"]:
+            with scene.workplace(console, name) as place:
+                for closure in _closures(wanted, day(as_of), place):
+                    _show_plan(closure, console, place)
+
+
+def _closures(wanted: Sequence[str], as_of: Optional[datetime.date], place: Workplace) -> Iterator[Closure]:
+    if wanted:
+        yield closure_for(wanted, as_of, place)
+        return
+    for root in roots_of(place):
+        yield closure_of(root, place)
+
+
+def _show_plan(closure: Closure, console: Console, place: Workplace) -> None:
+    steps = sorted(closure.steps.values(), key=lambda step: step.pin.name)
+    rows = [[step.pin.name, step.pin.version, step.action, step.reason] for step in steps]
+    table(
+        console,
+        f"{closure.title}, for {place.target.title}",
+        ["package", "version", "choice", "reason"],
+        rows,
+    )
 
 
 def lock(
