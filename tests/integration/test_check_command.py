@@ -68,18 +68,18 @@ def test_each_wheel_that_would_fail_is_named_with_its_fault(line: CommandLine, c
     spoilt.write_bytes(b"not a zip")
     files = {"_demo.cpython-310-arm-linux-gnueabihf.so": module_of(compiled)}
     elsewhere = make_wheel(line.folder, "elsewhere", "1.0", files, tag="cp310-cp310-linux_x86_64")
-    done = line.run(
-        "check", "--run", str(compiled), str(spoilt), str(elsewhere), str(line.folder / "absent.whl")
-    )
+    done = line.run("check", "--run", str(compiled), str(spoilt), str(elsewhere))
     assert done.returncode == 1
-    for wheel in (
-        "spoilt-1.0-py3-none-any.whl: ",
-        "elsewhere-1.0-cp310-cp310-linux_x86_64.whl: ",
-        "absent.whl: ",
-    ):
+    for wheel in ("spoilt-1.0-py3-none-any.whl: ", "elsewhere-1.0-cp310-cp310-linux_x86_64.whl: "):
         assert wheel in done.output
     assert "demo-1.0" not in done.output
     assert "Traceback" not in done.output
+
+
+def test_a_wheel_that_is_not_there_is_a_mistake_of_the_command(line: CommandLine, compiled: Path) -> None:
+    done = line.run("check", str(compiled), "absent.whl")
+    assert done.returncode == 2
+    assert "file 'absent.whl'" in done.words
 
 
 def test_a_module_that_crashes_is_found_by_running_it_alone(

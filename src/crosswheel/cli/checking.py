@@ -26,7 +26,10 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    wheels: Annotated[list[Path], typer.Argument(help="Wheels, from anywhere.", show_default=False)],
+    wheels: Annotated[
+        list[Path],
+        typer.Argument(help="Wheels, from anywhere.", show_default=False, exists=True, dir_okay=False),
+    ],
     target: TargetOption = "ot2",
     run: Annotated[
         bool,
