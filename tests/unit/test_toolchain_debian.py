@@ -125,12 +125,14 @@ def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(
 def test_a_package_that_was_replaced_since_the_lists_were_fetched_is_found(
     tmp_path: Path, archive: DebianArchive
 ) -> None:
-    archive.add("libdemo", "1.0", "armhf", {"file": ""})
+    for name in ("kept", "libdemo"):
+        archive.add(name, "1.0", "armhf", {name: "1.0"})
     there = debian(archive)
     assert there.versions("libdemo") == ["1.0"]
     for file in ("Packages", "libdemo_1.0_armhf.deb"):
         (archive.folder / file).unlink()
-    archive.add("libdemo", "2.0", "armhf", {"file": ""})
+    for name in ("kept", "libdemo"):
+        archive.add(name, "2.0", "armhf", {name: "2.0"})
     with pytest.raises(NetworkError, match="libdemo:armhf could not be fetched"):
         there.unpack(["libdemo"], tmp_path / "at-once")  # lists that are new are not fetched again
     lists = there.settings.cache / "debian" / "armhf"
@@ -139,7 +141,9 @@ def test_a_package_that_was_replaced_since_the_lists_were_fetched_is_found(
         dataclasses.replace(there, settings=dataclasses.replace(there.settings, offline=True)).unpack(
             ["libdemo"], tmp_path / "offline"
         )
-    assert there.unpack(["libdemo"], tmp_path / "later") == {"libdemo": "2.0"}
+    found = there.unpack(["kept", "libdemo"], tmp_path / "later")
+    assert found == {"kept": "2.0", "libdemo": "2.0"}
+    assert (tmp_path / "later" / "kept").read_text() == "2.0"
     assert there.versions("libdemo") == ["2.0"]
     assert [path.name for path in lists.parent.iterdir()] == ["armhf"]
 

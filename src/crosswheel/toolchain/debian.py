@@ -110,6 +110,8 @@ class Debian:
         except BuildFailed as error:
             # The archive keeps no package for long that a newer one has replaced, and lists name what was there once.
             if self._were_renewed(lists):
+                for fetched in folder.iterdir():
+                    fetched.unlink()  # of the old lists, maybe
                 self._download(words, what, folder)
                 return
             raise NetworkError(
