@@ -9,6 +9,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -23,6 +24,8 @@ from crosswheel.process import Runner
 ALIAS = "robot-sim"
 """What the look-alike is called in its ssh configuration."""
 _START_SECONDS = 30
+# Waits until the namespace knows its users: a shell that looks who it is meanwhile may see two, and gives up root then.
+_GATE = "import os, sys; os.read(0, 1) and os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def running(
         runner.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", ALIAS, "-f", key])
     (folder / "host-key").unlink(missing_ok=True)
     with resources.as_file(resources.files(__package__) / "simulation.sh") as script, log.open("w") as output:
-        words = [*_namespaces(), "sh", script, image.root]
+        words = [*_namespaces(), sys.executable, "-I", "-S", "-c", _GATE, "sh", script, image.root]
         child = subprocess.Popen(
             [*map(str, words), str(folder), str(port), var_size, f"{key}.pub", _emulator_rule(image)],
             stdin=subprocess.PIPE,
@@ -84,9 +87,10 @@ def running(
             start_new_session=True,  # Ctrl-C ends the block, and the block ends it
         )
         try:
-            _map_users(child.pid)
-            with child.stdin or contextlib.nullcontext(io.BytesIO()) as start:
-                start.write(b"go\n")
+            with contextlib.suppress(OSError, RetryError):  # it has ended, and its log says why
+                _map_users(child.pid)
+                with child.stdin or contextlib.nullcontext(io.BytesIO()) as start:
+                    start.write(b"\n")
             _wait(child, port, log)
             yield Simulation(port, _ssh_config(folder, key, port), log, child.pid)
         finally:

@@ -6,7 +6,6 @@ set -eu
 image=$1 work=$2 port=$3 size=$4 keys=$5 rule=$6
 root=$work/root
 
-read -r go # until the namespace knows its users
 mkdir -p "$root"
 mount --make-rprivate /
 mount --bind "$image" "$root"
