@@ -205,16 +205,3 @@ def new_folder(path: Path) -> Iterator[Path]:
                     raise
         finally:
             shutil.rmtree(beside, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``path`` that takes the place of ``path``, which is there, if the block ends well."""
-    old = _beside(path)
-    try:
-        with new_folder(path) as beside:
-            yield beside
-            with contextlib.suppress(FileNotFoundError):  # another process is replacing it, too
-                path.rename(old)
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

@@ -13,8 +13,6 @@ from support.command_line import CommandLine, command_line
 from support.crossing import Crossing, crossing_for
 from support.wheels import make_wheel
 
-TAG = "cp310-cp310-linux_armv7l"
-
 
 @pytest.fixture(scope="module")
 def crossing(tmp_path_factory: pytest.TempPathFactory) -> Crossing:
@@ -70,8 +68,9 @@ def test_each_wheel_that_would_fail_is_named_with_its_fault(line: CommandLine, c
     elsewhere = make_wheel(line.folder, "elsewhere", "1.0", files, tag="cp310-cp310-linux_x86_64")
     done = line.run("check", "--run", str(compiled), str(spoilt), str(elsewhere))
     assert done.returncode == 1
-    for wheel in ("spoilt-1.0-py3-none-any.whl: ", "elsewhere-1.0-cp310-cp310-linux_x86_64.whl: "):
-        assert wheel in done.output
+    assert "spoilt-1.0-py3-none-any.whl: " in done.words
+    assert "is not a zip file" in done.words
+    assert "elsewhere-1.0-cp310-cp310-linux_x86_64.whl: none of its tags is one that" in done.words
     assert "demo-1.0" not in done.output
     assert "Traceback" not in done.output
 
@@ -79,7 +78,7 @@ def test_each_wheel_that_would_fail_is_named_with_its_fault(line: CommandLine, c
 def test_a_wheel_that_is_not_there_is_a_mistake_of_the_command(line: CommandLine, compiled: Path) -> None:
     done = line.run("check", str(compiled), "absent.whl")
     assert done.returncode == 2
-    assert "file 'absent.whl'" in done.words
+    assert "file 'absent.whl' does not exist" in done.words
 
 
 def test_a_module_that_crashes_is_found_by_running_it_alone(

@@ -149,6 +149,20 @@ def test_a_second_look_alike_at_the_same_port_is_refused(bench: Bench, tmp_path:
     assert bench.ssh("true").returncode == 0
 
 
+def test_a_look_alike_that_cannot_be_started_is_explained(
+    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuses = tmp_path / "bin" / "unshare"
+    refuses.parent.mkdir()
+    refuses.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted'\nexit 1\n")
+    refuses.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{refuses.parent}:{os.environ['PATH']}")
+    done = Bench._run(["robot-sim", "--port", "0", "--folder", str(tmp_path / "robot")])
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
+    assert "does not start:\nunshare failed: Operation not permitted" in done.stderr
+    assert "what to do: it needs a user namespace" in done.stderr
+
+
 def test_the_command_runs_a_look_alike_tells_the_way_in_and_ends_with_it(
     image: Image, tmp_path: Path
 ) -> None:

@@ -455,3 +455,4 @@ def test_on_a_screen_the_step_that_goes_on_is_shown_and_is_gone_afterwards() -> 
 
 def test_elsewhere_steps_are_not_shown() -> None:
     assert through_pipe(ACTIVITY) == "done\n"
+    assert on_terminal(ACTIVITY, PYTHONIOENCODING="ascii").text == "done\r\n"

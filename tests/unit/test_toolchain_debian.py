@@ -8,6 +8,8 @@ import os
 import shutil
 import tarfile
 import threading
+import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,8 +43,17 @@ def settings(folder: Path, sources: Path) -> Settings:
     return Settings(cache=folder / "cache", github="", registry="", debian_sources=sources)
 
 
+def an_hour_later(there: Debian) -> Debian:
+    return dataclasses.replace(there, clock=lambda: 3600.0)
+
+
+def lists_of(there: Debian) -> list[Path]:
+    return sorted((there.settings.cache / "debian" / there.architecture).iterdir())
+
+
 def debian(archive: DebianArchive, architecture: str = "armhf") -> Debian:
-    return Debian(architecture, settings(archive.folder.parent, archive.sources), Runner())
+    own = settings(archive.folder.parent, archive.sources)
+    return Debian(architecture, own, Runner(), clock=lambda: 0.0)
 
 
 @needs_apt
@@ -102,7 +113,7 @@ def test_sources_that_cannot_be_reached_are_a_network_problem(tmp_path: Path) ->
     with pytest.raises(NetworkError, match="armhf packages could not be fetched") as caught:
         Debian("armhf", settings(tmp_path, file), Runner()).versions("libc6")
     assert "CROSSWHEEL_DEBIAN_SOURCES" in caught.value.hint
-    assert not list(tmp_path.glob("cache/debian/*"))  # the next try asks again
+    assert not list(tmp_path.glob("cache/debian/armhf/*"))  # the next try asks again
 
 
 @needs_apt
@@ -118,7 +129,7 @@ def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(begin, range(4))) == [["1.0"]] * 4
-    assert [path.name for path in (there.settings.cache / "debian").iterdir()] == ["armhf"]
+    assert len(lists_of(there)) == 1
 
 
 @needs_apt
@@ -135,17 +146,39 @@ def test_a_package_that_was_replaced_since_the_lists_were_fetched_is_found(
         archive.add(name, "2.0", "armhf", {name: "2.0"})
     with pytest.raises(NetworkError, match="libdemo:armhf could not be fetched"):
         there.unpack(["libdemo"], tmp_path / "at-once")  # lists that are new are not fetched again
-    lists = there.settings.cache / "debian" / "armhf"
-    os.utime(lists, (0, 0))
+    later = an_hour_later(there)
+    offline = dataclasses.replace(later, settings=dataclasses.replace(later.settings, offline=True))
     with pytest.raises(NetworkError, match="libdemo:armhf could not be fetched"):
-        dataclasses.replace(there, settings=dataclasses.replace(there.settings, offline=True)).unpack(
-            ["libdemo"], tmp_path / "offline"
-        )
-    found = there.unpack(["kept", "libdemo"], tmp_path / "later")
+        offline.unpack(["libdemo"], tmp_path / "offline")
+    found = later.unpack(["kept", "libdemo"], tmp_path / "later")
     assert found == {"kept": "2.0", "libdemo": "2.0"}
     assert (tmp_path / "later" / "kept").read_text() == "2.0"
     assert there.versions("libdemo") == ["2.0"]
-    assert [path.name for path in lists.parent.iterdir()] == ["armhf"]
+    assert [path.name for path in lists_of(there)] == ["0", "1"]  # others may still use the old ones
+    with pytest.raises(NetworkError, match="absent:armhf could not be fetched"):
+        dataclasses.replace(there, clock=lambda: 7200.0).unpack(["absent"], tmp_path / "absent")
+    assert [path.name for path in lists_of(there)] == ["1", "2"]
+
+
+@needs_apt
+def test_of_those_that_renew_lists_at_once_each_finds_the_package(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    archive.add("libdemo", "1.0", "armhf", {"file": ""})
+    there, at_once = debian(archive), threading.Barrier(20)
+    assert there.versions("libdemo") == ["1.0"]
+    for file in ("Packages", "libdemo_1.0_armhf.deb"):
+        (archive.folder / file).unlink()
+    archive.add("libdemo", "2.0", "armhf", {"file": ""})
+    later = an_hour_later(there)
+
+    def unpack(number: int) -> Mapping[str, str]:
+        at_once.wait(60)
+        time.sleep(number / 25)
+        return later.unpack(["libdemo"], tmp_path / f"root-{number}")
+
+    with ThreadPoolExecutor(20) as pool:
+        assert list(pool.map(unpack, range(20))) == [{"libdemo": "2.0"}] * 20
 
 
 @needs_apt
@@ -153,11 +186,10 @@ def test_old_lists_stay_where_new_ones_cannot_be_had(tmp_path: Path, archive: De
     archive.add("libdemo", "1.0", "armhf", {"file": ""})
     there = debian(archive)
     assert there.versions("libdemo") == ["1.0"]
-    os.utime(there.settings.cache / "debian" / "armhf", (0, 0))
     for file in ("Packages", "libdemo_1.0_armhf.deb"):
         (archive.folder / file).unlink()
     with pytest.raises(NetworkError, match="could not be fetched"):
-        there.unpack(["libdemo"], tmp_path / "root")
+        an_hour_later(there).unpack(["libdemo"], tmp_path / "root")
     assert there.versions("libdemo") == ["1.0"]
 
 

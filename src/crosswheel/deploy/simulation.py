@@ -87,10 +87,10 @@ def running(
             start_new_session=True,  # Ctrl-C ends the block, and the block ends it
         )
         try:
-            with contextlib.suppress(OSError, RetryError):  # it has ended, and its log says why
+            # Where that fails it ends, for nothing is written to it; and _wait tells with its log.
+            with contextlib.suppress(OSError, RetryError), child.stdin or io.BytesIO() as start:
                 _map_users(child.pid)
-                with child.stdin or contextlib.nullcontext(io.BytesIO()) as start:
-                    start.write(b"\n")
+                start.write(b"\n")
             _wait(child, port, log)
             yield Simulation(port, _ssh_config(folder, key, port), log, child.pid)
         finally:

@@ -16,7 +16,7 @@ from crosswheel.progress.live import LiveDisplay
 from crosswheel.progress.report import Row, show_error, table
 from crosswheel.progress.state import Outcome
 from crosswheel.progress.transfers import Transfers
-from crosswheel.progress.wording import is_screen
+from crosswheel.progress.wording import can_redraw
 
 __all__ = ["Display", "Outcome", "Row", "Transfers", "activity", "display", "show_error", "table"]
 
@@ -30,6 +30,5 @@ def display(console: Console, *, verbose: bool, live: Optional[bool] = None) -> 
         live: draw a live table or not; if not given, where the console is a terminal that can show one.
     """
     if live is None:
-        # Rich's ellipsis, which the live table cuts long lines with, is not in other encodings.
-        live = is_screen(console) and console.is_interactive and not console.options.ascii_only
+        live = can_redraw(console)
     return (LiveDisplay if live else PlainDisplay)(console, verbose=verbose)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.text import Text
 
-from crosswheel.progress.wording import is_screen, printable
+from crosswheel.progress.wording import can_redraw, printable
 
 
 @contextlib.contextmanager
 def activity(console: Console) -> Iterator[Callable[[str], None]]:
     """Give what is told of each step: on a screen the last one is shown while the block runs, elsewhere none."""
-    if not (is_screen(console) and console.is_interactive):
+    if not can_redraw(console):
         yield lambda step: None
         return
     with console.status("") as status:

@@ -19,7 +19,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from crosswheel.progress.wording import is_screen, printable, size
+from crosswheel.progress.wording import can_redraw, printable, size
 
 _SECONDS_BETWEEN_LINES = 10
 
@@ -37,7 +37,7 @@ class Transfers:
         self._console = console
         self._clock = clock
         self._lock = threading.Lock()
-        self._bars = _bars(console) if is_screen(console) and console.is_interactive else None
+        self._bars = _bars(console) if can_redraw(console) else None
         self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, tuple[float, int]] = {}
 

@@ -12,6 +12,12 @@ def is_screen(console: Console) -> bool:
     return console.is_terminal and console.file.isatty()
 
 
+def can_redraw(console: Console) -> bool:
+    """Tell whether what is drawn on the console may be drawn over: a screen that moves, and has Unicode."""
+    # Rich's ellipsis and spinners are not in other encodings.
+    return is_screen(console) and console.is_interactive and not console.options.ascii_only
+
+
 def printable(console: Console, text: str) -> str:
     """Return foreign text without what could disturb the console.
 

@@ -11,31 +11,32 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError, UsageError
-from crosswheel.files import new_folder, replacing_folder, write_text
+from crosswheel.files import new_folder, write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 
 # One release for all machines, whatever theirs is: the same packages everywhere, and none that was compiled for a
 # 64-bit time_t, which a target with an older C library does not have.
 _SUITE = "bookworm"
-_FRESH_SECONDS = 3600
+_HOUR = 3600
 _KEYRINGS = Path("/usr/share/keyrings")
 _DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Debian:
-    """A way to Debian's packages of one architecture, such as ``armhf``."""
+    """A way to Debian's packages of one architecture, such as ``armhf``; ``clock`` gives seconds since the epoch."""
 
     architecture: str
     settings: Settings
     runner: Runner
+    clock: Callable[[], float] = time.time
 
     @property
     def is_usable(self) -> bool:
@@ -109,7 +110,7 @@ class Debian:
             self._apt(lists, *words, cwd=folder)
         except BuildFailed as error:
             # The archive keeps no package for long that a newer one has replaced, and lists name what was there once.
-            if self._were_renewed(lists):
+            if self._newer_lists(lists) != lists:
                 for fetched in folder.iterdir():
                     fetched.unlink()  # of the old lists, maybe
                 self._download(words, what, folder)
@@ -120,26 +121,35 @@ class Debian:
             ) from error
 
     def _lists(self) -> Path:
-        """Return a state of apt that has the lists of packages, fetched if need be."""
-        folder = self.settings.cache / "debian" / self.architecture
+        """Return the newest state of apt that has the lists of packages; they are fetched if there is none."""
+        return max(self._all_lists(), key=_hour_of, default=None) or self._lists_of_this_hour()
+
+    def _newer_lists(self, used: Path) -> Path:
+        """Return the newest lists, fetched anew if there are none but those that were used, and they are old."""
+        newest = self._lists()
+        if newest == used and not self.settings.offline:
+            newest = self._lists_of_this_hour()
+        if newest != used:
+            for folder in self._all_lists():
+                if _hour_of(folder) < _hour_of(used):  # other processes may use the same as this one did
+                    shutil.rmtree(folder, ignore_errors=True)
+        return newest
+
+    def _all_lists(self) -> list[Path]:
+        return list((self.settings.cache / "debian" / self.architecture).glob("[0-9]*"))
+
+    def _lists_of_this_hour(self) -> Path:
+        """Fetch lists, if none were in this hour: into a folder of their own, for no two processes may share one."""
+        folder = self.settings.cache / "debian" / self.architecture / str(int(self.clock() // _HOUR))
         if not folder.is_dir():
             if not self.is_usable:
                 raise MissingToolError(
                     "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
                     hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
                 )
-            # In a folder of its own: apt itself refuses to fetch lists where another process does.
             with new_folder(folder) as beside:
                 self._fetch_lists(beside)
         return folder
-
-    def _were_renewed(self, folder: Path) -> bool:
-        """Fetch the lists anew, if they are old; tell whether that was done."""
-        if self.settings.offline or time.time() - folder.stat().st_mtime < _FRESH_SECONDS:
-            return False
-        with replacing_folder(folder) as beside:
-            self._fetch_lists(beside)
-        return True
 
     def _fetch_lists(self, folder: Path) -> None:
         write_text(folder / "sources.list", self._sources())
@@ -197,6 +207,10 @@ class Debian:
 
     def _apt_cache(self, *words: str) -> str:
         return self.runner.run(["apt-cache", *self._options(self._lists()), *words]).output
+
+
+def _hour_of(lists: Path) -> int:
+    return int(lists.name)
 
 
 def host_architecture() -> str:
