@@ -89,6 +89,8 @@ def test_every_store_is_rid_of_old_channels(new_url: NewUrl, tmp_path: Path) -> 
     assert prune(store, datetime.datetime.now(datetime.timezone.utc), keep=["old/part"]) == ["old"]
     assert {path.split("/")[1] for path in store.listing("")} == {"part"}
     assert len(published_wheels(open_store(f"{base}/old/part"))) == 2
+    # Where a store has folders, they lie on this machine; none is left empty.
+    assert {path.name for path in tmp_path.glob("channels/*/old/*")} <= {"part"}
 
 
 def test_a_file_is_created_only_once(new_url: NewUrl) -> None:

@@ -12,6 +12,8 @@ from typing import Optional
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from crosswheel.toolchain.system import turn_of_apt
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -36,6 +38,7 @@ def _find() -> Optional[str]:
 def _install() -> Optional[str]:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return None
-    subprocess.run(["apt-get", "update", "-qq"], check=True)
-    subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=True)
+    with turn_of_apt():
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(["apt-get", "install", "-y", "-qq", "chromium"], check=True)
     return _find()

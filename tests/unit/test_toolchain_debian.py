@@ -217,6 +217,25 @@ def test_a_missing_program_is_named_with_the_command_that_installs_it(
     assert "apt-get install make perl" in caught.value.hint
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root installs")
+def test_those_that_miss_a_program_at_once_take_turns_with_apt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apt = tmp_path / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(f"#!/bin/sh\nmkdir {tmp_path}/busy || exit 100\nsleep 0.1\nrmdir {tmp_path}/busy\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{apt.parent}:{os.environ['PATH']}")
+    at_once = threading.Barrier(4)
+
+    def require(number: int) -> None:
+        at_once.wait(60)
+        require_programs([f"no-such-program-{number}"], Runner())
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(require, range(4)))
+
+
 def test_programs_that_are_there_are_not_installed() -> None:
     require_programs(["sh", "env"], Runner())
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from crosswheel.errors import BuildFailed, MissingToolError
 from crosswheel.process import Runner
+
+_TURN = Path("/run/crosswheel.apt")  # only root may write there, and so nobody else can be in the way
 
 
 def require_programs(names: Sequence[str], runner: Runner) -> None:
@@ -25,8 +30,11 @@ def require_programs(names: Sequence[str], runner: Runner) -> None:
     command = f"apt-get install {' '.join(missing)}"
     if os.geteuid() == 0 and shutil.which("apt-get"):
         try:
-            runner.run(["apt-get", "-q", "update"], timeout=600)
-            runner.run(["apt-get", "-q", "-y", "--no-install-recommends", "install", *missing], timeout=900)
+            with turn_of_apt():
+                runner.run(["apt-get", "-q", "update"], timeout=600)
+                runner.run(
+                    ["apt-get", "-q", "-y", "--no-install-recommends", "install", *missing], timeout=900
+                )
             return
         except BuildFailed as error:
             raise MissingToolError(f"{command} failed:\n{error}", hint="install them by hand.") from error
@@ -34,6 +42,14 @@ def require_programs(names: Sequence[str], runner: Runner) -> None:
         f"{' and '.join(missing)} must be installed on this machine, by its administrator",
         hint=f"on Debian and Ubuntu: sudo {command}",
     )
+
+
+@contextlib.contextmanager
+def turn_of_apt() -> Iterator[None]:
+    """Keep others that want to install something as root waiting while the block lasts: apt would refuse to begin."""
+    with _TURN.open("a") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)  # keeps threads apart as well as processes
+        yield
 
 
 def is_usable(name: str, runner: Runner) -> bool:
