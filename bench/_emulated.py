@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from _measure import stop
 from elftools.elf.enums import ENUM_E_MACHINE
@@ -48,7 +47,7 @@ exec chroot "$root" "$@"
 _NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount")
 
 
-def why_not(toolchain: Toolchain) -> Optional[str]:
+def why_not(toolchain: Toolchain) -> str | None:
     """Return why emulated programs cannot start each other on this machine, or ``None`` where they can."""
     if not Debian(toolchain.target.toolchain.debian, toolchain.settings, Runner()).is_usable:
         return "this machine has no apt, which gcc for the target is taken from"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, Optional, Union
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -58,7 +58,7 @@ def machine() -> str:
 
 
 def timed(
-    command: Sequence[Union[str, Path]], log: Path, *, cwd: Optional[Path] = None, env: Mapping[str, str]
+    command: Sequence[str | Path], log: Path, *, cwd: Path | None = None, env: Mapping[str, str]
 ) -> float:
     """Run a command to its end and return the seconds it took; where it fails, so does the benchmark."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def timed(
 
 
 @contextmanager
-def workspace(folder: Optional[Path]) -> Iterator[Path]:
+def workspace(folder: Path | None) -> Iterator[Path]:
     """Give a folder to work in: a given one, which has to be empty and is kept, or a temporary one."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="crosswheel-bench-") as temporary:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from _measure import ROOT, say, show, stop
 from packaging.requirements import Requirement
@@ -67,7 +67,7 @@ class Wanted:
         return specifier.version
 
     @property
-    def smoke(self) -> Optional[Path]:
+    def smoke(self) -> Path | None:
         """The program to run with it; a recipe may have its own, which the build runs."""
         path = SMOKE / f"test_{self.name}.py"
         return path if path.is_file() else None
@@ -95,11 +95,11 @@ class Result:
     built: int
     seconds: float
     build_seconds: float = 0.0
-    size: Optional[int] = None
-    official_size: Optional[int] = None
+    size: int | None = None
+    official_size: int | None = None
 
     @property
-    def ratio(self) -> Optional[float]:
+    def ratio(self) -> float | None:
         return self.size / self.official_size if self.size and self.official_size else None
 
 
@@ -201,7 +201,7 @@ class Bench:
         shutil.rmtree(site)
         return " ".join(faults[0].message.split()) if faults else ""
 
-    def _official_size(self, wanted: Wanted) -> Optional[int]:
+    def _official_size(self, wanted: Wanted) -> int | None:
         try:
             files = self.registry.release_files(wanted.name, wanted.version)
         except CrosswheelError:
@@ -302,7 +302,7 @@ def report(packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
     )
 
 
-def _row(wanted: Wanted, result: Optional[Result]) -> list[str]:
+def _row(wanted: Wanted, result: Result | None) -> list[str]:
     if result is None:
         return [wanted.name, wanted.version, "not run", *[""] * 7]
     return [

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
-from typing import Optional
 
 from _measure import ROOT, machine, show, usual_environment
 
@@ -72,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def workspace_of(folder: Optional[Path]) -> Iterator[Path]:
+def workspace_of(folder: Path | None) -> Iterator[Path]:
     """Give a folder whose wheels may be there from last time, or a temporary one."""
     if folder is None:
         with tempfile.TemporaryDirectory(prefix="crosswheel-bench-") as temporary:

@@ -1,5 +1,5 @@
 # Sourced by ./build-packages and ./run-tests: makes the checkout's private environment in .venv, from
-# requirements with hashes, and does nothing when that is up to date. Needs bash, and uv or a Python >= 3.9.
+# requirements with hashes, and does nothing when that is up to date. Needs bash, and uv or a Python >= 3.10.
 #
 # Usage: bootstrap run|test
 
@@ -8,11 +8,11 @@ die() {
     exit 2
 }
 
-# Prints a Python >= 3.9 that can make environments, or nothing.
+# Prints a Python >= 3.10 that can make environments, or nothing.
 find_python() {
     local candidate
-    for candidate in "${CROSSWHEEL_PYTHON:-}" python3 python3.13 python3.12 python3.11 python3.10 python3.9 python3.14; do
-        if [ -n "$candidate" ] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 9))' 2>/dev/null; then
+    for candidate in "${CROSSWHEEL_PYTHON:-}" python3 python3.13 python3.12 python3.11 python3.10 python3.14; do
+        if [ -n "$candidate" ] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
             printf '%s' "$candidate"
             return
         fi
@@ -32,7 +32,7 @@ new_environment() {
         apt-get update -qq && apt-get install -y -qq python3-venv >&2
         python=$(find_python)
     fi
-    [ -n "$python" ] || die "needs uv, or a Python 3.9 or newer with its venv module, and found neither." \
+    [ -n "$python" ] || die "needs uv, or a Python 3.10 or newer with its venv module, and found neither." \
         "On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: install Python from your distribution."
     "$python" -m venv "$1" || die "could not make an environment in $1 with $python."
 }

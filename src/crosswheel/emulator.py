@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.errors import CrosswheelError, ToolchainError
 from crosswheel.files import digest_of, new_folder, write_text
@@ -52,7 +51,7 @@ class Emulator:
         """The words before any program of the target that run it here."""
         return [str(self.qemu), "-L", str(self.root)]
 
-    def command(self, *words: Word, environment: Optional[Mapping[str, str]] = None) -> list[str]:
+    def command(self, *words: Word, environment: Mapping[str, str] | None = None) -> list[str]:
         """Return the words that run the target's Python with the given arguments."""
         if not self.python.runs:
             raise ToolchainError(
@@ -68,8 +67,8 @@ class Emulator:
         runner: Runner,
         words: Sequence[Word],
         *,
-        environment: Optional[Mapping[str, str]] = None,
-        cwd: Optional[Path] = None,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         timeout: float = 900,
         network: bool = False,
         check: bool = True,
@@ -129,7 +128,7 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
     return f"qemu-{target.toolchain.qemu} {version}, CPython {target.python.version}"
 
 
-def installed_qemu(target: Target) -> Optional[Path]:
+def installed_qemu(target: Target) -> Path | None:
     """Return the emulator that is installed on this machine, if there is one."""
     names = (f"qemu-{target.toolchain.qemu}-static", f"qemu-{target.toolchain.qemu}")
     found = next(filter(None, map(shutil.which, names)), None)

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -78,7 +77,7 @@ def path_of(recipe: Recipe, target: Target) -> Path:
     return recipe.folder / f"{target.name}.lock"
 
 
-def purpose(requirements: Iterable[str], target: Target, as_of: Optional[datetime.date]) -> Mapping[str, str]:
+def purpose(requirements: Iterable[str], target: Target, as_of: datetime.date | None) -> Mapping[str, str]:
     """Return what a lock is made for: a lock fits as long as this stays the same."""
     return {
         "requirements": ", ".join(sorted(requirements)),
@@ -90,7 +89,7 @@ def purpose(requirements: Iterable[str], target: Target, as_of: Optional[datetim
 
 
 def resolve(
-    requirements: Sequence[str], target: Target, as_of: Optional[datetime.date], *, interpreter: Path, uv: Uv
+    requirements: Sequence[str], target: Target, as_of: datetime.date | None, *, interpreter: Path, uv: Uv
 ) -> tuple[Mapping[str, str], str]:
     """Resolve requirements for a target.
 
@@ -202,7 +201,7 @@ def require_fit(lock: Lock, path: Path, wanted: Mapping[str, str]) -> None:
         )
 
 
-def changes(old: Optional[Lock], new: Lock) -> list[str]:
+def changes(old: Lock | None, new: Lock) -> list[str]:
     """Return what renewing a lock changed, a line for each release."""
     before = {name: pin.version for name, pin in old.pins.items()} if old else {}
     after = {name: pin.version for name, pin in new.pins.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Optional
+from typing import Literal
 
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -31,17 +31,17 @@ class Step:
 
     pin: Pin
     action: Literal["take", "build"]
-    file: Optional[ReleaseFile]
-    official: Optional[ReleaseFile]
-    recipe: Optional[Recipe]
+    file: ReleaseFile | None
+    official: ReleaseFile | None
+    recipe: Recipe | None
     reason: str
-    otherwise: Optional[Step] = None
+    otherwise: Step | None = None
 
 
 def choose(
     pin: Pin,
     files: Sequence[ReleaseFile],
-    recipe: Optional[Recipe],
+    recipe: Recipe | None,
     target: Target,
     *,
     prefer: Prefer = "native",
@@ -113,7 +113,7 @@ def _is_pure(wheel: ReleaseFile) -> bool:
     return wheel.filename.endswith("-any.whl")
 
 
-def _native_elsewhere(files: Sequence[ReleaseFile], target: Target) -> Optional[ReleaseFile]:
+def _native_elsewhere(files: Sequence[ReleaseFile], target: Target) -> ReleaseFile | None:
     """Return a native wheel of this release for another kind of Linux and this Python, if there is one."""
     short = "".join(map(str, target.python.numbers))
     for file in files:
@@ -128,7 +128,7 @@ def _platform(wheel: ReleaseFile) -> str:
     return wheel.filename[: -len(".whl")].split("-")[-1].split(".")[0]
 
 
-def _official(files: Sequence[ReleaseFile], target: Target) -> Optional[ReleaseFile]:
+def _official(files: Sequence[ReleaseFile], target: Target) -> ReleaseFile | None:
     chosen = choose_official([file.filename for file in files if file.kind == "wheel"], target)
     return next((file for file in files if file.filename == chosen), None)
 

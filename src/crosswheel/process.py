@@ -12,12 +12,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Optional, Union
 
 from crosswheel.errors import BuildFailed, Interrupted, MissingToolError
 from crosswheel.files import explained_storage_errors
 
-Word = Union[str, Path]
+Word = str | Path
 _GRACE_SECONDS = 3.0
 
 
@@ -90,10 +89,10 @@ class Runner:
     """
 
     cancellation: Cancellation = field(default_factory=Cancellation)
-    log: Optional[Path] = None
-    echo: Optional[Callable[[str], None]] = None
+    log: Path | None = None
+    echo: Callable[[str], None] | None = None
 
-    def logging_to(self, log: Path, echo: Optional[Callable[[str], None]] = None) -> Runner:
+    def logging_to(self, log: Path, echo: Callable[[str], None] | None = None) -> Runner:
         """Return a runner that is cancelled together with this one but has a log of its own."""
         return replace(self, log=log, echo=echo)
 
@@ -101,12 +100,12 @@ class Runner:
         self,
         command: Sequence[Word],
         *,
-        cwd: Optional[Path] = None,
-        env: Optional[Mapping[str, str]] = None,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
         timeout: float = 3600,
         network: bool = True,
         check: bool = True,
-        stdin: Optional[Path] = None,
+        stdin: Path | None = None,
     ) -> Result:
         """Run a program to its end.
 
@@ -137,10 +136,10 @@ class Runner:
     def _finish(
         self,
         words: list[str],
-        cwd: Optional[Path],
-        env: Optional[Mapping[str, str]],
+        cwd: Path | None,
+        env: Mapping[str, str] | None,
         timeout: float,
-        stdin: Optional[Path],
+        stdin: Path | None,
     ) -> Result:
         self.cancellation.raise_if_requested()
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar, Union
+from typing import Generic, TypeVar
 
 from crosswheel.errors import CrosswheelError, Interrupted
 
@@ -44,7 +44,7 @@ def run(
         Interrupted: the user asked to stop; everything else is in the outcome.
     """
     outcome: Outcome[Made, Proven] = Outcome()
-    running: dict[Future[Union[Made, Proven]], tuple[str, bool]] = {}
+    running: dict[Future[Made | Proven], tuple[str, bool]] = {}
     for name in names:
         running[executor.submit(make, name)] = (name, True)
     waiting: dict[str, set[str]] = {}  # what each needed when it was asked last: at first, to be made itself
@@ -70,7 +70,7 @@ def run(
 
 
 def _record(
-    outcome: Outcome[Made, Proven], name: str, is_making: bool, future: Future[Union[Made, Proven]]
+    outcome: Outcome[Made, Proven], name: str, is_making: bool, future: Future[Made | Proven]
 ) -> None:
     try:
         result = future.result()

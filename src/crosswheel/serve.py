@@ -9,7 +9,6 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Optional
 from urllib.parse import quote
 
 import uvicorn
@@ -156,7 +155,7 @@ def _safe_path(path: str) -> str:
     return "/".join(parts)
 
 
-def _redirection(root: Path, path: str) -> Optional[str]:
+def _redirection(root: Path, path: str) -> str | None:
     """Return where a page is that was asked for without its slash, or by a name not normalised (PEP 503)."""
     parts = path.split("/")
     if parts[0] != "simple" or len(parts) > 3 or (len(parts) == 3 and parts[2]):

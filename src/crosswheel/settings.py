@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from platformdirs import user_cache_path
 
@@ -28,13 +27,13 @@ class Settings:
 
     cache: Path
     github: str
-    registry: Optional[str] = None
-    maven: Optional[str] = None
-    debian_sources: Optional[Path] = None
+    registry: str | None = None
+    maven: str | None = None
+    debian_sources: Path | None = None
     offline: bool = False
 
     @classmethod
-    def from_environment(cls, environ: Optional[Mapping[str, str]] = None) -> Settings:
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from environment variables."""
         env = os.environ if environ is None else environ
         registry = env.get("UV_DEFAULT_INDEX") or env.get("UV_INDEX_URL") or env.get("PIP_INDEX_URL")

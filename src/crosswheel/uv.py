@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from uv import find_uv_bin
 
@@ -33,7 +32,7 @@ class Uv:
         output: Path,
         *,
         python: Path,
-        as_of: Optional[datetime.date],
+        as_of: datetime.date | None,
         universal: bool = False,
         upgrade: bool = True,
         annotate: bool = True,

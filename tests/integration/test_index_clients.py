@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
 
 import pytest
 from pypi_simple import PyPISimple
@@ -49,7 +48,7 @@ def index(request: pytest.FixtureRequest, site: Path) -> Iterator[str]:
 
 
 class _PlainFiles(FolderServer):
-    def body(self, path: str) -> Optional[tuple[bytes, str]]:
+    def body(self, path: str) -> tuple[bytes, str] | None:
         if path in self.bodies:
             return super().body(path)
         file = self.folder / path.lstrip("/")

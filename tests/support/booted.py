@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
@@ -81,7 +80,7 @@ def booted(folder: Path) -> Iterator[Booted]:
         child.wait()
 
 
-def why_not() -> Optional[str]:
+def why_not() -> str | None:
     """Return why this machine cannot start one, or ``None`` where it can."""
     if os.geteuid() != 0:
         return "only root may start a systemd"

@@ -7,7 +7,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Optional
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -30,12 +29,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def _find() -> Optional[str]:
+def _find() -> str | None:
     names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
     return next(filter(None, map(shutil.which, names)), None)
 
 
-def _install() -> Optional[str]:
+def _install() -> str | None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return None
     with turn_of_apt():

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
@@ -84,7 +83,7 @@ class CommandLine:
         )
         return Done(done.returncode, done.stdout)
 
-    def recipe(self, arguments: str = "", *, place: str = "demo/1.0", files: Optional[Files] = None) -> Path:
+    def recipe(self, arguments: str = "", *, place: str = "demo/1.0", files: Files | None = None) -> Path:
         """Write a recipe, ``package_build.build_package(<arguments>)``, and files beside it."""
         folder = self.folder / "packages" / place
         folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +104,7 @@ class CommandLine:
         name: str,
         version: str = "1.0",
         *,
-        files: Optional[Mapping[str, bytes]] = None,
+        files: Mapping[str, bytes] | None = None,
         tag: str = "py3-none-any",
         requires: str = "",
     ) -> Path:

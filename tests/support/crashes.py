@@ -12,7 +12,6 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.deploy.agent import bundle as agent
 from crosswheel.deploy.agent.store import Store
@@ -66,7 +65,7 @@ def _dies_before(number: int, bundle: Path, place: dict[str, str]) -> bool:
     os._exit(0)
 
 
-def _whole_version(place: dict[str, str]) -> Optional[str]:
+def _whole_version(place: dict[str, str]) -> str | None:
     """Return the version that is active and whole; ``None`` where there is none."""
     store, name = Store(Path(place["store"]), Path(place["programs"])), place["name"]
     active = store.active(name)

@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
 
 from crosswheel import targets
 from crosswheel.build import Project, build_wheel, prepare
@@ -82,7 +81,7 @@ class Crossing:
         """Return the same in another folder."""
         return replace(self, folder=folder)
 
-    def build(self, files: Files, *, said: Optional[Mapping[str, object]] = None) -> Path:
+    def build(self, files: Files, *, said: Mapping[str, object] | None = None) -> Path:
         """Build the project ``demo`` 1.0 from its files, as the recipe ``said``; return the wheel."""
         tree = write_tree(self.folder / "unpack" / "demo-1.0", files)
         recipe = (
@@ -111,7 +110,7 @@ class Crossing:
         )
         return build_wheel(project, backend, locked, self.target, lambda step: None)
 
-    def run(self, program: str, wheel: Optional[Path] = None, *, check: bool = True) -> Result:
+    def run(self, program: str, wheel: Path | None = None, *, check: bool = True) -> Result:
         """Run a Python program on the emulated target, with a wheel installed."""
         site = self.folder / "site"
         if wheel is not None:
@@ -122,7 +121,7 @@ class Crossing:
         )
 
 
-def crossing_for(folder: Path, target: str = "ot2", *, sdk: Optional[Path] = None) -> Crossing:
+def crossing_for(folder: Path, target: str = "ot2", *, sdk: Path | None = None) -> Crossing:
     """Return a crossing with the user's own settings, and so their cache; its view is verified.
 
     Args:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 
@@ -29,7 +29,7 @@ class LocalRegistry:
         """The address that clients are told."""
         return f"{self.server.url}/simple"
 
-    def add(self, file: Path, *, told: Optional[str] = None, uploaded: str = LONG_AGO) -> str:
+    def add(self, file: Path, *, told: str | None = None, uploaded: str = LONG_AGO) -> str:
         """Offer a file, and return the SHA-256 that is told of it: the true one unless ``told`` is another."""
         is_wheel = file.suffix == ".whl"
         name = canonicalize_name(

@@ -10,7 +10,6 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel import targets
 from crosswheel.deploy.release import Package, Release
@@ -38,9 +37,9 @@ def release(
     folder: Path,
     version: str,
     *,
-    more: Optional[Mapping[str, bytes]] = None,
-    test: Optional[str] = "import hello",
-    target: Optional[Target] = None,
+    more: Mapping[str, bytes] | None = None,
+    test: str | None = "import hello",
+    target: Target | None = None,
 ) -> Release:
     """Make a release of a program that says its version; ``more`` are further files, by path."""
     hello = folder / version / "hello"
@@ -83,7 +82,7 @@ def place(folder: Path) -> Robot:
     return Robot(store=str(folder / "store"), programs=str(folder / "programs"))
 
 
-def says(folder: Path) -> Optional[str]:
+def says(folder: Path) -> str | None:
     """Return what the installed program says; ``None`` where there is none."""
     program = folder / "programs" / "hello"
     if not os.path.exists(program):  # noqa: PTH110 - a link to nowhere is no program

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -58,7 +58,7 @@ class Robot:
     def python(
         self,
         *words: Word,
-        environment: Optional[Mapping[str, str]] = None,
+        environment: Mapping[str, str] | None = None,
         timeout: float = 1800,
         check: bool = True,
     ) -> Result:

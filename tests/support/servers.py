@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Optional
 from urllib.parse import unquote, urlsplit
 
 _TYPES = {".html": "text/html", ".json": "application/vnd.pypi.simple.v1+json"}
@@ -42,9 +41,9 @@ class FolderServer:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -54,7 +53,7 @@ class FolderServer:
         self._thread.join()
         self._server.server_close()
 
-    def body(self, path: str) -> Optional[tuple[bytes, str]]:
+    def body(self, path: str) -> tuple[bytes, str] | None:
         """Return the bytes and content type at a path of the server."""
         if path in self.bodies:
             return self.bodies[path], "application/octet-stream"

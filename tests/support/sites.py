@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Optional
 
 from packaging.utils import canonicalize_name
 
@@ -20,7 +19,7 @@ def add_wheel(
     *,
     tag: str = "py3-none-any",
     requires: Iterable[str] = (),
-    requires_python: Optional[str] = None,
+    requires_python: str | None = None,
     headers: Mapping[str, str] = {},
     readme: str = "",
     body: bytes = b"answer = 42\n",
@@ -46,8 +45,8 @@ def prove(
     wheel: Path,
     target: str = "ot2",
     *,
-    emulator: Optional[str] = "qemu-arm 7.2.0, CPython 3.10.8",
-    log: Optional[str] = None,
+    emulator: str | None = "qemu-arm 7.2.0, CPython 3.10.8",
+    log: str | None = None,
 ) -> Path:
     """Put a proof beside a wheel, as the check does, and return its path."""
     proof = Proof(

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -19,8 +18,8 @@ def run_on_small_disk(
     kilobytes: int,
     *,
     read_only: bool = False,
-    env: Optional[Mapping[str, str]] = None,
-    cwd: Optional[Path] = None,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command for which ``disk`` is a small file system; ``disk`` has afterwards what is on it.
 

@@ -7,7 +7,6 @@ import hashlib
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Optional
 
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name
@@ -21,9 +20,9 @@ def make_wheel(
     *,
     tag: str = "py3-none-any",
     requires: Iterable[str] = (),
-    requires_python: Optional[str] = None,
-    dist_info: Optional[Mapping[str, bytes]] = None,
-    instead: Optional[Mapping[str, Optional[bytes]]] = None,
+    requires_python: str | None = None,
+    dist_info: Mapping[str, bytes] | None = None,
+    instead: Mapping[str, bytes | None] | None = None,
 ) -> Path:
     """Write a wheel into ``folder`` and return its path.
 
@@ -54,7 +53,7 @@ def make_wheel(
     return wheel
 
 
-def _metadata(name: str, version: str, requires: Iterable[str], requires_python: Optional[str]) -> bytes:
+def _metadata(name: str, version: str, requires: Iterable[str], requires_python: str | None) -> bytes:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     if requires_python:
         lines.append(f"Requires-Python: {requires_python}")

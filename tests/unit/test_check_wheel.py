@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Optional
 
 import pytest
 from packaging.tags import Tag
@@ -56,7 +55,7 @@ def test_a_whole_wheel_says_what_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_a_wheel_that_is_not_what_it_says_is_refused(
-    tmp_path: Path, instead: dict[str, Optional[bytes]], named: str
+    tmp_path: Path, instead: dict[str, bytes | None], named: str
 ) -> None:
     path = make_wheel(tmp_path, "pkg", "1.0", FILES, instead=instead)
     with pytest.raises(IntegrityError) as caught:

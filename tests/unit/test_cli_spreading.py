@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import pytest
 import typer
@@ -17,8 +17,8 @@ SAID: list[object] = []
 
 @dataclass(frozen=True)
 class Place:
-    street: Annotated[Optional[str], typer.Option("--street", help="Where.")] = None
-    numbers: Annotated[Optional[list[int]], typer.Option("--number")] = None
+    street: Annotated[str | None, typer.Option("--street", help="Where.")] = None
+    numbers: Annotated[list[int] | None, typer.Option("--number")] = None
     plan: Annotated[Path, typer.Option("--plan")] = Path("plan")
 
 

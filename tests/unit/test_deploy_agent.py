@@ -11,7 +11,6 @@ import sys
 import zlib
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -313,7 +312,7 @@ def test_an_interrupted_transfer_goes_on_where_it_stopped(tmp_path: Path, share:
     assert ask(robot, "verify", name="hello") == {"faults": []}
 
 
-def ends(bundle: Path, before: Path) -> list[tuple[Optional[str], str]]:
+def ends(bundle: Path, before: Path) -> list[tuple[str | None, str]]:
     """Install a bundle, ended before each of its changes; return what is whole then, and after another try."""
     words = [sys.executable, "-m", "support.crashes", str(bundle), str(before)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])

@@ -3,7 +3,6 @@ from __future__ import annotations
 import datetime
 import html.parser
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -71,7 +70,7 @@ class Audit(html.parser.HTMLParser):
         self.links: set[str] = set()
         self.feed(page)
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, Optional[str]]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes.update(name for name, _ in attrs)
         self.links.update(value or "" for name, value in attrs if name in ("href", "src"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -28,7 +27,7 @@ def file(name: str) -> ReleaseFile:
     return ReleaseFile.model_validate({"filename": name, "url": f"u/{name}", "sha256": digest, "kind": kind})
 
 
-def plan(*names: str, locked: Optional[tuple[str, ...]] = None, **said: object) -> Step:
+def plan(*names: str, locked: tuple[str, ...] | None = None, **said: object) -> Step:
     """Plan a release that has some files, all locked unless told otherwise, with a recipe where that says something."""
     files = [file(name) for name in names]
     allowed = frozenset(file(name).sha256 for name in (names if locked is None else locked))
@@ -36,7 +35,7 @@ def plan(*names: str, locked: Optional[tuple[str, ...]] = None, **said: object) 
     return choose(Pin("demo", "1.0", allowed), files, recipe, OT2)
 
 
-def chosen(step: Step) -> tuple[str, Optional[str]]:
+def chosen(step: Step) -> tuple[str, str | None]:
     return step.action, step.file.filename if step.file else None
 
 

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -32,7 +31,7 @@ class Background:
 
     runner: Runner
     ready: threading.Event = field(default_factory=threading.Event)
-    error: Optional[CrosswheelError] = None
+    error: CrosswheelError | None = None
 
     def run(self, command: list[str]) -> None:
         runner = Runner(

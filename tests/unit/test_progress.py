@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import pytest
 from rich.console import Console
@@ -91,7 +90,7 @@ def environment(**extra: str) -> dict[str, str]:
     return {**inherited, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **extra}
 
 
-def on_terminal(script: str, interrupt_at: Optional[str] = None, **env: str) -> Ending:
+def on_terminal(script: str, interrupt_at: str | None = None, **env: str) -> Ending:
     """Run a script on a terminal of 80x24; send SIGINT when it has shown ``interrupt_at``."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))

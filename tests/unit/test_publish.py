@@ -3,7 +3,6 @@ from __future__ import annotations
 import datetime
 import sys
 from pathlib import Path
-from typing import Optional
 
 import pytest
 from pypi_simple import ProjectPage
@@ -96,7 +95,7 @@ def test_several_targets_meet_in_one_channel(tmp_path: Path, store: FolderStore)
 def test_yank_and_unyank(tmp_path: Path, store: FolderStore) -> None:
     publish(site_of(tmp_path, ("My.Pkg", "1.0"), ("my-pkg", "2")), store)
 
-    def reasons() -> list[tuple[bool, Optional[str]]]:
+    def reasons() -> list[tuple[bool, str | None]]:
         page = (store.read("simple/my-pkg/index.html") or b"").decode()
         return [(p.is_yanked, p.yanked_reason) for p in ProjectPage.from_html("my-pkg", page).packages]
 

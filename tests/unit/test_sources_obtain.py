@@ -12,7 +12,6 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -65,7 +64,7 @@ class Bench:
     folder: Path
     warnings: list[str] = field(default_factory=list)
 
-    def obtain(self, source: Source, fallback: Optional[Source] = None) -> SourceTree:
+    def obtain(self, source: Source, fallback: Source | None = None) -> SourceTree:
         with Registry(self.settings) as registry:
             return obtain(
                 source,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
-from typing import Optional
 
 import pytest
 
@@ -34,7 +33,7 @@ def tools(compilers: Compilers) -> Path:
 
 
 def run(
-    tool: Path, *words: str, cwd: Optional[Path] = None, given: str = "", **variables: str
+    tool: Path, *words: str, cwd: Path | None = None, given: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a tool as a build does, with zig's cache in the folder of the tools."""
     env = {"PATH": os.defpath, **zig_compilers(OT2, tool.parents[2]).environment, **variables}

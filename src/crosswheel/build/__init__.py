@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from packaging.utils import parse_wheel_filename
 
@@ -41,7 +40,7 @@ class Project:
     version: str
     tree: Path
     folder: Path
-    recipe: Optional[Recipe]
+    recipe: Recipe | None
     variables: Mapping[str, str]
 
     @property

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Union
 
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
@@ -78,9 +77,9 @@ class Backend:
             )
         return wheels[0]
 
-    def _settings(self, config: Mapping[str, str]) -> Optional[dict[str, Union[str, list[str]]]]:
+    def _settings(self, config: Mapping[str, str]) -> dict[str, str | list[str]] | None:
         """Return the config settings to pass: the recipe's, and those by which a backend learns of the target."""
-        settings: dict[str, Union[str, list[str]]] = dict(config)
+        settings: dict[str, str | list[str]] = dict(config)
         if self.system.backend == "mesonpy":
             own = [f"--cross-file={self.environment.variables['CROSSWHEEL_MESON_CROSS_FILE']}"]
             settings["setup-args"] = [*own, *shlex.split(config.get("setup-args", ""))]
@@ -96,7 +95,7 @@ class Backend:
         )
 
     def _run(
-        self, cmd: Sequence[str], cwd: Optional[str] = None, extra_environ: Optional[Mapping[str, str]] = None
+        self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
     ) -> None:
         env = self.environment.for_hook(self.venv, self.tree, {**self.extra, **(extra_environ or {})})
         where = Path(cwd) if cwd else self.tree
@@ -110,7 +109,7 @@ class Backend:
             )
 
 
-def extra_variables(recipe: Optional[Recipe], version_variables: Mapping[str, str]) -> Mapping[str, str]:
+def extra_variables(recipe: Recipe | None, version_variables: Mapping[str, str]) -> Mapping[str, str]:
     """Return the variables that are this package's own: its recipe's, and those that tell its version."""
     own: dict[str, str] = dict(version_variables)
     if recipe is None:

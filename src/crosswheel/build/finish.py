@@ -19,7 +19,6 @@ import zipfile
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.build.rewriting import change_wheel
 from crosswheel.errors import MissingToolError
@@ -30,7 +29,7 @@ _ELF_MAGIC = b"\x7fELF"
 
 
 def finish(
-    wheel: Path, libraries: Sequence[Library], runner: Runner, places: Optional[Mapping[Path, str]] = None
+    wheel: Path, libraries: Sequence[Library], runner: Runner, places: Mapping[Path, str] | None = None
 ) -> None:
     """Complete a wheel that was built with C libraries; one without compiled code only loses what Python compiled.
 

@@ -12,7 +12,6 @@ import os
 import re
 import zipfile
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.files import write_text
 
@@ -59,7 +58,7 @@ def _replacement(match: re.Match[str]) -> str:
     return match[1] + _MACROS[match[2]] if match[2] in _MACROS else match[0]
 
 
-def linked_version(venv: Path, tree: Path) -> Optional[str]:
+def linked_version(venv: Path, tree: Path) -> str | None:
     """Return the version of the numpy in a build environment, if the build links numpy's static libraries."""
     for info in venv.glob("lib/python*/site-packages/numpy-*.dist-info"):
         if _links_numpy(tree):

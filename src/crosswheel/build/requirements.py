@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -54,7 +54,7 @@ class _BuildSystemTable(BaseModel):
     backend_path: list[str] = []
 
 
-def build_system(tree: Path, recipe: Optional[Recipe]) -> BuildSystem:
+def build_system(tree: Path, recipe: Recipe | None) -> BuildSystem:
     """Read which backend builds a tree; a tree that names none is built by setuptools as ever.
 
     Raises:
@@ -75,7 +75,7 @@ def build_system(tree: Path, recipe: Optional[Recipe]) -> BuildSystem:
     return BuildSystem(tuple(dict.fromkeys(requires)), said.build_backend, tuple(said.backend_path))
 
 
-def _table(tree: Path) -> Optional[_BuildSystemTable]:
+def _table(tree: Path) -> _BuildSystemTable | None:
     said = _pyproject(tree).get("build-system")
     try:
         return None if said is None else _BuildSystemTable.model_validate(said)
@@ -144,10 +144,10 @@ class RequirementsStore:
     """
 
     folder: Path
-    as_of: Optional[datetime.date]
+    as_of: datetime.date | None
     frozen: bool
 
-    def read(self, package: str) -> Optional[LockedRequirements]:
+    def read(self, package: str) -> LockedRequirements | None:
         """Read the requirements of a package's build, or return ``None`` where they are not locked yet."""
         return read(self._file(package))
 
@@ -174,7 +174,7 @@ class RequirementsStore:
         return self.folder / f"{package}.txt"
 
 
-def read(file: Path) -> Optional[LockedRequirements]:
+def read(file: Path) -> LockedRequirements | None:
     """Read resolved requirements, or return ``None`` where there are none."""
     if not file.is_file():
         return None
@@ -185,7 +185,7 @@ def read(file: Path) -> Optional[LockedRequirements]:
 
 
 def resolve(
-    requirements: Sequence[str], file: Path, *, python: Path, as_of: Optional[datetime.date], uv: Uv
+    requirements: Sequence[str], file: Path, *, python: Path, as_of: datetime.date | None, uv: Uv
 ) -> LockedRequirements:
     """Resolve the requirements of a build, and write them to ``file``.
 

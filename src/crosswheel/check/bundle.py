@@ -8,7 +8,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Optional
 
 from crosswheel.check.objects import ElfObject
 from crosswheel.check.wheel import installed_path
@@ -49,7 +48,7 @@ class Bundle:
         return not self.searched[member].isdisjoint(self.places.get(library, ()))
 
 
-def below_origin(path: str) -> Optional[str]:
+def below_origin(path: str) -> str | None:
     """Return what follows ``$ORIGIN`` in an entry of a library path; ``None`` if it does not begin so."""
     for origin in ("$ORIGIN", "${ORIGIN}"):
         if path == origin or path.startswith(f"{origin}/"):

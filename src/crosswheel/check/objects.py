@@ -7,7 +7,7 @@ import itertools
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Optional, TypeVar
+from typing import Any, Literal, TypeVar
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection, GNUVerSymSection
@@ -74,9 +74,9 @@ class ElfObject:
     needed: tuple[str, ...]
     rpath: tuple[str, ...]
     runpath: tuple[str, ...]
-    soname: Optional[str]
-    interpreter: Optional[str]
-    executable_stack: Optional[bool]
+    soname: str | None
+    interpreter: str | None
+    executable_stack: bool | None
     text_relocations: bool
     versions: tuple[NeededVersion, ...]
     undefined: frozenset[str]
@@ -144,7 +144,7 @@ def _dynamic_tags(elf: ELFFile) -> list[Any]:
     return [tag for segment in _segments(elf, "PT_DYNAMIC") for tag in _bounded(segment.iter_tags())]
 
 
-def _executable_stack(elf: ELFFile) -> Optional[bool]:
+def _executable_stack(elf: ELFFile) -> bool | None:
     flags = [segment["p_flags"] for segment in _segments(elf, "PT_GNU_STACK")]
     return bool(flags[0] & _PF_X) if flags else None
 
@@ -177,7 +177,7 @@ class _Tables:
 
     symbols: list[Any]
     indices: list[int]
-    verneed: Optional[GNUVerNeedSection]
+    verneed: GNUVerNeedSection | None
 
 
 def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from typing import Optional
 
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
@@ -30,7 +29,7 @@ _PLATFORMS = tuple(
 )
 
 
-def choose_official(candidates: Sequence[str], target: Target) -> Optional[str]:
+def choose_official(candidates: Sequence[str], target: Target) -> str | None:
     """Return which wheel of a release is the best to compare with, or ``None`` if none is of use.
 
     Args:
@@ -88,7 +87,7 @@ def _added_names(wheel: WheelFile, official: WheelFile) -> list[Fault]:
     ]
 
 
-def _rank(filename: str, target: Target) -> Optional[tuple[int, int]]:
+def _rank(filename: str, target: Target) -> tuple[int, int] | None:
     """Return how good a wheel is to compare with (less is better): by platform, then by interpreter."""
     try:
         tags = parse_wheel_filename(filename)[3]
@@ -98,7 +97,7 @@ def _rank(filename: str, target: Target) -> Optional[tuple[int, int]]:
     return min(ranks) if ranks else None
 
 
-def _tag_rank(tag: Tag, target: Target) -> Optional[tuple[int, int]]:
+def _tag_rank(tag: Tag, target: Target) -> tuple[int, int] | None:
     accepted = [(known.interpreter, known.abi) for known in target.tags]
     if (tag.interpreter, tag.abi) not in accepted or tag.platform.endswith(f"_{target.machine}"):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -72,20 +72,20 @@ class Proof(_Record):
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()
     audited: tuple[AuditedObject, ...] = ()
-    parity: Optional[str] = None
-    emulator: Optional[str] = None
+    parity: str | None = None
+    emulator: str | None = None
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = Field(default_factory=dict)
     tests: tuple[str, ...] = ()
     seconds: float = 0.0
-    log: Optional[str] = None
+    log: str | None = None
 
     def write_beside(self, wheel: Path) -> None:
         """Write the proof as ``<wheel>.<target>.proof.json``: a pure wheel may be proven on several targets."""
         write_text(_path(wheel, self.target), self.model_dump_json(indent=1) + "\n")
 
     @classmethod
-    def read_beside(cls, wheel: Path, target: str) -> Optional[Proof]:
+    def read_beside(cls, wheel: Path, target: str) -> Proof | None:
         """Read the proof of a wheel on a target, or return ``None`` where it has none."""
         path = _path(wheel, target)
         return cls.model_validate_json(path.read_text()) if path.is_file() else None

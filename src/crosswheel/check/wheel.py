@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import compat32
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, NoReturn, Optional
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from packaging.metadata import InvalidMetadata, Metadata
 from packaging.requirements import Requirement
@@ -108,7 +108,7 @@ class WheelFile:
         return cls(path, name, version, tags, members, elf_members, metadata)
 
     @property
-    def requires_python(self) -> Optional[SpecifierSet]:
+    def requires_python(self) -> SpecifierSet | None:
         """Requires-Python; raises :class:`IntegrityError` if it is no version specifier (PEP 440)."""
         value = _field(self.path, self.metadata, "requires_python")
         assert value is None or isinstance(value, SpecifierSet)
@@ -176,7 +176,7 @@ class WheelFile:
         return f"PyInit_{name}\0".encode() in self.read(extension.member)
 
 
-def read_metadata(path: Path, opened: Optional[IO[bytes]] = None) -> bytes:
+def read_metadata(path: Path, opened: IO[bytes] | None = None) -> bytes:
     """Return a wheel's METADATA, and look at nothing else in it.
 
     Args:
@@ -193,7 +193,7 @@ def read_metadata(path: Path, opened: Optional[IO[bytes]] = None) -> bytes:
         return _read(path, archive, member)
 
 
-def installed_path(member: str) -> Optional[str]:
+def installed_path(member: str) -> str | None:
     """Return where a member is installed below site-packages; ``None`` if that is elsewhere.
 
     ``*.data/purelib`` and ``*.data/platlib`` are site-packages themselves; scripts, headers and data are not
@@ -252,7 +252,7 @@ class _Extension:
     member: str
 
 
-def _extension(member: str) -> Optional[_Extension]:
+def _extension(member: str) -> _Extension | None:
     path = PurePosixPath(installed_path(member) or "")
     match = _EXTENSION.fullmatch(path.name)
     # No package's folder has a dot in its name; *.libs, *.dist-info and the like do.
@@ -273,7 +273,7 @@ def _top_level(path: str) -> str:
     return first[: -len(".py")] if first.endswith(".py") else first
 
 
-def _refuse(path: Path, reason: str, cause: Optional[BaseException] = None) -> NoReturn:
+def _refuse(path: Path, reason: str, cause: BaseException | None = None) -> NoReturn:
     raise IntegrityError(
         f"{path.name} is not a sound wheel: {reason}",
         hint="if it was downloaded, delete it and run again; if it stays so, what built it is to be mended.",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Callable, Optional
+from typing import Annotated
 
 import typer
 from pyproject_hooks import BuildBackendWarning
@@ -70,13 +70,13 @@ class Preference(str, Enum):
 
 
 RequirementsArgument = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Argument(
         help="Requirements such as numpy==1.26.4; everything in the folder of recipes without any."
     ),
 ]
 RequirementFilesOption = Annotated[
-    Optional[list[Path]], typer.Option("--requirement", "-r", help="A file of requirements.")
+    list[Path] | None, typer.Option("--requirement", "-r", help="A file of requirements.")
 ]
 PreferOption = Annotated[
     Preference,
@@ -114,12 +114,12 @@ def build(
     build_tree_root: BuildOption = BUILD,
     index_tree_root: IndexOption = INDEX,
     index_root_url: Annotated[
-        Optional[str],
+        str | None,
         typer.Option(help="The address the index will have; its links are relative without it."),
     ] = None,
-    container_tag: Annotated[Optional[str], typer.Option(help="Accepted; no container is used.")] = None,
+    container_tag: Annotated[str | None, typer.Option(help="Accepted; no container is used.")] = None,
     container_source: Annotated[
-        Optional[ContainerSource], typer.Option(help="Accepted; no container is used.")
+        ContainerSource | None, typer.Option(help="Accepted; no container is used.")
     ] = None,
     prep_container_only: Annotated[
         bool, typer.Option(help="Prepare the toolchain, which takes the container's place, and stop.")
@@ -154,7 +154,7 @@ def _prepare(place: Workplace) -> None:
 
 
 def _jobs(
-    wanted: Sequence[str], as_of: Optional[datetime.date], place: Workplace
+    wanted: Sequence[str], as_of: datetime.date | None, place: Workplace
 ) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
     if wanted:
@@ -173,7 +173,7 @@ def _build_root(root: Recipe, place: Workplace) -> list[Row]:
     return rows
 
 
-def _write_index(scene: Scene, console: Console, root_url: Optional[str], codes: Sequence[int]) -> None:
+def _write_index(scene: Scene, console: Console, root_url: str | None, codes: Sequence[int]) -> None:
     trees = scene.trees
     if any(codes) and not trees.dist.is_dir():
         return  # nothing could be built, and the reasons were told
@@ -253,7 +253,7 @@ def plan(
                     _show_plan(closure, console, place)
 
 
-def _closures(wanted: Sequence[str], as_of: Optional[datetime.date], place: Workplace) -> Iterator[Closure]:
+def _closures(wanted: Sequence[str], as_of: datetime.date | None, place: Workplace) -> Iterator[Closure]:
     if wanted:
         yield closure_for(wanted, as_of, place)
         return

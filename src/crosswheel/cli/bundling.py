@@ -9,7 +9,7 @@ import tempfile
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -39,7 +39,7 @@ def bundle(
     requirement: Annotated[str, typer.Argument(help="What to bundle, such as prefect==3.3.4.")],
     wheels: Wheels,
     output: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option("--output", "-o", help="A file to carry to the robot: NAME.pyz, or NAME.tar.zst."),
     ] = None,
     wheel: Annotated[
@@ -78,7 +78,7 @@ def robot_sim(
     port: Annotated[int, typer.Option("--port", help="The port of its ssh server; any if 0.")] = 2222,
     var_size: Annotated[str, typer.Option("--var-size", help="How large its /var is.")] = "1g",
     folder: Annotated[
-        Optional[Path], typer.Option("--folder", help="Where its key and ssh configuration go.")
+        Path | None, typer.Option("--folder", help="Where its key and ssh configuration go.")
     ] = None,
 ) -> None:
     """Run a look-alike robot on this machine, to try without one; Ctrl-C ends it, and nothing is kept."""

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -28,18 +28,18 @@ TargetOption = Annotated[
     str, typer.Option("--target", help="The machine to build for: a name, or a TOML file.")
 ]
 TargetsOption = Annotated[
-    Optional[list[str]],
+    list[str] | None,
     typer.Option(
         "--target", help="The machine to build for: a name, or a TOML file; may be given several times."
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what every program prints.")]
 OutputOption = Annotated[
-    Optional[Path],
+    Path | None,
     typer.Option("--output", "-o", help="Write what is shown to a file instead of the terminal."),
 ]
 SdkOption = Annotated[
-    Optional[Path],
+    Path | None,
     typer.Option(
         "--sdk",
         envvar="CROSSWHEEL_SDK",
@@ -47,7 +47,7 @@ SdkOption = Annotated[
     ),
 ]
 AsOfOption = Annotated[
-    Optional[str], typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
+    str | None, typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
 ]
 
 
@@ -60,10 +60,10 @@ class Scene:
 
     recipes: Path = RECIPES
     trees: Trees = field(default_factory=lambda: Trees(BUILD.absolute(), DIST.absolute(), INDEX.absolute()))
-    output: Optional[Path] = None
+    output: Path | None = None
     verbose: bool = False
     prefer: Prefer = "native"
-    sdk: Optional[Path] = None
+    sdk: Path | None = None
     named: bool = False
 
     @contextlib.contextmanager
@@ -89,7 +89,7 @@ class Scene:
             )
 
 
-def day(text: Optional[str]) -> Optional[datetime.date]:
+def day(text: str | None) -> datetime.date | None:
     """Read a day given on the command line."""
     try:
         return datetime.date.fromisoformat(text) if text else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from dataclasses import dataclass
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from crosswheel.publish import prune as prune_channels
 from crosswheel.publish import publish as publish_site
 
 DevelopmentOption = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="Where branches go."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
@@ -35,21 +35,21 @@ class Destination:
     """Which channel is meant: one that is named, or the one that a git reference has in the stores."""
 
     to: Annotated[
-        Optional[str], typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
+        str | None, typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
     ] = None
     ref: Annotated[
-        Optional[str],
+        str | None,
         typer.Option(
             "--ref", envvar="GITHUB_REF", help="The git reference; what is checked out if not given."
         ),
     ] = None
     development_store: DevelopmentOption = None
     staging_store: Annotated[
-        Optional[str],
+        str | None,
         typer.Option("--staging-store", envvar="CROSSWHEEL_STAGING_STORE", help="Where main goes."),
     ] = None
     production_store: Annotated[
-        Optional[str],
+        str | None,
         typer.Option(
             "--production-store", envvar="CROSSWHEEL_PRODUCTION_STORE", help="Where tags packages@v* go."
         ),
@@ -113,7 +113,7 @@ def unyank(
 
 def prune(
     older_than: Annotated[int, typer.Option(help="Days since the last publication.")] = 30,
-    keep: Annotated[Optional[list[str]], typer.Option(help="A branch to keep; may be given again.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="A branch to keep; may be given again.")] = None,
     development_store: DevelopmentOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
@@ -129,7 +129,7 @@ def prune(
 
 
 def _mark(
-    name: str, version: str, reason: Optional[str], destination: Destination, root_url: Optional[str]
+    name: str, version: str, reason: str | None, destination: Destination, root_url: str | None
 ) -> None:
     channel, state = destination.channel, "no longer yanked" if reason is None else "yanked"
     for filename in set_yanked(open_store(channel.url), name, version, reason, root_url=root_url):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -27,11 +27,11 @@ T = TypeVar("T")
 TargetOption = Annotated[str, typer.Option("--target", help="What the robots are: a name, or a TOML file.")]
 
 NameOption = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("--name", help="What the environment is called; the program's name if not given."),
 ]
 TestOption = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("--test", help="A command of the program that has to succeed, such as 'prefect version'."),
 ]
 
@@ -40,13 +40,11 @@ TestOption = Annotated[
 class Login:
     """How ssh gets into a robot; its own configuration decides what is not given."""
 
-    user: Annotated[Optional[str], typer.Option("--user", help="The user to log in as.")] = None
-    port: Annotated[Optional[int], typer.Option("--port", help="The port of its ssh server.")] = None
-    identity: Annotated[Optional[Path], typer.Option("--identity", help="The file of the private key.")] = (
-        None
-    )
+    user: Annotated[str | None, typer.Option("--user", help="The user to log in as.")] = None
+    port: Annotated[int | None, typer.Option("--port", help="The port of its ssh server.")] = None
+    identity: Annotated[Path | None, typer.Option("--identity", help="The file of the private key.")] = None
     ssh_config: Annotated[
-        Optional[Path], typer.Option("--ssh-config", help="An ssh configuration instead of your own.")
+        Path | None, typer.Option("--ssh-config", help="An ssh configuration instead of your own.")
     ] = None
 
     def to(self, host: str) -> Address:
@@ -61,14 +59,14 @@ class Fleet:
     """Robots of one kind, named on the command line and in a file."""
 
     robot: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Option(
             "--robot", help="A robot, as for ssh: a name or an address; may be given several times."
         ),
     ] = None
-    robots: Annotated[
-        Optional[Path], typer.Option("--robots", help="A file of robots, one on each line.")
-    ] = None
+    robots: Annotated[Path | None, typer.Option("--robots", help="A file of robots, one on each line.")] = (
+        None
+    )
     target: TargetOption = "ot2"
 
     @property
@@ -115,7 +113,7 @@ class Wheels:
         return chosen(requirement, self.recipes, self.dist_tree_root.absolute(), target)
 
     def release(
-        self, requirement: str, target: Target, *, name: Optional[str] = None, test: Optional[str] = None
+        self, requirement: str, target: Target, *, name: str | None = None, test: str | None = None
     ) -> Release:
         """Put a program together for a target."""
         from crosswheel.deploy.environment import assembler_for

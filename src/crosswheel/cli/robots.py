@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -110,9 +110,9 @@ def preflight(
     wheels: Wheels,
     login: Login,
     image: Annotated[
-        Optional[str], typer.Option("--image", help="Ask the description of a robot: the name of a target.")
+        str | None, typer.Option("--image", help="Ask the description of a robot: the name of a target.")
     ] = None,
-    robot: Annotated[Optional[str], typer.Option("--robot", help="Ask a robot.")] = None,
+    robot: Annotated[str | None, typer.Option("--robot", help="Ask a robot.")] = None,
     target: TargetOption = "ot2",
 ) -> None:
     """Show what a plain installation would clash with, and what an isolated one takes; nothing is changed."""
@@ -142,21 +142,19 @@ def service(
     fleet: Fleet,
     login: Login,
     words: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Argument(help="The program and its arguments: prefect worker start --pool lab."),
     ] = None,
     name: Annotated[
-        Optional[str],
+        str | None,
         typer.Option("--name", help="What the service is called: crosswheel-PROGRAM if not given."),
     ] = None,
     environment: Annotated[
-        Optional[list[str]],
+        list[str] | None,
         typer.Option("--env", help="A variable for it, NAME=VALUE; may be given several times."),
     ] = None,
     memory: Annotated[str, typer.Option("--memory", help="How much memory it may have.")] = "300M",
-    remove: Annotated[
-        Optional[str], typer.Option("--remove", help="Remove the service of this name.")
-    ] = None,
+    remove: Annotated[str | None, typer.Option("--remove", help="Remove the service of this name.")] = None,
 ) -> None:
     """Run a program on robots as a service: at every boot, again after a failure, logging to the journal."""
     if (remove is None) != bool(words):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
 from crosswheel.files import explained_storage_errors
 
 SummaryOption = Annotated[
-    Optional[Path], typer.Option("--summary", help="Append what was done to this file, as Markdown.")
+    Path | None, typer.Option("--summary", help="Append what was done to this file, as Markdown.")
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -17,6 +17,6 @@ BuildOption = Annotated[
 IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
 RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of recipes.")]
 RootUrlOption = Annotated[
-    Optional[str],
+    str | None,
     typer.Option("--index-root-url", help="Its address, for absolute links; relative without it."),
 ]

@@ -15,7 +15,6 @@ from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
 from pathlib import Path
-from typing import Optional
 
 from packaging.utils import canonicalize_name
 
@@ -58,7 +57,7 @@ class BundleWheel:
     wheels: Sequence[ProvenWheel]
     dist: Path
     assembler: Assembler
-    name: Optional[str] = None
+    name: str | None = None
 
     @property
     def is_needed(self) -> bool:
@@ -123,7 +122,7 @@ class BundleWheel:
         return self.assembler.target
 
     @property
-    def _program(self) -> Optional[ProvenWheel]:
+    def _program(self) -> ProvenWheel | None:
         return next((wheel for wheel in self.wheels if wheel.pin.name == self.wanted.name), None)
 
     @property

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Optional
 
 from crosswheel.deploy.preflight import Clash, clashes
 from crosswheel.deploy.release import Release
@@ -42,7 +41,7 @@ class Deployed:
 
 
 def deploy(
-    release: Release, robot: Robot, connection: Connection, tell: Tell, sent: Optional[Sent] = None
+    release: Release, robot: Robot, connection: Connection, tell: Tell, sent: Sent | None = None
 ) -> Deployed:
     """Put a release on a robot and make it the active one.
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -77,7 +77,7 @@ class ProvenWheel:
         with zipfile.ZipFile(self.path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
             text = archive.read(names[0]).decode() if names else ""
-        stated = configparser.ConfigParser(delimiters="=", strict=False, interpolation=None)
+        stated = configparser.ConfigParser(delimiters="=", interpolation=None)
         stated.optionxform = str  # type: ignore[method-assign,assignment]
         stated.read_string(text)
         return frozenset(stated["console_scripts"]) if stated.has_section("console_scripts") else frozenset()
@@ -148,7 +148,7 @@ class Assembler:
     runner: Runner
 
     def release(
-        self, wanted: Wanted, wheels: Sequence[ProvenWheel], name: str, test: Optional[str] = None
+        self, wanted: Wanted, wheels: Sequence[ProvenWheel], name: str, test: str | None = None
     ) -> Release:
         """Return a release of a program, with its closure.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Optional, TypeVar, Union
+from typing import Generic, TypeVar
 
 from crosswheel.deploy.ssh import Address
 from crosswheel.errors import CrosswheelError, UsageError
@@ -21,10 +21,10 @@ class Outcome(Generic[T]):
     """What came of the work on one robot: a value, or the error that ended it."""
 
     robot: str
-    result: Union[T, CrosswheelError]
+    result: T | CrosswheelError
 
     @property
-    def error(self) -> Optional[CrosswheelError]:
+    def error(self) -> CrosswheelError | None:
         """What went wrong, if anything did."""
         return self.result if isinstance(self.result, CrosswheelError) else None
 

@@ -15,7 +15,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from packaging.utils import canonicalize_name
 
@@ -170,7 +169,7 @@ def _add_packages(site: Path, target: Target, settings: Settings, tell: Tell) ->
     return hollow
 
 
-def _fitting(name: str, version: str, files: list[ReleaseFile], target: Target) -> Optional[ReleaseFile]:
+def _fitting(name: str, version: str, files: list[ReleaseFile], target: Target) -> ReleaseFile | None:
     published = Recipe(name=name, file=Path("build.py"), prefer="published")
     try:
         pin = Pin(canonicalize_name(name), version, frozenset(file.sha256 for file in files))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 from crosswheel.deploy.agent.manifest import digest_of_package, id_of
 from crosswheel.files import new_file, sha256_of, write_text
@@ -89,7 +89,7 @@ class Package:
         return cls(name, version, folder, files)
 
 
-def _folder_of(path: str) -> Optional[str]:
+def _folder_of(path: str) -> str | None:
     """Return the folder of site-packages that a file is in, at any depth."""
     parts = path.split("/")
     return "/".join(parts[:4]) if parts[2:3] == ["site-packages"] and len(parts) > 4 else None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Optional
+from typing import IO, TYPE_CHECKING, Any
 
 from crosswheel.deploy.carried import Agent
 from crosswheel.errors import (
@@ -56,10 +56,10 @@ class Address:
     """
 
     host: str
-    user: Optional[str] = None
-    port: Optional[int] = None
-    identity: Optional[Path] = None
-    config: Optional[Path] = None
+    user: str | None = None
+    port: int | None = None
+    identity: Path | None = None
+    config: Path | None = None
 
     def command(self, *words: str) -> list[str]:
         """Return the words that run a command on the robot."""
@@ -80,7 +80,7 @@ class Connection:
         MissingToolError: this machine has no OpenSSH client.
     """
 
-    def __init__(self, address: Address, agent: Optional[Agent] = None) -> None:
+    def __init__(self, address: Address, agent: Agent | None = None) -> None:
         self.address = address
         agent = agent or Agent()
         self.sent = 0
@@ -110,9 +110,9 @@ class Connection:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -196,7 +196,7 @@ class Connection:
         return _explained(self.address.host, code, said)
 
 
-def _present(stream: Optional[IO[bytes]]) -> IO[bytes]:
+def _present(stream: IO[bytes] | None) -> IO[bytes]:
     assert stream is not None
     return stream
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Optional
 
 from packaging.metadata import RawMetadata
 
@@ -17,7 +16,7 @@ Pages = Mapping[str, bytes]
 
 
 def project_pages(
-    files: Sequence[File], described: RawMetadata, links: Collection[str], root_url: Optional[str] = None
+    files: Sequence[File], described: RawMetadata, links: Collection[str], root_url: str | None = None
 ) -> Pages:
     """Return a project's pages: for pip, for tools, and for people.
 
@@ -38,7 +37,7 @@ def project_pages(
 
 
 def root_pages(
-    projects: Mapping[str, Overview], failures: Sequence[Failure], root_url: Optional[str] = None
+    projects: Mapping[str, Overview], failures: Sequence[Failure], root_url: str | None = None
 ) -> Pages:
     """Return the pages that name projects, and the files that all pages use; ``projects`` are in their order."""
     names = list(projects)
@@ -51,5 +50,5 @@ def root_pages(
     }
 
 
-def _simple_url(root_url: Optional[str]) -> str:
+def _simple_url(root_url: str | None) -> str:
     return f"{root_url.rstrip('/')}/simple/" if root_url else ""

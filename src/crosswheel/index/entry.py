@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Optional
 
 from packaging.metadata import RawMetadata
 from packaging.requirements import InvalidRequirement, Requirement
@@ -52,11 +51,11 @@ class Entry(BaseModel):
     size: int
     uploaded: datetime.datetime
     metadata_sha256: str
-    requires_python: Optional[str] = None
+    requires_python: str | None = None
     summary: str = ""
     targets: tuple[str, ...] = ()
-    log: Optional[str] = None
-    yanked: Optional[str] = None
+    log: str | None = None
+    yanked: str | None = None
 
     @cached_property
     def tags(self) -> frozenset[Tag]:

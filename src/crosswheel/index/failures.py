@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Optional
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -59,7 +58,7 @@ def read_failures(paths: Iterable[Path]) -> Failures:
     return Failures(failures=tuple(newest_first))
 
 
-def _read(path: Path) -> Optional[Failure]:
+def _read(path: Path) -> Failure | None:
     try:
         return Failure.model_validate_json(path.read_bytes())
     except ValidationError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Sequence
-from typing import Optional
 
 from packaging.tags import Tag
 from packaging.version import Version
@@ -46,7 +45,7 @@ class Overview(BaseModel):
     targets: tuple[str, ...]
     pythons: tuple[str, ...]
     native: bool
-    yanked: Optional[str]
+    yanked: str | None
     wheels: int
     bytes: int
     yanked_wheels: int

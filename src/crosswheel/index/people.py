@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Optional
 from urllib.parse import quote, urlsplit
 
 from markupsafe import Markup
@@ -64,14 +63,14 @@ class Link:
 
     name: str
     rest: str
-    page: Optional[str]
+    page: str | None
 
 
 @dataclass(frozen=True)
 class Command:
     """How to install a project: on which target (``None``: wherever it fits), and which requirement."""
 
-    target: Optional[str]
+    target: str | None
     requirement: str
 
 
@@ -88,7 +87,7 @@ def asset_files() -> dict[str, bytes]:
 
 
 def project_page(
-    files: Sequence[File], raw: RawMetadata, known: Collection[str], root_url: Optional[str]
+    files: Sequence[File], raw: RawMetadata, known: Collection[str], root_url: str | None
 ) -> str:
     """Return a project's page.
 
@@ -167,7 +166,7 @@ def _commands(entries: Sequence[Entry], chosen: Entry) -> list[Command]:
     return [Command(target, f"{entry.name}=={entry.version}") for target, entry in on.items()]
 
 
-def _untrusted_host(root_url: Optional[str]) -> Optional[str]:
+def _untrusted_host(root_url: str | None) -> str | None:
     """Return the host that pip would refuse to ask without encryption."""
     parts = urlsplit(root_url or "")
     local = parts.hostname in ("localhost", "127.0.0.1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from email.message import Message
-from typing import Optional
 
 import nh3
 from packaging.metadata import RawMetadata
@@ -40,7 +39,7 @@ def render(metadata: RawMetadata) -> str:
     return html
 
 
-def _safe_html(text: str, content_type: Optional[str]) -> str:
+def _safe_html(text: str, content_type: str | None) -> str:
     html = _to_html(text, content_type)
     # No page asks another server for anything: the text of a picture stands for it. Cleaning comes last,
     # whatever this makes of pictures that were written to confuse it.
@@ -56,7 +55,7 @@ def _safe_html(text: str, content_type: Optional[str]) -> str:
     )
 
 
-def _to_html(text: str, content_type: Optional[str]) -> str:
+def _to_html(text: str, content_type: str | None) -> str:
     message = Message()
     message["Content-Type"] = content_type or "text/x-rst"
     kind = message.get_content_type()
@@ -77,7 +76,7 @@ def _to_html(text: str, content_type: Optional[str]) -> str:
     return html or ""
 
 
-def _filter(tag: str, attribute: str, value: str) -> Optional[str]:
+def _filter(tag: str, attribute: str, value: str) -> str | None:
     # A relative link would lead into the project's own repository, which is not here.
     if attribute == "href" and not value.startswith(("https://", "http://", "mailto:", "#")):
         return None

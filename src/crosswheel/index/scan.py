@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Optional
 
 from packaging.utils import canonicalize_name
 
@@ -57,7 +56,7 @@ class Found:
         return [name for name, _, _ in self.stamp if name.endswith(PROOF_SUFFIX)]
 
     @property
-    def yanked(self) -> Optional[Path]:
+    def yanked(self) -> Path | None:
         """The file that yanks it, if there is one."""
         wanted = self.filename + YANKED_SUFFIX
         return (

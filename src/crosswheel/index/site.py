@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.errors import UsageError
 from crosswheel.files import exclusive, explained_storage_errors
@@ -38,9 +37,9 @@ def write_site(
     dist: Path,
     site: Path,
     *,
-    scanned: Optional[Callable[[], Tree]] = None,
-    root_url: Optional[str] = None,
-    build: Optional[Path] = None,
+    scanned: Callable[[], Tree] | None = None,
+    root_url: str | None = None,
+    build: Path | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> IndexSummary:
     """Make the index of all wheels below ``dist``; what is not there any more leaves the index too.

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Optional
 
 from pydantic import BaseModel, ConfigDict
 
@@ -90,7 +89,7 @@ def begin(site: Path, names: Iterable[str]) -> None:
     write_text(site / _UNFINISHED, "".join(f"{name}\n" for name in names))
 
 
-def _unfinished(site: Path) -> Optional[frozenset[str]]:
+def _unfinished(site: Path) -> frozenset[str] | None:
     try:
         return frozenset((site / _UNFINISHED).read_text().splitlines())
     except FileNotFoundError:

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.check.wheel import read_metadata
 from crosswheel.files import digest_of, place_copy, write_bytes
@@ -28,7 +27,7 @@ class Task:
 
     name: str
     wheels: Wheels
-    before: Optional[Project]
+    before: Project | None
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ class Setting:
 
     site: Path
     names: frozenset[str]
-    root_url: Optional[str]
-    build: Optional[Path]
+    root_url: str | None
+    build: Path | None
 
     @property
     def stage(self) -> Path:
@@ -117,7 +116,7 @@ def make_project(setting: Setting, task: Task) -> Part:
     return setting.part(project)
 
 
-def _stage_wheels(folder: Path, there: Optional[Path], read: ReadProject, logs: Mapping[str, Path]) -> None:
+def _stage_wheels(folder: Path, there: Path | None, read: ReadProject, logs: Mapping[str, Path]) -> None:
     """Put wheels and what lies beside them on the stage, except what is ``there`` already."""
     for wheel in read.wheels:
         found, filename = wheel.found, wheel.entry.filename

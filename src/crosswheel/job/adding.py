@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from typing import Optional
 
 from packaging.utils import canonicalize_name
 
@@ -14,7 +13,7 @@ from crosswheel.job.workplace import Workplace
 from crosswheel.recipes.model import Recipe
 
 
-def add_root(wanted: str, as_of: Optional[datetime.date], place: Workplace) -> Recipe:
+def add_root(wanted: str, as_of: datetime.date | None, place: Workplace) -> Recipe:
     """Lock a package's closure below the folder of recipes, and return it as a root.
 
     Args:

@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from packaging.utils import canonicalize_name
 
@@ -96,7 +95,7 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
     return Closure(title, _steps(lock.pins.values(), place), store)
 
 
-def closure_for(requirements: Sequence[str], as_of: Optional[datetime.date], place: Workplace) -> Closure:
+def closure_for(requirements: Sequence[str], as_of: datetime.date | None, place: Workplace) -> Closure:
     """Return the steps for requirements that no recipe names, as of a day: today, if none is given.
 
     Raises:
@@ -130,7 +129,7 @@ def committed_folder(root: Recipe, place: Workplace) -> Path:
     return root.folder / f"{place.target.name}.build"
 
 
-def own_store(place: Workplace, title: str, as_of: Optional[datetime.date]) -> RequirementsStore:
+def own_store(place: Workplace, title: str, as_of: datetime.date | None) -> RequirementsStore:
     """Return where the build requirements of what is in no recipe are kept; they are resolved when asked for."""
     digest = digest_of(requirements=title, target=place.target.fingerprint, as_of=as_of)
     return RequirementsStore(place.trees.build / "locks" / digest / "build", as_of, frozen=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -31,13 +31,13 @@ class Made(BaseModel):
     audited: tuple[AuditedObject, ...] = ()
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()
-    parity: Optional[str] = None
+    parity: str | None = None
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     found: bool = False
 
     @classmethod
-    def read(cls, folder: Path) -> Optional[Made]:
+    def read(cls, folder: Path) -> Made | None:
         """Read what was made before, or return ``None``."""
         try:
             made = cls.model_validate_json((folder / "made.json").read_bytes())
@@ -45,7 +45,7 @@ class Made(BaseModel):
             return None
         return made.model_copy(update={"found": True}) if made.wheel.is_file() else None
 
-    def agrees(self, tool: str, version: Optional[str]) -> bool:
+    def agrees(self, tool: str, version: str | None) -> bool:
         """Tell whether a tool it was built with is of this version; if it was not, or the tool is not there, it is."""
         return version is None or self.toolchain.get(tool, version) == version
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.build import Project, build_wheel, numpy_headers, prepare
 from crosswheel.build.backend import Backend
@@ -55,7 +54,7 @@ def settled(step: Step, place: Workplace) -> Step:
     return step.otherwise if step.otherwise and _taken_or_refused(step, place) is None else step
 
 
-def _taken_or_refused(step: Step, place: Workplace) -> Optional[Made]:
+def _taken_or_refused(step: Step, place: Workplace) -> Made | None:
     """Return the wheel to take; ``None`` if it is refused, and there is a source to build instead."""
     assert step.file is not None
     digest = digest_of(wheel=step.file.sha256, target=place.target.fingerprint, code=place.code_digest)
@@ -244,7 +243,7 @@ def _unstripped(wheel: WheelFile) -> list[Fault]:
     return [Fault(member, "it carries debugging symbols", remedy) for member in unstripped(wheel)]
 
 
-def _against_official(wheel: WheelFile, step: Step, place: Workplace) -> tuple[list[Fault], Optional[str]]:
+def _against_official(wheel: WheelFile, step: Step, place: Workplace) -> tuple[list[Fault], str | None]:
     if step.official is None:
         return [], None
     official = WheelFile.open(place.registry.fetch(step.official))

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Literal
 
 from packaging.utils import canonicalize_name
 
@@ -77,7 +77,7 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         reason = f"not run: no Python {place.target.python.short} for {place.target.machine} can be had here"
         told, tests = dict.fromkeys(wanted, reason), ()
     modules = [module for module in wanted if module not in told]
-    emulator: Optional[str] = None
+    emulator: str | None = None
     imports = Imports()
     if modules or tests:
         place.display.start(step.pin.name, step.pin.version, "testing")

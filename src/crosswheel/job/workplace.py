@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Optional
 
 from rich.console import Console
 
@@ -57,7 +56,7 @@ class Workplace:
     display: Display
     cancellation: Cancellation
     prefer: Prefer = "native"
-    sdk: Optional[Path] = None
+    sdk: Path | None = None
     _once: Once = field(default_factory=Once)
 
     def folder(self, name: str, version: str) -> Path:

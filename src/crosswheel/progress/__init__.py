@@ -6,8 +6,6 @@ a pipe, a file) it writes one line for each package that is finished.
 
 from __future__ import annotations
 
-from typing import Optional
-
 from rich.console import Console
 
 from crosswheel.progress.activity import activity
@@ -21,7 +19,7 @@ from crosswheel.progress.wording import can_redraw
 __all__ = ["Display", "Outcome", "Row", "Transfers", "activity", "display", "show_error", "table"]
 
 
-def display(console: Console, *, verbose: bool, live: Optional[bool] = None) -> Display:
+def display(console: Console, *, verbose: bool, live: bool | None = None) -> Display:
     """Return the display that fits ``console``; use it as a context manager.
 
     Args:

@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Optional, Union
 
 from rich.console import Console
 from rich.text import Text
@@ -33,9 +32,9 @@ class Display(ABC):
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -112,14 +111,14 @@ class Display(ABC):
     def _announce(self, ended: Ended) -> None:
         """Show that a package ended. Called with the lock held, so lines come in the order of events."""
 
-    def _seconds(self, package: str) -> Optional[float]:
+    def _seconds(self, package: str) -> float | None:
         """Return how long a package was worked on; ``None`` if nobody told of any work."""
         running, waiting = self._state.running.get(package), self._state.waiting.get(package)
         if running:
             return running.seconds(time.monotonic())
         return waiting.before if waiting else None
 
-    def _change(self, package: str, detail: str, step: Optional[str] = None) -> None:
+    def _change(self, package: str, detail: str, step: str | None = None) -> None:
         running = self._state.running.get(package)
         if running:  # a program's last line may come after its package was done
             changed = replace(running, step=step or running.step, detail=detail)
@@ -142,7 +141,7 @@ class Display(ABC):
             f"  {time_taken:>12}  {ended.note}",
         )
 
-    def _print_columns(self, package: str, version: str, *rest: Union[str, Text]) -> None:
+    def _print_columns(self, package: str, version: str, *rest: str | Text) -> None:
         state = self._state
         digits = len(str(state.total))
         name = f"{package} {version}".rstrip()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -35,10 +34,10 @@ class Row:
     version: str
     outcome: Outcome
     seconds: float
-    size: Optional[int]
+    size: int | None
     reason: str
-    error: Optional[str] = None
-    hint: Optional[str] = None
+    error: str | None = None
+    hint: str | None = None
     exit_code: int = 0
 
 
@@ -113,7 +112,7 @@ def _totals(results: Sequence[Row]) -> str:
     return head + ": " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes)
 
 
-def _explain(console: Console, label: str, message: str, hint: Optional[str]) -> None:
+def _explain(console: Console, label: str, message: str, hint: str | None) -> None:
     text = Text.assemble((f"{label}:", STYLES["failed"]), " ", printable(console, message))
     print_text(console, text)
     if not hint:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Optional
+from typing import Literal
 
 Outcome = Literal["taken", "built", "found", "failed", "blocked"]
 """How a package ended: its wheel was *taken* from the registry, *built* now, or *found* as built before; its
@@ -51,7 +51,7 @@ class Ended:
     package: str
     version: str
     outcome: Outcome
-    seconds: Optional[float]
+    seconds: float | None
     note: str
 
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Optional
 
 from rich.console import Console
 from rich.progress import (
@@ -46,9 +45,9 @@ class Transfers:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._bars:
             self._bars.stop()

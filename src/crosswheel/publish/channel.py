@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 from crosswheel.errors import UsageError
 
@@ -17,9 +16,9 @@ _RESERVED = {"simple", "project", "assets"}
 class Stores:
     """The URLs of the three places that channels are in; ``None`` where there is none."""
 
-    development: Optional[str] = None
-    staging: Optional[str] = None
-    production: Optional[str] = None
+    development: str | None = None
+    staging: str | None = None
+    production: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def channel_of(ref: str, stores: Stores) -> Channel:
     return Channel(branch, f"{_given('development', stores.development).rstrip('/')}/{branch}")
 
 
-def _given(kind: str, url: Optional[str]) -> str:
+def _given(kind: str, url: str | None) -> str:
     if not url:
         raise UsageError(
             f"it is not known where the {kind} channel is",

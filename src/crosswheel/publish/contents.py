@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Optional
 
 from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -81,7 +80,7 @@ class ChannelContents:
     described: Mapping[str, RawMetadata]
     failures: tuple[Failure, ...]
 
-    def pages(self, root_url: Optional[str]) -> dict[str, bytes]:
+    def pages(self, root_url: str | None) -> dict[str, bytes]:
         """Return all pages of the channel, in the order in which they are to be written."""
         pages: dict[str, bytes] = {}
         overviews = {}

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Optional
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -58,7 +57,7 @@ class _Upload:
     beside: Mapping[str, Path]
 
 
-def publish(site: Path, store: Store, *, root_url: Optional[str] = None, dry_run: bool = False) -> Published:
+def publish(site: Path, store: Store, *, root_url: str | None = None, dry_run: bool = False) -> Published:
     """Add what is in a site to a channel; what is there stays, and is never changed.
 
     Args:
@@ -101,7 +100,7 @@ def publish(site: Path, store: Store, *, root_url: Optional[str] = None, dry_run
 
 
 def set_yanked(
-    store: Store, name: str, version: str, reason: Optional[str], *, root_url: Optional[str] = None
+    store: Store, name: str, version: str, reason: str | None, *, root_url: str | None = None
 ) -> list[str]:
     """Yank a published version, or with ``None`` as the reason take that back; return the wheels' file names.
 
@@ -127,14 +126,14 @@ def set_yanked(
     return [path.rpartition("/")[2] for path in paths]
 
 
-def write_pages(store: Store, root_url: Optional[str] = None) -> list[str]:
+def write_pages(store: Store, root_url: str | None = None) -> list[str]:
     """Make a channel's pages say what is there; return the paths of those that were written.
 
     Pages of projects are written before those that name projects. When anything came meanwhile, from another
     publisher, it is done again: that one may have written its pages before these.
     """
     written: dict[str, None] = {}
-    listing: Optional[Listing] = None
+    listing: Listing | None = None
     while (now := list_channel(store)) != listing:
         listing = now
         pages = read_contents(store, listing).pages(root_url)

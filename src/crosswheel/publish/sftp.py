@@ -8,7 +8,6 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Optional
 from urllib.parse import unquote, urlsplit
 
 import paramiko
@@ -60,7 +59,7 @@ class SftpStore(Store):
             else:
                 yield str(folder / item.filename), f"{item.st_size}-{item.st_mtime}"
 
-    def read(self, path: str) -> Optional[bytes]:
+    def read(self, path: str) -> bytes | None:
         """See :meth:`Store.read`."""
         with explained(self.url):
             try:

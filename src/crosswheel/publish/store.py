@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any
 
 from crosswheel.errors import CrosswheelError, MissingToolError, StorageError, UsageError
 from crosswheel.files import write_bytes
@@ -21,7 +21,7 @@ from crosswheel.files import write_bytes
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-Content = Union[bytes, Path]
+Content = bytes | Path
 """What is stored: bytes, or a file of this machine."""
 
 _IMMUTABLE = "public, max-age=31536000, immutable"
@@ -54,7 +54,7 @@ class Store(ABC):
         """Return the files below a folder, hidden ones apart: path to a mark that changes with the bytes."""
 
     @abstractmethod
-    def read(self, path: str) -> Optional[bytes]:
+    def read(self, path: str) -> bytes | None:
         """Return the bytes of a file, or ``None`` if there is none."""
 
     @abstractmethod
@@ -144,7 +144,7 @@ class FolderStore(Store):
                     marks[path.relative_to(self._root).as_posix()] = mark
         return marks
 
-    def read(self, path: str) -> Optional[bytes]:
+    def read(self, path: str) -> bytes | None:
         """See :meth:`Store.read`."""
         with explained(self.url):
             try:
@@ -211,7 +211,7 @@ class ObjectStore(Store):
                 marks[path] = str([details.get(key) for key in ("size", "ETag", "generation", "mtime")])
         return marks
 
-    def read(self, path: str) -> Optional[bytes]:
+    def read(self, path: str) -> bytes | None:
         """See :meth:`Store.read`."""
         with explained(self.url):
             try:

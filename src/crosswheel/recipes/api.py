@@ -10,7 +10,7 @@ import datetime
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional, TypeVar, Union
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -24,31 +24,31 @@ _HINT = "docs/recipes.md explains every keyword."
 class PackageBuild:
     """Collects what one ``build.py`` says."""
 
-    def __init__(self, file: Path, name: str, version: Optional[str], dist: Path) -> None:
+    def __init__(self, file: Path, name: str, version: str | None, dist: Path) -> None:
         self._file, self._name, self._version, self._dist = file, name, version, dist
         self.recipes: list[Recipe] = []
 
     def build_package(
         self,
-        source: Optional[Source] = None,
-        setup_py_commands: Optional[Sequence[str]] = None,
-        build_dependencies: Optional[Sequence[str]] = None,
+        source: Source | None = None,
+        setup_py_commands: Sequence[str] | None = None,
+        build_dependencies: Sequence[str] | None = None,
         *,
-        fallback: Optional[Source] = None,
-        as_of: Union[str, datetime.date, None] = None,
+        fallback: Source | None = None,
+        as_of: str | datetime.date | None = None,
         requirements: Sequence[str] = (),
         patches: Sequence[str] = (),
-        environment: Optional[Mapping[str, str]] = None,
-        config_settings: Optional[Mapping[str, str]] = None,
+        environment: Mapping[str, str] | None = None,
+        config_settings: Mapping[str, str] | None = None,
         cargo_features: Sequence[str] = (),
-        optimize: Optional[str] = None,
+        optimize: str | None = None,
         libraries: Sequence[str] = (),
         tests: Sequence[str] = (),
         test_requires: Sequence[str] = (),
-        skip_imports: Optional[Mapping[str, str]] = None,
-        without: Optional[Mapping[str, str]] = None,
-        prefer: Optional[str] = None,
-        prefer_reason: Optional[str] = None,
+        skip_imports: Mapping[str, str] | None = None,
+        without: Mapping[str, str] | None = None,
+        prefer: str | None = None,
+        prefer_reason: str | None = None,
     ) -> Path:
         """State how a package is built; the keywords are the fields of :class:`Recipe`.
 
@@ -76,30 +76,30 @@ class PackageBuild:
         org: str,
         repo: str,
         tag: str,
-        sdist_archive: Optional[str] = None,
-        name: Optional[str] = None,
-        path: Optional[str] = None,
-        sha256: Optional[str] = None,
-        git_tree: Optional[str] = None,
-        submodules: Optional[Mapping[str, str]] = None,
+        sdist_archive: str | None = None,
+        name: str | None = None,
+        path: str | None = None,
+        sha256: str | None = None,
+        git_tree: str | None = None,
+        submodules: Mapping[str, str] | None = None,
     ) -> GithubSource:
         """Name a tag on GitHub: its source archive, or the file ``sdist_archive`` of its release."""
         said = {key: value for key, value in locals().items() if key != "self" and value is not None}
         return self._checked(GithubSource, **said)
 
     def pypi_source(
-        self, *, name: str, version: str, sha256: Optional[str] = None, path: Optional[str] = None
+        self, *, name: str, version: str, sha256: str | None = None, path: str | None = None
     ) -> PypiSource:
         """Name the sdist of a release on the package registry."""
         return self._checked(PypiSource, name=name, version=version, sha256=sha256, path=path)
 
     def git_source(
-        self, *, url: str, ref: str, commit: Optional[str] = None, path: Optional[str] = None
+        self, *, url: str, ref: str, commit: str | None = None, path: str | None = None
     ) -> GitSource:
         """Name a tag, branch or commit of a git repository, and the commit it must be."""
         return self._checked(GitSource, url=url, ref=ref, commit=commit, path=path)
 
-    def url_source(self, *, url: str, sha256: str, path: Optional[str] = None) -> UrlSource:
+    def url_source(self, *, url: str, sha256: str, path: str | None = None) -> UrlSource:
         """Name an archive by its address and hash."""
         return self._checked(UrlSource, url=url, sha256=sha256, path=path)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.errors import RecipeError
 from crosswheel.recipes.api import PackageBuild
@@ -30,7 +29,7 @@ class Recipes:
     roots: tuple[Recipe, ...]
     helpers: Mapping[str, Recipe]
 
-    def for_package(self, name: str, version: str) -> Optional[Recipe]:
+    def for_package(self, name: str, version: str) -> Recipe | None:
         """Return what is said of a package of a closure: by a root of that version, or by a helper."""
         exact = (r for r in self.roots if r.canonical_name == name and r.version == version)
         return next(exact, self.helpers.get(name))

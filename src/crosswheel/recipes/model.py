@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Optional, Union
+from typing import Annotated, Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -48,11 +48,11 @@ class GithubSource(_Spec):
     org: str
     repo: str
     tag: str
-    sdist_archive: Optional[str] = None
-    name: Optional[str] = None
-    path: Optional[str] = None
-    sha256: Optional[Sha256] = None
-    git_tree: Optional[GitId] = None
+    sdist_archive: str | None = None
+    name: str | None = None
+    path: str | None = None
+    sha256: Sha256 | None = None
+    git_tree: GitId | None = None
     submodules: Mapping[str, GitId] = Field(default_factory=dict)
 
     def url(self, github: str) -> str:
@@ -72,8 +72,8 @@ class GitSource(_Spec):
     kind: Literal["git"] = "git"
     url: str
     ref: str
-    commit: Optional[GitId] = None
-    path: Optional[str] = None
+    commit: GitId | None = None
+    path: str | None = None
 
     def __str__(self) -> str:
         return f"git {self.url} {self.ref}"
@@ -85,8 +85,8 @@ class PypiSource(_Spec):
     kind: Literal["pypi"] = "pypi"
     name: str
     version: str
-    sha256: Optional[Sha256] = None
-    path: Optional[str] = None
+    sha256: Sha256 | None = None
+    path: str | None = None
 
     def __str__(self) -> str:
         return f"the sdist of {self.name} {self.version}"
@@ -98,13 +98,13 @@ class UrlSource(_Spec):
     kind: Literal["url"] = "url"
     url: str
     sha256: Sha256
-    path: Optional[str] = None
+    path: str | None = None
 
     def __str__(self) -> str:
         return self.url
 
 
-Source = Annotated[Union[GithubSource, GitSource, PypiSource, UrlSource], Field(discriminator="kind")]
+Source = Annotated[GithubSource | GitSource | PypiSource | UrlSource, Field(discriminator="kind")]
 
 
 class Recipe(_Spec):
@@ -136,26 +136,26 @@ class Recipe(_Spec):
     """
 
     name: str
-    version: Optional[VersionText] = None
+    version: VersionText | None = None
     file: Path
-    source: Optional[Source] = None
-    fallback: Optional[Source] = None
-    setup_py_commands: Optional[tuple[str, ...]] = None
+    source: Source | None = None
+    fallback: Source | None = None
+    setup_py_commands: tuple[str, ...] | None = None
     build_dependencies: tuple[RequirementText, ...] = ()
-    as_of: Optional[datetime.date] = None
+    as_of: datetime.date | None = None
     requirements: tuple[RequirementText, ...] = ()
     patches: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
     config_settings: Mapping[str, str] = Field(default_factory=dict)
     cargo_features: tuple[str, ...] = ()
-    optimize: Optional[Literal["0", "1", "2", "3", "s", "z"]] = None
+    optimize: Literal["0", "1", "2", "3", "s", "z"] | None = None
     libraries: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     test_requires: tuple[str, ...] = ()
     skip_imports: Mapping[str, str] = Field(default_factory=dict)
     without: Mapping[str, str] = Field(default_factory=dict)
-    prefer: Optional[Prefer] = None
-    prefer_reason: Optional[str] = None
+    prefer: Prefer | None = None
+    prefer_reason: str | None = None
 
     @property
     def folder(self) -> Path:

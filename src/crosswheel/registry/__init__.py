@@ -6,7 +6,6 @@ import datetime
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Optional, Union
 
 from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
@@ -43,9 +42,9 @@ class Registry:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -53,9 +52,7 @@ class Registry:
         """Close the connections."""
         self._client.close()
 
-    def release_files(
-        self, name: str, version: Union[str, Version], *, refresh: bool = False
-    ) -> list[ReleaseFile]:
+    def release_files(self, name: str, version: str | Version, *, refresh: bool = False) -> list[ReleaseFile]:
         """Return the wheels and sdists of a release, yanked ones included.
 
         Args:
@@ -79,7 +76,7 @@ class Registry:
         return list(release.files)
 
     def fetch(
-        self, file: ReleaseFile, folder: Optional[Path] = None, *, progress: Optional[Progress] = None
+        self, file: ReleaseFile, folder: Path | None = None, *, progress: Progress | None = None
     ) -> Path:
         """Return where a release's file is, downloaded once and then found by its hash.
 
@@ -111,7 +108,7 @@ class Registry:
         return answers / project / f"{canonicalize_version(version)}.json"
 
 
-def _parsed_version(version: Union[str, Version]) -> Version:
+def _parsed_version(version: str | Version) -> Version:
     try:
         return Version(str(version))
     except InvalidVersion as error:
@@ -120,7 +117,7 @@ def _parsed_version(version: Union[str, Version]) -> Version:
         ) from error
 
 
-def _cached_release(path: Path) -> Optional[Release]:
+def _cached_release(path: Path) -> Release | None:
     try:
         return Release.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):  # absent, or written by another version

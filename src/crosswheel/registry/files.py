@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,10 +27,10 @@ class ReleaseFile(BaseModel):
     url: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     kind: Literal["wheel", "sdist"]
-    requires_python: Optional[str] = None
+    requires_python: str | None = None
     yanked: bool = False
-    upload_time: Optional[datetime.datetime] = None
-    size: Optional[int] = None
+    upload_time: datetime.datetime | None = None
+    size: int | None = None
     has_metadata: bool = False
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Sequence
-from typing import Optional
 
 import httpx
 from packaging.utils import NormalizedName
@@ -27,7 +26,7 @@ from crosswheel.sources.download import get
 
 
 def ask(
-    client: httpx.Client, registry: Optional[str], project: NormalizedName, version: Version, name: str
+    client: httpx.Client, registry: str | None, project: NormalizedName, version: Version, name: str
 ) -> list[ReleaseFile]:
     """Ask a registry for the usable files of a release.
 
@@ -86,7 +85,7 @@ def _files_of(page: ProjectPage, name: str, version: Version) -> list[ReleaseFil
     return files
 
 
-def _release_file(package: DistributionPackage) -> Optional[ReleaseFile]:
+def _release_file(package: DistributionPackage) -> ReleaseFile | None:
     """Return what a project page says of a file, or ``None`` where it says no hash or something absurd."""
     try:
         return ReleaseFile.model_validate(
@@ -106,7 +105,7 @@ def _release_file(package: DistributionPackage) -> Optional[ReleaseFile]:
         return None
 
 
-def _version_of(package: DistributionPackage) -> Optional[Version]:
+def _version_of(package: DistributionPackage) -> Version | None:
     try:
         return Version(package.version or "")
     except InvalidVersion:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from crosswheel.errors import IntegrityError, NetworkError, PlanError, RecipeError
@@ -22,7 +22,7 @@ from crosswheel.sources.git_tree import git_tree_id
 if TYPE_CHECKING:
     from crosswheel.registry import Registry, ReleaseFile  # it imports sources.download, and so this package
 
-_ArchiveSource = Union[GithubSource, PypiSource, UrlSource]
+_ArchiveSource = GithubSource | PypiSource | UrlSource
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Workplace:
 
 def obtain(
     source: Source,
-    fallback: Optional[Source] = None,
+    fallback: Source | None = None,
     *,
     folder: Path,
     settings: Settings,
@@ -144,7 +144,7 @@ def _archive_of(source: _ArchiveSource, place: _Workplace) -> Path:
     return download(url, kept, sha256=source.sha256, settings=place.settings)
 
 
-def _file_name(source: Union[GithubSource, UrlSource]) -> str:
+def _file_name(source: GithubSource | UrlSource) -> str:
     if isinstance(source, UrlSource):
         return unquote(PurePosixPath(urlsplit(source.url).path).name).replace("/", "-") or "source"
     # All that tells one archive from another, since one without a hash is found by its name alone.

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Literal, Optional
+from typing import IO, Literal
 
 from crosswheel.errors import IntegrityError
 from crosswheel.files import new_folder
@@ -57,7 +57,7 @@ class _Member:
     executable: bool
     modified: float
     target: str
-    open: Callable[[], Optional[IO[bytes]]]
+    open: Callable[[], IO[bytes] | None]
     vet: Callable[[], object] = lambda: None
 
 
@@ -105,7 +105,7 @@ class _Unpacking:
         self._folder = Path(os.path.realpath(folder))
         self._size_limit = size_limit
         self._left = size_limit
-        self._at: Optional[str] = None
+        self._at: str | None = None
 
     def run(self, wanted: Callable[[str], bool]) -> None:
         try:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Optional, TypeVar
+from typing import TypeVar
 
 import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
@@ -16,7 +16,7 @@ from crosswheel.errors import IntegrityError, NetworkError
 from crosswheel.files import new_file, sha256_of
 from crosswheel.settings import Settings
 
-Progress = Callable[[int, Optional[int]], None]
+Progress = Callable[[int, int | None], None]
 """Called with the bytes received so far and the total, where the server says it."""
 
 _Answer = TypeVar("_Answer")
@@ -44,10 +44,10 @@ def download(
     url: str,
     destination: Path,
     *,
-    sha256: Optional[str],
+    sha256: str | None,
     settings: Settings,
-    progress: Optional[Progress] = None,
-    client: Optional[httpx.Client] = None,
+    progress: Progress | None = None,
+    client: httpx.Client | None = None,
 ) -> Path:
     """Download a file and return its path, or find it there from an earlier time.
 
@@ -132,7 +132,7 @@ def _with_retries(url: str, request: Callable[[], _Answer]) -> _Answer:
         ) from error
 
 
-def _receive(client: httpx.Client, url: str, path: Path, progress: Optional[Progress]) -> str:
+def _receive(client: httpx.Client, url: str, path: Path, progress: Progress | None) -> str:
     """Write the body of a response to ``path`` and return its SHA-256."""
     digest = hashlib.sha256()
     with client.stream("GET", url) as response, path.open("wb") as stream:

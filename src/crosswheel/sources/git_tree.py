@@ -7,7 +7,6 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Optional
 
 _FILE, _EXECUTABLE, _LINK, _FOLDER, _SUBMODULE = b"100644", b"100755", b"120000", b"40000", b"160000"
 _NO_SUBMODULES: Mapping[str, str] = {}
@@ -27,7 +26,7 @@ def git_tree_id(folder: Path, *, submodules: Mapping[str, str] = _NO_SUBMODULES)
     return (_tree(folder, "", submodules) or _object_id(b"tree", b"")).hex()
 
 
-def _tree(folder: Path, prefix: str, submodules: Mapping[str, str]) -> Optional[bytes]:
+def _tree(folder: Path, prefix: str, submodules: Mapping[str, str]) -> bytes | None:
     """Return the binary id of a folder's tree; ``None`` if git would not see the folder."""
     entries = sorted(_entries(folder, prefix, submodules), key=_git_order)
     content = b"".join(mode + b" " + name + b"\0" + identity for mode, name, identity in entries)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import tomlkit
 from packaging.utils import canonicalize_name
@@ -120,25 +120,25 @@ def _pin_versioningit(file: Path, version: str) -> None:
         write_bytes(file, tomlkit.dumps(document).encode())
 
 
-def _versioningit_table(document: Mapping[str, Any]) -> Optional[MutableMapping[str, Any]]:
+def _versioningit_table(document: Mapping[str, Any]) -> MutableMapping[str, Any] | None:
     """Return the table that versioningit reads its settings from, or ``None`` if it is not used."""
     tool = document.get("tool", {})
     hatch: MutableMapping[str, Any] = tool.get("hatch", {}).get("version", {})
     # Its settings may be in hatch's table beside `source`; then it reads only that one.
     if hatch.get("source") == "versioningit" and (len(hatch) > 1 or "versioningit" not in tool):
         return hatch
-    found: Optional[MutableMapping[str, Any]] = tool.get("versioningit")
+    found: MutableMapping[str, Any] | None = tool.get("versioningit")
     return found
 
 
-def _project_name(tree: Path) -> Optional[str]:
+def _project_name(tree: Path) -> str | None:
     document: Mapping[str, Any] = _toml(tree / "pyproject.toml") or {}
     poetry = document.get("tool", {}).get("poetry", {})
     name = document.get("project", {}).get("name") or poetry.get("name")
     return str(name) if name else None
 
 
-def _toml(file: Path) -> Optional[tomlkit.TOMLDocument]:
+def _toml(file: Path) -> tomlkit.TOMLDocument | None:
     try:
         # Not as text, which would change line ends.
         return tomlkit.parse(file.read_bytes())

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Literal
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.version import Version
@@ -47,8 +47,8 @@ class Python(_Table):
     sysconfigdata: str
     pip: str
     distribution: str = Field(pattern=r"^[^:]+:[^:]+:[^:]+$")
-    target: Optional[Artifact] = None
-    headers: Optional[Artifact] = None
+    target: Artifact | None = None
+    headers: Artifact | None = None
     host: Mapping[str, Artifact]
 
     @field_validator("version")
@@ -137,7 +137,7 @@ class Robot(_Table):
 
     store: str = Field(pattern=r"^/[A-Za-z0-9._/-]+$")
     programs: str = Field(pattern=r"^/[A-Za-z0-9._/-]+$")
-    boot: Optional[str] = None
+    boot: str | None = None
     prefix: str = "/usr"
     pip_config: str = ""
     bundle: bool = False
@@ -156,7 +156,7 @@ class Target(_Table):
     abi: Abi
     toolchain: ToolchainNames
     image: Image = Image()
-    robot: Optional[Robot] = None
+    robot: Robot | None = None
 
     @property
     def platform_tag(self) -> str:
@@ -210,7 +210,7 @@ class Target(_Table):
         return self.model_dump(mode="json", exclude={"title", "robot"})
 
 
-def names(folder: Optional[Path] = None) -> list[str]:
+def names(folder: Path | None = None) -> list[str]:
     """Return the names of the targets that ship with crosswheel and of those in ``folder``."""
     found = {path.stem for path in folder.glob("*.toml")} if folder else set()
     shipped = resources.files("crosswheel.targets") / "data"
@@ -231,7 +231,7 @@ def robot_of(target: Target) -> Robot:
     return target.robot
 
 
-def load(name_or_path: str, folder: Optional[Path] = None) -> Target:
+def load(name_or_path: str, folder: Path | None = None) -> Target:
     """Load a target by name, or from a TOML file given by its path.
 
     Args:

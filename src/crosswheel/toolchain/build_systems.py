@@ -11,7 +11,6 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.files import digest_of, new_folder
 from crosswheel.targets import Target
@@ -103,7 +102,7 @@ def description_folder(
     target: Target,
     python: PythonTree,
     tools: Path,
-    fortran: Optional[Fortran],
+    fortran: Fortran | None,
     emulator: Sequence[str],
     prefixes: Sequence[Path],
     cache: Path,
@@ -137,7 +136,7 @@ def build_system_environment(folder: Path) -> Mapping[str, str]:
 
 
 def _files(
-    target: Target, python: PythonTree, tools: Path, fortran: Optional[Fortran], prefixes: Sequence[Path]
+    target: Target, python: PythonTree, tools: Path, fortran: Fortran | None, prefixes: Sequence[Path]
 ) -> Mapping[str, str]:
     words = {
         "tools": tools,

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.files import digest_of, new_folder
 from crosswheel.process import Runner, Word
@@ -52,8 +51,8 @@ class Compilers:
         words: Sequence[Word],
         runner: Runner,
         *,
-        cwd: Optional[Path] = None,
-        stdin: Optional[Path] = None,
+        cwd: Path | None = None,
+        stdin: Path | None = None,
     ) -> None:
         """Run one of the programs, which is the first word."""
         env = {**os.environ, **self.environment}

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError, UsageError
 from crosswheel.files import new_folder, write_text
@@ -202,7 +201,7 @@ class Debian:
             options["APT::Sandbox::User"] = "root"  # or apt's own user could not write into our folder
         return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
 
-    def _apt(self, state: Path, *words: str, cwd: Optional[Path] = None) -> str:
+    def _apt(self, state: Path, *words: str, cwd: Path | None = None) -> str:
         return self.runner.run(["apt-get", "-q", *self._options(state), *words], cwd=cwd, timeout=900).output
 
     def _apt_cache(self, *words: str) -> str:

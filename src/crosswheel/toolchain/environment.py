@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -77,7 +76,7 @@ class CrossEnvironment:
         }
 
 
-def toolchain_for(target: Target, settings: Settings, *, sdk: Optional[Sdk] = None) -> Toolchain:
+def toolchain_for(target: Target, settings: Settings, *, sdk: Sdk | None = None) -> Toolchain:
     """Return the toolchain of a target, fetched if need be.
 
     Args:
@@ -104,7 +103,7 @@ def cross_environment(
     runner: Runner,
     *,
     libraries: Sequence[str] = (),
-    rust: Optional[Rust] = None,
+    rust: Rust | None = None,
     fortran: bool = False,
 ) -> CrossEnvironment:
     """Return the environment of a build.

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import digest_of, new_folder
@@ -102,7 +101,7 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
     return Fortran(tools, runtime, (folder / "version").read_text())
 
 
-def fetched_version(target: Target, settings: Settings) -> Optional[str]:
+def fetched_version(target: Target, settings: Settings) -> str | None:
     """Return the version of the Fortran compiler that is there, if one was fetched."""
     file = _folder(target, settings) / "version"
     return file.read_text() if file.is_file() else None

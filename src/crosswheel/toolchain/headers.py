@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from crosswheel.files import digest_of, new_folder
 from crosswheel.targets import Target
@@ -47,10 +47,10 @@ def headers_for(target: Target, other: PythonTree, cache: Path) -> PythonTree:
     return tree
 
 
-def _facts(target: Target) -> Mapping[str, Optional[int]]:
+def _facts(target: Target) -> Mapping[str, int | None]:
     """Return what a target's ABI decides, by macro; ``None`` where it is not defined there."""
     word = target.abi.bits // 8
-    facts: dict[str, Optional[int]] = dict.fromkeys(_OF_A_WORD, word)
+    facts: dict[str, int | None] = dict.fromkeys(_OF_A_WORD, word)
     facts["SIZEOF_LONG_DOUBLE"] = (
         target.abi.long_double_bits // 8 if target.abi.long_double_bits != 80 else 2 * word
     )
@@ -61,7 +61,7 @@ def _facts(target: Target) -> Mapping[str, Optional[int]]:
     return facts
 
 
-def _stated(line: re.Match[str], facts: Mapping[str, Optional[int]]) -> str:
+def _stated(line: re.Match[str], facts: Mapping[str, int | None]) -> str:
     name = line[1] or line[2]
     if name not in facts:
         return line[0]
@@ -69,7 +69,7 @@ def _stated(line: re.Match[str], facts: Mapping[str, Optional[int]]) -> str:
     return f"/* #undef {name} */" if value is None else f"#define {name} {value}"
 
 
-def _variables(other: PythonTree, target: Target, facts: Mapping[str, Optional[int]]) -> Mapping[str, Any]:
+def _variables(other: PythonTree, target: Target, facts: Mapping[str, int | None]) -> Mapping[str, Any]:
     (path,) = other.stdlib.glob("_sysconfigdata_*.py")
     multiarch = path.stem.rpartition("_linux_")[2]
     namespace: dict[str, Any] = {}

@@ -13,7 +13,6 @@ import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from crosswheel.errors import IntegrityError, NetworkError, TargetError
 from crosswheel.files import new_folder, sha256_of
@@ -30,7 +29,7 @@ class PythonTree:
 
     root: Path
     short: str
-    headers: Optional[Path] = None
+    headers: Path | None = None
 
     @property
     def executable(self) -> Path:

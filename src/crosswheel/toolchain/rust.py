@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from packaging.version import Version
 
@@ -81,7 +80,7 @@ def rust_for(target: Target, settings: Settings, runner: Runner) -> Rust:
         ) from error
 
 
-def installed_rust(target: Target, runner: Runner) -> Optional[Rust]:
+def installed_rust(target: Target, runner: Runner) -> Rust | None:
     """Return the Rust on this machine, if it has the target's standard library."""
     rustc = shutil.which("rustc")
     if rustc is None:
@@ -123,7 +122,7 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
 
 def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
     """Return a flavour's rustc, cargo and standard library, and the newest version both machines have."""
-    best: Optional[tuple[Version, tuple[str, str, str, str]]] = None
+    best: tuple[Version, tuple[str, str, str, str]] | None = None
     for rustc, cargo, std in _DEBIAN_FLAVOURS:
         common = set(host.versions(rustc)) & set(foreign.versions(f"{std}-dev"))
         for version in common & set(host.versions(cargo)):

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from packaging.version import Version
 
@@ -56,12 +55,12 @@ class Sdk:
     glibc: str
     identity: str
 
-    def headers(self, target: Target) -> Optional[Path]:
+    def headers(self, target: Target) -> Path | None:
         """Return the folder of its ``Python.h``, if it has the target's Python."""
         folder = self.sysroot / "usr" / "include" / f"python{target.python.short}"
         return folder if (folder / "Python.h").is_file() else None
 
-    def warning(self, target: Target) -> Optional[str]:
+    def warning(self, target: Target) -> str | None:
         """Return what the user should know before building with it, if anything."""
         if Version(self.glibc) <= Version(target.abi.glibc):
             return None

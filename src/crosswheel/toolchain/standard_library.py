@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Optional, Union
 
 from crosswheel.errors import CrosswheelError, Interrupted, ToolchainError
 from crosswheel.files import digest_of, new_folder, place_copy
@@ -46,7 +45,7 @@ class Module:
     library: str
     link: str
     options: tuple[str, ...] = ()
-    package: Optional[tuple[str, str, str]] = None
+    package: tuple[str, str, str] | None = None
     debian: str = ""
 
 
@@ -110,7 +109,7 @@ def completed(
     return PythonTree(folder, python.short), lacking
 
 
-def _placed(source: Union[str, Path], destination: Union[str, Path]) -> None:
+def _placed(source: str | Path, destination: str | Path) -> None:
     place_copy(Path(source), Path(destination))
 
 

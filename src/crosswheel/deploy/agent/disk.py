@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from crosswheel.deploy.agent.manifest import Refused
 
@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 READABLE, EXECUTABLE = 0o444, 0o555  # nothing may be written to: other releases share it
 
 
-def write_shared(
-    path: str, sha256: str, executable: bool, blocks: Iterable[Union[bytes, memoryview]]
-) -> None:
+def write_shared(path: str, sha256: str, executable: bool, blocks: Iterable[bytes | memoryview]) -> None:
     """Write a file that nobody changes later, once all of its bytes were seen to be the promised ones.
 
     Raises:

@@ -10,7 +10,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Optional
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crosswheel.deploy.agent.disk import existing, replace_text
 from crosswheel.deploy.agent.machine import about_this_machine, image_packages, require_target
@@ -35,9 +35,9 @@ class Server:
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._source = source
         self._sink = sink
-        self._store: Optional[Store] = None
+        self._store: Store | None = None
         self._release: Manifest = {}
-        self._arrival: Optional[Arrival] = None
+        self._arrival: Arrival | None = None
         self._held = contextlib.ExitStack()
 
     def run(self) -> None:

@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from crosswheel.deploy.agent import tree
 from crosswheel.deploy.agent.disk import remove_tree, replace_link, require_space, sync
@@ -184,7 +184,7 @@ class Store:
         folder = self._environment(name) / "generations"
         return sorted(int(path.name) for path in folder.glob("[0-9]*") if (path / "release.json").is_file())
 
-    def active(self, name: str) -> Optional[int]:
+    def active(self, name: str) -> int | None:
         """Return the number of the active generation, or ``None`` if there is none."""
         try:
             number = int((self._environment(name) / "current").readlink().name)
