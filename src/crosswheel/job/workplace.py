@@ -7,7 +7,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +14,7 @@ from rich.console import Console
 from crosswheel.check.elf import exported_symbols
 from crosswheel.emulator import Emulator, emulator_for
 from crosswheel.errors import CrosswheelError
-from crosswheel.files import digest_of
+from crosswheel.job.code import code_digest
 from crosswheel.job.once import Once
 from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display, display
@@ -165,13 +164,5 @@ class Workplace:
 
     @cached_property
     def code_digest(self) -> str:
-        """A name for our own code: what it makes is made anew when it changes.
-
-        What is said of C libraries is not in it: each build's name has those that it links.
-        """
-        rooms = ("build", "check", "sources", "toolchain")
-        root = resources.files("crosswheel")
-        files = [
-            path for room in rooms for path in sorted(Path(str(root / room)).rglob("*")) if path.is_file()
-        ]
-        return digest_of(code=[path.read_text() for path in files if path.suffix in (".py", ".c")])
+        """A name for our own code: what it makes is made anew when it changes."""
+        return code_digest()
