@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crosswheel.emulator import installed_qemu
+from crosswheel.emulator import has_root, installed_qemu, kept_qemu
 from crosswheel.process import Runner, without_network
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.debian import Debian
+from crosswheel.toolchain.python import has_pythons
 from crosswheel.toolchain.rust import installed_rust
 from crosswheel.toolchain.system import is_usable
 from crosswheel.toolchain.zig import zig_version
@@ -72,19 +73,16 @@ def _pythons(target: Target, settings: Settings) -> Finding:
     if host is None:
         remedy = f"build on one of: {', '.join(sorted(target.python.host))}"
         return Finding(name, "missing", f"none for {os.uname().machine}", remedy)
-    own = target.python.target or target.python.headers
-    assert own is not None
-    folders = [settings.cache / "python" / artifact.sha256[:20] for artifact in (own, host)]
-    if all(folder.is_dir() for folder in folders):
+    if has_pythons(target, settings):
         return Finding(name, "ok", "with its twin for this machine")
     return Finding(name, "later", "fetched from a Maven repository (45 MB)")
 
 
 def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
     has_apt = Debian(target.toolchain.debian, settings, runner).is_usable
-    installed, ours = installed_qemu(target), settings.cache / "qemu"
-    if installed or ours.is_dir():
-        yield Finding("emulator", "ok", str(installed or ours))
+    found = installed_qemu(target) or kept_qemu(target, settings)
+    if found:
+        yield Finding("emulator", "ok", str(found))
     elif has_apt:
         yield Finding("emulator", "later", "unpacked from Debian's qemu-user-static; nothing is installed")
     else:
@@ -92,7 +90,7 @@ def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[F
             "emulator", "missing", "no qemu-user, and no apt", "install qemu-user from your distribution"
         )
     name = f"libraries of {target.toolchain.debian}"
-    if any((settings.cache / "roots").glob(f"{target.toolchain.debian}-*")):
+    if has_root(target, settings):
         yield Finding(name, "ok", "the C library that emulated programs load")
     elif has_apt:
         yield Finding(name, "later", "unpacked from Debian's packages; nothing is installed")

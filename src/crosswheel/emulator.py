@@ -10,10 +10,11 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from crosswheel.errors import CrosswheelError, ToolchainError
-from crosswheel.files import digest_of, new_folder, write_text
+from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Result, Runner, Word
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -26,6 +27,7 @@ ROOT_PACKAGES = (
     "libc6", "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libbz2-1.0", "liblzma5", "libexpat1",
     "libuuid1", "libcrypt1", "libusb-1.0-0", "libudev1", "tzdata",
 )  # fmt: skip
+_ROOT_HOLDS = ("lib*/ld-linux*", "lib/*/libc.so.6")
 
 
 @dataclass(frozen=True)
@@ -135,21 +137,35 @@ def installed_qemu(target: Target) -> Path | None:
     return Path(found) if found else None
 
 
+def kept_qemu(target: Target, settings: Settings) -> Path | None:
+    """Return the emulator that was fetched before, if it is there."""
+    folder, program = settings.cache / "qemu", _program(target)
+    return folder / program if is_whole(folder, [program]) else None
+
+
+def has_root(target: Target, settings: Settings) -> bool:
+    """Tell whether the libraries that emulated programs load were fetched before."""
+    return is_whole(_root_folder(target, settings), _ROOT_HOLDS)
+
+
 def _qemu(target: Target, settings: Settings, runner: Runner) -> Path:
     installed = installed_qemu(target)
     if installed:
         return installed
-    folder = settings.cache / "qemu"
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            Debian(host_architecture(), settings, runner).unpack(["qemu-user-static"], beside)
-    return folder / "usr" / "bin" / f"qemu-{target.toolchain.qemu}-static"
+    folder, program = settings.cache / "qemu", _program(target)
+    debian = Debian(host_architecture(), settings, runner)
+    return cached_folder(folder, [program], partial(debian.unpack, ["qemu-user-static"])) / program
+
+
+def _program(target: Target) -> str:
+    return f"usr/bin/qemu-{target.toolchain.qemu}-static"
 
 
 def _root(target: Target, settings: Settings, runner: Runner) -> Path:
+    debian = Debian(target.toolchain.debian, settings, runner)
+    return cached_folder(_root_folder(target, settings), _ROOT_HOLDS, partial(debian.unpack, ROOT_PACKAGES))
+
+
+def _root_folder(target: Target, settings: Settings) -> Path:
     digest = digest_of(packages=ROOT_PACKAGES, architecture=target.toolchain.debian)
-    folder = settings.cache / "roots" / f"{target.toolchain.debian}-{digest}"
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            Debian(target.toolchain.debian, settings, runner).unpack(ROOT_PACKAGES, beside)
-    return folder
+    return settings.cache / "roots" / f"{target.toolchain.debian}-{digest}"

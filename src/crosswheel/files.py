@@ -11,11 +11,11 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from crosswheel.errors import StorageError
+from crosswheel.errors import IntegrityError, StorageError
 
 # What a disk that fails and a network folder whose server is gone say.
 _GONE = (errno.EIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT)
@@ -205,3 +205,60 @@ def new_folder(path: Path) -> Iterator[Path]:
                     raise
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+
+
+def cached_folder(folder: Path, holds: Sequence[str], fill: Callable[[Path], object]) -> Path:
+    """Return a folder of the cache: made where it is not there, made anew where it is not whole.
+
+    Args:
+        holds: what the folder is used for, as patterns of paths in it (:meth:`Path.glob`). Each must lead to a
+            folder, or to a file that is not empty.
+        fill: fills an empty folder, which becomes ``folder`` if that ends well.
+
+    Raises:
+        IntegrityError: what ``fill`` made is not whole either.
+    """
+    if is_whole(folder, holds):
+        return folder
+    with new_folder(folder) as beside:
+        fill(beside)
+        if not is_whole(beside, holds):
+            raise IntegrityError(
+                f"{folder} was made anew, and it still lacks some of {', '.join(holds)}",
+                hint="try again; if that does not help, what it is made of has changed.",
+            )
+        _discard_damaged(folder, holds)
+    return folder
+
+
+def is_whole(folder: Path, holds: Sequence[str]) -> bool:
+    """Tell whether a folder has in it what :func:`cached_folder` asks for."""
+    return all(any(map(_has_content, folder.glob(pattern))) for pattern in holds)
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_dir() or (path.is_file() and path.stat().st_size > 0)
+
+
+def _discard_damaged(folder: Path, holds: Sequence[str]) -> None:
+    # One at a time, threads as well as processes, or a second one would discard what the first has just made.
+    with _turn_at(folder.parent):
+        if is_whole(folder, holds):
+            return
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
+        elif folder.is_dir():
+            aside = _beside(folder)
+            folder.rename(aside)
+            shutil.rmtree(aside)
+
+
+@contextlib.contextmanager
+def _turn_at(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):  # some network folders do not lock folders
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel import targets
+from crosswheel.emulator import installed_qemu
 from support import projects
 from support.command_line import CLOSED, CommandLine, command_line
 from support.processes import Lifeline, lifeline
@@ -388,10 +390,14 @@ def test_a_file_for_the_output_that_cannot_be_written_is_named(locked: CommandLi
 
 def test_a_missing_tool_is_named_with_what_to_do(crosswheel: CommandLine, tmp_path: Path) -> None:
     """git, for a source that is a repository; qemu, where there is neither one nor Debian's packages of it."""
-    nothing = tmp_path / "nothing"
-    nothing.mkdir()
+    nothing, emulator = tmp_path / "nothing", tmp_path / "emulator"
+    for folder in (nothing, emulator):
+        folder.mkdir()
+    installed = installed_qemu(targets.load("ot2"))
+    if installed:
+        (emulator / installed.name).symlink_to(installed)
     crosswheel.recipe("package_build.git_source(url='file:///absent', ref='main')")
-    crosswheel.run("build", PATH=str(nothing)).explains(2, "failed: demo 1.0: ", "git")
+    crosswheel.run("build", PATH=str(emulator)).explains(2, "failed: demo 1.0: ", "git")
     for name in ("qemu", "roots", "debian"):
         (crosswheel.cache / name).unlink()
     crosswheel.run("build", "--prep-container-only", PATH=str(nothing)).explains(2, "qemu-user")

@@ -313,7 +313,8 @@ def test_a_python_with_the_wrong_hash_is_refused_and_not_kept(tmp_path: Path) ->
 def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(tmp_path: Path) -> None:
     archive, artifact = io.BytesIO(), OT2.python.target
     with zipfile.ZipFile(archive, "w") as contents:
-        contents.writestr(f"org/bytedeco/cpython/{artifact.classifier}/bin/python3.10", b"")
+        for name in ("bin/python3.10", "include/python3.10/pyconfig.h"):
+            contents.writestr(f"org/bytedeco/cpython/{artifact.classifier}/{name}", b"content")
         contents.writestr("much", bytes(50_000_000))
     offer_python(tmp_path / "served", archive.getvalue())
     digest = hashlib.sha256(archive.getvalue()).hexdigest()

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from crosswheel.errors import StorageError
+from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.files import (
+    cached_folder,
     digest_of,
     explained_storage_errors,
     new_file,
@@ -109,6 +113,50 @@ def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path: Path) -> Non
         (folder / "theirs").touch()
     assert [path.name for path in folder.iterdir()] == ["theirs"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def fill(folder: Path) -> None:
+    (folder / "bin").mkdir()
+    (folder / "bin" / "program").write_text("whole")
+
+
+@pytest.mark.parametrize("damage", ["without the program", "with an empty one", "with a dead link", "a link"])
+def test_what_is_kept_and_damaged_is_made_anew(tmp_path: Path, damage: str) -> None:
+    kept, program = tmp_path / "cache" / "kept", tmp_path / "cache" / "kept" / "bin" / "program"
+    program.parent.mkdir(parents=True)
+    if damage == "with an empty one":
+        program.touch()
+    elif damage == "with a dead link":
+        program.symlink_to("absent")
+    elif damage == "a link":
+        kept.rename(tmp_path / "elsewhere")
+        kept.symlink_to(tmp_path / "elsewhere")
+    assert cached_folder(kept, ["bin/prog*"], fill) == kept
+    assert program.read_text() == "whole"
+    assert [path.name for path in kept.parent.iterdir()] == ["kept"]
+    cached_folder(kept, ["bin/prog*"], lambda folder: pytest.fail("it is whole"))
+
+
+def test_what_is_damaged_stays_until_there_is_something_better(tmp_path: Path) -> None:
+    (tmp_path / "kept" / "half").mkdir(parents=True)
+    with pytest.raises(IntegrityError, match="still lacks some of program"):
+        cached_folder(tmp_path / "kept", ["program"], fill)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["kept", "kept/half"]
+
+
+def test_those_that_mend_a_kept_folder_at_once_leave_each_other_a_whole_one(tmp_path: Path) -> None:
+    at_once = threading.Barrier(8)
+
+    def mend(number: int) -> str:
+        at_once.wait(60)
+        folder = cached_folder(tmp_path / "kept", ["bin/program"], fill)
+        return (folder / "bin" / "program").read_text()
+
+    for _ in range(20):
+        (tmp_path / "kept" / "half").mkdir(parents=True)
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(mend, range(8))) == ["whole"] * 8
+        shutil.rmtree(tmp_path / "kept")
 
 
 def test_a_full_disk_is_explained_and_the_old_file_stays(tmp_path: Path) -> None:

@@ -311,9 +311,11 @@ def add_rust(archive: DebianArchive, version: str, *architectures: str, depends:
         driver = "usr/lib/x86_64-linux-gnu/librustc_driver-1.so"
         archive.add("rustc-web", version, "amd64", {"usr/bin/rustc": program})
         archive.add("cargo-web", version, "amd64", {"usr/bin/cargo": program}, depends=depends)
-        archive.add(f"libstd-rust-web-{short}", version, "amd64", {driver: ""})
+        archive.add(f"libstd-rust-web-{short}", version, "amd64", {driver: "driver"})
+    triples = {"amd64": "x86_64-unknown-linux-gnu", "armhf": OT2.toolchain.rust}
     for architecture in architectures:
-        archive.add("libstd-rust-web-dev", version, architecture, {f"usr/lib/rustlib/{architecture}/std": ""})
+        std = f"usr/lib/rustlib/{triples[architecture]}/lib/libstd-1.rlib"
+        archive.add("libstd-rust-web-dev", version, architecture, {std: "std"})
 
 
 @pytest.fixture
@@ -333,7 +335,7 @@ def test_rust_is_the_newest_that_both_machines_have(tmp_path: Path, archive: Deb
     rust = rust_for(OT2, settings(tmp_path, archive.sources), Runner())
     assert rust.version == "rustc 1.85.0"
     rustlib = rust.bin.parent / "lib" / "rustlib"
-    assert {path.name for path in rustlib.iterdir()} == {"amd64", "armhf"}
+    assert {path.name for path in rustlib.iterdir()} == {"x86_64-unknown-linux-gnu", OT2.toolchain.rust}
     variables = rust.environment(OT2, TOOLS, tmp_path)
     assert variables["CARGO_BUILD_TARGET"] == "armv7-unknown-linux-gnueabihf"
     assert variables["CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER"] == "/tools/cc"
@@ -353,6 +355,18 @@ def test_rust_comes_with_the_shared_libraries_of_its_programs(tmp_path: Path, ar
     rust = rust_for(OT2, settings(tmp_path, archive.sources), Runner())
     found = {path.name for folder in rust.libraries for path in folder.iterdir()}
     assert found == {"librustc_driver-1.so", "libgit2.so.1", "libz.so.1"}
+
+
+@needs_apt
+@pytest.mark.usefixtures("no_rust")
+def test_what_is_damaged_in_the_cache_is_fetched_anew(tmp_path: Path, archive: DebianArchive) -> None:
+    add_rust(archive, "1.85.0+dfsg1-1", "amd64", "armhf")
+    own = settings(tmp_path, archive.sources)
+    rust = rust_for(OT2, own, Runner())
+    (rust.bin / "cargo").unlink()
+    for lists in own.cache.glob("debian/*/*/lists"):
+        shutil.rmtree(lists)
+    assert (rust_for(OT2, own, Runner()).bin / "cargo").is_file()
 
 
 @needs_apt

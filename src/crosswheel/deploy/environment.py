@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from crosswheel.deploy.agent.manifest import Refused, require_name
 from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
-from crosswheel.files import digest_of, new_folder, sha256_of
+from crosswheel.files import cached_folder, digest_of, sha256_of
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -179,16 +179,18 @@ class Assembler:
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
         folder = self._folder(wheel=wheel.proof.sha256)
-        if not folder.is_dir():
-            with new_folder(folder) as beside:
-                site = beside / "files" / self._site
-                uv = Uv(self.settings, self.runner)
-                uv.install_wheel(wheel.path, site, python=self._toolchain.interpreter, compiled=False)
-                _forget_origin(site)
-                _move_programs(site, beside / "files" / "bin")
-                self._compile(site)
-                Package.read(wheel.pin.name, wheel.pin.version, beside / "files").pack()
+        holds = [f"files/{self._site}/*.dist-info/RECORD"]
+        cached_folder(folder, holds, partial(self._install, wheel))
         return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
+
+    def _install(self, wheel: ProvenWheel, folder: Path) -> None:
+        site = folder / "files" / self._site
+        uv = Uv(self.settings, self.runner)
+        uv.install_wheel(wheel.path, site, python=self._toolchain.interpreter, compiled=False)
+        _forget_origin(site)
+        _move_programs(site, folder / "files" / "bin")
+        self._compile(site)
+        Package.read(wheel.pin.name, wheel.pin.version, folder / "files").pack()
 
     def _keep_agent(self) -> None:
         """Compile what runs on the robot, for the next connection: this one was begun before."""
@@ -232,11 +234,13 @@ class Assembler:
             if (root.folder / "bin" / program).read_bytes().startswith(HEADER):
                 words = f'"$environment/bin/python3" {words}'
             texts[launcher] = _LAUNCHER.format(command=words)
-        folder = self._folder(launchers=texts)
-        if not folder.is_dir():
-            with new_folder(folder) as beside:
-                for launcher, text in texts.items():
-                    _write_program(beside / "files" / "launchers" / launcher, text.encode())
+
+        def fill(beside: Path) -> None:
+            for launcher, text in texts.items():
+                _write_program(beside / "files" / "launchers" / launcher, text.encode())
+
+        holds = [f"files/launchers/{launcher}" for launcher in texts]
+        folder = cached_folder(self._folder(launchers=texts), holds, fill)
         return Package.read("launchers", root.version, folder / "files")
 
 

@@ -22,7 +22,7 @@ from crosswheel.check.wheel import installed_path
 from crosswheel.deploy.deploying import Tell
 from crosswheel.emulator import ROOT_PACKAGES, Emulator, emulator_for
 from crosswheel.errors import PlanError
-from crosswheel.files import digest_of, new_folder
+from crosswheel.files import cached_folder, digest_of, is_whole
 from crosswheel.lock import Pin
 from crosswheel.plan import choose
 from crosswheel.process import Runner
@@ -36,6 +36,7 @@ from crosswheel.toolchain.python import host_python
 _PACKAGES = (*ROOT_PACKAGES, "busybox", "dropbear-bin", "libtomcrypt1", "libtommath1", "libgmp10")
 _FOLDERS = ("data", "dev", "etc", "proc", "root", "run", "sys", "tmp", "usr/bin", "var")
 _LAYOUT = 3  # raised when what is made below changes
+_HOLDS = ("hollow.json", "root/bin/busybox", "root/usr/sbin/dropbear")
 
 # What pip asks about the C library (PEP 600): the emulated one is newer than the robot's.
 _MANYLINUX = "def manylinux_compatible(major, minor, arch):\n    return (major, minor) <= ({}, {})\n"
@@ -78,13 +79,15 @@ def image_for(target: Target, settings: Settings, runner: Runner, tell: Tell = _
         layout=_LAYOUT, packages=_PACKAGES, target=target.model_dump(mode="json", include=said)
     )
     folder = settings.cache / "robots" / f"{target.name}-{digest}"
-    if not folder.is_dir():
+    if not is_whole(folder, _HOLDS):
         tell(f"making the look-alike {target.title}: once, and it takes a few minutes")
     emulator = emulator_for(target, settings, runner)
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            hollow = _make(beside / "root", emulator, target, settings, runner, tell)
-            (beside / "hollow.json").write_text(json.dumps(hollow, indent=1))
+
+    def fill(beside: Path) -> None:
+        hollow = _make(beside / "root", emulator, target, settings, runner, tell)
+        (beside / "hollow.json").write_text(json.dumps(hollow, indent=1))
+
+    cached_folder(folder, _HOLDS, fill)
     return Image(target, folder / "root", emulator, json.loads((folder / "hollow.json").read_text()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from crosswheel.check.emulate import Imports, Trial, import_modules, run_test
 from crosswheel.check.proof import Proof
-from crosswheel.files import digest_of, new_folder, place_copy, write_text
+from crosswheel.files import cached_folder, digest_of, place_copy, write_text
 from crosswheel.job.made import Made
 from crosswheel.job.making import refuse
 from crosswheel.job.requirements import Requirements
@@ -121,11 +122,10 @@ def _trial(step: Step, needed: list[Made], place: Workplace) -> Trial:
 def _installed(made: Made, place: Workplace) -> Path:
     """Return a folder with the wheel installed in it, as the target would install it; made if need be."""
     folder = place.settings.cache / "sites" / f"{made.sha256[:20]}-compiled"
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            uv = Uv(place.settings, place.general_runner)
-            uv.install_wheel(made.wheel, beside, python=place.toolchain.interpreter)
-    return folder
+    install = partial(
+        Uv(place.settings, place.general_runner).install_wheel, made.wheel, python=place.toolchain.interpreter
+    )
+    return cached_folder(folder, ["*.dist-info/RECORD"], install)
 
 
 def _put_into_dist(step: Step, own: Made, proof: Proof, place: Workplace) -> None:

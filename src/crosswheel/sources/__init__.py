@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from crosswheel.errors import IntegrityError, NetworkError, PlanError, RecipeError
-from crosswheel.files import digest_of, explained_storage_errors, new_folder, sha256_of
+from crosswheel.files import cached_folder, digest_of, explained_storage_errors, new_folder, sha256_of
 from crosswheel.process import Runner
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Source, UrlSource
 from crosswheel.settings import Settings
@@ -110,10 +110,13 @@ def _from_git(source: GitSource, place: _Workplace) -> tuple[Path, str]:
     """Return the checked-out top folder and its digest; its ``.git`` is kept for builds that read it."""
     said = digest_of(url=source.url, ref=source.ref, commit=source.commit)
     kept = place.downloads / f"git-{said}"
-    if not kept.is_dir():
+
+    def fill(beside: Path) -> None:
         if place.settings.offline:
             raise offline_error(str(source))
-        clone(source, kept, place.runner)
+        clone(source, beside, place.runner)
+
+    cached_folder(kept, [".git/HEAD"], fill)
     with new_folder(place.unpacked) as beside:
         shutil.copytree(kept, beside / "source", symlinks=True)
     return place.unpacked / "source", f"git-commit:{head(kept, place.runner)}"

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crosswheel.errors import BuildFailed, IntegrityError, MissingToolError, NetworkError
-from crosswheel.files import new_folder
 from crosswheel.process import Runner
 from crosswheel.recipes.model import GitSource
 
@@ -36,7 +35,7 @@ def git_environment() -> Mapping[str, str]:
 
 
 def clone(source: GitSource, folder: Path, runner: Runner) -> None:
-    """Make ``folder`` a shallow clone of one commit, with its submodules.
+    """Make ``folder``, which is empty, a shallow clone of one commit, with its submodules.
 
     Raises:
         NetworkError: the repository or the ref cannot be had.
@@ -48,20 +47,19 @@ def clone(source: GitSource, folder: Path, runner: Runner) -> None:
             f"git is not installed, and the recipe's source is {source}",
             hint="install git with your system's package manager, and run the same command again.",
         )
-    with new_folder(folder) as beside:
-        try:
-            _fetch(source, beside, runner)
-        except BuildFailed as error:
-            raise NetworkError(
-                f"{source} could not be cloned: {error.message}",
-                hint="check the address, the ref, the connection and, if it is private, your access to it.",
-            ) from error
-        commit = head(beside, runner)
-        if source.commit not in (None, commit):
-            raise IntegrityError(
-                f"{source} is commit {commit}, not {source.commit} as the recipe says",
-                hint="the tag or branch was moved: find out why before changing the commit in the recipe.",
-            )
+    try:
+        _fetch(source, folder, runner)
+    except BuildFailed as error:
+        raise NetworkError(
+            f"{source} could not be cloned: {error.message}",
+            hint="check the address, the ref, the connection and, if it is private, your access to it.",
+        ) from error
+    commit = head(folder, runner)
+    if source.commit not in (None, commit):
+        raise IntegrityError(
+            f"{source} is commit {commit}, not {source.commit} as the recipe says",
+            hint="the tag or branch was moved: find out why before changing the commit in the recipe.",
+        )
 
 
 def head(folder: Path, runner: Runner) -> str:

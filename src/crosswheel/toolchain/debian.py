@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError, UsageError
-from crosswheel.files import new_folder, write_text
+from crosswheel.files import cached_folder, is_whole, write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 
@@ -24,6 +24,7 @@ from crosswheel.settings import Settings
 # 64-bit time_t, which a target with an older C library does not have.
 _SUITE = "bookworm"
 _HOUR = 3600
+_LISTS = ("sources.list", "lists/*_Packages*", "cache/archives")  # of a state of apt, what it works with
 _KEYRINGS = Path("/usr/share/keyrings")
 _DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
 
@@ -135,22 +136,20 @@ class Debian:
         return newest
 
     def _all_lists(self) -> list[Path]:
-        return list((self.settings.cache / "debian" / self.architecture).glob("[0-9]*"))
+        folders = (self.settings.cache / "debian" / self.architecture).glob("[0-9]*")
+        return [folder for folder in folders if is_whole(folder, _LISTS)]
 
     def _lists_of_this_hour(self) -> Path:
         """Fetch lists, if none were in this hour: into a folder of their own, for no two processes may share one."""
         folder = self.settings.cache / "debian" / self.architecture / str(int(self.clock() // _HOUR))
-        if not folder.is_dir():
-            if not self.is_usable:
-                raise MissingToolError(
-                    "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
-                    hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
-                )
-            with new_folder(folder) as beside:
-                self._fetch_lists(beside)
-        return folder
+        return cached_folder(folder, _LISTS, self._fetch_lists)
 
     def _fetch_lists(self, folder: Path) -> None:
+        if not self.is_usable:
+            raise MissingToolError(
+                "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
+                hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
+            )
         write_text(folder / "sources.list", self._sources())
         for place in ("lists/partial", "cache/archives/partial"):
             (folder / place).mkdir(parents=True)

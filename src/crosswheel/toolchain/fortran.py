@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from crosswheel.errors import CrosswheelError, MissingToolError
-from crosswheel.files import digest_of, new_folder
+from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -71,17 +72,17 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
         MissingToolError: it cannot be had.
     """
     folder = _folder(target, settings)
-    if not folder.is_dir():
-        try:
-            with new_folder(folder) as beside:
-                _fetch(target, compilers, settings, runner, beside)
-        except CrosswheelError as error:
-            raise MissingToolError(
-                f"no Fortran compiler for {target.multiarch} could be fetched:\n    {error}",
-                hint="check the network and the apt sources; or ask for a release without Fortran.",
-            ) from error
-    (runtime,) = (archive.parent for archive in folder.glob("usr/lib/gcc*/**/libgfortran.a"))
-    (compiler,) = folder.glob(f"usr/bin/{target.multiarch}-gfortran-*")
+    runtimes, compiler_names = "usr/lib/gcc*/**/libgfortran.a", f"usr/bin/{target.multiarch}-gfortran-*"
+    try:
+        fetch = partial(_fetch, target, compilers, settings, runner)
+        cached_folder(folder, [runtimes, compiler_names, "version"], fetch)
+    except CrosswheelError as error:
+        raise MissingToolError(
+            f"no Fortran compiler for {target.multiarch} could be fetched:\n    {error}",
+            hint="check the network and the apt sources; or ask for a release without Fortran.",
+        ) from error
+    (runtime,) = (archive.parent for archive in folder.glob(runtimes))
+    (compiler,) = folder.glob(compiler_names)
     libraries = folder / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"
     binutils = folder / "usr" / "bin" / f"{target.multiarch}-"
     cpu = target.toolchain.cpu_model

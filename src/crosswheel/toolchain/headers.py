@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from crosswheel.files import digest_of, new_folder
+from crosswheel.files import cached_folder, digest_of
 from crosswheel.targets import Target
 from crosswheel.toolchain.python import PythonTree
 
@@ -33,17 +33,21 @@ def headers_for(target: Target, other: PythonTree, cache: Path) -> PythonTree:
     facts = _facts(target)
     folder = cache / "python-headers" / digest_of(other=other.root, facts=facts, multiarch=target.multiarch)
     tree = PythonTree(folder, other.short)
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            made = PythonTree(beside, other.short)
-            shutil.copytree(other.include, made.include)
-            config = made.include / "pyconfig.h"
-            config.write_text(_LINE.sub(lambda line: _stated(line, facts), config.read_text()))
-            made.stdlib.mkdir(parents=True)
-            data = made.stdlib / f"{target.python.sysconfigdata}.py"
-            data.write_text(f"build_time_vars = {pprint.pformat(_variables(other, target, facts))}\n")
-            made.names.parent.mkdir(parents=True)
-            shutil.copyfile(other.library, made.names)
+    data = tree.stdlib / f"{target.python.sysconfigdata}.py"
+
+    def fill(beside: Path) -> None:
+        made = PythonTree(beside, other.short)
+        shutil.copytree(other.include, made.include)
+        config = made.include / "pyconfig.h"
+        config.write_text(_LINE.sub(lambda line: _stated(line, facts), config.read_text()))
+        made.stdlib.mkdir(parents=True)
+        variables = pprint.pformat(_variables(other, target, facts))
+        (made.stdlib / data.name).write_text(f"build_time_vars = {variables}\n")
+        made.names.parent.mkdir(parents=True)
+        shutil.copyfile(other.library, made.names)
+
+    used = (tree.include / "pyconfig.h", data, tree.names)
+    cached_folder(folder, [str(path.relative_to(folder)) for path in used], fill)
     return tree
 
 

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from crosswheel.files import digest_of, new_folder
+from crosswheel.files import cached_folder, digest_of
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers import Compilers
 from crosswheel.toolchain.python import PythonTree
@@ -34,29 +34,32 @@ def identity_folder(target: Target, python: PythonTree, compilers: Compilers, ca
     code = {item.name: item.read_text() for item in package.iterdir() if item.name.endswith(".py")}
     view = json.dumps(_view(target, python), indent=1)
     data = _sysconfigdata(target, python, compilers)
-    folder = cache / "views" / digest_of(code=code, view=view, data=data)
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            for name, text in code.items():
-                (beside / name).write_text(text)
-            (beside / "view.json").write_text(view)
-            (beside / f"{target.python.sysconfigdata}.py").write_text(data)
-    return folder
+    texts = {**code, "view.json": view, f"{target.python.sysconfigdata}.py": data}
+
+    def fill(beside: Path) -> None:
+        for name, text in texts.items():
+            (beside / name).write_text(text)
+
+    used = [name for name, text in texts.items() if text]
+    return cached_folder(cache / "views" / digest_of(code=code, view=view, data=data), used, fill)
 
 
 def asked_interpreter(host: PythonTree, identity: Path, cache: Path) -> Path:
     """Return an interpreter of the host that answers as the target: the one that uv is pointed at."""
     folder = cache / "interpreters" / digest_of(host=host.root, identity=identity)
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            site = beside / "lib" / f"python{host.short}" / "site-packages"
-            site.mkdir(parents=True)
-            (site / "crosswheel_view.pth").write_text(f"{identity}\nimport crosswheel_view\n")
-            (beside / "bin").mkdir()
-            (beside / "bin" / "python").symlink_to(host.executable)
-            home = f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
-            (beside / "pyvenv.cfg").write_text(home)
-    return folder / "bin" / "python"
+    view, program = f"lib/python{host.short}/site-packages/crosswheel_view.pth", "bin/python"
+
+    def fill(beside: Path) -> None:
+        (beside / view).parent.mkdir(parents=True)
+        (beside / view).write_text(f"{identity}\nimport crosswheel_view\n")
+        (beside / program).parent.mkdir()
+        (beside / program).symlink_to(host.executable)
+        home = (
+            f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
+        )
+        (beside / "pyvenv.cfg").write_text(home)
+
+    return cached_folder(folder, [view, program, "pyvenv.cfg"], fill) / program
 
 
 def _view(target: Target, python: PythonTree) -> dict[str, object]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crosswheel.errors import BuildFailed, RecipeError
-from crosswheel.files import digest_of, new_folder
+from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -107,15 +107,17 @@ def library(
         said=said, target=target.fingerprint, compilers=compiled, needs=[path.name for path in prefixes]
     )
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
-    if not prefix.is_dir():
-        debian = Debian(target.toolchain.debian, settings, runner)
-        workshop = Workshop(target, compilers, debian, prefixes, emulator)
-        with new_folder(prefix) as beside:
-            if "source" in said:
-                workshop.build(beside, prefix, said)
-            else:
-                _take(beside, prefix, said, debian, target, compilers)
-            workshop.finish(beside, prefix, said)
+    debian = Debian(target.toolchain.debian, settings, runner)
+    workshop = Workshop(target, compilers, debian, prefixes, emulator)
+
+    def fill(beside: Path) -> None:
+        if "source" in said:
+            workshop.build(beside, prefix, said)
+        else:
+            _take(beside, prefix, said, debian, target, compilers)
+        workshop.finish(beside, prefix, said)
+
+    cached_folder(prefix, ["versions", "include", "lib", "copyright-*"], fill)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
     environment = {
@@ -181,17 +183,15 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
     """Return an archive of stand-ins for what static archives want above the target's glibc."""
     source = (resources.files("crosswheel.toolchain") / "compat.c").read_text()
     folder = cache / "compat" / digest_of(source=source, glibc=target.abi.glibc, compilers=compilers.identity)
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            (beside / "compat.c").write_text(source)
-            env = {**os.environ, **compilers.environment}
-            tools = compilers.folder
-            glibc = f"-DTARGET_GLIBC_MINOR={target.abi.glibc.split('.')[1]}"
-            runner.run(
-                [tools / "cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], cwd=beside, env=env
-            )
-            runner.run([tools / "ar", "rcs", "libcrosswheel-compat.a", "compat.o"], cwd=beside, env=env)
-    return folder / "libcrosswheel-compat.a"
+    archive = "libcrosswheel-compat.a"
+
+    def fill(beside: Path) -> None:
+        (beside / "compat.c").write_text(source)
+        glibc = f"-DTARGET_GLIBC_MINOR={target.abi.glibc.split('.')[1]}"
+        compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=beside)
+        compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=beside)
+
+    return cached_folder(folder, [archive], fill) / archive
 
 
 def link_environment(libraries: Sequence[Library], compat: Path, compilers: Compilers) -> Mapping[str, str]:

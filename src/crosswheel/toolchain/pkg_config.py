@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from crosswheel.errors import ToolchainError
-from crosswheel.files import digest_of, new_folder
+from crosswheel.files import cached_folder, digest_of
 from crosswheel.targets import Target
 
 
@@ -22,12 +22,14 @@ def pkg_config_folder(target: Target, cache: Path) -> Path:
     """
     program = _program()
     folder = cache / "pkg-config" / digest_of(program=program, multiarch=target.multiarch)
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            for name in ("pkg-config", f"{target.multiarch}-pkg-config"):
-                (beside / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n')
-                (beside / name).chmod(0o755)
-    return folder
+    names = ("pkg-config", f"{target.multiarch}-pkg-config")
+
+    def fill(beside: Path) -> None:
+        for name in names:
+            (beside / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n')
+            (beside / name).chmod(0o755)
+
+    return cached_folder(folder, names, fill)
 
 
 def _program() -> Path:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from crosswheel.errors import IntegrityError, NetworkError, TargetError
-from crosswheel.files import new_folder, sha256_of
+from crosswheel.files import cached_folder, is_whole, sha256_of
 from crosswheel.settings import Settings
 from crosswheel.targets import Artifact, Target
 
@@ -100,16 +100,32 @@ def host_python(target: Target, settings: Settings) -> PythonTree:
 
 
 def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
-    folder = settings.cache / "python" / artifact.sha256[:20]
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            archive = _download(target.python.distribution, artifact, beside / ".maven", settings)
-            with zipfile.ZipFile(archive) as contents:
-                contents.extractall(beside)
-            shutil.rmtree(beside / ".maven")
-            _restore_executable_bits(beside)
-    (root,) = folder.glob(f"org/*/*/{artifact.classifier}")
-    return PythonTree(root, target.python.short)
+    folder, (program, headers) = _kept(target, artifact, settings)
+
+    def fill(beside: Path) -> None:
+        archive = _download(target.python.distribution, artifact, beside / ".maven", settings)
+        with zipfile.ZipFile(archive) as contents:
+            contents.extractall(beside)
+        shutil.rmtree(beside / ".maven")
+        _restore_executable_bits(beside)
+
+    cached_folder(folder, (program, headers), fill)
+    (found,) = folder.glob(program)
+    return PythonTree(found.parents[1], target.python.short)
+
+
+def has_pythons(target: Target, settings: Settings) -> bool:
+    """Tell whether both Pythons of a target, its own and its twin for this machine, were downloaded before."""
+    own = target.python.target or target.python.headers
+    host = target.python.host.get(os.uname().machine)
+    return all(artifact and is_whole(*_kept(target, artifact, settings)) for artifact in (own, host))
+
+
+def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, str]]:
+    """Return the folder where a Python is kept, and what of it must be there: the program and its headers."""
+    root, short = f"org/*/*/{artifact.classifier}", target.python.short
+    used = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")
+    return settings.cache / "python" / artifact.sha256[:20], used
 
 
 def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:

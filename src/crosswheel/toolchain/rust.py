@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from crosswheel.errors import CrosswheelError, MissingToolError
-from crosswheel.files import new_folder
+from crosswheel.files import cached_folder
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -102,13 +102,17 @@ def installed_rust(target: Target, runner: Runner) -> Rust | None:
 def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     host = Debian(host_architecture(), settings, runner)
     folder = settings.cache / "rust" / target.toolchain.rust
-    if not folder.is_dir():
+
+    def fill(beside: Path) -> None:
         foreign = Debian(target.toolchain.debian, settings, runner)
         rustc, cargo, std, version = _newest_common(host, foreign)
-        with new_folder(folder) as beside:
-            programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
-            host.unpack([*programs, *host.shared_libraries(programs)], beside)
-            foreign.unpack([f"{std}-dev={version}"], beside)
+        programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
+        host.unpack([*programs, *host.shared_libraries(programs)], beside)
+        foreign.unpack([f"{std}-dev={version}"], beside)
+
+    standard_library = f"usr/lib/rustlib/{target.toolchain.rust}/lib/libstd-*.rlib"
+    used = ("usr/bin/rustc", "usr/bin/cargo", "usr/lib/**/librustc_driver-*.so", standard_library)
+    cached_folder(folder, used, fill)
     multiarch = f"{os.uname().machine}-linux-gnu"
     places = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
     places += [

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from crosswheel.errors import CrosswheelError, Interrupted, ToolchainError
-from crosswheel.files import digest_of, new_folder, place_copy
+from crosswheel.files import cached_folder, digest_of, place_copy
 from crosswheel.process import Runner, Word
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
@@ -100,13 +100,18 @@ def completed(
     if not made:
         return python, lacking
     folder = settings.cache / "python" / f"{digest_of(made=[path.parent.name for path in made])}-completed"
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            # Hard links where possible: what is in the cache is never written to.
-            shutil.copytree(python.root, beside, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
-            for path in made:
-                _placed(path, PythonTree(beside, python.short).stdlib / "lib-dynload" / path.name)
-    return PythonTree(folder, python.short), lacking
+    tree = PythonTree(folder, python.short)
+    modules = [tree.stdlib / "lib-dynload" / path.name for path in made]
+
+    def fill(beside: Path) -> None:
+        # Hard links where possible: what is in the cache is never written to.
+        shutil.copytree(python.root, beside, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
+        for path, module in zip(made, modules):
+            _placed(path, beside / module.relative_to(folder))
+
+    used = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
+    cached_folder(folder, used, fill)
+    return tree, lacking
 
 
 def _placed(source: str | Path, destination: str | Path) -> None:
@@ -126,11 +131,10 @@ def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
         library=known_libraries()[module.library],
         compilers=compilers.identity,
     )
-    folder = settings.cache / "python" / f"{digest}-{module.name}"
-    if not folder.is_dir():
-        with new_folder(folder) as beside:
-            _compile(module, python, workshop, beside / _place(python, module, target).name)
-    return folder / _place(python, module, target).name
+    folder, name = settings.cache / "python" / f"{digest}-{module.name}", _place(python, module, target).name
+    return (
+        cached_folder(folder, [name], lambda beside: _compile(module, python, workshop, beside / name)) / name
+    )
 
 
 def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crosswheel.emulator import Emulator
 from crosswheel.errors import CrosswheelError, ToolchainError
-from crosswheel.files import digest_of, new_folder, write_text
+from crosswheel.files import cached_folder, digest_of, write_text
 from crosswheel.process import Runner
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 
@@ -94,30 +94,35 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
         compilers=toolchain.compilers.identity,
     )
     folder = toolchain.settings.cache / "verified" / digest
-    if folder.is_dir():
-        return
-    with new_folder(folder) as beside:
-        (beside / "probe.c").write_text(_PROBE)
-        (beside / "program.c").write_text(_PROGRAM)
+
+    def fill(beside: Path) -> None:
         try:
-            env = environment.for_hook(toolchain.host.root, beside, {})
-            asked = runner.run([toolchain.host.executable, "-c", _COMPILE], cwd=beside, env=env)
-            if toolchain.python.runs:
-                loaded = emulator.run(
-                    runner, ["-c", _LOAD], environment={"PYTHONPATH": str(beside)}, cwd=beside
-                )
-            else:
-                include = f"-I{toolchain.python.include}"
-                cc = toolchain.compilers.folder / "cc"
-                runner.run([cc, include, "program.c", "-o", "program"], cwd=beside, env=env)
-                loaded = runner.run([*emulator.prefix, beside / "program"], cwd=beside)
+            answers = _probed(toolchain, environment, emulator, runner, beside)
         except CrosswheelError as error:
             raise _refused(toolchain, str(error)) from error
-        answers = {**_answers(asked.lines), **_answers(loaded.lines)}
         for name, expected in _expected(toolchain).items():
             if answers.get(name) != expected:
                 raise _refused(toolchain, f"{name} is {answers.get(name)!r}, not {expected!r}")
         write_text(beside / "answers.json", json.dumps(answers))
+
+    cached_folder(folder, ["answers.json"], fill)
+
+
+def _probed(
+    toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulator, runner: Runner, folder: Path
+) -> dict[str, object]:
+    """Compile the probe in a folder, run it, and return what both said."""
+    (folder / "probe.c").write_text(_PROBE)
+    (folder / "program.c").write_text(_PROGRAM)
+    env = environment.for_hook(toolchain.host.root, folder, {})
+    asked = runner.run([toolchain.host.executable, "-c", _COMPILE], cwd=folder, env=env)
+    if toolchain.python.runs:
+        loaded = emulator.run(runner, ["-c", _LOAD], environment={"PYTHONPATH": str(folder)}, cwd=folder)
+    else:
+        cc, include = toolchain.compilers.folder / "cc", f"-I{toolchain.python.include}"
+        runner.run([cc, include, "program.c", "-o", "program"], cwd=folder, env=env)
+        loaded = runner.run([*emulator.prefix, folder / "program"], cwd=folder)
+    return {**_answers(asked.lines), **_answers(loaded.lines)}
 
 
 def _expected(toolchain: Toolchain) -> dict[str, object]:
