@@ -169,7 +169,7 @@ def _commands(entries: Sequence[Entry], chosen: Entry) -> list[Command]:
 def _untrusted_host(root_url: str | None) -> str | None:
     """Return the host that pip would refuse to ask without encryption."""
     parts = urlsplit(root_url or "")
-    local = parts.hostname in ("localhost", "127.0.0.1")
+    local = parts.hostname in ("localhost", "127.0.0.1", "::1")
     return parts.hostname if parts.scheme == "http" and not local else None
 
 
