@@ -239,6 +239,16 @@ def test_what_changes_is_built_again_and_takes_the_place_of_the_old(crosswheel: 
     assert crosswheel.wheels() == [DEMO, PURE]
 
 
+def test_a_wheel_that_requires_what_its_closure_lacks_is_refused(crosswheel: CommandLine) -> None:
+    """Here, since the registry tells other metadata (PEP 658) than is in the wheel."""
+    wheel = crosswheel.offer_wheel("demo", requires="absent>=2")
+    told = crosswheel.folder.parent / f"registry/simple/demo/{wheel.name}.metadata"
+    told.write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
+    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31", "--build-type", "packages-only")
+    done.explains(1, "demo requires absent>=2, and its closure has no absent", "name absent>=2 beside it")
+    assert crosswheel.wheels() == []
+
+
 def test_one_failure_does_not_stop_the_others(crosswheel: CommandLine) -> None:
     """Nor is what needs it offered; the summary tells each, and what to do."""
     crosswheel.offer_sdist({**projects.c_project("bad"), "demo.c": "#error no such thing\n"}, name="bad")

@@ -28,7 +28,13 @@ def made(name: str, *requires: str, wheel: Path = Path("a.whl")) -> Made:
 
 def reached(names: Iterable[str], *wheels: Made, locked: str = "") -> tuple[set[str], set[str]]:
     every = {wheel.name: wheel for wheel in wheels}
-    return Requirements(frozenset([*every, *locked.split()]), OT2).follow(names, every)
+    return Requirements(dict.fromkeys([*every, *locked.split()], "1"), OT2).follow(names, every)
+
+
+def unsatisfied(wheel: Made, *others: Made, root: str = "a") -> list[str]:
+    every = {other.name: other for other in (wheel, *others)}
+    versions = {name: other.version for name, other in every.items()}
+    return [fault.message for fault in Requirements(versions, OT2, [root]).unsatisfied(wheel.name, every)]
 
 
 def test_requirements_are_followed_to_the_end() -> None:
@@ -78,6 +84,34 @@ def test_an_extra_of_an_extra_is_followed() -> None:
         {"a", "x", "y"},
         set(),
     )
+
+
+def test_what_was_asked_for_with_an_extra_is_followed_with_it() -> None:
+    every = {wheel.name: wheel for wheel in (made("a", "b; extra == 'x'"), made("b"))}
+    requirements = Requirements(dict.fromkeys(every, "1"), OT2, ["a[x]>=1", "b"])
+    assert requirements.follow(["a"], every)[0] == {"a", "b"}
+
+
+def test_what_a_wheel_requires_and_its_closure_lacks_is_named_with_it() -> None:
+    (missing,) = unsatisfied(made("a", "absent>=1; platform_machine == 'armv7l'", "b"), made("b"))
+    assert missing == 'a requires absent>=1; platform_machine == "armv7l", and its closure has no absent'
+    (other,) = unsatisfied(made("a", "B>=2"), made("b"))
+    assert other == "a requires B>=2, and its closure has B 1"
+    (elsewhere,) = unsatisfied(made("a", "b @ file:///b.whl"), made("b"))
+    assert "requires b @ file:///b.whl" in elsewhere
+
+
+def test_what_the_robot_does_not_want_or_the_closure_has_is_no_fault() -> None:
+    wheel = made("a", "absent; platform_machine == 'x86_64'", "absent; extra == 'x'", "b<2,>=1", "c")
+    assert unsatisfied(wheel, made("b"), made("c").model_copy(update={"version": "1.0rc1"})) == []
+
+
+def test_what_an_extra_adds_is_looked_for_where_the_extra_is_asked_for() -> None:
+    extra = made("x", "one[two]; extra == 'some'", "own-fault")
+    every = (extra, made("one", "absent; extra == 'two'"))
+    assert "one[two] requires absent" in unsatisfied(made("a", "x[some]"), *every)[-1]
+    assert [text for text in unsatisfied(made("a", "x"), *every) if "absent" in text] == []
+    assert "a[more] requires absent" in unsatisfied(made("a", "absent; extra == 'more'"), root="A[more]")[0]
 
 
 def test_what_was_made_is_found_and_says_so(tmp_path: Path) -> None:

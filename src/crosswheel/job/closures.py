@@ -28,19 +28,26 @@ class Closure:
     """What is to be made for one root, or for requirements given on the command line.
 
     Attributes:
-        title: what was asked for.
+        roots: the requirements that were asked for.
         steps: by name, what to do for each release.
         requirements: the locked requirements of the builds.
+        whole: whether all that its wheels require is to be in it.
     """
 
-    title: str
+    roots: tuple[str, ...]
     steps: Mapping[str, plan.Step]
     requirements: RequirementsStore
+    whole: bool = True
 
     @property
-    def names(self) -> frozenset[str]:
-        """The names of all releases."""
-        return frozenset(self.steps)
+    def title(self) -> str:
+        """What was asked for, in words."""
+        return ", ".join(self.roots)
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """The versions of all releases, by name."""
+        return {name: step.pin.version for name, step in self.steps.items()}
 
 
 def roots_of(place: Workplace) -> list[Recipe]:
@@ -83,16 +90,16 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
         LockError: the lock is missing or does not fit.
         PlanError: a release can be neither taken nor built.
     """
-    title = ", ".join(root.roots)
     if root.as_of is None:
         alone = Pin(root.canonical_name, root.version or "", frozenset())
         step = plan.choose(alone, [], root, place.target, prefer=place.prefer)
-        return Closure(title, {alone.name: step}, own_store(place, title, None))
+        store = own_store(place, ", ".join(root.roots), None)
+        return Closure(root.roots, {alone.name: step}, store, whole=False)
     path = locks.path_of(root, place.target)
     lock = locks.read(path)
     locks.require_fit(lock, path, locks.purpose(root.roots, place.target, root.as_of))
     store = RequirementsStore(committed_folder(root, place), root.as_of, frozen=True)
-    return Closure(title, _steps(lock.pins.values(), place), store)
+    return Closure(root.roots, _steps(lock.pins.values(), place), store)
 
 
 def closure_for(requirements: Sequence[str], as_of: datetime.date | None, place: Workplace) -> Closure:
@@ -116,12 +123,12 @@ def closure_for(requirements: Sequence[str], as_of: datetime.date | None, place:
         interpreter = place.toolchain.interpreter
         made_for, resolved = locks.resolve(wanted, place.target, day, interpreter=interpreter, uv=place.uv)
         lock = locks.write(path, made_for, resolved)
-    return Closure(title, _steps(lock.pins.values(), place), store)
+    return Closure(tuple(wanted), _steps(lock.pins.values(), place), store)
 
 
-def closure_of_lock(title: str, lock: Lock, store: RequirementsStore, place: Workplace) -> Closure:
+def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, place: Workplace) -> Closure:
     """Return the steps for a lock that was just made."""
-    return Closure(title, _steps(lock.pins.values(), place), store)
+    return Closure(root.roots, _steps(lock.pins.values(), place), store)
 
 
 def committed_folder(root: Recipe, place: Workplace) -> Path:

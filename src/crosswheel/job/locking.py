@@ -34,7 +34,7 @@ def renew(root: Recipe, place: Workplace) -> list[str]:
     shutil.rmtree(drafts, ignore_errors=True)
     store = RequirementsStore(drafts / "build", root.as_of, frozen=False)
     draft = locks.write(drafts / "lock.txt", made_for, resolved)
-    closure = closure_of_lock(", ".join(root.roots), draft, store, place)
+    closure = closure_of_lock(root, draft, store, place)
     with place.workers(2) as pool:
         steps = pool.map(lambda step: settled(step, place), closure.steps.values())
         built = [step for step in steps if step.action == "build"]

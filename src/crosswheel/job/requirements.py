@@ -1,4 +1,4 @@
-"""Which wheels lead to which others, as pip on the target would follow them."""
+"""Which wheels lead to which others, as pip on the target would follow them, and whether those are there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from crosswheel.check.proof import Fault
 from crosswheel.job.made import Made
 from crosswheel.targets import Target
 
@@ -18,14 +19,16 @@ class Requirements:
     """The requirements of the releases of a lock, each read once, however often it is followed.
 
     Args:
-        locked: the names of all releases of the lock; what is not among them is not followed.
+        locked: the versions of all releases of the lock, by name; what is not among them is not followed.
         target: answers the markers (PEP 508).
+        roots: the requirements that were asked for, which may ask for extras.
     """
 
-    def __init__(self, locked: frozenset[str], target: Target) -> None:
+    def __init__(self, locked: Mapping[str, str], target: Target, roots: Iterable[str] = ()) -> None:
         self._locked = locked
         self._environment = target.marker_environment
-        self._direct: dict[_Node, tuple[_Node, ...]] = {}
+        self._roots = [node for text in roots for node in _nodes(Requirement(text))]
+        self._direct: dict[_Node, tuple[Requirement, ...]] = {}
 
     def follow(self, names: Iterable[str], made: Mapping[str, Made]) -> tuple[set[str], set[str]]:
         """Follow the requirements of wheels through those that they lead to.
@@ -37,7 +40,7 @@ class Requirements:
         reached: set[str] = set()
         missing: set[str] = set()
         seen: set[_Node] = set()
-        todo: list[_Node] = [(name, "") for name in names]
+        todo = [node for name in names for node in self._asked(name)]
         while todo:
             node = todo.pop()
             if node in seen or node[0] not in self._locked:
@@ -45,7 +48,7 @@ class Requirements:
             seen.add(node)
             if node[0] in made:
                 reached.add(node[0])
-                todo += self._of(node, made[node[0]])
+                todo += [found for needed in self._of(node, made[node[0]]) for found in _nodes(needed)]
             else:
                 missing.add(node[0])
         return reached, missing
@@ -53,20 +56,63 @@ class Requirements:
     def absent(self, names: Iterable[str], made: Mapping[str, Made]) -> list[str]:
         """Return what wheels need that is not in the lock: a recipe without a day locks its package alone."""
         reached, _ = self.follow(names, made)
-        needed = {wanted for name in reached for wanted, _ in self._of((name, ""), made[name])}
-        return sorted(needed - self._locked)
+        needed = {_nodes(wanted)[0][0] for name in reached for wanted in self._of((name, ""), made[name])}
+        return sorted(needed - self._locked.keys())
 
-    def _of(self, node: _Node, wheel: Made) -> tuple[_Node, ...]:
+    def unsatisfied(self, name: str, made: Mapping[str, Made]) -> list[Fault]:
+        """Return what a wheel requires on the target, itself or by extras of others, and the lock does not have.
+
+        Args:
+            made: the wheels that :meth:`follow` reaches from it.
+        """
+        faults: list[Fault] = []
+        seen: set[_Node] = set()
+        todo = self._asked(name)
+        while todo:
+            node = todo.pop()
+            if node in seen or node[0] not in made:
+                continue
+            seen.add(node)
+            for needed in self._of(node, made[node[0]]):
+                faults += self._missing(node, needed, made[name].wheel.name)
+                # What another wheel requires without an extra is a fault of that one.
+                todo += _nodes(needed)[1:]
+        return faults
+
+    def _missing(self, node: _Node, needed: Requirement, wheel: str) -> list[Fault]:
+        version = self._locked.get(canonicalize_name(needed.name))
+        if version and not needed.url and needed.specifier.contains(version, prereleases=True):
+            return []
+        there = f"{needed.name} {version}" if version else f"no {needed.name}"
+        wanted = f"{needed.name}{needed.specifier}"
+        return [
+            Fault(
+                wheel,
+                f"{_words(node)} requires {needed}, and its closure has {there}",
+                f"lock it anew with `crosswheel lock`, or name {wanted} beside it among what is asked for",
+            )
+        ]
+
+    def _asked(self, name: str) -> list[_Node]:
+        return [(name, ""), *(node for node in self._roots if node[0] == name and node[1])]
+
+    def _of(self, node: _Node, wheel: Made) -> tuple[Requirement, ...]:
         if node not in self._direct:
             self._direct[node] = tuple(self._read(wheel.requires, node[1]))
         return self._direct[node]
 
-    def _read(self, requires: Iterable[str], extra: str) -> Iterable[_Node]:
-        for text in requires:
-            requirement = Requirement(text)
-            if requirement.marker is None or requirement.marker.evaluate(
-                {**self._environment, "extra": extra}
-            ):
-                needed = canonicalize_name(requirement.name)
-                yield needed, ""
-                yield from ((needed, wanted) for wanted in requirement.extras)
+    def _read(self, requires: Iterable[str], extra: str) -> Iterable[Requirement]:
+        environment = {**self._environment, "extra": extra}
+        for requirement in map(Requirement, requires):
+            if requirement.marker is None or requirement.marker.evaluate(environment):
+                yield requirement
+
+
+def _nodes(requirement: Requirement) -> list[_Node]:
+    """Return what a requirement leads to: the release itself, then its extras."""
+    name = canonicalize_name(requirement.name)
+    return [(name, ""), *((name, extra) for extra in sorted(requirement.extras))]
+
+
+def _words(node: _Node) -> str:
+    return f"{node[0]}[{node[1]}]" if node[1] else node[0]

@@ -13,7 +13,7 @@ from crosswheel.errors import BuildFailed, CrosswheelError
 from crosswheel.index.failures import Failure
 from crosswheel.job.closures import Closure
 from crosswheel.job.made import Made
-from crosswheel.job.making import make
+from crosswheel.job.making import make, refuse
 from crosswheel.job.proving import prove, tested_with
 from crosswheel.job.requirements import Requirements
 from crosswheel.job.workplace import Workplace
@@ -29,13 +29,13 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
         Interrupted: the user asked to stop.
     """
     place.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
-    requirements = Requirements(work.names, place.target)
+    requirements = Requirements(work.versions, place.target, work.roots)
     with place.workers(os.cpu_count() or 1) as executor:
         outcome = scheduler.run(
             [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)],
             lambda name: _shown(place, name, partial(make, work.steps[name], work.requirements, place)),
             lambda name, made: requirements.follow(tested_with(work.steps[name]), made)[1],
-            lambda name, made: _proven(work.steps[name], made, requirements, place),
+            lambda name, made: _proven(work, name, made, requirements, place),
             partial(_blocked, work),
             executor,
         )
@@ -70,10 +70,13 @@ def _shown(place: Workplace, name: str, work: partial[Made]) -> Made:
     return made
 
 
-def _proven(step: Step, made: Mapping[str, Made], requirements: Requirements, place: Workplace) -> Proof:
-    name, own = step.pin.name, made[step.pin.name]
+def _proven(
+    work: Closure, name: str, made: Mapping[str, Made], requirements: Requirements, place: Workplace
+) -> Proof:
+    own = made[name]
     try:
-        proof = prove(step, made, requirements, place)
+        refuse(requirements.unsatisfied(name, made) if work.whole else [], own.wheel.name)
+        proof = prove(work.steps[name], made, requirements, place)
     except CrosswheelError as error:
         place.display.done(name, "failed", str(error))
         raise
