@@ -123,8 +123,10 @@ class Runner:
             Interrupted: the user asked to stop.
         """
         words = [str(word) for word in command]
-        self._note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
-        result = self._finish(words if network else [*without_network(), *words], cwd, env, timeout, stdin)
+        with self._noting() as note:
+            note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
+            started = words if network else [*without_network(), *words]
+            result = self._finish(started, cwd, env, timeout, stdin, note)
         self.cancellation.raise_if_requested()
         if check and result.returncode != 0:
             raise BuildFailed(
@@ -140,6 +142,7 @@ class Runner:
         env: Mapping[str, str] | None,
         timeout: float,
         stdin: Path | None,
+        note: Callable[[str], None],
     ) -> Result:
         self.cancellation.raise_if_requested()
         try:
@@ -170,7 +173,7 @@ class Runner:
         timer.start()
         try:
             with self.cancellation.tracking(child):
-                output = self._drain(child)
+                output = _drain(child, note)
                 child.wait()
         finally:
             timer.cancel()
@@ -181,23 +184,35 @@ class Runner:
             )
         return Result(child.returncode, output)
 
-    def _drain(self, child: subprocess.Popen[str]) -> str:
-        assert child.stdout is not None
-        lines = []
-        with child.stdout:
-            for line in child.stdout:
-                lines.append(line)
-                self._note(line.rstrip("\n"))
-        return "".join(lines)
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[Callable[[str], None]]:
+        """Give what writes a line to the log, which is opened once for all of them, and calls ``echo`` with it."""
+        with contextlib.ExitStack() as held:
+            log = None
+            if self.log is not None:
+                with explained_storage_errors(self.log):
+                    self.log.parent.mkdir(parents=True, exist_ok=True)
+                    # Without a buffer: whoever reads the log meanwhile, or after a kill, sees every line.
+                    log = held.enter_context(self.log.open("ab", buffering=0))
 
-    def _note(self, line: str) -> None:
-        if self.log is not None:
-            with explained_storage_errors(self.log):
-                self.log.parent.mkdir(parents=True, exist_ok=True)
-                with self.log.open("a") as stream:
-                    stream.write(line + "\n")
-        if self.echo is not None:
-            self.echo(line)
+            def note(line: str) -> None:
+                if self.log is not None and log is not None:
+                    with explained_storage_errors(self.log):
+                        log.write(f"{line}\n".encode(errors="surrogateescape"))
+                if self.echo is not None:
+                    self.echo(line)
+
+            yield note
+
+
+def _drain(child: subprocess.Popen[str], note: Callable[[str], None]) -> str:
+    assert child.stdout is not None
+    lines = []
+    with child.stdout:
+        for line in child.stdout:
+            lines.append(line)
+            note(line.rstrip("\n"))
+    return "".join(lines)
 
 
 def tail(output: str, lines: int = 12) -> str:
