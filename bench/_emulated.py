@@ -18,10 +18,10 @@ from pathlib import Path
 from _measure import stop
 from elftools.elf.enums import ENUM_E_MACHINE
 
-from crosswheel.emulator import emulator_for
+from crosswheel.debian import Debian
+from crosswheel.emulation.emulator import emulator_for
 from crosswheel.process import Runner, tail
 from crosswheel.targets import Abi
-from crosswheel.toolchain.debian import Debian
 from crosswheel.toolchain.environment import Toolchain
 
 _BUILD = """

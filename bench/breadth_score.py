@@ -25,10 +25,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from crosswheel import targets
-from crosswheel.check.emulate import Trial, run_test
 from crosswheel.check.parity import choose_official
-from crosswheel.check.proof import Proof
-from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.emulation.emulator import Emulator, emulator_for
+from crosswheel.emulation.trials import Trial, run_test
 from crosswheel.errors import CrosswheelError
 from crosswheel.files import write_text
 from crosswheel.index.failures import SUFFIX, Failure, read_failures
@@ -38,6 +37,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import Toolchain, toolchain_for
 from crosswheel.uv import Uv
+from crosswheel.wheels.proof import Proof
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -27,15 +27,15 @@ from crosswheel import targets
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements
-from crosswheel.emulator import emulator_for
+from crosswheel.emulation.emulator import emulator_for
 from crosswheel.process import Runner
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.sources.prepare import pin_version
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
-from crosswheel.toolchain.zig import zig_compilers
 from crosswheel.uv import Uv
 
 _PACKAGES = {"ujson": "5.10.0", "regex": "2024.11.6", "asyncpg": "0.30.0"}

@@ -30,7 +30,7 @@ from statistics import median
 
 from _measure import ROOT, machine, show, usual_environment
 
-from crosswheel.check.proof import Proof
+from crosswheel.wheels.proof import Proof
 
 README = """# Project {number}
 

@@ -21,12 +21,12 @@ from _measure import ROOT, machine, require_headers, say, show, stop, timed, usu
 from packaging.utils import parse_wheel_filename
 
 from crosswheel import targets
-from crosswheel.check.proof import SUFFIX, Proof
 from crosswheel.process import Runner
 from crosswheel.recipes.loader import load_folder
 from crosswheel.settings import Settings
-from crosswheel.toolchain.python import host_python
+from crosswheel.toolchain.python.distribution import host_python
 from crosswheel.uv import Uv
+from crosswheel.wheels.proof import SUFFIX, Proof
 
 _GOAL_RATIO, _GOAL_SHARE = 1.5, 0.005
 # What a native build finds on a developer's machine, and a cross build brings itself.

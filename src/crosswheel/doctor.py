@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crosswheel.emulator import has_root, installed_qemu, kept_qemu
+from crosswheel.debian import Debian
+from crosswheel.emulation.emulator import has_root, installed_qemu, kept_qemu
 from crosswheel.process import Runner, without_network
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.debian import Debian
-from crosswheel.toolchain.python import has_pythons
-from crosswheel.toolchain.rust import installed_rust
+from crosswheel.toolchain.compilers.rust import installed_rust
+from crosswheel.toolchain.compilers.zig import zig_version
+from crosswheel.toolchain.python.distribution import has_pythons
 from crosswheel.toolchain.system import is_usable
-from crosswheel.toolchain.zig import zig_version
 
 # Room for toolchains, and for the sources and builds of a hundred packages.
 _NEEDED_BYTES = 4 << 30

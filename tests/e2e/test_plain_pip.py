@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from crosswheel.deploy.simulation import Simulation, running
 from crosswheel.process import Runner
+from crosswheel.simulator.running import Simulation, running
 from support import look_alike
 from support.static_server import StaticServer
 

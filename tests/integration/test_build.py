@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from crosswheel.check.elf import audit, unstripped
-from crosswheel.check.wheel import WheelFile, suitability
+from crosswheel.check.suitability import suitability
 from crosswheel.errors import BuildFailed
+from crosswheel.wheels.reading import WheelFile
 from support import projects
 from support.crossing import Crossing, crossing_for
 from support.projects import Files

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.emulator import installed_qemu
+from crosswheel.emulation.emulator import installed_qemu
 from support import projects
 from support.command_line import CLOSED, CommandLine, command_line
 from support.processes import Lifeline, lifeline

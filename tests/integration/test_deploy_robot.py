@@ -16,16 +16,16 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.check.proof import Proof
 from crosswheel.deploy.environment import assembler_for, chosen
-from crosswheel.deploy.image import Image
-from crosswheel.deploy.simulation import ALIAS, Simulation, running
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import StorageError
 from crosswheel.files import sha256_of
 from crosswheel.index.site import write_site
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.simulator.image import Image
+from crosswheel.simulator.running import ALIAS, Simulation, running
+from crosswheel.wheels.proof import Proof
 from support import look_alike
 from support.static_server import serving
 from support.wheels import make_wheel

@@ -11,8 +11,9 @@ import pytest
 
 from crosswheel.build.finish import finish
 from crosswheel.check.elf import audit
-from crosswheel.check.wheel import WheelFile, suitability
-from crosswheel.toolchain.libraries import Library
+from crosswheel.check.suitability import suitability
+from crosswheel.toolchain.libraries.linking import Library
+from crosswheel.wheels.reading import WheelFile
 from support import projects
 from support.crossing import Crossing, crossing_for
 from support.wheels import make_wheel

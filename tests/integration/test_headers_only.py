@@ -6,10 +6,11 @@ from pathlib import Path
 
 from crosswheel import targets
 from crosswheel.check.elf import audit, exported_symbols
-from crosswheel.check.wheel import WheelFile, suitability
+from crosswheel.check.suitability import suitability
 from crosswheel.settings import Settings
-from crosswheel.toolchain.headers import headers_for
-from crosswheel.toolchain.python import target_python
+from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.toolchain.python.headers import headers_for
+from crosswheel.wheels.reading import WheelFile
 from support import projects
 from support.crossing import crossing_for
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from crosswheel.check.elf import audit
-from crosswheel.check.wheel import WheelFile
-from crosswheel.toolchain.libraries import known_libraries
+from crosswheel.toolchain.libraries.linking import known_libraries
+from crosswheel.wheels.reading import WheelFile
 from support.crossing import Crossing, crossing_for
 from support.wheels import make_wheel
 

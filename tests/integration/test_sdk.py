@@ -10,15 +10,16 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.check.elf import audit, unstripped
-from crosswheel.check.proof import Proof
-from crosswheel.check.wheel import WheelFile, suitability
+from crosswheel.check.suitability import suitability
+from crosswheel.debian import Debian
 from crosswheel.errors import IntegrityError, ToolchainError, UsageError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.toolchain import libraries
-from crosswheel.toolchain.debian import Debian
-from crosswheel.toolchain.sdk import open_sdk
-from crosswheel.toolchain.zig import zig_compilers
+from crosswheel.toolchain.compilers.sdk import open_sdk
+from crosswheel.toolchain.compilers.zig import zig_compilers
+from crosswheel.toolchain.libraries.linking import linking as libraries
+from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.reading import WheelFile
 from support import projects
 from support.command_line import command_line
 from support.crossing import Crossing, crossing_for, warm_cache

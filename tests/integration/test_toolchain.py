@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 
 from crosswheel import targets
-from crosswheel.emulator import emulator_for
+from crosswheel.emulation.emulator import emulator_for
+from crosswheel.emulation.verification import verify
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, ToolchainError
 from crosswheel.process import Runner
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
-from crosswheel.toolchain.python import host_python, target_python
-from crosswheel.toolchain.verify import verify
+from crosswheel.toolchain.python.distribution import host_python, target_python
 from crosswheel.uv import Uv
 from support.crossing import Crossing, crossing_for, warm_cache
 from support.servers import FolderServer

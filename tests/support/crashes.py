@@ -13,8 +13,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-from crosswheel.deploy.agent import bundle as agent
-from crosswheel.deploy.agent.store import Store
+from crosswheel.agent import bundle as agent
+from crosswheel.agent.store import Store
 
 _CHANGES = {
     *("os.link", "os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"),

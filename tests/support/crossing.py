@@ -11,17 +11,17 @@ from crosswheel import targets
 from crosswheel.build import Project, build_wheel, prepare
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.requirements import LockedRequirements
-from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.emulation.emulator import Emulator, emulator_for
+from crosswheel.emulation.verification import verify
 from crosswheel.process import Result, Runner
 from crosswheel.recipes.model import Recipe
 from crosswheel.settings import Settings
 from crosswheel.sources.prepare import pin_version
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.fortran import needs_fortran
+from crosswheel.toolchain.compilers.rust import rust_for
+from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
-from crosswheel.toolchain.fortran import needs_fortran
-from crosswheel.toolchain.rust import rust_for
-from crosswheel.toolchain.sdk import open_sdk
-from crosswheel.toolchain.verify import verify
 from crosswheel.uv import Uv
 from support.projects import Files, write_tree
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.deploy.image import Image, image_for
-from crosswheel.deploy.simulation import ALIAS, Simulation
 from crosswheel.files import sha256_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.simulator.image import Image, image_for
+from crosswheel.simulator.running import ALIAS, Simulation
 
 # What the robot's server imports, as far as the look-alike has it whole; tells where each is from.
 SERVER = (

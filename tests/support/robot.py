@@ -11,12 +11,12 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.process import Result, Runner, Word
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.python import PythonTree
+from crosswheel.toolchain.python.tree import PythonTree
 from crosswheel.uv import Uv
 
 # What pip asks about the C library (PEP 600). The emulated one is newer than the robot's.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from crosswheel.check.proof import AuditedObject, Proof
+from crosswheel.wheels.proof import AuditedObject, Proof
 from support.wheels import make_wheel
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from crosswheel.build.finish import finish
-from crosswheel.check.wheel import WheelFile
 from crosswheel.process import Runner
-from crosswheel.toolchain.libraries import Library
+from crosswheel.toolchain.libraries.linking import Library
+from crosswheel.wheels.reading import WheelFile
 from support.wheels import make_wheel
 
 HEADERS = b"Name: demo\nVersion: 1.0\nLicense-File: LICENSE\n"

@@ -10,9 +10,10 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.check.elf import audit, exported_symbols, unstripped
-from crosswheel.check.proof import AuditedObject, Fault
-from crosswheel.check.wheel import WheelFile
+from crosswheel.check.fault import Fault
 from crosswheel.errors import IntegrityError
+from crosswheel.wheels.proof import AuditedObject
+from crosswheel.wheels.reading import WheelFile
 from support.objects import Compiler
 from support.wheels import make_wheel
 

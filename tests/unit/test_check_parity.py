@@ -7,7 +7,7 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.check.parity import choose_official, compare
-from crosswheel.check.wheel import WheelFile
+from crosswheel.wheels.reading import WheelFile
 from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")

@@ -8,8 +8,9 @@ from packaging.tags import Tag
 from packaging.version import Version
 
 from crosswheel import targets
-from crosswheel.check.wheel import WheelFile, suitability
+from crosswheel.check.suitability import suitability
 from crosswheel.errors import IntegrityError
+from crosswheel.wheels.reading import WheelFile
 from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")

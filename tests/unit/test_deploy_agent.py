@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.deploy.agent.manifest import digest_of_package
+from crosswheel.agent.manifest import digest_of_package
 from crosswheel.deploy.bundles import form_of, write_archive, write_program
 from crosswheel.deploy.carried import Agent, agent_for, compile_agent
 from crosswheel.deploy.deploying import Deployed, deploy, rehearse

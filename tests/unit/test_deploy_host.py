@@ -13,7 +13,6 @@ from typing import NoReturn
 import pytest
 
 from crosswheel import targets
-from crosswheel.check.proof import Proof
 from crosswheel.deploy.environment import Wanted, find, proven_wheels
 from crosswheel.deploy.fleet import on_each, read_list
 from crosswheel.deploy.preflight import clashes
@@ -21,6 +20,7 @@ from crosswheel.deploy.service import Service
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import CheckFailed, IntegrityError, NetworkError, TargetError, UsageError
 from crosswheel.files import sha256_of
+from crosswheel.wheels.proof import Proof
 from support.releases import release
 from support.wheels import make_wheel
 

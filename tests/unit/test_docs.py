@@ -20,7 +20,7 @@ from crosswheel.recipes.api import PackageBuild
 from crosswheel.recipes.loader import load_file
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.libraries import known_libraries
+from crosswheel.toolchain.libraries.linking import known_libraries
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -16,8 +16,9 @@ from crosswheel.job.code import WITHOUT_INFLUENCE, code_digest
 
 PACKAGE = Path(crosswheel.__file__).parent
 ON_THE_WAY = (
-    "job/proving.py", "job/making.py", "emulator.py", "uv.py", "process.py", "check/emulate.py", "build/finish.py",
-    "toolchain/compat.c", "toolchain/view/sitecustomize.py", "targets/__init__.py", "recipes/api.py", "files.py",
+    "job/proving.py", "job/making.py", "emulation/emulator.py", "uv.py", "process.py", "emulation/trials.py",
+    "build/finish.py", "toolchain/libraries/compat.c", "toolchain/python/view/sitecustomize.py",
+    "targets/__init__.py", "recipes/api.py", "files.py",
 )  # fmt: skip
 
 
@@ -65,7 +66,9 @@ def test_a_new_module_gives_another_name(package: Path) -> None:
     assert code_digest(package) != before
 
 
-@pytest.mark.parametrize("file", ["cli/building.py", "index/pages/home.html", "toolchain/libraries.toml"])
+@pytest.mark.parametrize(
+    "file", ["cli/building.py", "index/pages/home.html", "toolchain/libraries/libraries.toml"]
+)
 def test_a_change_in_what_only_shows_gives_the_same_name(package: Path, file: str) -> None:
     before = code_digest(package)
     with (package / file).open("a") as stream:
@@ -77,7 +80,10 @@ def test_a_change_in_what_only_shows_gives_the_same_name(package: Path, file: st
 
 def test_nothing_that_makes_or_proves_wheels_is_left_out() -> None:
     used = _closure("job/making.py", "job/proving.py")
-    assert set(ON_THE_WAY) - used <= {"toolchain/compat.c", "toolchain/view/sitecustomize.py"}
+    assert set(ON_THE_WAY) - used <= {
+        "toolchain/libraries/compat.c",
+        "toolchain/python/view/sitecustomize.py",
+    }
     left_out = {file for file in used if WITHOUT_INFLUENCE & {file, *map(str, Path(file).parents)}}
     # It draws what it is told.
     assert {file for file in left_out if not file.startswith("progress/")} == set()

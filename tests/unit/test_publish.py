@@ -11,7 +11,9 @@ from crosswheel.errors import IntegrityError, MissingToolError, StorageError, Us
 from crosswheel.index.site import write_site
 from crosswheel.publish import Stores, channel_of, open_store, prune, publish, set_yanked
 from crosswheel.publish.contents import LAST_PUBLICATION, Publication
-from crosswheel.publish.store import Content, FolderStore, cache_control, content_type
+from crosswheel.stores.folder import FolderStore
+from crosswheel.stores.objects import cache_control, content_type
+from crosswheel.stores.store import Content
 from support.publishing import published_wheels
 from support.sites import add_wheel, prove, tree
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from crosswheel import scheduler
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, Interrupted
-from crosswheel.scheduler import Outcome
+from crosswheel.job import scheduler
+from crosswheel.job.scheduler import Outcome
 
 PATIENCE = 60  # seconds; only a test that fails waits so long
 

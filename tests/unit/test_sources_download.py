@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.download import download
 from crosswheel.errors import IntegrityError, NetworkError, StorageError
 from crosswheel.settings import Settings
-from crosswheel.sources.download import download
 from support.servers import FolderServer
 
 CONTENT = b"bytes of a file" * 10_000

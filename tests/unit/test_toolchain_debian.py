@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
+from crosswheel.debian import Debian
 from crosswheel.errors import MissingToolError, NetworkError, RecipeError, UsageError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.toolchain.debian import Debian
-from crosswheel.toolchain.libraries import known_libraries, library, link_environment
-from crosswheel.toolchain.rust import rust_for
+from crosswheel.toolchain.compilers.rust import rust_for
+from crosswheel.toolchain.libraries.linking import known_libraries, library, link_environment
 from crosswheel.toolchain.system import require_programs
 from support.debian_archive import DebianArchive
 

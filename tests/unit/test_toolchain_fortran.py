@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.toolchain.fortran import needs_fortran
-from crosswheel.toolchain.gfortran import split
+from crosswheel.toolchain.compilers.fortran import needs_fortran
+from crosswheel.toolchain.compilers.gfortran import split
 
 
 @pytest.mark.parametrize("path", ["src/solve.f90", "a/b/c/BLAS.F", "old.for"])

@@ -11,15 +11,15 @@ import pytest
 import ziglang
 
 from crosswheel import targets
+from crosswheel.debian import Debian
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.toolchain.compilers import Compilers, merge_archives
-from crosswheel.toolchain.debian import Debian
-from crosswheel.toolchain.libraries import Library, known_libraries, link_environment, with_needs
-from crosswheel.toolchain.library_builds import Workshop
-from crosswheel.toolchain.pkg_config import pkg_config_folder
-from crosswheel.toolchain.zig import zig_compilers
+from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
+from crosswheel.toolchain.compilers.zig import zig_compilers
+from crosswheel.toolchain.libraries.builds import Workshop
+from crosswheel.toolchain.libraries.linking import Library, known_libraries, link_environment, with_needs
+from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
 
 OT2 = targets.load("ot2")
 needs_binutils = pytest.mark.skipif(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.toolchain.compilers import Compilers
-from crosswheel.toolchain.driver import is_probe, translate
-from crosswheel.toolchain.zig import zig_compilers
+from crosswheel.toolchain.compilers.driver import is_probe, translate
+from crosswheel.toolchain.compilers.programs import Compilers
+from crosswheel.toolchain.compilers.zig import zig_compilers
 
 OT2 = targets.load("ot2")
 

@@ -20,10 +20,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.build.rewriting import change_wheel
 from crosswheel.errors import MissingToolError
 from crosswheel.process import Runner
-from crosswheel.toolchain.libraries import Library
+from crosswheel.toolchain.libraries.linking import Library
+from crosswheel.wheels.writing import change_wheel
 
 _ELF_MAGIC = b"\x7fELF"
 

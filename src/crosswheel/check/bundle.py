@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from crosswheel.check.objects import ElfObject
-from crosswheel.check.wheel import installed_path
+from crosswheel.wheels.reading import installed_path
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 from packaging.version import Version
 
 from crosswheel.check.bundle import Bundle, below_origin
+from crosswheel.check.fault import Fault
 from crosswheel.check.objects import ElfObject, NeededVersion, UnreadableObject, read_object
-from crosswheel.check.proof import AuditedObject, Fault
-from crosswheel.check.wheel import WheelFile
 from crosswheel.errors import IntegrityError
 from crosswheel.targets import Target
+from crosswheel.wheels.proof import AuditedObject
+from crosswheel.wheels.reading import WheelFile
 
 _NUMBERED = re.compile(r"(?P<prefix>[A-Z][A-Z_]*)_(?P<number>\d+(?:\.\d+)*)")
 _LOADED = ("ET_DYN", "ET_EXEC")

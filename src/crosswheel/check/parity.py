@@ -11,9 +11,9 @@ from collections.abc import Collection, Sequence
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-from crosswheel.check.proof import Fault
-from crosswheel.check.wheel import WheelFile
+from crosswheel.check.fault import Fault
 from crosswheel.targets import Target
+from crosswheel.wheels.reading import WheelFile
 
 # The nearest relative first: the same system, then the same kernel, then anything native.
 _PLATFORMS = tuple(

@@ -38,9 +38,9 @@ from crosswheel.errors import CrosswheelError, UsageError
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root
 from crosswheel.job.closures import Closure, closure_for, closure_of, roots_of
+from crosswheel.job.context import Trees, Workplace
 from crosswheel.job.locking import renew
 from crosswheel.job.running import run_closure
-from crosswheel.job.workplace import Trees, Workplace
 from crosswheel.progress import Row, show_error, table
 from crosswheel.recipes.model import Prefer, Recipe
 

@@ -21,12 +21,12 @@ from crosswheel.cli.trees import TARGETS
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.bundles import form_of
 from crosswheel.deploy.environment import assembler_for
-from crosswheel.deploy.image import image_for
-from crosswheel.deploy.simulation import ALIAS, running
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
 from crosswheel.progress.wording import size
 from crosswheel.settings import Settings
+from crosswheel.simulator.image import image_for
+from crosswheel.simulator.running import ALIAS, running
 
 
 def register(app: typer.Typer) -> None:

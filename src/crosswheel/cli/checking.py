@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.check.command import examine_wheels
 from crosswheel.cli.options import TargetOption
 from crosswheel.cli.trees import TARGETS
 from crosswheel.doctor import examine
+from crosswheel.job.examining import examine_wheels
 from crosswheel.process import Runner
 from crosswheel.progress import activity, table
 from crosswheel.progress.wording import plural, printable

@@ -16,7 +16,7 @@ from crosswheel import targets
 from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
-from crosswheel.job.workplace import Trees, Workplace
+from crosswheel.job.context import Trees, Workplace
 from crosswheel.process import Cancellation
 from crosswheel.progress import display
 from crosswheel.recipes.loader import Recipes, load_folder

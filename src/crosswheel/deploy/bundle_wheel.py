@@ -19,17 +19,17 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from crosswheel import __version__
-from crosswheel.build.rewriting import Member, write_wheel
-from crosswheel.check.emulate import Trial, import_modules
-from crosswheel.check.proof import AuditedObject, Proof
-from crosswheel.check.wheel import WheelFile
 from crosswheel.deploy.environment import HEADER, Assembler, ProvenWheel, Wanted
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
-from crosswheel.emulator import Emulator, emulator_for
+from crosswheel.emulation.emulator import Emulator, emulator_for
+from crosswheel.emulation.trials import Trial, import_modules
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_file, sha256_of
 from crosswheel.targets import Target, robot_of
+from crosswheel.wheels.proof import AuditedObject, Proof
+from crosswheel.wheels.reading import WheelFile
+from crosswheel.wheels.writing import Member, write_wheel
 
 _LAYOUT = 1  # raised when what is made below changes
 

@@ -11,13 +11,13 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from crosswheel.build.rewriting import Member, add_member
 from crosswheel.deploy.carried import bundle_members
 from crosswheel.deploy.release import Release
 from crosswheel.errors import MissingToolError, UsageError
 from crosswheel.files import new_file
 from crosswheel.process import Runner
 from crosswheel.targets import robot_of
+from crosswheel.wheels.writing import Member, add_member
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _LEVEL = "-10"  # of Prefect, the default makes 48 MB, this 41, and 19 makes 36 in sixteen times the time

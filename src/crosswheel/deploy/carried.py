@@ -12,7 +12,7 @@ from pathlib import Path
 from crosswheel.files import digest_of, new_file
 from crosswheel.process import Runner, Word
 
-_PACKAGES = ("crosswheel", "crosswheel.deploy", "crosswheel.deploy.agent")
+_PACKAGES = ("crosswheel", "crosswheel.agent")
 # In the order in which they need each other.
 _MODULES = ("manifest", "machine", "disk", "packages", "tree", "store")
 _MAGIC_SIZE = 4
@@ -25,7 +25,7 @@ for name, part in marshal.loads(zlib.decompress(compiled if MAGIC_NUMBER == {mag
     module = sys.modules[name] = types.ModuleType(name)
     module.__path__ = []
     exec(compile(part, name, "exec") if isinstance(part, str) else part, module.__dict__)
-from crosswheel.deploy.agent.requests import main
+from crosswheel.agent.requests import main
 main()
 """
 # Compiles what is on standard input, for Pythons of the version that runs it.
@@ -35,7 +35,7 @@ parts = [(name, compile(text, name, "exec")) for name, text in marshal.load(sys.
 with open(sys.argv[1], "wb") as sink:
     sink.write(importlib.util.MAGIC_NUMBER + marshal.dumps(parts))
 """
-_BUNDLE = "import sys\nfrom crosswheel.deploy.agent.bundle import main\nsys.exit(main())\n"
+_BUNDLE = "import sys\nfrom crosswheel.agent.bundle import main\nsys.exit(main())\n"
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from crosswheel import lock as locks
-from crosswheel.check.proof import Proof
-from crosswheel.deploy.agent.manifest import Refused, require_name
+from crosswheel.agent.manifest import Refused, require_name
 from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
@@ -31,6 +30,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.uv import Uv
+from crosswheel.wheels.proof import Proof
 
 if TYPE_CHECKING:
     from crosswheel.toolchain.environment import Toolchain

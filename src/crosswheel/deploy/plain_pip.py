@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.environment import Assembler, Wanted, proven_wheels
-from crosswheel.job.workplace import Workplace
+from crosswheel.job.context import Workplace
 from crosswheel.lock import path_of
 from crosswheel.recipes.model import Recipe
 

@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crosswheel.deploy.agent.manifest import digest_of_package, id_of
+from crosswheel.agent.manifest import digest_of_package, id_of
 from crosswheel.files import new_file, sha256_of, write_text
 from crosswheel.targets import Target
 
 if TYPE_CHECKING:
-    from crosswheel.deploy.agent.manifest import Entry
+    from crosswheel.agent.manifest import Entry
 
 _LEVEL = 5  # 1 % more bytes than 6 makes, in two thirds of the time
 _BLOCK = 1 << 16

@@ -9,8 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.files import write_text
-from crosswheel.index.beside import FAILURE_SUFFIX
 from crosswheel.index.overview import Overview
+from crosswheel.wheels.layout import FAILURE_SUFFIX
 
 
 class Failure(BaseModel):

@@ -16,13 +16,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from crosswheel.check.proof import AuditedObject, Proof
 from crosswheel.index import readme
-from crosswheel.index.beside import LOG_SUFFIX
 from crosswheel.index.entry import Entry, newest, requirements
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import NEWEST_SHOWN, Overview, python_order, pythons
 from crosswheel.index.templates import render
+from crosswheel.wheels.layout import LOG_SUFFIX
+from crosswheel.wheels.proof import AuditedObject, Proof
 
 HOME, STATUS = "index.html", "status.html"
 

@@ -11,13 +11,13 @@ from typing import IO
 from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from crosswheel.check.proof import Proof
-from crosswheel.check.wheel import WheelFile, read_metadata
 from crosswheel.errors import IntegrityError
 from crosswheel.files import sha256_of_stream
 from crosswheel.index.entry import Entry, entry_of, newest, required_names
 from crosswheel.index.overview import Overview, overview_of
 from crosswheel.index.scan import Found, Wheels
+from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.reading import WheelFile, read_metadata
 
 
 class IndexedWheel(BaseModel):

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from crosswheel.errors import UsageError
 from crosswheel.files import digest_of
-from crosswheel.index.beside import FAILURE_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+from crosswheel.wheels.layout import FAILURE_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, size and time of change (ns) of a wheel and of each file beside it: what changes when they do."""

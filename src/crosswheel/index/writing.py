@@ -8,15 +8,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.check.wheel import read_metadata
 from crosswheel.files import digest_of, place_copy, write_bytes
 from crosswheel.index import people
-from crosswheel.index.beside import LOG_SUFFIX, METADATA_SUFFIX
 from crosswheel.index.contents import project_pages
 from crosswheel.index.people import File
 from crosswheel.index.reading import IndexedWheel, Project, ReadProject, read_project
 from crosswheel.index.scan import Wheels
 from crosswheel.index.state import Part
+from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX
+from crosswheel.wheels.reading import read_metadata
 
 _STAGE = ".new"
 

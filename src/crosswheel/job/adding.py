@@ -8,8 +8,8 @@ from packaging.utils import canonicalize_name
 
 from crosswheel import lock as locks
 from crosswheel.errors import LockError
+from crosswheel.job.context import Workplace
 from crosswheel.job.locking import renew
-from crosswheel.job.workplace import Workplace
 from crosswheel.recipes.model import Recipe
 
 

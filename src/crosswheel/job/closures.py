@@ -14,7 +14,7 @@ from crosswheel import plan
 from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import LockError
 from crosswheel.files import digest_of
-from crosswheel.job.workplace import Workplace
+from crosswheel.job.context import Workplace
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import ReleaseFile

@@ -11,8 +11,8 @@ from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import LockError
 from crosswheel.files import write_text
 from crosswheel.job.closures import closure_of_lock, committed_folder
+from crosswheel.job.context import Workplace
 from crosswheel.job.making import prepared_backend, prepared_project, settled
-from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crosswheel.check.proof import AuditedObject
 from crosswheel.files import write_text
+from crosswheel.wheels.proof import AuditedObject
 
 
 class Made(BaseModel):

@@ -12,22 +12,24 @@ from crosswheel.build import Project, build_wheel, numpy_headers, prepare
 from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check.elf import audit, unstripped
+from crosswheel.check.fault import Fault
 from crosswheel.check.parity import compare
-from crosswheel.check.proof import AuditedObject, Fault
-from crosswheel.check.wheel import WheelFile, suitability
+from crosswheel.check.suitability import suitability
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
 from crosswheel.job.closures import own_store
+from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
-from crosswheel.job.workplace import Workplace
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource
 from crosswheel.registry import ReleaseFile
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
-from crosswheel.toolchain.fortran import fetched_version, needs_fortran
+from crosswheel.toolchain.compilers.fortran import fetched_version, needs_fortran
 from crosswheel.uv import Uv
+from crosswheel.wheels.proof import AuditedObject
+from crosswheel.wheels.reading import WheelFile
 
 
 def make(step: Step, store: RequirementsStore, place: Workplace) -> Made:

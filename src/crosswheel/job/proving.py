@@ -11,15 +11,15 @@ from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from crosswheel.check.emulate import Imports, Trial, import_modules, run_test
-from crosswheel.check.proof import Proof
+from crosswheel.emulation.trials import Imports, Trial, import_modules, run_test
 from crosswheel.files import cached_folder, digest_of, place_copy, write_text
+from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
 from crosswheel.job.making import refuse
 from crosswheel.job.requirements import Requirements
-from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.uv import Uv
+from crosswheel.wheels.proof import Proof
 
 Kind = Literal["extension", "pure"]
 

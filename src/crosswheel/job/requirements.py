@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from crosswheel.check.proof import Fault
+from crosswheel.check.fault import Fault
 from crosswheel.job.made import Made
 from crosswheel.targets import Target
 

@@ -7,19 +7,19 @@ import os
 from collections.abc import Mapping
 from functools import partial
 
-from crosswheel import scheduler
-from crosswheel.check.proof import Proof
 from crosswheel.errors import BuildFailed, CrosswheelError
 from crosswheel.index.failures import Failure
+from crosswheel.job import scheduler
 from crosswheel.job.closures import Closure
+from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
 from crosswheel.job.making import make, refuse
 from crosswheel.job.proving import prove, tested_with
 from crosswheel.job.requirements import Requirements
-from crosswheel.job.workplace import Workplace
 from crosswheel.plan import Step
 from crosswheel.progress import Outcome as Kind
 from crosswheel.progress import Row
+from crosswheel.wheels.proof import Proof
 
 
 def run_closure(work: Closure, place: Workplace) -> list[Row]:

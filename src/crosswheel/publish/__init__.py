@@ -12,7 +12,8 @@ from __future__ import annotations
 from crosswheel.publish.channel import Channel, Stores, channel_of
 from crosswheel.publish.pruning import prune
 from crosswheel.publish.publisher import Published, publish, set_yanked
-from crosswheel.publish.store import Store, open_store
+from crosswheel.stores.opening import open_store
+from crosswheel.stores.store import Store
 
 __all__ = [
     "Channel",

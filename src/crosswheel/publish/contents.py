@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from crosswheel.check.proof import Proof
 from crosswheel.errors import StorageError
 from crosswheel.index import contents as index_contents
 from crosswheel.index import people
-from crosswheel.index.beside import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
-from crosswheel.publish.store import Store
+from crosswheel.stores.store import Store
+from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+from crosswheel.wheels.proof import Proof
 
 RECORD_SUFFIX = ".entry.json"
 """A wheel's record: its entry as it was published. There is one if, and only if, all else is in its place."""

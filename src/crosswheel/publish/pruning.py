@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Collection
 
 from crosswheel.publish.contents import LAST_PUBLICATION, Publication
-from crosswheel.publish.store import Store
+from crosswheel.stores.store import Store
 
 
 def prune(

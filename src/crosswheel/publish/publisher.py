@@ -12,10 +12,8 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from crosswheel.check.proof import Proof
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import sha256_of
-from crosswheel.index.beside import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 from crosswheel.index.entry import Entry
 from crosswheel.index.site import read_site
 from crosswheel.publish.contents import (
@@ -28,7 +26,9 @@ from crosswheel.publish.contents import (
     read_records,
     wheel_path,
 )
-from crosswheel.publish.store import Store
+from crosswheel.stores.store import Store
+from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+from crosswheel.wheels.proof import Proof
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from packaging.utils import NormalizedName, canonicalize_name, canonicalize_vers
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
+from crosswheel.download import Progress, download, new_client, offline_error
 from crosswheel.errors import PlanError
 from crosswheel.files import digest_of, place_copy, write_text
 from crosswheel.registry.files import Release, ReleaseFile
 from crosswheel.settings import Settings
-from crosswheel.sources.download import Progress, download, new_client, offline_error
 
 __all__ = ["Registry", "ReleaseFile"]
 

@@ -20,9 +20,9 @@ from pypi_simple import (
     UnsupportedRepoVersionError,
 )
 
+from crosswheel.download import get
 from crosswheel.errors import NetworkError, PlanError
 from crosswheel.registry.files import ReleaseFile
-from crosswheel.sources.download import get
 
 
 def ask(

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from crosswheel.download import download, offline_error
 from crosswheel.errors import IntegrityError, NetworkError, PlanError, RecipeError
 from crosswheel.files import cached_folder, digest_of, explained_storage_errors, new_folder, sha256_of
 from crosswheel.process import Runner
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Source, UrlSource
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
-from crosswheel.sources.download import download, offline_error
 from crosswheel.sources.git import clone, head
 from crosswheel.sources.git_tree import git_tree_id
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.targets import Target
-from crosswheel.toolchain.fortran import Fortran
-from crosswheel.toolchain.python import PythonTree
+from crosswheel.toolchain.compilers.fortran import Fortran
+from crosswheel.toolchain.python.tree import PythonTree
 
 # Meson's and CMake's names where they differ from the kernel's.
 _CPU_FAMILIES = {"armv7l": "arm", "armv6l": "arm", "aarch64": "aarch64", "x86_64": "x86_64"}

@@ -11,15 +11,22 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder
-from crosswheel.toolchain.compilers import Compilers
-from crosswheel.toolchain.fortran import fortran_for
-from crosswheel.toolchain.identity import asked_interpreter, identity_folder
-from crosswheel.toolchain.libraries import Library, compat_archive, library, link_environment, with_needs
-from crosswheel.toolchain.pkg_config import pkg_config_folder
-from crosswheel.toolchain.python import PythonTree, host_python, target_python
-from crosswheel.toolchain.rust import Rust
-from crosswheel.toolchain.sdk import Sdk
-from crosswheel.toolchain.zig import zig_compilers
+from crosswheel.toolchain.compilers.fortran import fortran_for
+from crosswheel.toolchain.compilers.programs import Compilers
+from crosswheel.toolchain.compilers.rust import Rust
+from crosswheel.toolchain.compilers.sdk import Sdk
+from crosswheel.toolchain.compilers.zig import zig_compilers
+from crosswheel.toolchain.libraries.linking import (
+    Library,
+    compat_archive,
+    library,
+    link_environment,
+    with_needs,
+)
+from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
+from crosswheel.toolchain.python.distribution import host_python, target_python
+from crosswheel.toolchain.python.identity import asked_interpreter, identity_folder
+from crosswheel.toolchain.python.tree import PythonTree
 
 # A zip cannot hold a time before 1980, and some backends pass on what they get.
 _EPOCH = 315532800

@@ -1,0 +1,120 @@
+"""Changes to the file system that are whole or do not happen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crosswheel.agent.manifest import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+READABLE, EXECUTABLE = 0o444, 0o555  # nothing may be written to: other releases share it
+
+
+def write_shared(path: str, sha256: str, executable: bool, blocks: Iterable[bytes | memoryview]) -> None:
+    """Write a file that nobody changes later, once all of its bytes were seen to be the promised ones.
+
+    Raises:
+        Refused: they are not.
+    """
+    # Without pathlib and buffers: this is done thousands of times, on a slow machine.
+    digest, mode = hashlib.sha256(), EXECUTABLE if executable else READABLE
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        for block in blocks:
+            digest.update(block)
+            rest = memoryview(block)
+            while rest:  # less is taken than given when the disk is nearly full
+                rest = rest[os.write(handle, rest) :]
+    finally:
+        os.close(handle)
+    if digest.hexdigest() != sha256:
+        os.unlink(path)
+        raise Refused("damaged", f"a file came with the hash {digest.hexdigest()} instead of {sha256}")
+
+
+def replace_link(goal: Path, place: Path) -> None:
+    """Make or replace a symbolic link in one step."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.parent / f".{place.name}.new"
+    beside.unlink(missing_ok=True)
+    beside.symlink_to(goal)
+    beside.replace(place)
+
+
+def replace_text(place: Path, text: str, mode: int) -> None:
+    """Write a small file, as a whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.parent / f".{place.name}.new"
+    beside.write_text(text)
+    beside.chmod(mode)
+    beside.replace(place)
+
+
+def make_folders(root: str, folders: Iterable[str]) -> None:
+    """Make folders below ``root``, which is made too, with all that lead to them; they may be there already."""
+    wanted = {""}
+    for folder in folders:
+        while folder not in wanted:
+            wanted.add(folder)
+            folder = folder.rpartition("/")[0]
+    os.makedirs(root, exist_ok=True)
+    for folder in sorted(wanted - {""}):  # a folder comes before those in it
+        try:
+            os.mkdir(f"{root}/{folder}")
+        except FileExistsError:
+            continue
+
+
+def remove_tree(folder: Path, *, ignore_errors: bool = False) -> None:
+    """Remove a folder with all that is in it, if it is there."""
+    if os.path.lexists(folder):
+        import shutil  # only here: a robot takes its time to load it
+
+        shutil.rmtree(folder, ignore_errors=ignore_errors)
+
+
+def sync(folder: Path) -> None:
+    """Write everything to the disk that is still in memory for the file system of ``folder``."""
+    import ctypes
+
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+            raise OSError(ctypes.get_errno(), "syncfs", str(folder))
+    finally:
+        os.close(handle)
+
+
+def sha256_of(path: str) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def require_space(folder: Path, need: int, reserve: int) -> None:
+    """Raise :class:`Refused` if the file system of ``folder``, which need not exist yet, has too little space."""
+    disk = existing(folder)
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    if need + reserve > free:
+        raise Refused(
+            "no-space",
+            f"it needs {_megabytes(need)} and {_megabytes(reserve)} have to stay free, but {folder} has "
+            f"{_megabytes(free)}",
+        )
+
+
+def existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one around it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,63 @@
+"""What this machine is, and whether what was made for a target runs on it.
+
+Nothing here is asked of ``sysconfig`` or ``platform``: to load those takes a robot longer than all that is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crosswheel.agent.manifest import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def about_this_machine() -> dict[str, str]:
+    """Return what decides whether an environment runs here."""
+    libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
+    return {
+        "machine": os.uname().machine,
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "soabi": EXTENSION_SUFFIXES[0].strip(".").rpartition(".")[0],
+        "glibc": (libc or "").rpartition(" ")[2],
+    }
+
+
+def image_packages() -> dict[str, str]:
+    """Return the packages that this machine's own Python has, name to version."""
+    short = ".".join(map(str, sys.version_info[:2]))
+    return dict(_packages_in(Path(sys.prefix, "lib", f"python{short}", "site-packages")))
+
+
+def require_target(target: dict[str, str]) -> None:
+    """Raise :class:`Refused` if what was made for ``target`` would not run on this machine."""
+    here = about_this_machine()
+    short = ".".join(here["python"].split(".")[:2])
+    faults = []
+    if here["machine"] != target["machine"]:
+        faults.append(f"it is an {here['machine']}, not an {target['machine']}")
+    if short != target["python"]:
+        faults.append(f"it has Python {here['python']}, not {target['python']}")
+    elif here["soabi"] != target["soabi"]:
+        faults.append(f"its Python loads {here['soabi']}, not {target['soabi']}")
+    if not here["glibc"] or _numbers(here["glibc"]) < _numbers(target["glibc"]):
+        faults.append(
+            f"its C library is {here['glibc'] or 'not glibc'}, not glibc {target['glibc']} or newer"
+        )
+    if faults:
+        raise Refused("target", f"this machine is not an {target['name']}: " + "; ".join(faults))
+
+
+def _packages_in(site: Path) -> Iterator[tuple[str, str]]:
+    for info in sorted(site.glob("*.dist-info")):
+        name, _, version = info.name[: -len(".dist-info")].rpartition("-")
+        yield name.lower().replace("_", "-").replace(".", "-"), version
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]

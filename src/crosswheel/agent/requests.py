@@ -1,0 +1,246 @@
+"""Requests over standard streams: each message is a length and JSON, compressed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import struct
+import sys
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from crosswheel.agent.disk import existing, replace_text
+from crosswheel.agent.machine import about_this_machine, image_packages, require_target
+from crosswheel.agent.manifest import Refused
+from crosswheel.agent.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from queue import Queue
+
+    from crosswheel.agent.manifest import Entry, Manifest
+    from crosswheel.agent.packages import Arrival
+
+_LENGTH = struct.Struct("!I")
+_PIECE = 1 << 18
+_PIECES_AHEAD = 8
+
+
+class Server:
+    """Answers the requests of one connection."""
+
+    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
+        self._source = source
+        self._sink = sink
+        self._store: Store | None = None
+        self._release: Manifest = {}
+        self._arrival: Arrival | None = None
+        self._held = contextlib.ExitStack()
+
+    def run(self) -> None:
+        """Answer until the connection ends."""
+        with self._held:
+            while True:
+                message = self._read()
+                if not message:
+                    return
+                self._write(self._answer(json.loads(zlib.decompress(message))))
+
+    def _answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        do: Callable[..., dict[str, Any]] = getattr(self, "do_" + request.pop("do"))
+        try:
+            return do(**request)
+        except Refused as refusal:
+            return {"error": refusal.kind, "message": str(refusal)}
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                return {"error": "system", "message": f"{error.strerror}: {error.filename}"}
+            if self._store:
+                self._store.sweep()
+            return {"error": "no-space", "message": "the disk became full; what was sent was removed again"}
+        except Exception:
+            import traceback
+
+            return {"error": "defect", "message": traceback.format_exc()}
+
+    @property
+    def _opened(self) -> Store:
+        assert self._store is not None
+        return self._store
+
+    def do_open(self, store: str, programs: str) -> dict[str, Any]:
+        """Say which store the requests that follow are about; return what this machine is."""
+        self._store = Store(Path(store), Path(programs))
+        disk = os.statvfs(existing(Path(store)))
+        return {**about_this_machine(), "free": disk.f_bavail * disk.f_frsize}
+
+    def do_hold(self) -> dict[str, Any]:
+        """Keep other connections from changing the store until this one ends."""
+        self._held.enter_context(self._opened.exclusive())
+        return {}
+
+    def do_offer(self, release: Manifest) -> dict[str, Any]:
+        """Take the description of a release; return the digests of the packages that are not here.
+
+        And the packages of the machine's own Python, to be compared with the release's.
+        """
+        require_target(release["target"])
+        self._opened.require_programs(release)
+        self._release = release
+        lacking = [p["digest"] for p in self._opened.packages.lacking(release)]
+        return {"packages": lacking, "image": image_packages()}
+
+    def do_plan(self, files: dict[str, list[Entry]]) -> dict[str, Any]:
+        """Take the lists of files of those packages; return, by digest, the numbers of the files to be sent."""
+        self._arrival = self._opened.expect(self._release, files)
+        return {"lacking": self._arrival.lacking, "need": self._opened.require_space(self._arrival)}
+
+    def do_receive(self) -> dict[str, Any]:
+        """Take what has to be sent: compressed streams, cut into blocks; an empty one ends them."""
+        stream = _Stream(self._read)
+        assert self._arrival is not None
+        try:
+            self._arrival.receive(lambda _, size: stream.read(size))
+        finally:
+            stream.finish()  # or its rest would be taken for requests
+        return {}
+
+    def do_build(self) -> dict[str, Any]:
+        """Put the release together."""
+        self._opened.build(self._release)
+        return {}
+
+    def do_test(self) -> dict[str, Any]:
+        """Run the release's test."""
+        return {"output": self._opened.test(self._release)}
+
+    def do_activate(self) -> dict[str, Any]:
+        """Switch to the release; return the services that run another version of it."""
+        before = self._opened.active(self._release["name"])
+        generation = self._opened.activate(self._release)
+        services = [] if generation == before else self._opened.services(self._release["programs"])
+        return {"generation": generation, "services": services}
+
+    def do_list(self) -> dict[str, Any]:
+        """Return what there is."""
+        return {"environments": self._opened.listing()}
+
+    def do_rollback(self, name: str) -> dict[str, Any]:
+        """Go back to the version before; return the services that run the other one."""
+        release = self._opened.rollback(name)
+        return {"version": release["version"], "services": self._opened.services(release["programs"])}
+
+    def do_remove(self, name: str) -> dict[str, Any]:
+        """Remove an environment."""
+        self._opened.remove(name)
+        return {}
+
+    def do_verify(self, name: str) -> dict[str, Any]:
+        """Compare an environment with its hashes."""
+        return {"faults": self._opened.verify(name)}
+
+    def do_write(self, path: str, text: str, executable: bool) -> dict[str, Any]:
+        """Write a small file, as a whole or not at all."""
+        replace_text(Path(path), text, 0o755 if executable else 0o644)
+        return {}
+
+    def do_delete(self, path: str) -> dict[str, Any]:
+        """Remove a small file, if it is there."""
+        Path(path).unlink(missing_ok=True)
+        return {}
+
+    def do_run(self, words: list[str]) -> dict[str, Any]:
+        """Run a program to its end; return its exit code and what it printed."""
+        import subprocess
+
+        done = subprocess.run(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        return {"returncode": done.returncode, "output": done.stdout.decode(errors="replace")}
+
+    def _read(self) -> bytes:
+        head = self._source.read(_LENGTH.size)
+        if len(head) < _LENGTH.size:
+            raise SystemExit  # the connection is gone, and with it whoever would read an answer
+        (length,) = _LENGTH.unpack(head)
+        body = self._source.read(length)
+        if len(body) < length:
+            raise SystemExit
+        return body
+
+    def _write(self, answer: dict[str, Any]) -> None:
+        body = zlib.compress(json.dumps(answer, separators=(",", ":")).encode())
+        self._sink.write(_LENGTH.pack(len(body)) + body)
+        self._sink.flush()
+
+
+class _Stream:
+    """Compressed streams, one after the other, that come in blocks, given back in pieces of asked sizes.
+
+    What comes next is unpacked in a thread of its own while what came is written.
+    """
+
+    def __init__(self, next_block: Callable[[], bytes]) -> None:
+        from queue import Queue  # both only here: a robot takes its time to load them
+        from threading import Thread
+
+        self._next_block = next_block
+        self._pieces: Queue[bytes] = Queue(_PIECES_AHEAD)
+        self._piece = memoryview(b"")
+        self._ended = False
+        self._failure: BaseException = Refused("damaged", "what was sent is shorter than promised")
+        Thread(target=self._unpack, daemon=True).start()
+
+    def read(self, size: int) -> Iterator[memoryview]:
+        while size:
+            self._piece = self._piece or memoryview(self._next())
+            if not self._piece:
+                raise self._failure
+            part = self._piece[:size]
+            self._piece = self._piece[len(part) :]
+            size -= len(part)
+            yield part
+
+    def finish(self) -> None:
+        while not self._ended:
+            self._next()
+
+    def _next(self) -> bytes:
+        piece = self._pieces.get()
+        self._ended = not piece
+        return piece
+
+    def _unpack(self) -> None:
+        try:
+            for piece in self._unpacked():
+                self._pieces.put(piece)
+        except zlib.error as error:
+            self._failure = Refused("damaged", f"what was sent cannot be unpacked: {error}")
+            for _ in iter(self._next_block, b""):
+                pass
+        except SystemExit as ended:
+            self._failure = ended
+        finally:
+            self._pieces.put(b"")
+
+    def _unpacked(self) -> Iterator[bytes]:
+        inflate = zlib.decompressobj()
+        for block in iter(self._next_block, b""):
+            data, piece = block, b""
+            # What was taken in may still hold output, even where nothing of it is left over.
+            while data or len(piece) == _PIECE:
+                piece = inflate.decompress(data, _PIECE)
+                data = inflate.unconsumed_tail
+                if inflate.eof:
+                    data, inflate = inflate.unused_data, zlib.decompressobj()
+                if piece:
+                    yield piece
+
+
+def main() -> None:
+    """Answer requests on the standard streams."""
+    os.umask(0o022)
+    Server(sys.stdin.buffer, sys.stdout.buffer).run()

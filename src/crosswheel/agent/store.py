@@ -1,0 +1,284 @@
+"""The environments of this machine: releases that are made, tried, switched to, and removed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crosswheel.agent import tree
+from crosswheel.agent.disk import remove_tree, replace_link, require_space, sync
+from crosswheel.agent.machine import about_this_machine
+from crosswheel.agent.manifest import Refused, id_of, require_name
+from crosswheel.agent.packages import Arrival, Packages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from crosswheel.agent.manifest import Entry, Manifest
+
+_RESERVE = 32 << 20  # bytes of the file system that stay free: the robot's server needs some for its logs
+_TEST_SECONDS = 600
+
+
+class Store:
+    """The environments below ``root``; launchers are linked from ``programs``."""
+
+    def __init__(self, root: Path, programs: Path) -> None:
+        self.root = root.resolve()
+        self.programs = programs
+        self.packages = Packages(self.root / "packages")
+        self._environments = self.root / "environments"
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep others from changing the store while the block lasts; the kernel frees it if this process dies."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refused("busy", "another deployment to this robot is under way") from None
+            yield
+
+    def names(self) -> list[str]:
+        """Return the names of all environments."""
+        return sorted(path.parent.name for path in self._environments.glob("*/releases"))
+
+    def releases(self) -> list[Manifest]:
+        """Return what all finished releases say of themselves."""
+        return [_read(path.parent) for path in self._environments.glob("*/releases/[!.]*/release.json")]
+
+    def expect(self, release: Manifest, lists: dict[str, list[Entry]]) -> Arrival:
+        """Return what has to come for a release, given the lists of files of the packages that are not here."""
+        lacking = self.packages.lacking(release)
+        names = {package["name"] for package in lacking}
+        known = {p["digest"] for other in self.releases() for p in other["packages"] if p["name"] in names}
+        donors = [digest for digest in sorted(known) if (self.packages.root / digest).is_dir()]
+        return Arrival(self.packages, lacking, lists, donors)
+
+    def require_space(self, arrival: Arrival) -> int:
+        """Return how many bytes an arrival will take; raise :class:`Refused` if there are fewer."""
+        need = arrival.need
+        require_space(self.root, need, _RESERVE)
+        return need
+
+    def require_programs(self, release: Manifest) -> None:
+        """Raise :class:`Refused` if the place of a launcher is taken by something that is not ours."""
+        for program in release["programs"]:
+            place = self.programs / program
+            if os.path.lexists(place) and not self._is_launcher_of(place, release["name"]):
+                raise Refused("occupied", f"{place} is there already, and is not of {release['name']}")
+
+    def build(self, release: Manifest) -> Path:
+        """Put a release together of its packages, and write it to the disk."""
+        folder = self._folder(release)
+        if (folder / "release.json").is_file():
+            return folder
+        beside = folder.parent / f".unfinished-{folder.name}"
+        remove_tree(beside, ignore_errors=True)
+        tree.make(beside, release, self.packages)
+        (beside / "release.json").write_text(json.dumps(release, separators=(",", ":")))
+        # Before it has its name; that and the links that follow are one after the other in the file system's journal.
+        sync(beside)
+        beside.rename(folder)
+        return folder
+
+    def test(self, release: Manifest) -> str:
+        """Run a release's own test in it; return what it prints.
+
+        Raises:
+            Refused: it fails; the release is removed. Its packages stay until the next switch, for another try.
+        """
+        try:
+            return "".join(self._run(self._folder(release), words) for words in release["test"])
+        except Refused:
+            self._discard(release)
+            raise
+
+    def activate(self, release: Manifest) -> int:
+        """Make a release the active one, in one step; return the number of its generation."""
+        name, folder = release["name"], self._folder(release)
+        active = self.active(name)
+        if active is not None and self._generation(name, active).resolve() == folder:
+            self._switch(name, active)  # launchers that are gone come back
+            return active
+        number = max([0, *self.generations(name)]) + 1
+        replace_link(folder, self._generation(name, number))
+        self._switch(name, number)
+        self._prune(name, {number} if active is None else {number, active})
+        return number
+
+    def rollback(self, name: str) -> Manifest:
+        """Go back to the generation before the active one; return its release."""
+        active = self.active(name)
+        before = [number for number in self.generations(name) if active is not None and number < active]
+        if not before:
+            raise Refused("nothing", f"there is no version of {name} to go back to")
+        self._switch(name, max(before))
+        return _read(self._generation(name, max(before)))
+
+    def remove(self, name: str) -> None:
+        """Remove an environment with all its releases and launchers, and the packages that only it used."""
+        if name not in self.names():
+            raise Refused("nothing", f"there is no environment {name!r}")
+        programs = {p for release in self.releases() if release["name"] == name for p in release["programs"]}
+        if self.services(programs):
+            raise Refused("used", f"{name} is what the service {self.services(programs)[0]} runs")
+        with contextlib.suppress(FileNotFoundError):
+            (self._environment(name) / "current").unlink()
+        self._unlink_programs(name, frozenset())
+        remove_tree(self._environment(name))
+        self.sweep()
+
+    def verify(self, name: str) -> list[str]:
+        """Compare every file of the active release with its hash; return what is wrong."""
+        active = self.active(name)
+        if active is None:
+            raise Refused("nothing", f"there is no environment {name!r}")
+        folder = self._generation(name, active).resolve()
+        release = _read(folder)
+        faults = [fault for package in release["packages"] for fault in self.packages.faults(package)]
+        faults += tree.faults(folder, release, self.packages)
+        launchers = [self.programs / program for program in release["programs"]]
+        faults += [f"{link}: the launcher is gone" for link in launchers if not link.exists()]
+        here = about_this_machine()["python"].rpartition(".")[0]
+        if release["target"]["python"] != here:
+            faults.append(f"it was made for Python {release['target']['python']}, and this is {here}")
+        return faults
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Return what there is: for each environment its generations, versions and programs."""
+        found = []
+        for name in self.names():
+            active = self.active(name)
+            for number in self.generations(name):
+                release = _read(self._generation(name, number))
+                found.append(
+                    {
+                        "name": name,
+                        "version": release["version"],
+                        "generation": number,
+                        "active": number == active,
+                        "programs": release["programs"],
+                        "size": sum(package["size"] for package in release["packages"]),
+                    }
+                )
+        return found
+
+    def services(self, programs: Iterable[str]) -> list[str]:
+        """Return the names of the services that run one of some programs."""
+        starts = tuple(f"ExecStart={self.programs}/{program} " for program in programs)
+        units = sorted((self.root / "services").glob("*.service"))
+        return [
+            unit.stem
+            for unit in units
+            if any(f"{line} ".startswith(starts) for line in unit.read_text().splitlines())
+        ]
+
+    def generations(self, name: str) -> list[int]:
+        """Return the numbers of an environment's generations, in ascending order."""
+        folder = self._environment(name) / "generations"
+        return sorted(int(path.name) for path in folder.glob("[0-9]*") if (path / "release.json").is_file())
+
+    def active(self, name: str) -> int | None:
+        """Return the number of the active generation, or ``None`` if there is none."""
+        try:
+            number = int((self._environment(name) / "current").readlink().name)
+        except (FileNotFoundError, ValueError):
+            return None
+        return number if (self._generation(name, number) / "release.json").is_file() else None
+
+    def sweep(self) -> None:
+        """Remove what no release uses: packages, and what is left of transfers and releases that were not finished."""
+        for unfinished in self._environments.glob("*/releases/.unfinished-*"):
+            remove_tree(unfinished, ignore_errors=True)
+        self.packages.sweep({p["digest"] for release in self.releases() for p in release["packages"]})
+        for name in self.names():
+            self._remove_empty(name)
+        _remove_if_empty(self.packages.root, self._environments)
+
+    def _environment(self, name: str) -> Path:
+        return self._environments / require_name(name)
+
+    def _generation(self, name: str, number: int) -> Path:
+        return self._environment(name) / "generations" / str(number)
+
+    def _folder(self, release: Manifest) -> Path:
+        return self._environment(release["name"]) / "releases" / id_of(release)
+
+    def _run(self, folder: Path, words: list[str]) -> str:
+        import subprocess
+
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        try:
+            done = subprocess.run(
+                [str(folder / words[0]), *words[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self.root,
+                env=environment,
+                timeout=_TEST_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise Refused("test", f"{' '.join(words)}: {error}") from error
+        output = done.stdout.decode(errors="replace")
+        if done.returncode != 0:
+            raise Refused("test", f"{' '.join(words)} ended with {done.returncode}:\n{output[-4000:]}")
+        return output
+
+    def _switch(self, name: str, number: int) -> None:
+        release = _read(self._generation(name, number))
+        self.require_programs(release)
+        current = self._environment(name) / "current"
+        for program in release["programs"]:
+            # Until the switch, a new one leads nowhere: better than a version whose launcher is missing.
+            replace_link(current / "launchers" / program, self.programs / program)
+        replace_link(Path("generations", str(number)), current)
+        self._unlink_programs(name, frozenset(release["programs"]))
+        sync(self.root)
+
+    def _unlink_programs(self, name: str, kept: frozenset[str]) -> None:
+        for path in self.programs.glob("*"):
+            if path.name not in kept and self._is_launcher_of(path, name):
+                path.unlink()
+
+    def _is_launcher_of(self, path: Path, name: str) -> bool:
+        return path.is_symlink() and self._environment(name) in path.readlink().parents
+
+    def _prune(self, name: str, kept: set[int]) -> None:
+        """Remove the other generations, and the releases that have none."""
+        for path in (self._environment(name) / "generations").iterdir():
+            if path.name not in map(str, kept):
+                path.unlink()
+        used = {self._generation(name, number).resolve() for number in kept}
+        for folder in (self._environment(name) / "releases").iterdir():
+            if folder not in used:
+                remove_tree(folder)
+        self.sweep()
+
+    def _discard(self, release: Manifest) -> None:
+        folder = self._folder(release)
+        generations = (self._environment(release["name"]) / "generations").glob("*")
+        if folder not in [path.resolve() for path in generations]:
+            remove_tree(folder, ignore_errors=True)
+        self._remove_empty(release["name"])
+
+    def _remove_empty(self, name: str) -> None:
+        _remove_if_empty(self._environment(name) / "releases", self._environment(name), self._environments)
+
+
+def _read(folder: Path) -> Manifest:
+    """Return what a finished release says of itself, given its folder or a link to it."""
+    release: Manifest = json.loads((folder / "release.json").read_bytes())
+    return release
+
+
+def _remove_if_empty(*folders: Path) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,172 @@
+"""A target's Python, running here: qemu's user mode, with just enough of a foreign Linux around it.
+
+The emulated C library is newer than the target's, so that something runs here proves nothing about symbol
+versions; :mod:`crosswheel.check.elf` proves those.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from crosswheel.debian import Debian, host_architecture
+from crosswheel.emulation.standard_library import completed
+from crosswheel.errors import CrosswheelError, ToolchainError
+from crosswheel.files import cached_folder, digest_of, is_whole, write_text
+from crosswheel.process import Result, Runner, Word
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.toolchain.python.tree import PythonTree
+
+# What CPython, and extension modules as they are found, want to load.
+ROOT_PACKAGES = (
+    "libc6", "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libbz2-1.0", "liblzma5", "libexpat1",
+    "libuuid1", "libcrypt1", "libusb-1.0-0", "libudev1", "tzdata",
+)  # fmt: skip
+_ROOT_HOLDS = ("lib*/ld-linux*", "lib/*/libc.so.6")
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """Runs programs of a target.
+
+    Attributes:
+        qemu: the emulator program.
+        root: a folder with the target's dynamic loader and C library in ``lib``.
+        python: the target's Python, with what it has of the standard library.
+        version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``; empty where that Python does not run.
+        warnings: what the target's Python has, and the emulated one could not be given.
+    """
+
+    qemu: Path
+    root: Path
+    python: PythonTree
+    version: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def prefix(self) -> list[str]:
+        """The words before any program of the target that run it here."""
+        return [str(self.qemu), "-L", str(self.root)]
+
+    def command(self, *words: Word, environment: Mapping[str, str] | None = None) -> list[str]:
+        """Return the words that run the target's Python with the given arguments."""
+        if not self.python.runs:
+            raise ToolchainError(
+                f"there is no Python {self.python.short} that would run here as on the target",
+                hint="its target file names only headers: see docs/targets.md. Run it on the robot itself.",
+            )
+        variables = {"LD_LIBRARY_PATH": str(self.python.root), **(environment or {})}
+        settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
+        return [*self.prefix, *settings, str(self.python.executable), *map(str, words)]
+
+    def run(
+        self,
+        runner: Runner,
+        words: Sequence[Word],
+        *,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 900,
+        network: bool = False,
+        check: bool = True,
+    ) -> Result:
+        """Run the target's Python to its end; like :meth:`Runner.run`."""
+        return runner.run(
+            self.command(*words, environment=environment),
+            cwd=cwd,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(cwd or Path.cwd())},
+            timeout=timeout,
+            network=network,
+            check=check,
+        )
+
+
+def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator:
+    """Return a working emulator of the target, made if need be.
+
+    Raises:
+        MissingToolError: qemu can be had neither on this machine nor from its package manager.
+        ToolchainError: it was found, but the target's Python does not start in it.
+
+    Where that Python cannot be had, it runs other programs of the target.
+    """
+    python, lacking = completed(target_python(target, settings), target, settings, runner)
+    qemu = _qemu(target, settings, runner)
+    root = _root(target, settings, runner)
+    if not python.runs:
+        return Emulator(qemu, root, python, "")
+    status = qemu.stat()
+    program = [str(qemu), status.st_size, status.st_mtime_ns]
+    tried = digest_of(qemu=program, root=root, python=python.root, version=target.python.version)
+    seen_working = settings.cache / "emulators" / tried
+    if not seen_working.is_file():
+        write_text(seen_working, _try(Emulator(qemu, root, python, ""), target, runner))
+    warnings = tuple(_lacking(module, why, target) for module, why in lacking.items())
+    return Emulator(qemu, root, python, seen_working.read_text(), warnings)
+
+
+def _lacking(module: str, why: CrosswheelError, target: Target) -> str:
+    return (
+        f"{module}, which {target.title}'s Python has, could not be made for the emulated one; what imports it cannot "
+        f"be run here, and is refused. {why} ({why.hint})"
+    )
+
+
+def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
+    """Start the target's Python once; return what it is that started it."""
+    asked = "import platform; print(platform.machine(), platform.python_version())"
+    answer = emulator.run(runner, ["-I", "-c", asked], check=False)
+    if answer.returncode != 0 or target.python.version not in answer.output:
+        raise ToolchainError(
+            f"Python {target.python.version} of {target.name} does not start under {emulator.qemu}:\n{answer.output}",
+            hint=f"remove {emulator.root} to have it made anew; `crosswheel doctor` looks at each part.",
+        )
+    version = runner.run([emulator.qemu, "--version"]).lines[0].split()[2]
+    return f"qemu-{target.toolchain.qemu} {version}, CPython {target.python.version}"
+
+
+def installed_qemu(target: Target) -> Path | None:
+    """Return the emulator that is installed on this machine, if there is one."""
+    names = (f"qemu-{target.toolchain.qemu}-static", f"qemu-{target.toolchain.qemu}")
+    found = next(filter(None, map(shutil.which, names)), None)
+    return Path(found) if found else None
+
+
+def kept_qemu(target: Target, settings: Settings) -> Path | None:
+    """Return the emulator that was fetched before, if it is there."""
+    folder, program = settings.cache / "qemu", _program(target)
+    return folder / program if is_whole(folder, [program]) else None
+
+
+def has_root(target: Target, settings: Settings) -> bool:
+    """Tell whether the libraries that emulated programs load were fetched before."""
+    return is_whole(_root_folder(target, settings), _ROOT_HOLDS)
+
+
+def _qemu(target: Target, settings: Settings, runner: Runner) -> Path:
+    installed = installed_qemu(target)
+    if installed:
+        return installed
+    folder, program = settings.cache / "qemu", _program(target)
+    debian = Debian(host_architecture(), settings, runner)
+    return cached_folder(folder, [program], partial(debian.unpack, ["qemu-user-static"])) / program
+
+
+def _program(target: Target) -> str:
+    return f"usr/bin/qemu-{target.toolchain.qemu}-static"
+
+
+def _root(target: Target, settings: Settings, runner: Runner) -> Path:
+    debian = Debian(target.toolchain.debian, settings, runner)
+    return cached_folder(_root_folder(target, settings), _ROOT_HOLDS, partial(debian.unpack, ROOT_PACKAGES))
+
+
+def _root_folder(target: Target, settings: Settings) -> Path:
+    digest = digest_of(packages=ROOT_PACKAGES, architecture=target.toolchain.debian)
+    return settings.cache / "roots" / f"{target.toolchain.debian}-{digest}"

@@ -1,0 +1,178 @@
+"""Modules of the standard library that a target's Python has, and the build of it that runs here was made without.
+
+They are compiled for the target from CPython's own sources, and put into a copy of that Python. Wheels are compiled for
+the Python as it came: nothing of this gets into them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from crosswheel.debian import Debian
+from crosswheel.errors import CrosswheelError, Interrupted, ToolchainError
+from crosswheel.files import cached_folder, digest_of, place_copy
+from crosswheel.process import Runner, Word
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+from crosswheel.sources.archive import unpack
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.zig import zig_compilers
+from crosswheel.toolchain.libraries.builds import Workshop
+from crosswheel.toolchain.libraries.linking import compat_archive, known_libraries, library, link_environment
+from crosswheel.toolchain.python.tree import PythonTree
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module that may be missing.
+
+    Attributes:
+        folder: where it is in the source.
+        sources: what is compiled, in that folder.
+        library: the C library that it uses, by its name in libraries.toml; ``link`` is what the linker calls it.
+        package: a release of the registry that has the source, with the hash of its sdist.
+        debian: or else Debian's source package that has it.
+    """
+
+    name: str
+    folder: str
+    sources: str
+    library: str
+    link: str
+    options: tuple[str, ...] = ()
+    package: tuple[str, str, str] | None = None
+    debian: str = ""
+
+
+_PYTHONS = ("3.10", "3.11")  # which the sources fit
+MODULES = (
+    Module(
+        "_sqlite3",
+        "src",
+        "*.c",
+        "sqlite",
+        "sqlite3",
+        # The release is CPython's own module, which goes by whatever name it is given.
+        options=('-DMODULE_NAME="sqlite3"',),
+        package=("pysqlite3", "0.5.4", "fbc69bfdc0cb43a5badd5403b126d5151371b5037e0397ba9802bb440c5b0021"),
+    ),
+    Module(
+        "_lzma",
+        "Modules",
+        "_lzmamodule.c",
+        "xz",
+        "lzma",
+        options=(
+            "-D_PyCFunction_CAST(function)=((PyCFunction)(void (*)(void))(function))",
+        ),  # not in 3.10's headers
+        debian="python3.11",
+    ),
+)
+
+
+def completed(
+    python: PythonTree, target: Target, settings: Settings, runner: Runner
+) -> tuple[PythonTree, Mapping[str, CrosswheelError]]:
+    """Return a target's Python with the modules it was made without: a copy of it, made if need be.
+
+    A module that cannot be made is left out, and made the next time; it is returned with the reason. Where the sources
+    do not fit the Python's version, it stays as it is.
+    """
+    missing = [module for module in MODULES if not _place(python, module, target).is_file()]
+    if not python.runs or python.short not in _PYTHONS or not missing:
+        return python, {}
+    compilers = zig_compilers(target, settings.cache)
+    workshop = Workshop(target, compilers, Debian(target.toolchain.debian, settings, runner), needs=())
+    made: list[Path] = []
+    lacking: dict[str, CrosswheelError] = {}
+    for module in missing:
+        try:
+            made.append(_compiled(module, python, workshop))
+        except Interrupted:
+            raise
+        except CrosswheelError as error:
+            lacking[module.name] = error
+    if not made:
+        return python, lacking
+    folder = settings.cache / "python" / f"{digest_of(made=[path.parent.name for path in made])}-completed"
+    tree = PythonTree(folder, python.short)
+    modules = [tree.stdlib / "lib-dynload" / path.name for path in made]
+
+    def fill(beside: Path) -> None:
+        # Hard links where possible: what is in the cache is never written to.
+        shutil.copytree(python.root, beside, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
+        for path, module in zip(made, modules):
+            _placed(path, beside / module.relative_to(folder))
+
+    used = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
+    cached_folder(folder, used, fill)
+    return tree, lacking
+
+
+def _placed(source: str | Path, destination: str | Path) -> None:
+    place_copy(Path(source), Path(destination))
+
+
+def _place(python: PythonTree, module: Module, target: Target) -> Path:
+    return python.stdlib / "lib-dynload" / f"{module.name}{target.extension_suffix}"
+
+
+def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
+    """Return a module, compiled if need be."""
+    target, compilers, settings = workshop.target, workshop.compilers, workshop.debian.settings
+    digest = digest_of(
+        python=str(target.python.target),
+        module=asdict(module),
+        library=known_libraries()[module.library],
+        compilers=compilers.identity,
+    )
+    folder, name = settings.cache / "python" / f"{digest}-{module.name}", _place(python, module, target).name
+    return (
+        cached_folder(folder, [name], lambda beside: _compile(module, python, workshop, beside / name)) / name
+    )
+
+
+def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path) -> None:
+    target, compilers, runner = workshop.target, workshop.compilers, workshop.runner
+    settings = workshop.debian.settings
+    used = library(module.library, target, compilers, settings, runner)
+    compat = compat_archive(target, compilers, settings.cache, runner)
+    with tempfile.TemporaryDirectory(prefix="module") as name:
+        archive, wanted = _archive(module, workshop, Path(name)), f"/{module.folder}/"
+        tree = unpack(archive, Path(name) / "unpack", wanted=lambda member: wanted in f"{member}/")
+        include = (python.include, python.include / "internal", used.prefix / "include")
+        words: list[Word] = [
+            "-shared",
+            "-fPIC",
+            "-O2",
+            *module.options,
+            *(f"-I{folder}" for folder in include),
+        ]
+        words += [
+            *sorted((tree / module.folder).glob(module.sources)),
+            f"-L{used.prefix / 'lib'}",
+            f"-l{module.link}",
+        ]
+        env = {**os.environ, **link_environment([used], compat, compilers), **compilers.environment}
+        runner.run([compilers.folder / "cc", *words, "-o", path], env=env, network=False)
+
+
+def _archive(module: Module, workshop: Workshop, folder: Path) -> Path:
+    """Return the archive of a module's sources; its hash was checked."""
+    if module.package is None:
+        return workshop.debian.source(module.debian, folder)
+    name, version, sha256 = module.package
+    with Registry(workshop.debian.settings) as registry:
+        files = registry.release_files(name, version)
+        found = next((file for file in files if file.sha256 == sha256), None)
+        if found is None:
+            raise ToolchainError(
+                f"the registry has no sdist of {name} {version} with the hash {sha256}",
+                hint="name another registry in PIP_INDEX_URL; it is on the public one.",
+            )
+        return registry.fetch(found)

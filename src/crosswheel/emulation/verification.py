@@ -1,0 +1,153 @@
+"""Proving the cross view before anything is built with it.
+
+A probe extension is compiled with what ``sysconfig`` says inside the view, loaded by the emulated Python, and asked
+what it was compiled as. A view that answers for the wrong machine is found here, not in sixty wheels.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from crosswheel.emulation.emulator import Emulator
+from crosswheel.errors import CrosswheelError, ToolchainError
+from crosswheel.files import cached_folder, digest_of, write_text
+from crosswheel.process import Runner
+from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
+
+# What Python's configuration states, against the compiler's own idea: a module that is compiled with a wrong one loads.
+_CHECKS = r"""
+#include <Python.h>
+#include <float.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define CHECK(stated, type) _Static_assert(stated == sizeof(type), #stated " is not the size of " #type)
+CHECK(SIZEOF_LONG, long);
+CHECK(SIZEOF_LONG_LONG, long long);
+CHECK(SIZEOF_LONG_DOUBLE, long double);
+CHECK(SIZEOF_VOID_P, void *);
+CHECK(SIZEOF_SIZE_T, size_t);
+CHECK(SIZEOF_UINTPTR_T, uintptr_t);
+CHECK(SIZEOF_WCHAR_T, wchar_t);
+CHECK(SIZEOF_TIME_T, time_t);
+CHECK(SIZEOF_OFF_T, off_t);
+CHECK(SIZEOF_PTHREAD_T, pthread_t);
+_Static_assert(ALIGNOF_LONG == _Alignof(long), "ALIGNOF_LONG is not the alignment of long");
+"""
+_PROBE = (
+    _CHECKS
+    + r"""
+static PyObject *answers(PyObject *self, PyObject *none)
+{
+    return Py_BuildValue("{s:i,s:i,s:i,s:s}", "pointer", 8 * (int) sizeof(void *), "long", 8 * (int) SIZEOF_LONG,
+                         "long double mantissa", LDBL_MANT_DIG, "python", PY_VERSION);
+}
+
+static PyMethodDef methods[] = {{"answers", answers, METH_NOARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "probe", "", -1, methods};
+PyMODINIT_FUNC PyInit_probe(void) { return PyModule_Create(&module); }
+"""
+)
+# The same answers, by a program that needs no Python to run.
+_PROGRAM = (
+    _CHECKS
+    + r"""
+#include <stdio.h>
+
+int main(void)
+{
+    printf("answers {\"pointer\": %d, \"long\": %d, \"long double mantissa\": %d, \"python\": \"%s\"}\n",
+           8 * (int) sizeof(void *), 8 * (int) SIZEOF_LONG, LDBL_MANT_DIG, PY_VERSION);
+    return 0;
+}
+"""
+)
+# What a backend would do, by the interpreter that believes to be the target.
+_COMPILE = """
+import json, shlex, subprocess, sys, sysconfig
+ask = sysconfig.get_config_var
+output = "probe" + ask("EXT_SUFFIX")
+command = [*shlex.split(ask("LDSHARED")), *shlex.split(ask("CFLAGS")), "-I", sysconfig.get_path("include")]
+subprocess.run([*command, "probe.c", "-o", output], check=True)
+answers = {"platform": sysconfig.get_platform(), "soabi": ask("SOABI"), "maxsize": sys.maxsize}
+print("answers " + json.dumps(answers))
+"""
+_LOAD = "import json, probe; print('answers ' + json.dumps(probe.answers()))"
+# Bits of precision of a long double, by its size: IEEE double, x87 extended, IEEE quadruple.
+_MANTISSA = {64: 53, 80: 64, 128: 113}
+
+
+def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulator, runner: Runner) -> None:
+    """Prove that the toolchain makes extension modules that the target loads; once for each toolchain.
+
+    Raises:
+        ToolchainError: an answer is not the target's; the message names it.
+    """
+    digest = digest_of(
+        probe=_PROBE,
+        program=_PROGRAM,
+        compile=_COMPILE,
+        identity=toolchain.identity,
+        compilers=toolchain.compilers.identity,
+    )
+    folder = toolchain.settings.cache / "verified" / digest
+
+    def fill(beside: Path) -> None:
+        try:
+            answers = _probed(toolchain, environment, emulator, runner, beside)
+        except CrosswheelError as error:
+            raise _refused(toolchain, str(error)) from error
+        for name, expected in _expected(toolchain).items():
+            if answers.get(name) != expected:
+                raise _refused(toolchain, f"{name} is {answers.get(name)!r}, not {expected!r}")
+        write_text(beside / "answers.json", json.dumps(answers))
+
+    cached_folder(folder, ["answers.json"], fill)
+
+
+def _probed(
+    toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulator, runner: Runner, folder: Path
+) -> dict[str, object]:
+    """Compile the probe in a folder, run it, and return what both said."""
+    (folder / "probe.c").write_text(_PROBE)
+    (folder / "program.c").write_text(_PROGRAM)
+    env = environment.for_hook(toolchain.host.root, folder, {})
+    asked = runner.run([toolchain.host.executable, "-c", _COMPILE], cwd=folder, env=env)
+    if toolchain.python.runs:
+        loaded = emulator.run(runner, ["-c", _LOAD], environment={"PYTHONPATH": str(folder)}, cwd=folder)
+    else:
+        cc, include = toolchain.compilers.folder / "cc", f"-I{toolchain.python.include}"
+        runner.run([cc, include, "program.c", "-o", "program"], cwd=folder, env=env)
+        loaded = runner.run([*emulator.prefix, folder / "program"], cwd=folder)
+    return {**_answers(asked.lines), **_answers(loaded.lines)}
+
+
+def _expected(toolchain: Toolchain) -> dict[str, object]:
+    target = toolchain.target
+    return {
+        "platform": f"linux-{target.machine}",
+        "soabi": target.python.soabi,
+        "maxsize": 2 ** (target.abi.bits - 1) - 1,
+        "pointer": target.abi.bits,
+        "long": target.abi.bits,
+        "long double mantissa": _MANTISSA[target.abi.long_double_bits],
+        "python": target.python.version,
+    }
+
+
+def _answers(lines: list[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for line in lines:
+        if line.startswith("answers "):
+            found.update(json.loads(line[len("answers ") :]))
+    return found
+
+
+def _refused(toolchain: Toolchain, reason: str) -> ToolchainError:
+    return ToolchainError(
+        f"the cross view of {toolchain.target.name} is wrong: {reason}",
+        hint=f"check the target's file; or remove {Path(toolchain.settings.cache)} to have the toolchain made anew.",
+    )

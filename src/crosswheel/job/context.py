@@ -1,0 +1,168 @@
+"""What all the work of one run shares: the tools, made when first needed, and where things go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+
+from crosswheel.check.elf import exported_symbols
+from crosswheel.emulation.emulator import Emulator, emulator_for
+from crosswheel.emulation.verification import verify
+from crosswheel.errors import CrosswheelError
+from crosswheel.job.code import code_digest
+from crosswheel.job.once import Once
+from crosswheel.process import Cancellation, Runner
+from crosswheel.progress import Display, display
+from crosswheel.recipes.loader import Recipes
+from crosswheel.recipes.model import Prefer
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.rust import Rust, rust_for
+from crosswheel.toolchain.compilers.sdk import open_sdk
+from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.uv import Uv
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The folders of a run, as in the original tool: ``<root>/<name>/<version>/…``."""
+
+    build: Path
+    dist: Path
+    index: Path
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The tools and folders of a run for one target.
+
+    ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies. What takes time to
+    make (the emulator, the environments) is made once, by whichever worker needs it first.
+    """
+
+    target: Target
+    recipes: Recipes
+    settings: Settings
+    trees: Trees
+    registry: Registry
+    display: Display
+    cancellation: Cancellation
+    prefer: Prefer = "native"
+    sdk: Path | None = None
+    _once: Once = field(default_factory=Once)
+
+    def folder(self, name: str, version: str) -> Path:
+        """Return a package's folder in the build tree."""
+        return self.trees.build / name / version
+
+    def log(self, name: str, version: str) -> Path:
+        """Return the log of a package."""
+        return self.folder(name, version) / "build.log"
+
+    def alone(self, name: str) -> AbstractContextManager[object]:
+        """Return a lock for a thing that must not be made twice at the same time."""
+        return self._once.alone(name)
+
+    def beside(self, name: str, version: str) -> Workplace:
+        """Return a workplace for what a package's build needs to have built first: in a folder of it, unseen."""
+        trees = replace(self.trees, build=self.folder(name, version) / "first")
+        return replace(self, trees=trees, display=display(Console(quiet=True), verbose=False, live=False))
+
+    def runner(self, name: str, version: str) -> Runner:
+        """Return a runner that writes to a package's log and shows its lines."""
+        return Runner(self.cancellation, self.log(name, version), lambda line: self.display.line(name, line))
+
+    @contextmanager
+    def workers(self, count: int) -> Iterator[Executor]:
+        """Give a pool of workers; Ctrl-C in the block ends their programs, too."""
+        executor = ThreadPoolExecutor(count, thread_name_prefix="crosswheel")
+        try:
+            yield executor
+        except BaseException as error:
+            if not isinstance(error, CrosswheelError):  # what fails does not stop the others
+                # Before the pool waits for its threads, or they would finish their builds first.
+                self.cancellation.cancel()
+            executor.shutdown(wait=True, cancel_futures=True)
+            raise
+        executor.shutdown()
+
+    @property
+    def general_runner(self) -> Runner:
+        """The runner for what belongs to no package."""
+        return Runner(self.cancellation, self.trees.build / "toolchain.log")
+
+    @property
+    def uv(self) -> Uv:
+        """uv, for what belongs to no package."""
+        return Uv(self.settings, self.general_runner)
+
+    @property
+    def toolchain(self) -> Toolchain:
+        """The toolchain of the target."""
+        return self._once.get("toolchain", self._toolchain)
+
+    def _toolchain(self) -> Toolchain:
+        if self.sdk is None:
+            return toolchain_for(self.target, self.settings)
+        sdk = open_sdk(self.sdk, self.target, self.settings, self.general_runner)
+        warning = sdk.warning(self.target)
+        if warning:
+            self.display.warning(warning)
+        return toolchain_for(self.target, self.settings, sdk=sdk)
+
+    @property
+    def emulator(self) -> Emulator:
+        """The emulated target."""
+        return self._once.get("emulator", self._emulator)
+
+    def _emulator(self) -> Emulator:
+        emulator = emulator_for(self.target, self.settings, self.general_runner)
+        for warning in emulator.warnings:
+            self.display.warning(warning)
+        return emulator
+
+    @property
+    def python_symbols(self) -> frozenset[str]:
+        """The symbols that the target's Python offers to extension modules."""
+        python = self.toolchain.python
+        return self._once.get(
+            "symbols", lambda: frozenset[str]().union(*map(exported_symbols, python.exporters))
+        )
+
+    def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
+        """Return a build's environment; before the first one is handed out, the cross view is verified."""
+        self._once.get("verified", self._verify)
+        key = (libraries, rust, fortran)
+        return self._once.get(key, lambda: self._environment(libraries, rust, fortran))
+
+    def _environment(
+        self, libraries: tuple[str, ...] = (), rust: bool = False, fortran: bool = False
+    ) -> CrossEnvironment:
+        return cross_environment(
+            self.toolchain,
+            self.emulator.prefix,
+            self.general_runner,
+            libraries=libraries,
+            rust=self._rust if rust else None,
+            fortran=fortran,
+        )
+
+    @property
+    def _rust(self) -> Rust:
+        return self._once.get("rust", lambda: rust_for(self.target, self.settings, self.general_runner))
+
+    def _verify(self) -> bool:
+        verify(self.toolchain, self._environment(), self.emulator, self.general_runner)
+        return True
+
+    @cached_property
+    def code_digest(self) -> str:
+        """A name for our own code: what it makes is made anew when it changes."""
+        return code_digest()

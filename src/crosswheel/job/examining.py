@@ -1,0 +1,101 @@
+"""``crosswheel check``: the checks of a build, for any wheel from anywhere."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from crosswheel.check.elf import audit, exported_symbols
+from crosswheel.check.fault import Fault
+from crosswheel.check.suitability import suitability
+from crosswheel.emulation.emulator import emulator_for
+from crosswheel.emulation.trials import Imports, Trial, import_modules
+from crosswheel.errors import IntegrityError
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.environment import toolchain_for
+from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.uv import Uv
+from crosswheel.wheels.reading import WheelFile
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found out about wheels.
+
+    Attributes:
+        faults: every reason why one of them would not load on the target.
+        imported: the extension modules that were imported there.
+        skipped: those that were not, with the reason.
+        warnings: in what the emulated target is less than the real one.
+    """
+
+    faults: tuple[Fault, ...]
+    imported: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+def examine_wheels(
+    paths: Sequence[Path], target: Target, settings: Settings, *, run: bool, tell: Callable[[str], None]
+) -> Examined:
+    """Look for every reason why wheels would not load on a target.
+
+    Args:
+        run: also import their extension modules, with all the wheels installed together.
+        tell: called with what is begun.
+
+    Raises:
+        NetworkError, MissingToolError: a part of the toolchain that is needed cannot be had.
+    """
+    faults: list[Fault] = []
+    wheels: list[WheelFile] = []
+    tell(f"preparing the Python of {target.title}")
+    python = target_python(target, settings)
+    symbols = frozenset[str]().union(*map(exported_symbols, python.exporters))
+    for path in paths:
+        tell(f"auditing {path.name}")
+        try:
+            wheel = WheelFile.open(path)
+        except IntegrityError as error:
+            faults.append(Fault(path.name, str(error), error.hint))
+            continue
+        found = [*suitability(wheel, target), *audit(wheel, target, symbols)[1]]
+        faults += [_named(fault, wheel) for fault in found]
+        wheels += [] if found else [wheel]
+    ran = _run(wheels, target, settings, tell) if run else Examined(())
+    return replace(ran, faults=(*faults, *ran.faults))
+
+
+def _named(fault: Fault, wheel: WheelFile) -> Fault:
+    if fault.file == wheel.path.name:
+        return fault
+    return Fault(f"{wheel.path.name}: {fault.file}", fault.message, fault.remedy)
+
+
+def _run(
+    wheels: Sequence[WheelFile], target: Target, settings: Settings, tell: Callable[[str], None]
+) -> Examined:
+    """Import the extension modules of wheels on the emulated target."""
+    runner = Runner()
+    tell(f"preparing the emulated {target.title}")
+    emulator = emulator_for(target, settings, runner)
+    interpreter = toolchain_for(target, settings).interpreter
+    tried: list[Imports] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for wheel in wheels:
+            Uv(settings, runner).install_wheel(wheel.path, folder / "site", python=interpreter)
+        trial = Trial(emulator, [folder / "site"], folder / "scratch", runner)
+        for wheel in wheels:
+            tell(f"importing {wheel.path.name}")
+            tried.append(import_modules(list(wheel.extension_modules(target)), wheel.path.name, trial))
+    return Examined(
+        faults=tuple(fault for imports in tried for fault in imports.faults),
+        imported=tuple(module for imports in tried for module in imports.imported),
+        skipped={module: why for imports in tried for module, why in imports.skipped.items()},
+        warnings=emulator.warnings,
+    )

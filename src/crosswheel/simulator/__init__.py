@@ -1,0 +1,1 @@
+"""Look-alikes of robots, for trying what would be done to one."""

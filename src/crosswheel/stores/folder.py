@@ -1,0 +1,73 @@
+"""A folder of the host, or one that is mounted there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crosswheel.files import write_bytes
+from crosswheel.stores.store import Content, Store, content_bytes, explained, folders_above
+
+if TYPE_CHECKING:
+    pass
+
+
+class FolderStore(Store):
+    """A folder of this machine, or one that is mounted here."""
+
+    parallel = 4
+
+    def __init__(self, root: Path) -> None:
+        self.url = str(root)
+        self._root = root
+
+    def listing(self, folder: str) -> dict[str, str]:
+        """See :meth:`Store.listing`."""
+        marks = {}
+        with explained(self.url):
+            for path in (self._root / folder).rglob("*"):
+                # A file beside another, on its way to take its name, may be gone by now.
+                if not path.name.startswith(".") and path.is_file():
+                    status = path.stat()
+                    mark = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
+                    marks[path.relative_to(self._root).as_posix()] = mark
+        return marks
+
+    def read(self, path: str) -> bytes | None:
+        """See :meth:`Store.read`."""
+        with explained(self.url):
+            try:
+                return (self._root / path).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def create(self, path: str, content: Content) -> bool:
+        """See :meth:`Store.create`."""
+        target = self._root / path
+        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        with explained(self.url):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                beside.write_bytes(content_bytes(content))
+                os.link(beside, target)  # fails if there is one, and shows only whole files
+            except FileExistsError:
+                return False
+            finally:
+                beside.unlink(missing_ok=True)
+        return True
+
+    def write(self, path: str, content: bytes) -> None:
+        """See :meth:`Store.write`."""
+        with explained(self.url):
+            write_bytes(self._root / path, content)
+
+    def remove(self, path: str) -> None:
+        """See :meth:`Store.remove`."""
+        with explained(self.url):
+            (self._root / path).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the first that something is left in ends it
+                for folder in folders_above(path):
+                    (self._root / folder).rmdir()

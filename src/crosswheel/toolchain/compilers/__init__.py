@@ -1,0 +1,1 @@
+"""The compilers for a target: zig, an SDK, Rust, Fortran."""

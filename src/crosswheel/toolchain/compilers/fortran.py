@@ -1,0 +1,142 @@
+"""Fortran for a target: Debian's cross gfortran compiles, zig links.
+
+The compiler is unpacked, not installed, and of it only what turns a source into an object file. Its runtime library
+is linked in statically, so that a wheel needs nothing beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from crosswheel.debian import Debian, host_architecture
+from crosswheel.errors import CrosswheelError, MissingToolError
+from crosswheel.files import cached_folder, digest_of
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.gfortran import SOURCES
+from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, script, tools_folder
+
+# What a wheel is not made of lies in folders that are called so.
+_ASIDE = ("test", "doc", "example", "bench")
+_FRONT = Path(__file__).with_name("gfortran.py")
+_ASYNC = Path(__file__).with_name("fortran_async.c")
+
+
+@dataclass(frozen=True)
+class Fortran:
+    """A Fortran compiler for the target.
+
+    Attributes:
+        bin: the folder of ``gfortran``, which also lies there behind the target's GNU triple.
+        runtime: the folder of its runtime library, a static archive.
+        version: Debian's version of it.
+    """
+
+    bin: Path
+    runtime: Path
+    version: str
+
+    @property
+    def program(self) -> Path:
+        """The compiler."""
+        return self.bin / "gfortran"
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables by which build systems find it."""
+        return {name: str(self.program) for name in ("FC", "F77", "F90")}
+
+
+def needs_fortran(tree: Path) -> bool:
+    """Tell whether a source tree has Fortran in it, beside tests, examples and documents."""
+    for _, folders, files in os.walk(tree):
+        folders[:] = [name for name in folders if not name.lower().startswith(_ASIDE)]
+        if any(name.lower().endswith(SOURCES) for name in files):
+            return True
+    return False
+
+
+def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner: Runner) -> Fortran:
+    """Return a Fortran compiler for the target, fetched if need be.
+
+    Args:
+        compilers: the target's C compilers; they link what it compiles.
+
+    Raises:
+        MissingToolError: it cannot be had.
+    """
+    folder = _folder(target, settings)
+    runtimes, compiler_names = "usr/lib/gcc*/**/libgfortran.a", f"usr/bin/{target.multiarch}-gfortran-*"
+    try:
+        fetch = partial(_fetch, target, compilers, settings, runner)
+        cached_folder(folder, [runtimes, compiler_names, "version"], fetch)
+    except CrosswheelError as error:
+        raise MissingToolError(
+            f"no Fortran compiler for {target.multiarch} could be fetched:\n    {error}",
+            hint="check the network and the apt sources; or ask for a release without Fortran.",
+        ) from error
+    (runtime,) = (archive.parent for archive in folder.glob(runtimes))
+    (compiler,) = folder.glob(compiler_names)
+    libraries = folder / "usr" / "lib" / f"{os.uname().machine}-linux-gnu"
+    binutils = folder / "usr" / "bin" / f"{target.multiarch}-"
+    cpu = target.toolchain.cpu_model
+    words = [
+        sys.executable,
+        "-ISs",
+        _FRONT,
+        compiler,
+        cpu,
+        binutils,
+        libraries,
+        runtime,
+        compilers.folder / "cc",
+    ]
+    programs = {"gfortran": script([str(word) for word in words])}
+    tools = tools_folder(programs, {}, target.multiarch, settings.cache)
+    return Fortran(tools, runtime, (folder / "version").read_text())
+
+
+def fetched_version(target: Target, settings: Settings) -> str | None:
+    """Return the version of the Fortran compiler that is there, if one was fetched."""
+    file = _folder(target, settings) / "version"
+    return file.read_text() if file.is_file() else None
+
+
+def _folder(target: Target, settings: Settings) -> Path:
+    return settings.cache / "fortran" / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}"
+
+
+def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:
+    host = Debian(host_architecture(), settings, runner)
+    (compiler,) = _named(rf"gfortran-[\d.]+-{target.multiarch}", host, f"gfortran-{target.multiarch}")
+    (runtime,) = _named(r"libgfortran-[\d.]+-dev\b.*", host, compiler)
+    (libgcc,) = _named(r"libgcc-[\d.]+-dev\b.*", host, runtime)
+    programs = [compiler, f"binutils-{target.multiarch}"]
+    needed = [*programs, runtime, libgcc, *host.shared_libraries(programs)]
+    versions = host.unpack(list(dict.fromkeys(needed)), folder)
+    (archive,) = folder.glob("usr/lib/gcc*/**/libgfortran.a")
+    for link in archive.parent.glob("*.so"):
+        link.unlink()  # what is linked is inside the wheel
+    _complete(archive, compilers, runner)
+    (folder / "version").write_text(versions[compiler])
+
+
+def _named(pattern: str, debian: Debian, package: str) -> list[str]:
+    """Return those dependencies of a package that are named so."""
+    return [name for name in debian.dependencies([package]) if re.fullmatch(pattern, name)]
+
+
+def _complete(archive: Path, compilers: Compilers, runner: Runner) -> None:
+    """Make a runtime library of GCC's one that can be linked into anything, by any linker, with ``-lgfortran``."""
+    member = archive.with_name("async.o")
+    compilers.run(["cc", "-c", "-fPIC", _ASYNC, "-o", member], runner)
+    compilers.run(["ar", "rcs", archive, member], runner)
+    # GCC would add these without being asked.
+    parts = [archive.with_name(name) for name in ("libgfortran.a", "libgcc.a", "libgcc_eh.a")]
+    merge_archives(parts, archive, compilers, runner)

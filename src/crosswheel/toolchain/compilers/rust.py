@@ -1,0 +1,156 @@
+"""Rust for a target: the user's own through rustup, or Debian's; linked by zig either way."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.version import Version
+
+from crosswheel.debian import Debian, host_architecture
+from crosswheel.errors import CrosswheelError, MissingToolError
+from crosswheel.files import cached_folder
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+
+# Debian's packages of Rust: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
+_DEBIAN_FLAVOURS = (("rustc-web", "cargo-web", "libstd-rust-web"), ("rustc", "cargo", "libstd-rust"))
+
+
+@dataclass(frozen=True)
+class Rust:
+    """A Rust that can compile for the target.
+
+    Attributes:
+        bin: the folder of ``cargo`` and ``rustc``.
+        libraries: folders of shared libraries that those need, if they are not installed.
+        version: what ``rustc`` calls itself.
+    """
+
+    bin: Path
+    libraries: tuple[Path, ...]
+    version: str
+
+    def environment(self, target: Target, tools: Path, cache: Path) -> Mapping[str, str]:
+        """Return the variables by which cargo, maturin, setuptools-rust and the cc crate build for the target."""
+        triple, host = target.toolchain.rust, f"{os.uname().machine}-unknown-linux-gnu"
+        key, host_key = _variable(triple), _variable(host)
+        variables = {
+            "CARGO_HOME": str(cache / "cargo"),
+            "CARGO_BUILD_TARGET": triple,
+            f"CARGO_TARGET_{key}_LINKER": str(tools / "cc"),
+            f"CARGO_TARGET_{host_key}_LINKER": str(tools / "host-cc"),
+            "CARGO_PROFILE_RELEASE_STRIP": "symbols",
+            "CARGO_TERM_PROGRESS_WHEN": "never",
+            f"CARGO_TARGET_{key}_RUSTFLAGS": f"-C target-cpu={target.toolchain.cpu_model or 'generic'}",
+        }
+        for suffix, tool in (("CC", "cc"), ("CXX", "c++"), ("AR", "ar")):
+            variables[f"{suffix}_{triple.replace('-', '_')}"] = str(tools / tool)
+        variables.update(HOST_CC=str(tools / "host-cc"), HOST_CXX=str(tools / "host-c++"))
+        if self.libraries:
+            variables["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, self.libraries))
+        return variables
+
+
+def rust_for(target: Target, settings: Settings, runner: Runner) -> Rust:
+    """Return a Rust for the target: an installed one, one that rustup completes, or Debian's.
+
+    Raises:
+        MissingToolError: none of them can be had.
+    """
+    installed = installed_rust(target, runner)
+    if installed:
+        return installed
+    if shutil.which("rustup") and not settings.offline:
+        runner.run(["rustup", "target", "add", target.toolchain.rust], check=False, timeout=600)
+        completed = installed_rust(target, runner)
+        if completed:
+            return completed
+    try:
+        return _debian(target, settings, runner)
+    except CrosswheelError as error:
+        raise MissingToolError(
+            f"no Rust compiler for {target.toolchain.rust} was found, nor could Debian's be fetched:\n    {error}",
+            hint=f"install rustup, then: rustup target add {target.toolchain.rust}",
+        ) from error
+
+
+def installed_rust(target: Target, runner: Runner) -> Rust | None:
+    """Return the Rust on this machine, if it has the target's standard library."""
+    rustc = shutil.which("rustc")
+    if rustc is None:
+        return None
+    # From a neutral folder: a rust-toolchain file in a source tree must not choose another version.
+    asked = runner.run([rustc, "--print", "sysroot"], cwd=Path("/"), check=False)
+    if asked.returncode != 0:
+        return None
+    sysroot = Path(asked.lines[-1])
+    standard_library = sysroot / "lib" / "rustlib" / target.toolchain.rust / "lib"
+    if not any(standard_library.glob("libstd-*.rlib")):
+        return None
+    binaries = sysroot / "bin"  # past rustup's shims, which look at files in the source tree
+    if not (binaries / "cargo").is_file():
+        return None
+    return Rust(binaries, (), _version(binaries, (), runner))
+
+
+def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
+    host = Debian(host_architecture(), settings, runner)
+    folder = settings.cache / "rust" / target.toolchain.rust
+
+    def fill(beside: Path) -> None:
+        foreign = Debian(target.toolchain.debian, settings, runner)
+        rustc, cargo, std, version = _newest_common(host, foreign)
+        programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
+        host.unpack([*programs, *host.shared_libraries(programs)], beside)
+        foreign.unpack([f"{std}-dev={version}"], beside)
+
+    standard_library = f"usr/lib/rustlib/{target.toolchain.rust}/lib/libstd-*.rlib"
+    used = ("usr/bin/rustc", "usr/bin/cargo", "usr/lib/**/librustc_driver-*.so", standard_library)
+    cached_folder(folder, used, fill)
+    multiarch = f"{os.uname().machine}-linux-gnu"
+    places = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
+    places += [
+        folder / "usr" / "lib" / multiarch,
+        folder / "lib" / multiarch,
+    ]  # both, before trixie merged them
+    libraries = tuple(dict.fromkeys(place for place in places if place.is_dir()))
+    binaries = folder / "usr" / "bin"
+    return Rust(binaries, libraries, _version(binaries, libraries, runner))
+
+
+def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
+    """Return a flavour's rustc, cargo and standard library, and the newest version both machines have."""
+    best: tuple[Version, tuple[str, str, str, str]] | None = None
+    for rustc, cargo, std in _DEBIAN_FLAVOURS:
+        common = set(host.versions(rustc)) & set(foreign.versions(f"{std}-dev"))
+        for version in common & set(host.versions(cargo)):
+            upstream = Version(re.split(r"[+-]", version)[0])
+            if best is None or upstream > best[0]:
+                best = upstream, (rustc, cargo, std, version)
+    if best is None:
+        raise MissingToolError(
+            f"Debian has no Rust in the same version for this machine and {foreign.architecture}",
+            hint="install rustup.",
+        )
+    return best[1]
+
+
+def _runtime(std: str, version: str) -> str:
+    """Return the name of the package of rustc's own shared library, which holds its version: libstd-rust-web-1.85."""
+    short = ".".join(re.split(r"[+-]", version)[0].split(".")[:2])
+    return f"{std}-{short}"
+
+
+def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:
+    env = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))} if libraries else None
+    return runner.run([binaries / "rustc", "--version"], cwd=Path("/"), env=env).lines[0]
+
+
+def _variable(triple: str) -> str:
+    return triple.upper().replace("-", "_")

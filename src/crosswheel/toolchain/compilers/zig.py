@@ -1,0 +1,70 @@
+"""The default C and C++ toolchain: zig, which compiles for any machine and any glibc, from a wheel."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+from crosswheel.errors import ToolchainError
+from crosswheel.files import digest_of
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.programs import DRIVER, Compilers, driver, script, tools_folder
+
+
+def zig_version() -> str:
+    """Return the version of zig that crosswheel is installed with."""
+    return metadata.version("ziglang")
+
+
+def zig_compilers(target: Target, cache: Path) -> Compilers:
+    """Return compilers for the target that keep what they want to keep below ``cache``.
+
+    Raises:
+        ToolchainError: zig is not installed.
+    """
+    zig, triple = _zig(), f"{target.toolchain.zig}.{target.abi.glibc}"
+    programs = {
+        name: script(driver("zig", name, zig, triple, target.toolchain.cpu)) for name in ("cc", "c++")
+    }
+    programs.update({name: script([zig, name]) for name in ("ar", "ranlib", "objcopy")})
+    folder = tools_folder(programs, host_programs(), target.multiarch, cache)
+    version = zig_version()
+    identity = digest_of(zig=version, driver=DRIVER.read_text(), target=[triple, target.toolchain.cpu])
+    return Compilers(folder, identity, {"zig": version}, zig_environment(cache), "-lc++")
+
+
+def zig_environment(cache: Path) -> Mapping[str, str]:
+    """Return the variables that keep zig's own cache below ``cache``."""
+    return {name: str(cache / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+
+
+def host_programs() -> Mapping[str, str]:
+    """Return compilers for this machine, by name, for what a build makes to run it here.
+
+    Raises:
+        ToolchainError: zig is not installed.
+    """
+    # glibc 2.17 is the oldest that matters on 64-bit machines; what is built for it runs on this one.
+    triple = f"{os.uname().machine}-linux-gnu.2.17"
+    return {
+        f"host-{name}": _host_script(driver("zig", name, _zig(), triple, "baseline"))
+        for name in ("cc", "c++")
+    }
+
+
+def _zig() -> str:
+    spec = find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        raise ToolchainError(
+            "zig is not installed", hint="install crosswheel's requirements again: ziglang is one."
+        )
+    return str(Path(spec.origin).parent / "zig")
+
+
+def _host_script(words: list[str]) -> str:
+    # What the recipe says of the package is not meant for a build script of it.
+    return f'#!/bin/sh\nunset CROSSWHEEL_OPTIMIZE CROSSWHEEL_COMPAT\nexec {shlex.join(words)} "$@"\n'

@@ -1,0 +1,1 @@
+"""C libraries for a target, which packages link."""

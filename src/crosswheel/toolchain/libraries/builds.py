@@ -1,0 +1,176 @@
+"""Building a C library for a target from its original sources, and making it whole: what it needs is inside.
+
+Only what can be linked statically is kept. A static archive does not say what else it needs, and who links it often
+does not know either, so that the archives of the libraries it needs are merged into it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crosswheel.debian import Debian
+from crosswheel.errors import BuildFailed
+from crosswheel.process import Runner
+from crosswheel.sources.archive import unpack
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, script
+from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
+from crosswheel.toolchain.system import require_programs
+
+_LICENCES = re.compile(r"(?i)(copying|licen[cs]e|copyright)(?!.*\.(py|c|h|sh)$)")
+_PRIVATE = re.compile(r"^(Requires|Libs)\.private:.*\n?", re.MULTILINE)
+_AUTOTOOLS: Sequence[Sequence[str]] = (
+    ["./configure", "--build={build}", "--host={multiarch}", "--prefix={prefix}", "--libdir={prefix}/lib"],
+    ["make", "--jobs={jobs}"],
+    ["make", "DESTDIR={stage}", "install"],
+)
+_CMAKE: Sequence[Sequence[str]] = (
+    [
+        "cmake", "-S", ".", "-B", "crosswheel-build", "-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF",
+        "-DCMAKE_POSITION_INDEPENDENT_CODE=ON", "-DCMAKE_INSTALL_PREFIX={prefix}", "-DCMAKE_INSTALL_LIBDIR=lib",
+        "-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR={arch}", "-DCMAKE_FIND_ROOT_PATH={prefixes}",
+        "-DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER", "-DCMAKE_FIND_ROOT_PATH_MODE_LIBRARY=ONLY",
+        "-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY", "-DCMAKE_FIND_ROOT_PATH_MODE_PACKAGE=ONLY",
+        "-DCMAKE_AR={tools}/ar", "-DCMAKE_RANLIB={tools}/ranlib",
+    ],
+    ["cmake", "--build", "crosswheel-build", "--parallel", "{jobs}"],
+    ["cmake", "--install", "crosswheel-build"],
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What a library is made with: the compilers, the target's packages, the libraries it needs, and the emulator."""
+
+    target: Target
+    compilers: Compilers
+    debian: Debian
+    needs: Sequence[Path]
+    emulator: Sequence[str] = ()
+
+    @property
+    def runner(self) -> Runner:
+        """The runner of all commands."""
+        return self.debian.runner
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables of a build."""
+        pkg_config = pkg_config_folder(self.target, self.debian.settings.cache)
+        include = " ".join(f"-I{prefix / 'include'}" for prefix in self.needs)
+        return {
+            **self.compilers.variables,
+            "CFLAGS": f"-O2 -fPIC {include}",  # not all makefiles look at CPPFLAGS
+            "CXXFLAGS": f"-O2 -fPIC {include}",
+            "CPPFLAGS": include,
+            "LDFLAGS": " ".join(f"-L{prefix / 'lib'}" for prefix in self.needs),
+            "PKG_CONFIG_LIBDIR": os.pathsep.join(str(prefix / "lib" / "pkgconfig") for prefix in self.needs),
+            "PATH": os.pathsep.join([str(pkg_config), os.environ.get("PATH", os.defpath)]),
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def build(self, folder: Path, prefix: Path, said: Mapping[str, Any]) -> None:
+        """Build a library as libraries.toml says, and put it into ``folder``, which will be ``prefix``."""
+        commands, tools = _commands(said)
+        require_programs(tools, self.runner)
+        work, stage = folder / "work", folder / "stage"
+        archive = self.debian.source(said["source"], work / "download")
+        tree = unpack(archive, work / "unpack")
+        words = {
+            "prefix": prefix,
+            "prefixes": ";".join(map(str, [*self.needs, prefix])),
+            "stage": stage,
+            "tools": self.compilers.folder,
+            "jobs": os.cpu_count(),
+            "build": f"{os.uname().machine}-pc-linux-gnu",
+            "multiarch": self.target.multiarch,
+            "arch": self.target.machine,
+            "machine": said.get("machines", {}).get(self.target.machine, self.target.machine),
+            "emulator": work / "run-on-target",
+        }
+        env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": str(tree)}
+        if said.get("runs"):
+            env.update(self._running(work))
+        for command in commands:
+            self.runner.run([word.format(**words) for word in command], cwd=tree, env=env, network=False)
+        for installed in (stage / prefix.relative_to("/")).iterdir():
+            installed.rename(folder / installed.name)
+        _copy_licences(tree, folder, said)
+        shutil.rmtree(work)
+        shutil.rmtree(stage)
+        (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
+
+    def _running(self, folder: Path) -> Mapping[str, str]:
+        """Write what runs programs of the target; return the variables by which configure scripts run their probes."""
+        (folder / "run-on-target").write_text(script(self.emulator))
+        (folder / "run-on-target").chmod(0o755)
+        (folder / "config.site").write_text("cross_compiling=maybe\n")
+        return {
+            "CROSSWHEEL_EMULATOR": str(folder / "run-on-target"),
+            "CONFIG_SITE": str(folder / "config.site"),
+        }
+
+    def finish(self, folder: Path, prefix: Path, said: Mapping[str, Any]) -> None:
+        """Leave in a library's folder what a build for the target can use, with what it needs in its archives."""
+        archives = _archives(folder)
+        for path in folder.glob("lib/*"):
+            if path.suffix == ".la" or (archives and ".so" in path.suffixes):
+                path.unlink()
+        for path in folder.glob("bin/*"):
+            if not path.is_file() or path.read_bytes()[:2] != b"#!":
+                path.unlink()  # a program of the target
+        for path in folder.glob("lib/pkgconfig/*.pc"):
+            path.write_text(_PRIVATE.sub("", path.read_text()))
+        for name, text in said.get("scripts", {}).items():
+            (folder / "bin").mkdir(exist_ok=True)
+            (folder / "bin" / name).write_text(f"#!/bin/sh\n{text.format(prefix=prefix)}\n")
+            (folder / "bin" / name).chmod(0o755)
+        for name, others in said.get("merge", {}).items():
+            self._merge(folder / "lib" / name, [folder / "lib" / other for other in others])
+        inside = [archive for needed in self.needs for archive in _archives(needed)]
+        for archive in archives:
+            self._merge(archive, inside)
+
+    def _merge(self, archive: Path, others: Sequence[Path]) -> None:
+        """Add the members of other archives to one."""
+        if others:
+            merge_archives([archive, *others], archive, self.compilers, self.runner)
+
+
+def _commands(said: Mapping[str, Any]) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+    """Return the commands that build a library, and the programs of this machine that they want."""
+    tools: Sequence[str] = said.get("tools", [])
+    if "cmake" in said:
+        first, *rest = _CMAKE
+        return [[*first, *said["cmake"]], *rest], ["cmake", "make", *tools]
+    if "configure" in said:
+        first, *rest = _AUTOTOOLS
+        return [[*first, *said["configure"]], *rest], ["make", *tools]
+    commands: Sequence[Sequence[str]] = said["commands"]
+    return commands, tools
+
+
+def _copy_licences(tree: Path, folder: Path, said: Mapping[str, Any]) -> None:
+    """Keep the licences of a source tree beside what is made of it; where there is none, that is an error."""
+    named = [tree / name for name in said.get("licences", [])]
+    found = named or [
+        path for path in sorted(tree.iterdir()) if path.is_file() and _LICENCES.match(path.name)
+    ]
+    if not found:
+        raise BuildFailed(
+            f"the sources of {said['source']} have no licence beside them",
+            hint="name its files with `licences` in libraries.toml.",
+        )
+    for licence in found:
+        shutil.copyfile(licence, folder / f"copyright-{said['source']}-{licence.name}")
+
+
+def _archives(prefix: Path) -> list[Path]:
+    """Return the static archives of a library, without other names of them."""
+    return [path for path in sorted(prefix.glob("lib/*.a")) if not path.is_symlink()]

@@ -1,0 +1,214 @@
+"""C libraries for a target, by name: headers and static archives, so that a wheel needs nothing beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crosswheel.debian import Debian
+from crosswheel.errors import BuildFailed, RecipeError
+from crosswheel.files import cached_folder, digest_of
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.fortran import fortran_for
+from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
+from crosswheel.toolchain.libraries.builds import Workshop
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True)
+class Library:
+    """A C library for the target: ``prefix`` holds ``include``, ``lib``, ``lib/pkgconfig`` and its licences.
+
+    The libraries that it ``needs`` are inside its archives already, and their licences hold, too.
+    """
+
+    name: str
+    prefix: Path
+    versions: Mapping[str, str]
+    environment: Mapping[str, str]
+    needs: tuple[Library, ...] = ()
+    language: str = "C"
+
+    @property
+    def licences(self) -> Sequence[Path]:
+        """The texts that have to go along with what it is linked into."""
+        return sorted(self.prefix.glob("copyright-*"))
+
+    @property
+    def shared(self) -> Sequence[Path]:
+        """Its shared libraries, where it was not built as a static one."""
+        found = sorted((self.prefix / "lib").glob("*.so*"))
+        return [path for path in found if path.is_file() and not path.is_symlink()]
+
+
+def known_libraries() -> Mapping[str, Mapping[str, Any]]:
+    """Return what is known of each library, by name."""
+    text = (resources.files("crosswheel.toolchain.libraries") / "libraries.toml").read_text()
+    return tomllib.loads(text)
+
+
+def with_needs(libraries: Iterable[Library]) -> list[Library]:
+    """Return libraries with those that they need, also through one another, each once."""
+    found: dict[str, Library] = {}
+    todo = list(libraries)
+    while todo:
+        item = todo.pop(0)
+        found.setdefault(item.name, item)
+        todo += item.needs
+    return list(found.values())
+
+
+def library(
+    name: str,
+    target: Target,
+    compilers: Compilers,
+    settings: Settings,
+    runner: Runner,
+    emulator: Sequence[str] = (),
+) -> Library:
+    """Return a C library for the target, fetched or built if need be.
+
+    Args:
+        compilers: what it is built with.
+        emulator: the words before a program of the target that run it here.
+
+    Raises:
+        RecipeError: no library of that name is known.
+        NetworkError, MissingToolError: it cannot be fetched, or a program to build it with is missing.
+        BuildFailed: it cannot be built.
+    """
+    known = known_libraries()
+    if name not in known:
+        raise RecipeError(
+            f"no C library named {name!r} is known",
+            hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md.",
+        )
+    said = {**known[name]}
+    language: str = said.pop("language", "C")  # of no concern to what it is made of
+    needs = tuple(
+        library(other, target, compilers, settings, runner, emulator) for other in said.get("needs", ())
+    )
+    prefixes = [item.prefix for item in with_needs(needs)]
+    compiled = compilers.identity if "source" in said or needs else None
+    digest = digest_of(
+        said=said, target=target.fingerprint, compilers=compiled, needs=[path.name for path in prefixes]
+    )
+    prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
+    debian = Debian(target.toolchain.debian, settings, runner)
+    workshop = Workshop(target, compilers, debian, prefixes, emulator)
+
+    def fill(beside: Path) -> None:
+        if "source" in said:
+            workshop.build(beside, prefix, said)
+        else:
+            _take(beside, prefix, said, debian, target, compilers)
+        workshop.finish(beside, prefix, said)
+
+    cached_folder(prefix, ["versions", "include", "lib", "copyright-*"], fill)
+    versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
+    version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
+    environment = {
+        key: value.format(prefix=prefix, version=version)
+        for key, value in said.get("environment", {}).items()
+    }
+    return Library(name, prefix, versions, environment, needs, language)
+
+
+def _take(
+    folder: Path,
+    prefix: Path,
+    said: Mapping[str, Any],
+    debian: Debian,
+    target: Target,
+    compilers: Compilers,
+) -> None:
+    """Fill a folder with the headers and static archives of Debian's development packages."""
+    unpacked = folder / "unpacked"
+    versions = debian.unpack(said["packages"], unpacked)
+    include, lib = folder / "include", folder / "lib"
+    shutil.copytree(unpacked / "usr" / "include", include, symlinks=False)
+    (lib / "pkgconfig").mkdir(parents=True)
+    libraries = unpacked / "usr" / "lib" / target.multiarch
+    # Debian keeps what differs between machines, or between variants of a library, in folders of their own.
+    for own in (target.multiarch, *said.get("folders", ())):
+        if (include / own).is_dir():
+            shutil.copytree(include / own, include, dirs_exist_ok=True)
+            shutil.rmtree(include / own)
+    for place in (libraries, *(libraries / name for name in said.get("folders", ()))):
+        for archive in place.glob("*.a"):  # and no shared library: what is linked is inside the wheel
+            shutil.copyfile(archive, lib / archive.name, follow_symlinks=False)
+        for description in place.glob("pkgconfig/*.pc"):
+            text = _moved(description.read_text(), prefix, (target.multiarch, *said.get("folders", ())))
+            (lib / "pkgconfig" / description.name).write_text(text)
+    for name in said.get("fortran", ()):
+        runtime = fortran_for(target, compilers, debian.settings, debian.runner).runtime / "libgfortran.a"
+        archive = (lib / name).resolve()
+        merge_archives([archive, runtime], archive, compilers, debian.runner)
+    for old, new in said.get("rename", {}).items():
+        (lib / old).replace(lib / new)
+    # The packages of one source have its licence once, and links to that; one may lead to a package that is not here.
+    licences = [path for path in unpacked.glob("usr/share/doc/*/copyright") if not path.parent.is_symlink()]
+    if not licences:
+        raise BuildFailed(
+            f"{', '.join(said['packages'])} have no licence beside them",
+            hint="name the package that has it, too, with `packages` in libraries.toml.",
+        )
+    for licence in licences:
+        shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
+    shutil.rmtree(unpacked)
+    (folder / "versions").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
+
+
+def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
+    """Return what pkg-config is told, for a library that lies at ``prefix`` and in none of the folders below it."""
+    for name in folders:
+        description = description.replace(f"/{name}", "")
+    return re.sub(r"/usr(?=/lib|/include|$)", str(prefix), description, flags=re.MULTILINE)
+
+
+def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
+    """Return an archive of stand-ins for what static archives want above the target's glibc."""
+    source = (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text()
+    folder = cache / "compat" / digest_of(source=source, glibc=target.abi.glibc, compilers=compilers.identity)
+    archive = "libcrosswheel-compat.a"
+
+    def fill(beside: Path) -> None:
+        (beside / "compat.c").write_text(source)
+        glibc = f"-DTARGET_GLIBC_MINOR={target.abi.glibc.split('.')[1]}"
+        compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=beside)
+        compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=beside)
+
+    return cached_folder(folder, [archive], fill) / archive
+
+
+def link_environment(libraries: Sequence[Library], compat: Path, compilers: Compilers) -> Mapping[str, str]:
+    """Return the variables by which compilers and build systems find libraries, and nothing of this machine."""
+    include = " ".join(f"-I{library.prefix / 'include'}" for library in libraries)
+    lib = [f"-L{library.prefix / 'lib'}" for library in libraries]
+    if any(library.language == "C++" for library in libraries):
+        lib.append(compilers.cxx_runtime)
+    own = {key: value for library in libraries for key, value in library.environment.items()}
+    return {
+        "CFLAGS": include,
+        "CXXFLAGS": include,
+        "CPPFLAGS": include,
+        "LDFLAGS": " ".join(lib),
+        "CROSSWHEEL_COMPAT": str(compat),
+        "PKG_CONFIG_LIBDIR": os.pathsep.join(
+            str(library.prefix / "lib" / "pkgconfig") for library in libraries
+        ),
+        **own,
+    }

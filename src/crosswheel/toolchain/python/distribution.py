@@ -1,0 +1,116 @@
+"""The target's Python, and its twin of the same version for the machine that builds.
+
+Both come from one Maven distribution, whose files' hashes the target states. The target's has headers and
+sysconfig data for compiling, and runs under emulation; the host's runs the build backends, which must be
+of the target's version.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+from crosswheel.errors import IntegrityError, NetworkError, TargetError
+from crosswheel.files import cached_folder, is_whole, sha256_of
+from crosswheel.settings import Settings
+from crosswheel.targets import Artifact, Target
+from crosswheel.toolchain.python.tree import PythonTree
+
+
+def target_python(target: Target, settings: Settings) -> PythonTree:
+    """Return the target's own Python, downloaded if need be; one to compile for alone, where no other can be had.
+
+    Raises:
+        NetworkError: it could not be downloaded.
+        IntegrityError: its bytes are not those that the target states.
+    """
+    if target.python.target:
+        return _tree(target, target.python.target, settings)
+    from crosswheel.toolchain.python.headers import headers_for  # it is made of trees
+
+    assert target.python.headers is not None
+    return headers_for(target, _tree(target, target.python.headers, settings), settings.cache)
+
+
+def host_python(target: Target, settings: Settings) -> PythonTree:
+    """Return a Python of the target's version for this machine, downloaded if need be.
+
+    Raises:
+        TargetError: the target names none for this kind of machine.
+        NetworkError: it could not be downloaded.
+        IntegrityError: its bytes are not those that the target states.
+    """
+    machine = os.uname().machine
+    if machine not in target.python.host:
+        raise TargetError(
+            f"target {target.name} names no host Python {target.python.version} for {machine}",
+            hint=f"build on {', '.join(sorted(target.python.host))}; or add [python.host].{machine} to its file.",
+        )
+    return _tree(target, target.python.host[machine], settings)
+
+
+def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
+    folder, (program, headers) = _kept(target, artifact, settings)
+
+    def fill(beside: Path) -> None:
+        archive = _download(target.python.distribution, artifact, beside / ".maven", settings)
+        with zipfile.ZipFile(archive) as contents:
+            contents.extractall(beside)
+        shutil.rmtree(beside / ".maven")
+        _restore_executable_bits(beside)
+
+    cached_folder(folder, (program, headers), fill)
+    (found,) = folder.glob(program)
+    return PythonTree(found.parents[1], target.python.short)
+
+
+def has_pythons(target: Target, settings: Settings) -> bool:
+    """Tell whether both Pythons of a target, its own and its twin for this machine, were downloaded before."""
+    own = target.python.target or target.python.headers
+    host = target.python.host.get(os.uname().machine)
+    return all(artifact and is_whole(*_kept(target, artifact, settings)) for artifact in (own, host))
+
+
+def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, str]]:
+    """Return the folder where a Python is kept, and what of it must be there: the program and its headers."""
+    root, short = f"org/*/*/{artifact.classifier}", target.python.short
+    used = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")
+    return settings.cache / "python" / artifact.sha256[:20], used
+
+
+def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:
+    """Download a Python's archive into a folder: one of its own, for jgo does not expect two processes in one."""
+    group, name, version = distribution.split(":")
+    described = f"Python {distribution} ({artifact.classifier})"
+    if settings.offline:
+        raise NetworkError(f"{described} is not in the cache", hint="run once without CROSSWHEEL_OFFLINE.")
+    from jgo.maven import MavenContext  # late: it takes a quarter of a second, and is needed once
+
+    logging.getLogger("jgo").setLevel(logging.ERROR)
+    remote = {"maven": settings.maven} if settings.maven else None
+    context = MavenContext(repo_cache=folder, remote_repos=remote, timeout=60)
+    component = context.project(group, name).at_version(version)
+    wanted = component.artifact(classifier=artifact.classifier, packaging="jar")
+    try:
+        archive = Path(wanted.resolve())
+    except Exception as error:  # jgo lets many kinds through, of its own and of its HTTP client
+        raise NetworkError(
+            f"{described} could not be downloaded: {error}",
+            hint="check the network; CROSSWHEEL_MAVEN_URL names another Maven repository.",
+        ) from error
+    found = sha256_of(archive)
+    if found != artifact.sha256:
+        raise IntegrityError(
+            f"{described} has the wrong hash: expected sha256 {artifact.sha256}, got {found}",
+            hint="it is not kept; try again, and if that does not help the repository serves something else.",
+        )
+    return archive
+
+
+def _restore_executable_bits(folder: Path) -> None:
+    # A Maven archive is a zip made without permissions.
+    for path in folder.glob("org/*/*/*/bin/*"):
+        path.chmod(0o755)

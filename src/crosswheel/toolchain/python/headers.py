@@ -1,0 +1,82 @@
+"""Headers of a Python that was never built for the target: those of another machine, with the target's sizes.
+
+``pyconfig.h`` and the sysconfig data state the sizes that the C compiler had on the machine they were made for. Between
+64-bit and 32-bit ARM nothing else in them differs. What they state is compared with what the compiler says before
+anything is built (:mod:`crosswheel.emulation.verification`).
+"""
+
+from __future__ import annotations
+
+import pprint
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from crosswheel.files import cached_folder, digest_of
+from crosswheel.targets import Target
+from crosswheel.toolchain.python.tree import PythonTree
+
+_LINE = re.compile(r"^(?:#define (\w+) .*|/\* #undef (\w+) \*/)$", re.MULTILINE)
+_OF_A_WORD = (
+    "SIZEOF_LONG", "SIZEOF_PTHREAD_T", "SIZEOF_SIZE_T", "SIZEOF_TIME_T", "SIZEOF_UINTPTR_T", "SIZEOF_VOID_P",
+    "ALIGNOF_LONG", "ALIGNOF_SIZE_T",
+)  # fmt: skip
+
+
+def headers_for(target: Target, other: PythonTree, cache: Path) -> PythonTree:
+    """Return a tree with headers and sysconfig data for the target, made of another machine's Python.
+
+    It does not run anywhere. The shared library in it is the other machine's, and only good for its list of names.
+    """
+    facts = _facts(target)
+    folder = cache / "python-headers" / digest_of(other=other.root, facts=facts, multiarch=target.multiarch)
+    tree = PythonTree(folder, other.short)
+    data = tree.stdlib / f"{target.python.sysconfigdata}.py"
+
+    def fill(beside: Path) -> None:
+        made = PythonTree(beside, other.short)
+        shutil.copytree(other.include, made.include)
+        config = made.include / "pyconfig.h"
+        config.write_text(_LINE.sub(lambda line: _stated(line, facts), config.read_text()))
+        made.stdlib.mkdir(parents=True)
+        variables = pprint.pformat(_variables(other, target, facts))
+        (made.stdlib / data.name).write_text(f"build_time_vars = {variables}\n")
+        made.names.parent.mkdir(parents=True)
+        shutil.copyfile(other.library, made.names)
+
+    used = (tree.include / "pyconfig.h", data, tree.names)
+    cached_folder(folder, [str(path.relative_to(folder)) for path in used], fill)
+    return tree
+
+
+def _facts(target: Target) -> Mapping[str, int | None]:
+    """Return what a target's ABI decides, by macro; ``None`` where it is not defined there."""
+    word = target.abi.bits // 8
+    facts: dict[str, int | None] = dict.fromkeys(_OF_A_WORD, word)
+    facts["SIZEOF_LONG_DOUBLE"] = (
+        target.abi.long_double_bits // 8 if target.abi.long_double_bits != 80 else 2 * word
+    )
+    facts["ALIGNOF_MAX_ALIGN_T"] = 2 * word
+    facts["HAVE_GCC_UINT128_T"] = 1 if word == 8 else None
+    facts["HAVE_LARGEFILE_SUPPORT"] = 1 if word == 4 else None  # files are larger than a long can tell
+    facts["PY_SUPPORT_TIER"] = 0
+    return facts
+
+
+def _stated(line: re.Match[str], facts: Mapping[str, int | None]) -> str:
+    name = line[1] or line[2]
+    if name not in facts:
+        return line[0]
+    value = facts[name]
+    return f"/* #undef {name} */" if value is None else f"#define {name} {value}"
+
+
+def _variables(other: PythonTree, target: Target, facts: Mapping[str, int | None]) -> Mapping[str, Any]:
+    (path,) = other.stdlib.glob("_sysconfigdata_*.py")
+    multiarch = path.stem.rpartition("_linux_")[2]
+    namespace: dict[str, Any] = {}
+    exec(path.read_text().replace(multiarch, target.multiarch), namespace)
+    variables: dict[str, Any] = namespace["build_time_vars"]
+    return {**variables, **{name: value or 0 for name, value in facts.items() if name in variables}}

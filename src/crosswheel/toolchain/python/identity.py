@@ -1,0 +1,113 @@
+"""The cross view: a folder that makes an interpreter answer as the target's would.
+
+Put on ``PYTHONPATH`` it serves build hooks; named in a ``.pth`` file it serves uv, which runs the interpreter
+isolated. It holds the view's code, who the target is, and the target's sysconfig data with the compilers
+of the machine that builds.
+"""
+
+from __future__ import annotations
+
+import json
+import pprint
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from crosswheel.files import cached_folder, digest_of
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.programs import Compilers
+from crosswheel.toolchain.python.tree import PythonTree
+
+# The flags of a release build. -fwrapv and -fno-strict-aliasing are what CPython's headers rely on.
+_CFLAGS = "-fPIC -O2 -DNDEBUG -fwrapv -fno-strict-aliasing -Wall"
+
+
+def identity_folder(target: Target, python: PythonTree, compilers: Compilers, cache: Path) -> Path:
+    """Return a folder with the target's view.
+
+    Args:
+        python: the target's Python.
+        compilers: what ``sysconfig`` shall say that extensions are compiled with.
+    """
+    package = resources.files("crosswheel.toolchain.python") / "view"
+    code = {item.name: item.read_text() for item in package.iterdir() if item.name.endswith(".py")}
+    view = json.dumps(_view(target, python), indent=1)
+    data = _sysconfigdata(target, python, compilers)
+    texts = {**code, "view.json": view, f"{target.python.sysconfigdata}.py": data}
+
+    def fill(beside: Path) -> None:
+        for name, text in texts.items():
+            (beside / name).write_text(text)
+
+    used = [name for name, text in texts.items() if text]
+    return cached_folder(cache / "views" / digest_of(code=code, view=view, data=data), used, fill)
+
+
+def asked_interpreter(host: PythonTree, identity: Path, cache: Path) -> Path:
+    """Return an interpreter of the host that answers as the target: the one that uv is pointed at."""
+    folder = cache / "interpreters" / digest_of(host=host.root, identity=identity)
+    view, program = f"lib/python{host.short}/site-packages/crosswheel_view.pth", "bin/python"
+
+    def fill(beside: Path) -> None:
+        (beside / view).parent.mkdir(parents=True)
+        (beside / view).write_text(f"{identity}\nimport crosswheel_view\n")
+        (beside / program).parent.mkdir()
+        (beside / program).symlink_to(host.executable)
+        home = (
+            f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
+        )
+        (beside / "pyvenv.cfg").write_text(home)
+
+    return cached_folder(folder, [view, program, "pyvenv.cfg"], fill) / program
+
+
+def _view(target: Target, python: PythonTree) -> dict[str, object]:
+    return {
+        "machine": target.machine,
+        "kernel": target.kernel,
+        "multiarch": target.multiarch,
+        "platform": f"linux-{target.machine}",
+        "sysconfigdata": target.python.sysconfigdata,
+        "glibc": target.abi.glibc,
+        "pointer_bytes": target.abi.bits // 8,
+        "include": str(python.include),
+    }
+
+
+def _sysconfigdata(target: Target, python: PythonTree, compilers: Compilers) -> str:
+    variables = dict(_original_variables(target, python))
+    linkers = {
+        name: f"{compilers.folder / tool} -shared"
+        for name, tool in (("LDSHARED", "cc"), ("LDCXXSHARED", "c++"), ("BLDSHARED", "cc"))
+    }
+    flags = {
+        name: "" for name in variables if name.endswith(("FLAGS", "FLAGS_NODIST")) or name.startswith("OPT")
+    }
+    variables.update(flags)
+    variables.update(compilers.programs)
+    variables.update(
+        linkers,
+        CFLAGS=_CFLAGS,
+        CCSHARED="-fPIC",
+        ARFLAGS="rcs",
+        INCLUDEPY=str(python.include),
+        CONFINCLUDEPY=str(python.include),
+        LIBDIR=str(python.root),
+        LIBPL=str(python.stdlib),
+        EXT_SUFFIX=target.extension_suffix,
+        SOABI=target.python.soabi,
+        MULTIARCH=target.multiarch,
+        # An extension module finds Python's symbols in the process that loads it.
+        BLDLIBRARY="",
+        Py_ENABLE_SHARED=0,
+    )
+    return f"build_time_vars = {pprint.pformat(variables)}\n"
+
+
+def _original_variables(target: Target, python: PythonTree) -> Mapping[str, Any]:
+    namespace: dict[str, Any] = {}
+    source = (python.stdlib / f"{target.python.sysconfigdata}.py").read_text()
+    exec(source, namespace)
+    variables: Mapping[str, Any] = namespace["build_time_vars"]
+    return variables

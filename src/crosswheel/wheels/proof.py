@@ -1,0 +1,82 @@
+"""What was found out about a wheel: the faults that refuse it, or the proof that goes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from crosswheel.files import write_text
+
+SUFFIX = ".proof.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AuditedObject(_Record):
+    """A shared object or program in a wheel: what it needs, and the newest symbol version of each kind."""
+
+    file: str
+    needed: tuple[str, ...] = ()
+    newest: Mapping[str, str] = Field(default_factory=dict)
+    """Newest symbol version per prefix, such as ``{"GLIBC": "2.17", "GLIBCXX": "3.4.21"}``."""
+
+
+class Proof(_Record):
+    """What was done to show that a wheel loads and runs on a target; kept beside it in ``dist/``.
+
+    Attributes:
+        origin: ``taken`` from the registry, or ``built`` here.
+        reason: why it was taken or built.
+        source: where the wheel, or the source it was built from, came from (no host names).
+        toolchain: name to version of what it was built with.
+        build_requirements: what the build environment held, as ``name==version``.
+        parity: file name of the official wheel it was compared with.
+        emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
+        imported: modules that were imported: the extension modules, or of a pure wheel the top-level ones.
+        skipped: modules that were not, with the reason.
+        tests: names of the recipe's tests that passed.
+        seconds: how long the build took.
+        log: path of the log, relative to the build tree.
+    """
+
+    wheel: str
+    sha256: str
+    target: str
+    origin: Literal["taken", "built"]
+    reason: str
+    source: str
+    toolchain: Mapping[str, str] = Field(default_factory=dict)
+    build_requirements: tuple[str, ...] = ()
+    audited: tuple[AuditedObject, ...] = ()
+    parity: str | None = None
+    emulator: str | None = None
+    imported: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = Field(default_factory=dict)
+    tests: tuple[str, ...] = ()
+    seconds: float = 0.0
+    log: str | None = None
+
+    def write_beside(self, wheel: Path) -> None:
+        """Write the proof as ``<wheel>.<target>.proof.json``: a pure wheel may be proven on several targets."""
+        write_text(_path(wheel, self.target), self.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def read_beside(cls, wheel: Path, target: str) -> Proof | None:
+        """Read the proof of a wheel on a target, or return ``None`` where it has none."""
+        path = _path(wheel, target)
+        return cls.model_validate_json(path.read_text()) if path.is_file() else None
+
+    @staticmethod
+    def remove_beside(wheel: Path, target: str) -> bool:
+        """Remove the proof of a wheel on a target; tell whether it was the last."""
+        _path(wheel, target).unlink(missing_ok=True)
+        return not any(wheel.parent.glob(f"{wheel.name}*{SUFFIX}"))
+
+
+def _path(wheel: Path, target: str) -> Path:
+    return wheel.with_name(f"{wheel.name}.{target}{SUFFIX}")

@@ -1,0 +1,358 @@
+"""A wheel as a file: opened, proven to be whole, and asked what is in it (PEP 427, PEP 376, PEP 425)."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import csv
+import hashlib
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import compat32
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, NoReturn
+
+from packaging.metadata import InvalidMetadata, Metadata
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.tags import Tag, parse_tag
+from packaging.utils import (
+    InvalidWheelFilename,
+    NormalizedName,
+    canonicalize_name,
+    parse_wheel_filename,
+)
+from packaging.version import InvalidVersion, Version
+
+from crosswheel.errors import IntegrityError
+
+if TYPE_CHECKING:  # what reads wheels without looking at targets need not load them
+    from crosswheel.targets import Target
+
+_ELF_MAGIC = b"\x7fELF"
+_BLOCK = 1 << 20
+# No package for a robot comes near this; an archive that claims more would only fill the memory.
+_LARGEST_MEMBER = 1 << 30
+# RECORD may use SHA-256 or better; MD5 and SHA-1 are ruled out by its specification.
+_RECORD_HASHES = ("sha256", "sha384", "sha512")
+# What a damaged or malicious archive makes zipfile raise: NotImplementedError for an unknown
+# compression, RuntimeError for an encrypted member, ValueError for a wrong offset.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+)
+# name.suffix, where the suffix is what interpreters of any platform look for: .so, .pyd, .abi3.so,
+# .cpython-310-x86_64-linux-gnu.so, .cp310-win_amd64.pyd, .pypy310-pp73-darwin.so
+_EXTENSION = re.compile(r"(?P<name>[^.]+)(?P<suffix>(?:\.(?:cpython|cp|abi|pypy|graalpy)[^.]*)?\.(?:so|pyd))")
+_PLAIN_SUFFIXES = (".so", ".pyd")
+
+
+@dataclass(frozen=True)
+class WheelFile:
+    """A wheel that was proven to be whole; :meth:`open` makes one.
+
+    Attributes:
+        path: where it lies.
+        name: the normalised name of the project (PEP 503).
+        version: its version (PEP 440).
+        tags: the tags of its file name (PEP 425).
+        members: the paths of all files in it, in the archive's order.
+        elf_members: those that are ELF objects, by their first bytes.
+        metadata: its METADATA.
+    """
+
+    path: Path
+    name: NormalizedName
+    version: Version
+    tags: frozenset[Tag]
+    members: tuple[str, ...]
+    elf_members: tuple[str, ...]
+    metadata: Metadata = field(compare=False, repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> WheelFile:
+        """Read a wheel from its first byte to its last, and return what it says of itself.
+
+        Raises:
+            IntegrityError: it is not a whole zip archive; a member has an unsafe path, is not in RECORD, or
+                is not what RECORD says; or METADATA and WHEEL do not say what the file name says.
+        """
+        try:
+            name, version, _, tags = parse_wheel_filename(path.name)
+        except InvalidWheelFilename as error:
+            raise IntegrityError(
+                f"{path.name} is not the name of a wheel: {error}",
+                hint="a wheel is named {name}-{version}-{python tag}-{abi tag}-{platform tag}.whl.",
+            ) from error
+        with _explained(path, "the archive"), zipfile.ZipFile(path) as archive:
+            members = _safe_members(path, archive)
+            info = _dist_info(path, members)
+            elf_members = _verify_record(path, archive, members, f"{info}/RECORD")
+            # Not validated as a whole: old wheels have oddities in fields that nobody needs here.
+            metadata = Metadata.from_email(_read(path, archive, f"{info}/METADATA"), validate=False)
+            _verify_tags(path, _read(path, archive, f"{info}/WHEEL"), tags)
+        said = _field(path, metadata, "name"), _field(path, metadata, "version")
+        if (canonicalize_name(str(said[0])), said[1]) != (name, version):
+            _refuse(path, f"its METADATA is that of {said[0]} {said[1]}")
+        return cls(path, name, version, tags, members, elf_members, metadata)
+
+    @property
+    def requires_python(self) -> SpecifierSet | None:
+        """Requires-Python; raises :class:`IntegrityError` if it is no version specifier (PEP 440)."""
+        value = _field(self.path, self.metadata, "requires_python")
+        assert value is None or isinstance(value, SpecifierSet)
+        return value
+
+    @property
+    def requires_dist(self) -> tuple[Requirement, ...]:
+        """Requires-Dist; raises :class:`IntegrityError` if one is no requirement (PEP 508)."""
+        values = _field(self.path, self.metadata, "requires_dist")
+        return tuple(values) if isinstance(values, list) else ()
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether it claims to run on every platform: its platform tag is ``any``."""
+        return any(tag.platform == "any" for tag in self.tags)
+
+    def read(self, member: str) -> bytes:
+        """Return the bytes of a member; raises :class:`IntegrityError` if they cannot be read."""
+        with _explained(self.path, member), zipfile.ZipFile(self.path) as archive:
+            return _read(self.path, archive, member)
+
+    @property
+    def top_level_names(self) -> frozenset[str]:
+        """What it adds to site-packages, beside its metadata and the folders of bundled libraries.
+
+        Packages by folder, modules by name without suffix, other files by file name.
+        """
+        names = {_top_level(path) for path in filter(None, map(installed_path, self.members))}
+        return frozenset(name for name in names if not name.endswith((".dist-info", ".libs", ".dylibs")))
+
+    @property
+    def importable_names(self) -> tuple[str, ...]:
+        """The packages and modules of Python source that it adds at top level, without tests."""
+        found = set()
+        for path in filter(None, map(installed_path, self.members)):
+            parts = path.split("/")
+            if len(parts) == 1 and path.endswith(".py"):
+                found.add(path[: -len(".py")])
+            elif parts[1:] == ["__init__.py"]:
+                found.add(parts[0])
+        return tuple(sorted(name for name in found - {"test", "tests"} if name.isidentifier()))
+
+    def extension_modules(self, target: Target) -> dict[str, str]:
+        """Return the extension modules that the target's Python would load: dotted name to member."""
+        loaded = {}
+        # In the order in which the interpreter looks for them, the last first, so that the first wins.
+        for suffix in (".so", ".abi3.so", target.extension_suffix):
+            loaded.update({ext.module: ext.member for ext in self._extensions() if ext.suffix == suffix})
+        return dict(sorted(loaded.items()))
+
+    @property
+    def extension_names(self) -> frozenset[str]:
+        """The dotted names of its extension modules, whatever platform they are for."""
+        return frozenset(extension.module for extension in self._extensions())
+
+    def _extensions(self) -> Iterator[_Extension]:
+        for member in self.members:
+            extension = _extension(member)
+            if extension and (extension.suffix not in _PLAIN_SUFFIXES or self._initialises(extension)):
+                yield extension
+
+    def _initialises(self, extension: _Extension) -> bool:
+        """Tell a module from a plain library such as ``pkg/libfoo.so``, which ctypes would load."""
+        name = extension.module.rpartition(".")[2]
+        return f"PyInit_{name}\0".encode() in self.read(extension.member)
+
+
+def read_metadata(path: Path, opened: IO[bytes] | None = None) -> bytes:
+    """Return a wheel's METADATA, and look at nothing else in it.
+
+    Args:
+        path: where it lies.
+        opened: the wheel, where it is open already.
+
+    Raises:
+        IntegrityError: it cannot be read.
+    """
+    with _explained(path, "the archive"), zipfile.ZipFile(opened or path) as archive:
+        usual = "-".join(path.name.split("-")[:2]) + ".dist-info/METADATA"
+        members = archive.NameToInfo
+        member = usual if usual in members else f"{_dist_info(path, tuple(members))}/METADATA"
+        return _read(path, archive, member)
+
+
+def installed_path(member: str) -> str | None:
+    """Return where a member is installed below site-packages; ``None`` if that is elsewhere.
+
+    ``*.data/purelib`` and ``*.data/platlib`` are site-packages themselves; scripts, headers and data are not
+    below it (PEP 427).
+    """
+    parts = member.split("/")
+    if not parts[0].endswith(".data"):
+        return member
+    return "/".join(parts[2:]) if parts[1] in ("purelib", "platlib") else None
+
+
+@dataclass(frozen=True)
+class _Extension:
+    module: str
+    suffix: str
+    member: str
+
+
+def _extension(member: str) -> _Extension | None:
+    path = PurePosixPath(installed_path(member) or "")
+    match = _EXTENSION.fullmatch(path.name)
+    # No package's folder has a dot in its name; *.libs, *.dist-info and the like do.
+    if match is None or any("." in folder for folder in path.parts[:-1]):
+        return None
+    # A compiled package is the module __init__ of its folder.
+    names = path.parts[:-1] if match["name"] == "__init__" else (*path.parts[:-1], match["name"])
+    return _Extension(".".join(names), match["suffix"], member)
+
+
+def _top_level(path: str) -> str:
+    first, _, below = path.partition("/")
+    if below:
+        return first
+    extension = _EXTENSION.fullmatch(first)
+    if extension:
+        return extension["name"]
+    return first[: -len(".py")] if first.endswith(".py") else first
+
+
+def _refuse(path: Path, reason: str, cause: BaseException | None = None) -> NoReturn:
+    raise IntegrityError(
+        f"{path.name} is not a sound wheel: {reason}",
+        hint="if it was downloaded, delete it and run again; if it stays so, what built it is to be mended.",
+    ) from cause
+
+
+@contextlib.contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except _ZIP_ERRORS as error:
+        _refuse(path, f"{what} cannot be read: {error}", error)
+
+
+def _safe_members(path: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.filename
+        parts = name.split("/")
+        if "\\" in name or ":" in parts[0] or not all(parts) or {".", ".."} & set(parts):
+            _refuse(path, f"{name!r} is not a path below the folder it is unpacked in")
+        if name in seen:
+            _refuse(path, f"{name} is in it twice")
+        if entry.file_size > _LARGEST_MEMBER:
+            _refuse(path, f"{name} would be {entry.file_size >> 20} MiB large")
+        seen.add(name)
+    return tuple(entry.filename for entry in entries)
+
+
+def _dist_info(path: Path, members: tuple[str, ...]) -> str:
+    folders = {member.split("/")[0] for member in members if "/" in member}
+    found = [folder for folder in folders if folder.endswith(".dist-info")]
+    if len(found) != 1:
+        _refuse(path, f"it has {len(found)} dist-info folders instead of one")
+    name, version, _, _ = parse_wheel_filename(path.name)
+    said_name, _, said_version = found[0][: -len(".dist-info")].rpartition("-")
+    try:
+        fits = (canonicalize_name(said_name), Version(said_version)) == (name, version)
+    except InvalidVersion:
+        fits = False
+    if not fits:
+        _refuse(path, f"{found[0]} is not the dist-info folder of {name} {version}")
+    return found[0]
+
+
+def _read(path: Path, archive: zipfile.ZipFile, member: str) -> bytes:
+    with _explained(path, member):
+        try:
+            return archive.read(member)
+        except KeyError:
+            _refuse(path, f"it has no {member}")
+
+
+def _verify_record(
+    path: Path, archive: zipfile.ZipFile, members: tuple[str, ...], record: str
+) -> tuple[str, ...]:
+    """Check every member against RECORD, and return those that are ELF objects."""
+    unhashed = {record, f"{record}.jws", f"{record}.p7s"}
+    listed = _listed(path, _read(path, archive, record))
+    missing = sorted(set(listed) - set(members) - unhashed)
+    if missing:
+        _refuse(path, f"{missing[0]} is listed in RECORD and not in it")
+    elf_members = []
+    for member in members:
+        if member in unhashed:
+            continue
+        if member not in listed:
+            _refuse(path, f"{member} is not listed in RECORD")
+        if _verify_member(path, archive, member, *listed[member]) == _ELF_MAGIC:
+            elf_members.append(member)
+    return tuple(elf_members)
+
+
+def _listed(path: Path, record: bytes) -> dict[str, tuple[str, str]]:
+    """Return what RECORD says: member to hash and size, as they are written there."""
+    listed = {}
+    try:
+        for number, row in enumerate(csv.reader(io.StringIO(record.decode(), newline="")), 1):
+            if len(row) != 3:
+                _refuse(path, f"line {number} of RECORD is not `path,hash,size`")
+            listed[row[0]] = (row[1], row[2])
+    except (UnicodeDecodeError, csv.Error) as error:
+        _refuse(path, f"RECORD cannot be read: {error}", error)
+    return listed
+
+
+def _verify_member(path: Path, archive: zipfile.ZipFile, member: str, written: str, size: str) -> bytes:
+    """Check a member's hash and size, and return its first four bytes."""
+    algorithm, _, expected = written.partition("=")
+    if algorithm not in _RECORD_HASHES:
+        _refuse(
+            path, f"RECORD has {algorithm or 'no hash'} for {member}, where SHA-256 or better is required"
+        )
+    digest = hashlib.new(algorithm)
+    first, length = b"", 0
+    with _explained(path, member), archive.open(member) as stream:
+        for block in iter(lambda: stream.read(_BLOCK), b""):
+            first = first or block[: len(_ELF_MAGIC)]
+            length += len(block)
+            digest.update(block)
+    if base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=") != expected.rstrip("="):
+        _refuse(path, f"{member} does not have the hash that RECORD gives")
+    if size and size != str(length):
+        _refuse(path, f"{member} has {length} bytes, and RECORD says {size}")
+    return first
+
+
+def _field(path: Path, metadata: Metadata, name: str) -> object:
+    try:
+        value: object = getattr(metadata, name)
+    except InvalidMetadata as error:
+        _refuse(path, f"METADATA is wrong: {error}", error)
+    return value
+
+
+def _verify_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> None:
+    message = BytesParser(policy=compat32).parsebytes(text)
+    if str(message["Wheel-Version"]).split(".")[0] != "1":
+        _refuse(path, f"it is of wheel version {message['Wheel-Version']}, and only 1.x is known")
+    said = frozenset(tag for line in message.get_all("Tag", []) for tag in parse_tag(str(line).strip()))
+    if said != tags:
+        _refuse(path, f"WHEEL has the tags {', '.join(sorted(map(str, said))) or 'none'}")
