@@ -12,14 +12,13 @@ import configparser
 import json
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from crosswheel.debian import Debian
-from crosswheel.deploy.deploying import Tell
 from crosswheel.emulation.emulator import ROOT_PACKAGES, Emulator, emulator_for
 from crosswheel.errors import PlanError
 from crosswheel.files import cached_folder, digest_of, is_whole
@@ -63,7 +62,9 @@ class Image:
     hollow: Mapping[str, str]
 
 
-def image_for(target: Target, settings: Settings, runner: Runner, tell: Tell = _silent) -> Image:
+def image_for(
+    target: Target, settings: Settings, runner: Runner, tell: Callable[[str], None] = _silent
+) -> Image:
     """Return the look-alike of a target, made if need be.
 
     Args:
@@ -92,7 +93,12 @@ def image_for(target: Target, settings: Settings, runner: Runner, tell: Tell = _
 
 
 def _make(
-    root: Path, emulator: Emulator, target: Target, settings: Settings, runner: Runner, tell: Tell
+    root: Path,
+    emulator: Emulator,
+    target: Target,
+    settings: Settings,
+    runner: Runner,
+    tell: Callable[[str], None],
 ) -> dict[str, str]:
     """Make the root; return the packages that are not whole."""
     robot = robot_of(target)
@@ -153,7 +159,9 @@ def _add_configuration(root: Path, target: Target, robot: Robot) -> None:
         (site / "user-packages.pth").write_text(f"{user_root}/{site.relative_to(root)}\n")
 
 
-def _add_packages(site: Path, target: Target, settings: Settings, tell: Tell) -> dict[str, str]:
+def _add_packages(
+    site: Path, target: Target, settings: Settings, tell: Callable[[str], None]
+) -> dict[str, str]:
     hollow, packages = {}, target.image.packages
     tell(f"putting in the {len(packages)} packages of its image: {', '.join(packages)}")
     with Registry(settings) as registry:
