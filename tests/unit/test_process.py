@@ -78,16 +78,16 @@ def test_each_program_is_added_to_the_log(tmp_path: Path) -> None:
 
 
 def test_each_line_is_in_the_log_when_it_is_echoed_and_the_log_is_opened_once(tmp_path: Path) -> None:
-    log, moved, seen = tmp_path / "log", tmp_path / "moved", list[str]()
+    log, moved, echoed = tmp_path / "log", tmp_path / "moved", list[str]()
 
     def echo(line: str) -> None:
-        if log.exists():
+        if not moved.exists():
             log.rename(moved)
-        seen.append(moved.read_text().splitlines()[-1])
+        echoed.append(line)
+        assert moved.read_text().splitlines() == echoed
 
     Runner(log=log, echo=echo).run(["seq", "50"])
-    assert seen == ["$ seq 50", *(str(number) for number in range(1, 51))]
-    assert not log.exists()
+    assert echoed == ["$ seq 50", *(str(number) for number in range(1, 51))]
 
 
 def test_a_runner_with_its_own_log_is_cancelled_together_with_the_first(tmp_path: Path) -> None:
