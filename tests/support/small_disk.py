@@ -28,7 +28,8 @@ def run_on_small_disk(
     unshare = _unshare()
     options = f"size={kilobytes}k"
     seen, place = shlex.quote(f"{disk}.seen"), shlex.quote(str(disk))
-    remount = f"mount -o remount,ro {place};" if read_only else ""
+    # Of this mount alone: in a user's namespace the file system itself may not be changed.
+    remount = f"mount -o remount,bind,ro {place} || exit 125;" if read_only else ""
     # The file system ends with the namespace, so what it holds is copied; the outer folder is kept in view as `seen`.
     script = (
         f"mkdir -p {place} {seen} && mount --bind {place} {seen} &&"
