@@ -12,7 +12,6 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.targets import Target
@@ -73,10 +72,10 @@ def _stated(line: re.Match[str], facts: Mapping[str, int | None]) -> str:
     return f"/* #undef {name} */" if value is None else f"#define {name} {value}"
 
 
-def _variables(other: PythonTree, target: Target, facts: Mapping[str, int | None]) -> Mapping[str, Any]:
-    (path,) = other.stdlib.glob("_sysconfigdata_*.py")
-    multiarch = path.stem.rpartition("_linux_")[2]
-    namespace: dict[str, Any] = {}
-    exec(path.read_text().replace(multiarch, target.multiarch), namespace)
-    variables: dict[str, Any] = namespace["build_time_vars"]
+def _variables(other: PythonTree, target: Target, facts: Mapping[str, int | None]) -> Mapping[str, str | int]:
+    multiarch = other.sysconfig_data.stem.rpartition("_linux_")[2]
+    variables = {
+        name: value.replace(multiarch, target.multiarch) if isinstance(value, str) else value
+        for name, value in other.build_variables.items()
+    }
     return {**variables, **{name: value or 0 for name, value in facts.items() if name in variables}}

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import json
 import pprint
-from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.targets import Target
@@ -76,7 +74,7 @@ def _view(target: Target, python: PythonTree) -> dict[str, object]:
 
 
 def _sysconfigdata(target: Target, python: PythonTree, compilers: Compilers) -> str:
-    variables = dict(_original_variables(target, python))
+    variables = dict(python.build_variables)
     linkers = {
         name: f"{compilers.folder / tool} -shared"
         for name, tool in (("LDSHARED", "cc"), ("LDCXXSHARED", "c++"), ("BLDSHARED", "cc"))
@@ -103,11 +101,3 @@ def _sysconfigdata(target: Target, python: PythonTree, compilers: Compilers) -> 
         Py_ENABLE_SHARED=0,
     )
     return f"build_time_vars = {pprint.pformat(variables)}\n"
-
-
-def _original_variables(target: Target, python: PythonTree) -> Mapping[str, Any]:
-    namespace: dict[str, Any] = {}
-    source = (python.stdlib / f"{target.python.sysconfigdata}.py").read_text()
-    exec(source, namespace)
-    variables: Mapping[str, Any] = namespace["build_time_vars"]
-    return variables

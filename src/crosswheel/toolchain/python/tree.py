@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from crosswheel.errors import IntegrityError
+
+_HINT = "the Python that it belongs to is not a whole one; remove its folder, and it is fetched anew."
 
 
 @dataclass(frozen=True)
@@ -51,3 +57,30 @@ class PythonTree:
     def exporters(self) -> tuple[Path, ...]:
         """The files that tell which names it offers to extension modules."""
         return (self.library, self.executable) if self.runs else (self.names,)
+
+    @property
+    def sysconfig_data(self) -> Path:
+        """The module that states what ``sysconfig`` knows of its build."""
+        (path,) = self.stdlib.glob("_sysconfigdata_*.py")
+        return path
+
+    @property
+    def build_variables(self) -> Mapping[str, str | int]:
+        """What that module states; :class:`IntegrityError` where it states something else than literals."""
+        return read_build_variables(self.sysconfig_data)
+
+
+def read_build_variables(path: Path) -> Mapping[str, str | int]:
+    """Return the dictionary ``build_time_vars`` that a module of sysconfig data assigns; nothing of it is run.
+
+    Raises:
+        IntegrityError: there is no such dictionary of literals.
+    """
+    try:
+        for statement in ast.parse(path.read_text()).body:
+            if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "build_time_vars":
+                variables: Mapping[str, str | int] = ast.literal_eval(statement.value)
+                return variables
+    except (SyntaxError, ValueError) as error:
+        raise IntegrityError(f"{path} is no sysconfig data: {error}", hint=_HINT) from error
+    raise IntegrityError(f"{path} is no sysconfig data: it has no build_time_vars", hint=_HINT)
