@@ -15,6 +15,7 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from crosswheel.errors import LockError, UsageError
 from crosswheel.files import digest_of, write_text
@@ -166,7 +167,7 @@ def _pins(text: str, path: Path) -> Iterable[Pin]:
 
 
 def _exact(stated: str, path: Path) -> tuple[str, str]:
-    """Return the normalised name and the version of a requirement that only one version satisfies."""
+    """Return the normalised name and version (PEP 503, PEP 440) of a requirement that only one version satisfies."""
     try:
         requirement = Requirement(stated)
         (specifier,) = requirement.specifier
@@ -177,7 +178,7 @@ def _exact(stated: str, path: Path) -> tuple[str, str]:
             f"{path}: {stated!r} is not an exact requirement such as name==1.0",
             hint="make the lock anew with `crosswheel lock`.",
         )
-    return canonicalize_name(requirement.name), specifier.version
+    return canonicalize_name(requirement.name), str(Version(specifier.version))
 
 
 def _comments_after(lines: Sequence[str], number: int) -> Iterable[str]:

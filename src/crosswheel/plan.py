@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from packaging.tags import Tag
-from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
 from crosswheel.check.parity import choose_official
 from crosswheel.errors import IntegrityError, PlanError
 from crosswheel.lock import Pin
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.registry import ReleaseFile
 from crosswheel.targets import Target
+from crosswheel.wheels.preference import by_preference
 
 
 @dataclass(frozen=True)
@@ -56,28 +54,29 @@ def choose(
         IntegrityError: the registry has files of it, and the lock allows none of them.
     """
     allowed = [file for file in files if file.sha256 in pin.sha256]
-    wheels = _by_preference([file for file in allowed if file.kind == "wheel"], target)
+    by_name = {file.filename: file for file in allowed if file.kind == "wheel"}
+    wheels = [by_name[filename] for filename in by_preference(by_name, target)]
     sdist = next((file for file in allowed if file.kind == "sdist"), None)
     prefer = (recipe.prefer if recipe else None) or prefer
 
-    def build(reason: str) -> Step:
-        return Step(pin, "build", sdist, _official(allowed, target), recipe, reason)
+    def build(reason: str, file: ReleaseFile | None = sdist) -> Step:
+        return Step(pin, "build", file, _official(allowed, target), recipe, _told(reason, recipe))
+
+    def take(reason: str, otherwise: Step | None = None) -> Step:
+        return Step(pin, "take", wheels[0], None, recipe, _told(reason, recipe), otherwise)
 
     if recipe and recipe.source:
-        return Step(
-            pin, "build", None, _official(allowed, target), recipe, f"the recipe names {recipe.source}"
-        )
+        return build(f"the recipe names {recipe.source}", None)
     if prefer == "source" and sdist:
         return build("sources are preferred")
     if wheels and not _is_pure(wheels[0]):
         otherwise = build("its published wheel was refused") if sdist else None
-        return Step(pin, "take", wheels[0], None, recipe, "its published wheel loads there", otherwise)
+        return take("its published wheel loads there", otherwise)
     native = _native_elsewhere(allowed, target)
     if wheels and native and prefer == "native" and sdist:
         return build(f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})")
     if wheels:
-        reason = recipe.prefer_reason if recipe and recipe.prefer_reason and native else "pure Python"
-        return Step(pin, "take", wheels[0], None, recipe, reason)
+        return take(recipe.prefer_reason if recipe and recipe.prefer_reason and native else "pure Python")
     if sdist:
         return build(_why_no_wheel(allowed, target))
     if files and not allowed:
@@ -91,22 +90,9 @@ def choose(
     )
 
 
-def _by_preference(wheels: Sequence[ReleaseFile], target: Target) -> list[ReleaseFile]:
-    """Return the wheels that the target's pip accepts, the one it would choose first."""
-    rank = {tag: number for number, tag in enumerate(target.tags)}
-    ranked = []
-    for wheel in wheels:
-        ranks = [rank[tag] for tag in _tags(wheel) if tag in rank]
-        if ranks:
-            ranked.append((min(ranks), wheel.filename, wheel))
-    return [wheel for _, _, wheel in sorted(ranked, key=lambda entry: entry[:2])]
-
-
-def _tags(wheel: ReleaseFile) -> frozenset[Tag]:
-    try:
-        return frozenset(parse_wheel_filename(wheel.filename)[3])
-    except InvalidWheelFilename:
-        return frozenset()
+def _told(reason: str, recipe: Recipe | None) -> str:
+    """Return a reason that says whose recipe is used, where one says anything."""
+    return f"{reason}; {recipe.label}" if recipe and recipe.label and recipe.says_how else reason
 
 
 def _is_pure(wheel: ReleaseFile) -> bool:

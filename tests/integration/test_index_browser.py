@@ -69,7 +69,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         hint="get it.",
         failed=when,
     )
-    failed.write(dist)
+    failed.write(dist / "scipy/1")
     write_site(dist, folder / "index")
     with serving(folder / "index") as served:
         yield served.url

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.recipes.loader import shipped_helpers
 from support import projects
 from support.command_line import CLOSED, CommandLine, command_line
 
@@ -58,6 +59,22 @@ def test_a_recipe_becomes_a_lock_a_plan_proven_wheels_and_an_index(crosswheel: C
     assert "qemu-arm" in proof["emulator"]
     for name in ("demo", "pure"):
         assert f"{name}-1.0-" in (crosswheel.folder / f"index/simple/{name}/index.html").read_text()
+
+
+def test_the_recipe_of_a_release_is_used_however_its_folder_spells_the_version(
+    crosswheel: CommandLine,
+) -> None:
+    crosswheel.offer_wheel("de.mo", "2024.8.30", files={"demo.py": b"answer = 42\n"})
+    arguments, files = 'as_of="2024-12-31", tests=["test_answer.py"]', {"test_answer.py": "import demo\n"}
+    crosswheel.recipe(arguments, place="De_Mo/2024.08.30", files=files)
+    crosswheel.run("lock")
+    done = crosswheel.run("build")
+    assert done.returncode == 0, done.output
+    assert "pure Python; packages/De_Mo/2024.08.30/build.py" in done.words
+    # Where the original tool put it, and build_package said it would be.
+    (proof,) = (crosswheel.folder / "dist/De_Mo/2024.08.30").glob("*.whl.ot2.proof.json")
+    said = json.loads(proof.read_text())
+    assert (said["tests"], said["recipe"]) == (["test_answer"], "packages/De_Mo/2024.08.30/build.py")
 
 
 def test_what_was_never_locked_can_be_planned(crosswheel: CommandLine) -> None:
@@ -380,7 +397,7 @@ def test_a_github_that_cannot_be_reached_is_replaced_by_the_fallback_aloud(cross
 def test_greenlet_without_its_recipes_optimisation_is_refused(crosswheel: CommandLine) -> None:
     """It loads, and crashes on the first switch: the real package, by its own test, shows that the check sees it."""
     del crosswheel.variables["UV_DEFAULT_INDEX"]
-    switch = Path(__file__).parents[2] / "packages/greenlet/test_switch.py"
+    switch = shipped_helpers()["greenlet"].folder / "test_switch.py"
     crosswheel.recipe(
         'tests=["test_switch.py"]', place="greenlet", files={"test_switch.py": switch.read_text()}
     )

@@ -228,7 +228,7 @@ def test_the_status_page_says_what_failed_until_it_was_built(dist: Path, site: P
         hint="get one.",
         failed=datetime.datetime(2025, 4, 25, tzinfo=datetime.timezone.utc),
     )
-    failure.write(dist)
+    failure.write(dist / "a/1")
     (dist / "a/1/other.failed.json").write_text("nonsense")
     write_site(dist, site)
     assert "&lt;no&gt; compiler" in (site / "status.html").read_text()

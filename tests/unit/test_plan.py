@@ -173,6 +173,13 @@ def test_a_recipe_that_prefers_published_wheels_is_followed_with_its_reason() ->
     assert chosen(plan(SDIST, X86, prefer="published")) == ("build", SDIST)
 
 
+def test_the_reason_tells_whose_recipe_is_used() -> None:
+    label = "packages/demo/build.py"
+    assert plan(PURE, label=label, tests=("t.py",)).reason == f"pure Python; {label}"
+    assert plan(ARM, SDIST, label=label, optimize="s").otherwise.reason.endswith(f"; {label}")  # type: ignore[union-attr]
+    assert plan(PURE, label=label, as_of="2025-04-25").reason == "pure Python"
+
+
 def test_the_command_line_decides_where_the_recipe_is_silent() -> None:
     pin, files = Pin("demo", "1.0", frozenset(file(n).sha256 for n in (SDIST, ARM))), [file(SDIST), file(ARM)]
     silent = Recipe(name="demo", file=Path("build.py"))

@@ -6,12 +6,16 @@ import datetime
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
 
+from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import RecipeError
-from crosswheel.recipes.loader import Recipes, load_folder
+from crosswheel.job.closures import closure_of_lock
+from crosswheel.lock import Lock, Pin
+from crosswheel.recipes.loader import Recipes, load_folder, shipped_helpers
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, UrlSource
 
 HASH, COMMIT = "0" * 64, "0" * 40
@@ -167,6 +171,86 @@ def test_a_root_of_that_very_version_is_preferred_to_a_helper(tmp_path: Path) ->
         "1.0": "1",
         "2.0": "2",
     }
+
+
+@pytest.mark.parametrize(
+    ("folder", "release"),
+    [("2024.08.30", "2024.8.30"), ("1.0", "1.0.0"), ("1.0.0", "1"), ("1.0-rc.1", "1.0rc1"), ("v2", "2.0")],
+)
+def test_a_root_is_of_its_release_however_names_and_versions_are_spelled(
+    tmp_path: Path, folder: str, release: str
+) -> None:
+    text = "from builder import package_build\npackage_build.build_package(optimize='1')"
+    recipes = load(tmp_path, text, f"De_mo/{folder}")
+    assert recipes.for_package("de-mo", release) == recipes.roots[0]
+    assert recipes.for_package("de-mo", f"{release}.post1") is None
+
+
+@pytest.mark.parametrize(("one", "other"), [("de.mo", "De_Mo"), ("demo/1.0", "demo/1.0.0")])
+def test_two_recipes_whose_folders_differ_in_spelling_only_are_named(
+    tmp_path: Path, one: str, other: str
+) -> None:
+    text = "from builder import package_build\npackage_build.build_package()"
+    load(tmp_path, text, one)
+    with pytest.raises(RecipeError, match="are for one package") as caught:
+        load(tmp_path, text, other)
+    assert one in caught.value.message
+    assert other in caught.value.message
+
+
+def lock_of(*releases: str) -> Lock:
+    pins = [Pin(*release.split("=="), frozenset()) for release in releases]
+    return Lock({}, {pin.name: pin for pin in pins})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "locked", "has"),
+    [
+        ("optimize='s', requirements=['demo>=1']", "demo==1.1", "which has demo==1.1"),
+        ("requirements=['demo']", "demo==2.0", "which has demo==2.0"),
+        ("tests=['t.py'], requirements=['other']", "other==1.0", "which has no demo at all"),
+    ],
+)
+def test_a_root_whose_recipe_would_not_be_used_is_an_error(
+    tmp_path: Path, arguments: str, locked: str, has: str
+) -> None:
+    recipe = root(tmp_path, f"as_of='2025-04-25', {arguments}", beside=("t.py",))
+    store = RequirementsStore(tmp_path, None, frozen=True)
+    with pytest.raises(RecipeError, match="it would not be used") as caught:
+        closure_of_lock(recipe, lock_of(locked), store, None)  # type: ignore[arg-type]
+    assert has in caught.value.message
+    assert "name its folder after" in caught.value.hint
+
+
+def test_beneath_every_folder_of_recipes_lie_those_that_ship(tmp_path: Path) -> None:
+    text = "from builder import package_build\npackage_build.build_package({})"
+    recipes = load(tmp_path, text.format("libraries=['libyaml']"), "PyYAML")
+    greenlet, pyyaml = (recipes.for_package(name, "3.2.1") for name in ("greenlet", "pyyaml"))
+    assert greenlet is not None
+    assert (greenlet.optimize, greenlet.label) == ("s", "crosswheel's recipe")
+    assert greenlet.test_files[0].is_file()
+    assert pyyaml is not None
+    assert (pyyaml.label, pyyaml.tests) == ("packages/PyYAML/build.py", ())
+
+
+def test_a_root_that_does_not_say_how_leaves_that_to_the_helper(tmp_path: Path) -> None:
+    text = "from builder import package_build\npackage_build.build_package({})"
+    recipes = load(tmp_path, text.format("as_of='2025-04-25'"), "greenlet/3.2.1")
+    assert recipes.for_package("greenlet", "3.2.1") == shipped_helpers()["greenlet"]
+    recipes = load(tmp_path, text.format("as_of='2025-04-25', optimize='2'"), "greenlet/3.2.1")
+    assert recipes.for_package("greenlet", "3.2.1") == recipes.roots[0]
+
+
+def test_the_helpers_are_in_the_package_that_is_installed(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(words, cwd=Path(__file__).parents[2], check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    needed = [file for recipe in shipped_helpers().values() for file in (recipe.file, *recipe.test_files)]
+    needed += [r.folder / patch for r in shipped_helpers().values() for patch in r.patches]
+    assert len(needed) > 50
+    assert {f"crosswheel/recipes/data/{file.parent.name}/{file.name}" for file in needed} <= names
 
 
 def test_a_recipe_runs_as_the_script_that_it_is(tmp_path: Path) -> None:

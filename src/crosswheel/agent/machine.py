@@ -56,7 +56,8 @@ def require_target(target: dict[str, str]) -> None:
 def _packages_in(site: Path) -> Iterator[tuple[str, str]]:
     for info in sorted(site.glob("*.dist-info")):
         name, _, version = info.name[: -len(".dist-info")].rpartition("-")
-        yield name.lower().replace("_", "-").replace(".", "-"), version
+        parts = name.lower().replace("_", "-").replace(".", "-").split("-")
+        yield "-".join(filter(None, parts)), version
 
 
 def _numbers(version: str) -> list[int]:

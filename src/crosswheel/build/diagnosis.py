@@ -90,7 +90,7 @@ _KINDS: Sequence[_Kind] = (
     _kind(
         r"\.so(?:\.\d+)*: wrong ELF class",
         "the build loads a library of the target, to ask it something",
-        "look in its setup.py for the variables that give it the answer: packages/h5py is an example",
+        "look in its setup.py for the variables that give it the answer: crosswheel's recipe for h5py is an example",
     ),
     _kind(
         r"function definition is not allowed here",

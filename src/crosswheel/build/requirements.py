@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import BuildFailed, LockError
@@ -214,6 +215,6 @@ def resolve(
 
 def _name(requirement: str) -> str:
     try:
-        return Requirement(requirement).name.lower().replace("_", "-")
+        return canonicalize_name(Requirement(requirement).name)
     except InvalidRequirement:
         return ""

@@ -19,7 +19,7 @@ from crosswheel.files import explained_storage_errors
 from crosswheel.job.context import Trees, Workplace
 from crosswheel.process import Cancellation
 from crosswheel.progress import display
-from crosswheel.recipes.loader import Recipes, load_folder
+from crosswheel.recipes.loader import Recipes, load_folder, shipped_helpers
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
@@ -81,7 +81,7 @@ class Scene:
         settings = Settings.from_environment()
         folder = self.recipes.absolute()
         needless = self.named and self.recipes == RECIPES and not folder.exists()
-        recipes = Recipes(folder, (), {}) if needless else load_folder(folder, self.trees.dist)
+        recipes = Recipes(folder, (), shipped_helpers()) if needless else load_folder(folder, self.trees.dist)
         chosen = targets.load(target, TARGETS)
         with Registry(settings) as registry, display(console, verbose=self.verbose) as shown:
             yield Workplace(

@@ -27,6 +27,7 @@ from crosswheel.emulation.trials import Trial, import_modules
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_file, sha256_of
 from crosswheel.targets import Target, robot_of
+from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import AuditedObject, Proof
 from crosswheel.wheels.reading import WheelFile
 from crosswheel.wheels.writing import Member, write_wheel
@@ -89,7 +90,7 @@ class BundleWheel:
     @property
     def path(self) -> Path:
         """Where it lies."""
-        folder = self.dist / self.wanted.name / self._version
+        folder = Dist(self.dist).folder(self.wanted.name, self._version)
         return folder / f"{self._base}-{self._tag}.whl"
 
     def write(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import csv
 import io
 import os
 import shlex
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from crosswheel import lock as locks
 from crosswheel.agent.manifest import Refused, require_name
@@ -30,6 +31,8 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.uv import Uv
+from crosswheel.wheels.dist import Dist
+from crosswheel.wheels.preference import by_preference
 from crosswheel.wheels.proof import Proof
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ def find(requirement: str, recipes: Path, target: Target) -> Wanted:
             f"{requirement!r} is not a requirement: {error}", hint="write it like prefect==3.3.4."
         ) from error
     name = canonicalize_name(asked.name)
-    known = {Version(p.parent.name): p for p in (recipes / name).glob(f"*/{target.name}.lock")}
+    known = dict(_locks_of(name, recipes, target))
     fitting = [version for version in known if asked.specifier.contains(version, prereleases=True)]
     if not fitting:
         have = ", ".join(map(str, sorted(known))) or "none"
@@ -105,6 +108,16 @@ def find(requirement: str, recipes: Path, target: Target) -> Wanted:
             hint=f"make a recipe in {recipes}, then `crosswheel lock` and `crosswheel build`.",
         )
     return Wanted(name, str(max(fitting)), known[max(fitting)])
+
+
+def _locks_of(name: str, recipes: Path, target: Target) -> Iterator[tuple[Version, Path]]:
+    """Give the locked versions of a program with their locks, however their folders are spelled (PEP 503, PEP 440)."""
+    for path in sorted(recipes.glob(f"*/*/{target.name}.lock")):
+        if canonicalize_name(path.parents[1].name) == name:
+            with contextlib.suppress(InvalidVersion):  # no folder of a release
+                folder = Version(path.parent.name)
+                pin = locks.read(path).pins.get(name)
+                yield (Version(pin.version) if pin else folder), path
 
 
 def proven_wheels(wanted: Wanted, dist: Path, target: Target) -> list[ProvenWheel]:
@@ -116,27 +129,29 @@ def proven_wheels(wanted: Wanted, dist: Path, target: Target) -> list[ProvenWhee
         IntegrityError: one is not what was proven.
     """
     pins = locks.read(wanted.lock).pins.values()
-    return [_proven_wheel(pin, dist / pin.name / pin.version, target) for pin in pins]
+    return [_proven_wheel(pin, Dist(dist), target) for pin in pins]
 
 
-def _proven_wheel(pin: Pin, folder: Path, target: Target) -> ProvenWheel:
-    wheels = sorted(folder.glob("*.whl"))
-    if not wheels:
-        raise UsageError(f"there is no wheel of {pin} in {folder}", hint="make it with `crosswheel build`.")
-    for wheel in wheels:
-        proof = Proof.read_beside(wheel, target.name)
-        if proof is None:
-            continue
-        if sha256_of(wheel) != proof.sha256:
-            raise IntegrityError(
-                f"{wheel} is not the file that was proven to run on {target.title}",
-                hint="something changed it since; remove it and run `crosswheel build` again.",
+def _proven_wheel(pin: Pin, dist: Dist, target: Target) -> ProvenWheel:
+    """Return a release's wheel: of those that were proven, the one that the target's pip would choose."""
+    proven = {wheel.name: (wheel, proof) for wheel, proof in dist.proven(pin.name, pin.version, target.name)}
+    best = next(iter(by_preference(proven, target)), None)
+    if best is None:
+        if not dist.wheels(pin.name, pin.version):
+            raise UsageError(
+                f"there is no wheel of {pin} in {dist.root}", hint="make it with `crosswheel build`."
             )
-        return ProvenWheel(pin, wheel, proof)
-    raise CheckFailed(
-        f"no wheel of {pin} was proven to run on {target.title}",
-        hint="`crosswheel build` proves what it puts into dist/.",
-    )
+        raise CheckFailed(
+            f"no wheel of {pin} was proven to run on {target.title}",
+            hint="`crosswheel build` proves what it puts into dist/.",
+        )
+    wheel, proof = proven[best]
+    if sha256_of(wheel) != proof.sha256:
+        raise IntegrityError(
+            f"{wheel} is not the file that was proven to run on {target.title}",
+            hint="something changed it since; remove it and run `crosswheel build` again.",
+        )
+    return ProvenWheel(pin, wheel, proof)
 
 
 @dataclass(frozen=True)

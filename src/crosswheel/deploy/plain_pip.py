@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from crosswheel import lock as locks
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.environment import Assembler, Wanted, proven_wheels
 from crosswheel.job.context import Workplace
-from crosswheel.lock import path_of
 from crosswheel.recipes.model import Recipe
 
 
@@ -21,7 +21,11 @@ def offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
     target, trees = place.target, place.trees
     if target.robot is None or not target.robot.bundle or root.as_of is None:
         return
-    wanted = Wanted(root.canonical_name, root.version or "", path_of(root, target))
+    lock = locks.path_of(root, target)
+    pin = locks.read(lock).pins.get(root.canonical_name)
+    if pin is None:  # its folder's name is only a title
+        return
+    wanted = Wanted(pin.name, pin.version, lock)
     wheels = proven_wheels(wanted, trees.dist, target)
     assembler = Assembler(target, place.settings, place.general_runner)
     bundle = BundleWheel(wanted, wheels, trees.dist, assembler)

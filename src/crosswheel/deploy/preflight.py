@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from crosswheel.deploy.release import Release
+from crosswheel.versions import same_version
 
 # Measured on Prefect's closure: compressed bytes sent for each byte of a release, what a robot's processor unpacks and
 # writes in a second, meanwhile, and the seconds for all else. A guess for others, and called so.
@@ -35,7 +36,7 @@ class Clash:
     @property
     def differs(self) -> bool:
         """Whether plain pip would have to put another version in its place."""
-        return self.wanted != self.image
+        return not same_version(self.wanted, self.image)
 
     @property
     def consequence(self) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.files import write_text
 from crosswheel.index.overview import Overview
+from crosswheel.versions import same_version
 from crosswheel.wheels.layout import FAILURE_SUFFIX
 
 
@@ -36,9 +37,9 @@ class Failure(BaseModel):
     hint: str
     failed: datetime.datetime
 
-    def write(self, dist: Path) -> Path:
-        """Write it where the wheel would have been: ``dist/<name>/<version>/<target>.failed.json``."""
-        path = dist / self.name / self.version / f"{self.target}{FAILURE_SUFFIX}"
+    def write(self, folder: Path) -> Path:
+        """Write it into the folder of its release, where the wheel would have been: ``<target>.failed.json``."""
+        path = folder / f"{self.target}{FAILURE_SUFFIX}"
         write_text(path, self.model_dump_json(indent=1) + "\n")
         return path
 
@@ -67,5 +68,11 @@ def _read(path: Path) -> Failure | None:
 
 def still_failing(failures: Iterable[Failure], projects: Mapping[str, Overview]) -> list[Failure]:
     """Return the failures that were not overcome: no wheel of that version was proven on that target."""
-    proven = {name: set(project.proven) for name, project in projects.items()}
-    return [f for f in failures if (f.target, f.version) not in proven.get(f.name, ())]
+    return [failure for failure in failures if not _is_overcome(failure, projects.get(failure.name))]
+
+
+def _is_overcome(failure: Failure, project: Overview | None) -> bool:
+    proven = project.proven if project else ()
+    return any(
+        target == failure.target and same_version(version, failure.version) for target, version in proven
+    )

@@ -57,7 +57,7 @@ class Overview(BaseModel):
 def overview_of(entries: Sequence[Entry]) -> Overview:
     """Return the overview of a project."""
     chosen = newest(entries)
-    current = [entry for entry in entries if entry.version == chosen.version]
+    current = [entry for entry in entries if entry.order[0] == chosen.order[0]]
     tags = {tag for entry in current for tag in entry.tags}
     recent = sorted(entries, key=lambda entry: (entry.uploaded, entry.filename), reverse=True)
     return Overview(

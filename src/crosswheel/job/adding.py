@@ -34,11 +34,12 @@ def add_root(wanted: str, as_of: datetime.date | None, place: Workplace) -> Reci
     if name not in draft.pins:
         raise LockError(f"{wanted} does not apply to {place.target.name}", hint="look at its marker.")
     version = draft.pins[name].version
+    known = place.recipes.root_of(name, version)
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     root = Recipe(
         name=name,
         version=version,
-        file=place.recipes.folder / name / version / "build.py",
+        file=known.file if known else place.recipes.folder / name / version / "build.py",
         as_of=day,
         requirements=(f"{name}{extras}=={version}",),
     )

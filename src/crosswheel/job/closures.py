@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from crosswheel import lock as locks
 from crosswheel import plan
 from crosswheel.build.requirements import RequirementsStore
-from crosswheel.errors import LockError
+from crosswheel.errors import LockError, RecipeError
 from crosswheel.files import digest_of
 from crosswheel.job.context import Workplace
 from crosswheel.lock import Lock, Pin
@@ -88,6 +88,7 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
 
     Raises:
         LockError: the lock is missing or does not fit.
+        RecipeError: what the root says is of a release that is not in its closure.
         PlanError: a release can be neither taken nor built.
     """
     if root.as_of is None:
@@ -99,7 +100,7 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
     lock = locks.read(path)
     locks.require_fit(lock, path, locks.purpose(root.roots, place.target, root.as_of))
     store = RequirementsStore(committed_folder(root, place), root.as_of, frozen=True)
-    return Closure(root.roots, _steps(lock.pins.values(), place), store)
+    return closure_of_lock(root, lock, store, place)
 
 
 def closure_for(requirements: Sequence[str], as_of: datetime.date | None, place: Workplace) -> Closure:
@@ -127,8 +128,33 @@ def closure_for(requirements: Sequence[str], as_of: datetime.date | None, place:
 
 
 def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, place: Workplace) -> Closure:
-    """Return the steps for a lock that was just made."""
+    """Return the steps for a root's lock.
+
+    Raises:
+        RecipeError: what the root says is of a release that is not in the lock.
+        PlanError: a release can be neither taken nor built.
+    """
+    _require_release(root, lock)
     return Closure(root.roots, _steps(lock.pins.values(), place), store)
+
+
+def _require_release(root: Recipe, lock: Lock) -> None:
+    """Refuse a root that would be passed over: its folder names no release of its closure.
+
+    Where its closure does not have the package at all, and it says nothing of how one is built, the folder's name is
+    only a title.
+    """
+    pin = lock.pins.get(root.canonical_name)
+    if root.is_of(pin.name, pin.version) if pin else not root.says_how:
+        return
+    has = f"which has {pin}" if pin else f"which has no {root.canonical_name} at all"
+    better = f"{root.folder.parent / pin.version}" if pin else "the release that it is for"
+    raise RecipeError(
+        f"{root.file} is for {root.name} {root.version}, which is no release of its closure, {has}: "
+        "it would not be used",
+        hint=f"name its folder after {better}, or change its requirements; what it says of every version belongs into "
+        f"{root.folder.parent / 'build.py'}.",
+    )
 
 
 def committed_folder(root: Recipe, place: Workplace) -> Path:

@@ -28,6 +28,7 @@ from crosswheel.toolchain.compilers.rust import Rust, rust_for
 from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
 from crosswheel.uv import Uv
+from crosswheel.wheels.dist import Dist
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ class Workplace:
     def folder(self, name: str, version: str) -> Path:
         """Return a package's folder in the build tree."""
         return self.trees.build / name / version
+
+    def dist_folder(self, name: str, version: str) -> Path:
+        """Return the folder in the tree of wheels that a release's wheel goes into: where its root was told."""
+        root = self.recipes.root_of(name, version)
+        named = (root.name, root.version or version) if root else (name, version)
+        return Dist(self.trees.dist).folder(*named)
 
     def log(self, name: str, version: str) -> Path:
         """Return the log of a package."""

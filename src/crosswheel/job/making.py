@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from packaging.version import Version
+
 from crosswheel.build import Project, build_wheel, numpy_headers, prepare
 from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
@@ -229,7 +231,7 @@ def refuse(faults: Sequence[Fault], wheel: str) -> None:
 
 
 def _identity_faults(wheel: WheelFile, step: Step) -> list[Fault]:
-    if (wheel.name, str(wheel.version)) == (step.pin.name, step.pin.version):
+    if (wheel.name, wheel.version) == (step.pin.name, Version(step.pin.version)):
         return []
     return [
         Fault(

@@ -12,13 +12,14 @@ from typing import Literal
 from packaging.utils import canonicalize_name
 
 from crosswheel.emulation.trials import Imports, Trial, import_modules, run_test
-from crosswheel.files import cached_folder, digest_of, place_copy, write_text
+from crosswheel.files import cached_folder, digest_of, write_text
 from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
 from crosswheel.job.making import refuse
 from crosswheel.job.requirements import Requirements
 from crosswheel.plan import Step
 from crosswheel.uv import Uv
+from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
 
 Kind = Literal["extension", "pure"]
@@ -45,7 +46,7 @@ def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, plac
             f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
             f"does not bring ({', '.join(absent)}); a recipe with as_of brings the whole closure"
         )
-    _put_into_dist(step, own, proof, place)
+    Dist(place.trees.dist).put(own.wheel, proof, place.dist_folder(step.pin.name, step.pin.version))
     return proof
 
 
@@ -98,6 +99,7 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         origin=own.origin,
         reason=own.reason,
         source=own.source,
+        recipe=recipe.label if recipe and recipe.says_how else None,
         toolchain=own.toolchain,
         build_requirements=own.build_requirements,
         audited=own.audited,
@@ -126,21 +128,3 @@ def _installed(made: Made, place: Workplace) -> Path:
         Uv(place.settings, place.general_runner).install_wheel, made.wheel, python=place.toolchain.interpreter
     )
     return cached_folder(folder, ["*.dist-info/RECORD"], install)
-
-
-def _put_into_dist(step: Step, own: Made, proof: Proof, place: Workplace) -> None:
-    folder = place.trees.dist / step.pin.name / step.pin.version
-    for other in folder.glob("*.whl"):
-        # Made before, under other circumstances; this one takes its place.
-        outdated = other.name != own.wheel.name and Proof.read_beside(other, place.target.name)
-        if outdated and Proof.remove_beside(other, place.target.name):
-            other.unlink()
-    placed = folder / own.wheel.name
-    if (
-        Proof.read_beside(placed, place.target.name) == proof
-        and placed.is_file()
-        and placed.stat().st_size == own.size
-    ):
-        return
-    place_copy(own.wheel, placed)
-    proof.write_beside(placed)

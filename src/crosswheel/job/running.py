@@ -45,7 +45,7 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
     rows = [_row(work.steps[name], outcome) for name in sorted(work.steps)]
     for row in rows:
         if row.error:
-            _failure(row, place).write(place.trees.dist)
+            _failure(row, place).write(place.dist_folder(row.package, row.version))
     return rows
 
 

@@ -1,4 +1,7 @@
-"""Finding and reading recipes: running each ``build.py`` with a ``builder`` module that only listens."""
+"""Finding and reading recipes: running each ``build.py`` with a ``builder`` module that only listens.
+
+Beneath every folder of recipes lie those that ship with crosswheel: helpers, for packages that need help anywhere.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
+
+from packaging.utils import canonicalize_name
 
 from crosswheel.errors import RecipeError
 from crosswheel.recipes.api import PackageBuild
@@ -18,7 +24,7 @@ from crosswheel.recipes.model import Recipe
 
 @dataclass(frozen=True)
 class Recipes:
-    """The recipes of a folder.
+    """The recipes of a folder, and beneath them those that ship with crosswheel.
 
     Attributes:
         roots: what there is to offer, from ``<name>/<version>/build.py``.
@@ -30,9 +36,16 @@ class Recipes:
     helpers: Mapping[str, Recipe]
 
     def for_package(self, name: str, version: str) -> Recipe | None:
-        """Return what is said of a package of a closure: by a root of that version, or by a helper."""
-        exact = (r for r in self.roots if r.canonical_name == name and r.version == version)
-        return next(exact, self.helpers.get(name))
+        """Return what is said of a package of a closure: by a root of that version, or by a helper.
+
+        A root that does not say how its package is built leaves that to the helper.
+        """
+        root = self.root_of(name, version)
+        return root if root and root.says_how else self.helpers.get(canonicalize_name(name), root)
+
+    def root_of(self, name: str, version: str) -> Recipe | None:
+        """Return the root of a release, however its folder spells name and version (PEP 503, PEP 440)."""
+        return next((root for root in self.roots if root.is_of(name, version)), None)
 
 
 def load_folder(folder: Path, dist: Path) -> Recipes:
@@ -42,21 +55,44 @@ def load_folder(folder: Path, dist: Path) -> Recipes:
         dist: the root of the tree where wheels will be put; recipes are told the folder of theirs.
 
     Raises:
-        RecipeError: there is no such folder, or a recipe is wrong; file and line are named.
+        RecipeError: there is no such folder, a recipe is wrong, or two are for one package; file and line are named.
     """
     if not folder.is_dir():
         raise RecipeError(
             f"there is no folder of recipes {folder}",
             hint="point --recipes at one; it holds <name>/<version>/build.py.",
         )
-    roots, helpers = [], {}
+    roots: list[Recipe] = []
+    helpers: dict[str, Recipe] = {}
     for file in sorted(folder.rglob("build.py")):
         for recipe in load_file(file, folder, dist):
             if recipe.version is None:
+                _refuse_second(recipe, helpers.get(recipe.canonical_name))
                 helpers[recipe.canonical_name] = recipe
             else:
+                _refuse_second(recipe, next((r for r in roots if r.is_of(recipe.name, recipe.version)), None))
                 roots.append(recipe)
-    return Recipes(folder, tuple(roots), helpers)
+    return Recipes(folder, tuple(roots), {**shipped_helpers(), **helpers})
+
+
+def shipped_helpers() -> Mapping[str, Recipe]:
+    """Return the helpers that ship with crosswheel, by normalised name."""
+    folder = Path(str(resources.files("crosswheel.recipes") / "data"))
+    found = [
+        recipe for file in sorted(folder.glob("*/build.py")) for recipe in load_file(file, folder, folder)
+    ]
+    return {
+        recipe.canonical_name: recipe.model_copy(update={"label": "crosswheel's recipe"}) for recipe in found
+    }
+
+
+def _refuse_second(recipe: Recipe, first: Recipe | None) -> None:
+    # A script that calls build_package twice is the original tool's way to build two sources.
+    if first is not None and first.file != recipe.file:
+        raise RecipeError(
+            f"{first.file} and {recipe.file} are for one package: names and versions differ in spelling only",
+            hint="keep one of them.",
+        )
 
 
 def load_file(file: Path, folder: Path, dist: Path) -> list[Recipe]:
@@ -71,7 +107,8 @@ def load_file(file: Path, folder: Path, dist: Path) -> list[Recipe]:
     _run(file, collector)
     if not collector.recipes:
         raise RecipeError(f"{file} never calls build_package", hint="docs/recipes.md has examples.")
-    return collector.recipes
+    label = file.relative_to(folder.parent).as_posix()
+    return [recipe.model_copy(update={"label": label}) for recipe in collector.recipes]
 
 
 def _run(file: Path, collector: PackageBuild) -> None:

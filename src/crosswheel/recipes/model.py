@@ -12,6 +12,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from crosswheel.versions import same_version
+
 
 def _requirement(text: str) -> str:
     Requirement(text)  # its error is a ValueError that says what is wrong with it
@@ -114,6 +116,9 @@ class Recipe(_Spec):
     One without (``packages/<name>/build.py``) only helps when the package is in a root's closure.
 
     Attributes:
+        name: as its folder spells it.
+        version: as its folder spells it; releases are compared with it as PEP 440 says.
+        label: what it is called where it is said which recipe was used.
         source: where the source is; the locked sdist if not given.
         fallback: where else, used with a warning when ``source`` cannot be reached.
         setup_py_commands: run ``setup.py`` with these instead of the PEP 517 build backend.
@@ -138,6 +143,7 @@ class Recipe(_Spec):
     name: str
     version: VersionText | None = None
     file: Path
+    label: str = ""
     source: Source | None = None
     fallback: Source | None = None
     setup_py_commands: tuple[str, ...] | None = None
@@ -168,6 +174,22 @@ class Recipe(_Spec):
         return canonicalize_name(self.name)
 
     @property
+    def says_how(self) -> bool:
+        """Whether it says anything of how its package is built, taken or proven."""
+        fields = type(self).model_fields.items()
+        said = {
+            name
+            for name, field in fields
+            if getattr(self, name) != field.get_default(call_default_factory=True)
+        }
+        return bool(said - {"name", "version", "file", "label", "as_of", "requirements"})
+
+    def is_of(self, name: str, version: str) -> bool:
+        """Whether it is the root of a release; names compare as PEP 503 says, versions as PEP 440 does."""
+        same = self.version is not None and self.canonical_name == canonicalize_name(name)
+        return same and same_version(self.version or "", version)
+
+    @property
     def roots(self) -> tuple[str, ...]:
         """The requirements that the index shall satisfy."""
         return self.requirements or (f"{self.name}=={self.version}",)
@@ -181,7 +203,7 @@ class Recipe(_Spec):
     def fingerprint(self) -> dict[str, object]:
         """All that the wheel's bytes may depend on, patches by their content; not where the recipe lies."""
         said = self.model_dump(
-            mode="json", exclude={"file", "tests", "test_requires", "skip_imports", "prefer_reason"}
+            mode="json", exclude={"file", "label", "tests", "test_requires", "skip_imports", "prefer_reason"}
         )
         said["patches"] = [(self.folder / patch).read_text() for patch in self.patches]
         return said

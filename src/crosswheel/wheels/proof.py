@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.files import write_text
 
@@ -33,6 +33,7 @@ class Proof(_Record):
         origin: ``taken`` from the registry, or ``built`` here.
         reason: why it was taken or built.
         source: where the wheel, or the source it was built from, came from (no host names).
+        recipe: whose recipe said how it is built, taken or tested, if one did.
         toolchain: name to version of what it was built with.
         build_requirements: what the build environment held, as ``name==version``.
         parity: file name of the official wheel it was compared with.
@@ -50,6 +51,7 @@ class Proof(_Record):
     origin: Literal["taken", "built"]
     reason: str
     source: str
+    recipe: str | None = None
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()
     audited: tuple[AuditedObject, ...] = ()
@@ -63,19 +65,35 @@ class Proof(_Record):
 
     def write_beside(self, wheel: Path) -> None:
         """Write the proof as ``<wheel>.<target>.proof.json``: a pure wheel may be proven on several targets."""
-        write_text(_path(wheel, self.target), self.model_dump_json(indent=1) + "\n")
+        write_text(self.path_beside(wheel), self.model_dump_json(indent=1) + "\n")
+
+    def path_beside(self, wheel: Path) -> Path:
+        """Return where the proof lies beside its wheel."""
+        return _path(wheel, self.target)
 
     @classmethod
     def read_beside(cls, wheel: Path, target: str) -> Proof | None:
         """Read the proof of a wheel on a target, or return ``None`` where it has none."""
-        path = _path(wheel, target)
-        return cls.model_validate_json(path.read_text()) if path.is_file() else None
+        return cls.read(_path(wheel, target))
+
+    @classmethod
+    def read(cls, path: Path) -> Proof | None:
+        """Read a proof, or return ``None`` where there is none, or what is there is damaged and proves nothing."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+    @staticmethod
+    def paths_beside(wheel: Path) -> list[Path]:
+        """Return where the proofs of a wheel lie, one for each target."""
+        return sorted(wheel.parent.glob(f"{wheel.name}.*{SUFFIX}"))
 
     @staticmethod
     def remove_beside(wheel: Path, target: str) -> bool:
         """Remove the proof of a wheel on a target; tell whether it was the last."""
         _path(wheel, target).unlink(missing_ok=True)
-        return not any(wheel.parent.glob(f"{wheel.name}*{SUFFIX}"))
+        return not Proof.paths_beside(wheel)
 
 
 def _path(wheel: Path, target: str) -> Path:

@@ -1,0 +1,102 @@
+"""The tree of wheels: ``dist/<name>/<version>/``, and the only module that knows where in it a wheel lies.
+
+A release's folder is the one that its recipe was told (:meth:`PackageBuild.build_package`); of a package without a
+root, its normalised name and version. Wheels are found again however these are spelled (PEP 503, PEP 440).
+
+A wheel lies in its release's folder, with a proof beside it for each target that it was proven on. Where its file name
+is taken there by other bytes, proven on another target, it lies one deeper, in a folder called as its target.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from crosswheel.files import place_copy
+from crosswheel.versions import same_version
+from crosswheel.wheels.proof import Proof
+
+
+@dataclass(frozen=True)
+class Dist:
+    """A tree of wheels."""
+
+    root: Path
+
+    def folder(self, name: str, version: str) -> Path:
+        """Return the folder that a release's wheels are put into."""
+        return self.root / name / version
+
+    def wheels(self, name: str, version: str) -> list[Path]:
+        """Return all wheels of a release, of every target."""
+        return [wheel for folder in self._folders(name, version) for wheel in _wheels_in(folder)]
+
+    def proven(self, name: str, version: str, target: str) -> list[tuple[Path, Proof]]:
+        """Return the wheels of a release that have a proof for a target, with that proof."""
+        found = [(wheel, Proof.read_beside(wheel, target)) for wheel in self.wheels(name, version)]
+        return [(wheel, proof) for wheel, proof in found if proof]
+
+    def put(self, wheel: Path, proof: Proof, folder: Path) -> Path:
+        """Put a proven wheel into its release's folder; what the same target had of this release before goes.
+
+        Nothing that was proven on another target is replaced.
+
+        Returns:
+            Where it lies.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        placed = _place(proof, folder)
+        before = Proof.read_beside(placed, proof.target)
+        if before != proof or not placed.is_file() or placed.stat().st_size != wheel.stat().st_size:
+            Proof.remove_beside(placed, proof.target)  # it is of other bytes, from here on
+            place_copy(wheel, placed)
+            proof.write_beside(placed)
+        name, version = proof.wheel.split("-")[:2]
+        for other, _ in self.proven(name, version, proof.target):
+            # Made before, under other circumstances; this one takes its place.
+            if other != placed and Proof.remove_beside(other, proof.target):
+                other.unlink()
+                _remove_empty(other.parent)
+        return placed
+
+    def _folders(self, name: str, version: str) -> Iterator[Path]:
+        wanted = canonicalize_name(name)
+        for project in _names_in(self.root):
+            # The first letter tells most apart at once: there may be thousands.
+            if project[0].lower() == wanted[0] and canonicalize_name(project) == wanted:
+                for release in _names_in(self.root / project):
+                    if same_version(release, version):
+                        yield self.root / project / release
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _place(proof: Proof, folder: Path) -> Path:
+    """Return where a proven wheel belongs in the folder of its release."""
+    usual = folder / proof.wheel
+    others = [path for path in Proof.paths_beside(usual) if path != proof.path_beside(usual)]
+    agree = all(other and other.sha256 == proof.sha256 for other in map(Proof.read, others))
+    return usual if agree else folder / proof.target / proof.wheel
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # something else is in it
+        folder.rmdir()
+
+
+def _wheels_in(folder: Path) -> list[Path]:
+    """Return the wheels in a release's folder: those in it before those of single targets."""
+    return [*sorted(folder.glob("*.whl")), *sorted(folder.glob("*/*.whl"))]

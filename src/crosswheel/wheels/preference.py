@@ -1,0 +1,28 @@
+"""Which of a release's wheels pip would choose."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+if TYPE_CHECKING:
+    from crosswheel.targets import Target
+
+
+def by_preference(filenames: Iterable[str], target: Target) -> list[str]:
+    """Return the wheels of a release that the target's pip accepts, the one first that it would choose.
+
+    Of several with equal tags, that is the one with the highest build tag (PEP 427).
+    """
+    rank = {tag: number for number, tag in enumerate(target.tags)}
+    found = []
+    for filename in sorted(filenames):
+        with contextlib.suppress(InvalidWheelFilename):
+            _, _, build, tags = parse_wheel_filename(filename)
+            ranks = [rank[tag] for tag in tags if tag in rank]
+            if ranks:
+                found.append((-min(ranks), build, filename))
+    return [filename for *_, filename in sorted(found, key=lambda wheel: wheel[:2], reverse=True)]
