@@ -57,7 +57,7 @@ def test_wheels_that_work_are_told_to(line: CommandLine, compiled: Path) -> None
     done = line.run("check", "--run", str(compiled), str(pure))
     assert (done.returncode, done.words) == (
         0,
-        "2 wheels without fault for Opentrons OT-2; 1 extension module imported",
+        "2 wheels without fault for Opentrons OT-2; 2 modules imported",
     )
 
 
@@ -101,10 +101,10 @@ def test_what_was_not_imported_for_want_of_another_wheel_is_said(line: CommandLi
         "warning: _demo was not imported: it cannot be imported by itself: No module named 'helper' (name"
         in alone.words
     )
-    assert "1 wheel without fault for Opentrons OT-2; 0 extension modules imported" in alone.words
+    assert "1 wheel without fault for Opentrons OT-2; 0 modules imported" in alone.words
     helper = make_wheel(line.folder, "helper", "1.0", {"helper.py": b""})
     both = line.run("check", "--run", str(needy), str(helper))
-    assert both.words == "2 wheels without fault for Opentrons OT-2; 1 extension module imported"
+    assert both.words == "2 wheels without fault for Opentrons OT-2; 2 modules imported"
 
 
 def test_what_the_emulated_python_lacks_is_said(line: CommandLine, compiled: Path) -> None:

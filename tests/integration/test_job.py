@@ -157,22 +157,33 @@ def test_what_a_test_needs_is_there_also_where_nothing_but_a_requirement_was_giv
     assert proof["tests"] == ["test_add"]
 
 
-@pytest.mark.parametrize("absent", [True, False])
-def test_an_extension_module_may_lack_a_package_that_its_wheel_does_not_require_and_fail_no_other_way(
-    crosswheel: CommandLine, absent: bool
+@pytest.mark.parametrize(
+    ("failing", "told", "advice"),
+    [
+        (
+            'PyImport_ImportModule("elsewhere")',
+            "No module named 'elsewhere'",
+            "brings elsewhere: name what does",
+        ),
+        ('PyErr_Format(PyExc_ImportError, "too old")', "ImportError: too old", "name it with skip_imports"),
+    ],
+)
+def test_an_extension_module_that_cannot_be_imported_is_refused_unless_its_recipe_names_it(
+    crosswheel: CommandLine, failing: str, told: str, advice: str
 ) -> None:
-    wanted = 'PyImport_ImportModule("elsewhere")' if absent else 'PyErr_Format(PyExc_ImportError, "too old")'
-    source = projects.C_SOURCE.replace("return PyModule", f"if (!{wanted}) return 0; return PyModule")
+    source = projects.C_SOURCE.replace("return PyModule", f"if (!{failing}) return 0; return PyModule")
     crosswheel.offer_sdist({**projects.c_project(), "demo.c": source})
     crosswheel.recipe(place="demo")
-    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31", "--build-type", "packages-only")
-    if not absent:
-        done.explains(1, "module _demo does not load on the target", "ImportError: too old")
-        return
+    words = ("build", "demo==1.0", "--as-of", "2024-12-31", "--build-type", "packages-only")
+    crosswheel.run(*words).explains(1, "module _demo does not load on the target", told, advice)
+    crosswheel.recipe('skip_imports={"_demo": "it wants a part of the robot"}', place="demo")
+    done = crosswheel.run(*words)
     assert done.returncode == 0, done.output
+    assert "demo 1.0 all of it it wants a part of the robot" in done.words
+    assert "0 wheels run on the target, 0 modules imported; 1 not run" in done.words
     proof = json.loads((crosswheel.folder / f"dist/demo/1.0/{DEMO}.ot2.proof.json").read_text())
-    assert proof["imported"] == []
-    assert "No module named 'elsewhere'" in proof["skipped"]["_demo"]
+    assert (proof["emulator"], proof["imported"]) == (None, [])
+    assert proof["skipped"] == {"_demo": "it wants a part of the robot"}
 
 
 def test_an_old_recipe_builds_its_package_alone_and_not_twice(crosswheel: CommandLine) -> None:
@@ -243,6 +254,7 @@ def test_where_no_python_of_the_target_can_be_had_the_index_says_that_nothing_ra
     assert ran == {"ot2": True, "ot2-py312": False, "flex": True}
     (unrun,) = (proof for proof in proofs if proof["target"] == "ot2-py312")
     assert "no Python 3.12 for armv7l" in unrun["skipped"]["_demo"]
+    assert "demo 1.0 all of it no Python 3.12 for armv7l can be had here" in done.words
     assert "ot2-py312: not run" in (crosswheel.folder / "index/project/demo.html").read_text()
 
 

@@ -259,3 +259,24 @@ def test_requirements_that_cannot_be_read_are_explained(tmp_path: Path) -> None:
         _ = wheel.requires_dist
     with pytest.raises(IntegrityError, match="METADATA is wrong"):
         suitability(wheel, OT2)
+
+
+@pytest.mark.parametrize(
+    ("members", "names"),
+    [
+        (["pkg/__init__.py", "pkg/sub/__init__.py", "pkg/a.py", "single.py"], ["pkg", "single"]),
+        (["ns/one/__init__.py", "ns/one/sub/__init__.py", "ns/deep/two/__init__.py"], ["ns.deep.two", "ns.one"]),
+        (["space/module.py", "space/data.json"], ["space.module"]),
+        (["pkg-1.0.data/purelib/pkg/__init__.py", "pkg-1.0.data/platlib/single.py"], ["pkg", "single"]),
+        (["pkg-1.0.data/scripts/run.py", "pkg-1.0.data/data/share/x.py"], []),
+        (["pkg/__init__.pyc"], ["pkg"]),
+        (["pkg/__init__.py", "tests/__init__.py", "docs/conf.py", "setup.py", "examples/a.py"], ["pkg"]),
+        (["tests/__init__.py"], ["tests"]),
+        (["__init__.py", "__main__.py", "not-a-name.py", "pkg-stubs/__init__.pyi", "pkg/__init__.py"], ["pkg"]),
+    ],
+)  # fmt: skip
+def test_what_can_be_imported_is_found_in_any_layout(
+    tmp_path: Path, members: list[str], names: list[str]
+) -> None:
+    wheel = make_wheel(tmp_path, "pkg", "1.0", dict.fromkeys(members, b""))
+    assert list(WheelFile.open(wheel).importable_names) == names

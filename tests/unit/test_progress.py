@@ -339,14 +339,25 @@ class TestElsewhere:
 
 class TestReports:
     ROWS = (
-        Row("idna", "3.10", "taken", 0.1, 70_000, "pure"),
-        Row("ujson", "5.10.0", "built", 12.34, 130_000, "no wheel for armv7l"),
-        Row("regex", "2024.11.6", "built", 220.0, 1_000_000, "its wheels need a newer glibc"),
+        Row("idna", "3.10", "taken", 0.1, 70_000, "pure", imported=1),
+        Row("ujson", "5.10.0", "built", 12.34, 130_000, "no wheel for armv7l", not_run="no Python there"),
+        Row(
+            "regex",
+            "2024.11.6",
+            "built",
+            220.0,
+            1_000_000,
+            "its wheels need a newer glibc",
+            imported=2,
+            skipped={"regex._x": "no screen"},
+        ),
         Row("cryptography", "44.0.2", "failed", 3.0, None, "", "cargo failed\n    linker", "read [the] log."),
         Row("prefect", "3.3.4", "blocked", 0.0, None, "needs cryptography 44.0.2"),
     )
 
-    def test_the_summary_tells_what_was_built_blocked_and_failed_and_the_totals_last(self, log: Log) -> None:
+    def test_the_summary_tells_what_was_built_not_run_blocked_and_failed_and_the_totals_last(
+        self, log: Log
+    ) -> None:
         console, text = log
         display(console, verbose=False).summary(self.ROWS)
         assert text() == (
@@ -356,6 +367,11 @@ class TestReports:
             "ujson    5.10.0         12.3 s  130.0 kB  no wheel for armv7l\n"
             "regex    2024.11.6  3 min 40 s    1.0 MB  its wheels need a newer glibc\n"
             "\n"
+            "not run\n"
+            "package  version    what       reason\n"
+            "ujson    5.10.0     all of it  no Python there\n"
+            "regex    2024.11.6  regex._x   no screen\n"
+            "\n"
             "blocked\n"
             "package  version  reason\n"
             "prefect  3.3.4    needs cryptography 44.0.2\n"
@@ -364,13 +380,16 @@ class TestReports:
             "    linker\n"
             "  what to do: read [the] log.\n"
             "\n"
+            "2 wheels run on the target, 3 modules imported, 1 not; 1 not run\n"
             "3 wheels, 1.2 MB: 1 taken, 2 built, 1 failed, 1 blocked\n"
         )
 
-    def test_the_totals_of_a_run_without_failures_are_one_line(self, log: Log) -> None:
+    def test_the_totals_of_a_run_without_failures_are_all_that_is_said(self, log: Log) -> None:
         console, text = log
         display(console, verbose=False).summary(self.ROWS[:1])
-        assert text() == "\n1 wheel, 70.0 kB: 1 taken, 0 built, 0 failed\n"
+        assert text() == (
+            "\n1 wheel run on the target, 1 module imported; 0 not run\n1 wheel, 70.0 kB: 1 taken, 0 built, 0 failed\n"
+        )
 
     def test_an_error_tells_what_happened_and_what_to_do_unwrapped_in_a_pipe(self, log: Log) -> None:
         console, text = log

@@ -33,9 +33,7 @@ def check(
     target: TargetOption = "ot2",
     run: Annotated[
         bool,
-        typer.Option(
-            "--run", help="Also import their extension modules on the emulated target, all together."
-        ),
+        typer.Option("--run", help="Also import their modules on the emulated target, all together."),
     ] = False,
 ) -> None:
     """Check whether wheels would load on the target: exit code 0 or 1, and a line for each fault."""
@@ -53,7 +51,7 @@ def check(
         print(printable(Console(), str(fault)))
     if examined.faults:
         raise typer.Exit(1)
-    imported = f"{plural(len(examined.imported), 'extension module')} imported"
+    imported = f"{plural(len(examined.imported), 'module')} imported"
     ran = imported if run else "nothing was run, as --run would"
     typer.echo(f"{plural(len(wheels), 'wheel')} without fault for {chosen.title}; {ran}", err=True)
 

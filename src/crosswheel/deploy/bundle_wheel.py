@@ -23,7 +23,7 @@ from crosswheel.deploy.environment import HEADER, Assembler, ProvenWheel, Wanted
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
 from crosswheel.emulation.emulator import Emulator, emulator_for
-from crosswheel.emulation.trials import Trial, import_modules
+from crosswheel.emulation.trials import Importable, Trial, import_modules
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, new_file, sha256_of
 from crosswheel.targets import Target, robot_of
@@ -198,7 +198,7 @@ class BundleWheel:
         with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(path) as archive:
             archive.extractall(scratch)
             trial = Trial(emulator, [Path(scratch) / self._site], Path(scratch), self.assembler.runner)
-            imports = import_modules(modules, self.path.name, trial)
+            imports = import_modules(Importable(self.path.name, modules), trial)
         for fault in imports.faults:
             raise CheckFailed(f"{fault.file} was refused: {fault.message}", hint=fault.remedy)
         return imports.imported

@@ -1,36 +1,24 @@
-"""Running what a wheel holds on an emulated target: its extension modules are imported, its tests run."""
+"""Running what a wheel holds on an emulated target: its modules are imported, its tests run."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
-from typing import Literal
 
 from crosswheel.check.fault import Fault
 from crosswheel.emulation.emulator import Emulator
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Result, Runner, tail
 
-# Says which module is next before it is imported: a crash leaves no other trace. Not every module can be imported
-# by itself: those of a package's own tests may want what only its developers have, and others what only some users
-# have. An extension module, though, has to load, if all is there that it imports from other packages.
-_IMPORT_ALL = """
-import importlib, sys
-kind, names = sys.argv[1], sys.argv[2:]
-for name in names:
-    print("importing", name, flush=True)
-    try:
-        importlib.import_module(name)
-    except ImportError as error:
-        parts, missing = name.split("."), (error.name or "") if isinstance(error, ModuleNotFoundError) else ""
-        optional = missing and ({"test", "tests"} & set(parts[:-1]) or missing.split(".")[0] != parts[0])
-        if kind == "extension" and not optional:
-            raise
-        print("skipping", name, "it cannot be imported by itself:", error, flush=True)
-print("imported all", flush=True)
-"""
+# What the target's Python finds first: see the modules there.
+_START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
+# A module that writes when it is imported may not have ended its line.
+_TOLD = re.compile(r"(importing|imported|unimportable) (\S+)(?: (\{.*\}))?$")
 
 
 @dataclass(frozen=True)
@@ -52,7 +40,8 @@ class Trial:
         """Run the target's Python with the installed wheels."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         environment = {
-            "PYTHONPATH": os.pathsep.join(map(str, self.sites)),
+            "PYTHONPATH": str(_START),
+            "CROSSWHEEL_SITES": os.pathsep.join(map(str, self.sites)),
             "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
             "PYTHONFAULTHANDLER": "1",
         }
@@ -60,38 +49,145 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Importable:
+    """What is to be imported of a wheel.
+
+    Attributes:
+        wheel: its file name.
+        extensions: its extension modules.
+        pure: the packages and modules of Python source that it adds.
+        skip: modules that are not to be imported, each with the reason.
+        complete: whether all that the wheel requires is there.
+    """
+
+    wheel: str
+    extensions: Sequence[str] = ()
+    pure: Sequence[str] = ()
+    skip: Mapping[str, str] = field(default_factory=dict)
+    complete: bool = True
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules to be imported: an extension module brings the packages that it is in along."""
+        extensions = [name for name in self.extensions if name not in self.skip]
+        pure = [name for name in self.pure if not any(_is_in(ext, name) for ext in extensions)]
+        return [*extensions, *(name for name in pure if name not in self.skip)]
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """The modules that are not to be imported, each with the reason."""
+        return {name: self.skip[name] for name in (*self.extensions, *self.pure) if name in self.skip}
+
+    def excuse(self, module: str, error: _Unimportable) -> str | None:
+        """Return why a module that cannot be imported is no fault of the wheel, if that is so.
+
+        An extension module has to load, if all is there that the wheel requires. Of Python source, what only some users
+        have may be missing, and what asks for another system may say so. The tests of a package may want what only its
+        developers have.
+        """
+        pure = module not in self.extensions
+        absent = error.missing if error.missing and not self._has(error.missing) else None
+        if absent and (pure or not self.complete or {"test", "tests"} & set(module.split(".")[:-1])):
+            return f"it cannot be imported by itself: {error.message}"
+        return f"it cannot be imported by itself: {error.message}" if pure and error.by_hand else None
+
+    def _has(self, module: str) -> bool:
+        return any(_is_in(module, name) or _is_in(name, module) for name in (*self.extensions, *self.pure))
+
+
+@dataclass(frozen=True)
 class Imports:
-    """What came of importing extension modules; ``skipped`` has a reason for each."""
+    """What came of importing modules; ``skipped`` has a reason for each."""
 
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
 
 
-def import_modules(
-    modules: Sequence[str], wheel: str, trial: Trial, *, kind: Literal["extension", "pure"] = "extension"
-) -> Imports:
-    """Import modules, all in one process; a fault names the one that does not load."""
-    if not modules:
-        return Imports()
+def import_modules(wanted: Importable, trial: Trial) -> Imports:
+    """Import a wheel's modules, all in one process; a fault names one that does not load.
+
+    The process is started where there is none, too: files of the wheel may be run by every start of Python.
+    """
+    modules = wanted.modules
     try:
-        result = trial.run("-c", _IMPORT_ALL, kind, *modules)
+        result = trial.run(str(_START / "import_all.py"), *modules)
     except BuildFailed as error:
-        fault = Fault(wheel, f"importing {', '.join(modules)} does not end: {error}", "read the log")
+        told = ", ".join(modules) or "nothing"
+        fault = Fault(wanted.wheel, f"importing {told} does not end: {error}", "read the log")
         return Imports(faults=(fault,))
-    said = [line.split(" ", 2) for line in result.lines]
-    skipped = {words[1]: words[2] for words in said if words[0] == "skipping" and len(words) == 3}
-    if result.returncode == 0 and "imported all" in result.output:
-        return Imports(tuple(module for module in modules if module not in skipped), skipped)
-    begun = [words[1] for words in said if words[0] == "importing" and len(words) == 2]
-    fault = Fault(
-        wheel,
-        f"module {begun[-1] if begun else modules[0]} does not load on the target ({_ending(result)}):\n"
-        + tail(result.output, 8),
-        "if it needs another module first, say so with skip_imports or test_requires in a recipe; if it crashes, "
-        'try another optimisation level (optimize="s")',
+    imported, failed = _told(modules, result)
+    excused = {name: wanted.excuse(name, error) for name, error in failed.items()}
+    skipped = {name: why for name, why in excused.items() if why is not None}
+    faults = [_not_imported(wanted, name, failed[name]) for name in failed if name not in skipped]
+    if result.returncode != 0 or "finished importing" not in result.output:
+        faults.append(_crashed(wanted, result))
+    return Imports(tuple(imported), {**wanted.left_out, **skipped}, tuple(faults))
+
+
+@dataclass(frozen=True)
+class _Unimportable:
+    """Why a module was not imported.
+
+    Attributes:
+        kind: the error's class.
+        message: what it says.
+        output: what was printed meanwhile, with the traceback.
+        missing: the module that is not there, if that is the reason.
+        by_hand: whether the module itself says that it cannot be imported, and nothing is amiss.
+    """
+
+    kind: str
+    message: str
+    output: str
+    missing: str | None
+    by_hand: bool
+
+
+def _told(modules: Sequence[str], result: Result) -> tuple[list[str], dict[str, _Unimportable]]:
+    """Return which modules were imported, and why others were not."""
+    imported: list[str] = []
+    failed: dict[str, _Unimportable] = {}
+    began = 0
+    for number, (what, name, said) in _events(modules, result):
+        if what == "imported":
+            imported.append(name)
+        elif what == "unimportable" and said:
+            failed[name] = _Unimportable(output="\n".join(result.lines[began:number]), **json.loads(said))
+        began = number + 1
+    return imported, failed
+
+
+def _events(modules: Sequence[str], result: Result) -> Iterator[tuple[int, tuple[str, str, str | None]]]:
+    for number, line in enumerate(result.lines):
+        found = _TOLD.search(line)
+        if found and found[2] in modules:
+            yield number, (found[1], found[2], found[3])
+
+
+def _is_in(module: str, package: str) -> bool:
+    return f"{module}.".startswith(f"{package}.")
+
+
+def _not_imported(wanted: Importable, module: str, error: _Unimportable) -> Fault:
+    message = f"module {module} does not load on the target ({error.kind}: {error.message}):\n{tail(error.output, 8)}"
+    if error.missing:
+        remedy = (
+            f"nothing that it requires brings {error.missing}: name what does with test_requires in a recipe"
+        )
+        return Fault(wanted.wheel, message, f"{remedy}, or the module with skip_imports")
+    return Fault(wanted.wheel, message, "if it is not for this target, name it with skip_imports in a recipe")
+
+
+def _crashed(wanted: Importable, result: Result) -> Fault:
+    begun = [name for _, (what, name, _) in _events(wanted.modules, result) if what == "importing"]
+    where = f"module {begun[-1]} does not load" if begun else "Python does not start with it"
+    return Fault(
+        wanted.wheel,
+        f"{where} on the target ({_ending(result)}):\n{tail(result.output, 8)}",
+        'if it crashes, try another optimisation level (optimize="s") in a recipe; if it cannot be imported alone, '
+        "name it there with skip_imports",
     )
-    return Imports(faults=(fault,))
 
 
 def run_test(test: Path, wheel: str, trial: Trial) -> list[Fault]:

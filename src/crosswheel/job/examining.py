@@ -11,7 +11,7 @@ from crosswheel.check.elf import audit, exported_symbols
 from crosswheel.check.fault import Fault
 from crosswheel.check.suitability import suitability
 from crosswheel.emulation.emulator import emulator_for
-from crosswheel.emulation.trials import Imports, Trial, import_modules
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
 from crosswheel.errors import IntegrityError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -28,7 +28,7 @@ class Examined:
 
     Attributes:
         faults: every reason why one of them would not load on the target.
-        imported: the extension modules that were imported there.
+        imported: the modules that were imported there: extension modules, and what else is at the top.
         skipped: those that were not, with the reason.
         warnings: in what the emulated target is less than the real one.
     """
@@ -45,7 +45,7 @@ def examine_wheels(
     """Look for every reason why wheels would not load on a target.
 
     Args:
-        run: also import their extension modules, with all the wheels installed together.
+        run: also import their modules, with all the wheels installed together.
         tell: called with what is begun.
 
     Raises:
@@ -79,7 +79,7 @@ def _named(fault: Fault, wheel: WheelFile) -> Fault:
 def _run(
     wheels: Sequence[WheelFile], target: Target, settings: Settings, tell: Callable[[str], None]
 ) -> Examined:
-    """Import the extension modules of wheels on the emulated target."""
+    """Import the modules of wheels on the emulated target."""
     runner = Runner()
     tell(f"preparing the emulated {target.title}")
     emulator = emulator_for(target, settings, runner)
@@ -92,7 +92,9 @@ def _run(
         trial = Trial(emulator, [folder / "site"], folder / "scratch", runner)
         for wheel in wheels:
             tell(f"importing {wheel.path.name}")
-            tried.append(import_modules(list(wheel.extension_modules(target)), wheel.path.name, trial))
+            extensions = tuple(wheel.extension_modules(target))
+            wanted = Importable(wheel.path.name, extensions, wheel.importable_names, complete=False)
+            tried.append(import_modules(wanted, trial))
     return Examined(
         faults=tuple(fault for imports in tried for fault in imports.faults),
         imported=tuple(module for imports in tried for module in imports.imported),

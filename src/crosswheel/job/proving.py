@@ -7,11 +7,10 @@ import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from packaging.utils import canonicalize_name
 
-from crosswheel.emulation.trials import Imports, Trial, import_modules, run_test
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
 from crosswheel.files import cached_folder, digest_of, write_text
 from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
@@ -21,8 +20,6 @@ from crosswheel.plan import Step
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
-
-Kind = Literal["extension", "pure"]
 
 
 def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, place: Workplace) -> Proof:
@@ -72,25 +69,14 @@ def _digest(step: Step, own: Made, needed: list[Made], place: Workplace) -> str:
 def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alone: bool) -> Proof:
     """Run what can be run; ``alone`` tells that not all that the wheel requires is there to be imported."""
     recipe = step.recipe
-    wanted = own.extensions or own.importable  # an extension module brings the package around it along
-    told = {m: why for m, why in (recipe.skip_imports if recipe else {}).items() if m in wanted}
     tests = recipe.test_files if recipe else ()
-    if not place.toolchain.python.runs:
-        reason = f"not run: no Python {place.target.python.short} for {place.target.machine} can be had here"
-        told, tests = dict.fromkeys(wanted, reason), ()
-    modules = [module for module in wanted if module not in told]
-    emulator: str | None = None
-    imports = Imports()
-    if modules or tests:
-        place.display.start(step.pin.name, step.pin.version, "testing")
-        trial = _trial(step, needed, place)
-        kind: Kind = "extension" if own.extensions and not alone else "pure"
-        imports = import_modules(modules, own.wheel.name, trial, kind=kind)
-        faults = list(imports.faults)
-        for test in tests:
-            faults += [] if faults else run_test(test, own.wheel.name, trial)
-        refuse(faults, own.wheel.name)
-        emulator = place.emulator.version if imports.imported or tests else None
+    skip = recipe.skip_imports if recipe else {}
+    wanted = Importable(own.wheel.name, own.extensions, own.importable, skip, complete=not alone)
+    if place.toolchain.python.runs:
+        imports = _run(step, wanted, _trial(step, needed, place), place)
+    else:
+        reason = f"no Python {place.target.python.short} for {place.target.machine} can be had here"
+        imports, tests = Imports(skipped=dict.fromkeys((*own.extensions, *own.importable), reason)), ()
     log = place.log(step.pin.name, step.pin.version)
     return Proof(
         wheel=own.wheel.name,
@@ -104,13 +90,24 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         build_requirements=own.build_requirements,
         audited=own.audited,
         parity=own.parity,
-        emulator=emulator,
+        emulator=place.emulator.version if imports.imported or tests else None,
         imported=imports.imported,
-        skipped={**told, **imports.skipped},
+        skipped=imports.skipped,
         tests=tuple(test.stem for test in tests),
         seconds=round(own.seconds, 1),
         log=os.path.relpath(log, place.trees.build) if own.origin == "built" else None,
     )
+
+
+def _run(step: Step, wanted: Importable, trial: Trial, place: Workplace) -> Imports:
+    """Import a wheel's modules and run its recipe's tests on the emulated target."""
+    place.display.start(step.pin.name, step.pin.version, "testing")
+    imports = import_modules(wanted, trial)
+    faults = list(imports.faults)
+    for test in step.recipe.test_files if step.recipe else ():
+        faults += [] if faults else run_test(test, wanted.wheel, trial)
+    refuse(faults, wanted.wheel)
+    return imports
 
 
 def _trial(step: Step, needed: list[Made], place: Workplace) -> Trial:

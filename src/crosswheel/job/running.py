@@ -110,4 +110,15 @@ def _row(step: Step, outcome: scheduler.Outcome[Made, Proof]) -> Row:
         kind: Kind = "blocked" if isinstance(error, Blocked) else "failed"
         return Row(name, version, kind, 0.0, None, step.reason, str(error), error.hint, error.exit_code)
     assert made is not None
-    return Row(name, version, "found" if made.found else made.origin, made.seconds, made.size, made.reason)
+    proof = outcome.proven[name]
+    return Row(
+        name,
+        version,
+        "found" if made.found else made.origin,
+        made.seconds,
+        made.size,
+        made.reason,
+        imported=len(proof.imported),
+        skipped=proof.skipped,
+        not_run=proof.not_run,
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -28,6 +28,9 @@ class Row:
         error: what went wrong, for a package that failed.
         hint: what to do about it.
         exit_code: what a command that shows this row ends with.
+        imported: how many of its modules were imported on the target.
+        skipped: the modules that were not, each with the reason.
+        not_run: why nothing of its wheel was run there, if that is so.
     """
 
     package: str
@@ -39,6 +42,9 @@ class Row:
     error: str | None = None
     hint: str | None = None
     exit_code: int = 0
+    imported: int = 0
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    not_run: str | None = None
 
 
 def print_text(console: Console, text: Text) -> None:
@@ -75,7 +81,7 @@ def table(
 
 
 def summary(console: Console, results: Sequence[Row]) -> None:
-    """Print what was built, blocked and failed, each with its reason, and the totals as the last line."""
+    """Print what was built, not run, blocked and failed, each with its reason, and the totals as the last line."""
     console.print()
     built = [row for row in results if row.outcome == "built"]
     if built:
@@ -86,6 +92,10 @@ def summary(console: Console, results: Sequence[Row]) -> None:
         columns = ("package", "version", "time", "size", "reason")
         table(console, "built", columns, cells, right=("time", "size"))
         console.print()
+    unrun = [line for row in results for line in _unrun(row)]
+    if unrun:
+        table(console, "not run", ("package", "version", "what", "reason"), unrun)
+        console.print()
     blocked = [(row.package, row.version, row.reason) for row in results if row.outcome == "blocked"]
     if blocked:
         table(console, "blocked", ("package", "version", "reason"), blocked)
@@ -95,6 +105,7 @@ def summary(console: Console, results: Sequence[Row]) -> None:
             label = f"failed: {row.package} {row.version}"
             _explain(console, label, row.error or row.reason, row.hint)
             console.print()
+    print_text(console, Text(_run(results)))
     print_text(console, Text(_totals(results), style="bold"))
 
 
@@ -104,12 +115,28 @@ def counted(counts: Counter[Outcome]) -> list[tuple[Outcome, int]]:
     return [(o, counts[o]) for o in outcomes if counts[o] or o in ("taken", "built", "failed")]
 
 
+def _unrun(row: Row) -> Iterator[tuple[str, str, str, str]]:
+    if row.not_run is not None:
+        yield row.package, row.version, "all of it", row.not_run
+    else:
+        yield from ((row.package, row.version, module, reason) for module, reason in row.skipped.items())
+
+
 def _totals(results: Sequence[Row]) -> str:
     wheels = [row for row in results if row.outcome not in ("failed", "blocked")]
     sizes = [row.size for row in wheels if row.size is not None]
     outcomes = counted(Counter(row.outcome for row in results))
     head = plural(len(wheels), "wheel") + (f", {size(sum(sizes))}" if sizes else "")
     return head + ": " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes)
+
+
+def _run(results: Sequence[Row]) -> str:
+    """Return how many wheels were run on the target, and how many were not."""
+    wheels = [row for row in results if row.outcome not in ("failed", "blocked")]
+    run = [row for row in wheels if row.not_run is None]
+    imported, skipped = sum(row.imported for row in run), sum(len(row.skipped) for row in run)
+    modules = f"{plural(imported, 'module')} imported" + (f", {skipped} not" if skipped else "")
+    return f"{plural(len(run), 'wheel')} run on the target, {modules}; {len(wheels) - len(run)} not run"
 
 
 def _explain(console: Console, label: str, message: str, hint: str | None) -> None:

@@ -38,7 +38,7 @@ class Proof(_Record):
         build_requirements: what the build environment held, as ``name==version``.
         parity: file name of the official wheel it was compared with.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
-        imported: modules that were imported: the extension modules, or of a pure wheel the top-level ones.
+        imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
         skipped: modules that were not, with the reason.
         tests: names of the recipe's tests that passed.
         seconds: how long the build took.
@@ -62,6 +62,13 @@ class Proof(_Record):
     tests: tuple[str, ...] = ()
     seconds: float = 0.0
     log: str | None = None
+
+    @property
+    def not_run(self) -> str | None:
+        """Why nothing of the wheel was run, if that is so."""
+        if self.emulator is not None:
+            return None
+        return next(iter(self.skipped.values()), "it has no module to be imported")
 
     def write_beside(self, wheel: Path) -> None:
         """Write the proof as ``<wheel>.<target>.proof.json``: a pure wheel may be proven on several targets."""

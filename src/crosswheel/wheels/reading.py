@@ -55,6 +55,11 @@ _ZIP_ERRORS = (
 # .cpython-310-x86_64-linux-gnu.so, .cp310-win_amd64.pyd, .pypy310-pp73-darwin.so
 _EXTENSION = re.compile(r"(?P<name>[^.]+)(?P<suffix>(?:\.(?:cpython|cp|abi|pypy|graalpy)[^.]*)?\.(?:so|pyd))")
 _PLAIN_SUFFIXES = (".so", ".pyd")
+_SOURCES = (".py", ".pyc")
+# What some put beside their package by mistake, and what is not to be imported to see whether a package works.
+_BESIDE = frozenset(
+    {"test", "tests", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "setup"}
+)
 
 
 @dataclass(frozen=True)
@@ -140,15 +145,18 @@ class WheelFile:
 
     @property
     def importable_names(self) -> tuple[str, ...]:
-        """The packages and modules of Python source that it adds at top level, without tests."""
-        found = set()
-        for path in filter(None, map(installed_path, self.members)):
-            parts = path.split("/")
-            if len(parts) == 1 and path.endswith(".py"):
-                found.add(path[: -len(".py")])
-            elif parts[1:] == ["__init__.py"]:
-                found.add(parts[0])
-        return tuple(sorted(name for name in found - {"test", "tests"} if name.isidentifier()))
+        """The packages and modules of Python that it adds, without tests and the like.
+
+        Of a namespace package (PEP 420), which is a folder alone, those that are in it.
+        """
+        paths = [PurePosixPath(path) for path in filter(None, map(installed_path, self.members))]
+        sources = [path.with_suffix("") for path in paths if path.suffix in _SOURCES]
+        packages = {path.parent for path in sources if path.name == "__init__" and path.parent.name}
+        found = {next(filter(packages.__contains__, reversed(path.parents)), path) for path in sources}
+        named = {
+            name.parts for name in found if all(map(str.isidentifier, name.parts)) and name.name[:2] != "__"
+        }
+        return tuple(sorted(map(".".join, {name for name in named if name[0] not in _BESIDE} or named)))
 
     def extension_modules(self, target: Target) -> dict[str, str]:
         """Return the extension modules that the target's Python would load: dotted name to member."""

@@ -1,0 +1,39 @@
+"""Run by the target's Python: imports the modules that are named, and tells of each what came of it.
+
+Which is next is told before it is imported: a crash leaves no other trace.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+
+
+def missing(error: BaseException) -> str | None:
+    """Return the name of the module that is not there, if that is the reason; what wraps the error may hide it."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ModuleNotFoundError):
+        cause = cause.__cause__ or cause.__context__
+    return cause.name if cause is not None else None
+
+
+names = sys.argv[1:]
+del sys.argv[1:]
+for name in names:
+    print("importing", name, file=sys.__stdout__, flush=True)
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        traceback.print_exc(file=sys.__stdout__)
+        said = {
+            "kind": type(error).__name__,
+            "message": str(error),
+            "missing": missing(error) if isinstance(error, ImportError) else None,
+            "by_hand": isinstance(error, ImportError) and error.name is None,
+        }
+        print("unimportable", name, json.dumps(said), file=sys.__stdout__, flush=True)
+    else:
+        print("imported", name, file=sys.__stdout__, flush=True)
+print("finished importing", file=sys.__stdout__, flush=True)

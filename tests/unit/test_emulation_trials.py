@@ -1,0 +1,175 @@
+"""What is imported of a wheel, and what is no fault if it is not: by the program that runs on the target."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from crosswheel.emulation.emulator import Emulator
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
+from crosswheel.process import Result, Runner
+from crosswheel.toolchain.python.tree import PythonTree
+
+
+@dataclass(frozen=True)
+class Here:
+    """This machine's own Python in place of an emulated one."""
+
+    python: PythonTree = field(default_factory=lambda: PythonTree(Path(sys.prefix), "3"))
+
+    def run(
+        self, runner: Runner, words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, check: bool
+    ) -> Result:
+        command = [sys.executable, *words]
+        done = subprocess.run(
+            command,
+            env=dict(environment),
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        return Result(done.returncode, done.stdout)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    (folder / "pkg" / "tests").mkdir(parents=True)
+    for name in ("__init__.py", "_fast.py", "tests/__init__.py", "tests/_fast.py"):
+        (folder / "pkg" / name).touch()
+    return folder
+
+
+def imports_of(site: Path, wanted: Importable) -> Imports:
+    return import_modules(wanted, Trial(cast(Emulator, Here()), [site], site.parent / "scratch", Runner()))
+
+
+def importable(
+    extensions: Sequence[str] = ("pkg._fast",),
+    *,
+    skip: Mapping[str, str] | None = None,
+    complete: bool = True,
+) -> Importable:
+    return Importable("pkg-1.whl", extensions, ["pkg"], skip or {}, complete)
+
+
+def test_an_extension_module_brings_its_package_along_and_no_other() -> None:
+    wheel = Importable("a.whl", ["_native", "pkg.sub._fast"], ["pkg", "pkg2"])
+    assert wheel.modules == ["_native", "pkg.sub._fast", "pkg2"]
+    skipping = Importable(
+        "a.whl", ["pkg._fast"], ["pkg"], {"pkg._fast": "no screen", "other": "it is not here"}
+    )
+    assert (skipping.modules, skipping.left_out) == (["pkg"], {"pkg._fast": "no screen"})
+
+
+def test_what_is_there_is_imported(site: Path) -> None:
+    assert imports_of(site, importable()) == Imports(("pkg._fast",))
+    skipped = {"pkg._fast": "no screen"}
+    assert imports_of(site, importable(skip=skipped)) == Imports(("pkg",), skipped)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("import elsewhere", "ModuleNotFoundError: No module named 'elsewhere'"),
+        ("try: import elsewhere\nexcept ImportError: raise ImportError('get it')", "ImportError: get it"),
+        ("raise ImportError('too old')", "ImportError: too old"),
+        ("from typing import NoSuchThing", "ImportError: cannot import name 'NoSuchThing'"),
+        ("import pkg._absent", "ModuleNotFoundError: No module named 'pkg._absent'"),
+        ("raise OSError('no bus')", "OSError: no bus"),
+    ],
+)
+def test_an_extension_module_that_does_not_load_is_a_fault_where_all_is_there(
+    site: Path, body: str, message: str
+) -> None:
+    (site / "pkg/_fast.py").write_text(body)
+    imports = imports_of(site, importable())
+    assert imports.imported == ()
+    (fault,) = imports.faults
+    assert f"module pkg._fast does not load on the target ({message}" in fault.message
+    assert "skip_imports" in fault.remedy
+    assert imports_of(site, importable(skip={"pkg._fast": "known"})).faults == ()
+
+
+def test_the_fault_names_what_nothing_brings(site: Path) -> None:
+    (site / "pkg/_fast.py").write_text("import elsewhere.part")
+    (fault,) = imports_of(site, importable()).faults
+    assert "nothing that it requires brings elsewhere: name what does with test_requires" in fault.remedy
+
+
+def test_each_module_that_does_not_load_is_a_fault(site: Path) -> None:
+    for name in ("_one", "_two"):
+        (site / f"pkg/{name}.py").write_text("raise OSError")
+    imports = imports_of(site, importable(["pkg._one", "pkg._fast", "pkg._two"]))
+    assert imports.imported == ("pkg._fast",)
+    assert [fault.message.split()[1] for fault in imports.faults] == ["pkg._one", "pkg._two"]
+
+
+@pytest.mark.parametrize(
+    "body", ["import elsewhere", "try: import elsewhere\nexcept ImportError: raise ImportError"]
+)
+def test_where_not_all_is_there_what_is_absent_may_be_wanted(site: Path, body: str) -> None:
+    (site / "pkg/_fast.py").write_text(body)
+    imports = imports_of(site, importable(complete=False))
+    assert (imports.faults, imports.imported, list(imports.skipped)) == ((), (), ["pkg._fast"])
+
+
+@pytest.mark.parametrize("body", ["import pkg._absent", "raise ImportError('too old')", "raise OSError"])
+def test_where_not_all_is_there_other_errors_are_faults_all_the_same(site: Path, body: str) -> None:
+    (site / "pkg/_fast.py").write_text(body)
+    assert len(imports_of(site, importable(complete=False)).faults) == 1
+
+
+def test_a_module_of_a_packages_tests_may_want_what_its_developers_have(site: Path) -> None:
+    (site / "pkg/tests/_fast.py").write_text("import elsewhere")
+    imports = imports_of(site, importable(["pkg.tests._fast"]))
+    assert imports.skipped == {
+        "pkg.tests._fast": "it cannot be imported by itself: No module named 'elsewhere'"
+    }
+    (site / "pkg/tests/_fast.py").write_text("raise ImportError('too old')")
+    assert len(imports_of(site, importable(["pkg.tests._fast"])).faults) == 1
+
+
+@pytest.mark.parametrize("body", ["import elsewhere", "raise ImportError('for Windows alone')"])
+def test_python_source_may_want_what_only_some_users_have(site: Path, body: str) -> None:
+    (site / "pkg/__init__.py").write_text(body)
+    imports = imports_of(site, importable([]))
+    assert (imports.faults, list(imports.skipped)) == ((), ["pkg"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["from typing import NoSuchThing", "import pkg.absent", "x = (", "raise SystemExit", "raise OSError"],
+)
+def test_python_source_that_cannot_work_is_a_fault(site: Path, body: str) -> None:
+    (site / "pkg/__init__.py").write_text(body)
+    (fault,) = imports_of(site, importable([])).faults
+    assert "module pkg does not load on the target" in fault.message
+
+
+def test_what_a_module_prints_does_not_hide_what_came_of_it(site: Path) -> None:
+    (site / "pkg/_fast.py").write_text("print('importing it', end='')\nimport sys\nsys.stdout = None")
+    assert imports_of(site, importable(["pkg._fast", "pkg.tests"])).imported == ("pkg._fast", "pkg.tests")
+
+
+@pytest.mark.parametrize("modules", [["pkg"], []])
+def test_a_pth_file_that_ends_every_python_is_a_fault(site: Path, modules: list[str]) -> None:
+    (site / "pkg.pth").write_text("import os; os._exit(0)\n")
+    (fault,) = imports_of(site, Importable("pkg-1.whl", (), modules)).faults
+    assert "Python does not start with it on the target (exit code 0)" in fault.message
+
+
+def test_pth_files_and_the_order_of_folders_are_as_in_a_site_folder(site: Path) -> None:
+    """What a .pth file names is there to be imported, and the standard library comes first."""
+    (site / "pkg.pth").write_text("below\nimport os; os.said = 42\n")
+    (site / "below").mkdir()
+    (site / "below" / "deep.py").write_text("import os, typing\nassert os.said == 42\nassert typing.Any")
+    (site / "typing.py").write_text("raise OSError")
+    assert imports_of(site, Importable("pkg-1.whl", (), ["deep"])) == Imports(("deep",))
