@@ -83,6 +83,20 @@ def _refused(error: OSError, path: Path) -> StorageError:
     )
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder that everyone may read, and those above it that are missing, whatever the umask is."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
+        path.mkdir()
+    except FileExistsError:  # another process made it meanwhile
+        if not path.is_dir():
+            raise
+    else:
+        path.chmod(0o755)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file as a whole or not at all: beside it first, then renamed over it."""
     write_bytes(path, text.encode())

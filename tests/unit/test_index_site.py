@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.index.entry import entry_of
 from crosswheel.index.scan import scan
 from crosswheel.index.site import write_site
+from crosswheel.publish import open_store, publish
 from support.sites import add_wheel, prove, tree
 from support.wheels import make_wheel
 
@@ -111,13 +113,134 @@ def test_a_wheel_that_vanished_from_dist_vanishes_from_the_site(dist: Path, site
     assert "a-2" not in (site / "simple/a/index.html").read_text()
 
 
+FOREIGN = (
+    "CNAME",
+    "project/own.html",
+    "simple/a/a-0-py3-none-any.whl",
+    "simple/a/index.html.orig",
+    "simple/gone/notes.txt",
+    "simple/own/index.html",
+    "simple/own/own-1-py3-none-any.whl",
+)
+
+
 def test_files_that_no_index_wrote_are_left_alone(dist: Path, site: Path) -> None:
     add_wheel(dist, "a", "1")
-    (site / "simple/a").mkdir(parents=True)
-    (site / "simple/a/notes.txt").write_text("mine")
-    (site / "CNAME").write_text("mine")
+    gone = add_wheel(dist, "gone", "1")
     write_site(dist, site)
-    assert (site / "simple/a/notes.txt").read_text() == (site / "CNAME").read_text() == "mine"
+    for path in FOREIGN:
+        (site / path).parent.mkdir(exist_ok=True)
+        (site / path).write_text("mine")
+    gone.unlink()
+    add_wheel(dist, "a", "2")
+    write_site(dist, site)
+    assert {(site / path).read_text() for path in FOREIGN} == {"mine"}
+    assert not [file for file in tree(site) if "gone-1" in file or file == "project/gone.html"]
+    assert write_site(dist, site).changed == 0
+
+
+def test_an_index_of_another_version_of_crosswheel_is_brought_up_to_date_and_loses_nothing_else(
+    dist: Path, site: Path
+) -> None:
+    for name in ("a", "b"):
+        prove(add_wheel(dist, name, "1"), log="log")
+    (dist.parent / "build").mkdir()
+    (dist.parent / "build/log").write_text("log")
+    write_site(dist, site, build=dist.parent / "build")
+    first, *lines = (site / ".crosswheel.json").read_text().splitlines()
+    said = {**json.loads(first), "reader": "another", "new": {"in": "that version"}}
+    (site / ".crosswheel.json").write_text("\n".join([json.dumps(said), *lines]))
+    (site / "simple/b/b-0-py3-none-any.whl").write_text("mine")
+    shutil.rmtree(dist / "b")
+    write_site(dist, site)
+    assert [file for file in tree(site) if "/b" in file] == ["simple/b/b-0-py3-none-any.whl"]
+    (site / ".crosswheel.json").write_text("not understood")
+    shutil.rmtree(dist / "a")
+    assert write_site(dist, site).projects == 0
+    assert (site / "simple/a/a-1-py3-none-any.whl").is_file(), (
+        "nothing tells any more that it was the index's"
+    )
+
+
+@pytest.mark.parametrize("file", ["index.html", "simple/a/a-1-py3-none-any.whl", "notes.txt"])
+def test_a_folder_with_something_else_in_it_is_refused_and_left_as_it_is(
+    dist: Path, site: Path, file: str
+) -> None:
+    add_wheel(dist, "b", "1")
+    (site / file).parent.mkdir(parents=True)
+    (site / file).write_text("mine")
+    before = list(site.rglob("*"))
+    with pytest.raises(UsageError, match="that `crosswheel index` did not make"):
+        write_site(dist, site)
+    assert list(site.rglob("*")) == before
+    assert (site / file).read_text() == "mine"
+
+
+def test_a_channel_is_refused_and_left_as_it_is(dist: Path, site: Path, tmp_path: Path) -> None:
+    add_wheel(dist, "a", "1")
+    write_site(dist, site)
+    channel = tmp_path / "channel"
+    publish(site, open_store(str(channel)))
+    before = tree(channel)
+    with pytest.raises(UsageError, match="is a channel"):
+        write_site(dist, channel)
+    assert tree(channel) == before
+
+
+def test_a_folder_that_has_but_hidden_files_is_taken(dist: Path, site: Path) -> None:
+    add_wheel(dist, "a", "1")
+    site.mkdir()
+    for name in (".nojekyll", ".new", ".lock"):
+        (site / name).write_text("")
+    write_site(dist, site)
+    assert (site / ".new").is_file()
+
+
+def test_what_a_killed_index_wrote_is_known_as_its_own(
+    dist: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_wheel(dist, "a", "1")
+    write_site(dist, site)
+    for version in ("2", "3"):
+        wheel = add_wheel(dist, "a", version)
+        # Two dies, and then three; each wrote its wheel, and no page.
+        _die_at_rename(monkeypatch, 4)
+        with pytest.raises(KeyboardInterrupt):
+            write_site(dist, site)
+        monkeypatch.undo()
+        assert (site / "simple/a" / wheel.name).is_file()
+        wheel.unlink()
+    write_site(dist, site)
+    assert {path.name for path in (site / "simple/a").glob("*.whl")} == {"a-1-py3-none-any.whl"}
+
+
+def test_what_lies_in_a_site_names_no_folder_of_the_machine_that_made_it(dist: Path, site: Path) -> None:
+    prove(add_wheel(dist, "a", "1"))
+    write_site(dist, site)
+    for path, data in tree(site).items():
+        assert str(dist.parent).encode() not in data, path
+
+
+def test_a_tree_that_moved_is_not_read_again(dist: Path, site: Path) -> None:
+    prove(add_wheel(dist, "a", "1"))
+    write_site(dist, site)
+    dist.rename(moved := dist.with_name("moved"))
+    assert write_site(moved, site).changed == 0
+
+
+def test_a_site_may_be_read_by_every_user_whatever_the_umask(dist: Path, site: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        for version in ("1", "2"):
+            prove(add_wheel(dist, "a", version))
+            write_site(dist, site)
+    finally:
+        os.umask(before)
+    for path in (site, *site.rglob("*")):
+        if path.name != ".lock":
+            assert path.stat().st_mode & 0o044 == 0o044, path
+            assert path.is_file() or path.stat().st_mode & 0o011 == 0o011, path
+    assert dist.stat().st_mode & 0o077 == 0, "what is not published keeps its mode"
 
 
 @pytest.mark.parametrize(
@@ -268,7 +391,7 @@ def test_a_file_missing_from_the_site_is_put_back(dist: Path, site: Path) -> Non
     add_wheel(dist, "a", "1")
     write_site(dist, site)
     before = tree(site)
-    for lost in ("simple/a/a-1-py3-none-any.whl", "project/a.html", ".crosswheel.json"):
+    for lost in ("simple/a/a-1-py3-none-any.whl", "project/a.html", "index.html"):
         (site / lost).unlink()
         write_site(dist, site)
         assert tree(site) == before

@@ -8,9 +8,10 @@ import pytest
 from pypi_simple import ProjectPage
 
 from crosswheel.errors import IntegrityError, MissingToolError, StorageError, UsageError
+from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.site import write_site
 from crosswheel.publish import Stores, channel_of, open_store, prune, publish, set_yanked
-from crosswheel.publish.contents import LAST_PUBLICATION, Publication
+from crosswheel.publish.contents import Publication
 from crosswheel.stores.folder import FolderStore
 from crosswheel.stores.objects import cache_control, content_type
 from crosswheel.stores.store import Content

@@ -1,10 +1,9 @@
-"""What lies in a site already: whether a project's part is whole, and what has to go."""
+"""What lies in a site already: whether a project's part is whole, and what is there besides."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,23 +38,6 @@ class Present:
         for project, names in self.simple.items():
             for name in names.difference(files.get(project, ())):
                 yield f"simple/{project}/{name}"
-
-
-def remove(site: Path, paths: Iterable[str]) -> None:
-    """Remove those of these files that an earlier index wrote; nothing that no index ever wrote."""
-    ours = [path for path in paths if _is_ours(*path.rsplit("/", 1))]
-    for path in ours:
-        (site / path).unlink()
-    for folder in {path.rpartition("/")[0] for path in ours} - {"project"}:
-        with contextlib.suppress(OSError):  # something else is in it
-            (site / folder).rmdir()
-
-
-def _is_ours(folder: str, name: str) -> bool:
-    if folder == "project":
-        return name.endswith(".html")
-    # Also what a process that was killed left beside the file that it was writing.
-    return ".whl" in name or name.lstrip(".").startswith(("index.html", "index.json"))
 
 
 def _names(folder: Path) -> frozenset[str]:

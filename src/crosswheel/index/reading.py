@@ -42,7 +42,8 @@ class Project:
         overview: what pages that name projects say of it.
         requires: normalised names of the projects that its newest version depends on.
         logs: where the logs of its wheels' builds are, relative to the build tree, by file name of the wheel.
-        wheels: its wheels, as JSON without line breaks. Most are as they were before, and never looked at.
+        wheels: its wheels, as JSON without line breaks. Most are as they were before, and never looked at. Their
+            places are said below the tree's root: what lies in a site is published.
     """
 
     read_from: str
@@ -66,6 +67,7 @@ class ReadProject:
         described: what METADATA of that wheel says.
         texts: METADATA of the wheels that were read now, by file name.
         proofs: the proofs of these, by their file names, by file name of the wheel.
+        dist: the root of the tree that they lie in.
     """
 
     wheels: tuple[IndexedWheel, ...]
@@ -73,6 +75,7 @@ class ReadProject:
     described: RawMetadata
     texts: Mapping[str, bytes]
     proofs: Mapping[str, Mapping[str, Proof]]
+    dist: Path
 
     def kept(self, read_from: str) -> Project:
         """Return what is kept of it."""
@@ -85,11 +88,11 @@ class ReadProject:
         """Return the proofs of a wheel by their file names, as they were read or by reading them now."""
         filename = wheel.entry.filename
         known = self.proofs.get(filename)
-        return read_proofs(wheel.found, wheel.entry.sha256) if known is None else known
+        return read_proofs(wheel.found, self.dist, wheel.entry.sha256) if known is None else known
 
 
-def read_project(found: Wheels, before: Iterable[IndexedWheel] = ()) -> ReadProject:
-    """Read the wheels of a project that are new or changed since they were read ``before``.
+def read_project(found: Wheels, dist: Path, before: Iterable[IndexedWheel] = ()) -> ReadProject:
+    """Read the wheels of a project below ``dist`` that are new or changed since they were read ``before``.
 
     Raises:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
@@ -102,21 +105,21 @@ def read_project(found: Wheels, before: Iterable[IndexedWheel] = ()) -> ReadProj
     for item in found.found:
         wheel = known.get(item)
         if wheel is None:
-            entry, texts[item.filename], proofs[item.filename] = read_found(item)
+            entry, texts[item.filename], proofs[item.filename] = read_found(item, dist)
             wheel = IndexedWheel(found=item, entry=entry)
         other = wheels.setdefault(wheel.entry.filename, wheel)
         if other.entry.sha256 != wheel.entry.sha256:
             raise IntegrityError(
-                f"{other.found.path} and {item.path} have the same name and different contents",
+                f"{other.found.path(dist)} and {item.path(dist)} have the same name and different contents",
                 hint="remove the one that is wrong; the index is as it was.",
             )
     ordered = tuple(sorted(wheels.values(), key=lambda wheel: wheel.entry.order))
     chosen = wheels[newest(wheel.entry for wheel in ordered).filename]
-    metadata = texts.get(chosen.entry.filename) or read_metadata(chosen.found.path)
-    return ReadProject(ordered, chosen.entry, parse_email(metadata)[0], texts, proofs)
+    metadata = texts.get(chosen.entry.filename) or read_metadata(chosen.found.path(dist))
+    return ReadProject(ordered, chosen.entry, parse_email(metadata)[0], texts, proofs, dist)
 
 
-def read_found(item: Found) -> tuple[Entry, bytes, Mapping[str, Proof]]:
+def read_found(item: Found, dist: Path) -> tuple[Entry, bytes, Mapping[str, Proof]]:
     """Read a wheel and what lies beside it; return its entry, its METADATA and its proofs.
 
     A wheel with a proof was read from its first byte to its last when it was proven, and need not be again as long
@@ -125,35 +128,43 @@ def read_found(item: Found) -> tuple[Entry, bytes, Mapping[str, Proof]]:
     Raises:
         IntegrityError: it is not sound, not what its file name says, or its proof is not a proof of it.
     """
-    with item.path.open("rb") as file:
+    path = item.path(dist)
+    with path.open("rb") as file:
         # Most wheels are small; in memory, to look around in one asks nothing more of the system.
         opened: IO[bytes] = BytesIO(file.read()) if item.size <= _SMALL else file
         sha256 = sha256_of_stream(opened)
-        proofs = read_proofs(item, sha256)
+        proofs = read_proofs(item, dist, sha256)
         try:
             if not proofs:
-                WheelFile.open(item.path)
-            metadata = read_metadata(item.path, opened)
+                WheelFile.open(path)
+            metadata = read_metadata(path, opened)
         except IntegrityError as error:
             raise IntegrityError(
-                f"{item.path}: {error.message}", hint=f"{error.hint} The index is as it was."
+                f"{path}: {error.message}", hint=f"{error.hint} The index is as it was."
             ) from error
     entry = entry_of(item.filename, item.size, item.changed, sha256, metadata)
     said = {
         "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
         "log": next((proof.log for proof in proofs.values() if proof.log), None),
-        "yanked": item.yanked.read_text().strip() if item.yanked else None,
+        "yanked": read_reason(item, dist),
     }
     return entry.model_copy(update=said), metadata, proofs
 
 
-def read_proofs(item: Found, sha256: str) -> dict[str, Proof]:
+def read_reason(item: Found, dist: Path) -> str | None:
+    """Return why a wheel is yanked, or ``None`` if it is not; what is not UTF-8 is shown as such."""
+    if item.yanked_by is None:
+        return None
+    return item.beside(dist, item.yanked_by).read_text(encoding="utf-8", errors="replace").strip()
+
+
+def read_proofs(item: Found, dist: Path, sha256: str) -> dict[str, Proof]:
     """Read a wheel's proofs, by their file names.
 
     Raises:
         IntegrityError: one is no proof, or was made of other bytes.
     """
-    return {name: _read_proof(Path(item.folder + name), item.filename, sha256) for name in item.proof_names}
+    return {name: _read_proof(item.beside(dist, name), item.filename, sha256) for name in item.proof_names}
 
 
 def _read_proof(path: Path, filename: str, sha256: str) -> Proof:

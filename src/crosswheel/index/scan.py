@@ -20,25 +20,23 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 @dataclass(frozen=True)
 class Found:
-    """A wheel in the tree: where it is, and the stamp of it and the files that lie beside it."""
+    """A wheel in the tree: where it is below the tree's root, and the stamp of it and the files beside it."""
 
     location: str
     stamp: Stamp
 
-    @property
-    def path(self) -> Path:
-        """Where the wheel is."""
-        return Path(self.location)
+    def path(self, dist: Path) -> Path:
+        """Return where the wheel is; ``dist`` is the tree's root."""
+        return dist / self.location
+
+    def beside(self, dist: Path, name: str) -> Path:
+        """Return where the file of this name is that lies beside the wheel."""
+        return dist / (self.location[: -len(self.filename)] + name)
 
     @property
     def filename(self) -> str:
         """The wheel's file name."""
         return self.stamp[0][0]
-
-    @property
-    def folder(self) -> str:
-        """The folder that it lies in, to put before a file name."""
-        return self.location[: -len(self.filename)]
 
     @property
     def size(self) -> int:
@@ -56,12 +54,10 @@ class Found:
         return [name for name, _, _ in self.stamp if name.endswith(PROOF_SUFFIX)]
 
     @property
-    def yanked(self) -> Path | None:
-        """The file that yanks it, if there is one."""
+    def yanked_by(self) -> str | None:
+        """The name of the file that yanks it, if there is one."""
         wanted = self.filename + YANKED_SUFFIX
-        return (
-            Path(self.location + YANKED_SUFFIX) if any(name == wanted for name, _, _ in self.stamp) else None
-        )
+        return next((name for name, _, _ in self.stamp if name == wanted), None)
 
 
 @dataclass(frozen=True)
@@ -104,16 +100,17 @@ def scan(dist: Path) -> Tree:
     """
     if not dist.is_dir():
         raise UsageError(f"there is no folder {dist}", hint="build packages first, or give --dist-tree-root.")
+    root = len(os.path.join(dist, ""))  # noqa: PTH118
     wheels: list[tuple[str, list[tuple[str, int, int]]]] = []
     failures: list[Path] = []
     for file in _files(str(dist)):
         status = file.stat()
         stamp = (file.name, status.st_size, status.st_mtime_ns)
         if file.name.endswith(".whl"):
-            wheels.append((file.path, [stamp]))
+            wheels.append((file.path[root:], [stamp]))
         elif file.name.endswith(FAILURE_SUFFIX):
             failures.append(Path(file.path))
-        elif wheels and file.path.startswith(f"{wheels[-1][0]}."):
+        elif wheels and file.path.startswith(f"{wheels[-1][0]}.", root):
             # Sorted by name, the files that belong to a wheel come right after it.
             wheels[-1][1].append(stamp)
     found = (Found(location, tuple(stamps)) for location, stamps in wheels)

@@ -8,15 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from crosswheel.errors import UsageError
-from crosswheel.files import exclusive, explained_storage_errors
+from crosswheel.files import exclusive, explained_storage_errors, make_folder
 from crosswheel.index.contents import root_pages
 from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
-from crosswheel.index.present import Present, remove
+from crosswheel.index.owner import refuse_foreign
+from crosswheel.index.present import Present
 from crosswheel.index.scan import Tree, Wheels, scan
-from crosswheel.index.state import Part, State, begin
-from crosswheel.index.writing import Setting, Task, make_project, move_project, staged, write_pages
+from crosswheel.index.state import Part, State, begin, named
+from crosswheel.index.writing import Setting, Task, make_project, move_project, remove, staged, write_pages
 
 # Starting processes costs as much as reading this many wheels and writing their projects.
 _FEW_WHEELS = 500
@@ -44,6 +45,9 @@ def write_site(
 ) -> IndexSummary:
     """Make the index of all wheels below ``dist``; what is not there any more leaves the index too.
 
+    The site's folder is its own: one with anything else in it is refused, and nothing is removed but what an index
+    wrote.
+
     All wheels are read, and all that is new is made beside the site, before anything in it changes: if one is bad,
     the site stays as it was. A wheel is in its place before a page names it, and no page names it any more when it
     is removed, so the site can be served meanwhile. Only what changed since the last time is read and written. Of
@@ -58,32 +62,34 @@ def write_site(
         tell: is told if another process is waited for.
 
     Raises:
-        UsageError: there is no such folder, or the site would not be a folder of its own.
+        UsageError: there is no such folder of wheels, or something else is in the site's.
         IntegrityError: a wheel is damaged or not what its name says, or two differ under one name.
         StorageError: the site cannot be written.
     """
     _refuse_unfit(dist, site)
     waiting = partial(tell, f"another process makes the index in {site}; waiting for it")
+    with explained_storage_errors(site):
+        make_folder(site)
     with explained_storage_errors(site), exclusive(site, waiting) as at_once, staged(site):
         before, present = State.load(site), Present.in_site(site)
         # Whoever was waited for may have added wheels meanwhile.
         tree = scanned() if scanned and at_once else scan(dist)
         failures = read_failures(tree.failures)
-        setting = Setting(site, frozenset(tree.projects), root_url, build)
+        setting = Setting(site, dist, frozenset(tree.projects), root_url, build)
         settled = _settled(setting, tree.projects, before, present)
         stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
         made = _made(setting, stale, before)
         parts = {name: made.get(name) or before.parts[name] for name in tree.projects}
         after = State(before.reader, parts, failures)
         changed = bool(stale) or after != before
+        written = {name: setting.files(wheels, parts[name].project) for name, wheels in stale.items()}
         if changed:  # until it is written, what is about to be is not known to be right
-            begin(site, stale)
+            begin(site, written)
         for name in stale:
             move_project(setting, name)
         overviews = {name: part.project.overview for name, part in parts.items()}
-        write_pages(site, root_pages(overviews, failures.failures, root_url))
-        written = {name: setting.files(wheels, parts[name].project) for name, wheels in stale.items()}
-        remove(site, present.besides({**settled, **written}))
+        write_pages(setting, root_pages(overviews, failures.failures, root_url))
+        remove(site, named(site, present.besides({**settled, **written})))
         if changed:
             after.save(site)
     wheels, size = (sum(getattr(o, what) for o in overviews.values()) for what in ("wheels", "bytes"))
@@ -125,6 +131,7 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
             f"the index {site} would lie in the folder of wheels that it is made of, {dist}",
             hint="give an --index-tree-root beside it.",
         )
+    refuse_foreign(site)
 
 
 def _settled(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from crosswheel.files import write_bytes, write_text
 from crosswheel.index.failures import Failures
 from crosswheel.index.overview import Overview
+from crosswheel.index.owner import STATE_FILE, UNFINISHED
+from crosswheel.index.people import project_path
 from crosswheel.index.reading import Project
-
-_FILE = ".crosswheel.json"
-_UNFINISHED = ".crosswheel.unfinished"
-"""The names of the projects whose parts of the site are about to be written; gone when all is written."""
+from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,10 @@ class Part:
 
 @dataclass(frozen=True)
 class State:
-    """What a site was made from; lies in the site as a hidden file, and may be deleted at any time.
+    """What a site was made from; lies in the site as a hidden file, and tells that crosswheel made the site.
 
     The file's first line says all but the wheels; they follow, those of each project in a line of their own, which is
-    parsed only if it is needed.
+    parsed only if it is needed. :func:`named` reads the file of any version.
 
     Attributes:
         reader: what read the wheels; parts of another are not taken over.
@@ -58,19 +60,20 @@ class State:
         reader = code_digest()
         unknown = cls(reader, finished=False)
         try:
-            first, *lines = (site / _FILE).read_bytes().splitlines()
+            first, *lines = (site / STATE_FILE).read_bytes().splitlines()
             said = _FirstLine.model_validate_json(first)
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return unknown
         if said.reader != reader or len(lines) != len(said.projects):
             return unknown
-        unfinished = _unfinished(site)
+        begun = _begun(site)
+        unfinished = {path.split("/")[1] if "/" in path else path for path in begun or ()}
         parts = {
             name: part.with_wheels(line)
             for (name, part), line in zip(said.projects.items(), lines)
-            if unfinished is None or name not in unfinished
+            if name not in unfinished
         }
-        return cls(reader, parts, said.failures, unfinished is None)
+        return cls(reader, parts, said.failures, begun is None)
 
     def save(self, site: Path) -> None:
         """Write the state of a site that is finished into it."""
@@ -80,20 +83,58 @@ class State:
             projects={name: _Said.of(part) for name, part in self.parts.items()},
         )
         lines = [first.model_dump_json().encode(), *(part.project.wheels for part in self.parts.values())]
-        write_bytes(site / _FILE, b"\n".join(lines) + b"\n")
-        (site / _UNFINISHED).unlink(missing_ok=True)
+        write_bytes(site / STATE_FILE, b"\n".join(lines) + b"\n")
+        (site / UNFINISHED).unlink(missing_ok=True)
 
 
-def begin(site: Path, names: Iterable[str]) -> None:
-    """Write down that what is said of these projects does not hold until the state is saved again."""
-    write_text(site / _UNFINISHED, "".join(f"{name}\n" for name in names))
+def begin(site: Path, files: Mapping[str, Iterable[str]]) -> None:
+    """Write down which files of projects are written until the state is saved, and that it does not hold until then.
+
+    Args:
+        site: the site.
+        files: the names of the files in a project's folder of ``simple/``, by the project's normalised name.
+    """
+    paths = {f"simple/{project}/{name}" for project, names in files.items() for name in names}
+    # What another began that was killed may lie there, too.
+    write_text(
+        site / UNFINISHED, "".join(f"{path}\n" for path in sorted(paths | (_begun(site) or frozenset())))
+    )
 
 
-def _unfinished(site: Path) -> frozenset[str] | None:
+def _begun(site: Path) -> frozenset[str] | None:
+    """Return what is being written into a site, or was when a process was killed; ``None`` if nothing is."""
     try:
-        return frozenset((site / _UNFINISHED).read_text().splitlines())
+        return frozenset((site / UNFINISHED).read_text().splitlines())
     except FileNotFoundError:
         return None
+
+
+def named(site: Path, paths: Iterable[str]) -> list[str]:
+    """Return those of these paths of files of projects that a site's state names: which an index wrote there.
+
+    The state may be of any version of crosswheel. Of one that is not understood, no file is named.
+    """
+    wanted = list(paths)
+    if not wanted:
+        return []
+    asked = {path.split("/")[1].removesuffix(".html") for path in wanted}
+    files = set(_begun(site) or ())
+    with contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
+        first, *lines = (site / STATE_FILE).read_bytes().splitlines()
+        for (name, said), line in zip(json.loads(first)["projects"].items(), lines):
+            if name in asked:
+                files.update(f"simple/{name}/{file}" for file in _names(json.loads(line), said["logs"]))
+    pages = {project_path(path.split("/")[1]) for path in files if "/" in path}
+    return [path for path in wanted if path in files or path in pages]
+
+
+def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator[str]:
+    """Give the names of the files in a project's folder of ``simple/``, from what a state says of its wheels."""
+    yield from ("index.html", "index.json", *(filename + LOG_SUFFIX for filename in logs))
+    for wheel in wheels:
+        filename = wheel["entry"]["filename"]
+        yield from (filename, filename + METADATA_SUFFIX)
+        yield from (name for name, *_ in wheel["found"]["stamp"] if name.endswith(PROOF_SUFFIX))
 
 
 class _Said(BaseModel):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.files import digest_of, place_copy, write_bytes
+from crosswheel.files import digest_of, make_folder, place_copy
 from crosswheel.index import people
 from crosswheel.index.contents import project_pages
 from crosswheel.index.people import File
@@ -18,7 +18,8 @@ from crosswheel.index.state import Part
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX
 from crosswheel.wheels.reading import read_metadata
 
-_STAGE = ".new"
+_STAGE = ".crosswheel.new"
+_PAGE = "page"
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class Setting:
 
     Attributes:
         site: the site's folder.
+        dist: the root of the tree of wheels.
         names: the normalised names of all projects, to which dependencies are linked.
         root_url: the site's URL, if links shall be absolute.
         build: the build tree, for the logs of builds.
     """
 
     site: Path
+    dist: Path
     names: frozenset[str]
     root_url: str | None
     build: Path | None
@@ -87,7 +90,7 @@ def staged(site: Path) -> Iterator[None]:
     stage = site / _STAGE
     shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
     for folder in ("simple", "project"):
-        (stage / folder).mkdir(parents=True)
+        make_folder(stage / folder)
     try:
         yield
     finally:
@@ -101,18 +104,18 @@ def make_project(setting: Setting, task: Task) -> Part:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
             have different contents.
     """
-    read = read_project(task.wheels, task.before.indexed() if task.before else ())
+    read = read_project(task.wheels, setting.dist, task.before.indexed() if task.before else ())
     project = read.kept(task.wheels.digest)
     logs = setting.logs(project)
     folder = setting.stage / "simple" / task.name
-    folder.mkdir()
+    make_folder(folder)
     there = setting.site / "simple" / task.name
     _stage_wheels(folder, there if there.is_dir() else None, read, logs)
     files = [_file(read, wheel, logs) for wheel in read.wheels]
     pages = project_pages(files, read.described, setting.links(project), setting.root_url)
     for path, data in pages.items():
         if not _has(setting.site / path, data):
-            (setting.stage / path).write_bytes(data)
+            _write(setting.stage / path, data)
     return setting.part(project)
 
 
@@ -120,17 +123,17 @@ def _stage_wheels(folder: Path, there: Path | None, read: ReadProject, logs: Map
     """Put wheels and what lies beside them on the stage, except what is ``there`` already."""
     for wheel in read.wheels:
         found, filename = wheel.found, wheel.entry.filename
-        copies = {name: Path(found.folder + name) for name in (found.filename, *found.proof_names)}
+        copies = {name: found.beside(read.dist, name) for name in (found.filename, *found.proof_names)}
         if filename in logs:
             copies[filename + LOG_SUFFIX] = logs[filename]
         for name, source in copies.items():
             if there is None or not _is_one_file(there / name, source):
-                place_copy(source, folder / name)
+                _copy(source, folder / name)
         name, text = filename + METADATA_SUFFIX, read.texts.get(filename)
         if text is None and (there is None or not (there / name).is_file()):
-            text = read_metadata(found.path)
+            text = read_metadata(found.path(read.dist))
         if text is not None and (there is None or not _has(there / name, text)):
-            (folder / name).write_bytes(text)
+            _write(folder / name, text)
 
 
 def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> File:
@@ -146,11 +149,11 @@ def move_project(setting: Setting, name: str) -> None:
         for file in sorted(folder.iterdir(), key=_pages_last):
             file.replace(there / file.name)
     else:
-        there.parent.mkdir(exist_ok=True)
+        make_folder(there.parent)
         folder.replace(there)
     page = people.project_path(name)
     if (setting.stage / page).exists():
-        (setting.site / page).parent.mkdir(exist_ok=True)
+        make_folder((setting.site / page).parent)
         (setting.stage / page).replace(setting.site / page)
 
 
@@ -172,8 +175,33 @@ def _has(path: Path, data: bytes) -> bool:
         return False
 
 
-def write_pages(site: Path, pages: Mapping[str, bytes]) -> None:
+def write_pages(setting: Setting, pages: Mapping[str, bytes]) -> None:
     """Write those of these pages, by their path in the site, that are not there as they are."""
     for path, data in pages.items():
-        if not _has(site / path, data):
-            write_bytes(site / path, data)
+        place = setting.site / path
+        if not _has(place, data):
+            make_folder(place.parent)
+            _write(setting.stage / _PAGE, data)
+            (setting.stage / _PAGE).replace(place)
+
+
+def remove(site: Path, paths: Iterable[str]) -> None:
+    """Remove these files of a site, and their folders in ``simple/`` if nothing else is in them."""
+    removed = list(paths)
+    for path in removed:
+        (site / path).unlink()
+    for folder in {path.rpartition("/")[0] for path in removed} - {"project"}:
+        with contextlib.suppress(OSError):  # something else is in it
+            (site / folder).rmdir()
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    path.chmod(0o644)  # whatever the umask is: a site is there to be read by web servers
+
+
+def _copy(source: Path, place: Path) -> None:
+    if source.stat().st_mode & 0o044 == 0o044:
+        place_copy(source, place)
+    else:  # a link would have the same mode
+        _write(place, source.read_bytes())

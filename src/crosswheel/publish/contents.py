@@ -15,14 +15,13 @@ from crosswheel.index import people
 from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
+from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 from crosswheel.wheels.proof import Proof
 
 RECORD_SUFFIX = ".entry.json"
 """A wheel's record: its entry as it was published. There is one if, and only if, all else is in its place."""
-LAST_PUBLICATION = "last-publication.json"
-"""What the last publisher said; its presence tells that there is a channel."""
 
 Listing = Mapping[str, str]
 """What a store has below ``simple/``: path to a mark that changes with the bytes."""

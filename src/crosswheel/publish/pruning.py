@@ -6,7 +6,8 @@ import datetime
 import itertools
 from collections.abc import Collection
 
-from crosswheel.publish.contents import LAST_PUBLICATION, Publication
+from crosswheel.index.owner import LAST_PUBLICATION
+from crosswheel.publish.contents import Publication
 from crosswheel.stores.store import Store
 
 

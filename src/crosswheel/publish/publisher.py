@@ -15,9 +15,9 @@ from packaging.version import InvalidVersion, Version
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import sha256_of
 from crosswheel.index.entry import Entry
+from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.site import read_site
 from crosswheel.publish.contents import (
-    LAST_PUBLICATION,
     RECORD_SUFFIX,
     Listing,
     Publication,
