@@ -26,6 +26,7 @@ from crosswheel.errors import BuildFailed
 from crosswheel.progress import Row, Transfers, display, show_error, table
 from crosswheel.progress.live import final_frame, frame
 from crosswheel.progress.state import Ended, Running, State
+from crosswheel.progress.wording import in_short
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 COLOUR = re.compile(r"\x1b\[(?:[\d;]*;)?(?:3[0-7]|9[0-7]|38;[\d;]+)m")
@@ -196,6 +197,23 @@ class TestOnATerminal:
         assert HIDE_CURSOR not in ending.text
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("/cache/tools/1f/cc -fPIC -I/a/b\n -c src/a.c -o build/a.o -O3", "cc … src/a.c"),
+        ("[3/20] /cache/tools/1f/c++ -c /tree/src/b.cpp -o b.o", "c++ … b.cpp"),
+        ("/cache/tools/1f/ar rcs liba.a a.o", "ar rcs liba.a a.o"),
+        ("   Compiling ring v0.17.8", "Compiling ring v0.17.8"),
+        ("copying a.c -> build", "copying a.c -> build"),
+        ("", ""),
+    ],
+)
+def test_of_a_command_that_compiles_the_program_and_the_source_are_shown(line: str, shown: str) -> None:
+    assert in_short(line) == shown
+    state = State().with_running(Running("asyncpg", "0.30.0", "building", 0.0, line))
+    assert shown in " ".join(screen_lines(frame(state, 1, 1, 120, 24), 120, 24))
+
+
 class TestFrame:
     @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (46, 10), (30, 6), (20, 3)])
     @pytest.mark.parametrize(("failed", "running"), [(0, 1), (90, 6), (2, 94), (48, 48)])
@@ -305,6 +323,13 @@ class TestElsewhere:
         building, built = text().splitlines()
         assert building == "[0/2] ujson 5.10.0    building"
         assert re.fullmatch(r"\[1/2\] ujson 5\.10\.0    built +\d+\.\d s", built)
+
+    def test_a_time_that_is_told_is_shown_instead_of_that_of_all_the_work(self, log: Log) -> None:
+        console, text = log
+        with display(console, verbose=False) as shown:
+            shown.start("ujson", "5.10.0", "testing")
+            shown.done("ujson", "built", "no wheel", 220.0)
+        assert "3 min 40 s  no wheel" in text()
 
     def test_output_of_programs_is_shown_only_when_verbose(self, log: Log) -> None:
         console, text = log

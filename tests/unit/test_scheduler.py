@@ -58,7 +58,8 @@ class Work:
 
     def run(self, workers: int = 2) -> Outcome[str, str]:
         with ThreadPoolExecutor(workers) as pool:
-            return scheduler.run(self.requires, self.make, self.needs, self.prove, self.blocked, pool)
+            todo = scheduler.Work(self.make, self.needs, self.prove, self.blocked)
+            return scheduler.run(self.requires, todo, pool, workers)
 
 
 def test_everything_is_made_and_proven() -> None:
@@ -115,6 +116,27 @@ def test_things_are_made_in_the_given_order() -> None:
     work = Work({"c": set(), "a": set(), "b": set()})
     work.run(1)
     assert [name for step, name in work.order if step == "make"] == ["c", "a", "b"]
+
+
+def test_what_is_ready_is_proven_before_more_is_made() -> None:
+    work = Work({"c": set(), "a": {"c"}, "b": set()})
+    work.run(1)
+    assert work.order == [(step, name) for name in "cab" for step in ("make", "prove")]
+
+
+def test_what_a_made_thing_waits_for_is_made_next() -> None:
+    work = Work({"first": {"needed"}, "other": set(), "needed": set()})
+    work.run(1)
+    assert [name for step, name in work.order if step == "make"] == ["first", "needed", "other"]
+    assert work.order.index(("prove", "first")) < work.order.index(("make", "other"))
+
+
+def test_no_more_is_begun_than_can_be_done_at_once() -> None:
+    """What waits its turn has not begun, should the user stop it."""
+    work = Work({name: set() for name in "abcd"}, making={"a": Interrupted("stopped", hint="")})
+    with pytest.raises(Interrupted):
+        work.run(1)
+    assert work.order == [("make", "a")]
 
 
 def test_a_failure_stops_only_itself_and_what_needs_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from crosswheel.errors import BuildFailed, CrosswheelError
@@ -30,15 +30,16 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
     """
     place.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
     requirements = Requirements(work.versions, place.target, work.roots)
-    with place.workers(os.cpu_count() or 1) as executor:
-        outcome = scheduler.run(
-            [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)],
-            lambda name: _shown(place, name, partial(make, work.steps[name], work.requirements, place)),
-            lambda name, made: requirements.follow(tested_with(work.steps[name]), made)[1],
-            lambda name, made: _proven(work, name, made, requirements, place),
-            partial(_blocked, work),
-            executor,
-        )
+    todo = scheduler.Work(
+        lambda name: _shown(place, name, partial(make, work.steps[name], work.requirements, place)),
+        lambda name, made: requirements.follow(tested_with(work.steps[name]), made)[1],
+        lambda name, made: _proven(work, name, made, requirements, place),
+        partial(_blocked, work),
+    )
+    names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
+    count = os.cpu_count() or 1
+    with place.workers(count) as executor:
+        outcome = scheduler.run(names, todo, executor, count)
     for name, error in outcome.errors.items():
         if isinstance(error, Blocked):
             place.display.done(name, "blocked", str(error))
@@ -60,10 +61,11 @@ def _longest_first(step: Step) -> tuple[int, int, str]:
     return (0 if step.action == "build" else 1, -(size * (10 if helped else 1)), step.pin.name)
 
 
-def _shown(place: Workplace, name: str, work: partial[Made]) -> Made:
+def _shown(place: Workplace, name: str, work: Callable[[], Made]) -> Made:
     try:
         made = work()
     except CrosswheelError as error:
+        place.cancellation.raise_if_requested()  # what is ended by that has not failed
         place.display.done(name, "failed", str(error))
         raise
     place.display.wait(name)
@@ -78,10 +80,16 @@ def _proven(
         refuse(requirements.unsatisfied(name, made) if work.whole else [], own.wheel.name)
         proof = prove(work.steps[name], made, requirements, place)
     except CrosswheelError as error:
+        place.cancellation.raise_if_requested()  # what is ended by that has not failed
         place.display.done(name, "failed", str(error))
         raise
-    place.display.done(name, "found" if own.found else own.origin, own.reason)
+    outcome = _outcome(own)
+    place.display.done(name, outcome, own.reason, own.seconds if outcome == "built" else None)
     return proof
+
+
+def _outcome(made: Made) -> Kind:
+    return "found" if made.found else made.origin
 
 
 def _blocked(work: Closure, name: str, failed: set[str]) -> CrosswheelError:
@@ -114,7 +122,7 @@ def _row(step: Step, outcome: scheduler.Outcome[Made, Proof]) -> Row:
     return Row(
         name,
         version,
-        "found" if made.found else made.origin,
+        _outcome(made),
         made.seconds,
         made.size,
         made.reason,

@@ -80,14 +80,19 @@ class Display(ABC):
             self._change(package, printable(self._console, text))
             self._narrate(package, text)
 
-    def done(self, package: str, outcome: Outcome, note: str = "") -> None:
-        """Tell how a package ended; of ``note`` the first line is shown."""
+    def done(self, package: str, outcome: Outcome, note: str = "", seconds: float | None = None) -> None:
+        """Tell how a package ended.
+
+        Args:
+            note: its first line is shown.
+            seconds: how long it took, if that is not how long it was worked on.
+        """
         with self._lock:
             ended = Ended(
                 package,
                 self._state.version_of(package),
                 outcome,
-                self._seconds(package),
+                self._seconds(package) if seconds is None else seconds,
                 printable(self._console, first_line(note)),
             )
             self._state = self._state.with_ended(ended)

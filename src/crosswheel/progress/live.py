@@ -14,7 +14,7 @@ from rich.text import Text
 from crosswheel.progress.events import Display
 from crosswheel.progress.report import counted
 from crosswheel.progress.state import STYLES, Ended, Running, State
-from crosswheel.progress.wording import clock, plural
+from crosswheel.progress.wording import clock, in_short, plural
 
 _REFRESHES_PER_SECOND = 4
 _STEP_WIDTH = 10
@@ -92,8 +92,7 @@ _Cells = tuple[Text, Text, Text, Text]
 
 def _running_cells(work: Running, now: float) -> _Cells:
     name = Text.assemble((work.package, "bold"), f" {work.version}")
-    # A command may have line breaks in it, and a row has one line.
-    detail = Text(" ".join(work.detail.split()), style="dim")
+    detail = Text(in_short(work.detail), style="dim")
     return name, Text(work.step), Text(clock(work.seconds(now))), detail
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
+
+_COUNTED = re.compile(r"\[\d+/\d+\]")  # as Ninja does
+_SOURCES = (".c", ".cc", ".cpp", ".cxx", ".C", ".m", ".s", ".S", ".f", ".f90", ".F", ".F90", ".rs")
 
 
 def is_screen(console: Console) -> bool:
@@ -32,6 +37,22 @@ def printable(console: Console, text: str) -> str:
 def first_line(text: str) -> str:
     """Return the first line of a text that may have many or none."""
     return next(iter(text.strip().splitlines()), "")
+
+
+def in_short(line: str) -> str:
+    """Return a program's line as fits a row: of a command that compiles, the program and the source, ``cc … file.c``.
+
+    Of another command the program is named without its folder. A command may have line breaks in it.
+    """
+    words = line.split()
+    program = next((word for word in words if not _COUNTED.fullmatch(word)), "")
+    if not program.startswith("/"):
+        return " ".join(words)
+    name = program.rpartition("/")[2]
+    source = next((word for word in reversed(words) if word.endswith(_SOURCES)), None)
+    if source is None:
+        return " ".join(name if word == program else word for word in words)
+    return f"{name} … {source.rpartition('/')[2] if source.startswith('/') else source}"
 
 
 def duration(seconds: float) -> str:
