@@ -11,7 +11,7 @@ from crosswheel.deploy.deploying import deploy
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.service import Service
 from crosswheel.deploy.ssh import Connection
-from crosswheel.errors import UsageError
+from crosswheel.errors import CheckFailed, UsageError
 from crosswheel.targets import Robot
 from support.booted import Booted, booted, why_not
 from support.releases import SITE, release, this_machine
@@ -21,8 +21,11 @@ pytestmark = pytest.mark.skipif(_WHY_NOT is not None, reason=str(_WHY_NOT))
 
 # Tells what it was given, then does what a file says: `take` takes memory without end.
 _PROGRAM = b"""
-import os, sys, time
+import os, shutil, sys, time
 print("said", *sys.argv[1:], os.environ["ANSWER"], os.getcwd(), flush=True)
+print("told", os.environ.get("KEY"), shutil.which("python3"), flush=True)
+if os.environ["ANSWER"] == "none":
+    sys.exit("there is no answer")
 taken = []
 while True:
     time.sleep(0.05)
@@ -55,13 +58,25 @@ def shown(machine: Booted, *names: str) -> dict[str, str]:
 
 def test_a_service_runs_is_limited_comes_back_and_is_removed(tmp_path: Path) -> None:
     made = release(tmp_path, "1", more={f"{SITE}/hello.py": _PROGRAM}, test="pass")
-    service = Service("flows", ["hello", "a b", "50%", "$x"], {"ANSWER": "4 2"}, "60M")
+    service = Service(
+        "flows", ["hello", "a b", "50%", "$x"], {"ANSWER": "4 2"}, "60M", {"KEY": 'a "b" $c\\d'}
+    )
     said, place = f"said a b 50% $x 4 2 {tmp_path}/store", robot(tmp_path)
     (tmp_path / "boot.d").mkdir()
     with booted(tmp_path) as machine:
         put(made, place, machine)
         assert install(tmp_path, machine, service) == "active"
         machine.wait_for(said, "journalctl", "-u", "flows", "-o", "cat")
+        own = f"{place.store}/environments/hello/current/bin/python3"
+        machine.wait_for(f'told a "b" $c\\d {own}', "journalctl", "-u", "flows", "-o", "cat")
+        assert (tmp_path / "store/services/flows.env").stat().st_mode & 0o777 == 0o600
+        failing = Service("fails", ["hello"], {"ANSWER": "none"})
+        with pytest.raises(
+            CheckFailed, match=r"the service fails on booted ends at once .*\n(.*\n)*there is no answer"
+        ):
+            install(tmp_path, machine, failing)
+        with Connection(machine) as connection:
+            services.remove("fails", place, connection)
         limits = {"MemoryMax": "62914560", "OOMScoreAdjust": "900", "Nice": "10", "IOSchedulingClass": "3"}
         assert shown(machine, *limits) == limits
         # It takes more than it may have: it is ended, and nothing else is, and comes back.

@@ -8,17 +8,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zlib
+from dataclasses import replace
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import pytest
 
+from crosswheel.agent import disk, packages
 from crosswheel.agent.manifest import digest_of_package
+from crosswheel.agent.packages import Packages
+from crosswheel.deploy import ssh
 from crosswheel.deploy.bundles import form_of, write_archive, write_program
 from crosswheel.deploy.carried import Agent, agent_for, compile_agent
 from crosswheel.deploy.deploying import Deployed, deploy, rehearse
-from crosswheel.deploy.release import Release
+from crosswheel.deploy.release import Package, Release
 from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import (
     CheckFailed,
@@ -444,3 +449,307 @@ def test_an_unknown_request_is_a_defect_not_a_crash(tmp_path: Path) -> None:
         with pytest.raises(CrosswheelError):
             connection.ask("verify", name="hello")
         connection.ask("open", store=str(tmp_path), programs=str(tmp_path))
+
+
+SETTINGS = f"{SITE}/lab/settings.json"
+
+
+def lab(folder: Path, version: str, name: str = "hello") -> Release:
+    """Return a release that has a file which programs write to, the same in each version, as an environment."""
+    more = {SETTINGS: b"{}", f"{SITE}/lab/__init__.py": f"version = {version!r}".encode()}
+    made = release(folder, version, more=more, test=None)
+    return made if name == made.name else replace(made, name=name, programs=())
+
+
+def settings_of(robot: Path, name: str = "hello") -> Path:
+    return robot / "store/environments" / name / "current" / SETTINGS
+
+
+def program_writes(path: Path, text: str = "changed") -> None:
+    """Write to a file in its place, as root may."""
+    path.chmod(0o644)
+    path.write_text(text)
+    path.chmod(0o444)
+
+
+def faults_of(robot: Path, name: str = "hello") -> list[str]:
+    said = ask(robot, "verify", name=name)
+    assert isinstance(said, dict)
+    return list(said["faults"])
+
+
+def test_what_a_program_changed_is_not_taken_into_the_next_version(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(lab(tmp_path, "1"), robot)
+    program_writes(settings_of(robot))
+    put(lab(tmp_path, "2"), robot)
+    assert settings_of(robot).read_text() == "{}"
+    assert faults_of(robot) == []
+
+
+@pytest.mark.parametrize("how", ["written", "replaced", "removed", "a folder", "executable"])
+def test_deploying_again_replaces_what_is_damaged(tmp_path: Path, how: str) -> None:
+    robot = tmp_path / "robot"
+    put(lab(tmp_path, "1"), robot)
+    path = settings_of(robot)
+    if how == "written":
+        program_writes(path)
+    elif how == "executable":
+        path.chmod(0o755)
+    else:
+        path.unlink()
+    if how == "replaced":
+        path.write_text("changed")
+    if how == "a folder":
+        path.mkdir()
+    assert len(faults_of(robot)) == 1
+    again = put(lab(tmp_path, "1"), robot)
+    assert (again.files, faults_of(robot)) == (1, [])
+    assert settings_of(robot).read_text() == "{}"
+    assert put(lab(tmp_path, "1"), robot).generation == again.generation
+
+
+def test_what_other_environments_changed_or_have_is_as_it_was_after_a_deployment(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(lab(tmp_path, "1"), robot)
+    put(lab(tmp_path, "1", "tea"), robot)
+    program_writes(settings_of(robot, "tea"), "tea's")
+    assert faults_of(robot) == [f"{SETTINGS}: its bytes have changed, for tea, too"]
+    put(lab(tmp_path, "1"), robot)
+    assert faults_of(robot) == []
+    assert settings_of(robot, "tea").read_text() == "tea's"
+    (fault,) = faults_of(robot, "tea")
+    assert fault.startswith(f"{SETTINGS}: its bytes have changed")
+
+
+def test_of_a_file_that_programs_change_each_environment_has_a_copy_of_its_own(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(lab(tmp_path, "1"), robot)
+    program_writes(settings_of(robot))
+    put(lab(tmp_path, "2"), robot)
+    put(lab(tmp_path, "2", "tea"), robot)
+    settings_of(robot).write_text("hello's")
+    assert settings_of(robot, "tea").read_text() == "{}"
+    assert (faults_of(robot), faults_of(robot, "tea")) == ([f"{SETTINGS}: its bytes have changed"], [])
+    put(lab(tmp_path, "3"), robot)
+    assert (settings_of(robot).read_text(), faults_of(robot)) == ("{}", [])
+    program_writes(settings_of(robot), "hello's again")
+    put(lab(tmp_path, "3", "tea"), robot)
+    assert settings_of(robot, "tea").read_text() == "{}"
+
+
+def test_what_a_program_adds_beside_itself_is_not_seen_by_other_environments_any_more(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(lab(tmp_path, "1"), robot)
+    settings_of(robot).with_name("results.db").write_text("1")
+    put(lab(tmp_path, "2"), robot)
+    put(lab(tmp_path, "2", "tea"), robot)
+    settings_of(robot).with_name("results.db").write_text("2")
+    assert not settings_of(robot, "tea").with_name("results.db").exists()
+    assert faults_of(robot) == []
+
+
+def test_a_file_is_read_again_only_if_it_may_have_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    robot, read = tmp_path / "robot", []
+    put(lab(tmp_path, "1"), robot)
+    monkeypatch.setattr(packages, "_SETTLED_NS", -1)
+
+    def reading(path: str) -> str:
+        read.append(path.rpartition("/")[2])
+        return disk.sha256_of(path)
+
+    monkeypatch.setattr(packages, "sha256_of", reading)
+    (place,) = {path.parents[5] for path in (robot / "store").glob(f"packages/*/files/{SETTINGS}")}
+
+    def faults() -> tuple[dict[str, str], list[str]]:
+        read.clear()
+        looked = Packages(robot / "store/packages")
+        found = looked.faults(place.name)
+        looked.remember()
+        return found, list(read)
+
+    assert faults() == ({}, ["hello.py", "__init__.py", "settings.json"])
+    assert faults() == ({}, [])
+    before = settings_of(robot).stat()
+    time.sleep(0.05)  # clocks tick; what may change between two ticks is read again
+    program_writes(settings_of(robot), "[]")
+    os.utime(settings_of(robot), ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert faults() == ({SETTINGS: "its bytes have changed"}, ["settings.json"])
+
+
+def test_what_was_changed_lately_is_read_again_whatever_its_time(tmp_path: Path) -> None:
+    put(lab(tmp_path, "1"), tmp_path / "robot")
+    put(lab(tmp_path, "1"), tmp_path / "robot")
+    kept = [json.loads(path.read_text()) for path in (tmp_path / "robot/store/packages").glob("*/seen.json")]
+    assert all(stamp is None for stamps in kept for stamp in stamps)
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 4096, b"{}", b"[]"])
+def test_a_release_that_lost_what_it_says_is_shown_as_damaged_and_mended(tmp_path: Path, left: bytes) -> None:
+    robot = tmp_path / "robot"
+    put(lab(tmp_path, "1"), robot)
+    put(lab(tmp_path, "1", "tea"), robot)
+    said = robot / "store/environments/hello/current/release.json"
+    said.write_bytes(left)
+    listed = ask(robot, "list")
+    assert isinstance(listed, dict)
+    assert [(row["name"], row["damaged"]) for row in listed["environments"]] == [
+        ("hello", True),
+        ("tea", False),
+    ]
+    assert "release.json: it is damaged" in faults_of(robot)[0]
+    # Others are as free as ever, and what the damaged one has is not swept away.
+    put(lab(tmp_path, "2", "tea"), robot)
+    put(lab(tmp_path, "3", "tea"), robot)
+    assert faults_of(robot, "tea") == []
+    assert says(robot) == "hello 1"
+    put(lab(tmp_path, "1"), robot)
+    assert (says(robot), faults_of(robot)) == ("hello 1", [])
+
+
+def test_a_damaged_release_can_be_removed_and_gone_back_from(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    put(release(tmp_path, "2"), robot)
+    (robot / "store/environments/hello/current/release.json").write_bytes(b"")
+    ask(robot, "rollback", name="hello")
+    assert says(robot) == "hello 1"
+    (robot / "store/environments/hello/current/release.json").write_bytes(b"")
+    ask(robot, "remove", name="hello")
+    assert [path.name for path in (robot / "store").iterdir()] == ["lock"]
+
+
+def test_a_package_that_lost_the_list_of_its_files_is_replaced(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(lab(tmp_path, "1"), robot)
+    for path in (robot / "store/packages").glob("*/package.json"):
+        path.write_bytes(b"")
+    assert [fault.rpartition("/")[2] for fault in faults_of(robot)] == ["package.json: it is damaged"] * 3
+    put(lab(tmp_path, "1"), robot)
+    assert (says(robot), faults_of(robot)) == ("hello 1", [])
+
+
+def test_text_that_is_printed_at_login_is_passed_over(tmp_path: Path) -> None:
+    class Chatty(Here):
+        def command(self, *words: str) -> list[str]:
+            return ["sh", "-c", 'echo "Welcome! $0 $*"; exec "$@"', "sh", *super().command(*words)]
+
+    with Connection(Chatty()) as connection:
+        assert connection.ask("open", store=str(tmp_path), programs=str(tmp_path))["machine"]
+
+
+@pytest.mark.parametrize("login", ["yes please", "echo Choose:; cat > /dev/null"])
+def test_a_login_that_starts_no_program_is_explained(monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    class Stuck(Here):
+        def command(self, *words: str) -> list[str]:
+            return ["sh", "-c", login]
+
+    monkeypatch.setattr(ssh, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(ssh, "_PRINTED_BYTES", 1000)
+    with (
+        Connection(Stuck()) as connection,
+        pytest.raises(NetworkError, match="starts no program, and the login"),
+    ):
+        connection.ask("open", store="/nowhere", programs="/nowhere")
+
+
+def running(robot: Path) -> subprocess.Popen[bytes]:
+    """Start what reads a file of its environment late; it is ready once this returns."""
+    program = "print('ready', flush=True); input(); import other.part1; print(other.part1.number)"
+    python = (robot / "store/environments/hello/current").resolve() / "bin/python3"
+    child = subprocess.Popen([str(python), "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert child.stdout.readline() == b"ready\n"
+    return child
+
+
+def versions(robot: Path) -> list[str]:
+    listed = ask(robot, "list")
+    assert isinstance(listed, dict)
+    return [row["version"] for row in listed["environments"]]
+
+
+def test_a_release_that_a_program_runs_from_is_kept_until_it_ends(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    child = running(robot)
+    for version in ("2", "3", "4"):
+        put(release(tmp_path, version), robot)
+    assert versions(robot) == ["1", "3", "4"]
+    assert child.communicate(b"\n")[0] == b"1\n"
+    put(release(tmp_path, "5"), robot)
+    assert versions(robot) == ["4", "5"]
+
+
+def test_a_release_whose_launcher_was_called_is_kept_whatever_its_program_is_called(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    current = (robot / "store/environments/hello/current").resolve()
+    with (current / "pyvenv.cfg").open() as held:
+        child = subprocess.Popen(["sleep", "1000"], pass_fds=[held.fileno()])
+    put(release(tmp_path, "2"), robot)
+    put(release(tmp_path, "3"), robot)
+    assert versions(robot) == ["1", "2", "3"]
+    child.kill()
+    child.wait()
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [(0, ["4"]), (1, ["3", "4"]), (2, ["2", "3", "4"]), (9, ["1", "2", "3", "4"])]
+)
+def test_as_many_versions_are_kept_as_are_asked_for(tmp_path: Path, keep: int, kept: list[str]) -> None:
+    robot = tmp_path / "robot"
+    for version in ("1", "2", "3", "4"):
+        with Connection(Here()) as connection:
+            deploy(release(tmp_path, version), place(robot), connection, lambda text: None, keep=keep)
+    assert versions(robot) == kept
+
+
+def test_a_version_is_tried_before_it_is_gone_back_to(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    put(release(tmp_path, "2"), robot)
+    for path in (robot / "store").glob(f"environments/*/releases/*/{SITE}/hello.py"):
+        if "hello 1" in path.read_text():
+            program_writes(path, "raise SystemExit('broken')")
+    with pytest.raises(CheckFailed, match="broken"):
+        ask(robot, "rollback", name="hello")
+    assert says(robot) == "hello 2"
+
+
+def test_verifying_finds_a_launcher_that_was_replaced(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    (robot / "programs/hello").unlink()
+    (robot / "programs/hello").write_text("#!/bin/sh\necho somebody else\n")
+    assert faults_of(robot) == [f"{robot}/programs/hello: it is not the launcher any more"]
+
+
+def test_a_program_that_the_image_has_first_is_named(tmp_path: Path) -> None:
+    robot, made = tmp_path / "robot", release(tmp_path, "1")
+    assert put(made, robot).warnings == ()
+    (tmp_path / "1/launchers/launchers/hello").rename(tmp_path / "1/launchers/launchers/ls")
+    (tmp_path / "1/launchers.json").unlink()
+    launchers = Package.read("launchers", "1", tmp_path / "1/launchers")
+    (warning,) = {
+        text.partition("/ls ")[2]
+        for text in put(replace(made, launchers=launchers, programs=("ls",)), robot).warnings
+    }
+    assert warning.startswith("comes first on a login's PATH")
+
+
+def test_a_store_of_an_earlier_version_goes_on_working(tmp_path: Path) -> None:
+    """Earlier, nothing was kept of what was found out, and each package lay at the place of its content."""
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1"), robot)
+    put(release(tmp_path, "2"), robot)
+    for path in [*robot.rglob("seen.json"), *robot.rglob("own.json")]:
+        path.unlink()
+    assert put(release(tmp_path, "2"), robot).files == 0
+    ask(robot, "rollback", name="hello")
+    assert put(release(tmp_path, "2"), robot).files == 0
+    assert versions(robot) == ["1", "2"]
+    assert put(release(tmp_path, "3"), robot).files == 1
+    assert (says(robot), versions(robot), faults_of(robot)) == ("hello 3", ["2", "3"], [])

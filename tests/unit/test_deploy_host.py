@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import shutil
 import socket
 import subprocess
@@ -11,15 +14,19 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from typer.testing import CliRunner
 
 from crosswheel import targets
+from crosswheel.agent.requests import Server
+from crosswheel.cli import app
 from crosswheel.deploy.environment import Wanted, find, proven_wheels
 from crosswheel.deploy.fleet import on_each, read_list
 from crosswheel.deploy.preflight import clashes
-from crosswheel.deploy.service import Service
-from crosswheel.deploy.ssh import Address, Connection
+from crosswheel.deploy.service import Service, read_variables
+from crosswheel.deploy.ssh import Address, Connection, _refusal
 from crosswheel.errors import CheckFailed, IntegrityError, NetworkError, TargetError, UsageError
 from crosswheel.files import sha256_of
+from crosswheel.simulator.running import ALIAS, _ssh_config
 from crosswheel.wheels.proof import Proof
 from support.releases import release
 from support.wheels import make_wheel
@@ -100,15 +107,19 @@ def test_systemd_finds_nothing_wrong_with_a_unit(tmp_path: Path) -> None:
     robot = ROBOT.model_copy(update={"programs": "/bin", "store": str(tmp_path)})
     words = ["echo", "a b", "50%", "$HOME", 'quo"ted', "back\\slash"]
     unit = tmp_path / "flows.service"
-    unit.write_text(Service("flows", words, {"NAME": "with space $x %h"}).unit(robot))
+    unit.write_text(Service("flows", words, {"NAME": "with space $x %h"}).unit(robot, "hello"))
     checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
 def test_a_unit_takes_words_and_variables_as_they_are() -> None:
-    unit = Service("flows", ["prefect", "worker", "--pool", "my pool", "50%", "$x"], {"A": "b c"}).unit(ROBOT)
+    unit = Service("flows", ["prefect", "worker", "--pool", "my pool", "50%", "$x"], {"A": "b c"}).unit(
+        ROBOT, "prefect"
+    )
     assert 'ExecStart=/var/user-packages/usr/bin/prefect worker --pool "my pool" 50%% $$x\n' in unit
     assert 'Environment="A=b c"\n' in unit
+    own = "/var/user-packages/crosswheel/environments/prefect/current/bin"
+    assert f"Environment=PATH=/var/user-packages/usr/bin:{own}:/usr/sbin:/usr/bin:/sbin:/bin\n" in unit
     assert "MemoryMax=300M\n" in unit
 
 
@@ -120,10 +131,39 @@ def test_a_service_with_a_bad_name_or_limit_is_refused(name: str, memory: str) -
         Service(name, ["prefect"], {}, memory)
 
 
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONHOME"])
+def test_a_variable_that_a_program_would_never_see_is_refused(name: str) -> None:
+    for given in ({"environment": {name: "/x"}}, {"secrets": {name: "/x"}}):
+        with pytest.raises(UsageError, match=f"{name} cannot be given to a service"):
+            Service("flows", ["prefect"], **given)
+
+
+def test_secrets_are_read_from_a_file_and_are_in_no_unit_nor_error(tmp_path: Path) -> None:
+    file = tmp_path / "lab.env"
+    file.write_bytes('\ufeff# the lab\'s\n\nKEY=a=b "c" $d\n'.encode())
+    secrets = read_variables(file)
+    assert secrets == {"KEY": 'a=b "c" $d'}
+    unit = Service("flows", ["prefect"], secrets=secrets).unit(ROBOT, "prefect")
+    assert "a=b" not in unit
+    assert "EnvironmentFile=/var/user-packages/crosswheel/services/flows.env\n" in unit
+    file.write_text("KEY=1\nsecret words\n")
+    with pytest.raises(UsageError, match=r"line 2 of .*lab\.env is not NAME=VALUE") as refused:
+        read_variables(file)
+    assert "words" not in str(refused.value)
+    file.write_bytes(b"KEY=\xe4\n")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_variables(file)
+
+
 def test_a_list_of_robots_has_comments_and_names_each_once(tmp_path: Path) -> None:
     file = tmp_path / "robots.txt"
     file.write_text("# lab\nleft  # by the door\n\nroot@right\nleft\n")
     assert read_list(file) == ["left", "root@right"]
+    file.write_bytes(b"\xef\xbb\xbfleft\r\nroot@right\r\n")
+    assert read_list(file) == ["left", "root@right"]
+    file.write_bytes("# beim Gerät\nleft\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="is not text in UTF-8"):
+        read_list(file)
 
 
 @pytest.mark.parametrize("text", ["", "# none\n", "-oProxyCommand=x\n", "two words\n"])
@@ -168,6 +208,109 @@ def test_a_host_where_nothing_listens_is_explained(tmp_path: Path) -> None:
         # The connection may be refused while it is made, or only when it is used.
         with pytest.raises(NetworkError, match="cannot be reached"), Connection(address) as connection:
             connection.ask("open", store="/nowhere", programs="/nowhere")
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "hint"),
+    [
+        (
+            "@@@@\nWARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!\nOffending ED25519 key in /home/me/my hosts:3\n"
+            "Host key for [lab.example]:2222 has changed and you have requested strict checking.",
+            "lab has another host key",
+            "ssh-keygen -f '/home/me/my hosts' -R '[lab.example]:2222'",
+        ),
+        (
+            "Host key verification failed.",
+            "host key of lab is not known",
+            "ssh -o StrictHostKeyChecking=ask lab",
+        ),
+        (
+            "Unable to negotiate with 10.0.0.1 port 22: no matching host key type found. Their offer: ssh-rsa",
+            "have no host key type in common; lab offers ssh-rsa",
+            "HostKeyAlgorithms +ssh-rsa",
+        ),
+        (
+            "sign_and_send_pubkey: no mutual signature supported\nroot@lab: Permission denied (publickey).",
+            "too old for the signatures",
+            "PubkeyAcceptedAlgorithms +ssh-rsa",
+        ),
+        (
+            "Warning: Identity file /x not accessible: No such file or directory.\nPermission denied (publickey).",
+            "a private key for lab cannot be used",
+            "check --identity",
+        ),
+        (
+            "/x/config: line 1: Bad configuration option: hots",
+            "does not take its configuration",
+            "mend the line",
+        ),
+        ("sudo: a password is required", "sudo asks for a password on lab", "NOPASSWD"),
+        ("me is not in the sudoers file.", "sudo refuses on lab", "log in as root"),
+        ("root@lab: Permission denied (publickey).", "lab does not let us in", "check --user"),
+        ("ssh: connect to host lab port 22: Connection refused", "lab cannot be reached", "is on"),
+    ],
+)
+def test_what_ssh_says_is_explained_with_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, message: str, hint: str
+) -> None:
+    ssh = tmp_path / "ssh"
+    ssh.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{said}\nEND\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(NetworkError, match=message) as raised, Connection(Address("lab")) as connection:
+        connection.ask("open", store="/nowhere", programs="/nowhere")
+    assert hint in raised.value.hint
+
+
+def test_a_command_of_the_ssh_configuration_does_not_take_the_place_of_the_agent() -> None:
+    words = Address("lab").command("python3")
+    assert words[words.index("RemoteCommand=none") - 1] == "-o"
+
+
+def test_who_is_not_root_becomes_so_by_sudo_where_that_is_asked_for() -> None:
+    assert Address("lab", sudo=True).command("python3", "-c", "a b")[-1] == "sudo -n -- python3 -c 'a b'"
+
+
+def test_a_store_that_the_user_may_not_write_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(path: Path, **options: object) -> NoReturn:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuses)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    server = Server(io.BytesIO(), io.BytesIO())
+    server.do_open(store=str(tmp_path / "store"), programs=str(tmp_path))
+    answer = server._answer({"do": "hold"})
+    assert answer["error"] == "permission"
+    refusal = _refusal(answer["error"], answer["message"])
+    assert f"the user who is logged in (uid 1000) may not write {tmp_path}/store" in str(refusal)
+    assert "--sudo" in refusal.hint
+
+
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="this machine has no ssh")
+def test_the_configuration_of_a_look_alike_is_read_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "my robot 50%d"
+    folder.mkdir()
+    (folder / "host-key").write_text("ssh-ed25519 AAAA robot\n")
+    config = _ssh_config(folder, folder / "key", 2222)
+    shown = subprocess.run(["ssh", "-G", "-F", config, ALIAS], capture_output=True, text=True, check=True)
+    assert f"identityfile {folder}/key\n".replace("%", "%%") in shown.stdout
+    assert f"userknownhostsfile {folder}/known_hosts\n" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["list", "--robot", "lab", "--port", "99999"],
+        ["robot-sim", "--port", "99999"],
+        ["list", "--port", "0"],
+    ],
+)
+def test_a_port_that_cannot_be_is_refused_as_a_mistake_of_the_command(words: list[str]) -> None:
+    refused = CliRunner().invoke(app, words)
+    assert (refused.exit_code, "Traceback" in refused.output) == (2, False)
+    assert "Invalid value for '--port'" in refused.output
 
 
 def test_a_target_that_is_no_robot_is_explained() -> None:

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     Open = Callable[[str], IO[bytes]]
 
 
-def install(store: Store, open_: Open) -> str:
+def install(store: Store, open_: Open, keep: int = 1) -> str:
     """Install what a bundle holds; return what to tell.
+
+    Args:
+        keep: how many versions before it are kept.
 
     Raises:
         Refused: it does not fit this machine, or does not work on it; what was active stays active.
@@ -44,12 +47,12 @@ def install(store: Store, open_: Open) -> str:
         store.require_space(arrival)
         try:
             arrival.receive(lambda sha256, _: _blocks(open_, f"files/{sha256}"))
-            store.build(release)
+            folder = store.build(release)
         except OSError as error:
             store.sweep()
             raise Refused("no-space", f"{error.strerror}; what was unpacked was removed again") from error
-        store.test(release)
-        store.activate(release)
+        store.test(folder)
+        store.activate(folder, keep)
     places = ", ".join(str(store.programs / program) for program in release["programs"])
     return f"{release['name']} {release['version']} is installed: {places}"
 
@@ -101,27 +104,34 @@ def main() -> int:
     """Do what the command line says; return the exit code."""
     parser = argparse.ArgumentParser(description="Install, undo, check or remove the program in this bundle.")
     parser.add_argument("do", choices=("install", "list", "verify", "rollback", "remove"))
-    do = parser.parse_args().do
+    parser.add_argument("--keep", type=int, default=1, help="how many versions before it stay (1)")
+    said = parser.parse_args()
     os.umask(0o022)
     try:
         with opened(Path(sys.argv[0])) as open_:
-            print(_done(do, open_))
+            print(_done(said.do, open_, max(said.keep, 0)))
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
+        return 1 if refusal.kind == "test" else 2  # as crosswheel itself
+    except PermissionError as error:
+        print(
+            f"error: {error.filename} may not be written: {error.strerror}; run it as root", file=sys.stderr
+        )
         return 2
     return 0
 
 
-def _done(do: str, open_: Open) -> str:
+def _done(do: str, open_: Open, keep: int) -> str:
     place = json.loads(_bytes(open_, "place.json"))
     store, name = Store(Path(place["store"]), Path(place["programs"])), place["name"]
     if do == "install":
-        return install(store, open_)
+        return install(store, open_, keep)
     if do == "list":
         rows = (
-            f"{row['name']} {row['version']}{' (active)' if row['active'] else ''}" for row in store.listing()
+            f"{row['name']} {row['version']}{' (active)' * row['active']}{' (damaged)' * row['damaged']}"
+            for row in store.listing()
         )
-        return "\n".join(rows)
+        return "\n".join(rows) or "there is no environment yet"
     if do == "verify":
         faults = store.verify(name)
         if faults:

@@ -37,6 +37,14 @@ def write_shared(path: str, sha256: str, executable: bool, blocks: Iterable[byte
         raise Refused("damaged", f"a file came with the hash {digest.hexdigest()} instead of {sha256}")
 
 
+def copy(path: str, place: str) -> None:
+    """Copy a file that is shared, to one that may be written to."""
+    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 | (os.stat(path).st_mode & 0o111))
+    with open(path, "rb", buffering=0) as source, open(handle, "wb") as sink:
+        for block in iter(lambda: source.read(1 << 20), b""):
+            sink.write(block)
+
+
 def replace_link(goal: Path, place: Path) -> None:
     """Make or replace a symbolic link in one step."""
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +58,9 @@ def replace_text(place: Path, text: str, mode: int) -> None:
     """Write a small file, as a whole or not at all."""
     place.parent.mkdir(parents=True, exist_ok=True)
     beside = place.parent / f".{place.name}.new"
-    beside.write_text(text)
+    beside.unlink(missing_ok=True)
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as sink:
+        sink.write(text)  # nobody else reads it before it has its permissions
     beside.chmod(mode)
     beside.replace(place)
 

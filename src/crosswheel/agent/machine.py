@@ -5,6 +5,7 @@ Nothing here is asked of ``sysconfig`` or ``platform``: to load those takes a ro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -34,6 +35,12 @@ def image_packages() -> dict[str, str]:
     return dict(_packages_in(Path(sys.prefix, "lib", f"python{short}", "site-packages")))
 
 
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes that run what lies in a folder, or have a file in it open."""
+    below = f"{folder}/"
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _is_in(f"/proc/{name}", below)]
+
+
 def require_target(target: dict[str, str]) -> None:
     """Raise :class:`Refused` if what was made for ``target`` would not run on this machine."""
     here = about_this_machine()
@@ -51,6 +58,22 @@ def require_target(target: dict[str, str]) -> None:
         )
     if faults:
         raise Refused("target", f"this machine is not an {target['name']}: " + "; ".join(faults))
+
+
+def _is_in(process: str, below: str) -> bool:
+    # What ends meanwhile is not there any more; files that are open are told to root, and to who runs the process.
+    with contextlib.suppress(OSError), open(f"{process}/cmdline", "rb") as stream:
+        if below.encode() in stream.read():
+            return True
+    with contextlib.suppress(OSError):
+        return any(_goal(f"{process}/fd/{name}").startswith(below) for name in os.listdir(f"{process}/fd"))
+    return False
+
+
+def _goal(link: str) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(link)
+    return ""
 
 
 def _packages_in(site: Path) -> Iterator[tuple[str, str]]:

@@ -44,8 +44,13 @@ def id_of(release: Manifest) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def is_name(name: str) -> bool:
+    """Tell whether an environment may have a name."""
+    return bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name))
+
+
 def require_name(name: str) -> str:
     """Return the name of an environment; raise :class:`Refused` if it is none: it becomes that of a folder."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
+    if not is_name(name):
         raise Refused("name", f"{name!r} is no name for an environment")
     return name

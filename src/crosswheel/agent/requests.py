@@ -37,6 +37,7 @@ class Server:
         self._sink = sink
         self._store: Store | None = None
         self._release: Manifest = {}
+        self._folder = Path()
         self._arrival: Arrival | None = None
         self._held = contextlib.ExitStack()
 
@@ -56,6 +57,8 @@ class Server:
         except Refused as refusal:
             return {"error": refusal.kind, "message": str(refusal)}
         except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                return {"error": "permission", "message": _refused(error)}
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 return {"error": "system", "message": f"{error.strerror}: {error.filename}"}
             if self._store:
@@ -85,13 +88,14 @@ class Server:
     def do_offer(self, release: Manifest) -> dict[str, Any]:
         """Take the description of a release; return the digests of the packages that are not here.
 
-        And the packages of the machine's own Python, to be compared with the release's.
+        And the packages of the machine's own Python, and its programs, that the release has, too.
         """
         require_target(release["target"])
         self._opened.require_programs(release)
         self._release = release
         lacking = [p["digest"] for p in self._opened.packages.lacking(release)]
-        return {"packages": lacking, "image": image_packages()}
+        shadowing = self._opened.shadowing(release)
+        return {"packages": lacking, "image": image_packages(), "shadowing": shadowing}
 
     def do_plan(self, files: dict[str, list[Entry]]) -> dict[str, Any]:
         """Take the lists of files of those packages; return, by digest, the numbers of the files to be sent."""
@@ -110,17 +114,17 @@ class Server:
 
     def do_build(self) -> dict[str, Any]:
         """Put the release together."""
-        self._opened.build(self._release)
+        self._folder = self._opened.build(self._release)
         return {}
 
     def do_test(self) -> dict[str, Any]:
         """Run the release's test."""
-        return {"output": self._opened.test(self._release)}
+        return {"output": self._opened.test(self._folder)}
 
-    def do_activate(self) -> dict[str, Any]:
+    def do_activate(self, keep: int = 1) -> dict[str, Any]:
         """Switch to the release; return the services that run another version of it."""
         before = self._opened.active(self._release["name"])
-        generation = self._opened.activate(self._release)
+        generation = self._opened.activate(self._folder, keep)
         services = [] if generation == before else self._opened.services(self._release["programs"])
         return {"generation": generation, "services": services}
 
@@ -142,9 +146,9 @@ class Server:
         """Compare an environment with its hashes."""
         return {"faults": self._opened.verify(name)}
 
-    def do_write(self, path: str, text: str, executable: bool) -> dict[str, Any]:
+    def do_write(self, path: str, text: str, mode: int = 0o644) -> dict[str, Any]:
         """Write a small file, as a whole or not at all."""
-        replace_text(Path(path), text, 0o755 if executable else 0o644)
+        replace_text(Path(path), text, mode)
         return {}
 
     def do_delete(self, path: str) -> dict[str, Any]:
@@ -175,6 +179,11 @@ class Server:
         body = zlib.compress(json.dumps(answer, separators=(",", ":")).encode())
         self._sink.write(_LENGTH.pack(len(body)) + body)
         self._sink.flush()
+
+
+def _refused(error: OSError) -> str:
+    who = "root" if os.geteuid() == 0 else f"the user who is logged in (uid {os.geteuid()})"
+    return f"{who} may not write {error.filename}: {error.strerror}"
 
 
 class _Stream:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from crosswheel.agent import tree
 from crosswheel.agent.disk import remove_tree, replace_link, require_space, sync
-from crosswheel.agent.machine import about_this_machine
-from crosswheel.agent.manifest import Refused, id_of, require_name
+from crosswheel.agent.machine import about_this_machine, processes_in
+from crosswheel.agent.manifest import Refused, id_of, is_name, require_name
 from crosswheel.agent.packages import Arrival, Packages
+from crosswheel.agent.tree import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _RESERVE = 32 << 20  # bytes of the file system that stay free: the robot's server needs some for its logs
 _TEST_SECONDS = 600
+_SAID = {"name", "version", "target", "programs", "test", "packages"}
 
 
 class Store:
@@ -46,18 +48,20 @@ class Store:
 
     def names(self) -> list[str]:
         """Return the names of all environments."""
-        return sorted(path.parent.name for path in self._environments.glob("*/releases"))
+        found = (path.parent.name for path in self._environments.glob("*/releases"))
+        return sorted(name for name in found if is_name(name))
 
     def releases(self) -> list[Manifest]:
-        """Return what all finished releases say of themselves."""
-        return [_read(path.parent) for path in self._environments.glob("*/releases/[!.]*/release.json")]
+        """Return what all finished releases say of themselves; those that are damaged say nothing."""
+        return [release for release in map(_read, self._folders()) if release]
 
     def expect(self, release: Manifest, lists: dict[str, list[Entry]]) -> Arrival:
         """Return what has to come for a release, given the lists of files of the packages that are not here."""
         lacking = self.packages.lacking(release)
-        names = {package["name"] for package in lacking}
-        known = {p["digest"] for other in self.releases() for p in other["packages"] if p["name"] in names}
-        donors = [digest for digest in sorted(known) if (self.packages.root / digest).is_dir()]
+        donors: dict[str, set[str]] = {package["name"]: set() for package in lacking}
+        for package in [package for other in self.releases() for package in other["packages"]]:
+            if package["name"] in donors and (self.packages.root / place_of(package)).is_dir():
+                donors[package["name"]].add(place_of(package))
         return Arrival(self.packages, lacking, lists, donors)
 
     def require_space(self, arrival: Arrival) -> int:
@@ -73,11 +77,27 @@ class Store:
             if os.path.lexists(place) and not self._is_launcher_of(place, release["name"]):
                 raise Refused("occupied", f"{place} is there already, and is not of {release['name']}")
 
+    def shadowing(self, release: Manifest) -> list[str]:
+        """Return the programs of this machine that whoever calls one of a release gets instead."""
+        folders = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")  # what a login's PATH begins with
+        paths = (f"{folder}/{program}" for program in release["programs"] for folder in folders)
+        own = os.path.realpath(self.programs)
+        return [p for p in paths if os.path.exists(p) and os.path.realpath(os.path.dirname(p)) != own]
+
     def build(self, release: Manifest) -> Path:
-        """Put a release together of its packages, and write it to the disk."""
-        folder = self._folder(release)
-        if (folder / "release.json").is_file():
-            return folder
+        """Put a release together of its packages, and write it to the disk; return its folder.
+
+        One that is there already is taken if it is whole; nothing in it is changed, as programs may run from it.
+        """
+        release = self.packages.placed(release)
+        self.packages.remember()
+        folder = self._environment(release["name"]) / "releases" / id_of(release)
+        others = sorted(folder.parent.glob(f"{folder.name}.*"))
+        for known in (folder, *others):
+            if _read(known) == release and not any(tree.faults(known, release, self.packages)):
+                return known
+        while folder in others or os.path.lexists(folder):
+            folder = _next(folder)
         beside = folder.parent / f".unfinished-{folder.name}"
         remove_tree(beside, ignore_errors=True)
         tree.make(beside, release, self.packages)
@@ -87,45 +107,57 @@ class Store:
         beside.rename(folder)
         return folder
 
-    def test(self, release: Manifest) -> str:
+    def test(self, folder: Path) -> str:
         """Run a release's own test in it; return what it prints.
 
         Raises:
             Refused: it fails; the release is removed. Its packages stay until the next switch, for another try.
         """
         try:
-            return "".join(self._run(self._folder(release), words) for words in release["test"])
+            return "".join(self._run(folder, words) for words in _required(folder)["test"])
         except Refused:
-            self._discard(release)
+            self._discard(folder)
             raise
 
-    def activate(self, release: Manifest) -> int:
-        """Make a release the active one, in one step; return the number of its generation."""
-        name, folder = release["name"], self._folder(release)
+    def activate(self, folder: Path, keep: int = 1) -> int:
+        """Make a release the active one, in one step; return the number of its generation.
+
+        Args:
+            keep: how many versions before it are kept; one that a program runs from is kept in any case.
+        """
+        name = folder.parent.parent.name
         active = self.active(name)
         if active is not None and self._generation(name, active).resolve() == folder:
             self._switch(name, active)  # launchers that are gone come back
             return active
+        before = [number for number in self.generations(name) if active is not None and number <= active]
         number = max([0, *self.generations(name)]) + 1
         replace_link(folder, self._generation(name, number))
         self._switch(name, number)
-        self._prune(name, {number} if active is None else {number, active})
+        self._prune(name, {number, *(before[-keep:] if keep else ())})
         return number
 
-    def rollback(self, name: str) -> Manifest:
-        """Go back to the generation before the active one; return its release."""
+    def before(self, name: str) -> int:
+        """Return the number of the generation to go back to; raise :class:`Refused` if there is none."""
         active = self.active(name)
-        before = [number for number in self.generations(name) if active is not None and number < active]
-        if not before:
-            raise Refused("nothing", f"there is no version of {name} to go back to")
-        self._switch(name, max(before))
-        return _read(self._generation(name, max(before)))
+        for number in reversed(self.generations(name)):
+            if active is not None and number < active and _read(self._generation(name, number)):
+                return number
+        raise Refused("nothing", f"there is no version of {name} to go back to")
+
+    def rollback(self, name: str) -> Manifest:
+        """Go back to the generation before the active one, if its test succeeds; return its release."""
+        number = self.before(name)
+        folder = self._generation(name, number).resolve()
+        self.test(folder)
+        self._switch(name, number)
+        return _required(folder)
 
     def remove(self, name: str) -> None:
         """Remove an environment with all its releases and launchers, and the packages that only it used."""
         if name not in self.names():
             raise Refused("nothing", f"there is no environment {name!r}")
-        programs = {p for release in self.releases() if release["name"] == name for p in release["programs"]}
+        programs = [path.name for path in self.programs.glob("*") if self._is_launcher_of(path, name)]
         if self.services(programs):
             raise Refused("used", f"{name} is what the service {self.services(programs)[0]} runs")
         with contextlib.suppress(FileNotFoundError):
@@ -141,10 +173,16 @@ class Store:
             raise Refused("nothing", f"there is no environment {name!r}")
         folder = self._generation(name, active).resolve()
         release = _read(folder)
-        faults = [fault for package in release["packages"] for fault in self.packages.faults(package)]
+        if release is None:
+            return [f"{folder}/release.json: it is damaged"]
+        faults = [fault for package in release["packages"] for fault in self._faults_of(package, name)]
         faults += tree.faults(folder, release, self.packages)
-        launchers = [self.programs / program for program in release["programs"]]
-        faults += [f"{link}: the launcher is gone" for link in launchers if not link.exists()]
+        for program in release["programs"]:
+            link, launcher = self.programs / program, folder / "launchers" / program
+            if not link.exists():
+                faults.append(f"{link}: the launcher is gone")
+            elif not link.samefile(launcher):
+                faults.append(f"{link}: it is not the launcher any more")
         here = about_this_machine()["python"].rpartition(".")[0]
         if release["target"]["python"] != here:
             faults.append(f"it was made for Python {release['target']['python']}, and this is {here}")
@@ -157,14 +195,16 @@ class Store:
             active = self.active(name)
             for number in self.generations(name):
                 release = _read(self._generation(name, number))
+                said = release or {"version": "", "programs": [], "packages": []}
                 found.append(
                     {
                         "name": name,
-                        "version": release["version"],
+                        "version": said["version"],
                         "generation": number,
                         "active": number == active,
-                        "programs": release["programs"],
-                        "size": sum(package["size"] for package in release["packages"]),
+                        "damaged": release is None,
+                        "programs": said["programs"],
+                        "size": sum(package["size"] for package in said["packages"]),
                     }
                 )
         return found
@@ -176,30 +216,40 @@ class Store:
         return [
             unit.stem
             for unit in units
-            if any(f"{line} ".startswith(starts) for line in unit.read_text().splitlines())
+            if any(f"{line} ".startswith(starts) for line in unit.read_text(errors="replace").splitlines())
         ]
 
     def generations(self, name: str) -> list[int]:
         """Return the numbers of an environment's generations, in ascending order."""
         folder = self._environment(name) / "generations"
-        return sorted(int(path.name) for path in folder.glob("[0-9]*") if (path / "release.json").is_file())
+        return sorted(
+            int(path.name) for path in folder.glob("[0-9]*") if path.name.isdigit() and path.is_dir()
+        )
 
     def active(self, name: str) -> int | None:
         """Return the number of the active generation, or ``None`` if there is none."""
         try:
-            number = int((self._environment(name) / "current").readlink().name)
-        except (FileNotFoundError, ValueError):
+            number = int(os.path.basename(os.readlink(self._environment(name) / "current")))
+        except (OSError, ValueError):
             return None
-        return number if (self._generation(name, number) / "release.json").is_file() else None
+        return number if self._generation(name, number).is_dir() else None
 
     def sweep(self) -> None:
         """Remove what no release uses: packages, and what is left of transfers and releases that were not finished."""
         for unfinished in self._environments.glob("*/releases/.unfinished-*"):
             remove_tree(unfinished, ignore_errors=True)
-        self.packages.sweep({p["digest"] for release in self.releases() for p in release["packages"]})
+        used: set[str] = set()
+        for folder in self._folders():
+            release = _read(folder)
+            used |= set(map(place_of, release["packages"])) if release else tree.places(folder, self.packages)
+        self.packages.sweep(used)
         for name in self.names():
             self._remove_empty(name)
         _remove_if_empty(self.packages.root, self._environments)
+
+    def _folders(self) -> Iterator[Path]:
+        """Give the folders of all finished releases."""
+        return self._environments.glob("*/releases/[!.]*")
 
     def _environment(self, name: str) -> Path:
         return self._environments / require_name(name)
@@ -207,8 +257,19 @@ class Store:
     def _generation(self, name: str, number: int) -> Path:
         return self._environment(name) / "generations" / str(number)
 
-    def _folder(self, release: Manifest) -> Path:
-        return self._environment(release["name"]) / "releases" / id_of(release)
+    def _faults_of(self, package: Manifest, name: str) -> Iterator[str]:
+        """Tell what is wrong in a package of an environment, and which others it is wrong for."""
+        place = place_of(package)
+        for path, fault in self.packages.faults(place, thorough=True).items():
+            here = f"{self.packages.folder(place)}/{path}"
+            others = {
+                release["name"]
+                for release in self.releases()
+                for other in release["packages"]
+                if other["name"] == package["name"] and release["name"] != name
+                if _are_one(f"{self.packages.folder(place_of(other))}/{path}", here)
+            }
+            yield f"{path}: {fault}" + (f", for {', '.join(sorted(others))}, too" if others else "")
 
     def _run(self, folder: Path, words: list[str]) -> str:
         import subprocess
@@ -232,7 +293,7 @@ class Store:
         return output
 
     def _switch(self, name: str, number: int) -> None:
-        release = _read(self._generation(name, number))
+        release = _required(self._generation(name, number))
         self.require_programs(release)
         current = self._environment(name) / "current"
         for program in release["programs"]:
@@ -251,31 +312,59 @@ class Store:
         return path.is_symlink() and self._environment(name) in path.readlink().parents
 
     def _prune(self, name: str, kept: set[int]) -> None:
-        """Remove the other generations, and the releases that have none."""
+        """Remove the other generations that no program runs from, and the releases that have none."""
+        folders = {number: self._generation(name, number).resolve() for number in self.generations(name)}
+        used = {folders[number] for number in kept}
+        for number, folder in folders.items():
+            if folder not in used and processes_in(folder):
+                used.add(folder)
+                kept.add(number)
         for path in (self._environment(name) / "generations").iterdir():
             if path.name not in map(str, kept):
                 path.unlink()
-        used = {self._generation(name, number).resolve() for number in kept}
         for folder in (self._environment(name) / "releases").iterdir():
             if folder not in used:
                 remove_tree(folder)
         self.sweep()
 
-    def _discard(self, release: Manifest) -> None:
-        folder = self._folder(release)
-        generations = (self._environment(release["name"]) / "generations").glob("*")
+    def _discard(self, folder: Path) -> None:
+        name = folder.parent.parent.name
+        generations = (self._environment(name) / "generations").glob("*")
         if folder not in [path.resolve() for path in generations]:
             remove_tree(folder, ignore_errors=True)
-        self._remove_empty(release["name"])
+        self._remove_empty(name)
 
     def _remove_empty(self, name: str) -> None:
         _remove_if_empty(self._environment(name) / "releases", self._environment(name), self._environments)
 
 
-def _read(folder: Path) -> Manifest:
-    """Return what a finished release says of itself, given its folder or a link to it."""
-    release: Manifest = json.loads((folder / "release.json").read_bytes())
+def _read(folder: Path) -> Manifest | None:
+    """Return what a finished release says of itself, given its folder or a link to it; ``None`` if it is damaged."""
+    # Power that fails may leave a file empty, or full of zeros.
+    try:
+        release: Manifest = json.loads((folder / "release.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return release if isinstance(release, dict) and release.keys() >= _SAID else None
+
+
+def _required(folder: Path) -> Manifest:
+    release = _read(folder)
+    if release is None:
+        raise Refused("damaged", f"{folder}/release.json is damaged")
     return release
+
+
+def _next(folder: Path) -> Path:
+    """Return the name after that of a release: the same with a number, or with the next one."""
+    name, _, number = folder.name.partition(".")
+    return folder.with_name(f"{name}.{int(number or 0) + 1}")
+
+
+def _are_one(path: str, other: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samefile(path, other)
+    return False
 
 
 def _remove_if_empty(*folders: Path) -> None:

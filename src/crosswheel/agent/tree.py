@@ -1,7 +1,8 @@
 """A release on the disk: a virtual environment (PEP 405) that is made of links to its packages.
 
 A folder of site-packages that only one package has is a symbolic link to it, so that an update costs what changed and
-not what is there. Every other file is a hard link: programs look for their environment where they lie.
+not what is there. Every other file is a hard link: programs look for their environment where they lie. Of a file that
+a program changes, each release has a copy.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import os
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from crosswheel.agent.disk import make_folders, sha256_of
+from crosswheel.agent.disk import copy, make_folders, sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +22,25 @@ if TYPE_CHECKING:
     from crosswheel.agent.packages import Packages
 
 
+class _Links(NamedTuple):
+    """What an environment has, by path in it, with what each is made from: symbolic links, hard links, copies."""
+
+    folders: dict[str, str]
+    files: dict[str, str]
+    copies: dict[str, str]
+
+
 def make(folder: Path, release: Manifest, packages: Packages) -> None:
     """Make a release's environment in a folder that is not there yet."""
-    folders, files = _links(release, packages)
-    parents = {path.rpartition("/")[0] for path in (*folders, *files)} | {"bin"}
+    links = _links(release, packages)
+    parents = {path.rpartition("/")[0] for goals in links for path in goals} | {"bin"}
     make_folders(str(folder), parents)
-    for path, goal in folders.items():
+    for path, goal in links.folders.items():
         os.symlink(goal, f"{folder}/{path}")
-    for path, goal in files.items():
+    for path, goal in links.files.items():
         os.link(goal, f"{folder}/{path}")
+    for path, goal in links.copies.items():
+        copy(goal, f"{folder}/{path}")
     python, version = Path(sys.executable), ".".join(map(str, sys.version_info[:3]))
     configuration = f"home = {python.parent}\ninclude-system-site-packages = false\nversion = {version}\n"
     (folder / "pyvenv.cfg").write_text(configuration)
@@ -38,19 +49,46 @@ def make(folder: Path, release: Manifest, packages: Packages) -> None:
 
 
 def faults(folder: Path, release: Manifest, packages: Packages) -> Iterator[str]:
-    """Tell what is missing in a release's environment; what lies in its packages is their business."""
-    folders, files = _links(release, packages)
-    for path in ("pyvenv.cfg", "bin/python3", "bin/python"):
-        if not (folder / path).exists():
-            yield f"{path}: it is gone"
-    for path, goal in folders.items():
+    """Tell what is missing or replaced in a release's environment; what lies in its packages is their business."""
+    links = _links(release, packages)
+    yield from _faults_of_environment(folder)
+    for path, goal in links.folders.items():
         if not (folder / path).is_symlink() or os.readlink(folder / path) != goal:
             yield f"{path}: it is gone"
-    for path, goal in files.items():
+    for path, goal in (*links.files.items(), *links.copies.items()):
         if not (folder / path).is_file():
             yield f"{path}: it is gone"
         elif Path(goal).is_file() and not _are_same(f"{folder}/{path}", goal):
             yield f"{path}: its bytes have changed"
+
+
+def places(folder: Path, packages: Packages) -> set[str]:
+    """Return the places of the packages that a release's environment leads to, whatever the release says."""
+    found = set()
+    for path in folder.glob("lib/*/site-packages/*"):
+        goal = Path(os.readlink(path)) if path.is_symlink() else path
+        if packages.root in goal.parents:
+            found.add(goal.relative_to(packages.root).parts[0])
+    return found
+
+
+def place_of(package: Manifest) -> str:
+    """Return the place of a package of a release that is on the disk."""
+    place: str = package.get("place") or package["digest"]
+    return place
+
+
+def _faults_of_environment(folder: Path) -> Iterator[str]:
+    configuration = folder / "pyvenv.cfg"
+    if not configuration.is_file():
+        yield "pyvenv.cfg: it is gone"
+    elif b"home = " not in configuration.read_bytes():
+        yield "pyvenv.cfg: its bytes have changed"
+    for path in ("bin/python3", "bin/python"):
+        if not (folder / path).exists():
+            yield f"{path}: it is gone"
+        elif not os.path.samefile(folder / path, sys.executable):
+            yield f"{path}: it is not this machine's Python"
 
 
 def _are_same(path: str, other: str) -> bool:
@@ -58,22 +96,27 @@ def _are_same(path: str, other: str) -> bool:
     return os.path.samefile(path, other) or sha256_of(path) == sha256_of(other)
 
 
-def _links(release: Manifest, packages: Packages) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the folders that are links, and the files; each by path, with what it is a link to.
+def _links(release: Manifest, packages: Packages) -> _Links:
+    """Return what a release's environment is made of.
 
     Where two packages have the same file, the first one's is taken.
     """
     owners = Counter(folder for package in release["packages"] for folder in package["folders"])
-    folders: dict[str, str] = {}
-    files: dict[str, str] = {}
+    links = _Links({}, {}, {})
     for package in release["packages"]:
-        place = packages.folder(package["digest"])
-        shared = tuple(f"{folder}/" for folder in package["folders"] if owners[folder] > 1)
-        folders.update({path: f"{place}/{path}" for path in package["folders"] if owners[path] == 1})
+        place = place_of(package)
+        own = set(packages.own(place))
+        shared = tuple(
+            f"{folder}/"
+            for folder in package["folders"]
+            if owners[folder] > 1 or any(path.startswith(f"{folder}/") for path in own)
+        )
+        goals = packages.folder(place)
+        links.folders.update({p: f"{goals}/{p}" for p in package["folders"] if f"{p}/" not in shared})
         loose = list(package["files"])
         if shared:
-            listed = packages.files(package["digest"])
-            loose += [path for path, *_ in listed if path.startswith(shared)]
+            loose += [path for path, *_ in packages.files(place) if path.startswith(shared)]
         for path in loose:
-            files.setdefault(path, f"{place}/{path}")
-    return folders, files
+            if path not in links.files and path not in links.copies:
+                (links.copies if path in own else links.files)[path] = f"{goals}/{path}"
+    return links

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import sys
 import tempfile
@@ -75,7 +76,9 @@ def _tell_file(path: Path, what_next: str) -> None:
 
 def robot_sim(
     target: TargetOption = "ot2",
-    port: Annotated[int, typer.Option("--port", help="The port of its ssh server; any if 0.")] = 2222,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The port of its ssh server; any if 0.")
+    ] = 2222,
     var_size: Annotated[str, typer.Option("--var-size", help="How large its /var is.")] = "1g",
     folder: Annotated[
         Path | None, typer.Option("--folder", help="Where its key and ssh configuration go.")
@@ -89,7 +92,7 @@ def robot_sim(
         runner = Runner(log=settings.cache / "robots" / "log.txt")
         image = image_for(chosen, settings, runner, partial(console.print, markup=False))
         running_robot = stack.enter_context(running(image, place, runner, port=port, var_size=var_size))
-        config = running_robot.ssh_config
+        config = shlex.quote(str(running_robot.ssh_config))
         console.print(f"The look-alike {chosen.title} runs. In another terminal:")
         console.print(f"  ssh -F {config} {ALIAS}")
         console.print(f"  {_as_typed()} deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}")

@@ -41,17 +41,22 @@ class Login:
     """How ssh gets into a robot; its own configuration decides what is not given."""
 
     user: Annotated[str | None, typer.Option("--user", help="The user to log in as.")] = None
-    port: Annotated[int | None, typer.Option("--port", help="The port of its ssh server.")] = None
+    port: Annotated[
+        int | None, typer.Option("--port", min=1, max=65535, help="The port of its ssh server.")
+    ] = None
     identity: Annotated[Path | None, typer.Option("--identity", help="The file of the private key.")] = None
     ssh_config: Annotated[
         Path | None, typer.Option("--ssh-config", help="An ssh configuration instead of your own.")
     ] = None
+    sudo: Annotated[
+        bool, typer.Option("--sudo", help="Become root there by sudo, which must not ask for a password.")
+    ] = False
 
     def to(self, host: str) -> Address:
         """Return where a robot is, and how to get in."""
         if host.startswith("-"):
             raise UsageError(f"{host!r} is not the name of a robot", hint="write it as for ssh.")
-        return Address(host, self.user, self.port, self.identity, self.ssh_config)
+        return Address(host, self.user, self.port, self.identity, self.ssh_config, self.sudo)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -59,6 +60,9 @@ def deploy(
     login: Login,
     name: NameOption = None,
     test: TestOption = None,
+    keep: Annotated[
+        int, typer.Option("--keep", min=0, help="How many versions before it stay, to go back to.")
+    ] = 1,
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
     chosen = targets.load(fleet.target, TARGETS)
@@ -70,11 +74,15 @@ def deploy(
         def work(address: Address) -> deploying.Deployed:
             tell, sent = partial(shown.say, address.host), partial(shown.sent, address.host)
             with connected(address, chosen) as connection:
-                return deploying.deploy(release.result(), place, connection, tell, sent)
+                return deploying.deploy(release.result(), place, connection, tell, sent, keep=keep)
 
         outcomes = on_each(addresses, work)
     made = release.result()  # what is wrong with it is wrong for all robots, and said once
     _tell_clashes(made, outcomes)
+    for robot, warning in [(o.robot, text) for o in outcomes if not o.error for text in o.value.warnings]:
+        Console(stderr=True).print(
+            f"warning: {robot}: {warning}", highlight=False, markup=False, soft_wrap=True
+        )
     _report(
         f"{made.name} {made.version}",
         ("robot", "version", "files sent", "sent", "time", "result"),
@@ -153,6 +161,10 @@ def service(
         list[str] | None,
         typer.Option("--env", help="A variable for it, NAME=VALUE; may be given several times."),
     ] = None,
+    environment_file: Annotated[
+        Path | None,
+        typer.Option("--env-file", help="A file of such variables, which only root can read on the robot."),
+    ] = None,
     memory: Annotated[str, typer.Option("--memory", help="How much memory it may have.")] = "300M",
     remove: Annotated[str | None, typer.Option("--remove", help="Remove the service of this name.")] = None,
 ) -> None:
@@ -166,7 +178,13 @@ def service(
     place = targets.robot_of(chosen)
     if words:
         called = name or f"crosswheel-{words[0]}"
-        wanted = services.Service(called, words, _variables(environment or ()), memory)
+        wanted = services.Service(
+            called,
+            words,
+            services.variables_of(environment or ()),
+            memory,
+            services.read_variables(environment_file) if environment_file else {},
+        )
 
     def work(connection: Connection) -> str:
         if remove is not None:
@@ -175,18 +193,6 @@ def service(
         return services.install(wanted, chosen, place, connection)
 
     _report(remove or called, ("robot", "state"), fleet.ask(login, work), lambda text: [text])
-
-
-def _variables(given: Sequence[str]) -> dict[str, str]:
-    variables = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise UsageError(
-                f"{text!r} is not NAME=VALUE", hint="such as --env PREFECT_API_URL=http://…/api."
-            )
-        variables[name] = value
-    return variables
 
 
 def list_(fleet: Fleet, login: Login) -> None:
@@ -198,7 +204,7 @@ def list_(fleet: Fleet, login: Login) -> None:
             row["name"],
             row["version"],
             str(row["generation"]),
-            "active" if row["active"] else "kept",
+            ("active" if row["active"] else "kept") + (", damaged" if row["damaged"] else ""),
             size(row["size"]),
             ", ".join(row["programs"]),
         ]
@@ -209,6 +215,8 @@ def list_(fleet: Fleet, login: Login) -> None:
     columns = ("robot", "name", "version", "generation", "state", "size", "programs")
     if rows:
         table(Console(), "environments", columns, rows, right=("generation", "size"))
+    for robot in [outcome.robot for outcome in outcomes if not outcome.error and not outcome.value]:
+        Console().print(f"{robot} has no environment yet", highlight=False, markup=False)
     _exit(outcomes)
 
 
@@ -220,7 +228,8 @@ def verify(name: NameArgument, fleet: Fleet, login: Login) -> None:
         if faults:
             raise IntegrityError(
                 f"{name} on {connection.address.host} is not as it was installed:\n" + "\n".join(faults),
-                hint="`crosswheel remove` it and deploy it again.",
+                hint="deploy it again: what is damaged is replaced, and what the program itself changes there is "
+                "from then on its own, and no other environment's.",
             )
         return "every file is as it was installed"
 
@@ -233,9 +242,9 @@ def rollback(name: NameArgument, fleet: Fleet, login: Login) -> None:
     def work(connection: Connection) -> str:
         connection.ask("hold")
         active = connection.ask("rollback", name=name)
-        services.restart(active["services"], connection)
+        faults = services.restart(active["services"], connection)
         restarted = f"; restarted {', '.join(active['services'])}" if active["services"] else ""
-        return f"{active['version']} is active{restarted}"
+        return "\n".join((f"{active['version']} is active{restarted}", *faults))
 
     _report(name, ("robot", "result"), fleet.ask(login, work), lambda text: [text])
 

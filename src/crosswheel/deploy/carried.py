@@ -19,6 +19,8 @@ _MAGIC_SIZE = 4
 # Reads the agent from the connection itself, so that nothing has to lie on the robot.
 _BOOTSTRAP = """
 import marshal, sys, types, zlib
+sys.stdout.buffer.write(bytes.fromhex("{mark}"))
+sys.stdout.buffer.flush()
 from _frozen_importlib_external import MAGIC_NUMBER
 sources, compiled = map(sys.stdin.buffer.read, {sizes})
 for name, part in marshal.loads(zlib.decompress(compiled if MAGIC_NUMBER == {magic} else sources)):
@@ -49,11 +51,15 @@ class Agent:
 
     compiled: bytes = b""
 
-    @property
-    def bootstrap(self) -> str:
-        """The program that reads :attr:`stream` from its standard input, and is the agent then."""
+    def bootstrap(self, mark: bytes) -> str:
+        """Return the program that reads :attr:`stream` from its standard input, and is the agent then.
+
+        Args:
+            mark: bytes that it writes first: what comes before them on its standard output is somebody else's. They
+                are not in the program as they are, so nobody who prints the program writes them.
+        """
         sizes = tuple(map(len, self._parts))
-        return _BOOTSTRAP.format(sizes=sizes, magic=self.compiled[:_MAGIC_SIZE])
+        return _BOOTSTRAP.format(sizes=sizes, magic=self.compiled[:_MAGIC_SIZE], mark=mark.hex())
 
     @property
     def stream(self) -> bytes:

@@ -29,6 +29,7 @@ class Deployed:
         generation: its number on the robot.
         clashes: packages that the robot's image has, too, which stay as they are, and which it does not see.
         services: what was restarted, as it ran another version.
+        warnings: what does not work as it may be expected to.
     """
 
     version: str
@@ -38,14 +39,24 @@ class Deployed:
     generation: int
     clashes: tuple[Clash, ...]
     services: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def deploy(
-    release: Release, robot: Robot, connection: Connection, tell: Tell, sent: Sent | None = None
+    release: Release,
+    robot: Robot,
+    connection: Connection,
+    tell: Tell,
+    sent: Sent | None = None,
+    *,
+    keep: int = 1,
 ) -> Deployed:
     """Put a release on a robot and make it the active one.
 
     Whatever happens meanwhile, the robot has the version before, or this one.
+
+    Args:
+        keep: how many versions before it stay on the robot.
 
     Raises:
         TargetError: the robot is not what the release was made for.
@@ -73,8 +84,13 @@ def deploy(
     connection.ask("build")
     tell("trying it on the robot")
     connection.ask("test")
-    active = connection.ask("activate")
-    restart(active["services"], connection)
+    active = connection.ask("activate", keep=keep)
+    faults = restart(active["services"], connection)
+    hidden = (
+        f"{path} comes first on a login's PATH: write {robot.programs}/{path.rpartition('/')[2]} to run this one, or "
+        "deploy it under another --name"
+        for path in offered["shadowing"]
+    )
     return Deployed(
         release.version,
         connection.sent,
@@ -83,6 +99,7 @@ def deploy(
         generation=active["generation"],
         clashes=tuple(clashes(release.versions, offered["image"])),
         services=tuple(active["services"]),
+        warnings=(*hidden, *faults),
     )
 
 

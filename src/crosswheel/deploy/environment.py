@@ -48,11 +48,13 @@ HEADER = b"""#!/bin/sh
 
 To the shell, the second line is a command; to Python, the second and third are a string.
 """
-# The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on.
+# The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on. The file that stays
+# open tells an update that the release is in use.
 _LAUNCHER = """#!/bin/sh
 unset PYTHONHOME PYTHONPATH
 launcher=$(readlink -f "$0")
 environment=${{launcher%/launchers/*}}
+exec 9< "$environment/pyvenv.cfg"
 exec {command} "$@"
 """
 

@@ -56,7 +56,12 @@ def read_list(path: Path) -> list[str]:
         UsageError: the file cannot be read, or names none.
     """
     try:
-        lines = [line.partition("#")[0].strip() for line in path.read_text().splitlines()]
+        text = path.read_text(encoding="utf-8-sig")
+        lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"the list of robots {path} is not text in UTF-8: {error}", hint="save it as UTF-8."
+        ) from error
     except OSError as error:
         raise UsageError(
             f"the list of robots {path} cannot be read: {error.strerror}", hint="check --robots."

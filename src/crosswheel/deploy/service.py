@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from crosswheel.deploy.ssh import Connection
-from crosswheel.errors import TargetError, UsageError
+from crosswheel.errors import CheckFailed, TargetError, UsageError
 from crosswheel.targets import Robot, Target
 
 # run-parts of busybox passes over names with a dot.
@@ -21,6 +23,9 @@ for unit in {services}/*.service; do
     systemctl link --runtime "$unit" && systemctl start --no-block "${{unit##*/}}"
 done
 """
+_WATCHED_SECONDS = 6  # what dies at once is seen to
+_SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_UNSEEN = ("PYTHONPATH", "PYTHONHOME")
 _UNIT = """[Unit]
 Description={description}
 Wants=network-online.target
@@ -51,12 +56,14 @@ class Service:
         words: the program, as on the robot's ``PATH``, and its arguments.
         environment: variables that it gets.
         memory: how much it may have, as systemd writes it.
+        secrets: variables that it gets from a file that only root reads.
     """
 
     name: str
     words: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     memory: str = "300M"
+    secrets: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", self.name):
@@ -67,12 +74,32 @@ class Service:
             raise UsageError(
                 f"{self.memory!r} is no amount of memory", hint="write it like 300M, as systemd does."
             )
+        unseen = [name for name in _UNSEEN if name in self.environment or name in self.secrets]
+        if unseen:
+            raise UsageError(
+                f"{unseen[0]} cannot be given to a service: what runs in an environment never sees it",
+                hint="it would bring in packages that are not of the environment; put what is needed into the "
+                "program's own package, or have a script add to sys.path.",
+            )
 
-    def unit(self, robot: Robot) -> str:
-        """Return the unit file (systemd.service(5))."""
+    @property
+    def unit_name(self) -> str:
+        """Its name for systemd."""
+        return f"{self.name}.service"
+
+    def unit(self, robot: Robot, environment: str) -> str:
+        """Return the unit file (systemd.service(5)).
+
+        Args:
+            environment: the name of the environment that the program is in.
+        """
         program, *arguments = self.words
         command = " ".join(_quoted(word) for word in (f"{robot.programs}/{program}", *arguments))
-        variables = {"HOME": "/root", **self.environment}
+        # As in a virtual environment that is activated: its programs come first.
+        own = f"{robot.store}/environments/{environment}/current/bin"
+        path = f"{robot.programs}:{own}:{_SYSTEM_PATH}"
+        variables = {"HOME": "/root", "PATH": path, **self.environment}
+        secrets = f"EnvironmentFile={_secrets_path(self.name, robot)}\n" if self.secrets else ""
         return _UNIT.format(
             description=_escaped(" ".join(self.words)),
             command=command,
@@ -80,42 +107,125 @@ class Service:
             environment="".join(
                 f"Environment={_quoted(f'{name}={value}', expands=False)}\n"
                 for name, value in variables.items()
-            ),
+            )
+            + secrets,
             memory=self.memory,
         )
 
 
 def install(service: Service, target: Target, robot: Robot, connection: Connection) -> str:
-    """Put a service on a robot and start it; return what systemd says of it.
+    """Put a service on a robot and start it; return what systemd says of it once it has run for a while.
 
     Raises:
         UsageError: the robot has no such program.
         TargetError: the robot has no systemd, or no hook for boot scripts.
+        CheckFailed: it fails at once; the message has the end of its log.
     """
     boot = _boot_script(robot, target)
-    programs = {program for row in connection.ask("list")["environments"] for program in row["programs"]}
-    if service.words[0] not in programs:
+    rows = connection.ask("list")["environments"]
+    owners = {program: row["name"] for row in rows for program in row["programs"] if row["active"]}
+    if service.words[0] not in owners:
         raise UsageError(
             f"{connection.address.host} has no program {service.words[0]!r} that crosswheel put there",
-            hint=f"it has: {', '.join(sorted(programs)) or 'none'}; `crosswheel deploy` comes first.",
+            hint=f"it has: {', '.join(sorted(owners)) or 'none'}; `crosswheel deploy` comes first.",
         )
     _require_systemd(connection)
-    connection.ask("write", path=_unit_path(service.name, robot), text=service.unit(robot), executable=False)
+    path, secrets = _unit_path(service.name, robot), _secrets_path(service.name, robot)
+    if service.secrets:
+        text = "".join(f"{name}={_escaped_secret(value)}\n" for name, value in service.secrets.items())
+        connection.ask("write", path=secrets, text=text, mode=0o600)
+    else:
+        connection.ask("delete", path=secrets)
+    connection.ask("write", path=path, text=service.unit(robot, owners[service.words[0]]))
     script = _BOOT_SCRIPT.format(services=f"{robot.store}/services")
-    connection.ask("write", path=boot, text=script, executable=True)
-    unit = f"{service.name}.service"
-    connection.ask("run", words=["systemctl", "link", "--runtime", _unit_path(service.name, robot)])
+    connection.ask("write", path=boot, text=script, mode=0o755)
+    connection.ask("run", words=["systemctl", "link", "--runtime", path])
     connection.ask("run", words=["systemctl", "daemon-reload"])
-    connection.ask("run", words=["systemctl", "restart", "--no-block", unit])
-    state = connection.ask("run", words=["systemctl", "is-active", unit])
-    return str(state["output"]).strip()
+    restarts = _shown(service.unit_name, connection)["NRestarts"]
+    connection.ask("run", words=["systemctl", "restart", "--no-block", service.unit_name])
+    return _watched(service.name, restarts, connection)
 
 
-def restart(names: Sequence[str], connection: Connection) -> None:
-    """Have services that run go on with the version that is active now."""
+def restart(names: Sequence[str], connection: Connection) -> list[str]:
+    """Have services that run go on with the version that is active now; return how those ended that did at once."""
+    restarts = {name: _shown(f"{name}.service", connection)["NRestarts"] for name in names}
     if names:
         units = [f"{name}.service" for name in names]
         connection.ask("run", words=["systemctl", "try-restart", "--no-block", *units])
+    faults = []
+    for name in names:
+        try:
+            _watched(name, restarts[name], connection)
+        except CheckFailed as error:
+            faults.append(str(error))
+    return faults
+
+
+def _watched(name: str, restarts: str, connection: Connection) -> str:
+    """Return what systemd says of a service that was just started, once it has run for a while.
+
+    Args:
+        restarts: how often it was started again before that.
+    """
+    unit, begun = f"{name}.service", time.monotonic()
+    while True:
+        state = _shown(unit, connection)
+        pending = state["Job"] not in ("", "0")
+        if not pending and (state["Result"] != "success" or state["NRestarts"] != restarts):
+            log = connection.ask(
+                "run", words=["journalctl", "-u", unit, "-n", "20", "--no-pager", "-o", "cat"]
+            )
+            raise CheckFailed(
+                f"the service {name} on {connection.address.host} ends at once ({state['Result']}, exit code "
+                f"{state['ExecMainStatus']}):\n{str(log['output']).strip()}",
+                hint=f"systemd tries it again and again: mend what its log shows, or "
+                f"`crosswheel service --remove {name}`.",
+            )
+        if time.monotonic() - begun > _WATCHED_SECONDS:
+            return state["ActiveState"]
+        time.sleep(0.5)
+
+
+def _shown(unit: str, connection: Connection) -> dict[str, str]:
+    names = ("ActiveState", "Job", "Result", "NRestarts", "ExecMainStatus")
+    said = connection.ask("run", words=["systemctl", "show", unit, f"--property={','.join(names)}"])
+    pairs = (line.partition("=") for line in str(said["output"]).splitlines())
+    return {**dict.fromkeys(names, ""), **{name: value for name, _, value in pairs}}
+
+
+def read_variables(path: Path) -> dict[str, str]:
+    """Return the variables of a file, ``NAME=VALUE`` on each line; lines that begin with ``#`` are comments.
+
+    Raises:
+        UsageError: it cannot be read, or a line is something else.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}", hint="check --env-file.") from error
+    return _variables(
+        (f"line {number} of {path}", line)  # what it is may be a secret
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    )
+
+
+def variables_of(texts: Iterable[str]) -> dict[str, str]:
+    """Return variables that are written as ``NAME=VALUE``; raise :class:`UsageError` if one is not."""
+    return _variables((repr(text), text) for text in texts)
+
+
+def _variables(texts: Iterable[tuple[str, str]]) -> dict[str, str]:
+    variables = {}
+    for shown, text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise UsageError(
+                f"{shown} is not NAME=VALUE",
+                hint="write it like PREFECT_API_URL=http://192.168.1.20:4200/api.",
+            )
+        variables[name] = value
+    return variables
 
 
 def remove(name: str, robot: Robot, connection: Connection) -> None:
@@ -128,11 +238,21 @@ def remove(name: str, robot: Robot, connection: Connection) -> None:
     unit = f"{name}.service"
     connection.ask("run", words=["systemctl", "disable", "--runtime", "--now", unit])
     connection.ask("delete", path=_unit_path(name, robot))
+    connection.ask("delete", path=_secrets_path(name, robot))
     connection.ask("run", words=["systemctl", "daemon-reload"])
 
 
 def _unit_path(name: str, robot: Robot) -> str:
     return f"{robot.store}/services/{name}.service"
+
+
+def _secrets_path(name: str, robot: Robot) -> str:
+    return f"{robot.store}/services/{name}.env"
+
+
+def _escaped_secret(value: str) -> str:
+    """Return the value of a variable as an EnvironmentFile= has it (systemd.exec(5))."""
+    return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'
 
 
 def _boot_script(robot: Robot, target: Target) -> str:

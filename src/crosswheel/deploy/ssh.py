@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import secrets
+import select
 import shlex
 import struct
 import subprocess
 import tempfile
+import time
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
 _LENGTH = struct.Struct("!I")
 _TOLD_BYTES = 1 << 18
 _GOODBYE_SECONDS = 5
+_MARK_BYTES = 16
+_PRINTED_BYTES = 1 << 20  # what a login may print before the agent starts
+_START_SECONDS = 120.0
 _OPTIONS = {
     "BatchMode": "yes",  # nobody is there to answer a question
     "StrictHostKeyChecking": "yes",  # an unknown host is never trusted silently
@@ -42,6 +49,8 @@ _OPTIONS = {
     "ServerAliveInterval": "10",  # a connection that is dead is noticed
     "ServerAliveCountMax": "3",
     "Compression": "no",  # what is sent is compressed already
+    "RemoteCommand": "none",  # one of the configuration would be run instead of the agent
+    "LogLevel": "INFO",  # why it fails is told
 }
 
 
@@ -53,6 +62,7 @@ class Address:
         host: a name, an address, or an alias in the ssh configuration.
         user, port, identity: as given on the command line; the configuration decides where they are ``None``.
         config: another ssh configuration file than the user's.
+        sudo: whether the user becomes root there, by sudo.
     """
 
     host: str
@@ -60,13 +70,15 @@ class Address:
     port: int | None = None
     identity: Path | None = None
     config: Path | None = None
+    sudo: bool = False
 
     def command(self, *words: str) -> list[str]:
         """Return the words that run a command on the robot."""
         options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
         given = {"-l": self.user, "-p": self.port, "-i": self.identity, "-F": self.config}
         options += [word for name, value in given.items() if value for word in (name, str(value))]
-        return ["ssh", "-T", *options, "--", self.host, shlex.join(words)]
+        rights = ["sudo", "-n", "--"] if self.sudo else []
+        return ["ssh", "-T", *options, "--", self.host, shlex.join([*rights, *words])]
 
 
 class Connection:
@@ -85,8 +97,10 @@ class Connection:
         agent = agent or Agent()
         self.sent = 0
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._mark = secrets.token_bytes(_MARK_BYTES)
+        self._began = False
         # -I, -S: neither its caller's variables nor what users have installed can disturb the agent.
-        words = address.command("python3", "-I", "-S", "-B", "-c", agent.bootstrap)
+        words = address.command("python3", "-I", "-S", "-B", "-c", agent.bootstrap(self._mark))
         try:
             self._child = subprocess.Popen(
                 words,
@@ -180,6 +194,7 @@ class Connection:
 
     def _answer(self) -> Mapping[str, Any]:
         stream = _present(self._child.stdout)
+        self._begin(stream.fileno())
         head = stream.read(_LENGTH.size)
         body = stream.read(*_LENGTH.unpack(head)) if len(head) == _LENGTH.size else b""
         if len(head) < _LENGTH.size or len(body) < _LENGTH.unpack(head)[0]:
@@ -189,11 +204,34 @@ class Connection:
             raise _refusal(str(answer["error"]), f"{self.address.host}: {answer['message']}")
         return answer
 
+    def _begin(self, stream: int) -> None:
+        """Pass over what is printed at login, up to the mark with which the agent begins."""
+        printed, last = bytearray(), time.monotonic() + _START_SECONDS
+        while not self._began:
+            if not select.select([stream], [], [], max(last - time.monotonic(), 0))[0] or (
+                len(printed) > _PRINTED_BYTES
+            ):
+                raise self._never_began(bytes(printed))
+            byte = os.read(stream, 1)
+            if not byte:
+                raise self._ended()
+            printed += byte
+            self._began = printed.endswith(self._mark)
+
+    def _never_began(self, printed: bytes) -> NetworkError:
+        host, lines = self.address.host, printed.decode(errors="replace").splitlines()
+        said = f", and the login prints: {lines[-1]}" if lines else ""
+        return NetworkError(
+            f"{host} lets us in, but starts no program{said}",
+            hint=f"something that runs at each login there (.bashrc, .profile, a menu) waits or goes on printing; see "
+            f"what `ssh {host} true` does.",
+        )
+
     def _ended(self) -> CrosswheelError:
         code = self._child.wait()
         self._said.seek(0)
         said = self._said.read().decode(errors="replace").strip()
-        return _explained(self.address.host, code, said)
+        return _explained(self.address, code, said)
 
 
 def _present(stream: IO[bytes] | None) -> IO[bytes]:
@@ -211,7 +249,14 @@ def _refusal(kind: str, message: str) -> CrosswheelError:
             hint="free some space on the robot: `crosswheel list` shows what is there; nothing changed.",
         )
     if kind == "damaged":
-        return IntegrityError(message, hint="nothing was changed; run the same command again.")
+        return IntegrityError(
+            message, hint="nothing was changed; run the same command again, or deploy it again."
+        )
+    if kind == "permission":
+        return UsageError(
+            message,
+            hint="log in as root (--user root), or add --sudo, where the user may use sudo without a password.",
+        )
     if kind == "test":
         return CheckFailed(message, hint="the version before stays active; mend what the test shows.")
     if kind in ("busy", "occupied", "nothing", "used", "name"):
@@ -226,21 +271,56 @@ def _refusal(kind: str, message: str) -> CrosswheelError:
     return ToolchainError(message, hint="run it again; if it stays, this is a defect of crosswheel.")
 
 
-# What ssh says, and what it means; the first that fits.
+# What ssh says, and what it means; the first that fits. What a pattern names may be in message and hint.
 _REASONS: Iterable[tuple[str, str, str]] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
         "{host} has another host key than before",
         "find out why (a new image, or another machine at its address) before you remove the old key with "
-        "`ssh-keygen -R {host}`.",
+        "`ssh-keygen{file} -R {known}`.",
     ),
     (
         r"Host key verification failed|No \S+ host key is known",
         "the host key of {host} is not known",
-        "connect once with ssh, compare the fingerprint, and accept it; crosswheel never does that for you.",
+        "connect once with `ssh -o StrictHostKeyChecking=ask {host}`, compare the fingerprint, and accept it; "
+        "crosswheel never does that for you, whatever your ssh configuration says. Where that names /dev/null as "
+        "UserKnownHostsFile, nothing that you accept is kept: take it out.",
     ),
     (
-        r"Permission denied|Too many authentication failures|no matching host key|Load key",
+        r"no matching (?P<what>[a-z ]+?) found\. Their offer: (?P<offer>\S+)",
+        "{host} and this machine's ssh have no {what} in common; {host} offers {offer}",
+        "that is old, and refused unless you allow it: in your ssh configuration, below `Host {host}`, write a line "
+        "such as `HostKeyAlgorithms +{offer}` (or KexAlgorithms, Ciphers, MACs); for old RSA keys "
+        "`PubkeyAcceptedAlgorithms +ssh-rsa`, too.",
+    ),
+    (
+        r"no mutual signature",
+        "{host} is too old for the signatures of this RSA key",
+        "use an ed25519 key, or write `PubkeyAcceptedAlgorithms +ssh-rsa` below `Host {host}` in your ssh "
+        "configuration.",
+    ),
+    (
+        r"Load key|Identity file .* not accessible|UNPROTECTED PRIVATE KEY",
+        "a private key for {host} cannot be used",
+        "check --identity: the file has to be there, readable by you alone, and a private key.",
+    ),
+    (
+        r"[Bb]ad configuration option|Bad owner or permissions|Can't open user config|keyword .* extra arguments",
+        "ssh does not take its configuration",
+        "mend the line of the file that it names, or give another with --ssh-config.",
+    ),
+    (
+        r"sudo: .*(?:password|terminal)",
+        "sudo asks for a password on {host}",
+        "have it ask for none (NOPASSWD in a file of /etc/sudoers.d on the robot), or log in as root.",
+    ),
+    (
+        r"sudo: (?!not found)|is not in the sudoers file",
+        "sudo refuses on {host}",
+        "the user has to be one who may use sudo there; or log in as root.",
+    ),
+    (
+        r"Permission denied|Too many authentication failures",
         "{host} does not let us in",
         "check --user and --identity; the key has to be installed on the robot, and one with a passphrase has to be "
         "in the ssh agent.",
@@ -254,16 +334,29 @@ _REASONS: Iterable[tuple[str, str, str]] = (
 )
 
 
-def _explained(host: str, code: int, said: str) -> CrosswheelError:
-    last = f": {said.splitlines()[-1]}" if said else ""
+def _explained(address: Address, code: int, said: str) -> CrosswheelError:
+    host, last = address.host, f": {said.splitlines()[-1]}" if said else ""
     if code == 127:
+        lacking = "sudo" if "sudo" in last else "python3"
         return TargetError(
-            f"{host} has no python3{last}", hint="is it the robot? Its image should have one on the PATH."
+            f"{host} has no {lacking}{last}", hint="is it the robot? Its image should have one on the PATH."
         )
     for pattern, message, hint in _REASONS:
-        if re.search(pattern, said):
-            return NetworkError(message.format(host=host) + last, hint=hint.format(host=host))
+        found = re.search(pattern, said)
+        if found:
+            names = {"host": host, **_offending(said, host), **found.groupdict()}
+            return NetworkError(message.format(**names) + last, hint=hint.format(**names))
     return NetworkError(
         f"the connection to {host} ended{last}",
         hint="run the same command again: it goes on where it stopped, and the active version is as it was.",
     )
+
+
+def _offending(said: str, host: str) -> dict[str, str]:
+    """Return the name and the file, as words of a shell, that ssh says a changed key is kept in."""
+    known = re.search(r"ost key for (\S+) has changed", said)
+    file = re.search(r"Offending .*key in (.+):\d+", said)
+    return {
+        "known": shlex.quote(known[1] if known else host),
+        "file": f" -f {shlex.quote(file[1])}" if file else "",
+    }

@@ -195,9 +195,9 @@ def _ssh_config(folder: Path, key: Path, port: int) -> Path:
         "HostName": "127.0.0.1",
         "Port": port,
         "User": "root",
-        "IdentityFile": key,
+        "IdentityFile": _as_ssh_writes(key),
         "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": hosts,
+        "UserKnownHostsFile": _as_ssh_writes(hosts),
         "StrictHostKeyChecking": "yes",
     }
     # The second name tells it from others, where the configurations of several are put into one.
@@ -205,3 +205,8 @@ def _ssh_config(folder: Path, key: Path, port: int) -> Path:
         f"Host {ALIAS} {ALIAS}-{port}\n" + "".join(f"  {name} {value}\n" for name, value in lines.items())
     )
     return config
+
+
+def _as_ssh_writes(path: Path) -> str:
+    """Return a path so that a configuration of ssh has it as one word, and puts nothing in (ssh_config(5))."""
+    return '"{}"'.format(str(path).replace("%", "%%"))
