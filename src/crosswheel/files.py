@@ -10,8 +10,9 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -109,14 +110,19 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def new_file(path: Path) -> Iterator[Path]:
-    """Give a path beside ``path``: what the block writes there replaces ``path`` if it ends well."""
+def new_file(path: Path, mode: int | None = 0o644) -> Iterator[Path]:
+    """Give a path beside ``path``: what the block makes there replaces ``path`` if it ends well.
+
+    Args:
+        mode: its permissions; as the block left them, if ``None``.
+    """
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = _beside(path)
         try:
             yield beside
-            beside.chmod(0o644)
+            if mode is not None:
+                beside.chmod(mode)
             beside.replace(path)
         except BaseException:
             beside.unlink(missing_ok=True)
@@ -124,7 +130,13 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 def place_copy(source: Path, destination: Path) -> None:
-    """Put a copy of a file at ``destination``, as a whole or not at all; a hard link where possible."""
+    """Put a copy of a file at ``destination``, as a whole or not at all; it shares no bytes with the original."""
+    with new_file(destination) as beside:
+        shutil.copyfile(source, beside)
+
+
+def place_link(source: Path, destination: Path) -> None:
+    """Put a file at ``destination`` as well, as a whole or not at all: a hard link, or a copy where none can be."""
     source = source.resolve() if source.is_symlink() else source  # a link to it would be a copy of the link
     with explained_storage_errors(destination):
         with contextlib.suppress(OSError):
@@ -142,6 +154,43 @@ def place_copy(source: Path, destination: Path) -> None:
             beside.replace(destination)
         finally:
             beside.unlink(missing_ok=True)
+
+
+def write_sealed(path: Path, text: str) -> None:
+    """Write a text behind its own hash, as a whole or not at all, so that :func:`read_sealed` notices damage."""
+    write_text(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+
+
+def read_sealed(path: Path) -> str | None:
+    """Return what :func:`write_sealed` wrote; ``None`` if it is not there, or not what was written."""
+    try:
+        seal, _, text = path.read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    return text.decode() if hashlib.sha256(text).hexdigest().encode() == seal else None
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder and all below it, or a file, if it is there; also where somebody still writes into it.
+
+    Raises:
+        StorageError: it cannot be moved aside.
+    """
+    aside = _beside(folder)
+    with explained_storage_errors(folder):
+        try:
+            folder.rename(aside)
+        except FileNotFoundError:
+            return
+        if aside.is_symlink() or not aside.is_dir():
+            aside.unlink()
+            return
+        shutil.rmtree(aside, ignore_errors=True)
+        if aside.exists():  # folders that nobody may write to, as some builds leave them
+            for parent, _, _ in os.walk(aside):
+                with contextlib.suppress(OSError):  # gone meanwhile
+                    Path(parent).chmod(0o700)
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -243,6 +292,38 @@ def cached_folder(folder: Path, holds: Sequence[str], fill: Callable[[Path], obj
             )
         _discard_damaged(folder, holds)
     return folder
+
+
+def cached_texts(folder: Path, texts: Mapping[str, str], programs: Collection[str] = ()) -> Path:
+    """Return a folder of the cache that holds these texts and nothing else, whatever was in it before.
+
+    Args:
+        texts: what the files hold, by their names.
+        programs: the names of those that can be run.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    for name, text in texts.items():
+        path, mode = folder / name, 0o755 if name in programs else 0o644
+        if not _is_kept(path, text.encode(), mode):
+            remove_tree(path)
+            with new_file(path, mode) as beside:
+                beside.write_text(text)
+    # Another process may be about to write one: the names of files on their way begin with a dot.
+    for path in folder.iterdir():
+        if path.name not in texts and not path.name.startswith("."):
+            remove_tree(path)
+    return folder
+
+
+def _is_kept(path: Path, data: bytes, mode: int) -> bool:
+    try:
+        return (
+            stat.S_IMODE(path.lstat().st_mode) == mode and path.read_bytes() == data and not path.is_symlink()
+        )
+    except (FileNotFoundError, IsADirectoryError):
+        return False
 
 
 def is_whole(folder: Path, holds: Sequence[str]) -> bool:

@@ -40,7 +40,7 @@ class Settings:
         sources = env.get("CROSSWHEEL_DEBIAN_SOURCES")
         cache = env.get("CROSSWHEEL_CACHE")
         return cls(
-            cache=Path(cache).expanduser().absolute() if cache else user_cache_path("crosswheel"),
+            cache=(Path(cache).expanduser() if cache else user_cache_path("crosswheel")).resolve(),
             github=(env.get("CROSSWHEEL_GITHUB_URL") or "https://github.com").rstrip("/"),
             registry=registry or None,
             maven=env.get("CROSSWHEEL_MAVEN_URL") or None,

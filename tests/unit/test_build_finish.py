@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from email import message_from_bytes
 from pathlib import Path
 
@@ -48,16 +49,45 @@ def test_older_metadata_stays_as_it_was(tmp_path: Path) -> None:
     assert "demo-1.0.dist-info/licenses/libdemo/copyright-libdemo-dev" in wheel.members
 
 
-def test_texts_tell_what_a_wheel_was_built_with_as_the_target_would(tmp_path: Path) -> None:
+@pytest.mark.parametrize("objects", [{"demo.so": b"\x7fELF"}, {}])
+def test_texts_tell_what_a_wheel_was_built_with_as_the_target_would(
+    tmp_path: Path, objects: dict[str, bytes]
+) -> None:
     prefix, venv = tmp_path / "libraries" / "blas-0123", tmp_path / "venv"
     text = f"lib = '{prefix}/lib'\npython = '{venv}/bin/python'\n".encode()
     binary = f"\0{venv}".encode()  # its lengths are counted somewhere
-    files = {"demo.so": b"\x7fELF", "config.py": text, "other.py": b"", "config.pyc": binary}
+    files = {**objects, "config.py": text, "other.py": b"", "config.pyc": binary}
     wheel = make_wheel(tmp_path, "demo", "1.0", files)
     finish(wheel, [Library("blas", prefix, {}, {})], Runner(), {venv: "/usr"})
     opened = WheelFile.open(wheel)
     assert opened.read("config.py") == b"lib = '/usr/lib'\npython = '/usr/bin/python'\n"
     assert opened.read("config.pyc") == binary
+
+
+def test_a_wheel_is_the_same_whatever_order_modes_times_and_compression_it_was_packed_with(
+    tmp_path: Path,
+) -> None:
+    made = []
+    for umask, year, compression, turned in ((0o077, 1999, 0, False), (0o002, 2024, 8, True)):
+        folder = tmp_path / str(year)
+        folder.mkdir()
+        wheel = make_wheel(
+            folder, "demo", "1.0", {"demo/__init__.py": b"", "demo/run.sh": b"#!/bin/sh\n", "a.py": b""}
+        )
+        with zipfile.ZipFile(wheel) as archive:
+            members = [(name, archive.read(name)) for name in archive.namelist()]
+        with zipfile.ZipFile(wheel, "w", compression) as archive:
+            archive.writestr(zipfile.ZipInfo("demo/"), b"")
+            for name, data in sorted(members, reverse=turned):
+                entry = zipfile.ZipInfo(name, (year, 2, 3, 4, 5, 6))
+                entry.external_attr = ((0o777 if name.endswith(".sh") else 0o666) & ~umask | 0o100000) << 16
+                archive.writestr(entry, data)
+        finish(wheel, [], Runner())
+        made.append(wheel.read_bytes())
+        with zipfile.ZipFile(wheel) as archive:
+            modes = {name: archive.getinfo(name).external_attr >> 16 for name in archive.namelist()}
+        assert (modes["demo/run.sh"], modes["a.py"]) == (0o100755, 0o100644)
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("files", [{"demo.so": b"\x7fELF"}, {}])

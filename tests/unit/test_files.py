@@ -17,13 +17,18 @@ import pytest
 from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.files import (
     cached_folder,
+    cached_texts,
     digest_of,
     explained_storage_errors,
     new_file,
     new_folder,
     place_copy,
+    place_link,
+    read_sealed,
+    remove_tree,
     sha256_of,
     write_bytes,
+    write_sealed,
     write_text,
 )
 from support.small_disk import run_on_small_disk
@@ -113,6 +118,16 @@ def test_a_folder_that_somebody_else_made_meanwhile_stays(tmp_path: Path) -> Non
         (folder / "theirs").touch()
     assert [path.name for path in folder.iterdir()] == ["theirs"]
     assert list(tmp_path.iterdir()) == [folder]
+
+
+WRITER = """
+import itertools, os, sys
+os.makedirs(sys.argv[1] + "/deep")
+os.chdir(sys.argv[1] + "/deep")
+for number in itertools.count():
+    open(f"file{number}", "w").close()
+    if number == 9: print(flush=True)
+"""
 
 
 def fill(folder: Path) -> None:
@@ -220,6 +235,84 @@ def test_a_placed_copy_has_the_bytes_and_replaces_what_was_there(tmp_path: Path)
     place_copy(source, destination)
     assert destination.read_bytes() == b"new"
     assert list(destination.parent.iterdir()) == [destination]
+
+
+def test_a_placed_copy_shares_no_bytes_with_its_source_and_a_placed_link_does(tmp_path: Path) -> None:
+    source, copy, link = (tmp_path / name for name in ("source", "copy", "link"))
+    source.write_bytes(b"first")
+    place_copy(source, copy)
+    place_link(source, link)
+    source.write_bytes(b"later")
+    assert (copy.read_bytes(), link.read_bytes()) == (b"first", b"later")
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "other mode", "gone", "a link", "a folder", "a file more"])
+def test_texts_that_are_kept_are_as_they_are_said_to_be_each_time(tmp_path: Path, damage: str) -> None:
+    texts = {"cc": "#!/bin/sh\n", "notes": ""}
+    folder = cached_texts(tmp_path / "tools" / "1", texts, ["cc"])
+    program = folder / "cc"
+    inode = program.stat().st_ino
+    assert cached_texts(folder, texts, ["cc"]).joinpath("cc").stat().st_ino == inode
+    if damage in ("gone", "a link", "a folder"):
+        program.unlink()
+    if damage == "other bytes":
+        program.write_text("#!/bin/zh\n")
+    elif damage == "other mode":
+        program.chmod(0o777)
+    elif damage == "a link":
+        (tmp_path / "other").write_text(texts["cc"])
+        (tmp_path / "other").chmod(0o755)
+        program.symlink_to(tmp_path / "other")
+    elif damage == "a folder":
+        (program / "below").mkdir(parents=True)
+    elif damage == "a file more":
+        (folder / "gcc").write_text("evil")
+    cached_texts(folder, texts, ["cc"])
+    assert {path.name: path.read_text() for path in folder.iterdir()} == texts
+    assert (program.lstat().st_mode & 0o170777, (folder / "notes").stat().st_mode & 0o777) == (
+        0o100755,
+        0o644,
+    )
+
+
+def test_a_sealed_text_is_read_as_it_was_written_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "sealed"
+    assert read_sealed(file) is None
+    write_sealed(file, "grüß\ngott\n")
+    assert read_sealed(file) == "grüß\ngott\n"
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert read_sealed(file) is None
+    for length in range(len(whole)):
+        file.write_bytes(whole[:length])
+        assert read_sealed(file) is None
+
+
+def test_a_tree_is_removed_also_where_somebody_still_writes_into_it(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    words = [sys.executable, "-c", WRITER, str(tree)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        try:
+            for _ in range(20):
+                remove_tree(tree)
+                assert not (tree / "deep").exists()
+                tree.mkdir(exist_ok=True)
+        finally:
+            writer.kill()
+
+
+def test_a_tree_without_the_right_to_write_is_removed(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "below").mkdir(parents=True)
+    (tree / "below" / "file").touch()
+    for folder in (tree / "below", tree):
+        folder.chmod(0o555)
+    remove_tree(tree)
+    remove_tree(tree)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_copy_that_was_placed_stays_when_the_source_is_replaced(tmp_path: Path) -> None:

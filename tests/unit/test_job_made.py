@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from crosswheel.job.requirements import Requirements
 OT2 = targets.load("ot2")
 
 
+EMPTY = hashlib.sha256().hexdigest()
+
+
 def made(name: str, *requires: str, wheel: Path = Path("a.whl")) -> Made:
     return Made(
         name=name,
         version="1",
         wheel=wheel,
-        sha256="0" * 64,
+        sha256=EMPTY,
         size=1,
         origin="built",
         reason="",
@@ -136,6 +140,19 @@ def test_what_was_not_made_or_lost_its_wheel_or_was_written_by_another_version_i
     for text in ("", "{", '{"name": "a"}', '{"from": "the future"}'):
         (tmp_path / "made.json").write_text(text)
         assert Made.read(tmp_path) is None
+
+
+def test_a_byte_that_changed_in_what_is_kept_is_noticed(tmp_path: Path) -> None:
+    wheel = tmp_path / "a.whl"
+    wheel.touch()
+    made("a", wheel=wheel).write(tmp_path)
+    said = (tmp_path / "made.json").read_bytes()
+    (tmp_path / "made.json").write_bytes(said.replace(b'"built"', b'"taken"'))
+    assert Made.read(tmp_path) is None
+    (tmp_path / "made.json").write_bytes(said)
+    assert Made.read(tmp_path) is not None
+    wheel.write_bytes(b"\1")
+    assert Made.read(tmp_path) is None
 
 
 def test_what_was_built_with_another_fortran_is_made_again() -> None:

@@ -6,7 +6,6 @@ runs does its interpreter answer as the target, and only then is there no networ
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,13 @@ from crosswheel.build.finish import finish
 from crosswheel.build.numpy_headers import retarget
 from crosswheel.build.requirements import LockedRequirements
 from crosswheel.errors import BuildFailed
+from crosswheel.files import remove_tree
 from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 from crosswheel.uv import Uv
+from crosswheel.wheels.reading import WheelFile
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def build_wheel(
         BuildFailed: a command of the build failed, or its wheel is not for the target.
     """
     output = project.folder / "build"
-    shutil.rmtree(output, ignore_errors=True)
+    remove_tree(output)
     output.mkdir(parents=True)
     if locked.needs_rust:
         on_step("fetching crates")
@@ -110,6 +111,7 @@ def build_wheel(
         backend.run_setup_py(commands, output) if commands else backend.build_wheel(output, project.config)
     )
     _require_target(wheel, target)
+    WheelFile.open(wheel)  # what the backend made is to be sound before any of it is written anew
     places = {backend.venv: "/usr", backend.tree: ".", **backend.environment.places}
     finish(wheel, backend.environment.libraries, backend.runner, places)
     return wheel

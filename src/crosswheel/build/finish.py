@@ -31,7 +31,9 @@ _ELF_MAGIC = b"\x7fELF"
 def finish(
     wheel: Path, libraries: Sequence[Library], runner: Runner, places: Mapping[Path, str] | None = None
 ) -> None:
-    """Complete a wheel that was built with C libraries; one without compiled code only loses what Python compiled.
+    """Complete a wheel that was built, and write it anew, so that its bytes depend on what is in it alone.
+
+    The order of its files, their times and modes would tell of the file system, the clock and the user's umask.
 
     Args:
         places: folders of this machine that the wheel's texts may name, and what these are on the target.
@@ -43,8 +45,7 @@ def finish(
     with zipfile.ZipFile(wheel) as archive:
         compiled = [name for name in archive.namelist() if "__pycache__" in name.split("/")]
         changed = _completed(archive, wheel, libraries, runner, places or {})
-    if changed or compiled:
-        change_wheel(wheel, changed, without=compiled)
+    change_wheel(wheel, changed, without=compiled)
 
 
 def _completed(
@@ -54,14 +55,14 @@ def _completed(
     runner: Runner,
     places: Mapping[Path, str],
 ) -> Mapping[str, bytes]:
-    """Return what is to be changed in a wheel and added to it, by where it is; nothing, if it has no objects."""
+    """Return what is to be changed in a wheel and added to it, by where it is; where it has no objects, texts alone."""
     objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
-    if not objects:
-        return {}
-    (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
-    metadata = archive.read(f"{info}/METADATA")
     named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **places}
     texts = _as_on_the_target(archive, objects.keys(), named)
+    if not objects:
+        return texts
+    (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
+    metadata = archive.read(f"{info}/METADATA")
     with tempfile.TemporaryDirectory() as folder:
         bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
     licences = _licences(libraries)

@@ -126,7 +126,7 @@ def build(
     ] = False,
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
-    trees = Trees(build_tree_root.absolute(), dist_tree_root.absolute(), index_tree_root.absolute())
+    trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
     wanted = [*(requirements or ()), *_listed(requirement_files or ())]
     scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(wanted))
     with scene.console() as console:

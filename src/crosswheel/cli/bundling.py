@@ -60,11 +60,11 @@ def bundle(
         write = form_of(output)
         release = wheels.release(requirement, made_for, name=name, test=test)
         runner = Runner(log=Settings.from_environment().cache / "installed" / "log.txt")
-        _tell_file(output, write(release, output.absolute(), runner))
+        _tell_file(output, write(release, output.resolve(), runner))
     if wheel:
         wanted, closure = wheels.of(requirement, made_for)
         assembler = assembler_for(made_for, Settings.from_environment())
-        made = BundleWheel(wanted, closure, wheels.dist_tree_root.absolute(), assembler, name)
+        made = BundleWheel(wanted, closure, wheels.dist_tree_root.resolve(), assembler, name)
         made.write()
         _tell_file(made.path, "the index offers it after `crosswheel index`")
 
@@ -88,7 +88,7 @@ def robot_sim(
     console, settings = Console(highlight=False, soft_wrap=True), Settings.from_environment()
     chosen = targets.load(target, TARGETS)
     with contextlib.ExitStack() as stack:
-        place = folder.absolute() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        place = folder.resolve() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = Runner(log=settings.cache / "robots" / "log.txt")
         image = image_for(chosen, settings, runner, partial(console.print, markup=False))
         running_robot = stack.enter_context(running(image, place, runner, port=port, var_size=var_size))

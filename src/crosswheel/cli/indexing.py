@@ -35,7 +35,7 @@ def index(
     summary: SummaryOption = None,
 ) -> None:
     """Make the index of all wheels that are there: pages for pip, for tools, and for people."""
-    dist, site = dist_tree_root.absolute(), index_tree_root.absolute()
+    dist, site = dist_tree_root.resolve(), index_tree_root.resolve()
     with ahead(partial(scan, dist)) as scanned:
         from crosswheel.index.site import (
             write_site,  # takes as long to import as it takes to look through the tree
@@ -46,7 +46,7 @@ def index(
             site,
             scanned=scanned,
             root_url=index_root_url,
-            build=build_tree_root.absolute(),
+            build=build_tree_root.resolve(),
             tell=partial(typer.echo, err=True),
         )
     print(
@@ -69,7 +69,7 @@ def serve(
     from crosswheel.serve import serve as serve_site  # a web server is much to load for every other command
 
     serve_site(
-        index_tree_root.absolute(),
+        index_tree_root.resolve(),
         host,
         port,
         lambda url: print(f"pip install --index-url {url}", flush=True),

@@ -59,7 +59,7 @@ class Scene:
     """
 
     recipes: Path = RECIPES
-    trees: Trees = field(default_factory=lambda: Trees(BUILD.absolute(), DIST.absolute(), INDEX.absolute()))
+    trees: Trees = field(default_factory=lambda: Trees(BUILD.resolve(), DIST.resolve(), INDEX.resolve()))
     output: Path | None = None
     verbose: bool = False
     prefer: Prefer = "native"
@@ -79,7 +79,7 @@ class Scene:
     def workplace(self, console: Console, target: str) -> Iterator[Workplace]:
         """Give the tools and folders of a run for one target."""
         settings = Settings.from_environment()
-        folder = self.recipes.absolute()
+        folder = self.recipes.resolve()
         needless = self.named and self.recipes == RECIPES and not folder.exists()
         recipes = Recipes(folder, (), shipped_helpers()) if needless else load_folder(folder, self.trees.dist)
         chosen = targets.load(target, TARGETS)

@@ -80,7 +80,7 @@ def publish(
     """Add the index to a channel: the one of the git branch or tag, or any other."""
     channel = destination.channel
     done = publish_site(
-        index_tree_root.absolute(), open_store(channel.url), root_url=index_root_url, dry_run=dry_run
+        index_tree_root.resolve(), open_store(channel.url), root_url=index_root_url, dry_run=dry_run
     )
     rows = [[name, "new"] for name in done.new] + [[name, "new proof"] for name in done.proofs]
     title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"

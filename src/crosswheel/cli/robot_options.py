@@ -115,7 +115,7 @@ class Wheels:
         """Return the program that a requirement names, and the wheels of its lock."""
         from crosswheel.deploy.environment import chosen  # to be imported while a robot is being reached
 
-        return chosen(requirement, self.recipes, self.dist_tree_root.absolute(), target)
+        return chosen(requirement, self.recipes, self.dist_tree_root.resolve(), target)
 
     def release(
         self, requirement: str, target: Target, *, name: str | None = None, test: str | None = None

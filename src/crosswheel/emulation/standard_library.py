@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crosswheel.debian import Debian
 from crosswheel.errors import CrosswheelError, Interrupted, ToolchainError
-from crosswheel.files import cached_folder, digest_of, place_copy
+from crosswheel.files import cached_folder, digest_of, place_link
 from crosswheel.process import Runner, Word
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
@@ -115,7 +115,7 @@ def completed(
 
 
 def _placed(source: str | Path, destination: str | Path) -> None:
-    place_copy(Path(source), Path(destination))
+    place_link(Path(source), Path(destination))
 
 
 def _place(python: PythonTree, module: Module, target: Target) -> Path:

@@ -168,7 +168,7 @@ def read_proofs(item: Found, dist: Path, sha256: str) -> dict[str, Proof]:
 
 
 def _read_proof(path: Path, filename: str, sha256: str) -> Proof:
-    hint = "remove the proof, or build the package again; the index is as it was."
+    hint = f"build the package again, or remove {filename} and what lies beside it; the index is as it was."
     try:
         proof = Proof.model_validate_json(path.read_bytes())
     except ValidationError as error:

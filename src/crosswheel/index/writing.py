@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.files import digest_of, make_folder, place_copy
+from crosswheel.files import digest_of, make_folder, place_link
 from crosswheel.index import people
 from crosswheel.index.contents import project_pages
 from crosswheel.index.people import File
@@ -202,6 +202,6 @@ def _write(path: Path, data: bytes) -> None:
 
 def _copy(source: Path, place: Path) -> None:
     if source.stat().st_mode & 0o044 == 0o044:
-        place_copy(source, place)
+        place_link(source, place)
     else:  # a link would have the same mode
         _write(place, source.read_bytes())

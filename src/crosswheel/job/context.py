@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -15,6 +15,7 @@ from crosswheel.check.elf import exported_symbols
 from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.emulation.verification import verify
 from crosswheel.errors import CrosswheelError
+from crosswheel.files import exclusive, explained_storage_errors
 from crosswheel.job.code import code_digest
 from crosswheel.job.once import Once
 from crosswheel.process import Cancellation, Runner
@@ -76,6 +77,14 @@ class Workplace:
     def alone(self, name: str) -> AbstractContextManager[object]:
         """Return a lock for a thing that must not be made twice at the same time."""
         return self._once.alone(name)
+
+    @contextmanager
+    def own_folder(self, name: str, version: str) -> Iterator[Path]:
+        """Give a package's folder in the build tree, which no other command works in meanwhile."""
+        folder = self.folder(name, version)
+        waiting = partial(self.display.step, name, "waiting for another command that builds it")
+        with explained_storage_errors(folder), exclusive(folder, waiting):
+            yield folder
 
     def beside(self, name: str, version: str) -> Workplace:
         """Return a workplace for what a package's build needs to have built first: in a folder of it, unseen."""

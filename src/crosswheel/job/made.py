@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crosswheel.files import write_text
+from crosswheel.files import read_sealed, sha256_of, write_sealed
 from crosswheel.wheels.proof import AuditedObject
 
 
@@ -38,12 +38,15 @@ class Made(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Made | None:
-        """Read what was made before, or return ``None``."""
+        """Read what was made before; return ``None`` if it is not there, or not to the byte what was made."""
+        said = read_sealed(folder / "made.json")
         try:
-            made = cls.model_validate_json((folder / "made.json").read_bytes())
-        except (FileNotFoundError, ValidationError):  # absent, or written by another version
+            made = cls.model_validate_json(said) if said is not None else None
+        except ValidationError:  # written by another version
             return None
-        return made.model_copy(update={"found": True}) if made.wheel.is_file() else None
+        if made is None or not made.wheel.is_file() or sha256_of(made.wheel) != made.sha256:
+            return None
+        return made.model_copy(update={"found": True})
 
     def agrees(self, tool: str, version: str | None) -> bool:
         """Tell whether a tool it was built with is of this version; if it was not, or the tool is not there, it is."""
@@ -51,4 +54,4 @@ class Made(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write it to a folder of the cache."""
-        write_text(folder / "made.json", self.model_dump_json(indent=1, exclude={"found"}))
+        write_sealed(folder / "made.json", self.model_dump_json(indent=1, exclude={"found"}))

@@ -17,8 +17,8 @@ from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
 from crosswheel.check.parity import compare
 from crosswheel.check.suitability import suitability
-from crosswheel.errors import CheckFailed
-from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
+from crosswheel.errors import CheckFailed, IntegrityError
+from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha256_of
 from crosswheel.job.closures import own_store
 from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
@@ -77,13 +77,26 @@ def _built(step: Step, store: RequirementsStore, place: Workplace) -> Made:
     name, version = step.pin.name, step.pin.version
     kept = place.settings.cache / "made" / _digest(step, store, place)
     with place.alone(kept.name):
-        found = Made.read(kept)
-        # Whether there is Fortran in a source is not known where a build is named.
-        if found is None or not found.agrees("gfortran", fetched_version(place.target, place.settings)):
-            found = _build(step, store, kept, place)
+        found = _fitting(kept, place)
+        if found is None:
+            with place.own_folder(name, version):
+                # Whoever had the folder may have built it meanwhile.
+                found = _fitting(kept, place) or _build(step, store, kept, place)
         elif (kept / "build.log").is_file() and not place.log(name, version).exists():
             place_copy(kept / "build.log", place.log(name, version))
     return found
+
+
+def _fitting(kept: Path, place: Workplace) -> Made | None:
+    found = Made.read(kept)
+    # Whether there is Fortran in a source is not known where a build is named.
+    fits = found and found.agrees("gfortran", fetched_version(place.target, place.settings))
+    return found if fits else None
+
+
+def _tell_of_damage(kept: Path, step: Step, place: Workplace) -> None:
+    if kept.is_dir() and Made.read(kept) is None:
+        place.display.warning(f"{step.pin}: what the cache has of it was changed or damaged; it is made anew")
 
 
 def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
@@ -105,6 +118,7 @@ def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
 
 
 def _take(step: Step, file: ReleaseFile, kept: Path, place: Workplace) -> Made:
+    _tell_of_damage(kept, step, place)
     place.display.step(step.pin.name, "downloading")
     wheel = WheelFile.open(place.registry.fetch(file))
     place.display.step(step.pin.name, "auditing")
@@ -118,6 +132,7 @@ def _take(step: Step, file: ReleaseFile, kept: Path, place: Workplace) -> Made:
 
 def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -> Made:
     began = time.monotonic()
+    _tell_of_damage(kept, step, place)
     name, version = step.pin.name, step.pin.version
     place.log(name, version).unlink(missing_ok=True)
     warnings = [f"{module} is left out: {why}" for module, why in _left_out(step).items()]
@@ -143,12 +158,24 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
         warnings=tuple(warnings),
         seconds=time.monotonic() - began,
     )
-    shutil.rmtree(kept, ignore_errors=True)  # what another version wrote there and this one cannot read
+    return _keep(made, path, kept, place)
+
+
+def _keep(made: Made, wheel: Path, kept: Path, place: Workplace) -> Made:
+    """Put what was built into the cache; return what lies there then: that of another command, if it was first."""
+    if _fitting(kept, place) is None:
+        remove_tree(kept)
     with new_folder(kept) as beside:
-        shutil.copyfile(path, beside / path.name)
-        shutil.copyfile(place.log(name, version), beside / "build.log")
+        shutil.copyfile(wheel, beside / wheel.name)
+        shutil.copyfile(place.log(made.name, made.version), beside / "build.log")
         made.write(beside)
-    return made
+    first = Made.read(kept)
+    if first is None:
+        raise IntegrityError(
+            f"{kept} was changed as soon as the wheel of {made.name} {made.version} was put there",
+            hint="find out what else writes into the cache, and run the same command again.",
+        )
+    return first.model_copy(update={"found": False})
 
 
 def prepared_project(step: Step, place: Workplace, warn: Callable[[str], None]) -> tuple[Project, SourceTree]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
+from pydantic import ValidationError
 
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
-from crosswheel.files import cached_folder, digest_of, write_text
+from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
 from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
 from crosswheel.job.making import refuse
@@ -33,11 +33,11 @@ def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, plac
     needed = [made[name] for name in sorted(reached)]
     absent = requirements.absent(tested_with(step), made)
     kept = place.settings.cache / "proofs" / f"{_digest(step, own, needed, place)}.json"
-    if kept.is_file():
-        proof = Proof.model_validate_json(kept.read_text())
-    else:
-        proof = _proven(step, own, needed, place, alone=bool(absent))
-        write_text(kept, proof.model_dump_json())
+    proof = _kept_proof(kept, own, place)
+    if proof is None:
+        with place.own_folder(step.pin.name, step.pin.version):
+            proof = _kept_proof(kept, own, place) or _proven(step, own, needed, place, alone=bool(absent))
+        write_sealed(kept, proof.model_dump_json())
     if absent and proof.skipped:
         place.display.warning(
             f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
@@ -45,6 +45,17 @@ def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, plac
         )
     Dist(place.trees.dist).put(own.wheel, proof, place.dist_folder(step.pin.name, step.pin.version))
     return proof
+
+
+def _kept_proof(kept: Path, own: Made, place: Workplace) -> Proof | None:
+    """Return the proof that the cache has, if it is to the byte what was written and is of this very wheel."""
+    said = read_sealed(kept)
+    try:
+        proof = Proof.model_validate_json(said) if said is not None else None
+    except ValidationError:  # written by another version
+        return None
+    of = proof and (proof.wheel, proof.sha256, proof.target)
+    return proof if of == (own.wheel.name, own.sha256, place.target.name) else None
 
 
 def tested_with(step: Step) -> list[str]:
@@ -114,7 +125,7 @@ def _trial(step: Step, needed: list[Made], place: Workplace) -> Trial:
     runner = place.runner(step.pin.name, step.pin.version)
     sites = [_installed(made, place) for made in needed]
     scratch = place.folder(step.pin.name, step.pin.version) / "trial"
-    shutil.rmtree(scratch, ignore_errors=True)
+    remove_tree(scratch)
     return Trial(place.emulator, sites, scratch, runner)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from crosswheel.download import download, offline_error
 from crosswheel.errors import IntegrityError, NetworkError, PlanError, RecipeError
-from crosswheel.files import cached_folder, digest_of, explained_storage_errors, new_folder, sha256_of
+from crosswheel.files import cached_folder, digest_of, new_folder, remove_tree, sha256_of
 from crosswheel.process import Runner
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Source, UrlSource
 from crosswheel.settings import Settings
@@ -99,9 +99,7 @@ def obtain(
 
 
 def _tree(source: Source, place: _Workplace) -> SourceTree:
-    if place.unpacked.exists():
-        with explained_storage_errors(place.unpacked):
-            shutil.rmtree(place.unpacked)
+    remove_tree(place.unpacked)
     top, digest = _from_git(source, place) if isinstance(source, GitSource) else _from_archive(source, place)
     return SourceTree(_project_folder(top, source), str(source), digest)
 

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import cached_texts, digest_of
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import Fortran
 from crosswheel.toolchain.python.tree import PythonTree
@@ -116,15 +116,8 @@ def description_folder(
     files = _files(target, python, tools, fortran, prefixes)
     wrapper = f'#!/bin/sh\nexec {shlex.join(emulator)} "$@"\n'
     folder = cache / "build-systems" / digest_of(files=files, wrapper=wrapper)
-
-    def fill(beside: Path) -> None:
-        for name, text in files.items():
-            (beside / name).write_text(text.replace("@folder@", str(folder)))
-        (beside / "run-on-target").write_text(wrapper)
-        for name in ("run-on-target", "python-config"):
-            (beside / name).chmod(0o755)
-
-    return cached_folder(folder, [*files, "run-on-target"], fill)
+    texts = {name: text.replace("@folder@", str(folder)) for name, text in files.items()}
+    return cached_texts(folder, {**texts, "run-on-target": wrapper}, ("run-on-target", "python-config"))
 
 
 def build_system_environment(folder: Path) -> Mapping[str, str]:

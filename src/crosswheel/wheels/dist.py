@@ -17,7 +17,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from crosswheel.files import place_copy
+from crosswheel.files import place_copy, sha256_of
 from crosswheel.versions import same_version
 from crosswheel.wheels.proof import Proof
 
@@ -54,7 +54,7 @@ class Dist:
         """
         placed = _place(proof, folder)
         before = Proof.read_beside(placed, proof.target)
-        if before != proof or not placed.is_file() or placed.stat().st_size != wheel.stat().st_size:
+        if before != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
             Proof.remove_beside(placed, proof.target)  # it is of other bytes, from here on
             place_copy(wheel, placed)
             proof.write_beside(placed)

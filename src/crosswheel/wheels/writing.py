@@ -70,8 +70,7 @@ def change_wheel(path: Path, changed: Mapping[str, bytes], without: Collection[s
             data = changed[name] if name in changed else archive.read(name)
             return Member(name, data, executable)
 
-        every = dict.fromkeys([*entries, *sorted(changed)])
-        names = [name for name in every if name != record and name not in without]
-        # What describes a wheel lies at the end of it (PEP 427); the order is otherwise the backend's.
-        names.sort(key=lambda name: name.split("/")[0].endswith(".dist-info"))
+        names = [name for name in {**entries, **changed} if name != record and name not in without]
+        # What describes a wheel lies at the end of it (PEP 427).
+        names.sort(key=lambda name: (name.split("/")[0].endswith(".dist-info"), name))
         write_wheel(path, map(member, names), record)

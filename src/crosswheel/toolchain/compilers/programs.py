@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import cached_texts, digest_of
 from crosswheel.process import Runner, Word
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -75,13 +75,7 @@ def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch
     gnu = {"cc": "gcc", "c++": "g++"}
     named = {f"{multiarch}-{gnu.get(name, name)}": text for name, text in programs.items()}
     every = {**programs, **named, **host}
-
-    def fill(beside: Path) -> None:
-        for name, text in every.items():
-            (beside / name).write_text(text)
-            (beside / name).chmod(0o755)
-
-    return cached_folder(cache / "tools" / digest_of(programs=every), list(every), fill)
+    return cached_texts(cache / "tools" / digest_of(programs=every), every, programs=every)
 
 
 def merge_archives(parts: Sequence[Path], merged: Path, compilers: Compilers, runner: Runner) -> None:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from crosswheel.errors import ToolchainError
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import cached_texts, digest_of
 from crosswheel.targets import Target
 
 
@@ -23,13 +23,8 @@ def pkg_config_folder(target: Target, cache: Path) -> Path:
     program = _program()
     folder = cache / "pkg-config" / digest_of(program=program, multiarch=target.multiarch)
     names = ("pkg-config", f"{target.multiarch}-pkg-config")
-
-    def fill(beside: Path) -> None:
-        for name in names:
-            (beside / name).write_text(f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n')
-            (beside / name).chmod(0o755)
-
-    return cached_folder(folder, names, fill)
+    text = f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n'
+    return cached_texts(folder, dict.fromkeys(names, text), programs=names)
 
 
 def _program() -> Path:

@@ -12,7 +12,7 @@ import pprint
 from importlib import resources
 from pathlib import Path
 
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import cached_texts, digest_of, new_file, write_text
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers
 from crosswheel.toolchain.python.tree import PythonTree
@@ -33,31 +33,20 @@ def identity_folder(target: Target, python: PythonTree, compilers: Compilers, ca
     view = json.dumps(_view(target, python), indent=1)
     data = _sysconfigdata(target, python, compilers)
     texts = {**code, "view.json": view, f"{target.python.sysconfigdata}.py": data}
-
-    def fill(beside: Path) -> None:
-        for name, text in texts.items():
-            (beside / name).write_text(text)
-
-    used = [name for name, text in texts.items() if text]
-    return cached_folder(cache / "views" / digest_of(code=code, view=view, data=data), used, fill)
+    return cached_texts(cache / "views" / digest_of(code=code, view=view, data=data), texts)
 
 
 def asked_interpreter(host: PythonTree, identity: Path, cache: Path) -> Path:
     """Return an interpreter of the host that answers as the target: the one that uv is pointed at."""
     folder = cache / "interpreters" / digest_of(host=host.root, identity=identity)
-    view, program = f"lib/python{host.short}/site-packages/crosswheel_view.pth", "bin/python"
-
-    def fill(beside: Path) -> None:
-        (beside / view).parent.mkdir(parents=True)
-        (beside / view).write_text(f"{identity}\nimport crosswheel_view\n")
-        (beside / program).parent.mkdir()
-        (beside / program).symlink_to(host.executable)
-        home = (
-            f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
-        )
-        (beside / "pyvenv.cfg").write_text(home)
-
-    return cached_folder(folder, [view, program, "pyvenv.cfg"], fill) / program
+    site, program = folder / "lib" / f"python{host.short}" / "site-packages", folder / "bin" / "python"
+    home = f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
+    if not program.is_symlink() or program.readlink() != host.executable:
+        with new_file(program, mode=None) as beside:
+            beside.symlink_to(host.executable)
+    cached_texts(site, {"crosswheel_view.pth": f"{identity}\nimport crosswheel_view\n"})
+    write_text(folder / "pyvenv.cfg", home)
+    return program
 
 
 def _view(target: Target, python: PythonTree) -> dict[str, object]:

@@ -1,0 +1,101 @@
+"""What is kept is what was made: damage is noticed and mended, and builds at once do not spoil each other's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import projects
+from support.command_line import CommandLine, command_line
+
+DEMO = "demo-1.0-cp310-cp310-linux_armv7l.whl"
+WORDS = ("build", "demo", "pure", "--as-of", "2024-12-31")
+
+
+@pytest.fixture
+def crosswheel(tmp_path: Path) -> Iterator[CommandLine]:
+    with command_line(tmp_path) as line:
+        line.offer_real("setuptools", "75.8.0")
+        line.offer_sdist(projects.c_project())
+        line.offer_wheel("pure", files={"pure.py": b""})
+        yield line
+
+
+def flip(path: Path) -> None:
+    """Change one bit of a file, and nothing that a look at its folder would show."""
+    status, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_byte_that_changes_in_what_is_kept_is_noticed_and_the_thing_is_made_anew(
+    crosswheel: CommandLine,
+) -> None:
+    words = (*WORDS, "--build-tree-root", "../other build")  # not below the folder that it is called from
+    first = crosswheel.run(*words)
+    assert first.returncode == 0, first.output
+    dist, cache = crosswheel.folder / "dist", crosswheel.cache
+    right = contents(dist)
+    assert {path.stat().st_nlink for path in cache.glob("made/*/*.whl")} == {1}
+    (placed,) = dist.glob(f"demo/1.0/{DEMO}")
+    (wheel,), (tool, *_) = cache.glob("made/*/*.whl"), sorted(cache.glob("tools/*/cc"))
+    said, proofs, files = (
+        cache.glob("made/*/made.json"),
+        cache.glob("proofs/*.json"),
+        cache.glob("files/*/*/pure*"),
+    )
+    tool_text = tool.read_text()
+    for path in (wheel, placed, tool, *said, *proofs, *files, *dist.rglob("*.proof.json")):
+        flip(path)
+    again = crosswheel.run(*words)
+    assert again.returncode == 0, again.output
+    assert "demo==1.0: what the cache has of it was changed or damaged; it is made anew" in again.words
+    assert "1 taken, 1 built" in again.output
+    assert tool.read_text() == tool_text
+    healed = contents(dist)
+    assert healed.keys() == right.keys()
+    assert {name: data for name, data in healed.items() if name.endswith(".whl")} == {
+        name: data for name, data in right.items() if name.endswith(".whl")
+    }
+    assert "2 found" in crosswheel.run(*words).output
+
+
+def test_builds_in_one_checkout_and_in_two_of_one_cache_leave_one_wheel_with_its_proof(
+    crosswheel: CommandLine,
+) -> None:
+    """Its backend writes the time into it, so that no two builds make the same."""
+    stamped = 'open("stamp.py", "w").write(f"at = {time.time_ns()}")'
+    setup = projects.setup_py(more=", package_dir={'': '.'}").replace("py_modules=[]", "py_modules=['stamp']")
+    files = {
+        **projects.c_project("stamped"),
+        "setup.py": f"import time\n{stamped}\n" + setup.replace("demo", "stamped", 1),
+    }
+    crosswheel.offer_sdist(files, name="stamped")
+    other = crosswheel.folder.with_name("other")
+    other.mkdir()
+    started = [
+        subprocess.Popen(
+            [crosswheel.command, "build", "stamped", "--as-of", "2024-12-31"],
+            cwd=folder, env=crosswheel.environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for folder in (crosswheel.folder, crosswheel.folder, other)
+    ]  # fmt: skip
+    for command in started:
+        output, _ = command.communicate(timeout=300)
+        assert command.returncode == 0, output
+    assert len(list(crosswheel.cache.glob("made/*/stamped*.whl"))) == 1
+    for folder in (crosswheel.folder, other):
+        again = crosswheel.run("build", "stamped", "--as-of", "2024-12-31")
+        assert again.returncode == 0, again.output
+        shutil.rmtree(folder / "index")
+    assert len({path.read_bytes() for path in crosswheel.folder.parent.glob("*/dist/stamped/1.0/*.whl")}) == 1
