@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from crosswheel import targets
-from crosswheel.check.parity import choose_official
+from crosswheel.check.parity import official_wheels
 from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.emulation.trials import Trial, run_test
 from crosswheel.errors import CrosswheelError
@@ -206,8 +206,8 @@ class Bench:
             files = self.registry.release_files(wanted.name, wanted.version)
         except CrosswheelError:
             return None
-        chosen = choose_official([file.filename for file in files if "linux" in file.filename], self.target)
-        return next((file.size for file in files if file.filename == chosen), None)
+        chosen = official_wheels([file.filename for file in files if "linux" in file.filename], self.target)
+        return next((file.size for file in files if file.filename in chosen[:1]), None)
 
 
 def _wheels(place: Path) -> list[Path]:

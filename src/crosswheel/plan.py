@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from crosswheel.check.parity import choose_official
+from crosswheel.check.parity import official_wheels
 from crosswheel.errors import IntegrityError, PlanError
 from crosswheel.lock import Pin
 from crosswheel.recipes.model import Prefer, Recipe
@@ -21,7 +21,7 @@ class Step:
 
     Attributes:
         file: the wheel to take, or the sdist to build; ``None`` where the recipe names another source.
-        official: the published wheel for another platform that a built one is compared with.
+        official: the published wheels that a built one is compared with, the nearest first.
         recipe: what is said of this package, if anything.
         reason: why, for people.
         otherwise: what to do if the wheel to take is refused, which its name does not tell.
@@ -30,7 +30,7 @@ class Step:
     pin: Pin
     action: Literal["take", "build"]
     file: ReleaseFile | None
-    official: ReleaseFile | None
+    official: tuple[ReleaseFile, ...]
     recipe: Recipe | None
     reason: str
     otherwise: Step | None = None
@@ -60,10 +60,11 @@ def choose(
     prefer = (recipe.prefer if recipe else None) or prefer
 
     def build(reason: str, file: ReleaseFile | None = sdist) -> Step:
-        return Step(pin, "build", file, _official(allowed, target), recipe, _told(reason, recipe))
+        official = tuple(by_name[filename] for filename in official_wheels([*by_name], target))
+        return Step(pin, "build", file, official, recipe, _told(reason, recipe))
 
     def take(reason: str, otherwise: Step | None = None) -> Step:
-        return Step(pin, "take", wheels[0], None, recipe, _told(reason, recipe), otherwise)
+        return Step(pin, "take", wheels[0], (), recipe, _told(reason, recipe), otherwise)
 
     if recipe and recipe.source:
         return build(f"the recipe names {recipe.source}", None)
@@ -112,11 +113,6 @@ def _native_elsewhere(files: Sequence[ReleaseFile], target: Target) -> ReleaseFi
 
 def _platform(wheel: ReleaseFile) -> str:
     return wheel.filename[: -len(".whl")].split("-")[-1].split(".")[0]
-
-
-def _official(files: Sequence[ReleaseFile], target: Target) -> ReleaseFile | None:
-    chosen = choose_official([file.filename for file in files if file.kind == "wheel"], target)
-    return next((file for file in files if file.filename == chosen), None)
 
 
 def _why_no_wheel(files: Sequence[ReleaseFile], target: Target) -> str:

@@ -1,107 +1,175 @@
-"""A wheel against the official one of the same version for another platform: only the suffixes should differ.
+"""A wheel against the official ones of the same version for other platforms: only the suffixes should differ.
 
-What a build left out silently, or put in by mistake, shows here at once.
+What a build left out silently, or put in by mistake, shows here at once. What is for another kind of CPU alone is told
+by the other official wheels, which do not have it either.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
-from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from crosswheel.check.fault import Fault
 from crosswheel.targets import Target
 from crosswheel.wheels.reading import WheelFile
 
-# The nearest relative first: the same system, then the same kernel, then anything native.
-_PLATFORMS = tuple(
+# A platform tag: system, then machine. The nearest system first.
+_SYSTEMS = tuple(
     re.compile(pattern)
     for pattern in (
-        r"(?:manylinux\w*|linux)_x86_64",
-        r"(?:manylinux\w*|linux)_aarch64",
-        r"(?:manylinux\w*|linux)_\w+",
-        r"musllinux_\w+",
-        r"macosx_\w+",
-        r"win\w*",
+        r"(?:musl|many|)linux(?:\d+|_\d+_\d+)?_(?P<machine>\w+)",
+        r"macosx_\d+_\d+_(?P<machine>\w+)",
+        r"win_?(?P<machine>\w+)",
     )
 )
+_FAMILIES = (re.compile(r"(?:arm|aarch)\w*"), re.compile(r"x86_64|amd64|i\d86|32|intel"))
+_LARGE = re.compile(r"\w*64\w*|s390x|universal2")
+# What most have; the others' wheels may be made with less care.
+_USUAL = ("x86_64", "aarch64")
 
 
-def choose_official(candidates: Sequence[str], target: Target) -> str | None:
-    """Return which wheel of a release is the best to compare with, or ``None`` if none is of use.
+@dataclass(frozen=True)
+class Parity:
+    """What comparing a wheel with official ones has shown.
+
+    Attributes:
+        official: file name of the nearest one.
+        faults: in what it differs from all of them, where it should not.
+        notes: in what it differs from some of them.
+    """
+
+    official: str
+    faults: tuple[Fault, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def official_wheels(candidates: Sequence[str], target: Target) -> list[str]:
+    """Return the wheels of a release that are of use to compare with, the nearest first, one for each platform.
+
+    They are native, for the target's version of CPython or its stable ABI, and for Linux, if there is one. The nearest
+    is for the same family of CPUs, then for the same size of words.
 
     Args:
         candidates: file names of the files of one release.
-
-    It is a native wheel for another machine, for the target's version of CPython or its stable ABI.
     """
-    ranked = [(rank, name) for name in candidates for rank in [_rank(name, target)] if rank is not None]
-    return min(ranked)[1] if ranked else None
+    ranked = sorted((distance, name) for name in candidates for distance in _distances(name, target))
+    platforms: dict[tuple[int, str, bool], str] = {}
+    for distance, name in ranked:
+        if distance.system == ranked[0][0].system:
+            platforms.setdefault((distance.system, distance.machine, distance.musl), name)
+    return list(dict.fromkeys(platforms.values()))
 
 
 def compare(
-    wheel: WheelFile, official: WheelFile, target: Target, without: Collection[str] = ()
-) -> list[Fault]:
-    """Return in what a wheel differs from the official one, where it should not.
+    wheel: WheelFile, official: Iterator[WheelFile], target: Target, without: Collection[str] = ()
+) -> Parity | None:
+    """Return in what a wheel differs from the official ones; ``None`` if there is none.
 
     Args:
+        official: the nearest first; the others are asked for only if the wheel differs from that.
         without: extension modules that it is not to have.
     """
-    if (wheel.name, wheel.version) != (official.name, official.version):
-        return [
-            Fault(
-                wheel.path.name,
-                f"it is {wheel.name} {wheel.version}, and the official wheel is {official.name} "
-                f"{official.version}",
-                "where the version comes from the repository, the build lacks its plugin or its variable "
-                "(setuptools_scm: SETUPTOOLS_SCM_PRETEND_VERSION)",
-            )
-        ]
-    return [*_missing_modules(wheel, official, target, without), *_added_names(wheel, official)]
-
-
-def _missing_modules(
-    wheel: WheelFile, official: WheelFile, target: Target, without: Collection[str]
-) -> list[Fault]:
-    return [
-        Fault(
-            wheel.path.name,
-            f"the extension module {module} is missing, which {official.path.name} has",
-            "an optional extension was left out without an error: the build log says which compiler, header "
-            "or library was not found; a recipe says by `without` that it is not wanted",
-        )
-        for module in sorted(official.extension_names - set(wheel.extension_modules(target)) - set(without))
+    nearest = next(official, None)
+    if nearest is None:
+        return None
+    name = nearest.path.name
+    if (wheel.name, wheel.version) != (nearest.name, nearest.version):
+        return Parity(name, (_other_version(wheel, nearest),))
+    missing = nearest.extension_names - set(wheel.extension_modules(target)) - set(without)
+    added = wheel.top_level_names - nearest.top_level_names
+    everywhere, nowhere = missing, added
+    while everywhere or nowhere:
+        other = next(official, None)
+        if other is None:
+            break
+        everywhere, nowhere = everywhere & other.extension_names, nowhere - other.top_level_names
+    faults = [_missing_module(wheel, module, name) for module in sorted(everywhere)]
+    faults += [_added_name(wheel, each, name) for each in sorted(nowhere)]
+    notes = [
+        _only_some(f"has no extension module {module}", "has", name)
+        for module in sorted(missing - everywhere)
     ]
-
-
-def _added_names(wheel: WheelFile, official: WheelFile) -> list[Fault]:
-    return [
-        Fault(
-            wheel.path.name,
-            f"it would put {name} into site-packages, which {official.path.name} does not have",
-            "the build backend is newer than the release: pin the build requirements to its date (`as_of`)",
-        )
-        for name in sorted(wheel.top_level_names - official.top_level_names)
+    notes += [
+        _only_some(f"puts {each} into site-packages", "does not", name) for each in sorted(added - nowhere)
     ]
+    return Parity(name, tuple(faults), tuple(notes))
 
 
-def _rank(filename: str, target: Target) -> tuple[int, int] | None:
-    """Return how good a wheel is to compare with (less is better): by platform, then by interpreter."""
+def _only_some(what: str, nearest: str, official: str) -> str:
+    return f"it {what}, where {official} {nearest}; other official wheels are as it is"
+
+
+def _other_version(wheel: WheelFile, official: WheelFile) -> Fault:
+    return Fault(
+        wheel.path.name,
+        f"it is {wheel.name} {wheel.version}, and the official wheel is {official.name} {official.version}",
+        "where the version comes from the repository, the build lacks its plugin or its variable "
+        "(setuptools_scm: SETUPTOOLS_SCM_PRETEND_VERSION)",
+    )
+
+
+def _missing_module(wheel: WheelFile, module: str, official: str) -> Fault:
+    return Fault(
+        wheel.path.name,
+        f"the extension module {module} is missing, which {official} has",
+        "an optional extension was left out without an error: the build log says which compiler, header "
+        "or library was not found; a recipe says by `without` that it is not wanted",
+    )
+
+
+def _added_name(wheel: WheelFile, name: str, official: str) -> Fault:
+    return Fault(
+        wheel.path.name,
+        f"it would put {name} into site-packages, which {official} does not have",
+        "the build backend is newer than the release: pin the build requirements to its date (`as_of`)",
+    )
+
+
+@dataclass(frozen=True, order=True)
+class _Distance:
+    """How far a platform is from the target's, and how far down its list of interpreters a tag is: less is better."""
+
+    system: int
+    other_machine: bool
+    other_family: bool
+    other_size: bool
+    unusual: bool
+    machine: str
+    musl: bool
+    interpreter: int
+
+
+def _distances(filename: str, target: Target) -> Iterator[_Distance]:
+    """Yield the distance of each platform that a wheel is for, if it is for the target's Python."""
     try:
         tags = parse_wheel_filename(filename)[3]
     except InvalidWheelFilename:
-        return None
-    ranks = [rank for tag in tags for rank in [_tag_rank(tag, target)] if rank is not None]
-    return min(ranks) if ranks else None
-
-
-def _tag_rank(tag: Tag, target: Target) -> tuple[int, int] | None:
+        return
     accepted = [(known.interpreter, known.abi) for known in target.tags]
-    if (tag.interpreter, tag.abi) not in accepted or tag.platform.endswith(f"_{target.machine}"):
-        return None
-    for number, platform in enumerate(_PLATFORMS):
-        if platform.fullmatch(tag.platform):
-            return number, accepted.index((tag.interpreter, tag.abi))
-    return None
+    for tag in tags:
+        if (tag.interpreter, tag.abi) in accepted:
+            yield from _distance(tag.platform, accepted.index((tag.interpreter, tag.abi)), target.machine)
+
+
+def _distance(platform: str, interpreter: int, wanted: str) -> Iterator[_Distance]:
+    for system, pattern in enumerate(_SYSTEMS):
+        if found := pattern.fullmatch(platform):
+            machine = found["machine"]
+            yield _Distance(
+                system,
+                machine != wanted,
+                _family(machine) != _family(wanted),
+                bool(_LARGE.fullmatch(machine)) != bool(_LARGE.fullmatch(wanted)),
+                machine not in _USUAL,
+                machine,
+                platform.startswith("musl"),
+                interpreter,
+            )
+            return
+
+
+def _family(machine: str) -> object:
+    return next((number for number, pattern in enumerate(_FAMILIES) if pattern.fullmatch(machine)), machine)

@@ -15,7 +15,7 @@ from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
-from crosswheel.check.parity import compare
+from crosswheel.check.parity import Parity, compare
 from crosswheel.check.suitability import suitability
 from crosswheel.errors import CheckFailed, IntegrityError
 from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha256_of
@@ -143,8 +143,9 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
     path = build_wheel(project, backend, locked, place.target, partial(place.display.step, name))
     place.display.step(name, "auditing")
     wheel = WheelFile.open(path)
-    faults, parity = _against_official(wheel, step, place)
-    audited = _audited(wheel, [*_identity_faults(wheel, step), *faults, *_unstripped(wheel)], place)
+    parity = _against_official(wheel, step, place)
+    faults = [*_identity_faults(wheel, step), *(parity.faults if parity else ()), *_unstripped(wheel)]
+    audited = _audited(wheel, faults, place)
     made = _described(
         step,
         wheel,
@@ -154,8 +155,8 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
         source=source.origin,
         toolchain=backend.environment.versions,
         build_requirements=locked.pinned,
-        parity=parity,
-        warnings=tuple(warnings),
+        parity=parity.official if parity else None,
+        warnings=(*warnings, *(parity.notes if parity else ())),
         seconds=time.monotonic() - began,
     )
     return _keep(made, path, kept, place)
@@ -274,11 +275,9 @@ def _unstripped(wheel: WheelFile) -> list[Fault]:
     return [Fault(member, "it carries debugging symbols", remedy) for member in unstripped(wheel)]
 
 
-def _against_official(wheel: WheelFile, step: Step, place: Workplace) -> tuple[list[Fault], str | None]:
-    if step.official is None:
-        return [], None
-    official = WheelFile.open(place.registry.fetch(step.official))
-    return compare(wheel, official, place.target, _left_out(step)), official.path.name
+def _against_official(wheel: WheelFile, step: Step, place: Workplace) -> Parity | None:
+    official = (WheelFile.open(place.registry.fetch(file)) for file in step.official)
+    return compare(wheel, official, place.target, _left_out(step))
 
 
 def _left_out(step: Step) -> Mapping[str, str]:
