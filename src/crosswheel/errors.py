@@ -64,6 +64,10 @@ class MissingToolError(CrosswheelError):
     """A program that has to come from the user's system is not there."""
 
 
+class HostError(CrosswheelError):
+    """What every build needs cannot be had on this machine: none is begun, and it is told once."""
+
+
 class ToolchainError(CrosswheelError):
     """The cross view or a tool of it is not what it should be."""
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from crosswheel.errors import HostError
 from crosswheel.job.once import Once
 
 
@@ -32,3 +33,16 @@ def test_what_could_not_be_made_is_made_when_asked_for_again() -> None:
     with pytest.raises(ZeroDivisionError):
         once.get("key", lambda: 1 // 0)
     assert once.get("key", lambda: 2) == 2
+
+
+def test_what_this_machine_cannot_have_is_not_tried_again() -> None:
+    once, tried = Once(), []
+
+    def refuse() -> None:
+        tried.append(1)
+        raise HostError("no emulator", hint="get one.")
+
+    for _ in range(3):
+        with pytest.raises(HostError, match="no emulator"):
+            once.get("key", refuse)
+    assert len(tried) == 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, Interrupted
+from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, HostError, Interrupted
 from crosswheel.job import scheduler
 from crosswheel.job.scheduler import Outcome
 
@@ -165,9 +165,10 @@ def test_a_proof_that_fails_is_an_error_of_its_own() -> None:
     assert set(outcome.proven) == {"top"}
 
 
-def test_a_wish_to_stop_stops() -> None:
-    work = Work({"a": set()}, making={"a": Interrupted("stopped", hint="")})
-    with pytest.raises(Interrupted):
+@pytest.mark.parametrize("kind", [Interrupted, HostError])
+def test_a_wish_to_stop_stops_and_so_does_what_holds_for_all(kind: type[CrosswheelError]) -> None:
+    work = Work({"a": set()}, making={"a": kind("stopped", hint="")})
+    with pytest.raises(kind):
         work.run()
 
 

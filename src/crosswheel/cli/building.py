@@ -34,7 +34,7 @@ from crosswheel.cli.trees import (
     IndexOption,
     RecipesOption,
 )
-from crosswheel.errors import CrosswheelError, UsageError
+from crosswheel.errors import CrosswheelError, HostError, UsageError
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root
 from crosswheel.job.closures import Closure, closure_for, closure_of, roots_of
@@ -204,6 +204,8 @@ def _build_all(jobs: Iterable[Callable[[], list[Row]]], place: Workplace) -> int
         except CrosswheelError as error:
             place.cancellation.raise_if_requested()
             errors.append(error)
+            if isinstance(error, HostError):
+                break  # it holds for all
     if rows:
         place.display.summary(rows)
     if len(errors) == 1 and not rows:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
 from crosswheel.check.elf import exported_symbols
 from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.emulation.verification import verify
-from crosswheel.errors import CrosswheelError
+from crosswheel.errors import CrosswheelError, HostError, Interrupted
 from crosswheel.files import exclusive, explained_storage_errors
 from crosswheel.job.code import code_digest
 from crosswheel.job.once import Once
@@ -30,6 +31,8 @@ from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
+
+_Tool = TypeVar("_Tool")
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Workplace:
     @property
     def toolchain(self) -> Toolchain:
         """The toolchain of the target."""
-        return self._once.get("toolchain", self._toolchain)
+        return self._once.get("toolchain", partial(_needed_by_all, self._toolchain))
 
     def _toolchain(self) -> Toolchain:
         if self.sdk is None:
@@ -136,7 +139,7 @@ class Workplace:
     @property
     def emulator(self) -> Emulator:
         """The emulated target."""
-        return self._once.get("emulator", self._emulator)
+        return self._once.get("emulator", partial(_needed_by_all, self._emulator))
 
     def _emulator(self) -> Emulator:
         emulator = emulator_for(self.target, self.settings, self.general_runner)
@@ -154,7 +157,7 @@ class Workplace:
 
     def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
         """Return a build's environment; before the first one is handed out, the cross view is verified."""
-        self._once.get("verified", self._verify)
+        self._once.get("verified", partial(_needed_by_all, self._verify))
         key = (libraries, rust, fortran)
         return self._once.get(key, lambda: self._environment(libraries, rust, fortran))
 
@@ -182,3 +185,13 @@ class Workplace:
     def code_digest(self) -> str:
         """A name for our own code: what it makes is made anew when it changes."""
         return code_digest()
+
+
+def _needed_by_all(make: Callable[[], _Tool]) -> _Tool:
+    """Make what no build can do without; where it cannot be made, none has to try."""
+    try:
+        return make()
+    except (Interrupted, HostError):
+        raise
+    except CrosswheelError as error:
+        raise HostError(error.message, hint=error.hint) from error

@@ -6,16 +6,19 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from crosswheel.errors import HostError
+
 Thing = TypeVar("Thing")
 
 
 class Once:
-    """Things that were made, by key. What raised is made again when it is asked for again."""
+    """Things that were made, by key. What raised is tried again when it is asked for again, unless by HostError."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
         self._things: dict[Hashable, Any] = {}
+        self._refusals: dict[Hashable, HostError] = {}
 
     def alone(self, key: Hashable) -> threading.Lock:
         """Return the lock that workers hold while they make the thing of a key."""
@@ -25,7 +28,13 @@ class Once:
     def get(self, key: Hashable, make: Callable[[], Thing]) -> Thing:
         """Return the thing of a key, made by ``make`` if this is the first call for it."""
         with self.alone(key):
+            if key in self._refusals:
+                raise self._refusals[key]
             if key not in self._things:
-                self._things[key] = make()
+                try:
+                    self._things[key] = make()
+                except HostError as refusal:
+                    self._refusals[key] = refusal
+                    raise
             thing: Thing = self._things[key]
             return thing

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from crosswheel.errors import BuildFailed, CrosswheelError
+from crosswheel.errors import BuildFailed, CrosswheelError, HostError
 from crosswheel.index.failures import Failure
 from crosswheel.job import scheduler
 from crosswheel.job.closures import Closure
@@ -27,6 +27,7 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
 
     Raises:
         Interrupted: the user asked to stop.
+        HostError: nothing can be built on this machine.
     """
     place.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
     requirements = Requirements(work.versions, place.target, work.roots)
@@ -64,6 +65,8 @@ def _longest_first(step: Step) -> tuple[int, int, str]:
 def _shown(place: Workplace, name: str, work: Callable[[], Made]) -> Made:
     try:
         made = work()
+    except HostError:
+        raise
     except CrosswheelError as error:
         place.cancellation.raise_if_requested()  # what is ended by that has not failed
         place.display.done(name, "failed", str(error))
@@ -79,6 +82,8 @@ def _proven(
     try:
         refuse(requirements.unsatisfied(name, made) if work.whole else [], own.wheel.name)
         proof = prove(work.steps[name], made, requirements, place)
+    except HostError:
+        raise
     except CrosswheelError as error:
         place.cancellation.raise_if_requested()  # what is ended by that has not failed
         place.display.done(name, "failed", str(error))

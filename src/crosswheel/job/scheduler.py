@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from crosswheel.errors import CrosswheelError, Interrupted
+from crosswheel.errors import CrosswheelError, HostError, Interrupted
 
 Made = TypeVar("Made")
 Proven = TypeVar("Proven")
@@ -54,7 +54,8 @@ def run(
         at_once: how many things are worked on at the same time.
 
     Raises:
-        Interrupted: the user asked to stop; everything else is in the outcome.
+        Interrupted: the user asked to stop.
+        HostError: none can be made on this machine. Every other error is in the outcome.
     """
     outcome: Outcome[Made, Proven] = Outcome()
     to_make, to_prove = list(names), deque[str]()
@@ -99,7 +100,7 @@ def _record(
 ) -> None:
     try:
         result = future.result()
-    except Interrupted:
+    except (Interrupted, HostError):
         raise
     except CrosswheelError as error:
         outcome.errors[name] = error

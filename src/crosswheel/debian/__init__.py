@@ -1,8 +1,8 @@
 """Debian's packages, of any architecture, unpacked into a folder: no root, nothing installed.
 
-A private apt state beside the machine's own reads the machine's own sources (their host names and keys
-stay the machine's business) and keeps only the main suite, because the index of the security suite for
-foreign architectures is at times out of step with its signature. apt checks every hash.
+A private apt state beside the machine's own reads sources of its own (:mod:`crosswheel.debian.sources`), and of those
+only the main suite, because the index of the security suite for foreign architectures is at times out of step with its
+signature. apt checks every signature and hash.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
-from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError, NetworkError, UsageError
-from crosswheel.files import cached_folder, is_whole, write_text
+from crosswheel.debian.sources import SUITE, Offer, Sources, as_options, sources_of, state_options
+from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted, MissingToolError, NetworkError
+from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 
-# One release for all machines, whatever theirs is: the same packages everywhere, and none that was compiled for a
-# 64-bit time_t, which a target with an older C library does not have.
-_SUITE = "bookworm"
 _HOUR = 3600
 _LISTS = ("sources.list", "lists/*_Packages*", "cache/archives")  # of a state of apt, what it works with
-_KEYRINGS = Path("/usr/share/keyrings")
 _DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
 
 
@@ -120,8 +118,25 @@ class Debian:
                 hint="check the network and the apt sources; CROSSWHEEL_DEBIAN_SOURCES names another file of them.",
             ) from error
 
+    @cached_property
+    def sources(self) -> Sources:
+        """Where its packages come from."""
+        return sources_of(self.architecture, self.settings, self.runner)
+
+    @cached_property
+    def _states(self) -> Path:
+        # Named by the sources: lists of others tell of packages that these may not have.
+        return (
+            self.settings.cache / "debian" / f"{self.architecture}-{digest_of(sources=asdict(self.sources))}"
+        )
+
     def _lists(self) -> Path:
         """Return the newest state of apt that has the lists of packages; they are fetched if there is none."""
+        if not self.is_usable:
+            raise MissingToolError(
+                "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
+                hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
+            )
         return max(self._all_lists(), key=_hour_of, default=None) or self._lists_of_this_hour()
 
     def _newer_lists(self, used: Path) -> Path:
@@ -136,75 +151,59 @@ class Debian:
         return newest
 
     def _all_lists(self) -> list[Path]:
-        folders = (self.settings.cache / "debian" / self.architecture).glob("[0-9]*")
-        return [folder for folder in folders if is_whole(folder, _LISTS)]
+        return [folder for folder in self._states.glob("[0-9]*") if is_whole(folder, _LISTS)]
 
     def _lists_of_this_hour(self) -> Path:
         """Fetch lists, if none were in this hour: into a folder of their own, for no two processes may share one."""
-        folder = self.settings.cache / "debian" / self.architecture / str(int(self.clock() // _HOUR))
-        return cached_folder(folder, _LISTS, self._fetch_lists)
+        return cached_folder(self._states / str(int(self.clock() // _HOUR)), _LISTS, self._fetch_lists)
 
     def _fetch_lists(self, folder: Path) -> None:
-        if not self.is_usable:
-            raise MissingToolError(
-                "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
-                hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
-            )
-        write_text(folder / "sources.list", self._sources())
-        for place in ("lists/partial", "cache/archives/partial"):
-            (folder / place).mkdir(parents=True)
-        try:
-            self._apt(folder, "update", "--error-on=any")
-        except CrosswheelError as error:
+        if self.settings.offline:
             raise NetworkError(
-                f"the list of Debian's {self.architecture} packages could not be fetched:\n{error}",
-                hint="check the network. Where the machine's apt sources do not carry this architecture "
-                "(Ubuntu keeps it on a ports server), name a sources file that does in CROSSWHEEL_DEBIAN_SOURCES.",
-            ) from error
+                f"the list of Debian's {self.architecture} packages is not in the cache",
+                hint="run once without CROSSWHEEL_OFFLINE.",
+            )
+        refusals = []
+        for offer in self.sources.offers(self.settings, self.runner):
+            shutil.rmtree(folder / "lists", ignore_errors=True)  # of another offer
+            try:
+                self._fetch_from(offer, folder)
+                return
+            except Interrupted:
+                raise
+            except CrosswheelError as error:
+                refusals.append(f"{offer.title}: {error}")
+        raise NetworkError(
+            f"the list of Debian's {self.architecture} packages could not be fetched:\n"
+            + "\n".join(refusals),
+            hint="check the network and the proxy (apt's own settings hold); CROSSWHEEL_DEBIAN_SOURCES names a file of "
+            f"apt sources, `deb` and `deb-src` lines of Debian's {SUITE}, to be used instead.",
+        )
 
-    def _sources(self) -> str:
-        if self.settings.debian_sources:
-            return _read_sources(self.settings.debian_sources)
-        fields = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
-        found = self.runner.run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"])
-        system = _os_release()
-        codename = system.get("VERSION_CODENAME", "")
-        suite = _SUITE if system.get("ID") == "debian" else codename
-        keyrings = sorted(_KEYRINGS.glob("*-archive-keyring.gpg"))
-        signed = f" signed-by={','.join(map(str, keyrings))}" if keyrings else ""
-        rows = dict.fromkeys(
-            (address, release, component)
-            for address, release, component in (line.split() for line in found.lines if line.count(" ") == 2)
-            if release == codename and component == "main"
-        )
-        return "".join(
-            f"deb [arch={self.architecture}{signed}] {a} {suite} {c}\ndeb-src [{signed.strip()}] {a} {suite} {c}\n"
-            for a, _, c in rows
-        )
+    def _fetch_from(self, offer: Offer, folder: Path) -> None:
+        write_text(folder / "sources.list", offer.lines())
+        self._apt(folder, "update", "--error-on=any")
+        libc = _qualified("libc6", self.architecture)
+        if not offer.is_stated and not self._asked(folder, "madison", libc):
+            raise NetworkError(f"it has no {libc}", hint="it is no mirror of Debian.")
 
     def _options(self, state: Path) -> list[str]:
-        options = {
-            "Dir::State": state,
-            "Dir::State::Lists": state / "lists",
-            "Dir::State::status": "/dev/null",
-            "Dir::Cache": state / "cache",
+        own = {
             "Dir::Etc::sourcelist": state / "sources.list",
             "Dir::Etc::sourceparts": "-",
             "APT::Architecture": self.architecture,
             "APT::Architectures::": self.architecture,
-            "Acquire::Retries": 2,
-            "Acquire::Languages": "none",
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",  # a catalogue of desktop programs
         }
-        if os.geteuid() == 0:
-            options["APT::Sandbox::User"] = "root"  # or apt's own user could not write into our folder
-        return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+        return [*state_options(state), *as_options(own)]
 
     def _apt(self, state: Path, *words: str, cwd: Path | None = None) -> str:
         return self.runner.run(["apt-get", "-q", *self._options(state), *words], cwd=cwd, timeout=900).output
 
     def _apt_cache(self, *words: str) -> str:
-        return self.runner.run(["apt-cache", *self._options(self._lists()), *words]).output
+        return self._asked(self._lists(), *words)
+
+    def _asked(self, state: Path, *words: str) -> str:
+        return self.runner.run(["apt-cache", *self._options(state), *words]).output
 
 
 def _hour_of(lists: Path) -> int:
@@ -217,16 +216,6 @@ def host_architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf"}.get(machine, machine)
 
 
-def _read_sources(file: Path) -> str:
-    try:
-        return file.read_text()
-    except OSError as error:
-        raise UsageError(
-            f"the apt sources {file} cannot be read: {error.strerror}",
-            hint="correct CROSSWHEEL_DEBIAN_SOURCES.",
-        ) from error
-
-
 def _is_library(package: str) -> bool:
     named = package.startswith("lib") or package == "zlib1g"
     return named and package != "libc6" and not package.endswith(("-dev", "-cross"))
@@ -235,9 +224,3 @@ def _is_library(package: str) -> bool:
 def _qualified(package: str, architecture: str) -> str:
     name, equals, version = package.partition("=")
     return f"{name}:{architecture}{equals}{version}"
-
-
-def _os_release() -> Mapping[str, str]:
-    """Return what the machine says it runs (os-release(5))."""
-    lines = Path("/etc/os-release").read_text().splitlines()
-    return {name: value.strip('"') for name, value in (line.split("=", 1) for line in lines if "=" in line)}
