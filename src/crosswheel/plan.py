@@ -55,7 +55,9 @@ def choose(
     """
     allowed = [file for file in files if file.sha256 in pin.sha256]
     by_name = {file.filename: file for file in allowed if file.kind == "wheel"}
-    wheels = [by_name[filename] for filename in by_preference(by_name, target)]
+    # What is taken has the build number that its publisher gave it.
+    takes = recipe is None or recipe.build_number is None
+    wheels = [by_name[filename] for filename in by_preference(by_name, target)] if takes else []
     sdist = next((file for file in allowed if file.kind == "sdist"), None)
     prefer = (recipe.prefer if recipe else None) or prefer
 
@@ -78,15 +80,16 @@ def choose(
         return build(f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})")
     if wheels:
         return take(recipe.prefer_reason if recipe and recipe.prefer_reason and native else "pure Python")
+    why = _why_no_wheel(allowed, target) if takes else "its recipe gives it a build number, so none is taken"
     if sdist:
-        return build(_why_no_wheel(allowed, target))
+        return build(why)
     if files and not allowed:
         raise IntegrityError(
             f"none of the registry's files of {pin} has a hash that the lock names",
             hint="find out who changed them, the registry or the lock, before renewing it with `crosswheel lock`.",
         )
     raise PlanError(
-        f"{pin} has neither a wheel that loads on {target.name} nor an sdist ({_why_no_wheel(allowed, target)})",
+        f"{pin} has neither a wheel that loads on {target.name} nor an sdist ({why})",
         hint="name a source in a recipe for it, or ask for another version; `crosswheel plan` shows all choices.",
     )
 

@@ -77,6 +77,21 @@ def test_the_recipe_of_a_release_is_used_however_its_folder_spells_the_version(
     assert (said["tests"], said["recipe"]) == (["test_answer"], "packages/De_Mo/2024.08.30/build.py")
 
 
+def test_a_corrected_build_of_one_version_takes_the_place_of_the_one_before(crosswheel: CommandLine) -> None:
+    crosswheel.offer_sdist(projects.pure_project("demo"))
+    day = ("--as-of", "2024-12-31")
+    for words in (("demo", *day), ("demo==1.0", "--rebuild"), ("demo==1.0", "--rebuild")):
+        done = crosswheel.run("add", *words)
+        assert done.returncode == 0, done.output
+    assert "demo==1.0 gets the build number 2" in done.words
+    assert crosswheel.wheels() == ["demo-1.0-2-py3-none-any.whl"]
+    shutil.rmtree(crosswheel.folder / "dist")
+    crosswheel.offer_wheel("demo", files={"demo.py": b"bad = 1\n"})  # which would be taken otherwise
+    assert crosswheel.run("build").returncode == 0
+    assert crosswheel.wheels() == ["demo-1.0-2-py3-none-any.whl"]
+    crosswheel.run("add", "demo==1.0", "--as-of", "2024-06-01").explains(2, "says as_of 2024-12-31")
+
+
 def test_what_was_never_locked_can_be_planned(crosswheel: CommandLine) -> None:
     crosswheel.offer_sdist(projects.pure_project("pure"), name="pure")
     crosswheel.offer_wheel("pure", files={"pure.py": b""})

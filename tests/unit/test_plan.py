@@ -178,6 +178,20 @@ def test_the_reason_tells_whose_recipe_is_used() -> None:
     assert plan(PURE, label=label, as_of="2025-04-25").reason == "pure Python"
 
 
+def test_what_has_a_build_number_is_built_and_never_taken() -> None:
+    step = plan(ARM, SDIST, build_number=1)
+    assert chosen(step) == ("build", SDIST)
+    assert "build number" in step.reason
+    with pytest.raises(PlanError, match="its recipe gives it a build number"):
+        plan(ARM, build_number=1)
+
+
+def test_of_equal_tags_the_highest_build_is_taken_as_pip_does() -> None:
+    builds = [ARM.replace("1.0-", f"1.0-{build}-") for build in ("2", "10", "10a")]
+    assert chosen(plan(builds[1], ARM, builds[0])) == ("take", builds[1])
+    assert chosen(plan(*builds)) == ("take", builds[2])
+
+
 def test_the_command_line_decides_where_the_recipe_is_silent() -> None:
     pin, files = Pin("demo", "1.0", frozenset(file(n).sha256 for n in (SDIST, ARM))), [file(SDIST), file(ARM)]
     silent = Recipe(name="demo", file=Path("build.py"))

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel import targets
 from crosswheel.build.requirements import RequirementsStore
-from crosswheel.errors import RecipeError
+from crosswheel.errors import RecipeError, UsageError
+from crosswheel.job.adding import number_build
 from crosswheel.job.closures import closure_of_lock
 from crosswheel.lock import Lock, Pin
+from crosswheel.recipes.editing import change_build_number
 from crosswheel.recipes.loader import Recipes, load_folder, shipped_helpers
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, UrlSource
 
@@ -251,6 +254,69 @@ def test_the_helpers_are_in_the_package_that_is_installed(tmp_path: Path) -> Non
     needed += [r.folder / patch for r in shipped_helpers().values() for patch in r.patches]
     assert len(needed) > 50
     assert {f"crosswheel/recipes/data/{file.parent.name}/{file.name}" for file in needed} <= names
+
+
+def test_a_build_number_holds_whoever_says_how_the_package_is_built(tmp_path: Path) -> None:
+    text = "from builder import package_build\npackage_build.build_package(build_number=2)"
+    recipe = load(tmp_path, text, "greenlet/3.2.1").for_package("greenlet", "3.2.1")
+    assert recipe is not None
+    assert (recipe.optimize, recipe.build_number) == ("s", 2)
+    assert recipe.fingerprint != shipped_helpers()["greenlet"].fingerprint
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("build_package()", "build_package(build_number=3)"),
+        ('build_package(optimize="s")', 'build_package(optimize="s", build_number=3)'),
+        (
+            "build_package(build_number=2, as_of='2025-04-25')",
+            "build_package(build_number=3, as_of='2025-04-25')",
+        ),
+        (
+            "build_package(\n    # é\n    tests=[],\n)",
+            "build_package(\n    # é\n    tests=[],\n    build_number=3,\n)",
+        ),
+        ("build_package(\n    tests=[]\n)", "build_package(\n    tests=[],\n    build_number=3,\n)"),
+    ],
+)
+def test_a_build_number_is_written_into_a_recipe_and_nothing_else_is_touched(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    text = "# what it is for\nfrom builder import package_build\npackage_build.{}  # so\n"
+    (recipe,) = load(tmp_path, text.format(before)).roots
+    change_build_number(recipe.file, 3)
+    assert recipe.file.read_text() == text.format(after)
+    assert load_folder(tmp_path / "packages", tmp_path).roots[0].build_number == 3
+
+
+def test_a_recipe_that_cannot_be_numbered_is_named(tmp_path: Path) -> None:
+    call = "package_build.build_package(build_number={})\n"
+    for text, why in ((call.format(1) * 2, "2 times"), ("n = 1\n" + call.format("n"), "no plain number")):
+        (recipe, *_) = load(tmp_path, "from builder import package_build\n" + text).roots
+        before = recipe.file.read_text()
+        with pytest.raises(RecipeError, match=why) as caught:
+            change_build_number(recipe.file, 2)
+        assert "build_number=2" in caught.value.hint
+        assert recipe.file.read_text() == before
+
+
+def test_the_next_build_number_is_that_after_the_one_in_use(tmp_path: Path) -> None:
+    load(tmp_path, "from builder import package_build\npackage_build.build_package(build_number=4)", "other")
+    target, folder = targets.load("ot2"), tmp_path / "packages"
+    (folder / "demo/1.0.0").mkdir(parents=True)
+    said = "# requirements: demo[x]==1.0.0\n# as-of: 2025-04-25\n"
+    (folder / "demo/1.0.0/ot2.lock").write_text(said)
+    assert number_build("other==1", None, load_folder(folder, tmp_path), target) == 5
+    assert [number_build("Demo==1.0", None, load_folder(folder, tmp_path), target) for _ in range(2)] == [
+        1,
+        2,
+    ]
+    root = load_folder(folder, tmp_path).root_of("demo", "1")
+    assert root is not None
+    assert (root.requirements, str(root.as_of), root.build_number) == (("demo[x]==1.0.0",), "2025-04-25", 2)
+    with pytest.raises(UsageError, match="is no release"):
+        number_build("demo>=1", None, load_folder(folder, tmp_path), target)
 
 
 def test_a_recipe_runs_as_the_script_that_it_is(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 from crosswheel.uv import Uv
 from crosswheel.wheels.reading import WheelFile
+from crosswheel.wheels.writing import with_build_number
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def build_wheel(
     WheelFile.open(wheel)  # what the backend made is to be sound before any of it is written anew
     places = {backend.venv: "/usr", backend.tree: ".", **backend.environment.places}
     finish(wheel, backend.environment.libraries, backend.runner, places)
-    return wheel
+    number = project.recipe.build_number if project.recipe else None
+    return wheel if number is None else with_build_number(wheel, number)
 
 
 def _require_target(wheel: Path, target: Target) -> None:

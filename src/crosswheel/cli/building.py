@@ -14,6 +14,7 @@ import typer
 from pyproject_hooks import BuildBackendWarning
 from rich.console import Console
 
+from crosswheel import targets
 from crosswheel.cli.options import (
     AsOfOption,
     OutputOption,
@@ -29,6 +30,7 @@ from crosswheel.cli.trees import (
     DIST,
     INDEX,
     RECIPES,
+    TARGETS,
     BuildOption,
     DistOption,
     IndexOption,
@@ -36,7 +38,7 @@ from crosswheel.cli.trees import (
 )
 from crosswheel.errors import CrosswheelError, HostError, UsageError
 from crosswheel.index.site import write_site
-from crosswheel.job.adding import add_root
+from crosswheel.job.adding import add_root, number_build
 from crosswheel.job.closures import Closure, closure_for, closure_of, roots_of
 from crosswheel.job.context import Trees, Workplace
 from crosswheel.job.locking import renew
@@ -220,6 +222,10 @@ def add(
     target: TargetsOption = None,
     as_of: AsOfOption = None,
     recipes: RecipesOption = RECIPES,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Give NAME==VERSION the next build number, and build it once more."),
+    ] = False,
     sdk: SdkOption = None,
     verbose: VerboseOption = False,
 ) -> None:
@@ -227,6 +233,10 @@ def add(
     scene = Scene(recipes, verbose=verbose, sdk=sdk, named=True)
     codes = []
     with scene.console() as console:
+        if rebuild:
+            first = targets.load((target or ["ot2"])[0], TARGETS)
+            number = number_build(requirement, day(as_of), scene.read_recipes(), first)
+            console.print(f"{requirement} gets the build number {number}.")
         for name in target or ["ot2"]:
             with scene.workplace(console, name) as place:
                 root = add_root(requirement, day(as_of), place)

@@ -75,13 +75,17 @@ class Scene:
         with explained_storage_errors(self.output), self.output.open("w") as stream:
             yield Console(file=stream)
 
+    def read_recipes(self) -> Recipes:
+        """Return the recipes of the folder, and those that ship beneath them."""
+        folder = self.recipes.resolve()
+        needless = self.named and self.recipes == RECIPES and not folder.exists()
+        return Recipes(folder, (), shipped_helpers()) if needless else load_folder(folder, self.trees.dist)
+
     @contextlib.contextmanager
     def workplace(self, console: Console, target: str) -> Iterator[Workplace]:
         """Give the tools and folders of a run for one target."""
         settings = Settings.from_environment()
-        folder = self.recipes.resolve()
-        needless = self.named and self.recipes == RECIPES and not folder.exists()
-        recipes = Recipes(folder, (), shipped_helpers()) if needless else load_folder(folder, self.trees.dist)
+        recipes = self.read_recipes()
         chosen = targets.load(target, TARGETS)
         with Registry(settings) as registry, display(console, verbose=self.verbose) as shown:
             yield Workplace(

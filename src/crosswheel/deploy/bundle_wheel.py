@@ -25,7 +25,7 @@ from crosswheel.deploy.release import Package
 from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.emulation.trials import Importable, Trial, import_modules
 from crosswheel.errors import CheckFailed
-from crosswheel.files import digest_of, new_file, sha256_of
+from crosswheel.files import digest_of, sha256_of
 from crosswheel.targets import Target, robot_of
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import AuditedObject, Proof
@@ -91,7 +91,7 @@ class BundleWheel:
     def path(self) -> Path:
         """Where it lies."""
         folder = Dist(self.dist).folder(self.wanted.name, self._version)
-        return folder / f"{self._base}-{self._tag}.whl"
+        return folder / "-".join([self._base, *self._build, f"{self._tag}.whl"])
 
     def write(self) -> None:
         """Write it, once the program was imported from it on the emulated target, and its proof.
@@ -100,14 +100,18 @@ class BundleWheel:
             CheckFailed: the program cannot be imported.
             StorageError: it cannot be written.
         """
+        emulator = emulator_for(self._target, self.assembler.settings, self.assembler.runner)
+        with tempfile.TemporaryDirectory() as scratch:
+            made = Path(scratch) / self.path.name
+            write_wheel(made, self._members(), f"{self._base}.dist-info/RECORD")
+            proof = self._proof(sha256_of(made), self._imported(made, emulator), emulator)
+            Dist(self.dist).put(made, proof, self.path.parent)
+
+    def _proof(self, sha256: str, imported: tuple[str, ...], emulator: Emulator) -> Proof:
         target = self._target
-        emulator = emulator_for(target, self.assembler.settings, self.assembler.runner)
-        with new_file(self.path) as beside:
-            write_wheel(beside, self._members(), f"{self._base}.dist-info/RECORD")
-            imported = self._imported(beside, emulator)
-        Proof(
+        return Proof(
             wheel=self.path.name,
-            sha256=sha256_of(self.path),
+            sha256=sha256,
             target=target.name,
             origin="built",
             reason=f"plain pip cannot install {self.wanted.name} beside what the image of {target.title} has",
@@ -116,7 +120,7 @@ class BundleWheel:
             audited=tuple(self._audited()),
             emulator=emulator.version,
             imported=imported,
-        ).write_beside(self.path)
+        )
 
     @property
     def _target(self) -> Target:
@@ -137,6 +141,12 @@ class BundleWheel:
     @property
     def _tag(self) -> str:
         return "cp{0}{1}-cp{0}{1}-{2}".format(*self._target.python.numbers, self._target.platform_tag)
+
+    @property
+    def _build(self) -> list[str]:
+        """The build tag of the program's wheel (PEP 427), if it has one: a corrected build makes a new bundle."""
+        assert self._program is not None
+        return self._program.path.name.split("-")[2:-3]
 
     @property
     def _source(self) -> str:
@@ -182,6 +192,7 @@ class BundleWheel:
             f"Generator: crosswheel {__version__}",
             "Root-Is-Purelib: false",
             f"Tag: {self._tag}",
+            *(f"Build: {number}" for number in self._build),
         )
         yield Member(f"{self._base}.dist-info/WHEEL", "\n".join([*about, ""]).encode())
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from packaging.metadata import RawMetadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, parse_tag
-from packaging.utils import canonicalize_name
+from packaging.utils import BuildTag, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
@@ -63,13 +63,18 @@ class Entry(BaseModel):
         return parse_tag("-".join(self.filename[: -len(".whl")].split("-")[-3:]))
 
     @cached_property
-    def order(self) -> tuple[Version, str]:
-        """Sorts the wheels of a project, the oldest version first."""
-        return Version(self.version), self.filename
+    def order(self) -> tuple[Version, BuildTag, str]:
+        """Sorts the wheels of a project, the oldest version first, and of one version the oldest build (PEP 427)."""
+        return Version(self.version), _build_tag(self.filename), self.filename
 
     def is_of_release(self, other: Entry) -> bool:
         """Whether it is of the release that another wheel is of, as it is or as a local version (PEP 440)."""
         return self.order[0].public == other.order[0].public
+
+
+def _build_tag(filename: str) -> BuildTag:
+    # Most have none, and to parse all of a name takes long where there are ten thousand.
+    return parse_wheel_filename(filename)[2] if filename.count("-") == 5 else ()
 
 
 def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: bytes) -> Entry:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import datetime
+import json
 
 from packaging.utils import canonicalize_name
 
 from crosswheel import lock as locks
-from crosswheel.errors import LockError
+from crosswheel.errors import LockError, UsageError
+from crosswheel.files import write_text
+from crosswheel.job.closures import root_of_lock
 from crosswheel.job.context import Workplace
 from crosswheel.job.locking import renew
+from crosswheel.recipes.editing import change_build_number
+from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Recipe
+from crosswheel.targets import Target
+from crosswheel.versions import same_version
 
 
 def add_root(wanted: str, as_of: datetime.date | None, place: Workplace) -> Recipe:
@@ -43,5 +50,55 @@ def add_root(wanted: str, as_of: datetime.date | None, place: Workplace) -> Reci
         as_of=day,
         requirements=(f"{name}{extras}=={version}",),
     )
+    if known and known.as_of:
+        root = _agreed(known, as_of)
     renew(root, place)
     return root
+
+
+def _agreed(known: Recipe, as_of: datetime.date | None) -> Recipe:
+    """Return the root that there is a recipe for, which says its day."""
+    if as_of not in (None, known.as_of):
+        raise UsageError(
+            f"{known.file} says as_of {known.as_of}, and {as_of} was asked for",
+            hint="change the day there, then run `crosswheel lock`; or leave --as-of out.",
+        )
+    return known
+
+
+def number_build(wanted: str, as_of: datetime.date | None, recipes: Recipes, target: Target) -> int:
+    """Give a release's recipe the next build number (PEP 427); write one where there is none.
+
+    Args:
+        wanted: the release, as ``NAME==VERSION``.
+        as_of: the day of a recipe that is written; that of the release's lock, or today, if not given.
+
+    Returns:
+        The number.
+
+    Raises:
+        UsageError: ``wanted`` is no exact release.
+        RecipeError: the recipe cannot be changed.
+    """
+    requirement = locks.parsed(wanted)
+    stated = [specifier.version for specifier in requirement.specifier if specifier.operator == "=="]
+    if len(stated) != 1 or stated[0].endswith(".*"):
+        raise UsageError(f"{wanted} is no release", hint="write NAME==VERSION: it is built once more.")
+    name, version = canonicalize_name(requirement.name), stated[0]
+    used = recipes.for_package(name, version)
+    number = 1 if used is None or used.build_number is None else used.build_number + 1
+    root = recipes.root_of(name, version)
+    if root is not None:
+        change_build_number(root.file, number)
+        return number
+    locked = recipes.folder.glob(f"{name}/*/{target.name}.lock")
+    alone = next((root_of_lock(path) for path in locked if same_version(path.parent.name, version)), None)
+    day = as_of or (alone.as_of if alone else None) or datetime.datetime.now(datetime.timezone.utc).date()
+    asked = alone.requirements if alone else (str(requirement),)
+    folder = alone.folder if alone else recipes.folder / name / version
+    said = f'as_of="{day}", requirements={json.dumps(list(asked))}, build_number={number}'
+    write_text(
+        folder / "build.py",
+        f"from builder import package_build\n\npackage_build.build_package({said})\n",
+    )
+    return number

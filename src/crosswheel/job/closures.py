@@ -59,11 +59,11 @@ def roots_of(place: Workplace) -> list[Recipe]:
     known = {root.folder for root in roots}
     for path in sorted(place.recipes.folder.glob(f"*/*/{place.target.name}.lock")):
         if path.parent not in known:
-            roots.append(_root_of(path))
+            roots.append(root_of_lock(path))
     return roots
 
 
-def _root_of(path: Path) -> Recipe:
+def root_of_lock(path: Path) -> Recipe:
     """Return the root that a lock describes which lies alone."""
     said = locks.read(path).made_for
     try:
@@ -145,7 +145,8 @@ def _require_release(root: Recipe, lock: Lock) -> None:
     only a title.
     """
     pin = lock.pins.get(root.canonical_name)
-    if root.is_of(pin.name, pin.version) if pin else not root.says_how:
+    is_title = not root.says_how and root.build_number is None
+    if root.is_of(pin.name, pin.version) if pin else is_title:
         return
     has = f"which has {pin}" if pin else f"which has no {root.canonical_name} at all"
     better = f"{root.folder.parent / pin.version}" if pin else "the release that it is for"

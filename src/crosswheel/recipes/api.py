@@ -49,6 +49,7 @@ class PackageBuild:
         without: Mapping[str, str] | None = None,
         prefer: str | None = None,
         prefer_reason: str | None = None,
+        build_number: int | None = None,
     ) -> Path:
         """State how a package is built; the keywords are the fields of :class:`Recipe`.
 

@@ -38,10 +38,14 @@ class Recipes:
     def for_package(self, name: str, version: str) -> Recipe | None:
         """Return what is said of a package of a closure: by a root of that version, or by a helper.
 
-        A root that does not say how its package is built leaves that to the helper.
+        A root that does not say how its package is built leaves that to the helper; its build number holds.
         """
-        root = self.root_of(name, version)
-        return root if root and root.says_how else self.helpers.get(canonicalize_name(name), root)
+        root, helper = self.root_of(name, version), self.helpers.get(canonicalize_name(name))
+        if root is None or root.says_how or helper is None:
+            return root or helper
+        if root.build_number is None:
+            return helper
+        return helper.model_copy(update={"build_number": root.build_number})
 
     def root_of(self, name: str, version: str) -> Recipe | None:
         """Return the root of a release, however its folder spells name and version (PEP 503, PEP 440)."""

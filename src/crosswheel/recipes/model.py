@@ -138,6 +138,8 @@ class Recipe(_Spec):
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
             takes a pure fallback; ``source`` always builds. What the command line says, if not given.
         prefer_reason: why, for people.
+        build_number: tells a corrected build from the ones before it, which what is published keeps (PEP 427); what
+            has one is built, never taken.
     """
 
     name: str
@@ -162,6 +164,7 @@ class Recipe(_Spec):
     without: Mapping[str, str] = Field(default_factory=dict)
     prefer: Prefer | None = None
     prefer_reason: str | None = None
+    build_number: Annotated[int, Field(ge=0)] | None = None
 
     @property
     def folder(self) -> Path:
@@ -182,7 +185,7 @@ class Recipe(_Spec):
             for name, field in fields
             if getattr(self, name) != field.get_default(call_default_factory=True)
         }
-        return bool(said - {"name", "version", "file", "label", "as_of", "requirements"})
+        return bool(said - {"name", "version", "file", "label", "as_of", "requirements", "build_number"})
 
     def is_of(self, name: str, version: str) -> bool:
         """Whether it is the root of a release; names compare as PEP 503 says, versions as PEP 440 does."""

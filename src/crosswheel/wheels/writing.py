@@ -55,6 +55,24 @@ def add_member(archive: zipfile.ZipFile, member: Member) -> None:
     archive.writestr(entry, member.data)
 
 
+def with_build_number(path: Path, number: int) -> Path:
+    """Give a wheel a build number, in its name and in its WHEEL (PEP 427), in place of any that it has.
+
+    Returns:
+        Where it lies now.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    name, version, *_, python, abi, platform = path.name.split("-")
+    with zipfile.ZipFile(path) as archive:
+        (about,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
+        lines = archive.read(about).decode().splitlines()
+    stated = [line for line in lines if line.strip() and not line.lower().startswith("build:")]
+    change_wheel(path, {about: "\n".join([*stated, f"Build: {number}", ""]).encode()})
+    return path.replace(path.with_name(f"{name}-{version}-{number}-{python}-{abi}-{platform}"))
+
+
 def change_wheel(path: Path, changed: Mapping[str, bytes], without: Collection[str] = ()) -> None:
     """Replace files in a wheel, add others and leave some out, as a whole or not at all.
 

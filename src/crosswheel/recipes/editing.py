@@ -1,0 +1,67 @@
+"""Changing what a recipe says, without touching anything else in its file."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from crosswheel.errors import RecipeError
+from crosswheel.files import write_text
+
+_KEYWORD = "build_number"
+
+
+def change_build_number(file: Path, number: int) -> None:
+    """Write a build number into the only call of ``build_package`` in a recipe.
+
+    Raises:
+        RecipeError: there is not exactly one such call, or its number is not a plain one.
+        StorageError: the recipe cannot be written.
+    """
+    data = file.read_bytes()
+    calls = [node for node in ast.walk(ast.parse(data)) if _is_build(node)]
+    if len(calls) != 1 or not isinstance(calls[0], ast.Call):
+        raise _refused(file, number, f"it calls build_package {len(calls)} times")
+    call = calls[0]
+    stated = next((keyword.value for keyword in call.keywords if keyword.arg == _KEYWORD), None)
+    if stated is None:
+        end = _offset(data, call.end_lineno, call.end_col_offset) - 1
+        text = _inserted(data[:end], number) + data[end:]
+    elif isinstance(stated, ast.Constant):
+        begin = _offset(data, stated.lineno, stated.col_offset)
+        end = _offset(data, stated.end_lineno, stated.end_col_offset)
+        text = data[:begin] + str(number).encode() + data[end:]
+    else:
+        raise _refused(file, number, f"its {_KEYWORD} is no plain number")
+    write_text(file, text.decode())
+
+
+def _is_build(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return name == "build_package"
+
+
+def _offset(data: bytes, line: int | None, column: int | None) -> int:
+    """Return where a place is that the parser told, which counts lines from 1 and columns in bytes of UTF-8."""
+    lines = data.splitlines(keepends=True)
+    return sum(map(len, lines[: (line or 1) - 1])) + (column or 0)
+
+
+def _inserted(before: bytes, number: int) -> bytes:
+    """Return a call up to its closing bracket, with the keyword as its last: in a line of its own, if they have."""
+    stated = before.rstrip()
+    rest = before[len(stated) :]
+    separator = b"" if stated.endswith((b"(", b",")) else b","
+    said = f"{_KEYWORD}={number}".encode()
+    if b"\n" in rest:
+        return stated + separator + rest + b"    " + said + b"," + rest
+    return stated + separator + (b"" if stated.endswith(b"(") else b" ") + said
+
+
+def _refused(file: Path, number: int, why: str) -> RecipeError:
+    return RecipeError(
+        f"{file} cannot be given a build number: {why}",
+        hint=f"write {_KEYWORD}={number} into it by hand, then run the same without --rebuild.",
+    )
