@@ -11,6 +11,7 @@ from crosswheel import targets
 from crosswheel.build import Project, build_wheel, prepare
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.requirements import LockedRequirements
+from crosswheel.check.system import System, system_of
 from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.emulation.verification import verify
 from crosswheel.process import Result, Runner
@@ -59,6 +60,12 @@ class Crossing:
     @property
     def settings(self) -> Settings:
         return self.toolchain.settings
+
+    @property
+    def system(self) -> System:
+        """What the target offers to what is loaded there."""
+        tools = self.toolchain
+        return system_of(self.target, tools.python, self.emulator.root, tools.sysroot)
 
     @property
     def runner(self) -> Runner:

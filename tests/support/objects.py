@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ARM = "arm-linux-gnueabihf.2.25"
+# Else the compiler calls functions of its runtime library, which is not linked in.
+_BARE = ("-fno-sanitize=all", "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-stack-protector")
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Compiler:
         suffix = ".s" if source.lstrip().startswith(".") else ".c"
         file = self.folder / f"source{suffix}"
         file.write_text(source + "\n")
-        return ["-nostdlib", "-fPIC", file.name] if suffix == ".c" else [file.name]
+        return ["-nostdlib", "-fPIC", *_BARE, file.name] if suffix == ".c" else [file.name]
 
     def _zig(self, *words: str) -> None:
         cache = {name: str(self.folder / "cache") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}

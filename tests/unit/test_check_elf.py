@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.check.elf import audit, exported_symbols, unstripped
+from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
+from crosswheel.check.system import System, copies_in, described, system_of
 from crosswheel.errors import IntegrityError
+from crosswheel.toolchain.python.tree import PythonTree
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
 from support.objects import Compiler
@@ -28,6 +31,7 @@ def target_for(machine: str, elf_machine: str, loader: str) -> targets.Target:
     """Return a target that differs from the OT-2 in nothing but its processor."""
     said = OT2.model_dump()
     said["machine"], said["multiarch"] = machine, f"{machine}-linux-gnu"
+    said["toolchain"]["zig"] = f"{machine}-linux-gnu"
     said["python"]["soabi"] = f"cpython-310-{machine}-linux-gnu"
     said["abi"].update(elf_machine=elf_machine, bits=64, float="any")
     said["image"]["libraries"] = [loader, *OT2.image.libraries[1:]]
@@ -38,15 +42,33 @@ FLEX = target_for("aarch64", "EM_AARCH64", "ld-linux-aarch64.so.1")
 PC = target_for("x86_64", "EM_X86_64", "ld-linux-x86-64.so.2")
 
 
+@functools.cache
+def system_for(name: str) -> System:
+    """Return the system of a target of above; of other libraries than glibc's nothing is known."""
+    target = {"armv7l": OT2, "aarch64": FLEX, "x86_64": PC}[name]
+    return bare(target)
+
+
+def bare(target: targets.Target) -> System:
+    needed = ("libpthread.so.0", "libdl.so.2", "libutil.so.1", "libm.so.6", "libc.so.6")
+    return described(target, python=PYTHON, needed=needed, copies={})
+
+
 @pytest.fixture(scope="session")
 def compiler(tmp_path_factory: pytest.TempPathFactory) -> Compiler:
     return Compiler(tmp_path_factory.mktemp("zig"))
 
 
 def audited(
-    folder: Path, files: Mapping[str, bytes], *, target: targets.Target = OT2, tag: str = NATIVE
+    folder: Path,
+    files: Mapping[str, bytes],
+    *,
+    target: targets.Target = OT2,
+    tag: str = NATIVE,
+    system: System | None = None,
 ) -> tuple[list[AuditedObject], list[Fault]]:
-    return audit(WheelFile.open(make_wheel(folder, "pkg", "1.0", files, tag=tag)), target, PYTHON)
+    system = system or (system_for(target.machine) if target in (OT2, FLEX, PC) else bare(target))
+    return audit(WheelFile.open(make_wheel(folder, "pkg", "1.0", files, tag=tag)), target, system)
 
 
 def faults(folder: Path, object_: bytes, target: targets.Target = OT2) -> list[Fault]:
@@ -154,11 +176,14 @@ def test_a_symbol_newer_than_the_targets_glibc_is_named(compiler: Compiler, tmp_
 
 
 def test_a_newer_version_that_is_needed_weakly_loads(compiler: Compiler, tmp_path: Path) -> None:
-    source = "int fcntl64(int, int, ...); int PyInit_m(void) { return fcntl64(0, 1); }"
-    module = compiler.shared(source, "-lc", target="arm-linux-gnueabihf.2.36")
+    declared = "int fcntl64(int, int, ...) __attribute__((weak));"
+    source = f"{declared} int PyInit_m(void) {{ return fcntl64 ? fcntl64(0, 1) : 0; }}"
+    stub(compiler, "libc.so.6", "fcntl64", "GLIBC_2.28")
+    module = compiler.shared(source, "-Wl,--no-as-needed", "./libc.so.6")
     # What GNU ld writes where all uses are weak, and LLD does not: VER_FLG_WEAK.
     strong, weak = (struct.pack("<IH", GLIBC_2_28_HASH, flag) for flag in (0, 2))
-    assert strong in module
+    [fault] = faults(tmp_path, module)
+    assert "GLIBC_2.28" in fault.message
     assert faults(tmp_path, module.replace(strong, weak)) == []
 
 
@@ -338,24 +363,212 @@ def test_symbols_that_the_interpreter_brings_along_need_no_library(
     assert faults(tmp_path, compiler.shared(source, "-fno-builtin")) == []
 
 
-def test_exported_symbols_are_what_others_can_use(compiler: Compiler) -> None:
+def test_symbols_that_python_exports_are_those_that_others_can_use(
+    compiler: Compiler, tmp_path: Path
+) -> None:
     source = """
     int PyModule_Create2(void) { return 0; }
     int PyWeak __attribute__((weak));
-    __attribute__((visibility("hidden"))) int hidden(void) { return 0; }
-    static int local(void) { return 0; }
+    __attribute__((visibility("hidden"))) int PyHidden(void) { return 0; }
+    static int PyLocal(void) { return 0; }
     int other(void);
-    int PyUses(void) { return other() + local() + hidden(); }
+    int PyUses(void) { return other() + PyLocal() + PyHidden(); }
+    int XML_Parse(void) { return 0; }
     """
     compiler.shared(source, name="libpython3.10.so.1.0")
-    found = exported_symbols(compiler.folder / "libpython3.10.so.1.0")
-    assert found == {"PyModule_Create2", "PyWeak", "PyUses"}
+    tree = PythonTree(tmp_path, "3.10")
+    tree.names.parent.mkdir()
+    tree.names.write_bytes((compiler.folder / "libpython3.10.so.1.0").read_bytes())
+    found = system_of(OT2, tree, None)
+    assert set(found.python.symbols) == {"PyModule_Create2", "PyWeak", "PyUses"}
 
 
-def test_exported_symbols_of_what_is_no_object_are_an_explained_error(tmp_path: Path) -> None:
-    (tmp_path / "libpython.so").write_text("INPUT(libpython3.so)")
-    with pytest.raises(IntegrityError, match=r"libpython\.so cannot be read as ELF"):
-        exported_symbols(tmp_path / "libpython.so")
+def test_a_python_that_is_no_object_is_an_explained_error(tmp_path: Path) -> None:
+    tree = PythonTree(tmp_path, "3.10")
+    tree.names.parent.mkdir()
+    tree.names.write_text("INPUT(libpython3.so)")
+    with pytest.raises(IntegrityError, match=r"libpython3\.10\.so\.1\.0 cannot be read as ELF"):
+        system_of(OT2, tree, None)
+
+
+# --- symbols of other libraries ---
+
+
+def calls(*names: str) -> str:
+    """Return a module that declares functions itself, and calls them."""
+    declared = "".join(f"int {name}(void);" for name in names)
+    return f"{declared} int PyInit_m(void) {{ return {' + '.join(f'{name}()' for name in names)}; }}"
+
+
+def notes(folder: Path, files: Mapping[str, bytes], target: targets.Target = OT2) -> list[str]:
+    found, wrong = audited(folder, files, target=target)
+    assert wrong == []
+    return [said for item in found for said in item.unproven]
+
+
+@pytest.mark.parametrize("flags", [(), ("./libz.so.1",)])
+def test_a_function_of_a_later_glibc_that_the_code_declares_itself_is_refused(
+    compiler: Compiler, tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    """No version tells of it, and the emulator has it; nor can it hide behind a library that is not known."""
+    stub(compiler, "libz.so.1", "deflate")
+    [fault] = faults(
+        tmp_path, compiler.shared(calls("gettid", "deflate"[: 7 * len(flags)] or "close"), *flags)
+    )
+    assert "it needs gettid of glibc 2.30, and Opentrons OT-2 has glibc 2.25" in fault.message
+
+
+def test_a_function_that_nothing_defines_is_refused(compiler: Compiler, tmp_path: Path) -> None:
+    [fault] = faults(tmp_path, compiler.shared(calls("forgotten", "close")))
+    assert "nothing that is loaded with it defines forgotten" in fault.message
+
+
+def test_a_library_of_the_system_counts_where_it_is_loaded(compiler: Compiler, tmp_path: Path) -> None:
+    stub(compiler, "librt.so.1", "shm_open")
+    assert faults(tmp_path, compiler.shared(calls("shm_open"), "./librt.so.1")) == []
+    [fault] = faults(tmp_path, compiler.shared(calls("shm_open")))
+    assert "nothing that is loaded with it defines shm_open (librt.so.1 would)" in fault.message
+
+
+def test_what_only_an_unknown_library_may_define_is_not_proven(compiler: Compiler, tmp_path: Path) -> None:
+    stub(compiler, "libz.so.1", "deflate")
+    module = compiler.shared(calls("deflate", "close"), "./libz.so.1")
+    assert notes(tmp_path, {"pkg/m.so": module}) == ["whether libz.so.1 defines deflate"]
+
+
+def test_what_a_needed_library_of_the_wheel_needs_may_be_in_another_that_is_loaded_with_it(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    compiler.shared(
+        "int foo(void); int bar(void) { return foo(); }", "-Wl,-soname,libbar.so.1", name="libbar.so.1"
+    )
+    bar = (compiler.folder / "libbar.so.1").read_bytes()
+    stub(compiler, "libfoo.so.1", "foo")
+    flags = ("./libbar.so.1", "-Wl,--no-as-needed", "./libfoo.so.1", "-Wl,-rpath,$ORIGIN")
+    files = {"m.so": compiler.shared(calls("bar"), *flags), "libbar.so.1": bar, "libfoo.so.1": foo(compiler)}
+    assert notes(tmp_path, files) == []
+    lent = "that what defines foo in the wheel is loaded before it"
+    files["m.so"] = compiler.shared(calls("bar"), "./libbar.so.1", "-Wl,-rpath,$ORIGIN")
+    assert notes(tmp_path, files) == [lent]
+    del files["libfoo.so.1"]
+    [fault] = audited(tmp_path, files)[1]
+    assert (fault.file, "defines foo" in fault.message) == ("libbar.so.1", True)
+
+
+def newer_system(compiler: Compiler, folder: Path, *, glibc: str = "2.36") -> Path:
+    """Return a folder with libraries of a system that is newer than the OT-2, if ``glibc`` is."""
+    library = folder / "usr" / "lib" / OT2.multiarch
+    library.mkdir(parents=True)
+    (compiler.folder / "both").write_text(
+        "GLIBCXX_3.4.24 { global: old; }; GLIBCXX_3.4.30 { global: new; } GLIBCXX_3.4.24;"
+    )
+    source = "int old(void) { return 0; } int new(void) { return 0; }"
+    flags = ("-Wl,-soname,libstdc++.so.6", "-Wl,--version-script=both")
+    (library / "libstdc++.so.6").write_bytes(compiler.shared(source, *flags))
+    stub(compiler, "libc.so.6", "some", f"GLIBC_{glibc}")
+    stub(compiler, "libz.so.1", "deflate")
+    for name in ("libc.so.6", "libz.so.1"):
+        (library / name).write_bytes((compiler.folder / name).read_bytes())
+    return folder
+
+
+def test_a_newer_systems_library_tells_by_its_versions_what_the_targets_has(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    copies = copies_in(newer_system(compiler, tmp_path / "root"), OT2, exact=False)
+    assert "libz.so.1" not in copies  # which has no versions to tell by
+    system = described(OT2, python=PYTHON, needed=(), copies=copies)
+    module = compiler.shared(
+        calls("old", "new"), "-Wl,--no-as-needed", "-L.", "-l:libstdc++.so.6", "-nostdlib"
+    )
+    [fault] = audited(tmp_path, {"pkg/m.so": module}, system=system)[1]
+    assert "nothing that is loaded with it defines new" in fault.message
+
+
+def test_an_older_systems_library_does_not_tell_what_is_missing(compiler: Compiler, tmp_path: Path) -> None:
+    copies = copies_in(newer_system(compiler, tmp_path / "root", glibc="2.4"), OT2, exact=False)
+    assert not copies["libstdc++.so.6"].whole
+
+
+def test_the_libraries_of_an_sdk_are_the_targets_own(compiler: Compiler, tmp_path: Path) -> None:
+    copies = copies_in(newer_system(compiler, tmp_path / "root"), OT2, exact=True)
+    system = described(OT2, python=PYTHON, needed=(), copies=copies)
+    stub(compiler, "libz.so.1", "deflate")
+    module = compiler.shared(calls("deflate", "inflate"), "./libz.so.1")
+    [fault] = audited(tmp_path, {"pkg/m.so": module}, system=system)[1]
+    assert "nothing that is loaded with it defines inflate" in fault.message
+
+
+@pytest.mark.parametrize(
+    ("library", "version", "said"),
+    [
+        ("libcrypt.so.1", "GLIBC_2.4", None),
+        ("libcrypt.so.1", "XCRYPT_2.0", "which that of Opentrons OT-2 does not define"),
+        ("libz.so.1", "ZLIB_1.2.9", "whether libz.so.1 has ZLIB_1.2.9"),
+        ("libdl.so.2", "GLIBC_2.17", "libdl.so.2 (for wanted), which that of Opentrons OT-2 does not define"),
+    ],
+)
+def test_versions_of_any_library_are_those_that_it_has_or_not_proven(
+    compiler: Compiler, tmp_path: Path, library: str, version: str, said: str | None
+) -> None:
+    stub(compiler, library, "wanted", version)
+    module = compiler.shared("int wanted(void); int PyInit_m(void) { return wanted(); }", f"./{library}")
+    found, wrong = audited(tmp_path, {"pkg/m.so": module})
+    told = [fault.message for fault in wrong] + list(found[0].unproven)
+    assert any(said in text for text in told) if said else not any(version in text for text in told)
+
+
+def test_a_bundled_library_has_the_versions_that_it_is_asked_for(compiler: Compiler, tmp_path: Path) -> None:
+    stub(compiler, "libfoo.so.1", "foo", "FOO_2")
+    module = compiler.shared(calls("foo"), "./libfoo.so.1", "-Wl,-rpath,$ORIGIN")
+    stub(compiler, "libfoo.so.1", "foo", "FOO_1")
+    files = {"m.so": module, "libfoo.so.1": (compiler.folder / "libfoo.so.1").read_bytes()}
+    [fault] = audited(tmp_path, files)[1]
+    assert "it needs FOO_2 of libfoo.so.1 (for foo), which the wheel's own does not define" in fault.message
+
+
+# --- the loader and the kernel ---
+
+
+def test_packed_relocations_are_refused_where_the_loader_passes_over_them(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    """No version says that they are there, where no libc.so.6 is linked."""
+    source = MODULE + " static int x; int *pointers[4] = {&x, &x, &x, &x};"
+    module = compiler.linked(source, "-shared", "-z", "pack-relative-relocs")
+    [fault] = faults(tmp_path, module)
+    assert "its relocations are packed (DT_RELR)" in fault.message
+    said = OT2.model_dump()
+    said["abi"]["glibc"] = "2.36"
+    assert faults(tmp_path, module, targets.Target.model_validate(said)) == []
+
+
+def test_another_operating_system_is_refused(compiler: Compiler, tmp_path: Path) -> None:
+    module = bytearray(compiler.shared(MODULE))
+    module[7] = 9  # EI_OSABI: FreeBSD
+    [fault] = faults(tmp_path, bytes(module))
+    assert "ELFOSABI_FREEBSD" in fault.message
+
+
+@pytest.mark.parametrize(("kernel", "refused"), [((4, 14, 0), False), ((5, 10, 0), True)])
+def test_a_note_that_asks_for_a_newer_kernel_is_refused(
+    compiler: Compiler, tmp_path: Path, kernel: tuple[int, int, int], refused: bool
+) -> None:
+    note = '.eabi_attribute 28, 1\n.section .note.ABI-tag,"a",%note\n.long 4, 16, 1\n.asciz "GNU"\n.long 0, '
+    source = f".{note[1:]}{', '.join(map(str, kernel))}\n"
+    found = faults(tmp_path, compiler.linked(source, "-shared"))
+    assert ["needs Linux 5.10.0" in fault.message for fault in found] == [True] * refused
+
+
+def test_segments_that_do_not_begin_on_the_targets_pages_are_refused(
+    compiler: Compiler, tmp_path: Path
+) -> None:
+    said = OT2.model_dump()
+    said["abi"]["page_bytes"] = 16384
+    module = compiler.linked(MODULE, "-shared", "-z", "max-page-size=4096")
+    assert faults(tmp_path, module) == []
+    [fault] = faults(tmp_path, module, targets.Target.model_validate(said))
+    assert "aligned to 4096 bytes, and a page of Opentrons OT-2 has 16384" in fault.message
 
 
 # --- odd wheels ---

@@ -20,12 +20,14 @@ class Bundle:
     Attributes:
         places: file name of an object to the folders that have one of this name.
         searched: member to the folders in which it looks for libraries.
-        defined: the names that any of the objects offers.
+        objects: member to what it says of itself.
+        loaded: member to those that are loaded with it, itself included: all that it needs, directly or not.
     """
 
     places: Mapping[str, frozenset[str]]
     searched: Mapping[str, frozenset[str]]
-    defined: frozenset[str]
+    objects: Mapping[str, ElfObject]
+    loaded: Mapping[str, frozenset[str]]
 
     @classmethod
     def of(cls, objects: Mapping[str, ElfObject]) -> Bundle:
@@ -33,10 +35,12 @@ class Bundle:
         places: dict[str, set[str]] = {}
         for member in objects:
             places.setdefault(posixpath.basename(member), set()).add(_folder(member))
+        searched = _searched(objects)
         return cls(
             places={name: frozenset(folders) for name, folders in places.items()},
-            searched=_searched(objects),
-            defined=frozenset().union(*(found.defined for found in objects.values())),
+            searched=searched,
+            objects=objects,
+            loaded={member: frozenset(_loaded(member, objects, searched)) for member in objects},
         )
 
     def has(self, library: str) -> bool:
@@ -46,6 +50,14 @@ class Bundle:
     def finds(self, member: str, library: str) -> bool:
         """Tell whether a member would find that library in the wheel."""
         return not self.searched[member].isdisjoint(self.places.get(library, ()))
+
+    def together(self, member: str) -> frozenset[str]:
+        """Return the members that are loaded when one is, or when any that needs it is."""
+        return frozenset().union(*(others for others in self.loaded.values() if member in others))
+
+    def bundled(self, member: str, library: str) -> list[ElfObject]:
+        """Return those of the wheel's objects that a member may get as that library."""
+        return [self.objects[found] for found in _found(member, library, self.objects, self.searched)]
 
 
 def below_origin(path: str) -> str | None:
@@ -71,6 +83,27 @@ def _searched(objects: Mapping[str, ElfObject]) -> dict[str, frozenset[str]]:
         member: _folders(member, objects[member].runpath) if objects[member].runpath else frozenset(folders)
         for member, folders in _by_rpath(objects).items()
     }
+
+
+def _found(
+    member: str, library: str, objects: Mapping[str, ElfObject], searched: Mapping[str, frozenset[str]]
+) -> list[str]:
+    """Return the members that a library's name leads to; any of that name, where the loader would find none."""
+    named = [other for other in objects if posixpath.basename(other) == library]
+    return [other for other in named if _folder(other) in searched[member]] or named
+
+
+def _loaded(
+    member: str, objects: Mapping[str, ElfObject], searched: Mapping[str, frozenset[str]]
+) -> set[str]:
+    reached, pending = {member}, [member]
+    while pending:
+        loader = pending.pop()
+        for library in objects[loader].needed:
+            new = set(_found(loader, library, objects, searched)) - reached
+            reached |= new
+            pending += new
+    return reached
 
 
 def _by_rpath(objects: Mapping[str, ElfObject]) -> dict[str, set[str]]:

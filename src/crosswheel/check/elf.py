@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 
 from packaging.version import Version
 
 from crosswheel.check.bundle import Bundle, below_origin
 from crosswheel.check.fault import Fault
-from crosswheel.check.objects import ElfObject, NeededVersion, UnreadableObject, read_object
-from crosswheel.errors import IntegrityError
+from crosswheel.check.objects import ElfObject, UnreadableObject, read_object
+from crosswheel.check.symbols import Subject, Verdict, judge_names, system_versions
+from crosswheel.check.system import System, numbered
 from crosswheel.targets import Target
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
 
-_NUMBERED = re.compile(r"(?P<prefix>[A-Z][A-Z_]*)_(?P<number>\d+(?:\.\d+)*)")
 _LOADED = ("ET_DYN", "ET_EXEC")
 # Where glibc takes a missing PT_GNU_STACK for a stack that need not be executable
 # (DEFAULT_STACK_PERMS in its sysdeps/*/stackinfo.h); elsewhere, Arm and x86 included, it makes all
 # stacks of the process executable, and newer ones refuse to load such an object.
 _SAFE_WITHOUT_STACK_HEADER = frozenset({"EM_AARCH64", "EM_RISCV", "EM_LOONGARCH"})
-_PYTHON_NAME = re.compile(r"_?Py[A-Z_]\w*")
-_MOST_NAMES = 4  # how many symbols a message names
+_GLIBC_WITH_RELR = Version("2.36")
+# What glibc's loaders take, the older ones too (VALID_ELF_OSABI in its sources).
+_OS_ABIS = ("ELFOSABI_SYSV", "ELFOSABI_LINUX", "ELFOSABI_ARM_AEABI")
 
 
-def audit(
-    wheel: WheelFile, target: Target, python_symbols: frozenset[str]
-) -> tuple[list[AuditedObject], list[Fault]]:
+def audit(wheel: WheelFile, target: Target, system: System) -> tuple[list[AuditedObject], list[Fault]]:
     """Examine every ELF object in a wheel: extension modules, bundled libraries, programs.
 
     Args:
-        python_symbols: what the target's interpreter offers to extension modules
-            (:func:`exported_symbols` of its program and its libpython).
+        system: what the target offers to them.
 
     Returns:
         What each object needs, and the reasons why some would not load.
@@ -48,44 +43,18 @@ def audit(
         member: found for member, found in objects.items() if not _carried(wheel, member, found, target)
     }
     bundle = Bundle.of(judged)
+    audited = []
     for member, found in judged.items():
-        faults += _judge(_Subject(member, found, target, bundle, python_symbols))
-    return [_audited(member, found, bundle) for member, found in judged.items()], faults
+        verdict = _judge(Subject(member, found, target, bundle, system))
+        faults += verdict.faults
+        audited.append(_audited(member, found, bundle, verdict.unproven))
+    return audited, faults
 
 
 def unstripped(wheel: WheelFile) -> list[str]:
     """Return the members that carry debug information, which no robot needs."""
     objects, _ = _read_objects(wheel)
     return [member for member, found in objects.items() if found.debug]
-
-
-def exported_symbols(path: Path) -> frozenset[str]:
-    """Return the names that a shared library or program offers to what is loaded with it.
-
-    Raises:
-        IntegrityError: it cannot be read as ELF.
-    """
-    try:
-        return read_object(path.read_bytes()).defined
-    except UnreadableObject as error:
-        raise IntegrityError(
-            f"{path} cannot be read as ELF: {error}",
-            hint="delete it and run again: it is fetched anew.",
-        ) from error
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """One object, and all that its verdict depends on."""
-
-    member: str
-    object: ElfObject
-    target: Target
-    bundle: Bundle
-    python_symbols: frozenset[str]
-
-    def fault(self, message: str, remedy: str) -> Fault:
-        return Fault(self.member, message, remedy)
 
 
 def _read_objects(wheel: WheelFile) -> tuple[dict[str, ElfObject], list[Fault]]:
@@ -110,33 +79,33 @@ def _carried(wheel: WheelFile, member: str, found: ElfObject, target: Target) ->
     return wheel.is_pure and found.machine != target.abi.elf_machine and member not in modules
 
 
-def _audited(member: str, found: ElfObject, bundle: Bundle) -> AuditedObject:
+def _audited(member: str, found: ElfObject, bundle: Bundle, unproven: tuple[str, ...]) -> AuditedObject:
     newest: dict[str, Version] = {}
-    for version in _system_versions(found, bundle):
-        match = _NUMBERED.fullmatch(version.version)
-        if match:
-            number = Version(match["number"])
-            newest[match["prefix"]] = max(number, newest.get(match["prefix"], number))
+    for family, number in filter(None, (numbered(v.version) for v in system_versions(found, bundle))):
+        newest[family] = max(number, newest.get(family, number))
     return AuditedObject(
         file=member,
         needed=found.needed,
-        newest={prefix: str(number) for prefix, number in sorted(newest.items())},
+        newest={family: str(number) for family, number in sorted(newest.items())},
+        unproven=unproven,
     )
 
 
-def _judge(subject: _Subject) -> list[Fault]:
-    stranger = list(_wrong_machine(subject))
+def _judge(subject: Subject) -> Verdict:
+    stranger = tuple(_wrong_machine(subject))
     if stranger:
-        return stranger  # whatever else it needs, it needs of another machine
+        return Verdict(stranger)  # whatever else it needs, it needs of another machine
+    names = judge_names(subject)
     found = [*_wrong_float_abi(subject), *_text_relocations(subject), *_executable_stack(subject)]
-    found += [*_new_versions(subject), *_missing_libraries(subject), *_foreign_paths(subject)]
-    return [*found, *_missing_interpreter(subject), *_missing_symbols(subject)]
+    found += [*_not_for_this_loader(subject), *_not_for_this_kernel(subject), *_wrong_alignment(subject)]
+    found += [*names.faults, *_missing_libraries(subject), *_foreign_paths(subject)]
+    return Verdict((*found, *_missing_interpreter(subject)), names.unproven)
 
 
 # --- the object itself ---
 
 
-def _wrong_machine(subject: _Subject) -> Iterator[Fault]:
+def _wrong_machine(subject: Subject) -> Iterator[Fault]:
     found, abi = subject.object, subject.target.abi
     if (found.machine, found.bits, found.byte_order) != (abi.elf_machine, abi.bits, abi.byte_order):
         yield subject.fault(
@@ -146,7 +115,7 @@ def _wrong_machine(subject: _Subject) -> Iterator[Fault]:
         )
 
 
-def _wrong_float_abi(subject: _Subject) -> Iterator[Fault]:
+def _wrong_float_abi(subject: Subject) -> Iterator[Fault]:
     found, wanted = subject.object.float_abi, subject.target.abi.float
     if "any" not in (found, wanted) and found != wanted:
         yield subject.fault(
@@ -156,7 +125,7 @@ def _wrong_float_abi(subject: _Subject) -> Iterator[Fault]:
         )
 
 
-def _text_relocations(subject: _Subject) -> Iterator[Fault]:
+def _text_relocations(subject: Subject) -> Iterator[Fault]:
     if subject.object.text_relocations:
         yield subject.fault(
             "the loader would have to write to its code (DT_TEXTREL)",
@@ -164,7 +133,7 @@ def _text_relocations(subject: _Subject) -> Iterator[Fault]:
         )
 
 
-def _executable_stack(subject: _Subject) -> Iterator[Fault]:
+def _executable_stack(subject: Subject) -> Iterator[Fault]:
     found = subject.object
     if found.kind not in _LOADED or found.executable_stack is False:
         return
@@ -177,41 +146,47 @@ def _executable_stack(subject: _Subject) -> Iterator[Fault]:
     )
 
 
+def _not_for_this_loader(subject: Subject) -> Iterator[Fault]:
+    found, abi = subject.object, subject.target.abi
+    understood = {"DT_RELR"} if Version(abi.glibc) >= _GLIBC_WITH_RELR else set()
+    for tag in found.packed_relocations:
+        if tag not in understood:
+            yield subject.fault(
+                f"its relocations are packed ({tag}), which the dynamic loader of glibc {abi.glibc} passes over: its "
+                "pointers would lead nowhere",
+                "link it without -z pack-relative-relocs and --pack-dyn-relocs",
+            )
+    if found.os_abi not in _OS_ABIS:
+        yield subject.fault(
+            f"it is made for another operating system ({found.os_abi})",
+            f"build it for {subject.target.multiarch}",
+        )
+
+
+def _not_for_this_kernel(subject: Subject) -> Iterator[Fault]:
+    needed, there = subject.object.kernel, subject.target.kernel_version
+    if needed is not None and Version(needed) > there:
+        yield subject.fault(
+            f"it says of itself that it needs Linux {needed} (NT_GNU_ABI_TAG), and {subject.target.title} has {there}",
+            "build it here; or, where its code copes with an older kernel, strip the note: "
+            "objcopy --remove-section=.note.ABI-tag",
+        )
+
+
+def _wrong_alignment(subject: Subject) -> Iterator[Fault]:
+    page = subject.target.abi.page_bytes
+    found = [alignment for alignment in subject.object.alignments if alignment % page]
+    if found and subject.object.kind == "ET_DYN" and subject.object.interpreter is None:
+        yield subject.fault(
+            f"its segments are aligned to {min(found)} bytes, and a page of {subject.target.title} has {page}",
+            f"link it with -z max-page-size={page}, or a larger page",
+        )
+
+
 # --- what it needs of others ---
 
 
-def _system_versions(found: ElfObject, bundle: Bundle) -> Iterator[NeededVersion]:
-    """Symbol versions that the target's own libraries have to have; a bundled library has its own."""
-    return (version for version in found.versions if not bundle.has(version.library))
-
-
-def _new_versions(subject: _Subject) -> Iterator[Fault]:
-    abi = subject.target.abi
-    limits = {"GLIBC": abi.glibc, "GLIBCXX": abi.glibcxx, "CXXABI": abi.cxxabi, "GCC": abi.gcc}
-    for version in _system_versions(subject.object, subject.bundle):
-        if version.weak:
-            continue  # the loader goes on without it, and the program asks whether the symbol is there
-        wanted = f"it needs {version.version} of {version.library}"
-        if version.symbols:
-            wanted += f" (for {_enumerated(version.symbols)})"
-        match = _NUMBERED.fullmatch(version.version)
-        if match:
-            limit = limits.get(match["prefix"])
-            if limit is not None and Version(match["number"]) > Version(limit):
-                yield subject.fault(
-                    f"{wanted}, and {subject.target.title} has {match['prefix']}_{limit} at most",
-                    "build it here, where such a symbol is not offered; if it was, a static library that is "
-                    "linked in was made for a newer system: build that one from source as well",
-                )
-        elif version.version.startswith("GLIBC_"):
-            # GLIBC_PRIVATE changes with every glibc; GLIBC_ABI_* stand for features newer than all targets.
-            yield subject.fault(
-                f"{wanted}, which fits one build of glibc alone, or newer ones",
-                "build it here from source, without -z pack-relative-relocs",
-            )
-
-
-def _missing_libraries(subject: _Subject) -> Iterator[Fault]:
+def _missing_libraries(subject: Subject) -> Iterator[Fault]:
     for library in subject.object.needed:
         if library in subject.target.image.libraries or subject.bundle.finds(subject.member, library):
             continue
@@ -227,7 +202,7 @@ def _missing_libraries(subject: _Subject) -> Iterator[Fault]:
             )
 
 
-def _foreign_paths(subject: _Subject) -> Iterator[Fault]:
+def _foreign_paths(subject: Subject) -> Iterator[Fault]:
     for path in (*subject.object.rpath, *subject.object.runpath):
         if below_origin(path) is None:
             yield subject.fault(
@@ -236,30 +211,10 @@ def _foreign_paths(subject: _Subject) -> Iterator[Fault]:
             )
 
 
-def _missing_interpreter(subject: _Subject) -> Iterator[Fault]:
+def _missing_interpreter(subject: Subject) -> Iterator[Fault]:
     loader = subject.object.interpreter
     if loader is not None and posixpath.basename(loader) not in subject.target.image.libraries:
         yield subject.fault(
             f"it is started by {loader}, which {subject.target.title} does not have",
             f"build it for {subject.target.multiarch}, or link it statically",
         )
-
-
-def _missing_symbols(subject: _Subject) -> Iterator[Fault]:
-    # Names of Python's alone: many sound wheels call log10 or dlopen without linking libm or libdl, because
-    # every interpreter brings these along. A missing name of any other origin shows when the module is
-    # imported: Python has the loader resolve all of them at once.
-    # A program is a process of its own, without an interpreter in it.
-    python = frozenset[str]() if subject.object.interpreter else subject.python_symbols
-    wanted = frozenset(filter(_PYTHON_NAME.fullmatch, subject.object.undefined))
-    missing = sorted(wanted - python - subject.bundle.defined)
-    if missing:
-        yield subject.fault(
-            f"CPython {subject.target.python.version} does not offer {_enumerated(missing)}",
-            "the code is made for a newer Python, or uses a name that was removed: lock another release",
-        )
-
-
-def _enumerated(names: Sequence[str]) -> str:
-    named = ", ".join(names[:_MOST_NAMES])
-    return f"{named} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else named

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import itertools
 import struct
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from elftools.elf.elffile import ELFFile
-from elftools.elf.gnuversions import GNUVerNeedSection, GNUVerSymSection
+from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection, GNUVerSymSection
 from elftools.elf.sections import ARMAttributesSection, SymbolTableSection
 
 FloatAbi = Literal["hard", "soft", "any"]
@@ -19,9 +19,18 @@ _EF_ARM_ABI_FLOAT_SOFT = 0x200
 _EF_ARM_ABI_FLOAT_HARD = 0x400
 _DF_TEXTREL = 0x4
 _PF_X = 0x1
+_VER_FLG_BASE = 0x1
 _VER_FLG_WEAK = 0x2
 _VER_NDX_GLOBAL = 1  # up to this index a symbol has no version
-_VERSION_INDEX = 0x7FFF  # the remaining bit hides a symbol
+_VERSION_INDEX = 0x7FFF
+_HIDDEN = 0x8000  # set where only who asks for the version finds the symbol
+_OLDEST_VERSION = 2  # the index of the first version that a library defines: it is never hidden
+# Dynamic tags of relocations in a form that a loader has to know; pyelftools has names for some of them.
+_PACKED = {
+    "DT_RELR": "DT_RELR", "DT_ANDROID_RELR": "DT_ANDROID_RELR", "DT_ANDROID_REL": "DT_ANDROID_REL",
+    "DT_ANDROID_RELA": "DT_ANDROID_RELA", 0x40000014: "DT_CREL",
+}  # fmt: skip
+UNVERSIONED = ""
 # Tag_ABI_VFP_args of the ABI for the Arm architecture: how floating-point arguments are passed.
 _VFP_ARGS: dict[int, FloatAbi] = {0: "soft", 1: "hard", 3: "any"}
 # Tables of real objects stay far below; the counts in a damaged one would keep us for hours.
@@ -47,6 +56,33 @@ class NeededVersion:
 
 
 @dataclass(frozen=True)
+class Symbol:
+    """A name, and the version that is asked for; :data:`UNVERSIONED` where it is none."""
+
+    name: str
+    version: str = UNVERSIONED
+
+
+@dataclass(frozen=True)
+class Exports:
+    """What a library or program offers to what is loaded with it.
+
+    Attributes:
+        symbols: the versions of each name; :data:`UNVERSIONED` is among them where who asks for none finds it.
+        nodes: the versions that it defines, with symbols or without.
+    """
+
+    symbols: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    nodes: frozenset[str] = frozenset()
+
+    def has(self, symbol: Symbol) -> bool:
+        """Tell whether the dynamic loader would find a symbol here."""
+        versions = self.symbols.get(symbol.name, frozenset())
+        # What has no version at all serves whoever asks for one.
+        return symbol.version in versions or versions == {UNVERSIONED}
+
+
+@dataclass(frozen=True)
 class ElfObject:
     """The parts of an ELF object that decide where it loads.
 
@@ -60,9 +96,13 @@ class ElfObject:
         interpreter: the dynamic loader of a program (``PT_INTERP``).
         executable_stack: what ``PT_GNU_STACK`` says; ``None`` where there is none.
         text_relocations: whether the loader has to write to its code.
+        packed_relocations: the dynamic tags of relocations that older loaders pass over.
+        os_abi: the operating system it is made for (``EI_OSABI``), such as ``ELFOSABI_SYSV``.
+        kernel: the oldest Linux that it loads on, as its ABI note says; ``None`` where it says nothing.
+        alignments: those of its segments in memory.
         versions: the symbol versions it needs.
-        undefined: names that it needs without a version and cannot do without.
-        defined: names that it offers to others.
+        undefined: the symbols that it cannot do without.
+        exports: what it offers to others.
         debug: whether it carries debug information.
     """
 
@@ -78,9 +118,13 @@ class ElfObject:
     interpreter: str | None
     executable_stack: bool | None
     text_relocations: bool
+    packed_relocations: tuple[str, ...]
+    os_abi: str
+    kernel: str | None
+    alignments: frozenset[int]
     versions: tuple[NeededVersion, ...]
-    undefined: frozenset[str]
-    defined: frozenset[str]
+    undefined: frozenset[Symbol]
+    exports: Exports
     debug: bool
 
 
@@ -103,6 +147,7 @@ def read_object(data: bytes) -> ElfObject:
 def _read(elf: ELFFile) -> ElfObject:
     tags = _dynamic_tags(elf)
     tables = _tables(elf, tags)
+    versions = dict(_needed_versions(tables))
     return ElfObject(
         kind=str(elf["e_type"]),
         machine=str(elf["e_machine"]),
@@ -121,9 +166,13 @@ def _read(elf: ELFFile) -> ElfObject:
             tag["d_tag"] == "DT_TEXTREL" or (tag["d_tag"] == "DT_FLAGS" and tag["d_val"] & _DF_TEXTREL)
             for tag in tags
         ),
-        versions=tuple(_needed_versions(tables)),
-        undefined=frozenset(_undefined(tables)),
-        defined=frozenset(_defined(tables)),
+        packed_relocations=tuple(_PACKED[tag["d_tag"]] for tag in tags if tag["d_tag"] in _PACKED),
+        os_abi=str(elf["e_ident"]["EI_OSABI"]),
+        kernel=_oldest_kernel(elf),
+        alignments=frozenset(segment["p_align"] for segment in _segments(elf, "PT_LOAD")),
+        versions=tuple(versions.values()),
+        undefined=frozenset(_undefined(tables, versions)),
+        exports=_exports(tables),
         debug=any(elf.get_section_by_name(name) for name in (".debug_info", ".zdebug_info")),
     )
 
@@ -147,6 +196,14 @@ def _dynamic_tags(elf: ELFFile) -> list[Any]:
 def _executable_stack(elf: ELFFile) -> bool | None:
     flags = [segment["p_flags"] for segment in _segments(elf, "PT_GNU_STACK")]
     return bool(flags[0] & _PF_X) if flags else None
+
+
+def _oldest_kernel(elf: ELFFile) -> str | None:
+    for segment in _segments(elf, "PT_NOTE"):
+        for note in _bounded(segment.iter_notes()):
+            if note["n_type"] == "NT_GNU_ABI_TAG" and note["n_desc"]["abi_os"] == "ELF_NOTE_OS_LINUX":
+                return ".".join(str(note["n_desc"][f"abi_{part}"]) for part in ("major", "minor", "tiny"))
+    return None
 
 
 def _float_abi(elf: ELFFile) -> FloatAbi:
@@ -173,59 +230,86 @@ def _vfp_args(section: ARMAttributesSection) -> int:
 
 @dataclass(frozen=True)
 class _Tables:
-    """The dynamic symbols, the version index of each, and the versions needed of other libraries."""
+    """The dynamic symbols, the version index of each, and the versions defined and needed of other libraries."""
 
     symbols: list[Any]
     indices: list[int]
     verneed: GNUVerNeedSection | None
+    verdef: GNUVerDefSection | None
 
 
 def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
     symbols: list[Any] = []
     indices: list[int] = []
-    verneed = None
+    verneed = verdef = None
     for section in elf.iter_sections():
         if isinstance(section, SymbolTableSection) and section["sh_type"] == "SHT_DYNSYM":
             symbols = list(_bounded(section.iter_symbols()))
         elif isinstance(section, GNUVerSymSection):
             order = "<H" if elf.little_endian else ">H"
-            indices = [index & _VERSION_INDEX for (index,) in struct.iter_unpack(order, section.data())]
+            indices = [index for (index,) in struct.iter_unpack(order, section.data())]
         elif isinstance(section, GNUVerNeedSection):
             verneed = section
+        elif isinstance(section, GNUVerDefSection):
+            verdef = section
     told = {tag["d_tag"] for tag in tags}
     # A loader finds these tables through the dynamic tags, pyelftools through section headers. Without
     # section headers an object would load, and nothing could be said about it here.
-    if ("DT_SYMTAB" in told and not symbols) or ("DT_VERNEED" in told and verneed is None):
+    hidden = {"DT_SYMTAB": not symbols, "DT_VERNEED": verneed is None, "DT_VERDEF": verdef is None}
+    if any(tag in told and missing for tag, missing in hidden.items()):
         raise UnreadableObject("its section headers were removed, so its symbols cannot be examined")
-    return _Tables(symbols, indices, verneed)
+    return _Tables(symbols, indices, verneed, verdef)
 
 
-def _needed_versions(tables: _Tables) -> Iterator[NeededVersion]:
+def _needed_versions(tables: _Tables) -> Iterator[tuple[int, NeededVersion]]:
+    """Give each version that is needed of a library, and the index by which symbols ask for it."""
     if tables.verneed is None:
         return
     users: dict[int, list[str]] = {}
     for symbol, index in zip(tables.symbols, tables.indices):
-        users.setdefault(index, []).append(symbol.name)
+        users.setdefault(index & _VERSION_INDEX, []).append(symbol.name)
     for library, versions in _bounded(tables.verneed.iter_versions()):
         for version in _bounded(versions):
-            yield NeededVersion(
-                library=str(library.name),
-                version=version.name,
-                weak=bool(version["vna_flags"] & _VER_FLG_WEAK),
-                symbols=tuple(sorted(users.get(version["vna_other"] & _VERSION_INDEX, ()))),
+            index = version["vna_other"] & _VERSION_INDEX
+            yield (
+                index,
+                NeededVersion(
+                    library=str(library.name),
+                    version=version.name,
+                    weak=bool(version["vna_flags"] & _VER_FLG_WEAK),
+                    symbols=tuple(sorted(users.get(index, ()))),
+                ),
             )
 
 
-def _undefined(tables: _Tables) -> Iterator[str]:
+def _undefined(tables: _Tables, versions: Mapping[int, NeededVersion]) -> Iterator[Symbol]:
     indices = tables.indices or itertools.repeat(_VER_NDX_GLOBAL)
     for symbol, index in zip(tables.symbols, indices):
-        wanted = symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL"
-        if symbol.name and wanted and index <= _VER_NDX_GLOBAL:
-            yield symbol.name
+        if symbol.name and symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL":
+            asked = versions.get(index & _VERSION_INDEX)
+            yield Symbol(symbol.name, asked.version if asked else UNVERSIONED)
 
 
-def _defined(tables: _Tables) -> Iterator[str]:
-    for symbol in tables.symbols:
+def _exports(tables: _Tables) -> Exports:
+    nodes = dict(_defined_versions(tables))
+    symbols: dict[str, set[str]] = {}
+    for symbol, index in zip(tables.symbols, tables.indices or itertools.repeat(_VER_NDX_GLOBAL)):
         # Local entries of a dynamic symbol table are those of sections, and have no name.
         if symbol.name and symbol["st_shndx"] != "SHN_UNDEF":
-            yield symbol.name
+            found = symbols.setdefault(symbol.name, set())
+            number = index & _VERSION_INDEX
+            if number in nodes:
+                found.add(nodes[number])
+            if not index & _HIDDEN or number <= _OLDEST_VERSION:
+                found.add(UNVERSIONED)
+    return Exports({name: frozenset(found) for name, found in symbols.items()}, frozenset(nodes.values()))
+
+
+def _defined_versions(tables: _Tables) -> Iterator[tuple[int, str]]:
+    """Give the index and name of each version that the object defines; its first entry is its own name."""
+    if tables.verdef is None:
+        return
+    for version, names in _bounded(tables.verdef.iter_versions()):
+        name = next(iter(names)).name
+        if not version["vd_flags"] & _VER_FLG_BASE:
+            yield version["vd_ndx"], name

@@ -45,6 +45,7 @@ def check(
         f"{module} was not imported: {why} (name the wheels that it needs as well)"
         for module, why in examined.skipped.items()
     ]
+    unproven += [f"not proven: {said}" for said in examined.unproven]
     for warning in (*examined.warnings, *unproven):
         typer.echo(f"warning: {printable(errors, warning)}", err=True)
     for fault in examined.faults:

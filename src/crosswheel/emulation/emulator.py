@@ -98,7 +98,7 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     """
     python, lacking = completed(target_python(target, settings), target, settings, runner)
     qemu = _qemu(target, settings, runner)
-    root = _root(target, settings, runner)
+    root = userland(target, settings, runner)
     if not python.runs:
         return Emulator(qemu, root, python, "")
     status = qemu.stat()
@@ -162,7 +162,12 @@ def _program(target: Target) -> str:
     return f"usr/bin/qemu-{target.toolchain.qemu}-static"
 
 
-def _root(target: Target, settings: Settings, runner: Runner) -> Path:
+def userland(target: Target, settings: Settings, runner: Runner) -> Path:
+    """Return a folder with the libraries that emulated programs load, fetched if need be.
+
+    Raises:
+        MissingToolError, NetworkError: they cannot be had.
+    """
     debian = Debian(target.toolchain.debian, settings, runner)
     return cached_folder(_root_folder(target, settings), _ROOT_HOLDS, partial(debian.unpack, ROOT_PACKAGES))
 

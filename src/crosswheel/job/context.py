@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from crosswheel.check.elf import exported_symbols
-from crosswheel.emulation.emulator import Emulator, emulator_for
+from crosswheel.check.system import System, system_of
+from crosswheel.emulation.emulator import Emulator, emulator_for, userland
 from crosswheel.emulation.verification import verify
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
 from crosswheel.files import exclusive, explained_storage_errors
@@ -148,12 +148,14 @@ class Workplace:
         return emulator
 
     @property
-    def python_symbols(self) -> frozenset[str]:
-        """The symbols that the target's Python offers to extension modules."""
-        python = self.toolchain.python
-        return self._once.get(
-            "symbols", lambda: frozenset[str]().union(*map(exported_symbols, python.exporters))
-        )
+    def system(self) -> System:
+        """What the target offers to what is loaded there."""
+        return self._once.get("system", self._system)
+
+    def _system(self) -> System:
+        toolchain = self.toolchain
+        libraries = userland(self.target, self.settings, self.general_runner)
+        return system_of(self.target, toolchain.python, libraries, toolchain.sysroot)
 
     def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
         """Return a build's environment; before the first one is handed out, the cross view is verified."""

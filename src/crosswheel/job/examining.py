@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from crosswheel.check.elf import audit, exported_symbols
+from crosswheel.check.elf import audit
 from crosswheel.check.fault import Fault
 from crosswheel.check.suitability import suitability
-from crosswheel.emulation.emulator import emulator_for
+from crosswheel.check.system import System, system_of
+from crosswheel.emulation.emulator import emulator_for, userland
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
-from crosswheel.errors import IntegrityError
+from crosswheel.errors import CrosswheelError, IntegrityError, Interrupted
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -30,13 +31,15 @@ class Examined:
         faults: every reason why one of them would not load on the target.
         imported: the modules that were imported there: extension modules, and what else is at the top.
         skipped: those that were not, with the reason.
-        warnings: in what the emulated target is less than the real one.
+        warnings: in what the emulated target is less than the real one, and what is known of it less than all.
+        unproven: what of the wheels' needs is neither there for certain nor missing for certain.
     """
 
     faults: tuple[Fault, ...]
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    unproven: tuple[str, ...] = ()
 
 
 def examine_wheels(
@@ -53,9 +56,9 @@ def examine_wheels(
     """
     faults: list[Fault] = []
     wheels: list[WheelFile] = []
-    tell(f"preparing the Python of {target.title}")
-    python = target_python(target, settings)
-    symbols = frozenset[str]().union(*map(exported_symbols, python.exporters))
+    unproven: list[str] = []
+    tell(f"preparing the libraries of {target.title}")
+    system, warnings = _system(target, settings)
     for path in paths:
         tell(f"auditing {path.name}")
         try:
@@ -63,11 +66,30 @@ def examine_wheels(
         except IntegrityError as error:
             faults.append(Fault(path.name, str(error), error.hint))
             continue
-        found = [*suitability(wheel, target), *audit(wheel, target, symbols)[1]]
+        audited, refused = audit(wheel, target, system)
+        found = [*suitability(wheel, target), *refused]
         faults += [_named(fault, wheel) for fault in found]
         wheels += [] if found else [wheel]
+        unproven += [f"{path.name}: {item.file}: {said}" for item in audited for said in item.unproven]
     ran = _run(wheels, target, settings, tell) if run else Examined(())
-    return replace(ran, faults=(*faults, *ran.faults))
+    return replace(
+        ran,
+        faults=(*faults, *ran.faults),
+        warnings=(*warnings, *ran.warnings),
+        unproven=() if faults else tuple(unproven),
+    )
+
+
+def _system(target: Target, settings: Settings) -> tuple[System, list[str]]:
+    """Return what the target offers, as far as it can be found out here, and what could not be."""
+    python = target_python(target, settings)
+    try:
+        return system_of(target, python, userland(target, settings, Runner())), []
+    except Interrupted:
+        raise
+    except CrosswheelError as error:
+        warning = f"what libraries other than glibc's offer was not compared: {error} ({error.hint})"
+        return system_of(target, python, None), [warning]
 
 
 def _named(fault: Fault, wheel: WheelFile) -> Fault:

@@ -61,7 +61,13 @@ def settled(step: Step, place: Workplace) -> Step:
 def _taken_or_refused(step: Step, place: Workplace) -> Made | None:
     """Return the wheel to take; ``None`` if it is refused, and there is a source to build instead."""
     assert step.file is not None
-    digest = digest_of(wheel=step.file.sha256, target=place.target.fingerprint, code=place.code_digest)
+    # The compilers bring along what is known of the target's libraries.
+    digest = digest_of(
+        wheel=step.file.sha256,
+        compilers=place.toolchain.compilers.identity,
+        target=place.target.fingerprint,
+        code=place.code_digest,
+    )
     kept = place.settings.cache / "made" / digest
     with place.alone(digest):
         try:
@@ -245,7 +251,7 @@ def _replace_linked(
 
 
 def _audited(wheel: WheelFile, faults: Sequence[Fault], place: Workplace) -> list[AuditedObject]:
-    found, more = audit(wheel, place.target, place.python_symbols)
+    found, more = audit(wheel, place.target, place.system)
     refuse([*suitability(wheel, place.target), *faults, *more], wheel.path.name)
     return found
 

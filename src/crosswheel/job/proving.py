@@ -69,6 +69,7 @@ def _digest(step: Step, own: Made, needed: list[Made], place: Workplace) -> str:
     return digest_of(
         wheel=str(step.pin),
         reason=own.reason,
+        audited=[item.model_dump() for item in own.audited],
         closure=[made.sha256 for made in needed],
         tests=[test.read_text() for test in recipe.test_files] if recipe else [],
         skip=dict(recipe.skip_imports) if recipe else {},

@@ -89,6 +89,7 @@ class Abi(_Table):
     cxxabi: str
     gcc: str
     long_double_bits: Literal[64, 80, 128]
+    page_bytes: int = 4096
 
     @field_validator("glibc", "oldest_glibc", "glibcxx", "cxxabi", "gcc")
     @classmethod
@@ -115,9 +116,13 @@ class ToolchainNames(_Table):
 
 
 class Image(_Table):
-    """What the target's system image has: shared libraries by soname, Python packages with versions."""
+    """What the target's system image has: shared libraries by soname, Python packages with versions.
+
+    ``versions`` has all symbol versions that a library defines, for those of which they are known.
+    """
 
     libraries: tuple[str, ...] = ()
+    versions: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     packages: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -150,7 +155,7 @@ class Target(_Table):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
     machine: str
-    kernel: str
+    kernel: str = Field(pattern=r"^\d+(\.\d+)+")
     multiarch: str
     python: Python
     abi: Abi
@@ -162,6 +167,13 @@ class Target(_Table):
     def platform_tag(self) -> str:
         """The platform tag of wheels built here, such as ``linux_armv7l``."""
         return f"linux_{self.machine}"
+
+    @property
+    def kernel_version(self) -> Version:
+        """The number of its kernel, without what a distribution puts behind it."""
+        match = re.match(r"\d+(\.\d+)*", self.kernel)
+        assert match
+        return Version(match[0])
 
     @property
     def extension_suffix(self) -> str:

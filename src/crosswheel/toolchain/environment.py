@@ -42,6 +42,7 @@ class Toolchain:
         compilers: what compiles for the target.
         identity: the folder that makes ``host`` answer as the target (for ``PYTHONPATH``).
         interpreter: an interpreter that always answers as the target (for uv).
+        sysroot: the SDK's folder of the target's own libraries, where it is built with one.
     """
 
     target: Target
@@ -51,6 +52,7 @@ class Toolchain:
     compilers: Compilers
     identity: Path
     interpreter: Path
+    sysroot: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def toolchain_for(target: Target, settings: Settings, *, sdk: Sdk | None = None)
         compilers = zig_compilers(target, settings.cache)
     identity = identity_folder(target, python, compilers, settings.cache)
     interpreter = asked_interpreter(host, identity, settings.cache)
-    return Toolchain(target, settings, python, host, compilers, identity, interpreter)
+    sysroot = sdk.sysroot if sdk else None
+    return Toolchain(target, settings, python, host, compilers, identity, interpreter, sysroot)
 
 
 def cross_environment(

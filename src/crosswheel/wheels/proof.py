@@ -18,12 +18,16 @@ class _Record(BaseModel):
 
 
 class AuditedObject(_Record):
-    """A shared object or program in a wheel: what it needs, and the newest symbol version of each kind."""
+    """A shared object or program in a wheel: what it needs, and the newest symbol version of each kind.
+
+    ``unproven`` tells what is neither there for certain nor missing, as the exports of a library are not known.
+    """
 
     file: str
     needed: tuple[str, ...] = ()
     newest: Mapping[str, str] = Field(default_factory=dict)
     """Newest symbol version per prefix, such as ``{"GLIBC": "2.17", "GLIBCXX": "3.4.21"}``."""
+    unproven: tuple[str, ...] = ()
 
 
 class Proof(_Record):

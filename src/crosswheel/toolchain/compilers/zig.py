@@ -56,13 +56,22 @@ def host_programs() -> Mapping[str, str]:
     }
 
 
-def _zig() -> str:
+def zig_folder() -> Path:
+    """Return the folder of zig and of what it knows.
+
+    Raises:
+        ToolchainError: zig is not installed.
+    """
     spec = find_spec("ziglang")
     if spec is None or spec.origin is None:
         raise ToolchainError(
             "zig is not installed", hint="install crosswheel's requirements again: ziglang is one."
         )
-    return str(Path(spec.origin).parent / "zig")
+    return Path(spec.origin).parent
+
+
+def _zig() -> str:
+    return str(zig_folder() / "zig")
 
 
 def _host_script(words: list[str]) -> str:

@@ -1,0 +1,200 @@
+"""Is all that an object asks for by name defined by something that is loaded with it?
+
+The emulator cannot tell: its libraries are newer than the target's. Neither can symbol versions alone: what a linker
+left undefined without a version is looked for by its name, wherever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from crosswheel.check.bundle import Bundle
+from crosswheel.check.fault import Fault
+from crosswheel.check.objects import UNVERSIONED, ElfObject, Exports, NeededVersion, Symbol
+from crosswheel.check.system import PYTHON_NAME, System, exceeds, limits, numbered
+from crosswheel.targets import Target
+
+_MOST_NAMES = 4  # how many symbols a message names
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One object, and all that its verdict depends on."""
+
+    member: str
+    object: ElfObject
+    target: Target
+    bundle: Bundle
+    system: System
+
+    def fault(self, message: str, remedy: str) -> Fault:
+        """Return a fault of this object."""
+        return Fault(self.member, message, remedy)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is missing for certain, and what is neither there for certain nor missing for certain."""
+
+    faults: tuple[Fault, ...] = ()
+    unproven: tuple[str, ...] = ()
+
+
+def system_versions(found: ElfObject, bundle: Bundle) -> Iterator[NeededVersion]:
+    """Give the versions that the target's own libraries have to have; a bundled library has its own."""
+    return (version for version in found.versions if not bundle.has(version.library))
+
+
+def judge_names(subject: Subject) -> Verdict:
+    """Look for every version and symbol that an object needs, where the target's dynamic loader would."""
+    # Without a weak version the loader goes on, and the program asks whether the symbol is there.
+    there = {v: _has_version(subject, v) for v in subject.object.versions if not v.weak}
+    refused = [version for version, found in there.items() if found is False]
+    faults = [_refused_version(subject, version) for version in refused]
+    unproven = [
+        f"whether {version.library} has {version.version}"
+        for version, found in there.items()
+        if found is None
+    ]
+    told = {version.version for version in refused}
+    symbols = _judge_symbols(subject, {s for s in subject.object.undefined if s.version not in told})
+    return Verdict((*faults, *symbols.faults), (*unproven, *symbols.unproven))
+
+
+# --- versions ---
+
+
+def _has_version(subject: Subject, needed: NeededVersion) -> bool | None:
+    """Tell whether a library has a version that an object needs of it; ``None`` where that is not known."""
+    node = needed.version
+    bundled = subject.bundle.bundled(subject.member, needed.library)
+    if bundled:
+        return any(_defines(found.exports, node) for found in bundled)
+    library = subject.system.library(needed.library)
+    if node in library.exports.nodes:
+        return True
+    if library.whole:
+        return _defines(library.exports, node)
+    over = exceeds(node, subject.target.abi)
+    if over is None:
+        return False if needed.library in subject.target.image.versions else None
+    return not over
+
+
+def _defines(exports: Exports, node: str) -> bool:
+    # Of a library without any versions the loader does not ask for one.
+    return node in exports.nodes or not exports.nodes
+
+
+def _refused_version(subject: Subject, needed: NeededVersion) -> Fault:
+    wanted = f"it needs {needed.version} of {needed.library}"
+    if needed.symbols:
+        wanted += f" (for {_enumerated(needed.symbols)})"
+    family, number = numbered(needed.version) or ("", None)
+    limit = limits(subject.target.abi).get(family)
+    if subject.bundle.bundled(subject.member, needed.library):
+        return subject.fault(
+            f"{wanted}, which the wheel's own does not define", "bundle the one it was linked with"
+        )
+    if limit and number and exceeds(needed.version, subject.target.abi):
+        return subject.fault(
+            f"{wanted}, and {subject.target.title} has {family}_{limit} at most",
+            "build it here, where such a symbol is not offered; if it was, a static library that is "
+            "linked in was made for a newer system: build that one from source as well",
+        )
+    if number is None and needed.version.startswith("GLIBC_"):
+        return subject.fault(
+            f"{wanted}, which fits one build of glibc alone, or newer ones",
+            "build it here from source, without -z pack-relative-relocs",
+        )
+    return subject.fault(
+        f"{wanted}, which that of {subject.target.title} does not define",
+        "build it here, and link that library in statically (`libraries` in the recipe)",
+    )
+
+
+# --- symbols ---
+
+
+def _judge_symbols(subject: Subject, wanted: Iterable[Symbol]) -> Verdict:
+    libraries = _libraries(subject)
+    missing = _undefined(wanted, _scope(subject, libraries))
+    nowhere = _undefined(missing, [found.exports for found in subject.bundle.objects.values()])
+    python = {s.name for s in nowhere if not s.version and PYTHON_NAME.fullmatch(s.name)}
+    later = {s.name for s in nowhere if _is_glibcs(s) and s.name in subject.system.later}
+    others = sorted({symbol.name for symbol in nowhere} - python - later)
+    lent = sorted({symbol.name for symbol in missing} - {symbol.name for symbol in nowhere})
+    unknown = [library for library in libraries if not subject.system.library(library).whole]
+    unproven = []
+    if lent:
+        unproven.append(f"that what defines {_enumerated(lent)} in the wheel is loaded before it")
+    if others and unknown:
+        unproven.append(
+            f"whether {_enumerated(unknown)} define{'s' * (len(unknown) == 1)} {_enumerated(others)}"
+        )
+    faults = [*_not_pythons(subject, sorted(python)), *_too_new(subject, sorted(later))]
+    faults += [] if unknown else _defined_nowhere(subject, others)
+    return Verdict(tuple(faults), tuple(unproven))
+
+
+def _libraries(subject: Subject) -> list[str]:
+    """Return the target's libraries that are in the process when an object is loaded."""
+    members = subject.bundle.together(subject.member)
+    needed = {name for member in members for name in subject.bundle.objects[member].needed}
+    there = {subject.system.loader} if subject.system.loader else set()
+    if not subject.object.interpreter:  # a program is a process of its own, without Python in it
+        there |= subject.system.loaded
+    return sorted(subject.system.reached({name for name in needed if not subject.bundle.has(name)} | there))
+
+
+def _scope(subject: Subject, libraries: Iterable[str]) -> list[Exports]:
+    """Return what the loader looks through for what an object needs."""
+    members = subject.bundle.together(subject.member)
+    scope = [subject.bundle.objects[member].exports for member in members]
+    scope += [subject.system.library(library).exports for library in libraries]
+    return scope if subject.object.interpreter else [*scope, subject.system.python]
+
+
+def _is_glibcs(symbol: Symbol) -> bool:
+    return symbol.version == UNVERSIONED or symbol.version.startswith("GLIBC_")
+
+
+def _undefined(wanted: Iterable[Symbol], scope: Sequence[Exports]) -> list[Symbol]:
+    return [symbol for symbol in wanted if not any(exports.has(symbol) for exports in scope)]
+
+
+def _not_pythons(subject: Subject, names: Sequence[str]) -> Iterator[Fault]:
+    if names:
+        yield subject.fault(
+            f"CPython {subject.target.python.version} does not offer {_enumerated(names)}",
+            "the code is made for a newer Python, or uses a name that was removed: lock another release",
+        )
+
+
+def _too_new(subject: Subject, names: Sequence[str]) -> Iterator[Fault]:
+    later = subject.system.later
+    for version in sorted({later[name] for name in names}):
+        of_it = [name for name in names if later[name] == version]
+        yield subject.fault(
+            f"it needs {_enumerated(of_it)} of glibc {version}, and {subject.target.title} has glibc "
+            f"{subject.target.abi.glibc}",
+            "build it here, where no header declares it; if it was, the code declares it by itself: have the recipe "
+            "switch that off, or patch it",
+        )
+
+
+def _defined_nowhere(subject: Subject, names: Sequence[str]) -> Iterator[Fault]:
+    if names:
+        has = subject.system.libraries.items()
+        owners = {soname for soname, found in has for name in names if name in found.exports.symbols}
+        known = f" ({', '.join(sorted(owners))} would)" if owners else ""
+        yield subject.fault(
+            f"nothing that is loaded with it defines {_enumerated(names)}{known}",
+            "link it with what does: a library (`libraries` in the recipe), or a source file that the build left out",
+        )
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    named = ", ".join(names[:_MOST_NAMES])
+    return f"{named} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else named

@@ -1,0 +1,257 @@
+"""What a target offers to the shared objects that are loaded there: its C library, Python, its image's libraries.
+
+glibc's symbols are told by zig's lists, for the target's own version. Of another library a copy is looked at: the
+SDK's own, or a newer system's, less the versions that are above the target's. What no copy tells is not known, which
+is not the same as absent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.version import Version
+
+from crosswheel.check.objects import UNVERSIONED, ElfObject, Exports, UnreadableObject, read_object
+from crosswheel.errors import IntegrityError
+from crosswheel.targets import Abi, Target
+from crosswheel.toolchain.compilers.glibc import GlibcSymbol, first_versions, glibc_symbols
+from crosswheel.toolchain.compilers.zig import zig_folder
+from crosswheel.toolchain.python.tree import PythonTree
+
+PYTHON_NAME = re.compile(r"_?Py[A-Z_]\w*")
+_NUMBERED = re.compile(r"(?P<family>[A-Z][A-Z_]*)_(?P<number>\d+(?:\.\d+)*)")
+# Versions of glibc's that stand for what its dynamic loader can do, and since when.
+_ABILITIES = {"GLIBC_ABI_DT_RELR": "2.36"}
+_LIBRARY_FOLDERS = ("lib", "usr/lib", "lib64", "usr/lib64")
+
+
+@dataclass(frozen=True)
+class Library:
+    """What is known of a library of the target.
+
+    Attributes:
+        exports: what it is known to offer.
+        needed: the libraries that it loads itself.
+        whole: whether it offers nothing else.
+    """
+
+    exports: Exports = field(default_factory=Exports)
+    needed: tuple[str, ...] = ()
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class System:
+    """A process of the target's Python, as the dynamic loader sees it.
+
+    Attributes:
+        python: what the interpreter offers to extension modules.
+        loaded: the libraries that are there before any module, by soname.
+        loader: the dynamic loader, which is in any process.
+        libraries: what is known of the image's libraries, by soname.
+        later: symbols that glibc got later, with its version then.
+    """
+
+    python: Exports
+    loaded: frozenset[str]
+    loader: str | None
+    libraries: Mapping[str, Library]
+    later: Mapping[str, str]
+
+    def library(self, soname: str) -> Library:
+        """Return what is known of a library, which may be nothing."""
+        return self.libraries.get(soname, Library())
+
+    def reached(self, sonames: Iterable[str]) -> frozenset[str]:
+        """Return libraries and what they load themselves."""
+        return _closure(sonames, self.libraries)
+
+
+def system_of(
+    target: Target, python: PythonTree, userland: Path | None, sysroot: Path | None = None
+) -> System:
+    """Find out what a target offers.
+
+    Args:
+        python: its Python.
+        userland: a folder with libraries of another system for the same machine, perhaps a newer one.
+        sysroot: the SDK's folder of the target's own libraries.
+
+    Raises:
+        IntegrityError: its Python cannot be read as ELF.
+        ToolchainError: zig's lists cannot be read.
+    """
+    exporters = [_read(path) for path in python.exporters]
+    return described(
+        target,
+        python=(name for found in exporters for name in found.exports.symbols),
+        needed=(library for found in exporters for library in found.needed),
+        copies={**copies_in(userland, target, exact=False), **copies_in(sysroot, target, exact=True)},
+    )
+
+
+def described(
+    target: Target, *, python: Iterable[str], needed: Iterable[str], copies: Mapping[str, Library]
+) -> System:
+    """Return a target's system from what was found out of its parts.
+
+    Args:
+        python: the names that its interpreter exports.
+        needed: the libraries that its interpreter needs.
+        copies: what is known of libraries other than glibc's.
+    """
+    # Of what else this Python's own libraries happen to export, the target's may have none.
+    names = {name: frozenset({UNVERSIONED}) for name in python if PYTHON_NAME.fullmatch(name)}
+    interpreter = Library(Exports(names), whole=True)
+    symbols = glibc_symbols(zig_folder(), target.toolchain.zig)
+    stated = {
+        soname: Library(Exports(nodes=frozenset(nodes))) for soname, nodes in target.image.versions.items()
+    }
+    libraries = {
+        **stated,
+        **copies,
+        **{soname: interpreter for soname in target.image.libraries if soname.startswith("libpython")},
+        **_glibc(symbols, target),
+    }
+    first = first_versions(symbols)
+    return System(
+        python=interpreter.exports,
+        loaded=_closure(needed, libraries) & frozenset(target.image.libraries),
+        loader=next((name for name in target.image.libraries if _is_loader(name)), None),
+        libraries=libraries,
+        later={name: v for name, v in first.items() if Version(v) > Version(target.abi.glibc)},
+    )
+
+
+def exceeds(node: str, abi: Abi) -> bool | None:
+    """Tell whether a version is above those that the target has; ``None`` where its family is not limited."""
+    if node in _ABILITIES:
+        return Version(abi.glibc) < Version(_ABILITIES[node])
+    family = family_of(node, abi)
+    if family is None:
+        return None
+    match = _NUMBERED.fullmatch(node)
+    if match and match["family"] == family:
+        return Version(match["number"]) > Version(limits(abi)[family])
+    # GLIBC_PRIVATE changes with every glibc, and what else its loader may be asked for is newer than all targets;
+    # such as CXXABI_ARM_1.3.3 and CXXABI_TM_1 are older.
+    return family == "GLIBC"
+
+
+def limits(abi: Abi) -> Mapping[str, str]:
+    """Return the newest version that the target has, by family."""
+    return {"GLIBC": abi.glibc, "GLIBCXX": abi.glibcxx, "CXXABI": abi.cxxabi, "GCC": abi.gcc}
+
+
+def family_of(node: str, abi: Abi) -> str | None:
+    """Return the limited family that a version belongs to: ``GLIBC`` of ``GLIBC_2.17``."""
+    return next((family for family in limits(abi) if node.startswith(f"{family}_")), None)
+
+
+def numbered(node: str) -> tuple[str, Version] | None:
+    """Return the family and the number of a version, if it is of that form."""
+    match = _NUMBERED.fullmatch(node)
+    return (match["family"], Version(match["number"])) if match else None
+
+
+def _read(path: Path) -> ElfObject:
+    try:
+        return read_object(path.read_bytes())
+    except UnreadableObject as error:
+        raise IntegrityError(
+            f"{path} cannot be read as ELF: {error}", hint="delete it and run again: it is fetched anew."
+        ) from error
+
+
+def _is_loader(soname: str) -> bool:
+    return soname.startswith(("ld-", "ld.so", "ld64."))
+
+
+def _glibc(symbols: Iterable[GlibcSymbol], target: Target) -> Mapping[str, Library]:
+    """Return what the libraries of the target's glibc offer, of those that its image has."""
+    offered: dict[str, dict[str, set[str]]] = {}
+    for symbol in symbols:
+        found = {f"GLIBC_{v}" for v in symbol.versions if Version(v) <= Version(target.abi.glibc)}
+        if found:
+            offered.setdefault(symbol.library, {}).setdefault(symbol.name, set()).update(found)
+    libraries = {}
+    for soname in target.image.libraries:
+        name = "ld" if _is_loader(soname) else soname.partition(".so.")[0].removeprefix("lib")
+        if name in offered:
+            names = {symbol: frozenset({UNVERSIONED, *found}) for symbol, found in offered[name].items()}
+            nodes = frozenset().union(*offered[name].values(), _abilities(target.abi))
+            libraries[soname] = Library(Exports(names, nodes), whole=True)
+    return libraries
+
+
+def _abilities(abi: Abi) -> frozenset[str]:
+    return frozenset(node for node in _ABILITIES if not exceeds(node, abi))
+
+
+def copies_in(folder: Path | None, target: Target, *, exact: bool) -> Mapping[str, Library]:
+    """Return what copies of the image's libraries tell, for those that are below a folder.
+
+    Args:
+        exact: the copies are the target's own; else only what versions tell of the target's library counts.
+    """
+    if folder is None:
+        return {}
+    read: dict[str, ElfObject] = {}
+    for soname in target.image.libraries:
+        folders = [folder / name / more for name in _LIBRARY_FOLDERS for more in ("", target.multiarch)]
+        path = next((place / soname for place in folders if (place / soname).is_file()), None)
+        if path:
+            read[soname] = _read(path)
+    whole = exact or _is_as_new(read.values(), target.abi)
+    return {
+        soname: _copy(found.exports, found.needed, soname, target, whole=whole)
+        for soname, found in read.items()
+        if exact or _is_told(found.exports, soname, target)
+    }
+
+
+def _is_told(exports: Exports, soname: str, target: Target) -> bool:
+    """Tell whether its versions say which symbols of a newer library an older one has."""
+    nodes = exports.nodes
+    return soname in target.image.versions or (
+        bool(nodes) and all(family_of(node, target.abi) is not None for node in nodes)
+    )
+
+
+def _copy(exports: Exports, needed: tuple[str, ...], soname: str, target: Target, *, whole: bool) -> Library:
+    stated = target.image.versions.get(soname)
+    kept = frozenset(
+        node for node in exports.nodes if not exceeds(node, target.abi) and (not stated or node in stated)
+    )
+    symbols = {}
+    for name, versions in exports.symbols.items():
+        mine = versions & kept
+        # Who asks for no version finds the newest one; that of an older library is another.
+        if mine or versions == {UNVERSIONED}:
+            symbols[name] = versions if mine == versions - {UNVERSIONED} else mine | {UNVERSIONED}
+    return Library(Exports(symbols, kept), needed, whole)
+
+
+def _is_as_new(found: Iterable[ElfObject], abi: Abi) -> bool:
+    """Tell whether a system's libraries are as new as the target's: theirs have all that those have, then."""
+    newest: dict[str, Version] = {}
+    for family, number in filter(None, (numbered(node) for item in found for node in item.exports.nodes)):
+        newest[family] = max(number, newest.get(family, number))
+    told = (
+        newest.get(family, Version("0")) >= Version(limits(abi)[family]) for family in ("GLIBC", "GLIBCXX")
+    )
+    return all(told)
+
+
+def _closure(sonames: Iterable[str], libraries: Mapping[str, Library]) -> frozenset[str]:
+    reached: set[str] = set()
+    pending = list(sonames)
+    while pending:
+        soname = pending.pop()
+        if soname not in reached:
+            reached.add(soname)
+            pending += libraries[soname].needed if soname in libraries else ()
+    return frozenset(reached)

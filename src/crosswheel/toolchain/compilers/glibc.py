@@ -1,0 +1,131 @@
+"""Which symbols each version of glibc offers: zig's own lists, of which it makes the stubs that it links with.
+
+The format is documented in zig's source, where it is read (``glibc.zig``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosswheel.errors import ToolchainError
+
+_LISTS = Path("lib", "libc", "glibc", "abilists")
+_LAST = 0x80  # marks the last of a symbol's inclusions, and the last version of an inclusion
+_LIBRARY = 0x1F  # the rest of the byte are flags
+
+
+@dataclass(frozen=True)
+class GlibcSymbol:
+    """A symbol of a library of glibc, and the versions that it has there.
+
+    Attributes:
+        library: what the linker calls the library: ``c``, ``m``, ``pthread``; ``ld`` is the dynamic loader.
+        versions: such as ``2.4`` and ``2.17``, the oldest first.
+    """
+
+    name: str
+    library: str
+    versions: tuple[str, ...]
+
+
+def glibc_symbols(zig: Path, triple: str) -> tuple[GlibcSymbol, ...]:
+    """Return the symbols that glibc has on a machine, in any of its versions; none where zig does not know the machine.
+
+    Args:
+        zig: the folder of zig.
+        triple: zig's target, without a version: ``arm-linux-gnueabihf``.
+
+    Raises:
+        ToolchainError: the lists are not there, or in a format that is not known.
+    """
+    try:
+        return tuple(_symbols(_Reader((zig / _LISTS).read_bytes()), triple))
+    except (OSError, IndexError, ValueError) as error:
+        raise ToolchainError(
+            f"zig's lists of glibc's symbols cannot be read: {error}",
+            hint="install crosswheel's requirements again: they name the version of ziglang that it knows.",
+        ) from error
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def ended(self) -> bool:
+        return self._at == len(self._data)
+
+    def byte(self) -> int:
+        self._at += 1
+        return self._data[self._at - 1]
+
+    def word(self) -> int:
+        return self.byte() | self.byte() << 8
+
+    def text(self) -> str:
+        end = self._data.index(0, self._at)
+        found = self._data[self._at : end].decode()
+        self._at = end + 1
+        return found
+
+    def leb128(self) -> int:
+        value = shift = 0
+        while True:
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < _LAST:
+                return value
+            shift += 7
+
+    def marked(self) -> Iterator[int]:
+        """Give bytes up to the one that is marked as the last."""
+        while True:
+            byte = self.byte()
+            yield byte & ~_LAST
+            if byte & _LAST:
+                return
+
+
+def _symbols(lists: _Reader, triple: str) -> Iterator[GlibcSymbol]:
+    libraries = [lists.text() for _ in range(lists.byte())]
+    versions = [_version(lists) for _ in range(lists.byte())]
+    targets = {lists.text(): number for number in range(lists.byte())}
+    wanted = 1 << targets[triple] if triple in targets else 0
+    # Functions, then data, then thread-local data; of data the size is told as well.
+    for has_size in (False, True, True):
+        name = None
+        for _ in range(lists.word()):
+            if name is None:
+                name = lists.text()
+            machines = lists.leb128()
+            if has_size:
+                lists.leb128()
+            library = lists.byte()
+            found = tuple(versions[index] for index in lists.marked())
+            if machines & wanted:
+                yield GlibcSymbol(name, libraries[library & _LIBRARY], found)
+            if library & _LAST:
+                name = None
+    if not lists.ended:
+        raise ValueError("something follows that is not known")
+
+
+def _version(lists: _Reader) -> str:
+    major, minor, patch = lists.byte(), lists.byte(), lists.byte()
+    return f"{major}.{minor}.{patch}" if patch else f"{major}.{minor}"
+
+
+def first_versions(symbols: tuple[GlibcSymbol, ...]) -> Mapping[str, str]:
+    """Return the version of glibc in which each symbol came, whatever the library."""
+    first: dict[str, str] = {}
+    for symbol in symbols:
+        for version in symbol.versions:
+            first[symbol.name] = min(version, first.get(symbol.name, version), key=_number)
+    return first
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
