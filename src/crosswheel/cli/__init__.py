@@ -22,6 +22,7 @@ from crosswheel.errors import CrosswheelError, Interrupted
 _MODULES = {
     "crosswheel.cli.building": ("build", "add", "plan", "lock"),
     "crosswheel.cli.checking": ("check", "doctor"),
+    "crosswheel.cli.machines": ("target",),
     "crosswheel.cli.indexing": ("index", "serve"),
     "crosswheel.cli.publishing": ("publish", "yank", "unyank", "prune"),
     "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
