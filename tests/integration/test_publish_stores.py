@@ -14,7 +14,7 @@ import s3fs
 
 from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.index.site import write_site
-from crosswheel.publish import open_store, prune, publish, set_yanked
+from crosswheel.publish import Selection, open_store, prune, publish, set_yanked
 from support.gcs import gcs_server
 from support.publishing import published_wheels, start_publisher
 from support.s3 import s3_server
@@ -74,9 +74,9 @@ def test_every_store_publishes_adds_refuses_and_yanks(new_url: NewUrl, tmp_path:
     assert len(published_wheels(store)) == 3
     with pytest.raises(IntegrityError, match="was published"):
         publish(site_of(tmp_path / "z", ("a", "2"), body=b"other"), store)
-    set_yanked(store, "a", "1", "bad")
+    set_yanked(store, Selection("a", "1"), "bad")
     assert b'data-yanked="bad"' in (store.read("simple/a/index.html") or b"")
-    set_yanked(store, "a", "1", None)
+    set_yanked(store, Selection("a", "1"), None)
     assert b"data-yanked" not in (store.read("simple/a/index.html") or b"")
 
 
@@ -86,11 +86,22 @@ def test_every_store_is_rid_of_old_channels(new_url: NewUrl, tmp_path: Path) -> 
     for branch in ("old", "old/part"):
         publish(site, open_store(f"{base}/{branch}"))
     store = open_store(base)
-    assert prune(store, datetime.datetime.now(datetime.timezone.utc), keep=["old/part"]) == ["old"]
+    assert prune(store, datetime.datetime.now(datetime.timezone.utc), keep=["old/part"]).removed == ["old"]
     assert {path.split("/")[1] for path in store.listing("")} == {"part"}
     assert len(published_wheels(open_store(f"{base}/old/part"))) == 2
     # Where a store has folders, they lie on this machine; none is left empty.
     assert {path.name for path in tmp_path.glob("channels/*/old/*")} <= {"part"}
+
+
+def test_every_store_tells_that_a_wheel_is_not_whole_and_takes_it_again(
+    new_url: NewUrl, tmp_path: Path
+) -> None:
+    store, site = open_store(new_url()), site_of(tmp_path, ("a", "1"), ("b", "1"))
+    publish(site, store)
+    store.remove("simple/a/a-1-py3-none-any.whl")
+    store.write("simple/b/b-1-py3-none-any.whl.metadata", b"cut")
+    assert set(publish(site, store).mended) == {"a-1-py3-none-any.whl", "b-1-py3-none-any.whl"}
+    assert len(published_wheels(store)) == 2
 
 
 def test_a_file_is_created_only_once(new_url: NewUrl) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from crosswheel.cli import main
 from support.sites import add_wheel, prove
+from support.wheels import make_wheel
 
 Run = Callable[..., str]
 
@@ -68,8 +69,47 @@ def test_index_publish_yank_and_unyank(folder: Path, run: Run) -> None:
     run("unyank", "my.pkg", "1.0", "--to", "dev/a/b")
     assert "data-yanked" not in (folder / "dev/a/b/simple/my-pkg/index.html").read_text()
     assert "would be removed: a/b" in run(
-        "prune", "--development-store", "dev", "--older-than", "-1", "--dry-run"
+        "prune", "--development-store", "dev", "--older-than", "0", "--dry-run"
     )
+
+
+def test_a_yank_says_what_it_marked_and_what_else_has_it(folder: Path, run: Run) -> None:
+    inside = {"x.data/data/lib/crosswheel/x/site-packages/my_pkg-1.0.dist-info/METADATA": b"Name: my-pkg\n"}
+    make_wheel(folder / "dist", "x", "1+ot2", inside)
+    add_wheel(folder / "dist", "my-pkg", "1.0+ot2")
+    run("index")
+    assert "Published" in run("publish", "--to", "channel")
+    said = run("yank", "my-pkg", "1.0", "--to", "channel")
+    assert "yanked in channel: my_pkg-1.0-py3" in said
+    assert "yanked in channel: my_pkg-1.0+ot2" in said
+    assert "it is also in x-1+ot2-py3-none-any.whl, which stays as it was; --bundles" in said
+    assert "yanked in channel: x-1+ot2" in run("yank", "my-pkg", "1.0", "--bundles", "--to", "channel")
+    run("unyank", "my-pkg", "1.0", "--bundles", "--to", "channel")
+    said = run("yank", "my-pkg", "1.0", "--target", "ot2", "--to", "channel")
+    assert said.count("yanked in channel") == 1
+    name = "my_pkg-1.0+ot2-py3-none-any.whl"
+    assert f"yanked in channel: {name}" in run("yank", "my-pkg", "1.0", "--file", name, "--to", "channel")
+    assert "no wheel of my-pkg 1.0" in run(
+        "yank", "my-pkg", "1.0", "--file", "other.whl", "--to", "channel", code=2
+    )
+
+
+def test_what_cannot_be_read_does_not_keep_others_from_being_pruned(folder: Path, run: Run) -> None:
+    run("index")
+    for branch in ("bad", "old"):
+        run("publish", "--ref", f"refs/heads/{branch}", "--development-store", "dev")
+    (folder / "dev/bad/last-publication.json").write_text("{}")
+    said = run("prune", "--development-store", "dev", "--older-than", "0", code=2)
+    assert "removed: old\n" in said
+    assert "left as it is: dev/bad/last-publication.json" in " ".join(said.split())
+    assert {path.name for path in (folder / "dev").iterdir()} == {"bad"}
+
+
+@pytest.mark.parametrize("days", ["-1", "99999999", "9" * 30])
+def test_days_that_no_calendar_has_are_refused(folder: Path, run: Run, days: str) -> None:
+    said = run("prune", "--development-store", "dev", "--older-than", days, code=2)
+    assert "--older-than" in said
+    assert "Traceback" not in said
 
 
 def test_main_and_releases_go_to_stores_of_their_own(folder: Path, run: Run) -> None:
@@ -109,7 +149,7 @@ def test_branches_to_keep_are_not_pruned(folder: Path, run: Run) -> None:
         run("publish", "--ref", f"refs/heads/{branch}", "--development-store", "dev")
     assert run("prune", "--development-store", "dev") == ""
     keep = ("--keep", "kept", "--keep", "kept-too")
-    assert run("prune", "--development-store", "dev", "--older-than", "-1", *keep) == "removed: old\n"
+    assert run("prune", "--development-store", "dev", "--older-than", "0", *keep) == "removed: old\n"
     assert {path.name for path in (folder / "dev").iterdir()} == {"kept", "kept-too"}
 
 

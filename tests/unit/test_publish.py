@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -10,13 +12,16 @@ from pypi_simple import ProjectPage
 from crosswheel.errors import IntegrityError, MissingToolError, StorageError, UsageError
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.site import write_site
-from crosswheel.publish import Stores, channel_of, open_store, prune, publish, set_yanked
+from crosswheel.publish import Selection, Stores, channel_of, open_store, prune, publish, set_yanked
 from crosswheel.publish.contents import Publication
 from crosswheel.stores.folder import FolderStore
 from crosswheel.stores.objects import cache_control, content_type
-from crosswheel.stores.store import Content
+from crosswheel.stores.store import Content, Stored
 from support.publishing import published_wheels
 from support.sites import add_wheel, prove, tree
+from support.wheels import make_wheel
+
+FUTURE = datetime.datetime(2100, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 @pytest.fixture
@@ -102,15 +107,258 @@ def test_yank_and_unyank(tmp_path: Path, store: FolderStore) -> None:
         page = (store.read("simple/my-pkg/index.html") or b"").decode()
         return [(p.is_yanked, p.yanked_reason) for p in ProjectPage.from_html("my-pkg", page).packages]
 
-    assert set_yanked(store, "my_pkg", "1", "it <breaks>") == ["my_pkg-1.0-py3-none-any.whl"]
+    assert set_yanked(store, Selection("my_pkg", "1"), "it <breaks>").wheels == (
+        "my_pkg-1.0-py3-none-any.whl",
+    )
     assert reasons() == [(True, "it <breaks>"), (False, None)]
     publish(tmp_path / "index", store)
     assert reasons()[0][0], "publishing again must not take it back"
-    set_yanked(store, "my-pkg", "1.0", None)
+    set_yanked(store, Selection("my-pkg", "1.0"), None)
     assert reasons()[0] == (False, None)
     for name, version in (("my-pkg", "3"), ("other", "1"), ("my-pkg", "nonsense")):
         with pytest.raises(UsageError, match="is not in"):
-            set_yanked(store, name, version, "")
+            set_yanked(store, Selection(name, version), "")
+
+
+def test_local_versions_of_a_yanked_release_go_with_it_as_pip_prefers_them(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    versions = ("3.3.4", "3.3.4+ot2", "3.3.4+flex.1", "3.3.40")
+    publish(site_of(tmp_path, *(("prefect", version) for version in versions)), store)
+    assert len(set_yanked(store, Selection("prefect", "3.3.4"), "bad").wheels) == 3
+    assert yanked(store) == {f"prefect-{version}-py3-none-any.whl" for version in versions[:3]}
+    page = (store.read("project/prefect.html") or b"").decode()
+    assert "3.3.40</span></h1>" in page
+    set_yanked(store, Selection("prefect", "3.3.4"), None)
+    set_yanked(store, Selection("prefect", "3.3.4+ot2"), "bad")
+    assert yanked(store) == {"prefect-3.3.4+ot2-py3-none-any.whl"}
+
+
+def test_one_file_or_one_target_is_yanked_where_that_is_asked_for(tmp_path: Path, store: FolderStore) -> None:
+    for target, tag in (("ot2", "cp310-cp310-linux_armv7l"), ("flex", "cp310-cp310-linux_aarch64")):
+        prove(add_wheel(tmp_path / "dist", "a", "1", tag=tag), target)
+    publish(site_of(tmp_path), store)
+    set_yanked(store, Selection("a", "1", target="ot2"), "bad")
+    assert yanked(store) == {"a-1-cp310-cp310-linux_armv7l.whl"}
+    set_yanked(store, Selection("a", "1"), None)
+    set_yanked(store, Selection("a", "1", file="a-1-cp310-cp310-linux_aarch64.whl"), "bad")
+    assert yanked(store) == {"a-1-cp310-cp310-linux_aarch64.whl"}
+    for selection in (Selection("a", "1", target="pi"), Selection("a", "1", file="a-1.whl")):
+        with pytest.raises(UsageError, match="no wheel of a 1") as caught:
+            set_yanked(store, selection, "")
+        assert "linux_armv7l" in caught.value.hint
+
+
+def test_bundles_that_hold_a_yanked_release_are_named_and_yanked_on_request(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    home = "prefect-3.data/data/lib/crosswheel/prefect/lib/python3.10/site-packages"
+    inside = {f"{home}/h11-0.14.0.dist-info/METADATA": b"Name: h11\n"}
+    bundle = make_wheel(tmp_path / "dist", "prefect", "3+ot2", inside).name
+    make_wheel(tmp_path / "dist", "other", "1+ot2", {f"{home}/h11-0.16.dist-info/METADATA": b"Name: h11\n"})
+    publish(site_of(tmp_path, ("h11", "0.14"), ("h11", "0.16")), store)
+    assert set_yanked(store, Selection("h11", "0.14"), "hole").bundles == (bundle,)
+    assert yanked(store) == {"h11-0.14-py3-none-any.whl"}
+    set_yanked(store, Selection("h11", "0.14", bundles=True), "hole")
+    assert yanked(store) == {"h11-0.14-py3-none-any.whl", bundle}
+
+
+def test_a_new_wheel_of_a_yanked_release_is_named(tmp_path: Path, store: FolderStore) -> None:
+    publish(site_of(tmp_path, ("a", "1"), ("b", "1")), store)
+    set_yanked(store, Selection("a", "1"), "bad")
+    assert publish(site_of(tmp_path, ("a", "1.0+ot2"), ("b", "1+ot2")), store).of_yanked == (
+        "a-1.0+ot2-py3-none-any.whl",
+    )
+
+
+def test_a_reason_that_is_not_text_is_refused_and_one_that_got_there_is_shown(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    publish(site_of(tmp_path, ("a", "1")), store)
+    with pytest.raises(UsageError, match="reason is not text"):
+        set_yanked(store, Selection("a", "1"), "na\udcefve")
+    store.write("simple/a/a-1-py3-none-any.whl.yanked", b"na\xefve")
+    publish(tmp_path / "index", store)
+    assert "na\N{REPLACEMENT CHARACTER}" in (store.read("simple/a/index.html") or b"").decode()
+
+
+def yanked(store: FolderStore) -> set[str]:
+    """Return the file names of wheels that pip is told not to use, by both forms of their pages."""
+    found = set()
+    for path in store.listing("simple"):
+        folder, _, name = path.rpartition("/")
+        if name == "index.json" and folder != "simple":
+            page = json.loads(store.read(path) or b"")
+            found.update(file["filename"] for file in page["files"] if file.get("yanked"))
+            parsed = ProjectPage.from_html(page["name"], (store.read(f"{folder}/index.html") or b"").decode())
+            assert {p.filename for p in parsed.packages if p.is_yanked} <= found
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["", ".metadata"])
+@pytest.mark.parametrize("damage", ["lost", "cut"])
+def test_a_wheel_is_published_as_long_as_it_is_whole_and_publishing_again_mends_it(
+    tmp_path: Path, store: FolderStore, suffix: str, damage: str
+) -> None:
+    site = site_of(tmp_path, ("a", "1"), ("b", "1"))
+    publish(site, store)
+    before = tree(tmp_path / "channel")
+    path = f"simple/a/a-1-py3-none-any.whl{suffix}"
+    if damage == "lost":
+        store.remove(path)
+    else:
+        store.write(path, (store.read(path) or b"")[:-1])
+    publish(site_of(tmp_path / "other", ("c", "1")), store)
+    assert published_wheels(store) == {"b-1-py3-none-any.whl", "c-1-py3-none-any.whl"}
+    assert store.read("project/a.html") is None
+    assert store.read("simple/a/index.html") is None
+    with pytest.raises(IntegrityError, match="was published"):
+        publish(site_of(tmp_path / "changed", ("a", "1"), body=b"other"), store)
+    assert publish(site, store, dry_run=True).mended == ("a-1-py3-none-any.whl",)
+    assert publish(site, store).mended == ("a-1-py3-none-any.whl",)
+    after = tree(tmp_path / "channel")
+    assert {path: after[path] for path in before if "/a/" in path} == {
+        path: data for path, data in before.items() if "/a/" in path
+    }
+    assert len(published_wheels(store)) == 3
+
+
+def test_records_of_before_that_do_not_tell_the_size_of_metadata_count(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    publish(site_of(tmp_path, ("a", "1")), store)
+    path = "simple/a/a-1-py3-none-any.whl.entry.json"
+    record = json.loads(store.read(path) or b"")
+    del record["metadata_size"]
+    store.write(path, json.dumps(record).encode())
+    assert publish(tmp_path / "index", store).kept == 1
+    store.write("simple/a/a-1-py3-none-any.whl.metadata", b"")
+    assert publish(tmp_path / "index", store).mended == ("a-1-py3-none-any.whl",)
+
+
+def test_what_another_version_of_crosswheel_published_is_read_without_what_it_says_more(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    prove(add_wheel(tmp_path / "dist", "a", "1"))
+    publish(site_of(tmp_path), store)
+    for path in (LAST_PUBLICATION, *store.listing("simple")):
+        if path.endswith("json") and not path.endswith("index.json"):
+            store.write(path, json.dumps({**json.loads(store.read(path) or b""), "new": {"x": 1}}).encode())
+    publish(site_of(tmp_path / "other", ("b", "1")), store)
+    set_yanked(store, Selection("a", "1"), "bad")
+    assert "ot2: loaded and run" in (store.read("project/a.html") or b"").decode()
+    assert prune(FolderStore(tmp_path), FUTURE).removed == ["channel"]
+
+
+@pytest.mark.parametrize("what", [LAST_PUBLICATION, ".entry.json", ".ot2.proof.json"])
+def test_what_only_a_newer_version_of_crosswheel_understands_is_said_to_be_that(
+    tmp_path: Path, store: FolderStore, what: str
+) -> None:
+    prove(add_wheel(tmp_path / "dist", "a", "1"))
+    publish(site_of(tmp_path), store)
+    path = what if what == LAST_PUBLICATION else f"simple/a/a-1-py3-none-any.whl{what}"
+    store.write(path, json.dumps({**json.loads(store.read(path) or b""), "schema_version": 99}).encode())
+    for act in (
+        lambda: publish(tmp_path / "index", store),
+        lambda: set_yanked(store, Selection("a", "1"), ""),
+    ):
+        with pytest.raises(StorageError, match="newer version of crosswheel") as caught:
+            act()
+        assert path in caught.value.message
+
+
+def test_a_channel_that_is_not_understood_stays_and_the_others_are_pruned(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    site = site_of(tmp_path, ("a", "1"))
+    for branch in ("new", "nonsense", "old"):
+        publish(site, FolderStore(tmp_path / "channel" / branch), channel=branch)
+    said = Publication(published=FUTURE).model_dump(mode="json")
+    store.write(f"new/{LAST_PUBLICATION}", json.dumps({**said, "schema_version": 99}).encode())
+    store.write(f"nonsense/{LAST_PUBLICATION}", b"\xff")
+    pruned = prune(store, FUTURE)
+    assert pruned.removed == ["old"]
+    assert not (tmp_path / "channel/old").exists()
+    assert {str(error).split("/")[-2] for error in pruned.unknown} == {"new", "nonsense"}
+    for branch in ("new", "nonsense"):
+        assert (tmp_path / "channel" / branch / "simple/a/a-1-py3-none-any.whl").is_file()
+
+
+def test_pruning_removes_what_publishing_wrote_and_nothing_else(tmp_path: Path, store: FolderStore) -> None:
+    site = site_of(tmp_path, ("a", "1"))
+    publish(site, FolderStore(tmp_path / "channel/old"))
+    mine = ("README", "simple/notes.txt", "simple/a/notes.txt", "project/data.csv", "assets/logo.svg")
+    for path in mine:
+        store.write(f"old/{path}", b"mine")
+    assert prune(store, FUTURE).removed == ["old"]
+    assert set(store.listing("old")) == {f"old/{path}" for path in mine}
+
+
+def test_a_channel_of_another_name_than_its_place_is_no_branch_and_is_not_pruned(tmp_path: Path) -> None:
+    site = site_of(tmp_path, ("a", "1"))
+    publish(site, FolderStore(tmp_path / "stores/production"), channel="production/of the robots")
+    publish(site, FolderStore(tmp_path / "stores/dev/x"), channel="x")
+    assert prune(FolderStore(tmp_path / "stores"), FUTURE).removed == []
+    assert prune(FolderStore(tmp_path / "stores/dev"), FUTURE).removed == ["x"]
+
+
+def test_pruning_that_dies_leaves_no_record_without_its_wheel_and_publishing_mends_all(
+    tmp_path: Path,
+) -> None:
+    site = site_of(tmp_path, ("a", "1"), ("b", "1"))
+    publish(site, FolderStore(tmp_path / "whole/old"))
+    for limit in range(1, len(FolderStore(tmp_path / "whole").listing("")), 2):
+        root = tmp_path / str(limit)
+        publish(site, FolderStore(root / "old"))
+        store = _Dying(root, limit)
+        with pytest.raises(StorageError, match="gone"):
+            prune(store, FUTURE)
+        channel = FolderStore(root / "old")
+        published_wheels(channel)
+        there = channel.listing("simple")
+        assert {path.removesuffix(".entry.json") for path in there if path.endswith(".entry.json")} <= set(
+            there
+        )
+        publish(site, channel)
+        assert len(published_wheels(channel)) == 2
+
+
+@pytest.mark.parametrize("file", ["index.html", "simple/a/a-1-py3-none-any.whl", "project/a.html"])
+def test_a_place_with_something_else_in_it_is_refused_and_left_as_it_is(
+    tmp_path: Path, store: FolderStore, file: str
+) -> None:
+    site = site_of(tmp_path, ("b", "1"))
+    store.write(file, b"mine")
+    for dry_run in (True, False):
+        with pytest.raises(UsageError, match="did not write, such as"):
+            publish(site, store, dry_run=dry_run)
+    assert tree(tmp_path / "channel") == {file: b"mine"}
+
+
+def test_an_index_is_no_channel(tmp_path: Path) -> None:
+    site, other = site_of(tmp_path / "x", ("a", "1")), site_of(tmp_path / "y", ("b", "1"))
+    before = tree(other)
+    for act in (publish, lambda _, store: set_yanked(store, Selection("b", "1"), "")):
+        with pytest.raises(UsageError, match="is an index that `crosswheel index` makes"):
+            act(site, FolderStore(other))
+    assert tree(other) == before
+
+
+def test_links_stay_as_they_were_told_to_be(tmp_path: Path, store: FolderStore) -> None:
+    def link() -> str:
+        return ProjectPage.from_html("a", (store.read("simple/a/index.html") or b"").decode()).packages[0].url
+
+    site, url = site_of(tmp_path, ("a", "1")), "https://robots.example/x/"
+    publish(site, store, root_url=url)
+    set_yanked(store, Selection("a", "1"), "bad")
+    assert link().startswith(url)
+    publish(site, store)
+    assert link().startswith(url)
+    set_yanked(store, Selection("a", "1"), None, root_url="http://other.example")
+    publish(site, store)
+    assert link().startswith("http://other.example/simple/a/a-1")
+    publish(site, store, root_url="")
+    assert link().startswith("a-1")
 
 
 def test_only_a_finished_index_is_published(tmp_path: Path, store: FolderStore) -> None:
@@ -159,6 +407,13 @@ class _Dying(FolderStore):
         self._count()
         super().write(path, content)
 
+    def remove(self, path: str) -> None:
+        self._count()
+        super().remove(path)
+
+    def remove_all(self, paths: Iterable[str]) -> None:
+        super().remove_all(sorted(paths))  # a wheel before its record, as far as that is left to the store
+
 
 def _count_calls(site: Path, store: FolderStore) -> int:
     counting = _Dying(Path(store.url), 10_000)
@@ -175,7 +430,7 @@ def test_a_publisher_that_was_overtaken_makes_its_pages_again(tmp_path: Path) ->
 
         overtaken = False
 
-        def listing(self, folder: str) -> dict[str, str]:
+        def listing(self, folder: str) -> dict[str, Stored]:
             listing = super().listing(folder)
             if listing and not self.overtaken:
                 self.overtaken = True
@@ -258,9 +513,9 @@ def test_old_development_channels_are_pruned_and_no_others(tmp_path: Path, store
             f"{branch}/last-publication.json", Publication(published=long_ago).model_dump_json().encode()
         )
     before = datetime.datetime(2021, 1, 1, tzinfo=datetime.timezone.utc)
-    assert prune(store, before, keep=["kept"], dry_run=True) == ["old"]
+    assert prune(store, before, keep=["kept"], dry_run=True).removed == ["old"]
     assert published_wheels(FolderStore(tmp_path / "channel/old"))
-    assert prune(store, before, keep=["kept"]) == ["old"]
+    assert prune(store, before, keep=["kept"]).removed == ["old"]
     assert [path.name for path in (tmp_path / "channel/old").iterdir()] == ["part"]
     for branch in ("old/part", "kept", "new"):
         assert published_wheels(FolderStore(tmp_path / "channel" / branch))

@@ -13,11 +13,11 @@ from rich.console import Console
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.summaries import SummaryOption, append
 from crosswheel.cli.trees import INDEX, IndexOption, RootUrlOption
-from crosswheel.errors import BuildFailed, UsageError
+from crosswheel.errors import BuildFailed, StorageError, UsageError
 from crosswheel.index.summary import table as markdown_table
 from crosswheel.process import Runner
 from crosswheel.progress import table
-from crosswheel.publish import Channel, Stores, channel_of, open_store, set_yanked
+from crosswheel.publish import Channel, Selection, Stores, channel_of, open_store, set_yanked
 from crosswheel.publish import prune as prune_channels
 from crosswheel.publish import publish as publish_site
 
@@ -26,8 +26,23 @@ DevelopmentOption = Annotated[
     typer.Option("--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="Where branches go."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
-NameArgument = Annotated[str, typer.Argument(help="The package.")]
-VersionArgument = Annotated[str, typer.Argument(help="Its version.")]
+_MOST_DAYS = 36_500
+
+
+@dataclass(frozen=True)
+class WheelsToMark:
+    """Which published wheels are yanked, or no longer yanked."""
+
+    name: Annotated[str, typer.Argument(help="The package.")]
+    version: Annotated[str, typer.Argument(help="Its version.")]
+    file: Annotated[str | None, typer.Option(help="Only the wheel of this file name.")] = None
+    target: Annotated[
+        str | None,
+        typer.Option(help="Only wheels that were proven on this target, whatever else they run on."),
+    ] = None
+    bundles: Annotated[
+        bool, typer.Option("--bundles", help="Also wheels that hold it with all that a program needs.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Destination:
     def channel(self) -> Channel:
         """The channel; raises :class:`UsageError` where it is not known which."""
         if self.to:
-            return Channel(self.to, self.to)
+            return Channel(self.to, self.to, of_git=False)
         stores = Stores(self.development_store, self.staging_store, self.production_store)
         return channel_of(self.ref or _checked_out(), stores)
 
@@ -80,39 +95,52 @@ def publish(
     """Add the index to a channel: the one of the git branch or tag, or any other."""
     channel = destination.channel
     done = publish_site(
-        index_tree_root.resolve(), open_store(channel.url), root_url=index_root_url, dry_run=dry_run
+        index_tree_root.resolve(),
+        open_store(channel.url),
+        channel=channel.name if channel.of_git else None,
+        root_url=index_root_url,
+        dry_run=dry_run,
     )
-    rows = [[name, "new"] for name in done.new] + [[name, "new proof"] for name in done.proofs]
+    kinds = {"new": done.new, "made whole again": done.mended, "new proof": done.proofs}
+    rows = [[name, kind] for kind, names in kinds.items() for name in names]
     title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"
     table(Console(), title, ["file", "what"], rows)
     if summary:
         append(summary, f"## {title}\n\n{markdown_table(['file', 'what'], rows)}")
-    print(f"{len(done.new)} new wheels, {done.kept} that were there; {len(done.pages)} pages written.")
+    mended = f", {len(done.mended)} made whole again" if done.mended else ""
+    print(
+        f"{len(done.new)} new wheels, {done.kept} that were there{mended}; {len(done.pages)} pages written."
+    )
+    for filename in done.of_yanked:
+        print(f"{filename} is not yanked, and other wheels of its release are: yank it too, if it is as bad.")
 
 
 def yank(
-    name: NameArgument,
-    version: VersionArgument,
+    wheels: WheelsToMark,
     destination: Destination,
     reason: Annotated[str, typer.Option(help="Why; pip shows it to those who pinned that version.")] = "",
     index_root_url: RootUrlOption = None,
 ) -> None:
-    """Mark a published version as not to be used: installers pass over it unless it is pinned."""
-    _mark(name, version, reason, destination, index_root_url)
+    """Mark a published version as not to be used: installers pass over it unless it is pinned.
+
+    Its local versions go with it, such as 3.3.4+ot2 with 3.3.4: pip prefers them.
+    """
+    _mark(wheels, reason, destination, index_root_url)
 
 
 def unyank(
-    name: NameArgument,
-    version: VersionArgument,
+    wheels: WheelsToMark,
     destination: Destination,
     index_root_url: RootUrlOption = None,
 ) -> None:
     """Take back a yank."""
-    _mark(name, version, None, destination, index_root_url)
+    _mark(wheels, None, destination, index_root_url)
 
 
 def prune(
-    older_than: Annotated[int, typer.Option(help="Days since the last publication.")] = 30,
+    older_than: Annotated[
+        int, typer.Option(min=0, max=_MOST_DAYS, help="Days since the last publication.")
+    ] = 30,
     keep: Annotated[list[str] | None, typer.Option(help="A branch to keep; may be given again.")] = None,
     development_store: DevelopmentOption = None,
     dry_run: DryRunOption = False,
@@ -124,16 +152,21 @@ def prune(
             hint="give --development-store, or set CROSSWHEEL_DEVELOPMENT_STORE.",
         )
     before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
-    for name in prune_channels(open_store(development_store), before, keep=keep or (), dry_run=dry_run):
+    pruned = prune_channels(open_store(development_store), before, keep=keep or (), dry_run=dry_run)
+    for name in pruned.removed:
         print(f"{'would be removed' if dry_run else 'removed'}: {name}")
+    for error in pruned.unknown:
+        raise StorageError("\n".join(f"left as it is: {error}" for error in pruned.unknown), hint=error.hint)
 
 
-def _mark(
-    name: str, version: str, reason: str | None, destination: Destination, root_url: str | None
-) -> None:
+def _mark(wheels: WheelsToMark, reason: str | None, destination: Destination, root_url: str | None) -> None:
     channel, state = destination.channel, "no longer yanked" if reason is None else "yanked"
-    for filename in set_yanked(open_store(channel.url), name, version, reason, root_url=root_url):
+    selection = Selection(wheels.name, wheels.version, wheels.file, wheels.target, wheels.bundles)
+    done = set_yanked(open_store(channel.url), selection, reason, root_url=root_url)
+    for filename in done.wheels + (done.bundles if wheels.bundles else ()):
         print(f"{state} in {channel.name}: {filename}")
+    for filename in () if wheels.bundles else done.bundles:
+        print(f"it is also in {filename}, which stays as it was; --bundles marks that one, too.")
 
 
 def _checked_out() -> str:

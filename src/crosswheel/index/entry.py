@@ -69,7 +69,7 @@ class Entry(BaseModel):
 
     def is_of_release(self, other: Entry) -> bool:
         """Whether it is of the release that another wheel is of, as it is or as a local version (PEP 440)."""
-        return self.order[0].public == other.order[0].public
+        return Version(self.order[0].public) == Version(other.order[0].public)
 
 
 def _build_tag(filename: str) -> BuildTag:

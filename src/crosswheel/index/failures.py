@@ -27,7 +27,9 @@ class Failure(BaseModel):
         failed: when, UTC.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore"
+    )  # another version of crosswheel may have written it
 
     name: str
     version: str

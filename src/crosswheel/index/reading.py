@@ -164,10 +164,15 @@ def read_proofs(item: Found, dist: Path, sha256: str) -> dict[str, Proof]:
     Raises:
         IntegrityError: one is no proof, or was made of other bytes.
     """
-    return {name: _read_proof(item.beside(dist, name), item.filename, sha256) for name in item.proof_names}
+    return {name: read_proof(item.beside(dist, name), item.filename, sha256) for name in item.proof_names}
 
 
-def _read_proof(path: Path, filename: str, sha256: str) -> Proof:
+def read_proof(path: Path, filename: str, sha256: str) -> Proof:
+    """Read a proof of a wheel.
+
+    Raises:
+        IntegrityError: it is no proof, or was made of other bytes.
+    """
     hint = f"build the package again, or remove {filename} and what lies beside it; the index is as it was."
     try:
         proof = Proof.model_validate_json(path.read_bytes())

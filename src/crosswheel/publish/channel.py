@@ -28,10 +28,12 @@ class Channel:
     Attributes:
         name: ``staging``, ``production``, or the branch.
         url: the URL below which ``simple/`` is.
+        of_git: whether the name follows from git.
     """
 
     name: str
     url: str
+    of_git: bool = True
 
 
 def channel_of(ref: str, stores: Stores) -> Channel:

@@ -5,32 +5,72 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from crosswheel.errors import StorageError
+from crosswheel.errors import StorageError, UsageError
 from crosswheel.index import contents as index_contents
 from crosswheel.index import people
 from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
-from crosswheel.index.owner import LAST_PUBLICATION
-from crosswheel.stores.store import Store
+from crosswheel.index.owner import LAST_PUBLICATION, STATE_FILE
+from crosswheel.stores.store import Store, Stored
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 
 RECORD_SUFFIX = ".entry.json"
-"""A wheel's record: its entry as it was published. There is one if, and only if, all else is in its place."""
+"""A wheel's record comes last: there is one if all else is in its place, unless that was removed or damaged."""
 
-Listing = Mapping[str, str]
-"""What a store has below ``simple/``: path to a mark that changes with the bytes."""
+Listing = Mapping[str, Stored]
+"""What a store has below ``simple/``, by path."""
+Model = TypeVar("Model", bound=BaseModel)
+
+FORMS = ("index.html", "index.json")
+_ROOT_FILES = (LAST_PUBLICATION, people.HOME, people.STATUS, *people.asset_files())
 
 
-def list_channel(store: Store) -> Listing:
-    """Return what is in a channel, without its pages: what pages are made from."""
-    listing = store.listing("simple")
-    return {path: mark for path, mark in listing.items() if path.count("/") == 2 and ".whl" in path}
+class Record(Entry):
+    """A wheel as it was published.
+
+    Attributes:
+        metadata_size: size of its METADATA in bytes; older versions of crosswheel did not say.
+    """
+
+    schema_version: SchemaVersion = NEWEST_SCHEMA
+    metadata_size: int | None = None
+
+    def is_whole(self, listing: Listing) -> bool:
+        """Whether the wheel and its METADATA are in the channel, in their right sizes: else it is not published."""
+        path = wheel_path(self)
+        if path not in listing or path + METADATA_SUFFIX not in listing:
+            return False
+        size = listing[path + METADATA_SUFFIX].size
+        return listing[path].size == self.size and size == (self.metadata_size or max(size, 1))
+
+
+class Publication(BaseModel):
+    """What a publisher says beside its wheels.
+
+    Attributes:
+        published: when it was, UTC.
+        failures: what could not be built.
+        channel: the name of the channel, if it follows from git: of a branch, that.
+        root_url: the channel's URL for readers, if links are absolute.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore"
+    )  # another version of crosswheel may have written it
+
+    schema_version: SchemaVersion = NEWEST_SCHEMA
+    published: datetime.datetime
+    failures: tuple[Failure, ...] = ()
+    channel: str | None = None
+    root_url: str | None = None
 
 
 def wheel_path(entry: Entry) -> str:
@@ -38,64 +78,123 @@ def wheel_path(entry: Entry) -> str:
     return f"simple/{entry.name}/{entry.filename}"
 
 
-def read_records(store: Store, listing: Listing) -> dict[str, Entry]:
-    """Return the entries of published wheels, by the path of the wheel.
+def wheel_of(path: str) -> str:
+    """Return the path of the wheel that a file belongs to."""
+    return path[: path.index(".whl") + len(".whl")]
+
+
+def belongs_to_channel(path: str) -> bool:
+    """Whether a channel has a file of this path: no other is ever removed."""
+    folder, _, name = path.rpartition("/")
+    parts = folder.split("/")
+    if path in _ROOT_FILES or (parts[0] == "simple" and len(parts) <= 2 and name in FORMS):
+        return True
+    if parts[0] == "simple" and len(parts) == 2:
+        return ".whl" in name
+    return folder == "project" and name.endswith(".html")
+
+
+def list_channel(store: Store) -> Listing:
+    """Return what is in a channel, without its pages: what pages are made from."""
+    listing = store.listing("simple")
+    return {path: stored for path, stored in listing.items() if path.count("/") == 2 and ".whl" in path}
+
+
+def read_records(store: Store, listing: Listing) -> dict[str, Record]:
+    """Return the records of wheels, also of those that are not whole, by the path of the wheel.
 
     Raises:
         StorageError: a record is not one, so somebody else wrote into the channel.
     """
     paths = [path for path in listing if path.endswith(RECORD_SUFFIX)]
-    records = {}
-    for path, data in store.read_all(paths).items():
-        records[path[: -len(RECORD_SUFFIX)]] = _parse_record(store, path, data)
-    return records
+    texts = store.read_all(paths).items()
+    return {path[: -len(RECORD_SUFFIX)]: parse(Record, store, path, data) for path, data in texts}
 
 
-def _parse_record(store: Store, path: str, data: bytes) -> Entry:
+def parse(model: type[Model], store: Store, path: str, data: bytes) -> Model:
+    """Return what a file of a channel says.
+
+    Raises:
+        StorageError: it is something else, or a newer version of crosswheel wrote what is not understood here.
+    """
     try:
-        return Entry.model_validate_json(data)
+        return model.model_validate_json(data)
     except ValidationError as error:
+        what = {"Record": "a wheel's record"}.get(model.__name__, f"a {model.__name__.lower()}")
         raise StorageError(
-            f"{store.url}/{path} is not a wheel's record",
+            f"{store.url}/{path} is not {what}: {error.errors()[0]['msg']}",
             hint="nothing but crosswheel should write into a channel; restore that file, or remove it and publish "
-            "its wheel again.",
+            "again what it belongs to.",
         ) from error
 
 
-class Publication(BaseModel):
-    """What a publisher says beside its wheels: when it was, and what could not be built."""
+def last_publication(store: Store) -> Publication | None:
+    """Return what the last publisher said; ``None`` where there is no channel yet.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    published: datetime.datetime
-    failures: tuple[Failure, ...] = ()
+    Raises:
+        UsageError: there is something else.
+        StorageError: it cannot be understood.
+    """
+    found = store.read_all((STATE_FILE, LAST_PUBLICATION))
+    if STATE_FILE in found:
+        raise UsageError(
+            f"{store.url} is an index that `crosswheel index` makes from wheels, and no channel",
+            hint=f"publish to another place. If it is to be a channel from now on, remove its {STATE_FILE} and its "
+            "pages, and publish there.",
+        )
+    if LAST_PUBLICATION in found:
+        return parse(Publication, store, LAST_PUBLICATION, found[LAST_PUBLICATION])
+    pages = store.read_all((people.HOME, people.STATUS))
+    foreign = [*pages, *(path for folder in ("simple", "project") for path in store.listing(folder))]
+    if foreign:
+        raise UsageError(
+            f"there is something in {store.url} that `crosswheel publish` did not write, such as {foreign[0]}",
+            hint="publish to a place where nothing is yet.",
+        )
+    return None
 
 
 @dataclass(frozen=True)
 class ChannelContents:
-    """All that pages are made from: entries with their proofs, by project, and what failed."""
+    """All that pages are made from: entries with their proofs, by project, and what the last publisher said."""
 
     projects: Mapping[str, list[people.File]]
     described: Mapping[str, RawMetadata]
-    failures: tuple[Failure, ...]
+    last: Publication | None
 
-    def pages(self, root_url: str | None) -> dict[str, bytes]:
+    def pages(self) -> dict[str, bytes]:
         """Return all pages of the channel, in the order in which they are to be written."""
         pages: dict[str, bytes] = {}
         overviews = {}
+        root_url = self.last.root_url if self.last else None
         for name, files in self.projects.items():
             overviews[name] = overview_of([file.entry for file in files])
             links = [other for other in required_names(self.described[name]) if other in self.projects]
             pages.update(index_contents.project_pages(files, self.described[name], links, root_url))
-        pages.update(index_contents.root_pages(overviews, self.failures, root_url))
+        failures = self.last.failures if self.last else ()
+        pages.update(index_contents.root_pages(overviews, failures, root_url))
         return pages
 
 
-def read_contents(store: Store, listing: Listing) -> ChannelContents:
-    """Read from a channel what its pages are made from."""
+def read_contents(store: Store, listing: Listing, last: bytes | None) -> ChannelContents:
+    """Read from a channel what its pages are made from: the wheels that are whole.
+
+    Args:
+        store: the channel.
+        listing: what is in it.
+        last: what its last publisher said.
+    """
     records = read_records(store, listing)
-    texts = store.read_all([path for path in listing if path.endswith((PROOF_SUFFIX, YANKED_SUFFIX))])
-    files = [_file(path, entry, listing, texts) for path, entry in records.items()]
+    proofs: dict[str, dict[str, Proof]] = {}
+    for path, data in sorted(store.read_all(path for path in listing if path.endswith(PROOF_SUFFIX)).items()):
+        wheel, name = wheel_of(path), path.rpartition("/")[2]
+        proofs.setdefault(wheel, {})[name] = parse(Proof, store, path, data)
+    reasons = store.read_all(path for path in listing if path.endswith(YANKED_SUFFIX))
+    files = [
+        _file(record, proofs.get(path, {}), reasons.get(path + YANKED_SUFFIX), path + LOG_SUFFIX in listing)
+        for path, record in records.items()
+        if record.is_whole(listing)
+    ]
     projects: dict[str, list[people.File]] = {}
     for file in sorted(files, key=lambda file: (file.entry.name, file.entry.order)):
         projects.setdefault(file.entry.name, []).append(file)
@@ -104,25 +203,19 @@ def read_contents(store: Store, listing: Listing) -> ChannelContents:
         for name, group in projects.items()
     }
     metadata = store.read_all(paths.values())
-    last = store.read(LAST_PUBLICATION)
     return ChannelContents(
-        projects,
-        {name: parse_email(metadata[path])[0] for name, path in paths.items()},
-        Publication.model_validate_json(last).failures if last else (),
+        # What was removed since it was listed is not there for anybody.
+        {name: group for name, group in projects.items() if paths[name] in metadata},
+        {name: parse_email(metadata[path])[0] for name, path in paths.items() if path in metadata},
+        parse(Publication, store, LAST_PUBLICATION, last) if last else None,
     )
 
 
-def _file(path: str, entry: Entry, listing: Listing, texts: Mapping[str, bytes]) -> people.File:
-    proofs = {
-        name.rpartition("/")[2]: Proof.model_validate_json(data)
-        for name, data in sorted(texts.items())
-        if name.startswith(f"{path}.") and name.endswith(PROOF_SUFFIX)
-    }
-    reason = texts.get(path + YANKED_SUFFIX)
-    entry = entry.model_copy(
+def _file(record: Record, proofs: Mapping[str, Proof], reason: bytes | None, has_log: bool) -> people.File:
+    entry = record.model_copy(
         update={
             "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
-            "yanked": None if reason is None else reason.decode().strip(),
+            "yanked": None if reason is None else reason.decode(errors="replace").strip(),
         }
     )
-    return people.File(entry, proofs, path + LOG_SUFFIX in listing)
+    return people.File(entry, proofs, has_log)

@@ -4,17 +4,39 @@ from __future__ import annotations
 
 import datetime
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
+from crosswheel.errors import StorageError
+from crosswheel.index import people
 from crosswheel.index.owner import LAST_PUBLICATION
-from crosswheel.publish.contents import Publication
+from crosswheel.publish.contents import (
+    FORMS,
+    RECORD_SUFFIX,
+    Publication,
+    belongs_to_channel,
+    parse,
+)
 from crosswheel.stores.store import Store
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed, or with ``dry_run`` would be.
+
+    Attributes:
+        removed: the names of the channels.
+        unknown: channels of which it is not known when they were published to, and why; they stay.
+    """
+
+    removed: Sequence[str]
+    unknown: Sequence[StorageError] = ()
 
 
 def prune(
     store: Store, published_before: datetime.datetime, *, keep: Collection[str] = (), dry_run: bool = False
-) -> list[str]:
-    """Remove old channels below the development store; return their names.
+) -> Pruned:
+    """Remove old channels below the development store: what publishing wrote there, and nothing else.
 
     A reader meanwhile finds pages missing, and never a link to a wheel that is not there.
 
@@ -29,27 +51,35 @@ def prune(
     """
     listing = store.listing("")
     ends = [path for path in listing if path.endswith(f"/{LAST_PUBLICATION}")]
-    old = []
+    old, unknown = [], []
     for path, data in store.read_all(ends).items():
         name = path[: -len(LAST_PUBLICATION) - 1]
-        if name not in keep and Publication.model_validate_json(data).published < published_before:
+        try:
+            last = parse(Publication, store, path, data)
+        except StorageError as error:
+            unknown.append(error)
+            continue
+        # Called otherwise, it is no branch's of this store, but such as that of production.
+        if name not in keep and last.published < published_before and last.channel in (None, name):
             old.append(name)
     for name in [] if dry_run else old:
         _remove(store, name, [path[len(name) + 1 :] for path in listing if path.startswith(f"{name}/")])
-    return sorted(old)
+    return Pruned(sorted(old), unknown)
 
 
-def _remove(store: Store, channel: str, paths: list[str]) -> None:
+def _remove(store: Store, channel: str, paths: Sequence[str]) -> None:
     # A branch a and a branch a/b can both have been: what is of the latter stays.
-    own = [path for path in paths if path.split("/")[0] in ("simple", "project", "assets") or "/" not in path]
+    own = [path for path in paths if belongs_to_channel(path)]
     for _, together in itertools.groupby(sorted(own, key=_removed_when), _removed_when):
         store.remove_all(f"{channel}/{path}" for path in together)
 
 
 def _removed_when(path: str) -> int:
-    """Order removals: pages that name projects, pages of projects, all else; what tells of the channel last."""
+    """Order removals: pages that name projects, pages of projects, records, all else; what tells whose it is last."""
     if path == LAST_PUBLICATION:
-        return 3
-    if path in ("index.html", "status.html", "simple/index.html", "simple/index.json"):
+        return 4
+    if path in (people.HOME, people.STATUS, *(f"simple/{form}" for form in FORMS)):
         return 0
-    return 1 if path.endswith(("/index.html", "/index.json")) or path.startswith("project/") else 2
+    if path.endswith(tuple(f"/{form}" for form in FORMS)) or path.startswith("project/"):
+        return 1
+    return 2 if path.endswith(RECORD_SUFFIX) else 3

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
-
-from crosswheel.errors import IntegrityError, UsageError
+from crosswheel.errors import IntegrityError
 from crosswheel.files import sha256_of
 from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
+from crosswheel.index.reading import read_proof
 from crosswheel.index.site import read_site
 from crosswheel.publish.contents import (
+    FORMS,
     RECORD_SUFFIX,
     Listing,
     Publication,
+    Record,
+    belongs_to_channel,
+    last_publication,
     list_channel,
     read_contents,
     read_records,
@@ -28,7 +30,6 @@ from crosswheel.publish.contents import (
 )
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
-from crosswheel.wheels.proof import Proof
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,18 @@ class Published:
 
     Attributes:
         new: file names of the wheels that were not there before.
+        mended: file names of wheels that were published, and were not there as a whole any more.
         proofs: file names of new proofs of wheels that were.
         kept: how many wheels were there already.
+        of_yanked: file names of new wheels of releases that are yanked there; they are not.
         pages: paths of the pages that were written; in a dry run none, for they depend on what is there then.
     """
 
     new: tuple[str, ...]
+    mended: tuple[str, ...]
     proofs: tuple[str, ...]
     kept: int
+    of_yanked: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
 
 
@@ -57,92 +62,125 @@ class _Upload:
     beside: Mapping[str, Path]
 
 
-def publish(site: Path, store: Store, *, root_url: str | None = None, dry_run: bool = False) -> Published:
-    """Add what is in a site to a channel; what is there stays, and is never changed.
+def publish(
+    site: Path,
+    store: Store,
+    *,
+    channel: str | None = None,
+    root_url: str | None = None,
+    dry_run: bool = False,
+) -> Published:
+    """Add what is in a site to a channel; what is there stays, and is never changed, only made whole again.
 
     Args:
         site: a site, as :func:`crosswheel.index.site.write_site` makes it.
         store: the channel.
-        root_url: the channel's URL for readers, for absolute links; links are relative without it.
+        channel: the channel's name, if it follows from git.
+        root_url: the channel's URL for readers, for absolute links from now on; relative if it is empty, and as they
+            were if it is not given.
         dry_run: only say what would be done.
 
     Raises:
-        UsageError: there is no index in the site.
+        UsageError: there is no index in the site, or something else than a channel in the store.
         IntegrityError: a wheel of that name was published with other bytes.
         StorageError: the store failed; doing the same again goes on where this stopped.
     """
     local = read_site(site)
+    last = last_publication(store)
     uploads = [_upload(site, entry) for entry in local.entries]
     listing = list_channel(store)
-    records = read_records(store, listing)
-    new = []
-    for upload in uploads:
-        record = records.get(wheel_path(upload.entry))
-        if record is None:
-            new.append(upload)
-        elif record.sha256 != upload.entry.sha256:
-            raise _refused(store, upload.entry)
-    proofs = [
-        path.name
-        for upload in uploads
-        for suffix, path in upload.beside.items()
-        if suffix.endswith(PROOF_SUFFIX)
-        and wheel_path(upload.entry) + suffix not in listing
-        and upload not in new
-    ]
-    plan = Published(tuple(u.entry.filename for u in new), tuple(proofs), len(uploads) - len(new))
+    there = _Channel(store, listing, read_records(store, listing))
+    plan = _plan(uploads, there)
     if dry_run:
         return plan
-    _in_parallel(store, partial(_store_wheel, store, listing), uploads)
-    last = Publication(published=_now(), failures=local.failures)
-    store.write(LAST_PUBLICATION, last.model_dump_json().encode())
-    return Published(plan.new, plan.proofs, plan.kept, tuple(write_pages(store, root_url)))
+    if last is not None:
+        channel, root_url = channel or last.channel, last.root_url if root_url is None else root_url
+    said = Publication(published=_now(), failures=local.failures, channel=channel, root_url=root_url or None)
+    if last is None:  # from its first file on, what is there tells whose it is
+        store.create(LAST_PUBLICATION, said.model_copy(update={"failures": ()}).model_dump_json().encode())
+    _in_parallel(store, partial(_store_wheel, there), uploads)
+    store.write(LAST_PUBLICATION, said.model_dump_json().encode())
+    return replace(plan, pages=tuple(write_pages(store)))
 
 
-def set_yanked(
-    store: Store, name: str, version: str, reason: str | None, *, root_url: str | None = None
-) -> list[str]:
-    """Yank a published version, or with ``None`` as the reason take that back; return the wheels' file names.
+@dataclass(frozen=True)
+class _Channel:
+    """What was in a channel when it was looked at: its files, and the records among them by the wheel's path."""
 
-    Raises:
-        UsageError: that version was not published there.
-    """
-    records = read_records(store, list_channel(store))
-    paths = [path for path, entry in records.items() if _is_release(entry, name, version)]
-    if not paths:
-        known = sorted(
-            {e.version for e in records.values() if e.name == canonicalize_name(name)}, key=Version
+    store: Store
+    listing: Listing
+    records: Mapping[str, Record]
+
+    def has(self, entry: Entry) -> bool:
+        """Whether a wheel is published there, as a whole."""
+        record = self.records.get(wheel_path(entry))
+        return record is not None and record.is_whole(self.listing)
+
+    def yanks(self, entry: Entry) -> bool:
+        """Whether a wheel of the same release is yanked there."""
+        return any(
+            record.name == entry.name and record.is_of_release(entry) and path + YANKED_SUFFIX in self.listing
+            for path, record in self.records.items()
         )
-        raise UsageError(
-            f"{name} {version} is not in {store.url}",
-            hint=f"versions there: {', '.join(known)}." if known else "that project is not there at all.",
-        )
-    for path in paths:
-        if reason is None:
-            store.remove(path + YANKED_SUFFIX)
+
+
+def _plan(uploads: Sequence[_Upload], there: _Channel) -> Published:
+    new: list[Entry] = []
+    mended: list[str] = []
+    proofs: list[str] = []
+    for upload in uploads:
+        path, entry = wheel_path(upload.entry), upload.entry
+        record = there.records.get(path)
+        if record is None:
+            new.append(entry)
+        elif record.sha256 != entry.sha256:
+            raise _refused(there.store, entry)
+        elif not there.has(entry):
+            mended.append(entry.filename)
         else:
-            store.write(path + YANKED_SUFFIX, reason.encode())
-    write_pages(store, root_url)
-    return [path.rpartition("/")[2] for path in paths]
+            proofs += [
+                file.name
+                for suffix, file in upload.beside.items()
+                if suffix.endswith(PROOF_SUFFIX) and path + suffix not in there.listing
+            ]
+    return Published(
+        new=tuple(entry.filename for entry in new),
+        mended=tuple(mended),
+        proofs=tuple(proofs),
+        kept=len(uploads) - len(new) - len(mended),
+        of_yanked=tuple(entry.filename for entry in new if there.yanks(entry)),
+    )
 
 
-def write_pages(store: Store, root_url: str | None = None) -> list[str]:
-    """Make a channel's pages say what is there; return the paths of those that were written.
+def write_pages(store: Store) -> list[str]:
+    """Make a channel's pages say what is there; return the paths of those that were written or removed.
 
-    Pages of projects are written before those that name projects. When anything came meanwhile, from another
-    publisher, it is done again: that one may have written its pages before these.
+    Pages of projects are written before those that name projects, and removed after them. When anything came
+    meanwhile, from another publisher, it is done again: that one may have written its pages before these.
     """
     written: dict[str, None] = {}
-    listing: Listing | None = None
-    while (now := list_channel(store)) != listing:
-        listing = now
-        pages = read_contents(store, listing).pages(root_url)
+    seen: object = None
+    while (now := (list_channel(store), store.read(LAST_PUBLICATION))) != seen:
+        seen = now
+        pages = read_contents(store, *now).pages()
         there = store.read_all(pages)
         changed = {path: data for path, data in pages.items() if there.get(path) != data}
         for stage in _stages(changed):
             store.write_all({path: changed[path] for path in stage})
-        written.update(dict.fromkeys(changed))
+        removed = list(_left_over(store, pages))
+        for path in removed:
+            store.remove(path)
+        written.update(dict.fromkeys((*changed, *removed)))
     return list(written)
+
+
+def _left_over(store: Store, pages: Collection[str]) -> Iterator[str]:
+    """Give the paths of the pages of projects of which nothing is published any more; what pip reads goes first."""
+    for path in store.listing("project"):
+        if path not in pages and belongs_to_channel(path):
+            name = path[len("project/") : -len(".html")]
+            yield from (f"simple/{name}/{form}" for form in FORMS)
+            yield path
 
 
 def _stages(paths: Iterable[str]) -> list[list[str]]:
@@ -162,28 +200,31 @@ def _upload(site: Path, entry: Entry) -> _Upload:
         beside[LOG_SUFFIX] = log
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
         # The proofs of several targets meet in a channel.
-        target = Proof.model_validate_json(path.read_bytes()).target
-        beside[f".{target}{PROOF_SUFFIX}"] = path
+        beside[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
     return _Upload(entry, wheel, beside)
 
 
-def _store_wheel(store: Store, listing: Listing, upload: _Upload) -> None:
-    """Store a wheel and what belongs to it, as far as it is not there; its record comes last."""
-    path, entry = wheel_path(upload.entry), upload.entry
-    if path + RECORD_SUFFIX not in listing:
-        if sha256_of(upload.wheel) != entry.sha256:
-            raise IntegrityError(
-                f"{upload.wheel} is not what the index says it is",
-                hint="make the index again with `crosswheel index`, then publish.",
-            )
+def _store_wheel(there: _Channel, upload: _Upload) -> None:
+    """Store a wheel and what belongs to it, as far as it is not there as a whole; its record comes last."""
+    store, path, entry = there.store, wheel_path(upload.entry), upload.entry
+    whole, published = there.has(entry), path in there.records
+    if not whole and sha256_of(upload.wheel) != entry.sha256:
+        raise IntegrityError(
+            f"{upload.wheel} is not what the index says it is",
+            hint="make the index again with `crosswheel index`, then publish.",
+        )
+    for suffix, file in {"": upload.wheel, **upload.beside}.items():
+        if (whole and path + suffix in there.listing) or store.create(path + suffix, file):
+            continue
         # Without a record it may be there from a publisher that died, or of one that is not done yet.
-        if not store.create(path, upload.wheel) and store.read(path) != upload.wheel.read_bytes():
-            raise _refused(store, entry)
-    for suffix, file in upload.beside.items():
-        if path + suffix not in listing:
-            store.create(path + suffix, file)
-    if path + RECORD_SUFFIX not in listing:
-        record = entry.model_copy(update={"uploaded": _now(), "targets": (), "yanked": None, "log": None})
+        if suffix in ("", METADATA_SUFFIX) and store.read(path + suffix) != file.read_bytes():
+            if not published:
+                raise _refused(store, entry)
+            store.write(path + suffix, file.read_bytes())
+    if not published:
+        facts = entry.model_dump(exclude={"targets", "yanked", "log"})
+        size = upload.beside[METADATA_SUFFIX].stat().st_size
+        record = Record.model_validate({**facts, "uploaded": _now(), "metadata_size": size})
         store.create(path + RECORD_SUFFIX, record.model_dump_json(exclude_defaults=True).encode())
 
 
@@ -200,13 +241,6 @@ def _in_parallel(store: Store, function: Callable[[_Upload], None], uploads: Seq
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _is_release(entry: Entry, name: str, version: str) -> bool:
-    try:
-        return entry.name == canonicalize_name(name) and Version(entry.version) == Version(version)
-    except InvalidVersion:
-        return False
 
 
 def _refused(store: Store, entry: Entry) -> IntegrityError:

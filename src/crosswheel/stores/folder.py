@@ -6,13 +6,9 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crosswheel.files import write_bytes
-from crosswheel.stores.store import Content, Store, content_bytes, explained, folders_above
-
-if TYPE_CHECKING:
-    pass
+from crosswheel.stores.store import Content, Store, Stored, content_bytes, explained, folders_above
 
 
 class FolderStore(Store):
@@ -24,17 +20,17 @@ class FolderStore(Store):
         self.url = str(root)
         self._root = root
 
-    def listing(self, folder: str) -> dict[str, str]:
+    def listing(self, folder: str) -> dict[str, Stored]:
         """See :meth:`Store.listing`."""
-        marks = {}
+        found = {}
         with explained(self.url):
             for path in (self._root / folder).rglob("*"):
                 # A file beside another, on its way to take its name, may be gone by now.
                 if not path.name.startswith(".") and path.is_file():
                     status = path.stat()
-                    mark = f"{status.st_size}-{status.st_mtime_ns}-{status.st_ino}"
-                    marks[path.relative_to(self._root).as_posix()] = mark
-        return marks
+                    stored = Stored(status.st_size, f"{status.st_mtime_ns}-{status.st_ino}")
+                    found[path.relative_to(self._root).as_posix()] = stored
+        return found
 
     def read(self, path: str) -> bytes | None:
         """See :meth:`Store.read`."""

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from crosswheel.stores.store import Content, Store, content_bytes, explained
+from crosswheel.stores.store import Content, Store, Stored, content_bytes, explained
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -44,7 +44,7 @@ class ObjectStore(Store):
     def _full(self, path: str) -> str:
         return f"{self._root}/{path}"
 
-    def listing(self, folder: str) -> dict[str, str]:
+    def listing(self, folder: str) -> dict[str, Stored]:
         """See :meth:`Store.listing`."""
         with explained(self.url):
             self._fs.invalidate_cache()
@@ -52,12 +52,13 @@ class ObjectStore(Store):
                 found = self._fs.find(self._full(folder), detail=True)
             except FileNotFoundError:
                 return {}
-        marks = {}
+        listing = {}
         for full, details in found.items():
             path = full[len(self._root) + 1 :]
             if not any(part.startswith(".") for part in path.split("/")):
-                marks[path] = str([details.get(key) for key in ("size", "ETag", "generation", "mtime")])
-        return marks
+                mark = str([details.get(key) for key in ("ETag", "generation", "mtime")])
+                listing[path] = Stored(details["size"], mark)
+        return listing
 
     def read(self, path: str) -> bytes | None:
         """See :meth:`Store.read`."""

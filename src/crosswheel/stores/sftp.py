@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import paramiko
 
-from crosswheel.stores.store import Content, Store, content_bytes, explained, folders_above
+from crosswheel.stores.store import Content, Store, Stored, content_bytes, explained, folders_above
 
 
 class SftpStore(Store):
@@ -41,12 +41,12 @@ class SftpStore(Store):
             )
             self._sftp = client.open_sftp()
 
-    def listing(self, folder: str) -> dict[str, str]:
+    def listing(self, folder: str) -> dict[str, Stored]:
         """See :meth:`Store.listing`."""
         with explained(self.url):
             return dict(self._walk(PurePosixPath(folder)))
 
-    def _walk(self, folder: PurePosixPath) -> Iterator[tuple[str, str]]:
+    def _walk(self, folder: PurePosixPath) -> Iterator[tuple[str, Stored]]:
         try:
             items = self._sftp.listdir_attr(str(self._root / folder))
         except FileNotFoundError:
@@ -57,7 +57,7 @@ class SftpStore(Store):
             if stat.S_ISDIR(item.st_mode or 0):
                 yield from self._walk(folder / item.filename)
             else:
-                yield str(folder / item.filename), f"{item.st_size}-{item.st_mtime}"
+                yield str(folder / item.filename), Stored(item.st_size or 0, str(item.st_mtime))
 
     def read(self, path: str) -> bytes | None:
         """See :meth:`Store.read`."""

@@ -7,16 +7,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from crosswheel.errors import CrosswheelError, StorageError
 
-if TYPE_CHECKING:
-    pass
-
-
 Content = bytes | Path
 """What is stored: bytes, or a file of this machine."""
+
+
+class Stored(NamedTuple):
+    """What a store tells of a file without reading it."""
+
+    size: int
+    mark: str
+    """Changes with the bytes."""
 
 
 class Store(ABC):
@@ -31,8 +35,8 @@ class Store(ABC):
     parallel: int = 16
 
     @abstractmethod
-    def listing(self, folder: str) -> dict[str, str]:
-        """Return the files below a folder, hidden ones apart: path to a mark that changes with the bytes."""
+    def listing(self, folder: str) -> dict[str, Stored]:
+        """Return what is known of the files below a folder, hidden ones apart, by their paths."""
 
     @abstractmethod
     def read(self, path: str) -> bytes | None:

@@ -9,12 +9,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.files import write_text
+from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 
 SUFFIX = ".proof.json"
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True, extra="ignore"
+    )  # another version of crosswheel may have written it
 
 
 class AuditedObject(_Record):
@@ -49,6 +52,7 @@ class Proof(_Record):
         log: path of the log, relative to the build tree.
     """
 
+    schema_version: SchemaVersion = NEWEST_SCHEMA
     wheel: str
     sha256: str
     target: str

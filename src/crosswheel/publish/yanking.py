@@ -1,0 +1,156 @@
+"""Yanking (PEP 592): marking what is published as not to be used, and taking that back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from zipfile import BadZipFile, ZipFile
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from crosswheel.errors import UsageError
+from crosswheel.index.entry import Entry
+from crosswheel.index.owner import LAST_PUBLICATION
+from crosswheel.publish.contents import (
+    Listing,
+    Record,
+    last_publication,
+    list_channel,
+    read_records,
+)
+from crosswheel.publish.publisher import write_pages
+from crosswheel.stores.store import Store
+from crosswheel.wheels.layout import PROOF_SUFFIX, YANKED_SUFFIX
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which published wheels are meant: those of a release, or some of them.
+
+    Attributes:
+        name: the project, however it is spelled.
+        version: the release, with its local versions (PEP 440), which pip prefers to it; or one local version.
+        file: a file name, if only this one is meant.
+        target: a target's name, if only the wheels that were proven on it are meant.
+        bundles: whether the wheels that hold this release, with all that a program needs, are meant as well.
+    """
+
+    name: str
+    version: str
+    file: str | None = None
+    target: str | None = None
+    bundles: bool = False
+
+    def is_release(self, name: str, version: str) -> bool:
+        """Whether a release is this one, or a local version of it."""
+        try:
+            wanted, other = Version(self.version), Version(version)
+        except InvalidVersion:
+            return False
+        same = wanted == (other if wanted.local else Version(other.public))
+        return canonicalize_name(self.name) == canonicalize_name(name) and same
+
+    def has(self, path: str, entry: Entry, listing: Listing) -> bool:
+        """Whether a wheel, by its path in a channel, is among those that are meant."""
+        return (
+            self.is_release(entry.name, entry.version)
+            and self.file in (None, entry.filename)
+            and (self.target is None or f"{path}.{self.target}{PROOF_SUFFIX}" in listing)
+        )
+
+
+@dataclass(frozen=True)
+class Yanked:
+    """What was marked, or unmarked, by file names.
+
+    Attributes:
+        wheels: the wheels of the release.
+        bundles: the wheels that hold it; they were marked, too, if that was asked for.
+    """
+
+    wheels: tuple[str, ...]
+    bundles: tuple[str, ...]
+
+
+def set_yanked(
+    store: Store, selection: Selection, reason: str | None, *, root_url: str | None = None
+) -> Yanked:
+    """Yank published wheels, or with ``None`` as the reason take that back.
+
+    Args:
+        store: the channel.
+        selection: which wheels.
+        reason: why; may be empty.
+        root_url: as in :func:`crosswheel.publish.publisher.publish`.
+
+    Raises:
+        UsageError: that was not published there, or the reason is not text.
+        StorageError: the store failed; doing the same again goes on where this stopped.
+    """
+    text, last = _encoded(reason), last_publication(store)
+    listing = list_channel(store)
+    records = {path: r for path, r in read_records(store, listing).items() if r.is_whole(listing)}
+    paths = [path for path, record in records.items() if selection.has(path, record, listing)]
+    if not paths:
+        raise _not_there(store, selection, records)
+    bundles = list(_bundles(store, selection, records))
+    for path in [*paths, *bundles] if selection.bundles else paths:
+        if text is None:
+            store.remove(path + YANKED_SUFFIX)
+        else:
+            store.write(path + YANKED_SUFFIX, text)
+    if root_url is not None and last is not None:
+        said = last.model_copy(update={"root_url": root_url or None})
+        store.write(LAST_PUBLICATION, said.model_dump_json().encode())
+    write_pages(store)
+    return Yanked(*(tuple(path.rpartition("/")[2] for path in some) for some in (paths, bundles)))
+
+
+def _encoded(reason: str | None) -> bytes | None:
+    try:
+        return None if reason is None else reason.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the reason is not text: {error.reason}",
+            hint="give it in the encoding of the terminal, or in ASCII.",
+        ) from error
+
+
+def _not_there(store: Store, selection: Selection, records: Mapping[str, Record]) -> UsageError:
+    named = [record for record in records.values() if record.name == canonicalize_name(selection.name)]
+    files = [record.filename for record in named if selection.is_release(record.name, record.version)]
+    if files:
+        return UsageError(
+            f"no wheel of {selection.name} {selection.version} in {store.url} is "
+            + (f"called {selection.file}" if selection.file else f"proven on {selection.target}"),
+            hint=f"wheels there: {', '.join(sorted(files))}.",
+        )
+    known = sorted({record.version for record in named}, key=Version)
+    return UsageError(
+        f"{selection.name} {selection.version} is not in {store.url}",
+        hint=f"versions there: {', '.join(known)}." if known else "that project is not there at all.",
+    )
+
+
+def _bundles(store: Store, selection: Selection, records: Mapping[str, Record]) -> Iterator[str]:
+    """Give the paths of the wheels, of other releases, that hold the one that is meant."""
+    for path, record in records.items():
+        # A bundle has a local version, and only what is inside it tells what it holds.
+        if record.order[0].local is None or selection.is_release(record.name, record.version):
+            continue
+        held = _held(store.read(path) or b"")
+        if any(selection.is_release(name, version) for name, version in held):
+            yield path
+
+
+def _held(wheel: bytes) -> Sequence[tuple[str, str]]:
+    """Return name and version of each distribution that lies in a wheel, its own included."""
+    try:
+        members = ZipFile(BytesIO(wheel)).namelist()
+    except BadZipFile:
+        return ()
+    folders = (member.split("/")[-2] for member in members if member.endswith(".dist-info/METADATA"))
+    pairs = (folder.removesuffix(".dist-info").partition("-") for folder in folders)
+    return [(name, version) for name, _, version in pairs]
