@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import os
+import selectors
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +21,11 @@ from crosswheel.errors import BuildFailed, Interrupted, MissingToolError
 from crosswheel.files import explained_storage_errors
 
 Word = str | Path
+_Child = subprocess.Popen[bytes]
+_SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _GRACE_SECONDS = 3.0
+# How long a supervisor may take to end what is left, and what may still come out of a program after that.
+_SUPERVISOR_SECONDS, _LAST_WORDS_SECONDS = 12.0, 1.0
 
 
 class Cancellation:
@@ -25,7 +33,7 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[_Child] = set()
         self.requested = False
 
     def cancel(self) -> None:
@@ -34,12 +42,9 @@ class Cancellation:
             self.requested = True
             running = list(self._running)
         for child in running:
-            _signal_group(child, signal.SIGTERM)
+            _signal(child, signal.SIGTERM)
         for child in running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(_GRACE_SECONDS)
-            # Also where it has ended: a child of it may not have listened.
-            _signal_group(child, signal.SIGKILL)
+            _end(child, _GRACE_SECONDS)
 
     def raise_if_requested(self) -> None:
         """Raise :class:`Interrupted` once :meth:`cancel` was called."""
@@ -47,25 +52,34 @@ class Cancellation:
             raise Interrupted("stopped", hint="run the same command again: it goes on where it stopped.")
 
     @contextlib.contextmanager
-    def tracking(self, child: subprocess.Popen[str]) -> Iterator[None]:
-        """Hold ``child`` among the running programs; whatever ends the block, its group ends too."""
+    def tracking(self, child: _Child) -> Iterator[None]:
+        """Hold ``child`` among the running programs; whatever ends the block, it ends with all that it started."""
         with self._lock:
             self._running.add(child)
             late = self.requested
         if late:  # cancel() looked before this child was known
-            _signal_group(child, signal.SIGKILL)
+            _signal(child, signal.SIGUSR1)
         try:
             yield
         finally:
             with self._lock:
                 self._running.discard(child)
-            _signal_group(child, signal.SIGKILL)
-            child.wait()
+            _signal(child, signal.SIGUSR1)
+            _end(child)
 
 
-def _signal_group(child: subprocess.Popen[str], number: signal.Signals) -> None:
+def _signal(child: _Child, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, number)
+        child.send_signal(number)  # which says what its supervisor does
+
+
+def _end(child: _Child, grace: float = 0.0) -> None:
+    """Wait until the supervisor of a program has ended it; where it does not come to that, end the supervisor."""
+    try:
+        child.wait(grace + _SUPERVISOR_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 @dataclass(frozen=True)
@@ -145,38 +159,21 @@ class Runner:
         note: Callable[[str], None],
     ) -> Result:
         self.cancellation.raise_if_requested()
-        try:
-            with (stdin or Path(os.devnull)).open() as given:
-                child = subprocess.Popen(
-                    words,
-                    cwd=cwd,
-                    env=None if env is None else dict(env),
-                    stdin=given,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    errors="replace",
-                    start_new_session=True,  # a group of its own, so that its children end with it
-                )
-        except OSError as error:  # also: not executable, made for another machine, no such working folder
-            raise MissingToolError(
-                f"{words[0]} could not be started: {error.strerror}: {error.filename}",
-                hint="`crosswheel doctor` tells what is missing and how to get it.",
-            ) from error
         expired = threading.Event()
+        with _started(words, cwd, env, stdin) as (child, report):
 
-        def expire() -> None:
-            expired.set()
-            _signal_group(child, signal.SIGKILL)
+            def expire() -> None:
+                expired.set()
+                _signal(child, signal.SIGUSR1)
 
-        timer = threading.Timer(timeout, expire)
-        timer.start()
-        try:
-            with self.cancellation.tracking(child):
-                output = _drain(child, note)
-                child.wait()
-        finally:
-            timer.cancel()
+            timer = threading.Timer(timeout, expire)
+            timer.start()
+            try:
+                with self.cancellation.tracking(child):
+                    output = _drain(child, note)
+            finally:
+                timer.cancel()
+            _raise_report(report, words[0])
         if expired.is_set():
             raise BuildFailed(
                 f"{Path(words[0]).name} was ended after {timeout:.0f} s\n" + tail(output),
@@ -205,14 +202,79 @@ class Runner:
             yield note
 
 
-def _drain(child: subprocess.Popen[str], note: Callable[[str], None]) -> str:
+@contextlib.contextmanager
+def _started(
+    words: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: Path | None
+) -> Iterator[tuple[_Child, int]]:
+    """Start a program below a supervisor; give that, and where it reports that the program could not be started."""
+    report, end = os.pipe()
+    own = (os.getpid(), end, _GRACE_SECONDS, (os.environ if env is None else env).get("LC_CTYPE", ""))
+    supervisor = [sys.executable, "-ISs", str(_SUPERVISOR), *map(str, own), "--"]
+    try:
+        try:
+            with (stdin or Path(os.devnull)).open() as given:
+                child = subprocess.Popen(
+                    [*supervisor, *words],
+                    cwd=cwd,
+                    env=None if env is None else dict(env),
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # or Ctrl-C would reach it as well as us
+                    pass_fds=[end],
+                )
+        except OSError as error:  # such as that there is no such working folder
+            raise _unstartable(words[0], error) from error
+        finally:
+            os.close(end)
+        assert child.stdout is not None
+        with child.stdout:
+            yield child, report
+    finally:
+        os.close(report)
+
+
+def _raise_report(report: int, program: str) -> None:
+    said = os.read(report, 16)
+    if said:  # there is none, it may not be executed, or it was made for another machine
+        raise _unstartable(program, OSError(int(said), os.strerror(int(said)), program))
+
+
+def _unstartable(program: str, error: OSError) -> MissingToolError:
+    return MissingToolError(
+        f"{program} could not be started: {error.strerror}: {error.filename}",
+        hint="`crosswheel doctor` tells what is missing and how to get it.",
+    )
+
+
+def _drain(child: _Child, note: Callable[[str], None]) -> str:
+    """Note each line that a program prints until it has ended with all that it started; return them all."""
     assert child.stdout is not None
-    lines = []
-    with child.stdout:
-        for line in child.stdout:
-            lines.append(line)
-            note(line.rstrip("\n"))
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+    lines, rest = [], ""
+    for block in _blocks(child, child.stdout.fileno()):
+        *whole, rest = (rest + decoder.decode(block, final=not block)).split("\n")
+        for line in whole:
+            lines.append(f"{line}\n")
+            note(line)
+    if rest:
+        lines.append(rest)
+        note(rest)
     return "".join(lines)
+
+
+def _blocks(child: _Child, stream: int) -> Iterator[bytes]:
+    """Give what comes out of a program, and at last nothing; what got away and holds its output open is not awaited."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        block = b"more"
+        while block and (selector.select(_LAST_WORDS_SECONDS) or child.poll() is None):
+            if selector.select(0):
+                block = os.read(stream, 1 << 16)
+                yield block
+        if block:
+            yield b""
+    child.wait()
 
 
 def tail(output: str, lines: int = 12) -> str:

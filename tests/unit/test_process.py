@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -159,6 +161,52 @@ def test_what_a_program_leaves_running_ends_with_it(line: Lifeline) -> None:
     result = Runner().run(line.held(f"sleep {FOREVER} >/dev/null 2>&1 & echo done"))
     assert result.lines == ["done"]
     assert line.is_cut()
+
+
+def test_what_a_program_leaves_running_in_a_session_of_its_own_ends_with_it(line: Lifeline) -> None:
+    """It holds the output open, and is in no group that could be signalled."""
+    result = Runner().run(line.held(f"setsid sh -c 'setsid sleep {FOREVER} & sleep {FOREVER}' & echo done"))
+    assert result.lines == ["done"]
+    assert line.is_cut()
+
+
+def test_cancelling_ends_what_is_in_a_session_of_its_own(line: Lifeline) -> None:
+    cancellation = Cancellation()
+    command = line.held(f"setsid sh -c 'trap \"\" TERM; echo ready; sleep {FOREVER}' & sleep {FOREVER}")
+    with running(cancellation, command) as background:
+        cancellation.cancel()
+    assert isinstance(background.error, Interrupted)
+    assert line.is_cut()
+
+
+def test_nothing_that_was_started_outlives_a_process_that_was_killed(line: Lifeline) -> None:
+    script = f"setsid sleep {FOREVER} & echo ready; sleep {FOREVER}"
+    program = (
+        "import sys; from crosswheel.process import Runner\n"
+        "Runner(echo=lambda line: print(line, flush=True)).run(sys.argv[1:])"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *line.held(script)], stdout=subprocess.PIPE
+    ) as owner:
+        assert owner.stdout is not None
+        while b"ready" not in owner.stdout.readline().split():
+            assert owner.poll() is None
+        owner.kill()
+    assert line.is_cut()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGTERM])
+def test_a_program_that_a_signal_ended_is_seen_as_such(number: signal.Signals) -> None:
+    assert Runner().run(["sh", "-c", f"kill -{number.value} $$"], check=False).returncode == -number
+
+
+def test_a_program_finds_the_signals_as_they_were() -> None:
+    """A mask, or an ignored signal, that it inherits would outlast the supervisor."""
+    ours = ("SigBlk", "SigIgn")
+    lines = Runner().run(["grep", "-E", "SigBlk|SigIgn", "/proc/self/status"]).lines
+    assert {name: int(value, 16) for name, value in (line.split(":") for line in lines)} == dict.fromkeys(
+        ours, 0
+    )
 
 
 def test_cancelling_ends_running_programs_and_their_children(line: Lifeline) -> None:
