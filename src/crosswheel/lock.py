@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,10 @@ from packaging.version import Version
 
 from crosswheel.errors import LockError, UsageError
 from crosswheel.files import digest_of, write_text
-from crosswheel.process import tail
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
-from crosswheel.uv import Uv, require_reached
 
+_NO_DAY = "today"
 _HEADER = re.compile(r"^# ([a-z-]+): (.*)$")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _VIA = re.compile(r"^\s*#\s*(?:via\s+)?([A-Za-z0-9][A-Za-z0-9._-]*)$")  # and not `-r file`
@@ -62,15 +60,21 @@ def parsed(requirement: str) -> Requirement:
     """Read a requirement that was given on the command line (PEP 508).
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is none, or one of an address.
     """
     try:
-        return Requirement(requirement)
+        found = Requirement(requirement)
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]  # the others point at the place
         raise UsageError(
             f"{requirement!r} is not a requirement: {reason}", hint="write NAME or NAME==VERSION."
         ) from error
+    if found.url:
+        raise UsageError(
+            f"{requirement!r} is at an address, and an index offers what is on a registry",
+            hint="name a release; a recipe for it can name another source (url_source, git_source).",
+        )
+    return found
 
 
 def path_of(recipe: Recipe, target: Target) -> Path:
@@ -85,39 +89,17 @@ def purpose(requirements: Iterable[str], target: Target, as_of: datetime.date | 
         "target": target.name,
         "python": target.python.version,
         "platform": f"{target.machine}, glibc {target.abi.glibc}",
-        "as-of": as_of.isoformat() if as_of else "today",
+        "as-of": as_of.isoformat() if as_of else _NO_DAY,
     }
 
 
-def resolve(
-    requirements: Sequence[str], target: Target, as_of: datetime.date | None, *, interpreter: Path, uv: Uv
-) -> tuple[Mapping[str, str], str]:
-    """Resolve requirements for a target.
-
-    Args:
-        interpreter: an interpreter that answers as the target (:func:`toolchain.identity.asked_interpreter`).
-
-    Returns:
-        What the lock is made for, and the resolved requirements with hashes.
+def day_of(made_for: Mapping[str, str]) -> datetime.date | None:
+    """Return the day that a lock is as of; ``None`` for one that was made without a day.
 
     Raises:
-        LockError: no set of versions satisfies the requirements; uv's explanation is in the message.
-        NetworkError: the registry could not be reached.
+        KeyError, ValueError: it does not say.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        wanted, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
-        wanted.write_text("".join(f"{line}\n" for line in requirements))
-        result = uv.compile(wanted, resolved, python=interpreter, as_of=as_of)
-        asked = f"{', '.join(requirements)} for {target.name}" + (f" as of {as_of}" if as_of else "")
-        require_reached(result, asked)
-        if result.returncode != 0:
-            raise LockError(
-                f"no set of releases satisfies {asked}:\n{tail(result.output, 20)}",
-                hint="loosen a requirement, choose a later as_of date, or name the culprit with an upper bound in the "
-                "recipe.",
-            )
-        # uv's comments name the file that was asked for; where it lay is no one's business.
-        return purpose(requirements, target, as_of), resolved.read_text().replace(f"{folder}/", "")
+    return None if made_for["as-of"] == _NO_DAY else datetime.date.fromisoformat(made_for["as-of"])
 
 
 def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
@@ -141,10 +123,18 @@ def read(path: Path) -> Lock:
             f"there is no lock {path}", hint="make it with `crosswheel lock`, look at it, and commit it."
         ) from error
     made_for = {match[1]: match[2] for line in text.splitlines() if (match := _HEADER.match(line))}
-    return Lock(made_for, {pin.name: pin for pin in _pins(text, path)})
+    return Lock(made_for, {pin.name: pin for pin in pins_of(text, path)})
 
 
-def _pins(text: str, path: Path) -> Iterable[Pin]:
+def pins_of(text: str, path: Path) -> Iterable[Pin]:
+    """Return the releases that a requirements file with hashes names.
+
+    Args:
+        path: where it lies, for people.
+
+    Raises:
+        LockError: a line of it cannot be read.
+    """
     lines = text.replace("\\\n", " ").splitlines()
     for number, line in enumerate(lines):
         if not line.strip() or line.lstrip().startswith("#"):

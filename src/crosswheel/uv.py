@@ -9,14 +9,45 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import tomlkit
+from pydantic import BaseModel, ConfigDict
 from uv import find_uv_bin
 
-from crosswheel.errors import NetworkError
+from crosswheel.errors import LockError, NetworkError
+from crosswheel.files import write_text
 from crosswheel.process import Result, Runner, Word, tail
 from crosswheel.settings import Settings
 
 # How uv begins to tell of a registry that it could not ask; a name or version in its answer must not look like it.
 _UNREACHABLE = re.compile(r"Failed to fetch: |Request failed after |the network was disabled")
+# What the code of a release says instead of its metadata where uv must not ask it.
+_REFUSAL = "crosswheel asks for metadata itself"
+_UNDESCRIBED = re.compile(r"Failed to (?:download and )?build `([^`\s]+)==([^`\s]+)`")
+_UNDATED = "is missing an upload date"
+_WARNING = re.compile(r"^warning: (.*)$", re.MULTILINE)
+# What uv and the build backends that it calls are told of the user's machine. Whatever changes what is resolved is not
+# among it: a lock would depend on what it does not tell.
+_ENVIRONMENT = frozenset({
+    "HOME", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "LOGNAME", "NETRC", "PATH", "TEMP", "TMP",
+    "TMPDIR", "USER", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
+    "ALL_PROXY", "FTP_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR",
+    "SSL_CERT_FILE", "SSL_CLIENT_CERT", "UV_CONCURRENT_BUILDS", "UV_CONCURRENT_DOWNLOADS", "UV_CONCURRENT_INSTALLS",
+    "UV_HTTP_CONNECT_TIMEOUT", "UV_HTTP_PROXY", "UV_HTTPS_PROXY", "UV_HTTP_RETRIES", "UV_HTTP_TIMEOUT",
+    "UV_INSECURE_HOST", "UV_KEYRING_PROVIDER", "UV_LINK_MODE", "UV_LOCK_TIMEOUT", "UV_NATIVE_TLS", "UV_NO_PROXY",
+    "UV_REQUEST_TIMEOUT", "UV_SYSTEM_CERTS",
+})  # fmt: skip
+
+
+class ReleaseMetadata(BaseModel):
+    """What a release says of itself: what a resolver has to know of it (PEP 643)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    version: str
+    requires_dist: tuple[str, ...] = ()
+    provides_extra: tuple[str, ...] = ()
+    requires_python: str | None = None
 
 
 @dataclass(frozen=True)
@@ -28,40 +59,44 @@ class Uv:
 
     def compile(
         self,
-        requirements: Path,
+        requirements: Sequence[Path],
         output: Path,
         *,
         python: Path,
         as_of: datetime.date | None,
         universal: bool = False,
-        upgrade: bool = True,
-        annotate: bool = True,
+        extras: bool = False,
+        stated: Sequence[ReleaseMetadata] | None = None,
     ) -> Result:
         """Resolve requirements to exact versions with hashes; the result's exit code says whether it worked.
 
         Args:
-            requirements: a requirements file.
-            output: where the resolved requirements go; versions in it are kept unless ``upgrade``.
+            requirements: files of requirements.
+            output: where the resolved requirements go.
             python: the interpreter that is asked for tags and markers.
             as_of: ignore what was published after this day (UTC).
-            universal: for every platform instead of the interpreter's own.
-            annotate: say by comments which package wants which.
+            universal: for every platform instead of the interpreter's own, and without comments.
+            extras: tell of each release the extras that are asked for.
+            stated: the metadata of releases. Where it is given, no code of a release is run to learn its metadata: one
+                that has none that can be read ends the resolution, and :func:`undescribed` names it.
         """
         words: list[Word] = [
             "pip",
             "compile",
-            "--quiet",
             "--no-header",
             "--generate-hashes",
+            "--upgrade",
             "--python",
             python,
         ]
-        words += [requirements, "--output-file", output]
+        words += [*requirements, "--output-file", output]
         words += ["--exclude-newer", end_of(as_of)] if as_of else []
-        words += ["--universal"] if universal else []
-        words += ["--upgrade"] if upgrade else []
-        words += [] if annotate else ["--no-annotate"]
-        return self._run(words, check=False)
+        words += ["--universal", "--no-annotate"] if universal else []
+        words += ["--no-strip-extras"] if extras else []
+        if stated is None:
+            return self._run(words, check=False)
+        folder = output.parent / "stated"
+        return self._run([*words, *_stating(stated, folder)], check=False, PYTHONPATH=str(folder))
 
     def venv(self, folder: Path, *, python: Path) -> None:
         """Make an empty virtual environment."""
@@ -89,11 +124,11 @@ class Uv:
         words += ["--compile-bytecode"] if compiled else []
         self._run([*words, "--target", folder, wheel])
 
-    def _run(self, words: Sequence[Word], *, check: bool = True) -> Result:
-        return self.runner.run([find_uv_bin(), *words], env=self._environment(), check=check)
+    def _run(self, words: Sequence[Word], *, check: bool = True, **variables: str) -> Result:
+        return self.runner.run([find_uv_bin(), *words], env={**self._environment(), **variables}, check=check)
 
     def _environment(self) -> Mapping[str, str]:
-        env = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+        env = {name: value for name, value in os.environ.items() if name.upper() in _ENVIRONMENT}
         env["UV_CACHE_DIR"] = str(self.settings.cache / "uv")
         env["UV_NO_CONFIG"] = "1"  # a project around the checkout must not take part
         env["UV_PYTHON_DOWNLOADS"] = "never"
@@ -104,16 +139,53 @@ class Uv:
         return env
 
 
-def require_reached(result: Result, asked: str) -> None:
-    """Raise :class:`NetworkError` if uv failed because it could not reach the registry.
+def _stating(stated: Sequence[ReleaseMetadata], folder: Path) -> list[Word]:
+    """Return the options by which uv knows metadata, and asks no code for other; ``folder`` is for ``PYTHONPATH``."""
+    told = [release.model_dump(mode="json", exclude_none=True) for release in stated]
+    tables = [{key.replace("_", "-"): value for key, value in release.items()} for release in told]
+    write_text(folder / "uv.toml", tomlkit.dumps({"dependency-metadata": tables}))
+    write_text(folder / "sitecustomize.py", f"raise SystemExit({_REFUSAL!r})\n")
+    # A setting that no backend knows: uv keeps answers by settings, and must not find those of other ways to ask.
+    settings = "--config-setting=crosswheel=1"
+    return ["--no-build-isolation", settings, "--config-file", folder / "uv.toml"]
+
+
+def undescribed(result: Result) -> tuple[str, str] | None:
+    """Return the name and version of the release whose metadata uv has not, if that is what ended a resolution."""
+    found = _UNDESCRIBED.search(result.output) if _REFUSAL in result.output else None
+    return (found[1], found[2]) if result.returncode != 0 and found else None
+
+
+def warnings(result: Result) -> list[str]:
+    """Return what uv warned of, but for yanked releases: those are told whenever they are used."""
+    every = _WARNING.findall(result.output)
+    undated = sum(_UNDATED in text for text in every)
+    passed_over = f"{undated} files were passed over, as the registry does not tell when they came to it"
+    said = [text for text in every if "is yanked" not in text and _UNDATED not in text]
+    return [*said, *([passed_over] if undated else [])]
+
+
+def require_answered(result: Result, asked: str) -> None:
+    """Raise an error if the registry is why uv failed.
 
     Args:
         asked: what it was asked about, for people.
+
+    Raises:
+        NetworkError: it could not be reached.
+        LockError: it does not tell when files were uploaded, and only those until a day were wanted.
     """
-    if result.returncode != 0 and _UNREACHABLE.search(result.output):
+    if result.returncode == 0:
+        return
+    if _UNREACHABLE.search(result.output):
         raise NetworkError(
             f"the registry could not be asked about {asked}:\n{tail(result.output, 20)}",
             hint="check the network and proxy settings; UV_DEFAULT_INDEX names another registry.",
+        )
+    if _UNDATED in result.output:
+        raise LockError(
+            f"{asked}: the registry does not tell when files came to it, so nothing is known to be of that day",
+            hint="leave the day out (--as-of, as_of), or name a registry that tells it (PEP 700): UV_DEFAULT_INDEX.",
         )
 
 

@@ -96,9 +96,10 @@ def test_what_was_never_locked_can_be_planned(crosswheel: CommandLine) -> None:
     crosswheel.offer_sdist(projects.pure_project("pure"), name="pure")
     crosswheel.offer_wheel("pure", files={"pure.py": b""})
     (crosswheel.folder / "requirements.txt").write_text("pure\n")
-    for words in (["pure"], ["-r", "requirements.txt"]):
+    for title, *words in (["pure", "pure"], ["pure==1.0", "-r", "requirements.txt"]):
         planned = crosswheel.run("plan", *words, "--as-of", "2024-12-31")
-        assert (planned.returncode, "pure, for Opentrons OT-2" in planned.words) == (0, True), planned.output
+        assert planned.returncode == 0, planned.output
+        assert f"{title}, for Opentrons OT-2" in planned.words
         assert "pure 1.0 take pure Python" in planned.words
     planned = crosswheel.run("plan", "pure", "--as-of", "2024-12-31", "--from-source")
     assert "pure 1.0 build sources are preferred" in planned.words
@@ -291,6 +292,65 @@ def test_a_wheel_that_requires_what_its_closure_lacks_is_refused(crosswheel: Com
     done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31", "--build-type", "packages-only")
     done.explains(1, "demo requires absent>=2, and its closure has no absent", "name absent>=2 beside it")
     assert crosswheel.wheels() == []
+
+
+ASKING = """
+import platform, sys
+from setuptools import setup
+assert sys.maxsize < 2**32
+setup(name="demo", version="1.0", install_requires=["arm" if platform.machine() == "armv7l" else "intel"])
+"""
+
+
+def test_what_only_a_build_backend_tells_is_what_it_tells_of_the_robot(crosswheel: CommandLine) -> None:
+    """Also where a published wheel of another machine says something else, or a patch adds to it."""
+    for name in ("arm", "intel", "more"):
+        crosswheel.offer_wheel(name)
+    pyproject = projects.pyproject(projects.SETUPTOOLS)
+    crosswheel.offer_sdist({"setup.py": ASKING, "pyproject.toml": pyproject}, static=False)
+    words = ("build", "demo", "--as-of", "2024-12-31", "--build-type", "packages-only")
+    done = crosswheel.run(*words)
+    assert done.returncode == 0, done.output
+    assert crosswheel.wheels() == ["arm-1.0-py3-none-any.whl", "demo-1.0-py3-none-any.whl"]
+
+    crosswheel.offer_wheel("demo", tag="cp310-cp310-manylinux_2_17_x86_64", requires="intel")
+    old = ASKING.splitlines()[-1]
+    new = old.replace('install_requires=["', 'install_requires=["more", "')
+    patch = f"--- a/setup.py\n+++ b/setup.py\n@@ -5 +5 @@\n-{old}\n+{new}\n"
+    crosswheel.recipe('patches=["more.patch"]', place="demo", files={"more.patch": patch})
+    shutil.rmtree(crosswheel.folder / "dist")
+    shutil.rmtree(crosswheel.folder / "build")
+    again = crosswheel.run(*words)
+    assert again.returncode == 0, again.output
+    assert [name.partition("-")[0] for name in crosswheel.wheels()] == ["arm", "demo", "more"]
+
+
+def test_a_source_that_wants_native_code_to_tell_what_it_requires_is_asked_on_this_machine(
+    crosswheel: CommandLine,
+) -> None:
+    """As PCA9685-driver does, whose setup.py wants cffi: of this machine's kind, and there is none of the robot's."""
+    crosswheel.offer_wheel("pure")
+    native = {"native.py": b"import sys\nassert sys.platform == 'linux'\n"}
+    crosswheel.offer_wheel("native", files=native, tag="py3-none-manylinux_2_17_x86_64")
+    setup = "import native\n" + projects.setup_py("", more=", install_requires=['pure']")
+    crosswheel.offer_sdist(
+        {"setup.py": setup, "pyproject.toml": projects.pyproject(projects.SETUPTOOLS, "native")}, static=False
+    )
+    done = crosswheel.run("add", "demo", "--as-of", "2024-12-31")
+    assert done.returncode == 0, done.output
+    assert crosswheel.wheels() == ["demo-1.0-py3-none-any.whl", PURE]
+    locked = (crosswheel.folder / "packages/demo/1.0/ot2.lock").read_text()
+    assert "127.0.0.1" not in locked
+    assert "native" not in locked
+
+
+def test_a_source_that_does_not_tell_what_it_requires_is_named_with_the_reason(
+    crosswheel: CommandLine,
+) -> None:
+    files = {**projects.pure_project("demo"), "setup.py": "raise RuntimeError('no such board')\n"}
+    crosswheel.offer_sdist(files, static=False)
+    done = crosswheel.run("plan", "demo", "--as-of", "2024-12-31")
+    done.explains(1, "what demo==1.0 requires could not be learned from its source", "no such board")
 
 
 def test_one_failure_does_not_stop_the_others(crosswheel: CommandLine) -> None:

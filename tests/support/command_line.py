@@ -93,9 +93,18 @@ class CommandLine:
         (folder / "build.py").write_text(text)
         return folder / "build.py"
 
-    def offer_sdist(self, files: Files, name: str = "demo", version: str = "1.0", requires: str = "") -> Path:
-        """Put an sdist on the registry."""
-        sdist = make_sdist(self.folder / "offered", files, name=name, version=version, requires=requires)
+    def offer_sdist(
+        self,
+        files: Files,
+        name: str = "demo",
+        version: str = "1.0",
+        requires: str = "",
+        *,
+        static: bool = True,
+    ) -> Path:
+        """Put an sdist on the registry; unless it is static, only its build backend tells what it requires."""
+        folder = self.folder / "offered"
+        sdist = make_sdist(folder, files, name=name, version=version, requires=requires, static=static)
         self.registry.add(sdist)
         return sdist
 

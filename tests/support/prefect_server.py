@@ -31,7 +31,7 @@ def install(folder: Path, recipe: Recipe, settings: Settings, runner: Runner) ->
     wanted, resolved = folder / "requirements.in", folder / "requirements.txt"
     wanted.write_text(f"{recipe.name}=={recipe.version}\n")
     python = _python()
-    solved = uv.compile(wanted, resolved, python=python, as_of=recipe.as_of)
+    solved = uv.compile([wanted], resolved, python=python, as_of=recipe.as_of)
     assert solved.returncode == 0, solved.output
     uv.venv(environment, python=python)
     uv.install_locked(resolved, python=environment / "bin" / "python")

@@ -390,10 +390,16 @@ def write_tree(folder: Path, files: Files) -> Path:
 
 
 def make_sdist(
-    folder: Path, files: Files, *, name: str = "demo", version: str = "1.0", requires: str = ""
+    folder: Path,
+    files: Files,
+    *,
+    name: str = "demo",
+    version: str = "1.0",
+    requires: str = "",
+    static: bool = True,
 ) -> Path:
-    """Write a project's sdist into ``folder``, with metadata that resolvers may rely on (PEP 643)."""
-    said = f"Metadata-Version: 2.2\nName: {name}\nVersion: {version}\n"
+    """Write a project's sdist into ``folder``, with metadata that resolvers may rely on (PEP 643) if it is static."""
+    said = f"Metadata-Version: {'2.2' if static else '2.1'}\nName: {name}\nVersion: {version}\n"
     said += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires.split())
     folder.mkdir(parents=True, exist_ok=True)
     sdist = folder / f"{name}-{version}.tar.gz"

@@ -15,8 +15,9 @@ from crosswheel import targets
 from crosswheel.errors import LockError, NetworkError, UsageError
 from crosswheel.lock import Lock, Pin
 from crosswheel.process import Runner
+from crosswheel.resolver import Asked, Resolver
 from crosswheel.settings import Settings
-from crosswheel.uv import Uv, end_of
+from crosswheel.uv import ReleaseMetadata, Uv, end_of
 from support.registries import LocalRegistry, local_registry
 from support.wheels import make_wheel
 
@@ -53,8 +54,12 @@ def uv_for(url: str, folder: Path) -> Uv:
 def resolve(registry: LocalRegistry, folder: Path, *requirements: str) -> Lock:
     """Resolve requirements for this interpreter."""
     uv = uv_for(registry.url, folder)
-    made_for, resolved = locks.resolve(requirements, OT2, None, interpreter=Path(sys.executable), uv=uv)
-    return locks.write(folder / "ot2.lock", made_for, resolved)
+    found = Resolver(OT2, Path(sys.executable), uv, unasked).resolve(Asked(requirements), None)
+    return locks.write(folder / "ot2.lock", found.made_for, found.text)
+
+
+def unasked(name: str, version: str) -> ReleaseMetadata:
+    raise AssertionError(f"{name} {version} tells its metadata itself")
 
 
 def lock_of(**versions: str) -> Lock:
@@ -197,7 +202,7 @@ def test_a_registry_that_cannot_be_reached_is_one(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     uv = uv_for("http://127.0.0.1:9/simple", tmp_path)
     with pytest.raises(NetworkError, match="could not be asked about alpha for ot2") as caught:
-        locks.resolve(["alpha"], OT2, None, interpreter=Path(sys.executable), uv=uv)
+        Resolver(OT2, Path(sys.executable), uv, unasked).resolve(Asked(("alpha",)), None)
     assert "UV_DEFAULT_INDEX" in caught.value.hint
 
 

@@ -93,6 +93,7 @@ def test_a_release_has_its_wheels_and_sdists_and_all_that_is_told_of_them(
         kind="wheel",
         requires_python=">=3.8",
         yanked=True,
+        yanked_reason="broken",
         upload_time=datetime.datetime(2024, 5, 14, 2, 2, 34, 233352, tzinfo=datetime.timezone.utc),
         size=7,
         has_metadata=True,

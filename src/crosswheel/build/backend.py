@@ -42,6 +42,16 @@ class Backend:
             found: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
         return found
 
+    def prepare_metadata(self, folder: Path, config: Mapping[str, str]) -> bytes:
+        """Return the METADATA that the wheel will have; a backend that cannot prepare it builds the wheel.
+
+        Raises:
+            BuildFailed: the backend failed; the lines that it printed last are in the message.
+        """
+        with self._explained():
+            name = self._caller().prepare_metadata_for_build_wheel(str(folder), self._settings(config))
+        return (folder / name / "METADATA").read_bytes()
+
     def build_wheel(self, folder: Path, config: Mapping[str, str]) -> Path:
         """Build the wheel into ``folder``.
 

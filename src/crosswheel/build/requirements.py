@@ -23,7 +23,7 @@ from crosswheel.errors import BuildFailed, LockError
 from crosswheel.files import write_text
 from crosswheel.process import tail
 from crosswheel.recipes.model import Recipe
-from crosswheel.uv import Uv, require_reached
+from crosswheel.uv import Uv, require_answered
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,6 +33,8 @@ else:
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 # A setup.py that is run as a program is of a time when setuptools had pkg_resources.
 _FOR_SETUP_PY = ("setuptools<82", "wheel")
+SETUP_PY = "setuptools.build_meta:__legacy__"
+"""The build backend of a project that has a setup.py and names none."""
 _PREFIX = "# for: "  # a line for each requirement, followed by what they all were resolved to
 
 
@@ -51,7 +53,7 @@ class _BuildSystemTable(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, alias_generator=lambda name: name.replace("_", "-"))
 
     requires: list[str] = ["setuptools>=40.8.0", "wheel"]
-    build_backend: str = "setuptools.build_meta:__legacy__"
+    build_backend: str = SETUP_PY
     backend_path: list[str] = []
 
 
@@ -77,7 +79,7 @@ def build_system(tree: Path, recipe: Recipe | None) -> BuildSystem:
 
 
 def _table(tree: Path) -> _BuildSystemTable | None:
-    said = _pyproject(tree).get("build-system")
+    said = pyproject(tree).get("build-system")
     try:
         return None if said is None else _BuildSystemTable.model_validate(said)
     except ValidationError as error:
@@ -88,7 +90,12 @@ def _table(tree: Path) -> _BuildSystemTable | None:
         ) from error
 
 
-def _pyproject(tree: Path) -> Mapping[str, Any]:
+def pyproject(tree: Path) -> Mapping[str, Any]:
+    """Return what a tree's pyproject.toml says; nothing, if there is none.
+
+    Raises:
+        BuildFailed: it cannot be read.
+    """
     path = tree / "pyproject.toml"
     if not path.is_file():
         return {}
@@ -140,13 +147,15 @@ class RequirementsStore:
 
     Attributes:
         folder: where the files lie.
-        as_of: the day that they are resolved as of.
+        as_of: the day that they are resolved as of; without one, whatever there is.
         frozen: they are committed, and only ``crosswheel lock`` renews them.
+        day: the day that they stand for: ``as_of``, or else that on which they are resolved.
     """
 
     folder: Path
     as_of: datetime.date | None
     frozen: bool
+    day: datetime.date | None = None
 
     def read(self, package: str) -> LockedRequirements | None:
         """Read the requirements of a package's build, or return ``None`` where they are not locked yet."""
@@ -200,9 +209,9 @@ def resolve(
     with tempfile.TemporaryDirectory() as folder:
         wanted, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
         wanted.write_text("".join(f"{line}\n" for line in requirements))
-        result = uv.compile(wanted, resolved, python=python, as_of=as_of, universal=True, annotate=False)
+        result = uv.compile([wanted], resolved, python=python, as_of=as_of, universal=True)
         asked = f"the build requirements {', '.join(requirements)}" + (f" as of {as_of}" if as_of else "")
-        require_reached(result, asked)
+        require_answered(result, asked)
         if result.returncode != 0:
             raise LockError(
                 f"no set of releases satisfies {asked}:\n{tail(result.output, 20)}",

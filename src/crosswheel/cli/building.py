@@ -36,15 +36,17 @@ from crosswheel.cli.trees import (
     IndexOption,
     RecipesOption,
 )
-from crosswheel.errors import CrosswheelError, HostError, UsageError
+from crosswheel.errors import CrosswheelError, HostError
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root, number_build
-from crosswheel.job.closures import Closure, closure_for, closure_of, roots_of
+from crosswheel.job.closures import Closure, closure_of, roots_of
 from crosswheel.job.context import Trees, Workplace
 from crosswheel.job.locking import renew
+from crosswheel.job.resolving import closure_for
 from crosswheel.job.running import run_closure
 from crosswheel.progress import Row, show_error, table
 from crosswheel.recipes.model import Prefer, Recipe
+from crosswheel.resolver import Asked
 
 
 class BuildType(str, Enum):
@@ -129,7 +131,7 @@ def build(
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
-    wanted = [*(requirements or ()), *_listed(requirement_files or ())]
+    wanted = _asked(requirements, requirement_files)
     scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(wanted))
     with scene.console() as console:
         if container_tag or container_source:
@@ -155,9 +157,7 @@ def _prepare(place: Workplace) -> None:
     place.display.message("The toolchain is ready, and its cross view is verified.")
 
 
-def _jobs(
-    wanted: Sequence[str], as_of: datetime.date | None, place: Workplace
-) -> Iterable[Callable[[], list[Row]]]:
+def _jobs(wanted: Asked, as_of: datetime.date | None, place: Workplace) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
     if wanted:
         return [lambda: run_closure(closure_for(wanted, as_of, place), place)]
@@ -184,16 +184,8 @@ def _write_index(scene: Scene, console: Console, root_url: str | None, codes: Se
     console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
 
 
-def _listed(files: Sequence[Path]) -> list[str]:
-    found = []
-    for file in files:
-        try:
-            lines = file.read_text().splitlines()
-        except OSError as error:
-            raise UsageError(f"{file} cannot be read: {error.strerror}", hint="check the path.") from error
-        stated = [line.split(" #")[0].strip() for line in lines]
-        found += [line for line in stated if line and not line.startswith(("#", "-"))]
-    return found
+def _asked(requirements: Sequence[str] | None, files: Sequence[Path] | None) -> Asked:
+    return Asked(tuple(requirements or ()), tuple(file.absolute() for file in files or ()))
 
 
 def _build_all(jobs: Iterable[Callable[[], list[Row]]], place: Workplace) -> int:
@@ -256,7 +248,7 @@ def plan(
     from_source: FromSourceOption = False,
 ) -> None:
     """Show for each package whether its published wheel is taken or it is built, and why."""
-    wanted = [*(requirements or ()), *_listed(requirement_files or ())]
+    wanted = _asked(requirements, requirement_files)
     scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(wanted))
     with scene.console() as console:
         for name in target or ["ot2"]:
@@ -265,7 +257,7 @@ def plan(
                     _show_plan(closure, console, place)
 
 
-def _closures(wanted: Sequence[str], as_of: datetime.date | None, place: Workplace) -> Iterator[Closure]:
+def _closures(wanted: Asked, as_of: datetime.date | None, place: Workplace) -> Iterator[Closure]:
     if wanted:
         yield closure_for(wanted, as_of, place)
         return
@@ -294,7 +286,7 @@ def lock(
     scene = Scene(recipes, verbose=verbose, sdk=sdk)
     with scene.console() as console, scene.workplace(console, target) as place:
         for root in roots_of(place):
-            if root.as_of is None:
+            if root.is_alone:
                 place.display.message(
                     f"{root.name} {root.version}: its recipe has no as_of, so it has no lock."
                 )

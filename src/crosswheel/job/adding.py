@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Iterable
 
 from packaging.utils import canonicalize_name
 
@@ -13,9 +14,12 @@ from crosswheel.files import write_text
 from crosswheel.job.closures import root_of_lock
 from crosswheel.job.context import Workplace
 from crosswheel.job.locking import renew
+from crosswheel.job.resolving import resolve
+from crosswheel.lock import Pin
 from crosswheel.recipes.editing import change_build_number
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Recipe
+from crosswheel.resolver import Asked
 from crosswheel.targets import Target
 from crosswheel.versions import same_version
 
@@ -25,35 +29,42 @@ def add_root(wanted: str, as_of: datetime.date | None, place: Workplace) -> Reci
 
     Args:
         wanted: a requirement of one package; its version is that which the resolver chooses.
-        as_of: the day; today, if not given.
+        as_of: the day; today, if not given. Where the registry does not tell when files came to it, none.
 
     Raises:
-        UsageError: ``wanted`` is not a requirement.
+        UsageError: ``wanted`` is not a requirement, or a recipe of that release says something else.
         LockError: no set of releases satisfies it.
     """
     requirement = locks.parsed(wanted)
-    day = as_of or datetime.datetime.now(datetime.timezone.utc).date()
-    made_for, resolved = locks.resolve(
-        [wanted], place.target, day, interpreter=place.toolchain.interpreter, uv=place.uv
-    )
-    draft = locks.write(place.trees.build / "locks" / "added.txt", made_for, resolved)
+    pins = {pin.name: pin for pin in resolve(Asked((wanted,)), as_of, place).pins}
     name = canonicalize_name(requirement.name)
-    if name not in draft.pins:
+    if name not in pins:
         raise LockError(f"{wanted} does not apply to {place.target.name}", hint="look at its marker.")
-    version = draft.pins[name].version
+    version = pins[name].version
     known = place.recipes.root_of(name, version)
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     root = Recipe(
         name=name,
         version=version,
         file=known.file if known else place.recipes.folder / name / version / "build.py",
-        as_of=day,
+        as_of=as_of or _today(pins.values(), place),
         requirements=(f"{name}{extras}=={version}",),
     )
     if known and known.as_of:
         root = _agreed(known, as_of)
     renew(root, place)
     return root
+
+
+def _today(pins: Iterable[Pin], place: Workplace) -> datetime.date | None:
+    files = (place.registry.release_files(pin.name, pin.version) for pin in pins)
+    if all(any(file.upload_time for file in found) for found in files):
+        return datetime.datetime.now(datetime.timezone.utc).date()
+    place.display.warning(
+        "the registry does not tell when files came to it, so the lock is as of no day: `crosswheel lock` takes what "
+        "there is by then"
+    )
+    return None
 
 
 def _agreed(known: Recipe, as_of: datetime.date | None) -> Recipe:

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from crosswheel import lock as locks
 from crosswheel import plan
 from crosswheel.build.requirements import RequirementsStore
@@ -71,7 +69,7 @@ def root_of_lock(path: Path) -> Recipe:
             name=path.parent.parent.name,
             version=path.parent.name,
             file=path.parent / "build.py",
-            as_of=datetime.date.fromisoformat(said["as-of"]),
+            as_of=locks.day_of(said),
             requirements=tuple(said["requirements"].split(", ")),
         )
     except (KeyError, ValueError) as error:
@@ -84,14 +82,14 @@ def root_of_lock(path: Path) -> Recipe:
 def closure_of(root: Recipe, place: Workplace) -> Closure:
     """Return the steps for a root.
 
-    A root without ``as_of`` is one of the original tool's: the package alone is built, with no dependency.
+    A root of the original tool's kind is its package alone, with no dependency.
 
     Raises:
         LockError: the lock is missing or does not fit.
         RecipeError: what the root says is of a release that is not in its closure.
         PlanError: a release can be neither taken nor built.
     """
-    if root.as_of is None:
+    if root.is_alone:
         alone = Pin(root.canonical_name, root.version or "", frozenset())
         step = plan.choose(alone, [], root, place.target, prefer=place.prefer)
         store = own_store(place, ", ".join(root.roots), None)
@@ -103,28 +101,15 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
     return closure_of_lock(root, lock, store, place)
 
 
-def closure_for(requirements: Sequence[str], as_of: datetime.date | None, place: Workplace) -> Closure:
-    """Return the steps for requirements that no recipe names, as of a day: today, if none is given.
+def closure_of_pins(
+    roots: Sequence[str], pins: Iterable[Pin], store: RequirementsStore, place: Workplace
+) -> Closure:
+    """Return the steps for what was resolved for requirements that no recipe names.
 
     Raises:
-        UsageError: one of them is no requirement.
-        LockError: no set of releases satisfies them.
         PlanError: a release can be neither taken nor built.
     """
-    names = [canonicalize_name(locks.parsed(text).name) for text in requirements]
-    helpers = (place.recipes.helpers.get(name) for name in names)
-    # What their tests need beside what they require has to be in the same lock.
-    wanted = [*requirements, *(name for helper in helpers if helper for name in helper.test_requires)]
-    title, day = ", ".join(wanted), as_of or datetime.date.today()
-    store = own_store(place, title, day)
-    path = store.folder.parent / "lock.txt"
-    if path.is_file():
-        lock = locks.read(path)
-    else:
-        interpreter = place.toolchain.interpreter
-        made_for, resolved = locks.resolve(wanted, place.target, day, interpreter=interpreter, uv=place.uv)
-        lock = locks.write(path, made_for, resolved)
-    return Closure(tuple(wanted), _steps(lock.pins.values(), place), store)
+    return Closure(tuple(roots), _steps(pins, place), store)
 
 
 def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, place: Workplace) -> Closure:
@@ -135,7 +120,7 @@ def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, place: W
         PlanError: a release can be neither taken nor built.
     """
     _require_release(root, lock)
-    return Closure(root.roots, _steps(lock.pins.values(), place), store)
+    return closure_of_pins(root.roots, lock.pins.values(), store, place)
 
 
 def _require_release(root: Recipe, lock: Lock) -> None:
@@ -163,19 +148,41 @@ def committed_folder(root: Recipe, place: Workplace) -> Path:
     return root.folder / f"{place.target.name}.build"
 
 
-def own_store(place: Workplace, title: str, as_of: datetime.date | None) -> RequirementsStore:
-    """Return where the build requirements of what is in no recipe are kept; they are resolved when asked for."""
-    digest = digest_of(requirements=title, target=place.target.fingerprint, as_of=as_of)
-    return RequirementsStore(place.trees.build / "locks" / digest / "build", as_of, frozen=False)
+def own_store(
+    place: Workplace, title: str, as_of: datetime.date | None, day: datetime.date | None = None
+) -> RequirementsStore:
+    """Return where the build requirements of what is in no recipe are kept; they are resolved when asked for.
+
+    Args:
+        day: the day that they stand for where ``as_of`` gives none.
+    """
+    day = as_of or day
+    digest = digest_of(requirements=title, target=place.target.fingerprint, as_of=day)
+    return RequirementsStore(place.trees.build / "locks" / digest / "build", as_of, frozen=False, day=day)
+
+
+def planned(pins: Iterable[Pin], place: Workplace) -> Sequence[tuple[plan.Step, Sequence[ReleaseFile]]]:
+    """Return what to do for each release, and the files that the registry has of it.
+
+    Raises:
+        PlanError: a release can be neither taken nor built.
+    """
+
+    def chosen(pin: Pin) -> tuple[plan.Step, Sequence[ReleaseFile]]:
+        recipe, files = place.recipes.for_package(pin.name, pin.version), _files(pin, place)
+        return plan.choose(pin, files, recipe, place.target, prefer=place.prefer), files
+
+    with place.workers(_QUESTIONS_AT_ONCE) as pool:
+        return list(pool.map(chosen, pins))
 
 
 def _steps(pins: Iterable[Pin], place: Workplace) -> Mapping[str, plan.Step]:
-    def chosen(pin: Pin) -> plan.Step:
-        recipe = place.recipes.for_package(pin.name, pin.version)
-        return plan.choose(pin, _files(pin, place), recipe, place.target, prefer=place.prefer)
-
-    with place.workers(_QUESTIONS_AT_ONCE) as pool:
-        return {step.pin.name: step for step in pool.map(chosen, pins)}
+    steps = {step.pin.name: step for step, _ in planned(pins, place)}
+    for step in steps.values():
+        if step.file and step.file.yanked:
+            why = f": {step.file.yanked_reason}" if step.file.yanked_reason else ", and does not say why"
+            place.display.warning(f"{step.pin} was yanked: its publisher withdrew it{why}")
+    return steps
 
 
 def _files(pin: Pin, place: Workplace) -> list[ReleaseFile]:

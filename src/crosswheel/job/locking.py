@@ -13,8 +13,10 @@ from crosswheel.files import write_text
 from crosswheel.job.closures import closure_of_lock, committed_folder
 from crosswheel.job.context import Workplace
 from crosswheel.job.making import prepared_backend, prepared_project, settled
+from crosswheel.job.resolving import resolve
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
+from crosswheel.resolver import Asked
 
 
 def renew(root: Recipe, place: Workplace) -> list[str]:
@@ -27,13 +29,11 @@ def renew(root: Recipe, place: Workplace) -> list[str]:
         NetworkError: the registry or a source cannot be reached.
     """
     path = locks.path_of(root, place.target)
-    made_for, resolved = locks.resolve(
-        root.roots, place.target, root.as_of, interpreter=place.toolchain.interpreter, uv=place.uv
-    )
+    found = resolve(Asked(root.roots), root.as_of, place)
     drafts = place.trees.build / "locks" / f"{root.name}-{root.version}-{place.target.name}"
     shutil.rmtree(drafts, ignore_errors=True)
     store = RequirementsStore(drafts / "build", root.as_of, frozen=False)
-    draft = locks.write(drafts / "lock.txt", made_for, resolved)
+    draft = locks.write(drafts / "lock.txt", found.made_for, found.text)
     closure = closure_of_lock(root, draft, store, place)
     with place.workers(2) as pool:
         steps = pool.map(lambda step: settled(step, place), closure.steps.values())
@@ -44,7 +44,7 @@ def renew(root: Recipe, place: Workplace) -> list[str]:
     old = None
     with contextlib.suppress(LockError):
         old = locks.read(path)
-    return locks.changes(old, locks.write(path, made_for, resolved))
+    return locks.changes(old, locks.write(path, found.made_for, found.text))
 
 
 def _lock_build(store: RequirementsStore, place: Workplace, step: Step) -> None:

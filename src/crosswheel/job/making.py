@@ -115,7 +115,7 @@ def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
         recipe=recipe.fingerprint if recipe else None,
-        requirements=locked.file.read_text() if locked else store.as_of,
+        requirements=locked.file.read_text() if locked else store.day,
         versions=dict(environment.versions),
         libraries=[item.prefix.name for item in environment.libraries],
         target=place.target.fingerprint,
@@ -246,7 +246,7 @@ def _replace_linked(
     recipe = place.recipes.for_package(pin.name, version)
     first = choose(pin, files, recipe, place.target, prefer=place.prefer)
     beside = place.beside(step.pin.name, step.pin.version)
-    made = make(first, own_store(place, str(pin), store.as_of), beside)
+    made = make(first, own_store(place, str(pin), store.as_of, store.day), beside)
     numpy_headers.replace_libraries(backend.venv, made.wheel)
 
 

@@ -193,6 +193,11 @@ class Recipe(_Spec):
         return same and same_version(self.version or "", version)
 
     @property
+    def is_alone(self) -> bool:
+        """Whether it builds its package alone, as in the original tool: no day, no requirements and so no lock."""
+        return self.as_of is None and not self.requirements
+
+    @property
     def roots(self) -> tuple[str, ...]:
         """The requirements that the index shall satisfy."""
         return self.requirements or (f"{self.name}=={self.version}",)

@@ -14,7 +14,7 @@ class ReleaseFile(BaseModel):
     Attributes:
         sha256: of its bytes; files whose hash the registry does not tell are not offered.
         requires_python: the versions of Python it is for (PEP 440 specifiers).
-        yanked: withdrawn by its publisher (PEP 592).
+        yanked: withdrawn by its publisher (PEP 592); ``yanked_reason`` is why, where that is told.
         upload_time: when it came to the registry, where that is told (PEP 700).
         size: in bytes, where that is told (PEP 700).
         has_metadata: its metadata can be had alone (PEP 658).
@@ -29,6 +29,7 @@ class ReleaseFile(BaseModel):
     kind: Literal["wheel", "sdist"]
     requires_python: str | None = None
     yanked: bool = False
+    yanked_reason: str | None = None
     upload_time: datetime.datetime | None = None
     size: int | None = None
     has_metadata: bool = False

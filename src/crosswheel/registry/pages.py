@@ -96,6 +96,7 @@ def _release_file(package: DistributionPackage) -> ReleaseFile | None:
                 "kind": package.package_type,
                 "requires_python": package.requires_python,
                 "yanked": package.is_yanked,
+                "yanked_reason": package.yanked_reason or None,
                 "upload_time": package.upload_time,
                 "size": package.size,
                 "has_metadata": bool(package.has_metadata),

@@ -1,0 +1,82 @@
+"""The metadata of what is built from source: as its wheel for the target will say it, known before it is built."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from crosswheel.build.metadata import asked_metadata, stated_metadata
+from crosswheel.errors import BuildFailed, LockError, PlanError
+from crosswheel.files import digest_of, write_text
+from crosswheel.job.closures import own_store
+from crosswheel.job.context import Workplace
+from crosswheel.job.making import prepared_backend, prepared_project
+from crosswheel.lock import Pin
+from crosswheel.plan import Step
+from crosswheel.uv import ReleaseMetadata
+
+
+def describe(name: str, version: str, as_of: datetime.date | None, place: Workplace) -> ReleaseMetadata:
+    """Return the metadata of the wheel that a release's source becomes, its recipe's patches applied.
+
+    Raises:
+        BuildFailed: its build backend cannot tell it.
+        PlanError: the release has no source.
+        LockError: the requirements of its backend cannot be satisfied.
+        NetworkError: the source cannot be had.
+    """
+    step = _building(name, version, place)
+    kept = place.settings.cache / "metadata" / f"{_digest(step, as_of, place)}.json"
+    with place.alone(kept.stem):
+        found = _read(kept)
+        if found is None:
+            found = _described(step, as_of, place.beside(name, version))
+            write_text(kept, found.model_dump_json(indent=1))
+    return found
+
+
+def _building(name: str, version: str, place: Workplace) -> Step:
+    recipe = place.recipes.for_package(name, version)
+    files = place.registry.release_files(name, version)
+    sdist = next((file for file in files if file.kind == "sdist"), None)
+    if sdist is None and not (recipe and recipe.source):
+        raise PlanError(
+            f"{name} {version} tells what it requires in none of its files, and has no sdist",
+            hint="ask for another version of it, or name a source in a recipe for it.",
+        )
+    pin = Pin(name, version, frozenset(file.sha256 for file in files))
+    return Step(pin, "build", sdist, (), recipe, "its metadata is asked for")
+
+
+def _digest(step: Step, as_of: datetime.date | None, place: Workplace) -> str:
+    return digest_of(
+        source=step.file.sha256 if step.file else None,
+        name=str(step.pin),
+        recipe=step.recipe.fingerprint if step.recipe else None,
+        as_of=as_of,
+        target=place.target.fingerprint,
+        code=place.code_digest,
+    )
+
+
+def _described(step: Step, as_of: datetime.date | None, place: Workplace) -> ReleaseMetadata:
+    try:
+        project, _ = prepared_project(step, place, place.display.warning)
+        stated = stated_metadata(project)
+        if stated:
+            return stated
+        backend, locked = prepared_backend(step, project, own_store(place, str(step.pin), as_of), place)
+        return asked_metadata(project, backend, locked)
+    except (BuildFailed, LockError) as error:
+        raise type(error)(
+            f"what {step.pin} requires could not be learned from its source: {error}", hint=error.hint
+        ) from error
+
+
+def _read(path: Path) -> ReleaseMetadata | None:
+    try:
+        return ReleaseMetadata.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):  # absent, or damaged
+        return None

@@ -1,0 +1,202 @@
+"""Resolving: what is asked for becomes exact releases for a target, as of a day.
+
+uv resolves. It is pointed at an interpreter that answers as the target, and runs no code of a release: what only code
+can tell is asked for elsewhere, as a build would ask. uv would ask in an environment of the target's own wheels.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crosswheel import lock as locks
+from crosswheel.errors import LockError, UsageError
+from crosswheel.lock import Pin
+from crosswheel.process import Result, tail
+from crosswheel.targets import Target
+from crosswheel.uv import ReleaseMetadata, Uv, require_answered, undescribed, warnings
+
+# uv's exit code for what it cannot read.
+_UNREADABLE = 2
+_VIA_FILE = re.compile(r"^\s*#\s*(?:via\s+)?-[rc] (.+)$", re.MULTILINE)
+_PIN = re.compile(r"^(\S+==\S+).*(?:\n\s+--hash.*)*((?:\n\s+#.*)*)", re.MULTILINE)
+_HASH = re.compile(r"--hash[= ]sha256:([0-9a-fA-F]{64})")
+_HASH_LINE = re.compile(r" \\\n\s+--hash=sha256:([0-9a-f]{64})")
+_ADDRESS = re.compile(r"^\s*(?:-e\b|--editable\b|\.{1,2}/|/|[a-z+]+:)|^\s*[\w.-]+(?:\[[^]]*\])?\s*@")
+_INDEX = re.compile(r"^\s*(?:-i|-f|--(?:index-url|extra-index-url|find-links|no-index))\b")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for: requirements (PEP 508), and files of them in pip's format."""
+
+    requirements: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.requirements or self.files)
+
+    def __str__(self) -> str:
+        return ", ".join([*self.requirements, *map(str, self.files)])
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What was asked for, resolved.
+
+    Attributes:
+        made_for: what a lock of it is made for.
+        text: the exact releases, as a requirements file with hashes.
+        warnings: what the user should know of it.
+    """
+
+    made_for: Mapping[str, str]
+    text: str
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def pins(self) -> tuple[Pin, ...]:
+        """The exact releases."""
+        return tuple(locks.pins_of(self.text, Path("what was resolved")))
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The releases that were asked for themselves, and not by others, with the extras that they have here."""
+        return tuple(stated for stated, comments in _PIN.findall(self.text) if _VIA_FILE.search(comments))
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Resolves requirements for a target.
+
+    Attributes:
+        interpreter: one that answers as the target (:func:`toolchain.identity.asked_interpreter`).
+        describe: returns the metadata of a release, by name and version, that no file of it states.
+    """
+
+    target: Target
+    interpreter: Path
+    uv: Uv
+    describe: Callable[[str, str], ReleaseMetadata]
+
+    def resolve(
+        self, asked: Asked, as_of: datetime.date | None, stated: Iterable[ReleaseMetadata] = ()
+    ) -> Resolution:
+        """Resolve requirements as of a day.
+
+        Args:
+            stated: metadata of releases that is known to be other than what a file of them states.
+
+        Raises:
+            UsageError: a file cannot be read, or asks for what cannot be given.
+            LockError: no set of versions satisfies the requirements; uv's explanation is in the message.
+            NetworkError: the registry could not be reached.
+        """
+        _refuse_unsupported(asked.files)
+        with tempfile.TemporaryDirectory() as folder:
+            own, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
+            own.write_text("".join(f"{line}\n" for line in asked.requirements))
+            sources = [*([own] if asked.requirements else []), *asked.files]
+            result = self._compile(sources, resolved, as_of, stated, extras=bool(asked.files))
+            self._require_resolved(result, asked, as_of)
+            # uv's comments name the file that was asked for; where it lay is no one's business.
+            text = resolved.read_text().replace(f"{folder}/", "")
+        if not text.strip():
+            raise UsageError(
+                f"{asked} asks for nothing on {self.target.name}",
+                hint="look at the file, and at its markers.",
+            )
+        if asked.files:
+            text = _with_stated_hashes(text, asked.files)
+        made_for = locks.purpose([*asked.requirements, *map(str, asked.files)], self.target, as_of)
+        return Resolution(made_for, text, tuple(warnings(result)))
+
+    def _compile(
+        self,
+        sources: Sequence[Path],
+        resolved: Path,
+        as_of: datetime.date | None,
+        stated: Iterable[ReleaseMetadata],
+        *,
+        extras: bool,
+    ) -> Result:
+        known = {(release.name, release.version): release for release in stated}
+        while True:
+            result = self.uv.compile(
+                sources,
+                resolved,
+                python=self.interpreter,
+                as_of=as_of,
+                extras=extras,
+                stated=list(known.values()),
+            )
+            missing = undescribed(result)
+            if missing is None or missing in known:
+                return result
+            known[missing] = self.describe(*missing)
+
+    def _require_resolved(self, result: Result, asked: Asked, as_of: datetime.date | None) -> None:
+        words = f"{asked} for {self.target.name}" + (f" as of {as_of}" if as_of else "")
+        require_answered(result, words)
+        if result.returncode == _UNREADABLE:
+            raise UsageError(
+                f"{asked} cannot be read:\n{tail(result.output)}",
+                hint="mend the line or file that is named; files are in pip's format, and UTF-8.",
+            )
+        if result.returncode != 0:
+            raise LockError(
+                f"no set of releases satisfies {words}:\n{tail(result.output, 20)}",
+                hint="loosen a requirement, choose a later as_of date, or name the culprit with an upper bound in "
+                "the recipe.",
+            )
+
+
+def _refuse_unsupported(files: Iterable[Path]) -> None:
+    """Raise :class:`UsageError` for a line of a file that asks for what an index of releases cannot offer."""
+    for file in files:
+        for number, line in enumerate(_text(file).splitlines(), 1):
+            if _INDEX.match(line):
+                raise UsageError(
+                    f"{file}, line {number}: {line.strip()!r} names another registry, and a run asks one",
+                    hint="take the line out, and name the registry with UV_DEFAULT_INDEX or PIP_INDEX_URL.",
+                )
+            if _ADDRESS.match(line):
+                raise UsageError(
+                    f"{file}, line {number}: {line.strip()!r} is a folder or an address, and an index offers what is "
+                    "on a registry",
+                    hint="name a release; a recipe for it can name another source (url_source, git_source).",
+                )
+
+
+def _text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}", hint="check the path.") from error
+    # By a byte order mark, as pip and uv do.
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return data.decode(encoding, errors="replace")
+
+
+def _with_stated_hashes(text: str, files: Sequence[Path]) -> str:
+    """Return resolved requirements with those hashes alone that the files state, if they state any.
+
+    uv passes over hashes when it resolves. Who states them wants no other file, though (pip's hash-checking mode).
+    """
+    named = [Path(name) for name in dict.fromkeys(_VIA_FILE.findall(text)) if Path(name).is_file()]
+    _refuse_unsupported(named)
+    every = "\n".join(_text(file) for file in dict.fromkeys([*files, *named]))
+    stated = {found.lower() for found in _HASH.findall(every)}
+    if not stated:
+        return text
+    for pin in locks.pins_of(text, Path("what was resolved")):
+        if not pin.sha256 & stated:
+            raise UsageError(
+                f"{', '.join(map(str, files))} states hashes, and none of them is of a file of {pin}",
+                hint="add the hashes of that release, from a lock that was made for every platform; or state none.",
+            )
+    return _HASH_LINE.sub(lambda match: match[0] if match[1] in stated else "", text)
