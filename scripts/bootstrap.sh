@@ -8,15 +8,31 @@ die() {
     exit 2
 }
 
+# Tells whether a Python is new enough; what follows the name is what else it has to be able to import.
+is_new_enough() {
+    "$1" -c "import sys${2:+, $2}; sys.exit(sys.version_info < (3, 10))" 2>/dev/null
+}
+
 # Prints a Python >= 3.10 that can make environments, or nothing.
 find_python() {
     local candidate
     for candidate in "${CROSSWHEEL_PYTHON:-}" python3 python3.13 python3.12 python3.11 python3.10 python3.14; do
-        if [ -n "$candidate" ] && "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+        if [ -n "$candidate" ] && is_new_enough "$candidate" "venv, ensurepip"; then
             printf '%s' "$candidate"
             return
         fi
     done
+}
+
+# Prints what there is instead, for people.
+describe_python() {
+    local found
+    found=$("${CROSSWHEEL_PYTHON:-python3}" --version 2>/dev/null) || { printf 'there is none'; return; }
+    if is_new_enough "${CROSSWHEEL_PYTHON:-python3}"; then
+        printf '%s is here without its venv module' "$found"
+    else
+        printf '%s is too old' "$found"
+    fi
 }
 
 # Makes $1, an empty environment that has uv in it.
@@ -24,7 +40,7 @@ new_environment() {
     local python
     rm -rf "$1"
     if command -v uv >/dev/null 2>&1; then
-        uv venv --quiet ${CROSSWHEEL_PYTHON:+--python "$CROSSWHEEL_PYTHON"} --python-preference system --seed "$1" && return
+        uv venv --quiet --python "${CROSSWHEEL_PYTHON:->=3.10}" --python-preference system --seed "$1" && return
     fi
     python=$(find_python)
     if [ -z "$python" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
@@ -32,12 +48,17 @@ new_environment() {
         apt-get update -qq && apt-get install -y -qq python3-venv >&2
         python=$(find_python)
     fi
-    [ -n "$python" ] || die "needs uv, or a Python 3.10 or newer with its venv module, and found neither." \
-        "On Debian and Ubuntu: apt-get install python3-venv. Elsewhere: install Python from your distribution."
+    [ -n "$python" ] || die "needs a Python 3.10 or newer with its venv module, and $(describe_python)." \
+        "On Debian 12, Ubuntu 22.04 and later: apt-get install python3-venv. Anywhere: install uv (pip install uv)," \
+        "and run the same command again: uv brings a Python along."
     "$python" -m venv "$1" || die "could not make an environment in $1 with $python."
 }
 
 bootstrap() {
+    # Who the system trusts, uv shall trust, too.
+    if [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ]; then
+        export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+    fi
     local root=$1 requirements="$1/requirements/$2.txt" venv="$1/.venv" stamp
     # The stamp names what the environment was made from; 'test' holds all that 'run' does.
     stamp=$(cat "$requirements" "$root/pyproject.toml" | cksum)
@@ -45,13 +66,14 @@ bootstrap() {
         return
     fi
     echo "crosswheel: preparing $venv" >&2
-    if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
+    if ! is_new_enough "$venv/bin/python"; then
         new_environment "$venv"
     fi
     "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes -r "$requirements" &&
         "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e "$root" ||
         die "could not install crosswheel's own requirements (the reason is above)." \
-            "With a network problem, simply try again; behind a mirror, set PIP_INDEX_URL."
+            "With a network problem, simply try again; behind a mirror, set PIP_INDEX_URL. Where the network looks into" \
+            "TLS, its certificate has to be in the system's store, or in a file that PIP_CERT names."
     if [ "$2" = test ]; then
         echo "run $(cat "$root/requirements/run.txt" "$root/pyproject.toml" | cksum) $root"
     fi > "$venv/.crosswheel-stamps"

@@ -18,12 +18,12 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import installed_rust
 from crosswheel.toolchain.compilers.zig import zig_version
 from crosswheel.toolchain.python.distribution import has_pythons
-from crosswheel.toolchain.system import is_usable
+from crosswheel.toolchain.system import is_usable, look_alike_fault
 
 # Room for toolchains, and for the sources and builds of a hundred packages.
 _NEEDED_BYTES = 4 << 30
 
-State = Literal["ok", "later", "missing"]
+State = Literal["ok", "later", "without", "missing"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class Finding:
     """One thing that builds need.
 
     Attributes:
-        state: ``ok``; ``later``: it will be fetched when it is first needed; or ``missing``.
+        state: ``ok``; ``later``: it will be fetched when it is first needed; ``without``: builds go without it; or
+            ``missing``.
         detail: what was found.
-        remedy: what to do, for what is missing; empty otherwise.
+        remedy: what to do, for what is not there; empty otherwise.
     """
 
     name: str
@@ -52,6 +53,7 @@ def examine(target: Target, settings: Settings, runner: Runner) -> Iterator[Find
     yield _rust(target, settings, runner)
     yield from _programs(runner)
     yield _isolation()
+    yield _look_alike()
 
 
 def _cache(settings: Settings) -> Finding:
@@ -134,6 +136,13 @@ def _isolation() -> Finding:
     if words:
         return Finding("isolation", "ok", f"builds run without network ({Path(words[0]).name})")
     return Finding(
-        "isolation", "missing", "this kernel lets nobody but root make a network namespace: builds see the network",
+        "isolation", "without", "this kernel lets nobody but root make a network namespace: builds see the network",
         "allow unprivileged user namespaces, or run as root; builds work either way",
     )  # fmt: skip
+
+
+def _look_alike() -> Finding:
+    fault = look_alike_fault()
+    if fault:
+        return Finding("robot-sim", "without", str(fault), fault.hint)
+    return Finding("robot-sim", "ok", "look-alike robots can be started")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import certifi
 import httpx
+import truststore
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from crosswheel import __version__
@@ -31,13 +35,46 @@ _CONNECTION_HINT = (
     "check the connection and the proxy (HTTPS_PROXY), or name a mirror with PIP_INDEX_URL for the "
     "package registry or CROSSWHEEL_GITHUB_URL for GitHub."
 )
+_CERTIFICATE_HINT = (
+    "this network may look into TLS connections: put its certificate into this machine's store (on Debian and Ubuntu: "
+    "a .crt file in /usr/local/share/ca-certificates, then update-ca-certificates), or name it in SSL_CERT_FILE."
+)
+# How Python, uv, cargo and git say that they do not trust who answered.
+_UNTRUSTED = ("certificate_verify_failed", "invalid peer certificate", "unknownissuer", "certificate problem",
+              "certificate verification failed")  # fmt: skip
+# Debian's, Red Hat's, SUSE's and Alpine's.
+_STORES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
 
 
 def new_client() -> httpx.Client:
     """Return an HTTP client; it may be used from several threads and is to be closed."""
-    return httpx.Client(
-        follow_redirects=True, timeout=_TIMEOUT, headers={"User-Agent": f"crosswheel/{__version__}"}
-    )
+    # As pip: who the system trusts, and, where that has no store, who Mozilla does.
+    trust = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust.load_verify_locations(certifi.where())
+    headers = {"User-Agent": f"crosswheel/{__version__}"}
+    return httpx.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers, verify=trust)
+
+
+def has_system_trust() -> bool:
+    """Tell whether this machine says whose certificates it trusts."""
+    stated = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return any(stated) or any(map(os.path.exists, _STORES))
+
+
+def is_absent(error: NetworkError) -> bool:
+    """Tell whether a server was reached, and has no such file."""
+    cause = error.__cause__
+    return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.NOT_FOUND
+
+
+def connection_hint(said: str, otherwise: str) -> str:
+    """Return what to do about a connection that failed, by what a program said of it."""
+    return _CERTIFICATE_HINT if any(words in said.lower() for words in _UNTRUSTED) else otherwise
 
 
 def download(
@@ -128,7 +165,8 @@ def _with_retries(url: str, request: Callable[[], _Answer]) -> _Answer:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         reason = str(error) or type(error).__name__
         raise NetworkError(
-            f"{_name(url)} could not be downloaded from {_host(url)}: {reason}", hint=_CONNECTION_HINT
+            f"{_name(url)} could not be downloaded from {_host(url)}: {reason}",
+            hint=connection_hint(reason, _CONNECTION_HINT),
         ) from error
 
 

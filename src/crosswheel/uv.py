@@ -13,6 +13,7 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict
 from uv import find_uv_bin
 
+from crosswheel.download import connection_hint, has_system_trust
 from crosswheel.errors import LockError, NetworkError
 from crosswheel.files import write_text
 from crosswheel.process import Result, Runner, Word, tail
@@ -132,6 +133,8 @@ class Uv:
         env["UV_CACHE_DIR"] = str(self.settings.cache / "uv")
         env["UV_NO_CONFIG"] = "1"  # a project around the checkout must not take part
         env["UV_PYTHON_DOWNLOADS"] = "never"
+        if has_system_trust():
+            env.setdefault("UV_SYSTEM_CERTS", "true")
         if self.settings.registry:
             env["UV_DEFAULT_INDEX"] = self.settings.registry
         if self.settings.offline:
@@ -180,7 +183,10 @@ def require_answered(result: Result, asked: str) -> None:
     if _UNREACHABLE.search(result.output):
         raise NetworkError(
             f"the registry could not be asked about {asked}:\n{tail(result.output, 20)}",
-            hint="check the network and proxy settings; UV_DEFAULT_INDEX names another registry.",
+            hint=connection_hint(
+                result.output,
+                "check the network and proxy settings; UV_DEFAULT_INDEX names another registry.",
+            ),
         )
     if _UNDATED in result.output:
         raise LockError(

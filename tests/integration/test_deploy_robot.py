@@ -159,7 +159,7 @@ def test_a_look_alike_that_cannot_be_started_is_explained(
     monkeypatch.setenv("PATH", f"{refuses.parent}:{os.environ['PATH']}")
     done = Bench._run(["robot-sim", "--port", "0", "--folder", str(tmp_path / "robot")])
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
-    assert "does not start:\nunshare failed: Operation not permitted" in done.stderr
+    assert "cannot be started by this user: unshare failed: Operation not permitted" in done.stderr
     assert "what to do: it needs a user namespace" in done.stderr
 
 

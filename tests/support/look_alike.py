@@ -13,6 +13,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.simulator.image import Image, image_for
 from crosswheel.simulator.running import ALIAS, Simulation
+from crosswheel.toolchain.system import look_alike_fault
 
 # What the robot's server imports, as far as the look-alike has it whole; tells where each is from.
 SERVER = (
@@ -22,10 +23,10 @@ SERVER = (
 
 
 def image(folder: Path) -> Image:
-    """Return the image; skip the test where this machine gives no namespaces."""
-    probe = subprocess.run(["unshare", "--user", "--mount", "true"], capture_output=True, check=False)
-    if probe.returncode != 0:
-        pytest.skip(f"this machine gives no namespaces: {probe.stderr.decode()}")
+    """Return the image; skip the test where this user cannot start it."""
+    fault = look_alike_fault()
+    if fault:
+        pytest.skip(str(fault))
     return image_for(targets.load("ot2"), Settings.from_environment(), Runner(log=folder / "log.txt"))
 
 

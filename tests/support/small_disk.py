@@ -25,7 +25,7 @@ def run_on_small_disk(
 
     Skips the test where the kernel does not let this user mount, unless this is CI.
     """
-    unshare = _unshare()
+    mounting = unshare()
     options = f"size={kilobytes}k"
     seen, place = shlex.quote(f"{disk}.seen"), shlex.quote(str(disk))
     # Of this mount alone: in a user's namespace the file system itself may not be changed.
@@ -36,13 +36,14 @@ def run_on_small_disk(
         f" mount -t tmpfs -o {options} tmpfs {place} || exit 125\n"
         f'{remount}"$@"; code=$?; cp -a {place}/. {seen}/; exit $code'
     )
-    words = [*unshare, "sh", "-c", script, "sh", *command]
+    words = [*mounting, "sh", "-c", script, "sh", *command]
     result = subprocess.run(words, env=env, cwd=cwd, capture_output=True, text=True, check=False, timeout=300)
     assert result.returncode != 125, result.stderr
     return result
 
 
-def _unshare() -> list[str]:
+def unshare() -> list[str]:
+    """Return the words that run a program which may mount, unseen by others; skips the test where none may."""
     words = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     probe = [*words, "mount", "-t", "tmpfs", "tmpfs", "/tmp"]
     if shutil.which("unshare") and subprocess.run(probe, capture_output=True, check=False).returncode == 0:

@@ -22,7 +22,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.rust import rust_for
 from crosswheel.toolchain.libraries.linking import known_libraries, library, link_environment
-from crosswheel.toolchain.system import require_programs
+from crosswheel.toolchain.system import look_alike_fault, require_programs
 from support.debian_archive import DebianArchive
 
 OT2 = targets.load("ot2")
@@ -234,6 +234,26 @@ def test_those_that_miss_a_program_at_once_take_turns_with_apt(
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(require, range(4)))
+
+
+def test_a_look_alike_is_refused_before_it_is_made_where_it_could_not_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """chroot is found where only root's PATH leads; what only others than root need is named for them."""
+    for name in ("unshare", "mount", "ssh"):
+        (tmp_path / name).symlink_to("/bin/false")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    fault = look_alike_fault()
+    assert fault is not None
+    assert fault.message.startswith("ssh-keygen and newuidmap and newgidmap, which")
+    assert fault.hint.endswith("apt-get install openssh-client uidmap")
+    for name in ("ssh-keygen", "newuidmap", "newgidmap"):
+        (tmp_path / name).symlink_to("/bin/false")
+    fault = look_alike_fault()
+    assert fault is not None
+    assert "cannot be started by this user" in fault.message
+    assert "/etc/subuid" in fault.hint
 
 
 def test_programs_that_are_there_are_not_installed() -> None:

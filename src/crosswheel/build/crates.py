@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 from crosswheel.build.backend import Backend
+from crosswheel.download import connection_hint
 from crosswheel.errors import BuildFailed
 from crosswheel.process import tail
 
 _CRATE = re.compile(r'^name = "(.+)"\nversion = "(.+)"$', re.MULTILINE)
-_GIT_SOURCE = re.compile(r"unable to update (\w+://[^\s?#]+)")
+# How this machine reaches others: proxies, certificates, mirrors of the registry of crates.
+_OF_THE_NETWORK = re.compile(
+    r"(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)|CARGO_(?:HTTP|NET|SOURCE|REGISTRY|REGISTRIES)_\w+"
+)
+_GIT_SOURCE = re.compile(r"[Uu]nable to update (\w+://[^\s?#]+)")
 
 
 def fetch_crates(backend: Backend) -> None:
@@ -38,7 +44,8 @@ def fetch_crates(backend: Backend) -> None:
 
 
 def _fetch(backend: Backend, manifest: Path) -> None:
-    env = backend.environment.for_hook(backend.venv, backend.tree, backend.extra)
+    network = {name: value for name, value in os.environ.items() if _OF_THE_NETWORK.fullmatch(name)}
+    env = {**network, **backend.environment.for_hook(backend.venv, backend.tree, backend.extra)}
     words = ["cargo", "fetch", "--manifest-path", str(manifest)]
     result = backend.runner.run(words, cwd=backend.tree, env=env, check=False)
     if result.returncode != 0:
@@ -62,7 +69,9 @@ def _failure(output: str) -> BuildFailed:
     if source is None:
         return BuildFailed(
             f"the crates that it is made of could not be fetched:\n{tail(output)}",
-            hint="look whether this machine reaches the registry of crates, and try again.",
+            hint=connection_hint(
+                output, "look whether this machine reaches the registry of crates, and try again."
+            ),
         )
     return BuildFailed(
         f"a crate that it is made of is not in the registry but at {source[1]}, and could not be fetched from there\n"

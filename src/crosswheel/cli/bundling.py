@@ -27,7 +27,7 @@ from crosswheel.process import Runner
 from crosswheel.progress.wording import size
 from crosswheel.settings import Settings
 from crosswheel.simulator.image import image_for
-from crosswheel.simulator.running import ALIAS, running
+from crosswheel.simulator.running import ALIAS, require_look_alike, running
 
 
 def register(app: typer.Typer) -> None:
@@ -87,6 +87,7 @@ def robot_sim(
     """Run a look-alike robot on this machine, to try without one; Ctrl-C ends it, and nothing is kept."""
     console, settings = Console(highlight=False, soft_wrap=True), Settings.from_environment()
     chosen = targets.load(target, TARGETS)
+    require_look_alike()
     with contextlib.ExitStack() as stack:
         place = folder.resolve() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = Runner(log=settings.cache / "robots" / "log.txt")

@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,9 +16,10 @@ from pathlib import Path
 
 from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from crosswheel.errors import MissingToolError, ToolchainError, UsageError
+from crosswheel.errors import ToolchainError, UsageError
 from crosswheel.process import Runner
 from crosswheel.simulator.image import Image
+from crosswheel.toolchain.system import LOOK_ALIKE_HINT, administrators_path, look_alike_fault, namespaces
 
 ALIAS = "robot-sim"
 """What the look-alike is called in its ssh configuration."""
@@ -67,23 +67,24 @@ def running(
         var_size: size of ``/var``, as ``mount -t tmpfs -o size=`` takes it. What is on it is gone at the end.
 
     Raises:
-        MissingToolError: a program is missing.
+        MissingToolError: a program is missing, or this user gets no namespaces.
         UsageError: the port is in use.
         ToolchainError: it does not start; the message has its log.
     """
-    _require_programs()
+    require_look_alike()
     folder.mkdir(parents=True, exist_ok=True)
     key, log, port = folder / "key", folder / "log.txt", _free_port(port)
     if not key.is_file():
         runner.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", ALIAS, "-f", key])
     (folder / "host-key").unlink(missing_ok=True)
     with resources.as_file(resources.files(__package__) / "simulation.sh") as script, log.open("w") as output:
-        words = [*_namespaces(), sys.executable, "-I", "-S", "-c", _GATE, "sh", script, image.root]
+        words = [*namespaces(), sys.executable, "-I", "-S", "-c", _GATE, "sh", script, image.root]
         child = subprocess.Popen(
             [*map(str, words), str(folder), str(port), var_size, f"{key}.pub", _emulator_rule(image)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
+            env={**os.environ, "PATH": administrators_path()},
             start_new_session=True,  # Ctrl-C ends the block, and the block ends it
         )
         try:
@@ -98,23 +99,15 @@ def running(
             child.wait()
 
 
-def _require_programs() -> None:
-    for program in ("unshare", "chroot", "mount", "ssh-keygen", "ssh"):
-        if shutil.which(program) is None:
-            raise MissingToolError(
-                f"{program} is missing",
-                hint="on Debian and Ubuntu: apt-get install openssh-client util-linux",
-            )
+def require_look_alike() -> None:
+    """Raise unless a look-alike can be started here; to be asked before its image is made, which takes a while.
 
-
-def _namespaces() -> list[str]:
-    """Return the words that run a command in a user namespace, with mounts and processes of its own.
-
-    Root has one too: what is registered in it as an emulator is so for nobody else.
+    Raises:
+        MissingToolError: a program is missing, or this user gets no namespaces.
     """
-    words = ["unshare", "--user", "--mount", "--pid", "--fork", "--kill-child"]
-    # Its ssh server sets groups, for which one mapped user is not enough.
-    return [*words, "--keep-caps"] if os.geteuid() == 0 else [*words, "--map-root-user", "--map-auto"]
+    fault = look_alike_fault()
+    if fault:
+        raise fault
 
 
 def _map_users(pid: int) -> None:
@@ -180,9 +173,8 @@ def _wait(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def _not_started(log: Path) -> ToolchainError:
     return ToolchainError(
         f"the look-alike robot does not start:\n{log.read_text()}",
-        hint="it needs a user namespace with mounts of its own (a container has to be privileged; who is not root "
-        "needs ranges in /etc/subuid and /etc/subgid), and Linux 6.7 or an emulator registered on this machine "
-        "(on Debian and Ubuntu: apt-get install qemu-user-static).",
+        hint=f"{LOOK_ALIKE_HINT} It also needs Linux 6.7, or an emulator registered on this machine (on Debian and "
+        "Ubuntu: apt-get install qemu-user-static).",
     )
 
 

@@ -9,9 +9,20 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from crosswheel.errors import BuildFailed, MissingToolError
+from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError
 from crosswheel.process import Runner
 
+# What a look-alike robot is started with, and Debian's package of each.
+_LOOK_ALIKE = {
+    "unshare": "util-linux", "mount": "mount", "chroot": "coreutils", "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}  # fmt: skip
+_WITHOUT_ROOT = {"newuidmap": "uidmap", "newgidmap": "uidmap"}
+LOOK_ALIKE_HINT = (
+    "it needs a user namespace with mounts of its own: a container has to be privileged; who is not root needs ranges "
+    "in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME); Ubuntu "
+    "24.04 and later have to be told, as root: sysctl kernel.apparmor_restrict_unprivileged_userns=0."
+)
 _TURN = Path("/run/crosswheel.apt")  # only root may write there, and so nobody else can be in the way
 
 
@@ -57,3 +68,37 @@ def is_usable(name: str, runner: Runner) -> bool:
     if shutil.which(name) is None:
         return False
     return name != "perl" or runner.run(["perl", "-MIPC::Cmd", "-e", "1"], check=False).returncode == 0
+
+
+def administrators_path() -> str:
+    """Return ``PATH`` with the folders where Debian has chroot and mount, which are not in every user's."""
+    folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/sbin", "/sbin"]
+    return os.pathsep.join(dict.fromkeys(folders))
+
+
+def namespaces() -> list[str]:
+    """Return the words that run a command in a user namespace, with mounts and processes of its own.
+
+    Root has one too: what is registered in it as an emulator is so for nobody else.
+    """
+    words = ["unshare", "--user", "--mount", "--pid", "--fork", "--kill-child"]
+    # An ssh server sets groups, for which one mapped user is not enough.
+    return [*words, "--keep-caps"] if os.geteuid() == 0 else [*words, "--map-root-user", "--map-auto"]
+
+
+def look_alike_fault() -> CrosswheelError | None:
+    """Return why this user cannot start a look-alike robot on this machine, or ``None``."""
+    wanted = {**_LOOK_ALIKE, **(_WITHOUT_ROOT if os.geteuid() != 0 else {})}
+    path = administrators_path()
+    missing = [name for name in wanted if shutil.which(name, path=path) is None]
+    if missing:
+        packages = dict.fromkeys(wanted[name] for name in missing)
+        return MissingToolError(
+            f"{' and '.join(missing)}, which a look-alike robot is started with, cannot be found",
+            hint=f"on Debian and Ubuntu: sudo apt-get install {' '.join(packages)}",
+        )
+    tried = Runner().run([*namespaces(), "true"], env={**os.environ, "PATH": path}, check=False)
+    if tried.returncode != 0:
+        said = f"a look-alike robot cannot be started by this user: {tried.output.strip()}"
+        return MissingToolError(said, hint=LOOK_ALIKE_HINT)
+    return None

@@ -7,14 +7,14 @@ of the target's version.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import zipfile
 from pathlib import Path
 
+from crosswheel.download import connection_hint, download, is_absent
 from crosswheel.errors import IntegrityError, NetworkError, TargetError
-from crosswheel.files import cached_folder, is_whole, sha256_of
+from crosswheel.files import cached_folder, is_whole
 from crosswheel.settings import Settings
 from crosswheel.targets import Artifact, Target
 from crosswheel.toolchain.python.tree import PythonTree
@@ -82,32 +82,39 @@ def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path,
 
 
 def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:
-    """Download a Python's archive into a folder: one of its own, for jgo does not expect two processes in one."""
+    """Download a Python's archive into a folder, from where Maven's layout of repositories has it."""
     group, name, version = distribution.split(":")
     described = f"Python {distribution} ({artifact.classifier})"
     if settings.offline:
         raise NetworkError(f"{described} is not in the cache", hint="run once without CROSSWHEEL_OFFLINE.")
+    file = f"{name}-{version}-{artifact.classifier}.jar"
+    url = f"{_repository(settings, folder)}/{group.replace('.', '/')}/{name}/{version}/{file}"
+    try:
+        return download(url, folder / file, sha256=artifact.sha256, settings=settings)
+    except NetworkError as error:
+        if is_absent(error):
+            message = f"{described} could not be downloaded: the Maven repository has no {file}"
+            hint = "correct distribution and classifier in the target file"
+        else:
+            message = f"{described} could not be downloaded: {error}"
+            hint = connection_hint(error.message, "check the network").rstrip(".")
+        raise NetworkError(
+            message, hint=f"{hint}; CROSSWHEEL_MAVEN_URL names another Maven repository."
+        ) from error
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{described} has the wrong hash: {error}",
+            hint=f"it is not kept. See whether the sha256 in the target file is that of {file}; if it is, the "
+            "repository serves something else.",
+        ) from error
+
+
+def _repository(settings: Settings, folder: Path) -> str:
+    if settings.maven:
+        return settings.maven.rstrip("/")
     from jgo.maven import MavenContext  # late: it takes a quarter of a second, and is needed once
 
-    logging.getLogger("jgo").setLevel(logging.ERROR)
-    remote = {"maven": settings.maven} if settings.maven else None
-    context = MavenContext(repo_cache=folder, remote_repos=remote, timeout=60)
-    component = context.project(group, name).at_version(version)
-    wanted = component.artifact(classifier=artifact.classifier, packaging="jar")
-    try:
-        archive = Path(wanted.resolve())
-    except Exception as error:  # jgo lets many kinds through, of its own and of its HTTP client
-        raise NetworkError(
-            f"{described} could not be downloaded: {error}",
-            hint="check the network; CROSSWHEEL_MAVEN_URL names another Maven repository.",
-        ) from error
-    found = sha256_of(archive)
-    if found != artifact.sha256:
-        raise IntegrityError(
-            f"{described} has the wrong hash: expected sha256 {artifact.sha256}, got {found}",
-            hint="it is not kept; try again, and if that does not help the repository serves something else.",
-        )
-    return archive
+    return str(next(iter(MavenContext(repo_cache=folder).remote_repos.values()))).rstrip("/")
 
 
 def _restore_executable_bits(folder: Path) -> None:

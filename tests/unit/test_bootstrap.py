@@ -1,0 +1,67 @@
+"""The checkout's environment: which Python it is made with, and what is said where there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+_CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """A folder for PATH with what the shell needs, and no Python."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("bash", "cat", "id", "rm"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    return folder
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def python(folder: Path, version: str, *, new_enough: bool) -> None:
+    """Put a Python there that can import no venv."""
+    answer = f'case "$*" in --version) echo Python {version};; *venv*) exit 1;; *) exit {0 if new_enough else 1};; esac'
+    program(folder, "python3", answer)
+
+
+def new_environment(machine: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    script = f'. "{_CHECKOUT}/scripts/bootstrap.sh"; new_environment "{machine.parent}/venv"'
+    env = {name: value for name, value in os.environ.items() if name != "CROSSWHEEL_PYTHON"}
+    return subprocess.run(
+        ["bash", "-c", script],
+        env={**env, "PATH": str(machine), **more},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_old_python_is_named_with_the_way_to_a_newer_one(machine: Path) -> None:
+    python(machine, "3.9.2", new_enough=False)
+    done = new_environment(machine)
+    assert done.returncode == 2
+    assert "needs a Python 3.10 or newer with its venv module, and Python 3.9.2 is too old." in done.stderr
+    assert "pip install uv" in done.stderr
+
+
+def test_a_python_without_venv_is_told_from_none(machine: Path) -> None:
+    assert "and there is none." in new_environment(machine).stderr
+    python(machine, "3.11.2", new_enough=True)
+    assert "and Python 3.11.2 is here without its venv module." in new_environment(machine).stderr
+
+
+def test_uv_is_asked_for_a_python_that_is_new_enough(machine: Path) -> None:
+    program(machine, "uv", f'echo "$@" > "{machine.parent}/asked"')
+    assert new_environment(machine).returncode == 0
+    assert "--python >=3.10 " in (machine.parent / "asked").read_text()
+    new_environment(machine, CROSSWHEEL_PYTHON="python3.12")
+    assert "--python python3.12 " in (machine.parent / "asked").read_text()
