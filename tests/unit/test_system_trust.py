@@ -34,7 +34,7 @@ target = ot2.model_copy(update={"python": ot2.python.model_copy(update={"target"
 def resolve():
     (folder / "in.txt").write_text("demo")
     uv = Uv(settings, Runner())
-    result = uv.compile(folder / "in.txt", folder / "out.txt", python=Path(sys.executable), as_of=None)
+    result = uv.compile([folder / "in.txt"], folder / "out.txt", python=Path(sys.executable), as_of=None)
     require_answered(result, "demo")
     assert result.returncode == 0, result.output
 
