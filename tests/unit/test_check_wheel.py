@@ -53,6 +53,11 @@ def test_a_whole_wheel_says_what_it_is(tmp_path: Path) -> None:
         ({"RECORD": b"pkg/__init__.py\n"}, "line 1 of RECORD"),
         ({"RECORD": b"\xff\xfe,,\n"}, "RECORD cannot be read"),
         ({"other-2.dist-info/METADATA": b""}, "2 dist-info folders"),
+        ({"pkg-1.data/purelib/other-2.dist-info/METADATA": b""}, "into a dist-info folder"),
+        ({"pkg-1.data/purelib/pkg/data.txt": b""}, "pkg/data.txt is in it twice"),
+        ({"pkg-1.data/scripts": b""}, "has no place where it is installed"),
+        ({"pkg/data.txt/below": b""}, "pkg/data.txt is a file in it, and the folder of pkg/data.txt/below"),
+        ({"pkg/" + "ü" * 128: b""}, "is longer than a file's name may be"),
     ],
 )
 def test_a_wheel_that_is_not_what_it_says_is_refused(
@@ -126,6 +131,43 @@ def test_a_member_whose_bytes_are_damaged_is_named(tmp_path: Path) -> None:
     data[start + 30 + len("pkg/data.txt") + 3] ^= 0xFF
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match=r"pkg/data.txt"):
+        WheelFile.open(path)
+
+
+@pytest.mark.parametrize(("before", "after"), [(b"#!/bin/sh\n", b""), (b"", b"PK"), (b"", bytes(22))])
+def test_what_lies_before_or_after_the_archive_is_refused(
+    tmp_path: Path, before: bytes, after: bytes
+) -> None:
+    path = make_wheel(tmp_path, "pkg", "1", FILES)
+    path.write_bytes(before + path.read_bytes() + after)
+    with pytest.raises(IntegrityError, match=f"something lies {'before' if before else 'after'} its archive"):
+        WheelFile.open(path)
+
+
+def test_an_archive_may_have_a_comment(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path, "pkg", "1", FILES)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = b"made by hand"
+    assert WheelFile.open(path).members
+
+
+@pytest.mark.parametrize("name", ["../../../evil", "/evil", "..", "a/b", "x" * 256, r"a\b"])
+def test_a_command_that_would_lie_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    text = f"[other]\na/b = pkg:main\n[gui_scripts]\nRight = pkg:main [x]\n{name} = pkg:main\n"
+    path = make_wheel(tmp_path, "pkg", "1", FILES, dist_info={"entry_points.txt": text.encode()})
+    with pytest.raises(IntegrityError, match=r"in entry_points\.txt is not a command's name"):
+        WheelFile.open(path)
+
+
+def test_files_that_would_fill_the_disk_together_are_refused(tmp_path: Path) -> None:
+    path = make_wheel(tmp_path, "pkg", "1", {f"pkg/{number}": b"" for number in range(6)})
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist()[:6]:  # in the central directory, which is believed
+            place = data.rindex(entry.filename.encode()) - 46 + 24
+            data = data[:place] + (1 << 30).to_bytes(4, "little") + data[place + 4 :]
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"would be 61.. MiB large together"):
         WheelFile.open(path)
 
 

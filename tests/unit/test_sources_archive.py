@@ -260,3 +260,19 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "a.zip"
     page.write_text("<html>Log in first</html>")
     refused(page, tmp_path / "unpack")
+
+
+def test_an_archive_with_endlessly_many_members_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crosswheel.sources.archive._MOST_MEMBERS", 10)
+    path = tmp_path / "many.zip"
+    for count in (10, 11):
+        with zipfile.ZipFile(path, "w") as archive:
+            for number in range(count):
+                archive.writestr(f"top/{number}", b"")
+        if count == 10:
+            unpack(path, tmp_path / "right")
+    with pytest.raises(IntegrityError, match=r"many\.zip has more than 10 files and folders"):
+        unpack(path, tmp_path / "wrong")
+    assert not (tmp_path / "wrong").exists()

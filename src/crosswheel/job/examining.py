@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from crosswheel.check.suitability import suitability
 from crosswheel.check.system import System, system_of
 from crosswheel.emulation.emulator import emulator_for, userland
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
-from crosswheel.errors import CrosswheelError, IntegrityError, Interrupted
+from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, Interrupted
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -109,8 +109,7 @@ def _run(
     tried: list[Imports] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for wheel in wheels:
-            Uv(settings, runner).install_wheel(wheel.path, folder / "site", python=interpreter)
+        faults = [*_install(wheels, folder / "site", Uv(settings, runner), interpreter)]
         trial = Trial(emulator, [folder / "site"], folder / "scratch", runner)
         for wheel in wheels:
             tell(f"importing {wheel.path.name}")
@@ -118,8 +117,21 @@ def _run(
             wanted = Importable(wheel.path.name, extensions, wheel.importable_names, complete=False)
             tried.append(import_modules(wanted, trial))
     return Examined(
-        faults=tuple(fault for imports in tried for fault in imports.faults),
+        faults=(*faults, *(fault for imports in tried for fault in imports.faults)),
         imported=tuple(module for imports in tried for module in imports.imported),
         skipped={module: why for imports in tried for module, why in imports.skipped.items()},
         warnings=emulator.warnings,
     )
+
+
+def _install(wheels: Sequence[WheelFile], site: Path, uv: Uv, interpreter: Path) -> Iterator[Fault]:
+    """Install wheels together; yield a fault for each that cannot be."""
+    for wheel in wheels:
+        try:
+            uv.install_wheel(wheel.path, site, python=interpreter)
+        except BuildFailed as error:
+            yield Fault(
+                wheel.path.name,
+                f"it cannot be installed: {error}",
+                "mend what built it, or take another wheel",
+            )

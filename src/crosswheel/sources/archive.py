@@ -25,6 +25,7 @@ except ImportError:  # a Python built without liblzma; tarfile then says so itse
     LZMAError = tarfile.CompressionError  # type: ignore[misc,assignment]
 
 _SIZE_LIMIT = 4 << 30
+_MOST_MEMBERS = 200_000
 _BLOCK = 1 << 20
 _LONGEST_LINK = 4096
 _LATEST = float(1 << 32)
@@ -109,7 +110,9 @@ class _Unpacking:
 
     def run(self, wanted: Callable[[str], bool]) -> None:
         try:
-            for member in _members(self._archive, self._folder):
+            for number, member in enumerate(_members(self._archive, self._folder)):
+                if number == _MOST_MEMBERS:
+                    raise self._refusal(f"has more than {_MOST_MEMBERS} files and folders")
                 if wanted(member.name):
                     self._at = member.name
                     self._write(member)

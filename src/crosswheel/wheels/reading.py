@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import contextlib
 import csv
 import hashlib
 import io
+import os
 import re
 import zipfile
 import zlib
@@ -37,7 +39,9 @@ if TYPE_CHECKING:  # what reads wheels without looking at targets need not load 
 _ELF_MAGIC = b"\x7fELF"
 _BLOCK = 1 << 20
 # No package for a robot comes near this; an archive that claims more would only fill the memory.
-_LARGEST_MEMBER = 1 << 30
+_LARGEST_MEMBER, _LARGEST, _MOST_MEMBERS = 1 << 30, 2 << 30, 100_000
+_LONGEST_NAME = 255  # bytes, on the file systems of Linux
+_END_RECORD = 22  # bytes, of a zip archive without a comment
 # RECORD may use SHA-256 or better; MD5 and SHA-1 are ruled out by its specification.
 _RECORD_HASHES = ("sha256", "sha384", "sha512")
 # What a damaged or malicious archive makes zipfile raise: NotImplementedError for an unknown
@@ -100,12 +104,15 @@ class WheelFile:
                 hint="a wheel is named {name}-{version}-{python tag}-{abi tag}-{platform tag}.whl.",
             ) from error
         with _explained(path, "the archive"), zipfile.ZipFile(path) as archive:
+            _verify_extent(path, archive.comment)
             members = _safe_members(path, archive)
             info = _dist_info(path, members)
             elf_members = _verify_record(path, archive, members, f"{info}/RECORD")
             # Not validated as a whole: old wheels have oddities in fields that nobody needs here.
             metadata = Metadata.from_email(_read(path, archive, f"{info}/METADATA"), validate=False)
             _verify_tags(path, _read(path, archive, f"{info}/WHEEL"), tags)
+            if f"{info}/entry_points.txt" in members:
+                _verify_commands(path, _read(path, archive, f"{info}/entry_points.txt"))
         said = _field(path, metadata, "name"), _field(path, metadata, "version")
         if (canonicalize_name(str(said[0])), said[1]) != (name, version):
             _refuse(path, f"its METADATA is that of {said[0]} {said[1]}")
@@ -257,18 +264,54 @@ def _explained(path: Path, what: str) -> Iterator[None]:
 
 def _safe_members(path: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    seen: set[str] = set()
+    if len(entries) > _MOST_MEMBERS:
+        _refuse(path, f"it has {len(entries)} files")
+    names: set[str] = set()
     for entry in entries:
-        name = entry.filename
-        parts = name.split("/")
-        if "\\" in name or ":" in parts[0] or not all(parts) or {".", ".."} & set(parts):
-            _refuse(path, f"{name!r} is not a path below the folder it is unpacked in")
-        if name in seen:
-            _refuse(path, f"{name} is in it twice")
+        _verify_name(path, entry.filename)
+        # Files of *.data/purelib are installed beside those of no *.data.
+        for name in {entry.filename, installed_path(entry.filename) or entry.filename}:
+            if name in names:
+                _refuse(path, f"{name} is in it twice")
+            names.add(name)
         if entry.file_size > _LARGEST_MEMBER:
-            _refuse(path, f"{name} would be {entry.file_size >> 20} MiB large")
-        seen.add(name)
+            _refuse(path, f"{entry.filename} would be {entry.file_size >> 20} MiB large")
+    if (size := sum(entry.file_size for entry in entries)) > _LARGEST:
+        _refuse(path, f"its files would be {size >> 20} MiB large together")
+    _verify_folders(path, names)
     return tuple(entry.filename for entry in entries)
+
+
+def _verify_folders(path: Path, names: set[str]) -> None:
+    folders: set[str] = set()
+    for name in names:
+        folder = name.rpartition("/")[0]
+        while folder and folder not in folders:
+            if folder in names:
+                _refuse(path, f"{folder} is a file in it, and the folder of {name}")
+            folders.add(folder)
+            folder = folder.rpartition("/")[0]
+
+
+def _verify_name(path: Path, name: str) -> None:
+    parts = name.split("/")
+    if "\\" in name or ":" in parts[0] or not all(parts) or {".", ".."} & set(parts):
+        _refuse(path, f"{name!r} is not a path below the folder it is unpacked in")
+    if max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME:
+        _refuse(path, f"{name[:40]!r}... is longer than a file's name may be")
+    if parts[0].endswith(".data") and len(parts) < 3:
+        _refuse(path, f"{name!r} is in no folder of {parts[0]}, and so has no place where it is installed")
+
+
+def _verify_extent(path: Path, comment: bytes) -> None:
+    """Refuse what lies before or after the archive: other readers than ours may take that for it."""
+    with path.open("rb") as stream:
+        begins = stream.read(4) == b"PK\3\4"
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(end - _END_RECORD - len(comment), 0))
+        ends = stream.read(4) == b"PK\5\6"
+    if not (begins and ends):
+        _refuse(path, f"something lies {'after' if begins else 'before'} its archive")
 
 
 def _dist_info(path: Path, members: tuple[str, ...]) -> str:
@@ -276,6 +319,10 @@ def _dist_info(path: Path, members: tuple[str, ...]) -> str:
     found = [folder for folder in folders if folder.endswith(".dist-info")]
     if len(found) != 1:
         _refuse(path, f"it has {len(found)} dist-info folders instead of one")
+    for member in members:
+        place = installed_path(member)
+        if place is not None and place != member and place.partition("/")[0].endswith(".dist-info"):
+            _refuse(path, f"{member} would be installed into a dist-info folder")
     name, version, _, _ = parse_wheel_filename(path.name)
     said_name, _, said_version = found[0][: -len(".dist-info")].rpartition("-")
     try:
@@ -364,3 +411,17 @@ def _verify_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> None:
     said = frozenset(tag for line in message.get_all("Tag", []) for tag in parse_tag(str(line).strip()))
     if said != tags:
         _refuse(path, f"WHEEL has the tags {', '.join(sorted(map(str, said))) or 'none'}")
+
+
+def _verify_commands(path: Path, text: bytes) -> None:
+    """Refuse a command whose script would lie elsewhere than beside the others."""
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
+    parser.optionxform = str  # type: ignore[method-assign,assignment]
+    try:
+        parser.read_string(text.decode())
+    except (UnicodeDecodeError, configparser.Error) as error:
+        _refuse(path, f"entry_points.txt cannot be read: {error}", error)
+    for section in ("console_scripts", "gui_scripts"):
+        for name in parser.options(section) if parser.has_section(section) else ():
+            if "/" in name or "\\" in name or name in (".", "..") or len(os.fsencode(name)) > _LONGEST_NAME:
+                _refuse(path, f"{name[:80]!r} in entry_points.txt is not a command's name")
