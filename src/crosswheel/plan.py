@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from crosswheel.check.parity import official_wheels
 from crosswheel.errors import IntegrityError, PlanError
@@ -25,6 +28,7 @@ class Step:
         recipe: what is said of this package, if anything.
         reason: why, for people.
         otherwise: what to do if the wheel to take is refused, which its name does not tell.
+        has_pure: whether a pure wheel is there that could be taken instead of the build.
     """
 
     pin: Pin
@@ -34,6 +38,7 @@ class Step:
     recipe: Recipe | None
     reason: str
     otherwise: Step | None = None
+    has_pure: bool = False
 
 
 def choose(
@@ -77,7 +82,8 @@ def choose(
         return take("its published wheel loads there", otherwise)
     native = _native_elsewhere(allowed, target)
     if wheels and native and prefer == "native" and sdist:
-        return build(f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})")
+        slow = f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})"
+        return replace(build(slow), has_pure=True)
     if wheels:
         return take(recipe.prefer_reason if recipe and recipe.prefer_reason and native else "pure Python")
     why = _why_no_wheel(allowed, target) if takes else "its recipe gives it a build number, so none is taken"
@@ -119,12 +125,26 @@ def _platform(wheel: ReleaseFile) -> str:
 
 
 def _why_no_wheel(files: Sequence[ReleaseFile], target: Target) -> str:
-    same = {_platform(f) for f in files if f.kind == "wheel" and _platform(f).endswith(target.machine)}
-    newer = sorted(platform for platform in same if platform.startswith("manylinux"))
+    wheels = [file for file in files if file.kind == "wheel"]
+    same = [file for file in wheels if _platform(file).endswith(target.machine)]
+    fitting = {(tag.interpreter, tag.abi) for tag in target.tags}
+    of_python = {_platform(f) for f in same if any((t.interpreter, t.abi) in fitting for t in _tags(f))}
+    newer = sorted(platform for platform in of_python if platform.startswith("manylinux"))
     if newer:
         return f"its wheels for {target.machine} need more than glibc {target.abi.glibc}: {', '.join(newer)}"
+    if of_python:
+        others = ", ".join(sorted(of_python))
+        return f"its wheels for {target.machine} are for another C library: {others}"
     if same:
-        return f"its wheels for {target.machine} are for another C library: {', '.join(sorted(same))}"
-    if any(file.kind == "wheel" for file in files):
+        pythons = ", ".join(sorted({file.filename[: -len(".whl")].split("-")[-3] for file in same}))
+        return f"its wheels for {target.machine} are for another Python than {target.python.short}: {pythons}"
+    if wheels:
         return f"it has no wheel for {target.machine}"
     return "it has no wheel at all"
+
+
+def _tags(wheel: ReleaseFile) -> frozenset[Tag]:
+    try:
+        return parse_wheel_filename(wheel.filename)[3]
+    except InvalidWheelFilename:
+        return frozenset()

@@ -344,6 +344,41 @@ def test_a_source_that_wants_native_code_to_tell_what_it_requires_is_asked_on_th
     assert "native" not in locked
 
 
+def test_where_a_native_build_fails_the_pure_wheel_is_suggested(crosswheel: CommandLine) -> None:
+    crosswheel.offer_sdist({**projects.c_project(), "demo.c": "#error no such thing\n"})
+    crosswheel.offer_wheel("demo", files={"demo.py": b""})
+    crosswheel.offer_wheel("demo", tag="cp310-cp310-manylinux_2_17_x86_64")
+    words = ("build", "demo", "--build-type", "packages-only")
+    crosswheel.run(*words).explains(
+        1, "no such thing", "or take its pure wheel, which is slower: --prefer published"
+    )
+    assert crosswheel.run(*words, "--prefer", "published").returncode == 0
+
+
+def test_a_yanked_release_is_used_and_told_with_the_reason(crosswheel: CommandLine) -> None:
+    crosswheel.offer_wheel("pure")
+    page = crosswheel.registry.server.folder / "simple/pure/index.json"
+    page.write_text(page.read_text().replace('"size"', '"yanked": "it eats samples", "size"'))
+    planned = crosswheel.run("plan", "pure==1.0")
+    assert planned.returncode == 0, planned.output
+    assert "pure==1.0 was yanked: its publisher withdrew it: it eats samples" in planned.words
+
+
+def test_a_registry_that_tells_no_upload_times_can_be_locked_without_a_day(crosswheel: CommandLine) -> None:
+    """As plain folders of wheels, which PEP 503 describes."""
+    crosswheel.offer_wheel("pure")
+    for page in crosswheel.registry.server.folder.rglob("index.json"):
+        page.write_text(page.read_text().replace('"upload-time"', '"unused"'))
+    added = crosswheel.run("add", "pure")
+    assert added.returncode == 0, added.output
+    assert "so the lock is as of no day" in added.words
+    assert "# as-of: today" in (crosswheel.folder / "packages/pure/1.0/ot2.lock").read_text()
+    assert crosswheel.run("build").returncode == 0
+    assert "pure 1.0: nothing changed" in crosswheel.run("lock").words
+    stated = crosswheel.run("plan", "pure", "--as-of", "2024-12-31")
+    stated.explains(2, "the registry does not tell when files came to it", "leave the day out")
+
+
 def test_a_source_that_does_not_tell_what_it_requires_is_named_with_the_reason(
     crosswheel: CommandLine,
 ) -> None:

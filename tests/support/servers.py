@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ class FolderServer:
         failures: path to how many more times it is answered with 500 (-1: always).
         truncated: paths whose body ends early.
         bodies: path to bytes sent instead of the file's.
+        password: ``user:password`` that a client has to give; none if empty.
     """
 
     folder: Path
@@ -31,6 +33,7 @@ class FolderServer:
     failures: dict[str, int] = field(default_factory=dict)
     truncated: set[str] = field(default_factory=set)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    password: str = ""
 
     def __enter__(self) -> FolderServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -79,7 +82,10 @@ def _handler(server: FolderServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = unquote(urlsplit(self.path).path)
             found = server.body(path)
-            if server.fails_now(path):
+            given = self.headers.get("Authorization", "")
+            if server.password and given != f"Basic {b64encode(server.password.encode()).decode()}":
+                self.send_error(401)
+            elif server.fails_now(path):
                 self.send_error(500)
             elif found is None:
                 self.send_error(404)

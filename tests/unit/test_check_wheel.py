@@ -77,7 +77,6 @@ def test_a_wheel_that_is_not_what_it_says_is_refused(
         ("METADATA", b"Metadata-Version: 2.1\nName: other\nVersion: 1.0\n", "that of other 1.0"),
         ("METADATA", b"Metadata-Version: 2.1\nName: pkg\nVersion: 0.0.0\n", "that of pkg 0.0.0"),
         ("METADATA", b"nothing", "METADATA is wrong"),
-        ("WHEEL", b"Wheel-Version: 1.0\nTag: cp310-cp310-linux_x86_64\n", "cp310-cp310-linux_x86_64"),
         ("WHEEL", b"Wheel-Version: 2.0\nTag: py3-none-any\n", "wheel version 2.0"),
     ],
 )
@@ -89,6 +88,23 @@ def test_metadata_that_contradicts_the_file_name_is_refused(
     with pytest.raises(IntegrityError, match=r"pkg-1\.0-py3-none-any\.whl") as caught:
         WheelFile.open(path)
     assert named in caught.value.message
+
+
+def test_what_pip_installs_all_the_same_is_told_and_not_refused(tmp_path: Path) -> None:
+    metadata = (
+        b"Metadata-Version: 2.1\nName: pkg\nVersion: 1.0\nRequires-Python: >=3.6.*\n"
+        b"Requires-Dist: PyYAML (>=5.1.*)\nRequires-Dist: six\n"
+    )
+    said = {"METADATA": metadata, "WHEEL": b"Wheel-Version: 1.0\nTag: cp310-cp310-linux_x86_64\n"}
+    wheel = WheelFile.open(make_wheel(tmp_path, "pkg", "1.0", FILES, dist_info=said))
+    assert [str(requirement) for requirement in wheel.requires_dist] == ["PyYAML>=5.1", "six"]
+    assert str(wheel.requires_python) == ">=3.6"
+    assert wheel.oddities == (
+        "its METADATA has 'PyYAML (>=5.1.*)', which is read as 'PyYAML (>=5.1)'",
+        "its METADATA has '>=3.6.*', which is read as '>=3.6'",
+        "its WHEEL has other tags than its name: cp310-cp310-linux_x86_64",
+    )
+    assert WheelFile.open(make_wheel(tmp_path, "pkg", "2.0", FILES)).oddities == ()
 
 
 @pytest.mark.parametrize("row", ["pkg/__init__.py,md5=1B2M2Y8AsgTpgAmY7PhCfg,0", "pkg/__init__.py,,0"])

@@ -86,6 +86,7 @@ def test_a_pure_wheel_beside_native_ones_is_the_slow_fallback_and_so_it_is_built
     step = plan(SDIST, pure, X86)
     assert chosen(step) == ("build", SDIST)
     assert "slow fallback" in step.reason
+    assert step.has_pure
     assert "manylinux_2_17_x86_64" in step.reason
 
 
@@ -112,6 +113,17 @@ def test_native_wheels_that_say_nothing_of_this_robot_do_not_make_a_pure_one_slo
             "need more than glibc 2.25: manylinux_2_28_armv7l",
         ),
         (["demo-1.0-cp310-cp310-musllinux_1_1_armv7l.whl"], "for another C library: musllinux_1_1_armv7l"),
+        (
+            [
+                "demo-1.0-cp312-cp312-manylinux_2_17_armv7l.whl",
+                "demo-1.0-cp313-cp313-musllinux_1_1_armv7l.whl",
+            ],
+            "for another Python than 3.10: cp312, cp313",
+        ),
+        (
+            ["demo-1.0-cp312-cp312-linux_armv7l.whl", "demo-1.0-cp310-cp310-manylinux_2_28_armv7l.whl"],
+            "need more than glibc 2.25: manylinux_2_28_armv7l",
+        ),
         ([X86], "it has no wheel for armv7l"),
         ([], "it has no wheel at all"),
     ],

@@ -15,6 +15,7 @@ import pytest
 
 from crosswheel.errors import IntegrityError, NetworkError, PlanError
 from crosswheel.registry import Registry, ReleaseFile
+from crosswheel.registry.files import with_password
 from crosswheel.settings import Settings
 from support.servers import FolderServer
 
@@ -241,6 +242,21 @@ def test_a_file_with_other_bytes_than_the_registry_said_is_refused(
     with pytest.raises(IntegrityError):
         registry.fetch(sdist)
     assert [path for path in (settings.cache / "files").rglob("*") if path.is_file()] == []
+
+
+def test_a_password_is_used_for_the_files_of_its_server_and_never_kept(
+    settings: Settings, server: FolderServer, tmp_path: Path
+) -> None:
+    secret = server.url.replace("://", "://robot:s3cret@")
+    server.password = "robot:s3cret"
+    with Registry(settings) as unknown, pytest.raises(NetworkError, match="401"):
+        unknown.release_files("demo-pkg", "1.0")
+    with Registry(replace(settings, registry=f"{secret}/simple")) as known:
+        assert known.fetch(sdist_of(known)).read_bytes() == b"an sdist"
+    kept = [path for path in settings.cache.rglob("*") if path.is_file()]
+    assert kept
+    assert [path for path in kept if b"s3cret" in path.read_bytes()] == []
+    assert with_password("http://elsewhere/x", f"{secret}/simple") == "http://elsewhere/x"
 
 
 def test_several_threads_may_use_one_registry(registry: Registry, tmp_path: Path) -> None:

@@ -211,8 +211,16 @@ def test_a_link_to_the_folder_itself_is_no_way_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["zip", "tar.gz"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_members_of_one_name_the_later_counts(tmp_path: Path, form: str) -> None:
+    twice = [("file", "p/a", b"first"), ("program", "./p/a", b"second")]
+    top = unpack(make_archive(tmp_path / f"a.{form}", *twice), tmp_path / "unpack")
+    assert (top / "a").read_bytes() == b"second"
+
+
+@pytest.mark.parametrize("form", ["zip", "tar.gz"])
 @pytest.mark.parametrize(
-    "second", [("file", "p/a", b"other"), ("file", "p/a/b", b"below a file"), ("link", "p/a", b"b")]
+    "second", [("file", "p/a/b", b"below a file"), ("link", "p/a", b"b"), ("device", "p/a", b"")]
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_members_that_clash_are_refused(tmp_path: Path, form: str, second: Entry) -> None:

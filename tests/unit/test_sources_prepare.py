@@ -121,6 +121,7 @@ def test_the_version_is_told_in_every_tool_s_variable(tree: Path) -> None:
         "PBR_VERSION": "1.2",
         "PDM_BUILD_SCM_VERSION": "1.2",
         "POETRY_DYNAMIC_VERSIONING_BYPASS": "1.2",
+        "UV_DYNAMIC_VERSIONING_BYPASS": "1.2",
     }
     assert (tree / "pyproject.toml").read_text() == '[project]\nname = "Demo.pkg-x"\n'
 

@@ -16,6 +16,7 @@ from crosswheel.build.backend import Backend
 from crosswheel.build.crates import fetch_crates
 from crosswheel.build.requirements import SETUP_PY, LockedRequirements, pyproject
 from crosswheel.uv import ReleaseMetadata
+from crosswheel.wheels.legacy import repaired_requirement, repaired_specifiers
 
 _FIRST_STATIC = Version("2.2")
 _REQUIRES = frozenset({"requires-dist", "provides-extra", "requires-python"})
@@ -63,9 +64,9 @@ def _released(project: Project, raw: RawMetadata) -> ReleaseMetadata:
     return ReleaseMetadata(
         name=project.name,
         version=project.version,
-        requires_dist=tuple(raw.get("requires_dist", ())),
+        requires_dist=tuple(map(repaired_requirement, raw.get("requires_dist", ()))),
         provides_extra=tuple(raw.get("provides_extra", ())),
-        requires_python=raw.get("requires_python"),
+        requires_python=repaired_specifiers(raw.get("requires_python", "")) or None,
     )
 
 

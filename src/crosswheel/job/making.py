@@ -129,9 +129,8 @@ def _take(step: Step, file: ReleaseFile, kept: Path, place: Workplace) -> Made:
     wheel = WheelFile.open(place.registry.fetch(file))
     place.display.step(step.pin.name, "auditing")
     audited = _audited(wheel, [], place)
-    made = _described(
-        step, wheel, audited, place, path=wheel.path, source=f"the registry's {wheel.path.name}"
-    )
+    source = f"the registry's {wheel.path.name}"
+    made = _described(step, wheel, audited, place, path=wheel.path, source=source, warnings=wheel.oddities)
     made.write(kept)
     return made
 
@@ -162,7 +161,7 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
         toolchain=backend.environment.versions,
         build_requirements=locked.pinned,
         parity=parity.official if parity else None,
-        warnings=(*warnings, *(parity.notes if parity else ())),
+        warnings=(*warnings, *wheel.oddities, *(parity.notes if parity else ())),
         seconds=time.monotonic() - began,
     )
     return _keep(made, path, kept, place)

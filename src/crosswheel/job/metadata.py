@@ -32,7 +32,9 @@ def describe(name: str, version: str, as_of: datetime.date | None, place: Workpl
     with place.alone(kept.stem):
         found = _read(kept)
         if found is None:
-            found = _described(step, as_of, place.beside(name, version))
+            beside = place.beside(name, version)
+            with beside.own_folder(name, version):
+                found = _described(step, as_of, beside)
             write_text(kept, found.model_dump_json(indent=1))
     return found
 
@@ -72,6 +74,11 @@ def _described(step: Step, as_of: datetime.date | None, place: Workplace) -> Rel
     except (BuildFailed, LockError) as error:
         raise type(error)(
             f"what {step.pin} requires could not be learned from its source: {error}", hint=error.hint
+        ) from error
+    except ValueError as error:  # no requirement, no version: PEP 508, PEP 440
+        raise BuildFailed(
+            f"what {step.pin} requires could not be learned from its source: {error}",
+            hint="mend what it states with a patch in a recipe for it.",
         ) from error
 
 

@@ -51,6 +51,11 @@ def run_closure(work: Closure, place: Workplace) -> list[Row]:
     return rows
 
 
+_PURE = (
+    'or take its pure wheel, which is slower: --prefer published, or prefer="published" in a recipe for it.'
+)
+
+
 class Blocked(BuildFailed):
     """A wheel was not proven because something that it needs failed."""
 
@@ -121,7 +126,8 @@ def _row(step: Step, outcome: scheduler.Outcome[Made, Proof]) -> Row:
     error, made = outcome.errors.get(name), outcome.made.get(name)
     if error is not None:
         kind: Kind = "blocked" if isinstance(error, Blocked) else "failed"
-        return Row(name, version, kind, 0.0, None, step.reason, str(error), error.hint, error.exit_code)
+        hint = f"{error.hint.rstrip('.')}; {_PURE}" if step.has_pure and kind == "failed" else error.hint
+        return Row(name, version, kind, 0.0, None, step.reason, str(error), hint, error.exit_code)
     assert made is not None
     proof = outcome.proven[name]
     return Row(

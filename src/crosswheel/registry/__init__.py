@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from crosswheel.download import Progress, download, new_client, offline_error
 from crosswheel.errors import PlanError
 from crosswheel.files import digest_of, place_copy, write_text
-from crosswheel.registry.files import Release, ReleaseFile
+from crosswheel.registry.files import Release, ReleaseFile, with_password, without_password
 from crosswheel.settings import Settings
 
 __all__ = ["Registry", "ReleaseFile"]
@@ -91,7 +91,7 @@ class Registry:
         """
         store = self._settings.cache / "files" / file.sha256[:2] / file.sha256
         kept = download(
-            file.url,
+            with_password(file.url, self._settings.registry),
             store / file.filename,
             sha256=file.sha256,
             settings=self._settings,
@@ -104,7 +104,8 @@ class Registry:
         return folder / file.filename
 
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
-        answers = self._settings.cache / "registry" / digest_of(registry=self._settings.registry)
+        registry = without_password(self._settings.registry) if self._settings.registry else None
+        answers = self._settings.cache / "registry" / digest_of(registry=registry)
         return answers / project / f"{canonicalize_version(version)}.json"
 
 

@@ -4,8 +4,24 @@ from __future__ import annotations
 
 import datetime
 from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, ConfigDict, Field
+
+
+def without_password(url: str) -> str:
+    """Return an address without the user and password in it: what is kept or shown has none."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def with_password(url: str, registry: str | None) -> str:
+    """Return an address with the user and password that a registry's address has, if it is on the same server."""
+    said, asked = urlsplit(registry or ""), urlsplit(url)
+    own, _, server = said.netloc.rpartition("@")
+    if not own or (said.scheme, server) != (asked.scheme, asked.netloc):
+        return url
+    return urlunsplit(asked._replace(netloc=f"{own}@{server}"))
 
 
 class ReleaseFile(BaseModel):

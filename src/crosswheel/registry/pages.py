@@ -22,7 +22,7 @@ from pypi_simple import (
 
 from crosswheel.download import get
 from crosswheel.errors import NetworkError, PlanError
-from crosswheel.registry.files import ReleaseFile
+from crosswheel.registry.files import ReleaseFile, without_password
 
 
 def ask(
@@ -91,7 +91,7 @@ def _release_file(package: DistributionPackage) -> ReleaseFile | None:
         return ReleaseFile.model_validate(
             {
                 "filename": package.filename,
-                "url": package.url,
+                "url": without_password(package.url),
                 "sha256": package.digests.get("sha256"),
                 "kind": package.package_type,
                 "requires_python": package.requires_python,

@@ -107,6 +107,7 @@ class _Unpacking:
         self._size_limit = size_limit
         self._left = size_limit
         self._at: str | None = None
+        self._written: set[Path] = set()
 
     def run(self, wanted: Callable[[str], bool]) -> None:
         try:
@@ -154,8 +155,11 @@ class _Unpacking:
         content = member.open()
         if content is None:
             raise self._refusal("has no content")
-        # "x": a second member of that name is refused, and so is a name that differs by case only
-        # where the file system takes it for the same; no link is followed.
+        if path in self._written:
+            path.unlink()  # the later of two members of one name is the one that counts, as with tar and pip
+        self._written.add(path)
+        # "x": a name that differs by case only is refused where the file system takes it for the same; no link is
+        # followed.
         with content, path.open("xb") as stream:
             while block := content.read(min(_BLOCK, self._left + 1)):
                 self._left -= len(block)

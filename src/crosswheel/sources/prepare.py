@@ -67,7 +67,7 @@ def pin_version(tree: Path, version: str) -> Mapping[str, str]:
     """Let a source tree without version control know its version.
 
     Returns the environment variables that tell it to setuptools-scm (also through hatch-vcs and flit-scm),
-    pbr, PDM and poetry-dynamic-versioning. versioningit knows no variable: where it is configured,
+    pbr, PDM, poetry-dynamic-versioning and uv-dynamic-versioning. versioningit knows no variable: where that is used,
     ``default-version`` is written into its table, unless the tree is an sdist (it reads ``PKG-INFO`` then).
     It uses that only outside any repository, so builds below one have to run with GIT_CEILING_DIRECTORIES.
 
@@ -82,6 +82,7 @@ def pin_version(tree: Path, version: str) -> Mapping[str, str]:
         "PBR_VERSION": version,
         "PDM_BUILD_SCM_VERSION": version,
         "POETRY_DYNAMIC_VERSIONING_BYPASS": version,
+        "UV_DYNAMIC_VERSIONING_BYPASS": version,
     }
     project = _project_name(tree)
     if project is not None:

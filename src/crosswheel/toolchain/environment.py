@@ -76,8 +76,8 @@ class CrossEnvironment:
             "HOME": str(tree.parent),
             "LC_ALL": "C.UTF-8",
             "VIRTUAL_ENV": str(venv),
-            # A tool that looks for a repository around the tree would find ours.
-            "GIT_CEILING_DIRECTORIES": str(tree.parent),
+            # A tool that looks for a repository around the package's folder would find ours; a git source is below.
+            "GIT_CEILING_DIRECTORIES": str(venv.parent),
             "CROSSWHEEL_PREFIX_MAP": str(tree),
             "SOURCE_DATE_EPOCH": str(_EPOCH),
             **self.variables,

@@ -12,16 +12,16 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import compat32
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, NoReturn
 
-from packaging.metadata import InvalidMetadata, Metadata
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.metadata import InvalidMetadata, Metadata, RawMetadata, parse_email
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag, parse_tag
 from packaging.utils import (
     InvalidWheelFilename,
@@ -32,6 +32,7 @@ from packaging.utils import (
 from packaging.version import InvalidVersion, Version
 
 from crosswheel.errors import IntegrityError
+from crosswheel.wheels.legacy import repaired_requirement, repaired_specifiers
 
 if TYPE_CHECKING:  # what reads wheels without looking at targets need not load them
     from crosswheel.targets import Target
@@ -78,6 +79,7 @@ class WheelFile:
         members: the paths of all files in it, in the archive's order.
         elf_members: those that are ELF objects, by their first bytes.
         metadata: its METADATA.
+        oddities: what is not as the standards have it, in words, and does not keep pip from installing it.
     """
 
     path: Path
@@ -87,6 +89,7 @@ class WheelFile:
     members: tuple[str, ...]
     elf_members: tuple[str, ...]
     metadata: Metadata = field(compare=False, repr=False)
+    oddities: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path) -> WheelFile:
@@ -94,7 +97,7 @@ class WheelFile:
 
         Raises:
             IntegrityError: it is not a whole zip archive; a member has an unsafe path, is not in RECORD, or
-                is not what RECORD says; or METADATA and WHEEL do not say what the file name says.
+                is not what RECORD says; or METADATA does not say what the file name says.
         """
         try:
             name, version, _, tags = parse_wheel_filename(path.name)
@@ -108,15 +111,16 @@ class WheelFile:
             members = _safe_members(path, archive)
             info = _dist_info(path, members)
             elf_members = _verify_record(path, archive, members, f"{info}/RECORD")
+            raw, oddities = _mended(_read(path, archive, f"{info}/METADATA"))
             # Not validated as a whole: old wheels have oddities in fields that nobody needs here.
-            metadata = Metadata.from_email(_read(path, archive, f"{info}/METADATA"), validate=False)
-            _verify_tags(path, _read(path, archive, f"{info}/WHEEL"), tags)
+            metadata = Metadata.from_raw(raw, validate=False)
+            oddities += _other_tags(path, _read(path, archive, f"{info}/WHEEL"), tags)
             if f"{info}/entry_points.txt" in members:
                 _verify_commands(path, _read(path, archive, f"{info}/entry_points.txt"))
         said = _field(path, metadata, "name"), _field(path, metadata, "version")
         if (canonicalize_name(str(said[0])), said[1]) != (name, version):
             _refuse(path, f"its METADATA is that of {said[0]} {said[1]}")
-        return cls(path, name, version, tags, members, elf_members, metadata)
+        return cls(path, name, version, tags, members, elf_members, metadata, tuple(oddities))
 
     @property
     def requires_python(self) -> SpecifierSet | None:
@@ -404,13 +408,34 @@ def _field(path: Path, metadata: Metadata, name: str) -> object:
     return value
 
 
-def _verify_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> None:
+def _mended(text: bytes) -> tuple[RawMetadata, list[str]]:
+    """Return METADATA with its requirements mended where they can be, and words for those that were."""
+    raw, _ = parse_email(text)
+    told = []
+
+    def mended(stated: str, mend: Callable[[str], str]) -> str:
+        with contextlib.suppress(InvalidRequirement, InvalidSpecifier):  # it is refused where it is asked for
+            better = mend(stated)
+            if better != stated:
+                told.append(f"its METADATA has {stated!r}, which is read as {better!r}")
+            return better
+        return stated
+
+    if "requires_dist" in raw:
+        raw["requires_dist"] = [mended(each, repaired_requirement) for each in raw["requires_dist"]]
+    if "requires_python" in raw:
+        raw["requires_python"] = mended(raw["requires_python"], repaired_specifiers)
+    return raw, told
+
+
+def _other_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> list[str]:
+    """Say where WHEEL has other tags than the file name, which is what installers go by (PEP 427)."""
     message = BytesParser(policy=compat32).parsebytes(text)
     if str(message["Wheel-Version"]).split(".")[0] != "1":
         _refuse(path, f"it is of wheel version {message['Wheel-Version']}, and only 1.x is known")
     said = frozenset(tag for line in message.get_all("Tag", []) for tag in parse_tag(str(line).strip()))
-    if said != tags:
-        _refuse(path, f"WHEEL has the tags {', '.join(sorted(map(str, said))) or 'none'}")
+    listed = ", ".join(sorted(map(str, said))) or "none"
+    return [] if said == tags else [f"its WHEEL has other tags than its name: {listed}"]
 
 
 def _verify_commands(path: Path, text: bytes) -> None:
