@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from uv import find_uv_bin
 
 from crosswheel.download import connection_hint, has_system_trust
-from crosswheel.errors import LockError, NetworkError
+from crosswheel.errors import BuildFailed, LockError, NetworkError
 from crosswheel.files import write_text
 from crosswheel.process import Result, Runner, Word, tail
 from crosswheel.settings import Settings
@@ -24,6 +24,10 @@ _UNREACHABLE = re.compile(r"Failed to fetch: |Request failed after |the network 
 # What the code of a release says instead of its metadata where uv must not ask it.
 _REFUSAL = "crosswheel asks for metadata itself"
 _UNDESCRIBED = re.compile(r"Failed to (?:download and )?build `([^`\s]+)==([^`\s]+)`")
+_BUILDING = re.compile(r"Failed to (?:download and )?build `([^`\s]+)`")
+_WAITING = "when waiting for lock on"
+# uv waits for a source that another process builds; together these are as long as it waits by itself.
+_LOCK_SECONDS, _LOCK_TRIES = "20", 15
 _UNDATED = "is missing an upload date"
 _WARNING = re.compile(r"^warning: (.*)$", re.MULTILINE)
 # What uv and the build backends that it calls are told of the user's machine. Whatever changes what is resolved is not
@@ -126,7 +130,21 @@ class Uv:
         self._run([*words, "--target", folder, wheel])
 
     def _run(self, words: Sequence[Word], *, check: bool = True, **variables: str) -> Result:
-        return self.runner.run([find_uv_bin(), *words], env={**self._environment(), **variables}, check=check)
+        """Run uv; where it waits long for what another is building, find out whether it waits for itself."""
+        env = {"UV_LOCK_TIMEOUT": _LOCK_SECONDS, **self._environment(), **variables}
+        for _ in range(_LOCK_TRIES):
+            result = self.runner.run([find_uv_bin(), *words], env=env, check=False)
+            if result.returncode == 0 or _WAITING not in result.output:
+                break
+            _refuse_loop(result)
+        if check and result.returncode != 0:
+            raise BuildFailed(
+                f"uv {' '.join(map(str, words[:2]))} ended with exit code {result.returncode}\n{tail(result.output)}",
+                hint=f"the whole output is in {self.runner.log}."
+                if self.runner.log
+                else "its last lines are above.",
+            )
+        return result
 
     def _environment(self) -> Mapping[str, str]:
         env = {name: value for name, value in os.environ.items() if name.upper() in _ENVIRONMENT}
@@ -140,6 +158,17 @@ class Uv:
         if self.settings.offline:
             env["UV_OFFLINE"] = "1"
         return env
+
+
+def _refuse_loop(result: Result) -> None:
+    """Raise :class:`LockError` if a source is needed to build itself: uv waits for the lock that it holds."""
+    chain = _BUILDING.findall(result.output)
+    twice = next((name for name in chain if chain.count(name) > 1), None)
+    if twice:
+        raise LockError(
+            f"to build {twice}, {twice} is needed first: {' needs '.join(dict.fromkeys(chain))} needs {twice}",
+            hint="one of them is to be had as a wheel: name another version of it with build_dependencies in a recipe.",
+        )
 
 
 def _stating(stated: Sequence[ReleaseMetadata], folder: Path) -> list[Word]:

@@ -15,6 +15,7 @@ from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
 from crosswheel.settings import Settings
 from crosswheel.uv import Uv
+from support.projects import make_sdist, pyproject
 from support.registries import LocalRegistry, local_registry
 from support.wheels import make_wheel
 
@@ -152,6 +153,20 @@ def test_requirements_without_a_solution_are_told_and_nothing_is_written(
         build_requirements.resolve(["backend>2"], file, python=PYTHON, as_of=None, uv=uv)
     assert "build_dependencies" in caught.value.hint
     assert not file.exists()
+
+
+def test_requirements_that_need_each_other_to_be_built_are_named(
+    tmp_path: Path, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_LOCK_TIMEOUT", "1")
+    for name, other in (("first", "second"), ("second", "first")):
+        files = {"pyproject.toml": pyproject(other, backend="own"), "own.py": ""}
+        registry.add(make_sdist(tmp_path, files, name=name, static=False))
+    uv = uv_for(registry.url, tmp_path)
+    with pytest.raises(LockError) as caught:
+        build_requirements.resolve(["first"], tmp_path / "demo.txt", python=PYTHON, as_of=None, uv=uv)
+    assert "first==1.0 needs second==1.0 needs first==1.0" in caught.value.message
+    assert "wheel" in caught.value.hint
 
 
 def test_an_unreachable_registry_is_a_network_problem(
