@@ -119,3 +119,27 @@ def test_what_the_emulated_python_lacks_is_said(line: CommandLine, compiled: Pat
     done = line.run("check", "--run", str(compiled), CROSSWHEEL_OFFLINE="1")
     assert done.returncode == 0
     assert "warning: _sqlite3, which Opentrons OT-2's Python has, could not be made" in done.words
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"pure/sub.py": b"type X = int"}, "module pure.sub cannot work with Python 3.10: line 1: "),
+        ({"pure/sub.py": b"from typing import Self"}, "it imports typing.Self, which is new in Python 3.11"),
+        ({"pure/sub.py": b"import tomllib"}, "it imports tomllib, which is new in Python 3.11"),
+    ],
+)
+def test_a_pure_wheel_for_a_newer_python_is_found_unimported(
+    line: CommandLine, files: dict[str, bytes], told: str
+) -> None:
+    wheel = make_wheel(line.folder, "pure", "1.0", {"pure/__init__.py": b"", **files})
+    done = line.run("check", str(wheel))
+    assert (done.returncode, told in done.words) == (1, True), done.output
+
+
+def test_a_wheel_that_ends_every_python_is_found_by_running_it(line: CommandLine) -> None:
+    pth = {"pure/__init__.py": b"", "pure.pth": b"import os; os._exit(3)"}
+    wheel = make_wheel(line.folder, "pure", "1.0", pth)
+    done = line.run("check", "--run", str(wheel))
+    assert "Python does not start with it on the target (exit code 3)" in done.words
+    assert done.returncode == 1

@@ -202,6 +202,23 @@ def test_an_extension_module_that_cannot_be_imported_is_refused_unless_its_recip
     assert proof["skipped"] == {"_demo": "it wants a part of the robot"}
 
 
+def test_a_module_that_cannot_work_with_the_robots_python_is_refused_unless_its_recipe_names_it(
+    crosswheel: CommandLine,
+) -> None:
+    crosswheel.offer_wheel("pure", files={"pure/__init__.py": b"", "pure/later.py": b"type X = int"})
+    words = ("build", "pure==1.0", "--as-of", "2024-12-31", "--build-type", "packages-only")
+    crosswheel.recipe(place="other")
+    crosswheel.run(*words).explains(
+        1, "module pure.later cannot work with Python 3.10: line 1", "skip_imports"
+    )
+    crosswheel.recipe('skip_imports={"pure.later": "it is for later"}', place="pure")
+    done = crosswheel.run(*words)
+    assert done.returncode == 0, done.output
+    assert "pure 1.0 pure.later it is for later" in done.words
+    proof = json.loads((crosswheel.folder / f"dist/pure/1.0/{PURE}.ot2.proof.json").read_text())
+    assert (proof["compiled"], proof["compiled_by"]) == (2, "CPython 3.10.8 of the build machine")
+
+
 def test_an_old_recipe_builds_its_package_alone_and_not_twice(crosswheel: CommandLine) -> None:
     """As the original tool did: no day, no lock, no dependencies."""
     crosswheel.offer_on_github(projects.cxx_project())

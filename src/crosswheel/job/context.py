@@ -12,8 +12,10 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from crosswheel.check.modules import Interpreter
 from crosswheel.check.system import System, system_of
 from crosswheel.emulation.emulator import Emulator, emulator_for, userland
+from crosswheel.emulation.pythons import compiling_pythons
 from crosswheel.emulation.verification import verify
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
 from crosswheel.files import exclusive, explained_storage_errors
@@ -156,6 +158,11 @@ class Workplace:
         toolchain = self.toolchain
         libraries = userland(self.target, self.settings, self.general_runner)
         return system_of(self.target, toolchain.python, libraries, toolchain.sysroot)
+
+    @property
+    def pythons(self) -> Iterator[Interpreter]:
+        """The Pythons that can compile a wheel's modules."""
+        return compiling_pythons(lambda: self.toolchain.host, lambda: self.emulator, self.general_runner)
 
     def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
         """Return a build's environment; before the first one is handed out, the cross view is verified."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from crosswheel.check.elf import audit
 from crosswheel.check.fault import Fault
+from crosswheel.check.modules import Interpreter, compile_modules, unfit_modules
 from crosswheel.check.suitability import suitability
 from crosswheel.check.system import System, system_of
 from crosswheel.emulation.emulator import emulator_for, userland
+from crosswheel.emulation.pythons import compiling_pythons
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
 from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, Interrupted
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import toolchain_for
-from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.toolchain.python.distribution import host_python, target_python
 from crosswheel.uv import Uv
 from crosswheel.wheels.reading import WheelFile
 
@@ -68,6 +71,8 @@ def examine_wheels(
             continue
         audited, refused = audit(wheel, target, system)
         found = [*suitability(wheel, target), *refused]
+        compiled = compile_modules(wheel, target, _pythons(target, settings))
+        found += unfit_modules(compiled, path.name, target.python.short)
         faults += [_named(fault, wheel) for fault in found]
         wheels += [] if found else [wheel]
         unproven += [f"{path.name}: {item.file}: {said}" for item in audited for said in item.unproven]
@@ -90,6 +95,13 @@ def _system(target: Target, settings: Settings) -> tuple[System, list[str]]:
     except CrosswheelError as error:
         warning = f"what libraries other than glibc's offer was not compared: {error} ({error.hint})"
         return system_of(target, python, None), [warning]
+
+
+def _pythons(target: Target, settings: Settings) -> Iterator[Interpreter]:
+    """Return what can compile a wheel's modules."""
+    runner = Runner()
+    host, emulator = partial(host_python, target, settings), partial(emulator_for, target, settings, runner)
+    return compiling_pythons(host, emulator, runner)
 
 
 def _named(fault: Fault, wheel: WheelFile) -> Fault:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from crosswheel.check.modules import Compiled
 from crosswheel.files import read_sealed, sha256_of, write_sealed
 from crosswheel.wheels.proof import AuditedObject
 
@@ -29,6 +30,7 @@ class Made(BaseModel):
     extensions: tuple[str, ...] = ()
     importable: tuple[str, ...] = ()
     audited: tuple[AuditedObject, ...] = ()
+    compiled: Compiled = Compiled()
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()
     parity: str | None = None

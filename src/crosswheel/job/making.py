@@ -15,6 +15,7 @@ from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
+from crosswheel.check.modules import compile_modules
 from crosswheel.check.parity import Parity, compare
 from crosswheel.check.suitability import suitability
 from crosswheel.errors import CheckFailed, IntegrityError
@@ -310,5 +311,6 @@ def _described(
         "importable": wheel.importable_names,
         "extensions": tuple(wheel.extension_modules(place.target)),
         "audited": tuple(audited),
+        "compiled": compile_modules(wheel, place.target, place.pythons),
     }
     return Made.model_validate({**facts, **more})

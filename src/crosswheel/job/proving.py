@@ -10,6 +10,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
+from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
 from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
 from crosswheel.job.context import Workplace
@@ -83,6 +84,7 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
     recipe = step.recipe
     tests = recipe.test_files if recipe else ()
     skip = recipe.skip_imports if recipe else {}
+    refuse(unfit_modules(own.compiled, own.wheel.name, place.target.python.short, skip), own.wheel.name)
     wanted = Importable(own.wheel.name, own.extensions, own.importable, skip, complete=not alone)
     if place.toolchain.python.runs:
         imports = _run(step, wanted, _trial(step, needed, place), place)
@@ -102,9 +104,11 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         build_requirements=own.build_requirements,
         audited=own.audited,
         parity=own.parity,
+        compiled=own.compiled.count,
+        compiled_by=own.compiled.by or None,
         emulator=place.emulator.version if imports.imported or tests else None,
         imported=imports.imported,
-        skipped=imports.skipped,
+        skipped={**{name: skip[name] for name in own.compiled.unfit}, **imports.skipped},
         tests=tuple(test.stem for test in tests),
         seconds=round(own.seconds, 1),
         log=os.path.relpath(log, place.trees.build) if own.origin == "built" else None,

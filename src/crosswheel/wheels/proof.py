@@ -43,7 +43,9 @@ class Proof(_Record):
         recipe: whose recipe said how it is built, taken or tested, if one did.
         toolchain: name to version of what it was built with.
         build_requirements: what the build environment held, as ``name==version``.
-        parity: file name of the official wheel it was compared with.
+        parity: file name of the nearest official wheel it was compared with.
+        compiled: how many of its modules were compiled by a Python of the target's version.
+        compiled_by: which one, such as ``CPython 3.10.8 of the build machine``.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
         imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
         skipped: modules that were not, with the reason.
@@ -64,6 +66,8 @@ class Proof(_Record):
     build_requirements: tuple[str, ...] = ()
     audited: tuple[AuditedObject, ...] = ()
     parity: str | None = None
+    compiled: int = 0
+    compiled_by: str | None = None
     emulator: str | None = None
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = Field(default_factory=dict)

@@ -62,7 +62,7 @@ _EXTENSION = re.compile(r"(?P<name>[^.]+)(?P<suffix>(?:\.(?:cpython|cp|abi|pypy|
 _PLAIN_SUFFIXES = (".so", ".pyd")
 _SOURCES = (".py", ".pyc")
 # What some put beside their package by mistake, and what is not to be imported to see whether a package works.
-_BESIDE = frozenset(
+BESIDE = frozenset(
     {"test", "tests", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "setup"}
 )
 
@@ -167,7 +167,7 @@ class WheelFile:
         named = {
             name.parts for name in found if all(map(str.isidentifier, name.parts)) and name.name[:2] != "__"
         }
-        return tuple(sorted(map(".".join, {name for name in named if name[0] not in _BESIDE} or named)))
+        return tuple(sorted(map(".".join, {name for name in named if name[0] not in BESIDE} or named)))
 
     def extension_modules(self, target: Target) -> dict[str, str]:
         """Return the extension modules that the target's Python would load: dotted name to member."""

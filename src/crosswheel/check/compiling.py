@@ -1,0 +1,158 @@
+"""Run by a Python of the target's version, with nothing but its standard library: compiles the modules of a wheel.
+
+It prints, as JSON, which modules cannot work with this Python: their syntax is of a newer one, or they import from the
+standard library what only a newer one has. What a module allows for is no fault: an import under a condition, in a
+``try`` that expects it to fail, or in a function; nor is a module that is itself imported so alone.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import json
+import platform
+import sys
+import warnings
+import zipfile
+
+_EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+
+
+class Module:
+    """A module: what it imports when it is imported, and why it cannot be compiled, if that is so."""
+
+    def __init__(self, name: str, member: str, source: bytes) -> None:
+        self.name = name
+        self.is_package = member.endswith("/__init__.py")
+        self.imports: list[tuple[str, int, bool]] = []
+        self.error: str | None = None
+        try:
+            tree = ast.parse(source, member)
+            compile(tree, member, "exec", dont_inherit=True)
+        except SyntaxError as error:
+            if not _is_other_language(source):
+                self.error = f"line {error.lineno}: {error.msg}"
+        except (ValueError, RecursionError, MemoryError):  # no source code
+            pass
+        else:
+            self._read(tree.body, False)
+
+    def _read(self, body: list[ast.stmt], guarded: bool) -> None:
+        for node in body:
+            if isinstance(node, ast.Import):
+                self.imports += [(alias.name, node.lineno, guarded) for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                origin = self._origin(node)
+                self.imports += [(f"{origin}.{alias.name}", node.lineno, guarded) for alias in node.names]
+            else:
+                self._read_below(node, guarded)
+            # What follows a condition that may end the module is under it.
+            ends = isinstance(node, ast.If) and any(isinstance(part, ast.Raise) for part in ast.walk(node))
+            guarded = guarded or ends
+
+    def _read_below(self, node: ast.stmt, guarded: bool) -> None:
+        allowed = not isinstance(node, ast.ClassDef)
+        if isinstance(node, (ast.Try, ast.With)):
+            allowed = _expects_failure(node)
+        for block in ("body", "orelse"):
+            self._read(getattr(node, block, []), guarded or allowed)
+        self._read(getattr(node, "finalbody", []), guarded)
+        for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
+            self._read(part.body, True)
+
+    def _origin(self, node: ast.ImportFrom) -> str:
+        if not node.level:
+            return node.module or ""
+        above = self.name.split(".")
+        above = above[: len(above) - node.level + self.is_package]
+        return ".".join([*above, *filter(None, [node.module])])
+
+
+def _expects_failure(node: ast.AST) -> bool:
+    """Tell whether a ``try`` or ``with`` goes on where an import fails."""
+    if isinstance(node, ast.Try):
+        caught = [handler.type for handler in node.handlers]
+    else:
+        caught = [item.context_expr for item in getattr(node, "items", ())]
+    names = {getattr(n, "id", getattr(n, "attr", "")) for each in caught if each for n in ast.walk(each)}
+    return None in caught or bool(_EXPECTED & names)
+
+
+def _is_other_language(source: bytes) -> bool:
+    """Tell whether what cannot be compiled was never meant to be: a template, or Python 2."""
+    if b"{%" in source or b"<%" in source or b"\0" in source:
+        return True
+    with contextlib.suppress(Exception), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from lib2to3 import pygram, pytree
+        from lib2to3.pgen2 import driver
+
+        parser = driver.Driver(pygram.python_grammar, convert=pytree.convert)
+        parser.parse_string(source.decode("latin-1") + "\n")
+        return True
+    return False
+
+
+def _allowed_for(modules: dict[str, Module]) -> set[str]:
+    """Return the modules that others import, and never but where it may fail."""
+    users: dict[str, list[tuple[str, bool]]] = {name: [] for name in modules}
+    for module in modules.values():
+        for imported, _, guarded in module.imports:
+            parts = imported.split(".")
+            for end in range(1, len(parts) + 1):
+                name = ".".join(parts[:end])
+                if name in users and name != module.name:
+                    users[name].append((module.name, guarded))
+    allowed: set[str] = set()
+    while True:
+        more = {
+            name
+            for name, using in users.items()
+            if using and all(guarded or user in allowed for user, guarded in using)
+        }
+        if more == allowed:
+            return allowed
+        allowed = more
+
+
+def _lacking(module: Module, newer: dict[str, str]) -> str | None:
+    """Return what a module imports from the standard library and this one has not."""
+    for imported, line, guarded in module.imports:
+        parts = imported.split(".")
+        names = [] if guarded else [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        for name in names:
+            if name in newer and not _is_there(name):
+                return f"line {line}: it imports {name}, which is new in Python {newer[name]}"
+    return None
+
+
+def _is_there(name: str) -> bool:
+    above, _, last = name.rpartition(".")
+    with contextlib.suppress(Exception):
+        if above and hasattr(importlib.import_module(above), last):
+            return True
+        importlib.import_module(name)
+        return True
+    return False
+
+
+def main(asked: str) -> None:
+    """Answer what a file asks: the path of a wheel, its modules by member, and what newer Pythons have, since when."""
+    with open(asked) as stream:  # noqa: PTH123
+        said = json.load(stream)
+    warnings.simplefilter("ignore")
+    with zipfile.ZipFile(said["wheel"]) as archive:
+        read = [Module(name, member, archive.read(member)) for member, name in said["modules"].items()]
+    modules = {module.name: module for module in read}
+    allowed = _allowed_for(modules)
+    unfit = {}
+    for module in read:
+        reason = module.error or _lacking(module, said["newer"])
+        if reason and module.name not in allowed:
+            unfit[module.name] = reason
+    print(json.dumps({"version": platform.python_version(), "compiled": len(read), "unfit": unfit}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,30 @@
+"""The Pythons that a wheel's modules can be compiled by."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+from crosswheel.check.modules import Interpreter
+from crosswheel.emulation.emulator import Emulator
+from crosswheel.errors import TargetError
+from crosswheel.process import Runner
+from crosswheel.toolchain.python.tree import PythonTree
+
+
+def compiling_pythons(
+    host: Callable[[], PythonTree], emulator: Callable[[], Emulator], runner: Runner
+) -> Iterator[Interpreter]:
+    """Yield the build machine's Python of the target's version, which is far quicker, then the emulated one.
+
+    Args:
+        host: gives the one; raises :class:`TargetError` where there is none.
+        emulator: gives the other; asked only if another one is wanted.
+    """
+    with contextlib.suppress(TargetError):
+        program, env = host().executable, {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+        yield Interpreter("of the build machine", lambda words: runner.run([program, "-I", *words], env=env))
+    emulated = emulator()
+    if emulated.python.runs:
+        yield Interpreter("under emulation", lambda words: emulated.run(runner, ["-I", *words]))
