@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from crosswheel.debian import Debian
+from crosswheel.debian import NO_APT_HINT, Debian
 from crosswheel.emulation.emulator import has_root, installed_qemu, kept_qemu
 from crosswheel.process import Runner, without_network
 from crosswheel.settings import Settings
@@ -62,6 +62,8 @@ def _cache(settings: Settings) -> Finding:
     detail = f"{settings.cache}, {free / (1 << 30):.0f} GiB free"
     if not os.access(existing, os.W_OK):
         return Finding("cache folder", "missing", detail, "it is not writable: set CROSSWHEEL_CACHE")
+    if settings.cache_fault:
+        return Finding("cache folder", "missing", settings.cache_fault, "set CROSSWHEEL_CACHE elsewhere")
     if free < _NEEDED_BYTES:
         return Finding(
             "cache folder", "missing", detail, "free some space, or set CROSSWHEEL_CACHE elsewhere"
@@ -81,23 +83,29 @@ def _pythons(target: Target, settings: Settings) -> Finding:
 
 
 def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
-    has_apt = Debian(target.toolchain.debian, settings, runner).is_usable
+    origin = _debian_origin(target, settings, runner)
     found = installed_qemu(target) or kept_qemu(target, settings)
     if found:
         yield Finding("emulator", "ok", str(found))
-    elif has_apt:
-        yield Finding("emulator", "later", "unpacked from Debian's qemu-user-static; nothing is installed")
-    else:
+    elif origin:
         yield Finding(
-            "emulator", "missing", "no qemu-user, and no apt", "install qemu-user from your distribution"
+            "emulator", "later", f"qemu-user-static is unpacked from {origin}; nothing is installed"
         )
+    else:
+        yield Finding("emulator", "missing", "no qemu-user, and no apt", NO_APT_HINT)
     name = f"libraries of {target.toolchain.debian}"
     if has_root(target, settings):
         yield Finding(name, "ok", "the C library that emulated programs load")
-    elif has_apt:
-        yield Finding(name, "later", "unpacked from Debian's packages; nothing is installed")
+    elif origin:
+        yield Finding(name, "later", f"unpacked from {origin}; nothing is installed")
     else:
-        yield Finding(name, "missing", "no apt", "run on Debian or Ubuntu; a container will do")
+        yield Finding(name, "missing", "no apt", NO_APT_HINT)
+
+
+def _debian_origin(target: Target, settings: Settings, runner: Runner) -> str | None:
+    """Return where Debian's packages would come from; ``None`` where they cannot be had."""
+    debian = Debian(target.toolchain.debian, settings, runner)
+    return debian.sources.title if debian.is_usable else None
 
 
 def _rust(target: Target, settings: Settings, runner: Runner) -> Finding:
@@ -106,8 +114,9 @@ def _rust(target: Target, settings: Settings, runner: Runner) -> Finding:
         return Finding("Rust", "ok", f"{installed.version}, with {target.toolchain.rust}")
     if shutil.which("rustup"):
         return Finding("Rust", "later", f"rustup will be asked for {target.toolchain.rust}")
-    if Debian(target.toolchain.debian, settings, runner).is_usable:
-        return Finding("Rust", "later", "unpacked from Debian's packages; nothing is installed")
+    origin = _debian_origin(target, settings, runner)
+    if origin:
+        return Finding("Rust", "later", f"unpacked from {origin}; nothing is installed")
     return Finding(
         "Rust",
         "missing",

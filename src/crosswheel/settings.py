@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,13 @@ class Settings:
     maven: str | None = None
     debian_sources: Path | None = None
     offline: bool = False
+
+    @property
+    def cache_fault(self) -> str | None:
+        """Why nothing can be compiled with what is in the cache folder; ``None`` if it can."""
+        if not re.search(r"\s", str(self.cache)):
+            return None
+        return f"the cache folder {self.cache} has a blank in its path, at which build systems take a command to end"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:

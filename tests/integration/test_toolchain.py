@@ -208,10 +208,12 @@ def test_a_right_view_is_verified_once(ot2: Crossing, tmp_path: Path) -> None:
     assert not log.exists()
 
 
-def test_an_emulator_of_another_version_is_refused(ot2: Crossing) -> None:
-    with pytest.raises(ToolchainError, match=r"Python 3\.10\.9 of ot2 does not start") as caught:
-        emulator_for(changed(python={"version": "3.10.9"}), ot2.settings, Runner())
-    assert "doctor" in caught.value.hint
+def test_a_python_of_another_patch_release_than_the_target_says_is_named(ot2: Crossing) -> None:
+    with pytest.raises(
+        TargetError, match=r"says Python 3\.10\.12, and what it names .* is 3\.10\.8"
+    ) as caught:
+        emulator_for(changed(python={"version": "3.10.12"}), ot2.settings, Runner())
+    assert 'version = "3.10.8"' in caught.value.hint
 
 
 def test_the_emulated_python_has_the_standard_library_that_the_robot_has(ot2: Crossing) -> None:
@@ -287,6 +289,15 @@ def test_a_python_that_cannot_be_downloaded_is_a_network_problem(tmp_path: Path)
     assert not list(tmp_path.glob("python/*"))
 
 
+def test_a_repository_without_such_a_python_is_told_from_a_network_that_fails(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with FolderServer(tmp_path / "empty") as server:
+        settings = Settings(cache=tmp_path / "cache", github="", registry="", maven=server.url)
+        with pytest.raises(NetworkError, match="the Maven repository has no cpython-") as caught:
+            target_python(OT2, settings)
+    assert caught.value.hint.startswith("correct distribution and classifier in the target file")
+
+
 def offer_python(folder: Path, archive: bytes) -> None:
     """Lay an archive into a Maven repository, as the OT-2's Python."""
     group, name, version = OT2.python.distribution.split(":")
@@ -306,6 +317,7 @@ def test_a_python_with_the_wrong_hash_is_refused_and_not_kept(tmp_path: Path) ->
         with pytest.raises(IntegrityError, match="wrong hash") as caught:
             target_python(OT2, settings)
     assert OT2.python.target.sha256 in caught.value.message
+    assert "sha256 in the target file" in caught.value.hint
     assert not list(tmp_path.glob("cache/python/*"))
     assert not list(tmp_path.glob("cache/**/*.jar"))
 

@@ -13,10 +13,11 @@ import zlib
 from dataclasses import replace
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from crosswheel.agent import disk, packages
+from crosswheel.agent import disk, machine, packages
 from crosswheel.agent.manifest import digest_of_package
 from crosswheel.agent.packages import Packages
 from crosswheel.deploy import ssh
@@ -176,6 +177,17 @@ def test_verifying_finds_a_launcher_that_is_gone_and_deploying_brings_it_back(tm
     assert "the launcher is gone" in faults["faults"][0]
     put(release(tmp_path, "1"), robot)
     assert says(robot) == "hello 1"
+
+
+def test_a_64_bit_kernel_below_32_bit_programs_is_that_of_a_32_bit_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for bits, expected in ((64, "aarch64"), (32, "armv7l")):
+        python = SimpleNamespace(maxsize=2 ** (bits - 1) - 1, version_info=sys.version_info)
+        kernel = SimpleNamespace(uname=lambda: SimpleNamespace(machine="aarch64"), confstr_names=())
+        monkeypatch.setattr(machine, "sys", python)
+        monkeypatch.setattr(machine, "os", kernel)
+        assert machine.about_this_machine()["machine"] == expected
 
 
 @pytest.mark.parametrize(

@@ -185,3 +185,9 @@ def test_what_a_wheel_depends_on_is_in_the_fingerprint_and_the_title_is_not(tmp_
     newer = targets.load(str(write(tmp_path, 'glibc = "2.25"', 'glibc = "2.31"')))
     assert renamed.fingerprint == ot2.fingerprint
     assert newer.fingerprint != ot2.fingerprint
+
+
+def test_a_machine_of_other_bits_than_its_programs_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    said = fault(write(tmp_path, 'machine = "armv7l"', 'machine = "aarch64"'))
+    assert "machine is aarch64, which has 64 bits, and abi.bits is 32: where only the kernel" in said
+    assert 'write machine = "armv7l"' in said

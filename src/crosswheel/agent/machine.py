@@ -22,7 +22,7 @@ def about_this_machine() -> dict[str, str]:
     """Return what decides whether an environment runs here."""
     libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
     return {
-        "machine": os.uname().machine,
+        "machine": _machine(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "soabi": EXTENSION_SUFFIXES[0].strip(".").rpartition(".")[0],
         "glibc": (libc or "").rpartition(" ")[2],
@@ -58,6 +58,12 @@ def require_target(target: dict[str, str]) -> None:
         )
     if faults:
         raise Refused("target", f"this machine is not an {target['name']}: " + "; ".join(faults))
+
+
+def _machine() -> str:
+    """Return what programs are made for here: a 64-bit kernel may have 32-bit programs alone."""
+    machine = os.uname().machine
+    return "armv7l" if machine == "aarch64" and sys.maxsize < 2**32 else machine
 
 
 def _is_in(process: str, below: str) -> bool:

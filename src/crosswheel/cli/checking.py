@@ -63,5 +63,9 @@ def doctor(target: TargetOption = "ot2") -> None:
     findings = list(examine(chosen, Settings.from_environment(), Runner()))
     rows = [[finding.name, finding.state, finding.detail, finding.remedy] for finding in findings]
     table(Console(), f"Building for {chosen.title}", ["part", "state", "found", "what to do"], rows)
+    others = ", ".join(name for name in targets.names(TARGETS) if name != chosen.name)
+    typer.echo(
+        f"Other targets, for --target: {others}; a robot of another kind is a file, see docs/targets.md."
+    )
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)

@@ -22,6 +22,10 @@ from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 
+NO_APT_HINT = (
+    "install apt, dpkg and debootstrap, which other distributions have packages of, too (nothing is installed with "
+    "them, but what is needed unpacked in the cache); or run in a container of Debian or Ubuntu."
+)
 _HOUR = 3600
 _LISTS = ("sources.list", "lists/*_Packages*", "cache/archives")  # of a state of apt, what it works with
 _DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
@@ -135,7 +139,7 @@ class Debian:
         if not self.is_usable:
             raise MissingToolError(
                 "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
-                hint="install qemu-user from your distribution, or run on Debian or Ubuntu (a container will do).",
+                hint=NO_APT_HINT,
             )
         return max(self._all_lists(), key=_hour_of, default=None) or self._lists_of_this_hour()
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.emulation.standard_library import completed
-from crosswheel.errors import CrosswheelError, ToolchainError
+from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
 from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Result, Runner, Word
 from crosswheel.settings import Settings
@@ -93,6 +93,7 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     Raises:
         MissingToolError: qemu can be had neither on this machine nor from its package manager.
         ToolchainError: it was found, but the target's Python does not start in it.
+        TargetError: that is of another version than the target says.
 
     Where that Python cannot be had, it runs other programs of the target.
     """
@@ -122,7 +123,14 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
     """Start the target's Python once; return what it is that started it."""
     asked = "import platform; print(platform.machine(), platform.python_version())"
     answer = emulator.run(runner, ["-I", "-c", asked], check=False)
-    if answer.returncode != 0 or target.python.version not in answer.output:
+    said = answer.output.split()[-1:]
+    if answer.returncode == 0 and said != [target.python.version]:
+        raise TargetError(
+            f"the file of {target.name} says Python {target.python.version}, and what it names by its sha256 is "
+            f"{' '.join(said)}",
+            hint=f'write version = "{" ".join(said)}": wheels are for all patch releases of {target.python.short}.',
+        )
+    if answer.returncode != 0:
         raise ToolchainError(
             f"Python {target.python.version} of {target.name} does not start under {emulator.qemu}:\n{answer.output}",
             hint=f"remove {emulator.root} to have it made anew; `crosswheel doctor` looks at each part.",

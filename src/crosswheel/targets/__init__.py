@@ -22,6 +22,10 @@ else:
     import tomli as tomllib
 
 
+# What the programs of a 32-bit system go by, whose kernel may be a 64-bit one.
+_NARROW = {"aarch64": "armv7l", "x86_64": "i686"}
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
@@ -162,6 +166,16 @@ class Target(_Table):
     toolchain: ToolchainNames
     image: Image = Image()
     robot: Robot | None = None
+
+    @model_validator(mode="after")
+    def _machine_of_its_programs(self) -> Target:
+        narrow = _NARROW.get(self.machine)
+        if narrow and self.abi.bits == 32:
+            raise ValueError(
+                f"machine is {self.machine}, which has 64 bits, and abi.bits is 32: where only the kernel is a 64-bit "
+                f'one, as on many a Raspberry Pi, write machine = "{narrow}"'
+            )
+        return self
 
     @property
     def platform_tag(self) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from crosswheel.errors import UsageError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -127,8 +128,12 @@ def cross_environment(
     Raises:
         MissingToolError, NetworkError: Fortran or a library cannot be had.
         RecipeError: no library of that name is known.
+        UsageError: compilers cannot be called from this cache folder.
     """
     target, settings, compilers = toolchain.target, toolchain.settings, toolchain.compilers
+    fault = settings.cache_fault
+    if fault:
+        raise UsageError(fault, hint="name a folder without blanks in CROSSWHEEL_CACHE.")
     variables = _base_variables(toolchain)
     versions = {**compilers.versions, "CPython": target.python.version}
     folders: tuple[Path, ...] = (compilers.folder, pkg_config_folder(target, settings.cache))

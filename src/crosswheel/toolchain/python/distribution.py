@@ -19,6 +19,9 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Artifact, Target
 from crosswheel.toolchain.python.tree import PythonTree
 
+# Python.h of 3.9 and before includes it, and zig has none. An extension module gets no function of it from Python.
+_CRYPT = "/* Declares nothing: the compiler has no libcrypt for the target. */\n"
+
 
 def target_python(target: Target, settings: Settings) -> PythonTree:
     """Return the target's own Python, downloaded if need be; one to compile for alone, where no other can be had.
@@ -53,7 +56,7 @@ def host_python(target: Target, settings: Settings) -> PythonTree:
 
 
 def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
-    folder, (program, headers) = _kept(target, artifact, settings)
+    folder, used = _kept(target, artifact, settings)
 
     def fill(beside: Path) -> None:
         archive = _download(target.python.distribution, artifact, beside / ".maven", settings)
@@ -61,9 +64,12 @@ def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
             contents.extractall(beside)
         shutil.rmtree(beside / ".maven")
         _restore_executable_bits(beside)
+        if target.python.numbers < (3, 10):
+            for headers in beside.glob("org/*/*/*/include/python*"):
+                (headers / "crypt.h").write_text(_CRYPT)
 
-    cached_folder(folder, (program, headers), fill)
-    (found,) = folder.glob(program)
+    cached_folder(folder, used, fill)
+    (found,) = folder.glob(used[0])
     return PythonTree(found.parents[1], target.python.short)
 
 
@@ -74,7 +80,7 @@ def has_pythons(target: Target, settings: Settings) -> bool:
     return all(artifact and is_whole(*_kept(target, artifact, settings)) for artifact in (own, host))
 
 
-def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, str]]:
+def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, ...]]:
     """Return the folder where a Python is kept, and what of it must be there: the program and its headers."""
     root, short = f"org/*/*/{artifact.classifier}", target.python.short
     used = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")

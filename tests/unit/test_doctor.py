@@ -1,0 +1,61 @@
+"""What a machine lacks is told beforehand, with what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.debian import Debian
+from crosswheel.doctor import Finding, examine
+from crosswheel.errors import MissingToolError, UsageError
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.toolchain.environment import cross_environment
+
+OT2 = targets.load("ot2")
+
+
+def findings(cache: Path) -> dict[str, Finding]:
+    settings = Settings(cache=cache, github="")
+    return {finding.name: finding for finding in examine(OT2, settings, Runner())}
+
+
+def test_what_builds_go_without_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = findings(tmp_path)
+    assert (found["isolation"].state, found["robot-sim"].state) == ("without", "without")
+    assert "builds work either way" in found["isolation"].remedy
+    assert "apt-get install" in found["robot-sim"].remedy
+
+
+def test_a_cache_that_is_only_half_there_is_not_called_ok(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    own = OT2.python.target
+    assert own is not None
+    for name in ("qemu", f"roots/{OT2.toolchain.debian}-any", f"python/{own.sha256[:20]}"):
+        (tmp_path / name).mkdir(parents=True)
+    found = findings(tmp_path)
+    states = [found[name].state for name in ("emulator", "libraries of armhf", "Python 3.10.8 of ot2")]
+    assert states == ["missing", "missing", "later"]
+
+
+def test_a_cache_with_a_blank_in_its_path_is_told(tmp_path: Path) -> None:
+    blank = findings(tmp_path / "my cache")["cache folder"]
+    assert (blank.state, "has a blank in its path" in blank.detail) == ("missing", True)
+    assert "CROSSWHEEL_CACHE" in blank.remedy
+    toolchain = Mock(settings=Settings(cache=tmp_path / "my cache", github=""))
+    with pytest.raises(UsageError, match="has a blank in its path"):
+        cross_environment(toolchain, [], Runner())
+
+
+def test_without_apt_the_hint_names_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingToolError) as caught:
+        Debian("armhf", Settings(cache=tmp_path, github=""), Runner()).versions("libc6")
+    for hint in (caught.value.hint, findings(tmp_path)["libraries of armhf"].remedy):
+        assert "install apt, dpkg and debootstrap" in hint
