@@ -80,3 +80,10 @@ def test_an_unknown_failure_shows_its_first_error_not_its_last_lines() -> None:
 
 def test_output_without_an_error_shows_its_end() -> None:
     assert "the end" in diagnose(f"{_NOISE}the end\n").lines
+
+
+def test_a_library_that_would_be_refused_is_not_suggested() -> None:
+    found = diagnose("Modules/common.h:15:10: fatal error: 'lber.h' file not found")
+    assert "lber.h was not found" in found.cause
+    assert "libraries=" not in found.remedy
+    assert "no C library lber can be linked in" in found.remedy

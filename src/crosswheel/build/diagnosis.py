@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from crosswheel.process import tail
+from crosswheel.toolchain.libraries.linking import known_libraries
 
 # The library that a header or a -l belongs to, where its name does not tell.
 _LIBRARIES = {
@@ -17,6 +18,10 @@ _LIBRARIES = {
     "ft2build": "freetype", "zmq": "libzmq", "libzmq": "libzmq", "geos_c": "geos", "winscard": "pcsc", "bz2": "bzip2",
     "lzma": "xz", "sodium": "libsodium", "mysql": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa",
 }  # fmt: skip
+_UNKNOWN = (
+    "no C library {0} can be linked in (docs/recipes.md lists those that can): turn that part off with an option of "
+    "the build, or take an older release or another package that does without"
+)
 _LINES_BEFORE, _LINES_AFTER = 2, 5
 _FIRST_ERROR = re.compile(
     r"(?i)\b(fatal error|error(\[E\d+\])?:|errors? occurred|cannot find|not found|undefined symbol)"
@@ -163,12 +168,11 @@ def diagnose(output: str) -> Diagnosis:
         match = kind.pattern.search(output)
         if match:
             caught = next(filter(None, match.groups()), "")
-            library = f'"{_library(caught)}"'
-            return Diagnosis(
-                kind.cause.format(caught),
-                _around(output, match.start()),
-                kind.remedy.format(caught, library=library),
-            )
+            library = _library(caught)
+            remedy = kind.remedy.format(caught, library=f'"{library}"')
+            if "{library}" in kind.remedy and library not in known_libraries():
+                remedy = _UNKNOWN.format(library)
+            return Diagnosis(kind.cause.format(caught), _around(output, match.start()), remedy)
     first = _FIRST_ERROR.search(output)
     lines = _around(output, first.start()) if first else tail(output)
     return Diagnosis("", lines, "the log has the whole output; docs/recipes.md says what a recipe can change")
