@@ -93,29 +93,47 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
     )
     # uvicorn finishes what is under way, and then passes on the signal that it was asked to end by.
     with listener, contextlib.suppress(KeyboardInterrupt):
-        name = f"[{host}]" if ":" in host else host
-        announce(f"http://{name}:{listener.getsockname()[1]}/simple/")
+        name = _address(host)
+        announce(f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/simple/")
         uvicorn.Server(config).run(sockets=[listener])
 
 
+def _address(host: str) -> str:
+    """Return an address by which others reach what listens on ``host``, which may stand for all of this machine's."""
+    for every, elsewhere in (("0.0.0.0", "192.0.2.1"), ("::", "2001:db8::1")):
+        if host == every:
+            # Nothing is sent: the system is asked which of its addresses it would send from (RFC 5737, RFC 3849).
+            with socket.socket(
+                socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM
+            ) as probe:
+                try:
+                    probe.connect((elsewhere, 9))
+                except OSError:
+                    return socket.gethostname()
+                return str(probe.getsockname()[0])
+    return host
+
+
 def application(site: Path) -> Starlette:
-    """Return the ASGI application that serves a site: ``GET`` and ``HEAD`` only, and ``/healthz``."""
-    root = site.resolve()
+    """Return the ASGI application that serves a site: ``GET`` and ``HEAD`` only, and ``/healthz``.
+
+    The site may be a link that leads to another one from one request to the next.
+    """
 
     def health(request: Request) -> Response:
-        if (root / "simple" / "index.html").is_file():
+        if (site / "simple" / "index.html").is_file():
             return PlainTextResponse("ok\n")
         return PlainTextResponse("there is no index\n", status_code=503)
 
-    return Starlette(routes=[Route("/healthz", health), Route("/{path:path}", _Site(root), methods=["GET"])])
+    return Starlette(routes=[Route("/healthz", health), Route("/{path:path}", _Site(site), methods=["GET"])])
 
 
 class _Site:
     """Answers with what is in a folder."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._files = StaticFiles(directory=root)
+    def __init__(self, site: Path) -> None:
+        self._site = site
+        self._files = StaticFiles(directory=site)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await run_in_threadpool(self._answer, Request(scope))
@@ -126,8 +144,8 @@ class _Site:
         await app(scope, receive, send)
 
     def _answer(self, request: Request) -> Response:
-        path = _safe_path(request.scope["path"])
-        redirect = _redirection(self._root, path)
+        path, root = _safe_path(request.scope["path"]), self._site.resolve()
+        redirect = _redirection(root, path)
         if redirect is not None:
             return RedirectResponse(quote(redirect), status_code=301)
         headers = {}
@@ -139,7 +157,7 @@ class _Site:
                 file, content_type = _negotiated(request.headers.get("accept", ""))
                 path = path.replace("index.html", file)
                 headers["Vary"] = "Accept"
-        found = _find(self._root, path)
+        found = _find(root, path)
         if content_type is None:
             return self._files.file_response(*found, request.scope)
         return _text(found[0].read_bytes(), content_type, request.headers.get("if-none-match", ""), headers)
@@ -156,14 +174,18 @@ def _safe_path(path: str) -> str:
 
 
 def _redirection(root: Path, path: str) -> str | None:
-    """Return where a page is that was asked for without its slash, or by a name not normalised (PEP 503)."""
+    """Return where a page is that was asked for without its slash, or by a name not normalised (PEP 503).
+
+    Relative to what was asked for (RFC 9110): in front of this server there may be one that serves it below a prefix.
+    """
     parts = path.split("/")
     if parts[0] != "simple" or len(parts) > 3 or (len(parts) == 3 and parts[2]):
         return None
     name = canonicalize_name(parts[1]) if len(parts) > 1 else ""
-    page = f"/simple/{name}/" if name else "/simple/"
-    exists = (root / page.lstrip("/")).is_dir()
-    return page if exists and page != f"/{path}" else None
+    page = f"simple/{name}/" if name else "simple/"
+    if page == path or not (root / page).is_dir():
+        return None
+    return "../" * (len(parts) - 2) + page.removeprefix("simple/") if name else page
 
 
 def _find(root: Path, path: str) -> tuple[Path, os.stat_result]:

@@ -170,15 +170,53 @@ def test_what_is_missing_is_explained(folder: Path, run: Run) -> None:
     assert "is not in" in run("yank", "a", "1", "--to", "x", code=2)
 
 
-def test_serve_tells_its_address_and_ends_well(folder: Path, run: Run) -> None:
+@pytest.mark.parametrize("port", ["-1", "65536", "99999"])
+def test_a_port_that_no_machine_has_is_refused(folder: Path, run: Run, port: str) -> None:
     run("index")
-    command = [sys.executable, "-m", "crosswheel", "serve", "--port", "0"]
+    assert "--port" in run("serve", "--port", port, code=2)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "javascript:alert(1)",
+            "//x.example",
+            "x.example/robots",
+            "file:///srv",
+            "https://",
+            "http://x:99999/",
+        ),
+        *(
+            "https://x.example/?a",
+            "https://x.example/#a",
+            'https://x.example/"onclick="',
+            "https://x y/",
+            "http://[::1",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [("index",), ("publish", "--to", "channel"), ("yank", "my-pkg", "1.0", "--to", "c")]
+)
+def test_what_is_no_address_of_a_site_is_not_made_a_link(
+    folder: Path, run: Run, command: tuple[str, ...], address: str
+) -> None:
+    assert "is not the address of a site" in run(*command, "--index-root-url", address, code=2)
+    assert {path.name for path in folder.iterdir()} == {"dist"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_serve_tells_an_address_that_answers_and_ends_well(folder: Path, run: Run, host: str) -> None:
+    run("index")
+    command = [sys.executable, "-m", "crosswheel", "serve", "--port", "0", "--host", host]
     with subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout
         assert server.stderr
         url = server.stdout.readline().split()[-1]
+        assert "//0.0.0.0" not in url
         assert httpx.get(url).status_code == 200
         server.send_signal(signal.SIGINT)
         assert server.wait(20) == 0

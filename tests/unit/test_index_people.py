@@ -195,6 +195,19 @@ def test_a_pre_release_or_yanked_version_is_not_the_one_shown(dist: Path, site: 
     assert "<title>a 1</title>" in (site / "project/a.html").read_text()
 
 
+def test_filters_of_the_home_page_find_what_an_older_release_offers(dist: Path, site: Path) -> None:
+    prove(add_wheel(dist, "a", "1", tag="cp310-cp310-linux_armv7l"), "ot2")
+    prove(add_wheel(dist, "a", "2", tag="cp313-cp313-linux_aarch64"), "flex")
+    add_wheel(dist, "a", "3")
+    write_site(dist, site)
+    page = (site / "index.html").read_text()
+    assert 'data-targets="flex ot2" data-kinds="native pure" data-pythons="3 3.10 3.13"' in page
+    assert "1 runs on ot2" in page
+    assert "2 runs on flex" in page
+    assert "<option>ot2</option>" in page
+    assert "<option>3.10</option>" in page
+
+
 def test_dependencies_are_links_when_they_are_in_the_index(dist: Path, site: Path) -> None:
     add_wheel(dist, "a", "1", requires=["B.b>=1; python_version>'3'", "elsewhere[x]<2", "not a requirement"])
     add_wheel(dist, "b-b", "1")

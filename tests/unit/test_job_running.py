@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,11 +12,11 @@ import pytest
 from rich.console import Console
 
 from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import Trees, Workplace
 from crosswheel.job.made import Made
-from crosswheel.job.running import _shown
+from crosswheel.job.running import _failure, _shown
 from crosswheel.process import Cancellation
-from crosswheel.progress import display
+from crosswheel.progress import Row, display
 
 
 @pytest.mark.parametrize("stopped", [True, False])
@@ -32,3 +34,31 @@ def test_what_ends_because_the_user_stops_it_has_not_failed(stopped: bool) -> No
     with pytest.raises(error):
         _shown(cast(Workplace, place), "a", make)
     assert ("failed" in shown.getvalue()) != stopped
+
+
+def test_what_is_published_of_a_failure_names_no_folder_of_the_machine_and_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / "work").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(home / "work")
+    place = SimpleNamespace(
+        trees=Trees(home / "work/bt", home / "work/dist", home / "work/index"),
+        recipes=SimpleNamespace(folder=tmp_path / "recipes"),
+        settings=SimpleNamespace(cache=home / ".cache/crosswheel"),
+        target=SimpleNamespace(name="ot2"),
+    )
+    place.public = partial(Workplace.public, cast(Workplace, place))
+    message = (
+        f"cc: {home}/work/bt/a/1/x.c, {home}/work/dist, {tmp_path}/recipes/a, "
+        f"{home}/.cache/crosswheel/zig/cc, {home}/x, {home}work, git https://user:secret@host.example/a"
+    )
+    row = Row(
+        "a", "1", "failed", 0.0, None, "", message, f"the whole output is in {home}/work/bt/a/1/build.log.", 1
+    )
+    failure = _failure(row, cast(Workplace, place))
+    assert failure.message == (
+        f"cc: build/a/1/x.c, dist, packages/a, cache/zig/cc, ~/x, {home}work, git https://host.example/a"
+    )
+    assert failure.hint == "the whole output is in build/a/1/build.log."

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -323,6 +325,25 @@ def test_pruning_that_dies_leaves_no_record_without_its_wheel_and_publishing_men
         assert len(published_wheels(channel)) == 2
 
 
+def test_a_channel_that_another_begins_meanwhile_is_no_stranger(tmp_path: Path) -> None:
+    first, second = (site_of(tmp_path / name, (name, "1")) for name in ("a", "b"))
+
+    class Begun(FolderStore):
+        """While this one looks whose the place is, another begins a channel there."""
+
+        begun = False
+
+        def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
+            found = super().read_all(paths)
+            if not self.begun:
+                self.begun = True
+                publish(second, FolderStore(tmp_path / "channel"))
+            return found
+
+    publish(first, Begun(tmp_path / "channel"))
+    assert len(published_wheels(FolderStore(tmp_path / "channel"))) == 2
+
+
 @pytest.mark.parametrize("file", ["index.html", "simple/a/a-1-py3-none-any.whl", "project/a.html"])
 def test_a_place_with_something_else_in_it_is_refused_and_left_as_it_is(
     tmp_path: Path, store: FolderStore, file: str
@@ -485,8 +506,71 @@ def test_unknown_stores_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(UsageError, match="no such kind of store"):
         open_store("nonsense://bucket")
-    with pytest.raises(MissingToolError, match="needs a library"):
+    with pytest.raises(MissingToolError, match="needs a library") as caught:
         open_store("gs://bucket")
+    assert "'gcsfs" in caught.value.hint
+    assert "'crosswheel" not in caught.value.hint, "which a registry may have from somebody else"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://x",
+        "ftp://host/x",
+        "http://host/x",
+        "nonsense://x",
+        "host:/srv/x",
+        "me@host:x",
+        "s3:/x",
+        "s3://",
+        "file://x",
+    ],
+)
+def test_what_only_looks_like_a_store_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no such kind of store") as caught:
+        open_store(url)
+    assert ("sftp://me@host/x" in caught.value.hint) == (url == "me@host:x")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_may_have_a_colon_in_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, url in enumerate(("./a:b", f"{tmp_path}/c:d", f"file://{tmp_path}/e")):
+        open_store(url).write("x", b"")
+        assert len(list(tmp_path.iterdir())) == number + 1
+
+
+def test_a_folder_whose_file_system_has_no_hard_links_is_published_to(
+    tmp_path: Path, store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, other = (site_of(tmp_path / body, ("a", "1"), body=body.encode()) for body in ("one", "two"))
+
+    def refuse(source: object, target: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as vfat does
+
+    monkeypatch.setattr(os, "link", refuse)
+    publish(site, store)
+    with pytest.raises(IntegrityError, match="was published"):
+        publish(other, store)
+    assert not store.create("simple/a/a-1-py3-none-any.whl", b"other")
+    assert published_wheels(store) == {"a-1-py3-none-any.whl"}
+    assert not list((tmp_path / "channel").rglob(".*"))
+
+
+def test_a_channel_in_a_folder_may_be_read_by_every_user_whatever_the_umask(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    site = site_of(tmp_path, ("a", "1"))
+    before = os.umask(0o077)
+    try:
+        publish(site, store)
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "channel", *(tmp_path / "channel").rglob("*")):
+        assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
 
 
 def test_a_store_without_rights_is_named(tmp_path: Path) -> None:

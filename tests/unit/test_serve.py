@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
@@ -83,10 +83,18 @@ def test_a_client_that_likes_none_is_told_so(client: httpx.Client) -> None:
     assert client.get("/simple/", headers={"Accept": "*/*;q=0"}).status_code == 406
 
 
-@pytest.mark.parametrize("path", ["/simple/My.Pkg/", "/simple/my_pkg", "/simple/my-pkg", "/simple/MY--PKG/"])
-def test_other_spellings_lead_to_the_normalised_page(client: httpx.Client, path: str) -> None:
-    answer = client.get(path)
-    assert (answer.status_code, answer.headers["location"]) == (301, "/simple/my-pkg/")
+@pytest.mark.parametrize(
+    "path", ["simple/My.Pkg/", "simple/my_pkg", "simple/my-pkg", "simple/MY--PKG/", "simple"]
+)
+@pytest.mark.parametrize("prefix", ["", "wheels/of/robots/"])
+def test_other_spellings_lead_to_the_normalised_page_also_below_a_prefix(
+    client: httpx.Client, path: str, prefix: str
+) -> None:
+    answer = client.get(f"/{path}")
+    page = "simple/my-pkg/" if "/" in path else "simple/"
+    there = urljoin(f"http://robots.example/{prefix}{path}", answer.headers["location"])
+    assert (answer.status_code, there) == (301, f"http://robots.example/{prefix}{page}")
+    assert client.get(f"/{path}", follow_redirects=True).status_code == 200
 
 
 def test_pages_for_people_are_there(client: httpx.Client) -> None:
@@ -187,6 +195,20 @@ def test_it_is_read_only(client: httpx.Client, site: Path, method: str) -> None:
 def test_a_redirect_never_leads_to_another_host(server: Served) -> None:
     for target in ("//evil.example/", "/simple//evil.example", "/simple/%2f%2fevil.example/"):
         assert b"evil.example" not in raw(server, target).lower().partition(b"location:")[2]
+
+
+def test_another_site_is_served_from_the_moment_that_a_link_leads_to_it(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        add_wheel(tmp_path / name / "dist", name, "1")
+        write_site(tmp_path / name / "dist", tmp_path / name / "index")
+    (link := tmp_path / "index").symlink_to(tmp_path / "old/index")
+    with serving(link) as served:
+        assert httpx.get(f"{served.url}/simple/old/").status_code == 200
+        (tmp_path / "next").symlink_to(tmp_path / "new/index")
+        (tmp_path / "next").replace(link)
+        assert httpx.get(f"{served.url}/simple/old/").status_code == 404
+        assert httpx.get(f"{served.url}/simple/new/").status_code == 200
+        assert httpx.get(f"{served.url}/simple/new/new-1-py3-none-any.whl").status_code == 200
 
 
 def test_health_tells_whether_there_is_an_index(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from crosswheel.cli.trees import (
     DistOption,
     IndexOption,
     RecipesOption,
+    RootUrlOption,
 )
 from crosswheel.errors import CrosswheelError, HostError
 from crosswheel.index.site import write_site
@@ -117,10 +118,7 @@ def build(
     dist_tree_root: DistOption = DIST,
     build_tree_root: BuildOption = BUILD,
     index_tree_root: IndexOption = INDEX,
-    index_root_url: Annotated[
-        str | None,
-        typer.Option(help="The address the index will have; its links are relative without it."),
-    ] = None,
+    index_root_url: RootUrlOption = None,
     container_tag: Annotated[str | None, typer.Option(help="Accepted; no container is used.")] = None,
     container_source: Annotated[
         ContainerSource | None, typer.Option(help="Accepted; no container is used.")

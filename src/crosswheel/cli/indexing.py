@@ -63,14 +63,16 @@ def index(
 def serve(
     index_tree_root: IndexOption = INDEX,
     host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
 ) -> None:
     """Serve the index on this network, until stopped with Ctrl-C."""
+    from crosswheel.index.people import untrusted_host
     from crosswheel.serve import serve as serve_site  # a web server is much to load for every other command
 
+    def announce(url: str) -> None:
+        trusted = untrusted_host(url)
+        print(f"pip install {f'--trusted-host {trusted} ' if trusted else ''}--index-url {url}", flush=True)
+
     serve_site(
-        index_tree_root.resolve(),
-        host,
-        port,
-        lambda url: print(f"pip install --index-url {url}", flush=True),
-    )
+        index_tree_root.absolute(), host, port, announce
+    )  # a link stays one: it may lead elsewhere later

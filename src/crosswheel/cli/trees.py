@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
+
+from crosswheel.errors import UsageError
 
 DIST, BUILD, INDEX = Path("dist"), Path("build"), Path("index")
 RECIPES, TARGETS = Path("packages"), Path("targets")
@@ -16,7 +20,30 @@ BuildOption = Annotated[
 ]
 IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
 RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of recipes.")]
+
+
+def web_address(text: str | None) -> str | None:
+    """Return the address of a site as it was given; an empty one stands for none.
+
+    Raises:
+        UsageError: it is no address that pages can be served at.
+    """
+    try:
+        parts = urlsplit(text or "http://none")
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port, or of an IPv6 address
+        fits = False
+    if not fits or re.search(r"[\s?#<>\"'\\^`{|}\x00-\x1f]", text or ""):
+        raise UsageError(
+            f"{text!r} is not the address of a site",
+            hint="give one such as https://wheels.example.org/robots: http or https, a host, maybe a port and a path.",
+        )
+    return text
+
+
 RootUrlOption = Annotated[
     str | None,
-    typer.Option("--index-root-url", help="Its address, for absolute links; relative without it."),
+    typer.Option(
+        "--index-root-url", callback=web_address, help="Its address, for absolute links; relative without it."
+    ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from packaging.metadata import RawMetadata
@@ -17,7 +17,10 @@ from pydantic import BaseModel, ConfigDict
 
 _EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
 # All that is said of a wheel of its own; to parse all of METADATA would take longer than to read the wheel.
-_FIELD = re.compile(rb"^(name|summary|requires-python):[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_FIELD = re.compile(
+    rb"^(name|summary|requires-python):[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE
+)
+_FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
 class Entry(BaseModel):
@@ -88,7 +91,8 @@ def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: byte
         metadata: its METADATA.
     """
     name, version = filename.split("-")[:2]
-    said = {key.lower(): value.decode(errors="replace") for key, value in _FIELD.findall(_headers(metadata))}
+    fields = _FIELD.findall(_headers(metadata))
+    said = {key.lower(): _FOLD.sub(b" ", value).decode(errors="replace").strip() for key, value in fields}
     return Entry(
         filename=filename,
         project=said.get(b"name", name),
@@ -118,6 +122,12 @@ def newest(entries: Iterable[Entry]) -> Entry:
         entries,
         key=lambda e: (e.yanked is None, not e.order[0].is_prerelease, e.order[0].local is None, e.order),
     )
+
+
+def newest_on(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Return for each target on which one of these wheels was proven the newest that was."""
+    targets = sorted({target for entry in entries for target in entry.targets})
+    return {target: newest(entry for entry in entries if target in entry.targets) for target in targets}
 
 
 def requirements(raw: RawMetadata) -> Iterable[Requirement]:

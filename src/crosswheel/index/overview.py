@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.tags import Tag
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
-from crosswheel.index.entry import Entry, newest
+from crosswheel.index.entry import Entry, newest, newest_on
 
 NEWEST_SHOWN = 20
 
@@ -28,6 +28,9 @@ class Overview(BaseModel):
         targets: the targets on which one of them was proven.
         pythons: the Pythons that they are for.
         native: whether one of them is not for every platform.
+        newest_on: the version that the same function chooses of what was proven on a target, by its name.
+        all_pythons: the Pythons that wheels of any version are for.
+        kinds: ``native``, ``pure`` or both, of wheels of any version.
         yanked: why the version should not be used, if that is so.
         wheels: how many wheels there are, of all versions.
         bytes: their size.
@@ -45,6 +48,9 @@ class Overview(BaseModel):
     targets: tuple[str, ...]
     pythons: tuple[str, ...]
     native: bool
+    newest_on: Mapping[str, str]
+    all_pythons: tuple[str, ...]
+    kinds: tuple[str, ...]
     yanked: str | None
     wheels: int
     bytes: int
@@ -59,6 +65,7 @@ def overview_of(entries: Sequence[Entry]) -> Overview:
     chosen = newest(entries)
     current = [entry for entry in entries if entry.order[0] == chosen.order[0]]
     tags = {tag for entry in current for tag in entry.tags}
+    all_tags = {tag for entry in entries for tag in entry.tags}
     recent = sorted(entries, key=lambda entry: (entry.uploaded, entry.filename), reverse=True)
     return Overview(
         project=chosen.project,
@@ -67,6 +74,9 @@ def overview_of(entries: Sequence[Entry]) -> Overview:
         targets=tuple(sorted({target for entry in current for target in entry.targets})),
         pythons=tuple(pythons(tags)),
         native=any(tag.platform != "any" for tag in tags),
+        newest_on={target: entry.version for target, entry in newest_on(entries).items()},
+        all_pythons=tuple(pythons(all_tags)),
+        kinds=tuple(sorted({"pure" if tag.platform == "any" else "native" for tag in all_tags})),
         yanked=chosen.yanked,
         wheels=len(entries),
         bytes=sum(entry.size for entry in entries),

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from crosswheel.index import readme
-from crosswheel.index.entry import Entry, newest, requirements
+from crosswheel.index.entry import Entry, newest, newest_on, requirements
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import NEWEST_SHOWN, Overview, python_order, pythons
 from crosswheel.index.templates import render
@@ -110,7 +110,7 @@ def project_page(
         current=[file for file in files if file.entry.is_of_release(entry)],
         commands=_commands([file.entry for file in files], entry),
         site_url=root_url.rstrip("/") if root_url else None,
-        trusted_host=_untrusted_host(root_url),
+        trusted_host=untrusted_host(root_url),
         dependencies=[_link(requirement, known) for requirement in requirements(raw)],
         needs=newest_symbols,
         log_suffix=LOG_SUFFIX,
@@ -124,8 +124,8 @@ def home_page(projects: Mapping[str, Overview]) -> str:
         "home.html",
         "",
         projects=projects,
-        targets=sorted({target for project in shown for target in project.targets}),
-        pythons=sorted({python for project in shown for python in project.pythons}, key=python_order),
+        targets=sorted({target for project in shown for target in project.newest_on}),
+        pythons=sorted({python for project in shown for python in project.all_pythons}, key=python_order),
     )
 
 
@@ -159,14 +159,13 @@ def newest_symbols(audited: Iterable[AuditedObject]) -> dict[str, str]:
 
 
 def _commands(entries: Sequence[Entry], chosen: Entry) -> list[Command]:
-    targets = sorted({target for entry in entries for target in entry.targets})
-    if not targets:
+    on = newest_on(entries)
+    if not on:
         return [Command(None, f"{chosen.name}=={chosen.version}")]
-    on = {target: newest(entry for entry in entries if target in entry.targets) for target in targets}
     return [Command(target, f"{entry.name}=={entry.version}") for target, entry in on.items()]
 
 
-def _untrusted_host(root_url: str | None) -> str | None:
+def untrusted_host(root_url: str | None) -> str | None:
     """Return the host that pip would refuse to ask without encryption."""
     parts = urlsplit(root_url or "")
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -74,6 +75,21 @@ class Workplace:
         root = self.recipes.root_of(name, version)
         named = (root.name, root.version or version) if root else (name, version)
         return Dist(self.trees.dist).folder(*named)
+
+    def public(self, text: str) -> str:
+        """Return a text as it may be published: without folders of this machine, nor a name and a password in a URL."""
+        names = {
+            self.trees.build: "build",
+            self.trees.dist: "dist",
+            self.recipes.folder: "packages",
+            self.settings.cache: "cache",
+            Path.cwd(): ".",
+            Path.home(): "~",
+        }
+        for folder, name in sorted(names.items(), key=lambda item: len(str(item[0])), reverse=True):
+            if folder.is_absolute() and folder != folder.parent:
+                text = re.sub(rf"{re.escape(str(folder))}(?![\w.-])", name, text)
+        return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
     def log(self, name: str, version: str) -> Path:
         """Return the log of a package."""

@@ -115,8 +115,8 @@ def _failure(row: Row, place: Workplace) -> Failure:
         version=row.version,
         target=place.target.name,
         step="build",
-        message=row.error or "",
-        hint=row.hint or "",
+        message=place.public(row.error or ""),
+        hint=place.public(row.hint or ""),
         failed=datetime.datetime.now(datetime.timezone.utc),
     )
 

@@ -142,10 +142,14 @@ def last_publication(store: Store) -> Publication | None:
             hint=f"publish to another place. If it is to be a channel from now on, remove its {STATE_FILE} and its "
             "pages, and publish there.",
         )
+    foreign: list[str] = []
+    if LAST_PUBLICATION not in found:
+        pages = store.read_all((people.HOME, people.STATUS))
+        foreign = [*pages, *(path for folder in ("simple", "project") for path in store.listing(folder))]
+        # Another publisher may have begun a channel meanwhile, with this file before all others.
+        found = store.read_all((LAST_PUBLICATION,))
     if LAST_PUBLICATION in found:
         return parse(Publication, store, LAST_PUBLICATION, found[LAST_PUBLICATION])
-    pages = store.read_all((people.HOME, people.STATUS))
-    foreign = [*pages, *(path for folder in ("simple", "project") for path in store.listing(folder))]
     if foreign:
         raise UsageError(
             f"there is something in {store.url} that `crosswheel publish` did not write, such as {foreign[0]}",

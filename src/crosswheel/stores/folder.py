@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
 
-from crosswheel.files import write_bytes
+from crosswheel.files import make_folder, write_bytes
 from crosswheel.stores.store import Content, Store, Stored, content_bytes, explained, folders_above
+
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class FolderStore(Store):
@@ -45,19 +48,18 @@ class FolderStore(Store):
         target = self._root / path
         beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         with explained(self.url):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             try:
                 beside.write_bytes(content_bytes(content))
-                os.link(beside, target)  # fails if there is one, and shows only whole files
-            except FileExistsError:
-                return False
+                beside.chmod(0o644)
+                return _appear(beside, target)
             finally:
                 beside.unlink(missing_ok=True)
-        return True
 
     def write(self, path: str, content: bytes) -> None:
         """See :meth:`Store.write`."""
         with explained(self.url):
+            make_folder((self._root / path).parent)
             write_bytes(self._root / path, content)
 
     def remove(self, path: str) -> None:
@@ -67,3 +69,19 @@ class FolderStore(Store):
             with contextlib.suppress(OSError):  # the first that something is left in ends it
                 for folder in folders_above(path):
                     (self._root / folder).rmdir()
+
+
+def _appear(beside: Path, target: Path) -> bool:
+    """Give a file its name, as a whole; return ``False`` if there is one of that name."""
+    try:
+        os.link(beside, target)  # fails if there is one
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        # Such as on a memory stick or a share: looking first protects from all but who does the same at this moment.
+        if target.exists():
+            return False
+        beside.replace(target)
+    return True

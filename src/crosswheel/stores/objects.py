@@ -55,7 +55,8 @@ class ObjectStore(Store):
         listing = {}
         for full, details in found.items():
             path = full[len(self._root) + 1 :]
-            if not any(part.startswith(".") for part in path.split("/")):
+            # Of a folder that appears while it is looked at, s3fs tells that it is there.
+            if details["type"] == "file" and not any(part.startswith(".") for part in path.split("/")):
                 mark = str([details.get(key) for key in ("ETag", "generation", "mtime")])
                 listing[path] = Stored(details["size"], mark)
         return listing

@@ -103,6 +103,7 @@ class SftpStore(Store):
                 with self._sftp.open(beside, "wb") as stream:
                     stream.set_pipelined(True)
                     stream.write(content)
+                self._open_to_all(beside, 0o644)
                 yield beside, str(target)
             finally:
                 with contextlib.suppress(OSError):
@@ -117,3 +118,10 @@ class SftpStore(Store):
                 self._sftp.mkdir(str(folder))
             except OSError:
                 self._sftp.stat(str(folder))  # another publisher made it meanwhile
+            else:
+                self._open_to_all(str(folder), 0o755)
+
+    def _open_to_all(self, path: str, mode: int) -> None:
+        """Let every user read what was made, whatever the server's umask is."""
+        with contextlib.suppress(OSError):  # some servers know no modes
+            self._sftp.chmod(path, mode)

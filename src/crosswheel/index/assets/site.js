@@ -9,7 +9,7 @@ if (form) {
     item,
     text: item.textContent.toLowerCase(),
     target: item.dataset.targets.split(" "),
-    kind: [item.dataset.kind],
+    kind: item.dataset.kinds.split(" "),
     python: item.dataset.pythons.split(" "),
   }));
 
