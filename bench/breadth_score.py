@@ -36,7 +36,7 @@ from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import Toolchain, toolchain_for
-from crosswheel.uv import Uv
+from crosswheel.uv import Uv, site_of
 from crosswheel.wheels.proof import Proof
 
 if sys.version_info >= (3, 11):
@@ -191,14 +191,15 @@ class Bench:
         if wanted.smoke is None:
             own = made.get(wanted.name)
             return "" if own and own.tests else "there is no program to try it with"
-        site, scratch = place / "site", place / "trial"
-        for folder in (site, scratch):
+        prefix, scratch = place / "installed", place / "trial"
+        for folder in (prefix, scratch):
             shutil.rmtree(folder, ignore_errors=True)
         runner = Runner(log=place / "trial.log")
         for wheel in _wheels(place):
-            Uv(self.settings, runner).install_wheel(wheel, site, python=self.toolchain.interpreter)
-        faults = run_test(wanted.smoke, wanted.name, Trial(self.emulator, [site], scratch, runner))
-        shutil.rmtree(site)
+            Uv(self.settings, runner).install_wheel(wheel, prefix, python=self.toolchain.interpreter)
+        trial = Trial(self.emulator, [site_of(prefix)], scratch, runner)
+        faults = run_test(wanted.smoke, wanted.name, trial)
+        shutil.rmtree(prefix)
         return " ".join(faults[0].message.split()) if faults else ""
 
     def _official_size(self, wanted: Wanted) -> int | None:

@@ -123,11 +123,18 @@ class Uv:
             ]
         )
 
-    def install_wheel(self, wheel: Path, folder: Path, *, python: Path, compiled: bool = True) -> None:
-        """Install one wheel, without what it requires, into a folder; byte-compiled, if not told otherwise."""
+    def install_wheel(self, wheel: Path, folder: Path, *, python: Path, compiled: bool = True) -> Path:
+        """Install one wheel, without what it requires; byte-compiled, if not told otherwise; return :func:`site_of` it.
+
+        Args:
+            folder: becomes a ``sys.prefix``: it gets ``lib/pythonX.Y/site-packages``, ``bin``, ``include``, and at its
+                top what the wheel has as data (PEP 427).
+            python: the interpreter that it is for.
+        """
         words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
         words += ["--compile-bytecode"] if compiled else []
-        self._run([*words, "--target", folder, wheel])
+        self._run([*words, "--prefix", folder, wheel])
+        return site_of(folder)
 
     def _run(self, words: Sequence[Word], *, check: bool = True, **variables: str) -> Result:
         """Run uv; where it waits long for what another is building, find out whether it waits for itself."""
@@ -195,6 +202,11 @@ def warnings(result: Result) -> list[str]:
     passed_over = f"{undated} files were passed over, as the registry does not tell when they came to it"
     said = [text for text in every if "is yanked" not in text and _UNDATED not in text]
     return [*said, *([passed_over] if undated else [])]
+
+
+def site_of(prefix: Path) -> Path:
+    """Return the folder of site-packages of what was installed below a ``sys.prefix``."""
+    return next(prefix.glob("lib/python*/site-packages"))
 
 
 def require_answered(result: Result, asked: str) -> None:

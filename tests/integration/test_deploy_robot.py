@@ -31,9 +31,11 @@ from support.static_server import serving
 from support.wheels import make_wheel
 
 _CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
+# What a wheel has as data lies below sys.prefix, wherever and however it was installed.
 _GREETER = """
-import pydantic
+import pydantic, pathlib, sys
 def main():
+    assert pathlib.Path(sys.prefix, "etc/greeter/words.txt").read_text() == "hello"
     print("greeter {version} with pydantic", pydantic.VERSION)
 """
 _SITE = "/usr/lib/python3.10/site-packages"
@@ -48,7 +50,10 @@ class Bench:
 
     def offer(self, version: str, *, payload: int = 0) -> None:
         """Put a program and its newer pydantic into the tree of wheels, with proofs, and lock them."""
-        files = {"greeter.py": _GREETER.format(version=version).encode()}
+        files = {
+            "greeter.py": _GREETER.format(version=version).encode(),
+            f"greeter-{version}.data/data/etc/greeter/words.txt": b"hello",
+        }
         if payload:
             files["greeter_payload.bin"] = os.urandom(payload)
         points = {"entry_points.txt": b"[console_scripts]\ngreeter = greeter:main\n"}

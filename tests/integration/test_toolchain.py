@@ -26,7 +26,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
 from crosswheel.toolchain.python.distribution import host_python, target_python
-from crosswheel.uv import Uv
+from crosswheel.uv import Uv, site_of
 from support.crossing import Crossing, crossing_for, warm_cache
 from support.servers import FolderServer
 
@@ -78,7 +78,7 @@ def site(ot2: Crossing) -> Path:
             file = next(f for f in registry.release_files(name, version) if f.kind == "wheel")
             wheel = registry.fetch(file)
             Uv(ot2.settings, ot2.runner).install_wheel(wheel, folder, python=ot2.toolchain.host.executable)
-    return folder
+    return site_of(folder)
 
 
 def ask(ot2: Crossing, site: Path, *, as_target: bool) -> dict[str, Any]:
@@ -160,8 +160,8 @@ def test_tags_are_those_of_the_robots_own_pip(ot2: Crossing, tmp_path: Path) -> 
     with Registry(ot2.settings) as registry:
         file = next(f for f in registry.release_files("pip", OT2.python.pip) if f.kind == "wheel")
         wheel = registry.fetch(file)
-    image = tmp_path / "site"
-    Uv(ot2.settings, ot2.runner).install_wheel(wheel, image, python=ot2.toolchain.host.executable)
+    uv = Uv(ot2.settings, ot2.runner)
+    image = uv.install_wheel(wheel, tmp_path / "image", python=ot2.toolchain.host.executable)
     # The emulated C library is newer than the robot's (PEP 600 has this module for such cases).
     limit = "def manylinux_compatible(major, minor, arch):\n    return (major, minor) <= (2, 25)\n"
     (image / "_manylinux.py").write_text(limit)

@@ -23,7 +23,7 @@ from crosswheel.toolchain.compilers.fortran import needs_fortran
 from crosswheel.toolchain.compilers.rust import rust_for
 from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
-from crosswheel.uv import Uv
+from crosswheel.uv import Uv, site_of
 from support.projects import Files, write_tree
 
 AS_OF = datetime.date(2025, 4, 25)
@@ -119,10 +119,11 @@ class Crossing:
 
     def run(self, program: str, wheel: Path | None = None, *, check: bool = True) -> Result:
         """Run a Python program on the emulated target, with a wheel installed."""
-        site = self.folder / "site"
+        prefix, environment = self.folder / "installed", {}
         if wheel is not None:
-            Uv(self.settings, self.runner).install_wheel(wheel, site, python=self.toolchain.interpreter)
-        environment = {"PYTHONPATH": str(site)}
+            Uv(self.settings, self.runner).install_wheel(wheel, prefix, python=self.toolchain.interpreter)
+        if prefix.is_dir():
+            environment = {"PYTHONPATH": str(site_of(prefix))}
         return self.emulator.run(
             self.runner, ["-c", program], environment=environment, cwd=self.folder, check=check
         )

@@ -122,19 +122,20 @@ class Installation:
 
 def robot_for(target: Target, folder: Path, settings: Settings, runner: Runner) -> Robot:
     """Make a look-alike of a target in a folder, with an empty environment."""
-    image, var = folder / "image", folder / "var"
+    var = folder / "var"
     var.mkdir()
-    _install_pip(target, image, settings, runner)
+    image = _install_pip(target, folder / "image", settings, runner)
     emulator = emulator_for(target, settings, runner)
     emulator.run(runner, ["-m", "venv", "--without-pip", var / "environment"], cwd=var)
     inside = replace(emulator, python=PythonTree(var / "environment", target.python.short))
     return Robot(inside, emulator.python.root, image, var, runner)
 
 
-def _install_pip(target: Target, image: Path, settings: Settings, runner: Runner) -> None:
+def _install_pip(target: Target, image: Path, settings: Settings, runner: Runner) -> Path:
     with Registry(settings) as registry:
         files = registry.release_files("pip", target.python.pip)
         wheel = registry.fetch(next(file for file in files if file.kind == "wheel"))
-    Uv(settings, runner).install_wheel(wheel, image, python=Path(sys.executable))
+    site = Uv(settings, runner).install_wheel(wheel, image, python=Path(sys.executable))
     major, minor = target.abi.glibc.split(".")
-    (image / "_manylinux.py").write_text(_MANYLINUX.format(major=major, minor=minor))
+    (site / "_manylinux.py").write_text(_MANYLINUX.format(major=major, minor=minor))
+    return site

@@ -57,6 +57,26 @@ def test_a_requirement_without_a_lock_names_the_versions_that_have_one(tmp_path:
         find("prefect=3", tmp_path, OT2)
 
 
+def test_an_extra_is_answered_only_by_a_lock_that_was_made_for_it(tmp_path: Path) -> None:
+    locked(tmp_path, "3.3.4", "3.10.0")
+    made_for = "# requirements: Prefect[redis,AWS_S3]==3.3.4, other[docker]\n"
+    (tmp_path / "prefect/3.3.4/ot2.lock").write_text(made_for)
+    assert find("prefect[redis]", tmp_path, OT2).version == "3.3.4"
+    assert find("prefect[aws-s3,redis]", tmp_path, OT2).version == "3.3.4"
+    for requirement in ("prefect[nosuch]==3.3.4", "prefect[docker]", "prefect[redis]==3.10.0"):
+        with pytest.raises(UsageError, match=r"was made without the extra (nosuch|docker|redis)$"):
+            find(requirement, tmp_path, OT2)
+
+
+def test_what_a_requirement_says_is_never_dropped(tmp_path: Path) -> None:
+    locked(tmp_path, "3.3.4")
+    assert find("prefect; platform_machine == 'armv7l'", tmp_path, OT2).version == "3.3.4"
+    with pytest.raises(UsageError, match="its marker does not hold there"):
+        find("prefect; python_version >= '3.12'", tmp_path, OT2)
+    with pytest.raises(UsageError, match="names where it is from"):
+        find("prefect @ https://lab.example/prefect.whl", tmp_path, OT2)
+
+
 @pytest.fixture
 def wanted(tmp_path: Path) -> Wanted:
     lock = tmp_path / "ot2.lock"

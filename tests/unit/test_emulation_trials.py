@@ -173,3 +173,20 @@ def test_pth_files_and_the_order_of_folders_are_as_in_a_site_folder(site: Path) 
     (site / "below" / "deep.py").write_text("import os, typing\nassert os.said == 42\nassert typing.Any")
     (site / "typing.py").write_text("raise OSError")
     assert imports_of(site, Importable("pkg-1.whl", (), ["deep"])) == Imports(("deep",))
+
+
+def test_what_runs_finds_the_data_of_wheels_where_an_environment_has_it(tmp_path: Path) -> None:
+    sites = [tmp_path / name / "lib/python3.10/site-packages" for name in "ab"]
+    for site in sites:
+        site.mkdir(parents=True)
+        (site.parents[2] / "etc/lab").mkdir(parents=True)
+        (site.parents[2] / "etc/lab/same.json").touch()
+        (site.parents[2] / "etc/lab" / f"{site.parents[2].name}.json").touch()
+    trial = Trial(cast(Emulator, Here()), sites, tmp_path / "scratch", Runner())
+    program = """
+import os, sys, sysconfig
+print(*sorted(os.listdir(sys.prefix + '/etc/lab')), os.listdir(sys.prefix + '/lib'))
+print(sysconfig.get_path('data') == sys.prefix != sys.base_prefix)
+"""
+    for _ in range(2):
+        assert trial.run("-c", program).lines == ["a.json b.json same.json ['python3.10']", "True"]

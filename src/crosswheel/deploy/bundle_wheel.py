@@ -32,7 +32,7 @@ from crosswheel.wheels.proof import AuditedObject, Proof
 from crosswheel.wheels.reading import WheelFile
 from crosswheel.wheels.writing import Member, write_wheel
 
-_LAYOUT = 1  # raised when what is made below changes
+_LAYOUT = 2  # raised when what is made below changes
 
 # A virtual environment is a folder with pyvenv.cfg and a link to an interpreter (PEP 405); a wheel cannot hold links.
 _LAUNCHER = """#!/bin/sh
@@ -208,7 +208,8 @@ class BundleWheel:
         modules = WheelFile.open(self._program.path).importable_names
         with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(path) as archive:
             archive.extractall(scratch)
-            trial = Trial(emulator, [Path(scratch) / self._site], Path(scratch), self.assembler.runner)
+            folder = Path(scratch)
+            trial = Trial(emulator, [folder / self._site], folder / "trial", self.assembler.runner)
             imports = import_modules(Importable(self.path.name, modules), trial)
         for fault in imports.faults:
             raise CheckFailed(f"{fault.file} was refused: {fault.message}", hint=fault.remedy)

@@ -38,7 +38,7 @@ from crosswheel.wheels.proof import Proof
 if TYPE_CHECKING:
     from crosswheel.toolchain.environment import Toolchain
 
-_LAYOUT = 4  # raised when what is made below changes
+_LAYOUT = 5  # raised when what is made below changes
 
 HEADER = b"""#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python3" "$0" "$@"
@@ -48,6 +48,10 @@ HEADER = b"""#!/bin/sh
 
 To the shell, the second line is a command; to Python, the second and third are a string.
 """
+# How installers begin it, where the path of the interpreter is too long for a first line, or has a space.
+_TRAMPOLINE = b"#!/bin/sh\n'''exec' "
+# What an environment has by itself.
+_RESERVED = ("pyvenv.cfg", "release.json", "bin/python", "bin/python3")
 # The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on. The file that stays
 # open tells an update that the release is in use.
 _LAUNCHER = """#!/bin/sh
@@ -100,6 +104,7 @@ def find(requirement: str, recipes: Path, target: Target) -> Wanted:
         raise UsageError(
             f"{requirement!r} is not a requirement: {error}", hint="write it like prefect==3.3.4."
         ) from error
+    _require_answerable(asked, target)
     name = canonicalize_name(asked.name)
     known = dict(_locks_of(name, recipes, target))
     fitting = [version for version in known if asked.specifier.contains(version, prereleases=True)]
@@ -109,7 +114,40 @@ def find(requirement: str, recipes: Path, target: Target) -> Wanted:
             f"no lock for {target.name} answers {requirement}; locked versions of {name}: {have}",
             hint=f"make a recipe in {recipes}, then `crosswheel lock` and `crosswheel build`.",
         )
-    return Wanted(name, str(max(fitting)), known[max(fitting)])
+    extras = set(map(canonicalize_name, asked.extras))
+    whole = [version for version in fitting if extras <= _extras_of(name, known[version])]
+    if not whole:
+        lacking = ", ".join(sorted(extras - _extras_of(name, known[max(fitting)])))
+        raise UsageError(
+            f"the lock of {name} {max(fitting)} for {target.name} was made without the extra {lacking}",
+            hint=f"lock and build what it brings along: `crosswheel add '{asked}'`.",
+        )
+    return Wanted(name, str(max(whole)), known[max(whole)])
+
+
+def _require_answerable(asked: Requirement, target: Target) -> None:
+    """Raise :class:`UsageError` if a requirement says something that no lock can answer."""
+    if asked.url:
+        raise UsageError(
+            f"{asked} names where it is from, and what is put on a robot is from a lock",
+            hint=f"name a release that was built: {asked.name}==VERSION.",
+        )
+    if asked.marker and not asked.marker.evaluate({**target.marker_environment, "extra": ""}):
+        raise UsageError(
+            f"{asked} is not for {target.title}: its marker does not hold there",
+            hint="write it without the marker, if it is to be there all the same.",
+        )
+
+
+def _extras_of(name: str, lock: Path) -> set[str]:
+    """Return the extras of a program that its lock was made for, normalised (PEP 685)."""
+    roots = locks.read(lock).made_for.get("requirements", "")
+    return {
+        canonicalize_name(extra)
+        for root in map(locks.parsed, filter(None, roots.split(", ")))
+        if canonicalize_name(root.name) == name
+        for extra in root.extras
+    }
 
 
 def _locks_of(name: str, recipes: Path, target: Target) -> Iterator[tuple[Version, Path]]:
@@ -186,7 +224,8 @@ class Assembler:
         called = {program: _called(program, wanted.name, name) for program in own}
         launchers = self._launchers(name, packages[root], called)
         programs = tuple(sorted(file.path.split("/")[1] for file in launchers.files))
-        check: tuple[str, ...] = ("bin/python3", "-c", _imports(packages[root]))
+        command = wanted.name if wanted.name in wheels[root].commands else None
+        check: tuple[str, ...] = (f"launchers/{name}-python", "-c", _trial(packages[root], command))
         if test:
             check = _command(shlex.split(test), called, programs)
         return Release(
@@ -203,11 +242,13 @@ class Assembler:
     def _install(self, wheel: ProvenWheel, folder: Path) -> None:
         site = folder / "files" / self._site
         uv = Uv(self.settings, self.runner)
-        uv.install_wheel(wheel.path, site, python=self._toolchain.interpreter, compiled=False)
+        uv.install_wheel(wheel.path, folder / "files", python=self._toolchain.interpreter, compiled=False)
         _forget_origin(site)
-        _move_programs(site, folder / "files" / "bin")
+        _free_programs(folder / "files" / "bin")
         self._compile(site)
-        Package.read(wheel.pin.name, wheel.pin.version, folder / "files").pack()
+        package = Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
+        _require_free(package, [folder, self._toolchain.interpreter.parents[1]])
+        package.pack()
 
     def _keep_agent(self) -> None:
         """Compile what runs on the robot, for the next connection: this one was begun before."""
@@ -285,41 +326,61 @@ def _command(words: Sequence[str], called: Mapping[str, str], programs: Sequence
     return (f"launchers/{launcher}", *words[1:])
 
 
-def _imports(program: Package) -> str:
-    """Return what imports all that a program brings along for importing."""
+def _trial(program: Package, command: str | None) -> str:
+    """Return what imports all that a program brings along for importing, and starts its command but for its call."""
     below_site = [file.path.split("/")[3:] for file in program.files if "/site-packages/" in file.path]
     names = {parts[0] for parts in below_site if parts[1:] == ["__init__.py"]}
     names |= {parts[0][:-3] for parts in below_site if len(parts) == 1 and parts[0].endswith(".py")}
     wanted = sorted(name for name in names if name.isidentifier())
-    return f"import {', '.join(wanted)}" if wanted else "pass"
+    lines = [f"import {', '.join(wanted)}"] if wanted else []
+    if command:  # under another name than __main__, it loads what it is to call
+        lines += ["import runpy, sys", f"runpy.run_path(sys.prefix + '/bin/{command}', run_name='trial')"]
+    return "\n".join(lines) or "pass"
 
 
 def _forget_origin(site: Path) -> None:
     """Remove what tells where on this machine a wheel was installed from."""
-    (site / ".lock").unlink(missing_ok=True)
+    (site.parents[2] / ".lock").unlink(missing_ok=True)
     (info,) = site.glob("*.dist-info")
     dropped = {f"{info.name}/direct_url.json", f"{info.name}/uv_cache.json"}
     rows = [row for row in csv.reader(io.StringIO((info / "RECORD").read_text())) if row[0] not in dropped]
     for path in dropped:
         (site / path).unlink(missing_ok=True)
-    # Programs will lie in the environment's bin; their first lines change, so their hashes are not told.
-    up = "../" * 3
-    changed = [[f"{up}{row[0]}", "", ""] if row[0].startswith("bin/") else row for row in rows]
+    # The first lines of programs change, so their hashes are not told.
+    changed = [[row[0], "", ""] if row[0].startswith("../../../bin/") else row for row in rows]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(changed))
     (info / "RECORD").write_text(text.getvalue())
 
 
-def _move_programs(site: Path, folder: Path) -> None:
-    for program in sorted((site / "bin").glob("*")):
+def _free_programs(folder: Path) -> None:
+    """Have the Python programs in a folder run by the interpreter beside them, instead of that of this machine."""
+    for program in sorted(folder.glob("*")):
         data = program.read_bytes()
         shebang, _, rest = data.partition(b"\n")
-        if shebang.startswith(b"#!") and b"python" in shebang:
+        if data.startswith(_TRAMPOLINE):
+            data = HEADER + data.partition(b"\n' '''\n")[2]
+        elif shebang.startswith(b"#!") and b"python" in shebang:
             data = HEADER + rest
         program.unlink()  # it may be a hard link into uv's cache, which must not change
-        _write_program(folder / program.name, data)
-    if (site / "bin").is_dir() and not any((site / "bin").iterdir()):
-        (site / "bin").rmdir()
+        _write_program(program, data)
+
+
+def _require_free(package: Package, places: Sequence[Path]) -> None:
+    """Raise :class:`CheckFailed` if a package could not lie in an environment of a robot."""
+    for file in package.files:
+        if file.path in _RESERVED or file.path.startswith("launchers/"):
+            raise CheckFailed(
+                f"{package.name} {package.version} would put {file.path} into the environment, which has its own",
+                hint="drop that file from its wheel, with a patch in a recipe.",
+            )
+        data = (package.folder / file.path).read_bytes()
+        for place in places:
+            if os.fsencode(place) in data:
+                raise CheckFailed(
+                    f"{file.path} of {package.name} {package.version} names {place}, which no robot has",
+                    hint="if a build wrote it, mend that with a recipe; if not, this is a defect of crosswheel.",
+                )
 
 
 def _write_program(path: Path, data: bytes) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -21,12 +23,21 @@ _START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
 _TOLD = re.compile(r"(importing|imported|unimportable) (\S+)(?: (\{.*\}))?$")
 
 
+def _without_site(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if name in ("site-packages", ".lock")]
+
+
+def _link(path: str, place: str) -> None:
+    with contextlib.suppress(FileExistsError):  # another wheel has it, too
+        Path(place).symlink_to(path)
+
+
 @dataclass(frozen=True)
 class Trial:
     """Emulated Python with some installed wheels.
 
     Attributes:
-        sites: for the wheel and everything it depends on, the folder that it is installed in.
+        sites: for the wheel and everything it depends on, the site-packages that it is installed in.
         scratch: the working folder of what runs.
         log: where it goes is the runner's business.
     """
@@ -42,10 +53,22 @@ class Trial:
         environment = {
             "PYTHONPATH": str(_START),
             "CROSSWHEEL_SITES": os.pathsep.join(map(str, self.sites)),
+            "CROSSWHEEL_PREFIX": str(self._prefix()),
             "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
             "PYTHONFAULTHANDLER": "1",
         }
         return self.emulator.run(self.runner, words, environment=environment, cwd=self.scratch, check=False)
+
+    def _prefix(self) -> Path:
+        """Return the ``sys.prefix`` of what runs: it has what the wheels brought as data, as in an environment."""
+        prefix = self.scratch / ".prefix"
+        if not prefix.is_dir():
+            prefix.mkdir()
+            for site in [site for site in self.sites if site.match("lib/*/site-packages")]:
+                shutil.copytree(
+                    site.parents[2], prefix, ignore=_without_site, copy_function=_link, dirs_exist_ok=True
+                )
+        return prefix
 
 
 @dataclass(frozen=True)

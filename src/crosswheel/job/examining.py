@@ -121,8 +121,11 @@ def _run(
     tried: list[Imports] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        faults = [*_install(wheels, folder / "site", Uv(settings, runner), interpreter)]
-        trial = Trial(emulator, [folder / "site"], folder / "scratch", runner)
+        faults = [*_install(wheels, folder / "installed", Uv(settings, runner), interpreter)]
+        sites = folder.glob(
+            "installed/lib/python*/site-packages"
+        )  # there is none where none could be installed
+        trial = Trial(emulator, list(sites), folder / "scratch", runner)
         for wheel in wheels:
             tell(f"importing {wheel.path.name}")
             extensions = tuple(wheel.extension_modules(target))
@@ -136,11 +139,11 @@ def _run(
     )
 
 
-def _install(wheels: Sequence[WheelFile], site: Path, uv: Uv, interpreter: Path) -> Iterator[Fault]:
+def _install(wheels: Sequence[WheelFile], prefix: Path, uv: Uv, interpreter: Path) -> Iterator[Fault]:
     """Install wheels together; yield a fault for each that cannot be."""
     for wheel in wheels:
         try:
-            uv.install_wheel(wheel.path, site, python=interpreter)
+            uv.install_wheel(wheel.path, prefix, python=interpreter)
         except BuildFailed as error:
             yield Fault(
                 wheel.path.name,

@@ -18,7 +18,7 @@ from crosswheel.job.made import Made
 from crosswheel.job.making import refuse
 from crosswheel.job.requirements import Requirements
 from crosswheel.plan import Step
-from crosswheel.uv import Uv
+from crosswheel.uv import Uv, site_of
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
 
@@ -138,9 +138,9 @@ def _trial(step: Step, needed: list[Made], place: Workplace) -> Trial:
 
 
 def _installed(made: Made, place: Workplace) -> Path:
-    """Return a folder with the wheel installed in it, as the target would install it; made if need be."""
-    folder = place.settings.cache / "sites" / f"{made.sha256[:20]}-compiled"
+    """Return a site-packages with the wheel installed in it, as the target would install it; made if need be."""
+    folder = place.settings.cache / "sites" / f"{made.sha256[:20]}-prefix"
     install = partial(
         Uv(place.settings, place.general_runner).install_wheel, made.wheel, python=place.toolchain.interpreter
     )
-    return cached_folder(folder, ["*.dist-info/RECORD"], install)
+    return site_of(cached_folder(folder, ["lib/*/site-packages/*.dist-info/RECORD"], install))

@@ -5,6 +5,9 @@ So they come after the standard library, and what their ``.pth`` files say is do
 
 import os
 import site
+import sys
 
+# As in an environment (PEP 405): the standard library lies elsewhere.
+sys.prefix = sys.exec_prefix = os.environ["CROSSWHEEL_PREFIX"]
 for _folder in os.environ["CROSSWHEEL_SITES"].split(os.pathsep):
     site.addsitedir(_folder)

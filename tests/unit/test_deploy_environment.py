@@ -1,0 +1,136 @@
+"""A locked, proven wheel as it is installed for a robot: as pip would, and free of the machine that installs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from crosswheel.deploy.bundles import write_program
+from crosswheel.deploy.deploying import deploy
+from crosswheel.deploy.environment import Assembler, ProvenWheel, Wanted
+from crosswheel.deploy.release import Release
+from crosswheel.deploy.ssh import Connection
+from crosswheel.errors import CheckFailed
+from crosswheel.files import sha256_of
+from crosswheel.lock import Pin
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.wheels.proof import Proof
+from support.releases import Here, place, this_machine
+from support.wheels import make_wheel
+
+_LAB = b"""
+import pathlib, sys
+def main():
+    print(pathlib.Path(sys.prefix, "etc/lab/settings.json").read_text(), *sys.argv[1:])
+"""
+_FILES = {
+    "lab.py": _LAB,
+    "lab-1.data/purelib/more/__init__.py": b"",
+    "lab-1.data/data/etc/lab/settings.json": b"{}",
+    "lab-1.data/data/share/lab/a file.txt": b"text",
+    "lab-1.data/headers/lab.h": b"/* */",
+    "lab-1.data/scripts/lab-tool": b"#!python\nimport lab; lab.main()\n",
+    "lab-1.data/scripts/lab-shell": b"#!/bin/sh\necho shell\n",
+}
+_POINTS = {"entry_points.txt": b"[console_scripts]\nlab = lab:main\nlab-two = lab:main\n"}
+
+
+@pytest.fixture
+def assembler(tmp_path: Path, request: pytest.FixtureRequest) -> Assembler:
+    """Return what installs for this machine, from a cache of a given name."""
+    cache = tmp_path / getattr(request, "param", "cache")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", cache / "interpreter"], check=True)
+    made = Assembler(this_machine(), Settings.from_environment({"CROSSWHEEL_CACHE": str(cache)}), Runner())
+    toolchain = SimpleNamespace(
+        interpreter=cache / "interpreter/bin/python", host=SimpleNamespace(executable=Path(sys.executable))
+    )
+    made.__dict__["_toolchain"] = toolchain
+    return made
+
+
+def lab(folder: Path, assembler: Assembler, files: Mapping[str, bytes] = _FILES) -> Release:
+    wheel = make_wheel(folder, "lab", "1", files, dist_info=_POINTS)
+    proof = Proof(
+        wheel=wheel.name, sha256=sha256_of(wheel), target="ot2", origin="built", reason="", source=""
+    )
+    wheels = [ProvenWheel(Pin("lab", "1", frozenset()), wheel, proof)]
+    return assembler.release(Wanted("lab", "1", folder / "lock"), wheels, "lab")
+
+
+def put(made: Release, robot: Path) -> None:
+    with Connection(Here()) as connection:
+        deploy(made, place(robot), connection, lambda text: None)
+
+
+def said(program: Path, *words: str) -> str:
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_a_wheel_lies_in_an_environment_as_pip_would_install_it(tmp_path: Path, assembler: Assembler) -> None:
+    made = lab(tmp_path, assembler)
+    site, short = assembler._site, this_machine().python.short
+    paths = {file.path for file in made.closure[0].files if "__pycache__" not in file.path}
+    assert {path for path in paths if ".dist-info/" not in path} == {
+        *(f"{site}/lab.py", f"{site}/more/__init__.py", f"include/site/python{short}/lab/lab.h"),
+        *("etc/lab/settings.json", "share/lab/a file.txt"),
+        *("bin/lab", "bin/lab-two", "bin/lab-tool", "bin/lab-shell"),
+    }
+    assert {file.path for file in made.closure[0].files if file.executable} == {
+        *("bin/lab", "bin/lab-two", "bin/lab-tool", "bin/lab-shell")
+    }
+
+
+# Installers begin programs in another way where the path of the interpreter has a space, or is long.
+@pytest.mark.parametrize("assembler", ["cache", "my cache", "c" * 120], indirect=True)
+def test_its_programs_run_on_the_robot_whatever_this_machine_calls_its_folders(
+    tmp_path: Path, assembler: Assembler
+) -> None:
+    robot, made = tmp_path / "robot", lab(tmp_path, assembler)
+    put(made, robot)
+    (assembler.settings.cache / "interpreter").rename(tmp_path / "gone")
+    current = robot / "store/environments/lab/current/bin"
+    for program in (
+        robot / "programs/lab",
+        robot / "programs/lab-tool",
+        current / "lab",
+        current / "lab-tool",
+    ):
+        assert said(program, "a b") == "{} a b\n", program
+    assert said(current / "lab-shell") == "shell\n"
+    bundle = tmp_path / "lab.pyz"
+    other = this_machine().model_copy(update={"robot": place(tmp_path / "other")})
+    write_program(replace(made, target=other), bundle)
+    subprocess.run([sys.executable, bundle, "install"], check=True)
+    assert said(tmp_path / "other/programs/lab", "c") == "{} c\n"
+
+
+def test_a_command_that_cannot_be_started_fails_without_being_run(
+    tmp_path: Path, assembler: Assembler
+) -> None:
+    called = b"import pathlib\ndef main():\n    pathlib.Path('called').touch()\n"
+    put(lab(tmp_path, assembler, {"lab.py": called}), tmp_path / "robot")
+    assert not list(tmp_path.rglob("called"))
+    with pytest.raises(CheckFailed, match="cannot import name 'main'"):
+        put(lab(tmp_path / "2", assembler, {"lab.py": b"begin = None\n"}), tmp_path / "other")
+
+
+@pytest.mark.parametrize("path", ["pyvenv.cfg", "launchers/lab", "release.json"])
+def test_what_an_environment_has_by_itself_is_never_replaced(
+    tmp_path: Path, assembler: Assembler, path: str
+) -> None:
+    with pytest.raises(CheckFailed, match=f"would put {path} into the environment"):
+        lab(tmp_path, assembler, {"lab.py": _LAB, f"lab-1.data/data/{path}": b""})
+
+
+def test_what_names_this_machine_is_not_put_on_a_robot(tmp_path: Path, assembler: Assembler) -> None:
+    named = f"python = {str(assembler.settings.cache / 'interpreter')!r}\n".encode()
+    with pytest.raises(CheckFailed, match=r"lab\S+ of lab 1 names .*, which no robot has"):
+        lab(tmp_path, assembler, {"lab.py": named})
