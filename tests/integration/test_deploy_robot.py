@@ -214,6 +214,11 @@ def test_a_script_runs_in_the_environment_whatever_its_caller_was_told(bench: Be
     script = "echo 'import pydantic, sys; print(pydantic.VERSION, sys.argv[1])' > /var/script.py"
     said = bench.ssh(f"{script}; export PYTHONPATH={_SITE}; greeter-python /var/script.py hello")
     assert said.stdout == "2.9.9 hello\n", said.stderr
+    # What docs/robots.md says of a command that is given to ssh.
+    for words in ("/var/user-packages/usr/bin/greeter", "sh -lc 'greeter'"):
+        given = ["ssh", "-F", str(bench.simulation.ssh_config), ALIAS, words]
+        said = subprocess.run(given, capture_output=True, text=True, check=False)
+        assert said.stdout.startswith("greeter "), said.stderr
 
 
 def test_the_robot_takes_the_bytecode_that_was_sent_as_it_is(bench: Bench) -> None:

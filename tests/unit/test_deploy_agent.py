@@ -690,6 +690,8 @@ def test_a_release_that_a_program_runs_from_is_kept_until_it_ends(tmp_path: Path
     for version in ("2", "3", "4"):
         put(release(tmp_path, version), robot)
     assert versions(robot) == ["1", "3", "4"]
+    with pytest.raises(UsageError, match=rf"programs of hello are running \(process {child.pid}\)"):
+        ask(robot, "remove", name="hello")
     assert child.communicate(b"\n")[0] == b"1\n"
     put(release(tmp_path, "5"), robot)
     assert versions(robot) == ["4", "5"]

@@ -160,6 +160,9 @@ class Store:
         programs = [path.name for path in self.programs.glob("*") if self._is_launcher_of(path, name)]
         if self.services(programs):
             raise Refused("used", f"{name} is what the service {self.services(programs)[0]} runs")
+        if processes_in(self._environment(name)):
+            numbers = ", ".join(map(str, processes_in(self._environment(name))))
+            raise Refused("running", f"programs of {name} are running (process {numbers})")
         with contextlib.suppress(FileNotFoundError):
             (self._environment(name) / "current").unlink()
         self._unlink_programs(name, frozenset())

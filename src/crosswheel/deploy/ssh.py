@@ -259,13 +259,14 @@ def _refusal(kind: str, message: str) -> CrosswheelError:
         )
     if kind == "test":
         return CheckFailed(message, hint="the version before stays active; mend what the test shows.")
-    if kind in ("busy", "occupied", "nothing", "used", "name"):
+    if kind in ("busy", "occupied", "nothing", "used", "running", "name"):
         hints = {
             "busy": "wait until it is done; if it was broken off, the robot frees itself when that connection ends.",
             "occupied": "remove that one first, or give this environment another --name.",
             "name": "`crosswheel list` shows the names of what is on the robot.",
             "nothing": "`crosswheel list` shows what is on the robot.",
             "used": "`crosswheel service --remove` it first.",
+            "running": "end them first: their files would be gone from under them.",
         }
         return UsageError(message, hint=hints[kind])
     return ToolchainError(message, hint="run it again; if it stays, this is a defect of crosswheel.")
