@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.build.finish import traces
+from crosswheel.process import without_network
 from support import projects
 from support.command_line import CommandLine, command_line
+from support.crossing import crossing_for, warm_cache
 
 DEMO = "demo-1.0-cp310-cp310-linux_armv7l.whl"
 WORDS = ("build", "demo", "pure", "--as-of", "2024-12-31")
@@ -99,3 +103,70 @@ def test_builds_in_one_checkout_and_in_two_of_one_cache_leave_one_wheel_with_its
         assert again.returncode == 0, again.output
         shutil.rmtree(folder / "index")
     assert len({path.read_bytes() for path in crosswheel.folder.parent.glob("*/dist/stamped/1.0/*.whl")}) == 1
+
+
+def test_where_builds_see_the_network_it_is_said_once_and_proven_and_they_are_not_taken_for_others(
+    crosswheel: CommandLine, tmp_path: Path
+) -> None:
+    crosswheel.offer_sdist(projects.c_project("second"), name="second")
+    refused = tmp_path / "bin" / "unshare"
+    refused.parent.mkdir()
+    refused.write_text("#!/bin/sh\nexit 1\n")
+    refused.chmod(0o755)
+    words = ("build", "demo", "second", "pure", "--as-of", "2024-12-31")
+    opened = crosswheel.run(*words, PATH=f"{refused.parent}:{os.environ['PATH']}")
+    assert opened.returncode == 0, opened.output
+    assert opened.words.count("so builds see the network") == 1
+    assert networks(crosswheel) == {"demo": "open", "second": "open", "pure": None}
+    page = (crosswheel.folder / "index/project/demo.html").read_text()
+    assert "Its build could see it" in page
+    if not without_network():
+        pytest.skip("the kernel does not let this user make a network namespace")
+    closed = crosswheel.run(*words)
+    assert "1 taken" not in closed.output
+    assert "2 built" in closed.output, closed.output
+    assert "see the network" not in closed.words
+    assert networks(crosswheel) == {"demo": "none", "second": "none", "pure": None}
+
+
+def networks(crosswheel: CommandLine) -> dict[str, str | None]:
+    proofs = [json.loads(path.read_text()) for path in crosswheel.folder.glob("dist/*/*/*.proof.json")]
+    return {proof["wheel"].partition("-")[0]: proof["network"] for proof in proofs}
+
+
+CRATE = """
+#[no_mangle]
+pub extern "C" fn full(size: usize) -> usize {
+    let mut held = arrayvec::ArrayVec::<usize, 2>::new();  // what panics in it names its file
+    for number in 0..size { held.push(number); }
+    held.len()
+}
+"""
+
+
+def test_a_wheel_has_the_same_bytes_wherever_the_cache_lies_and_whatever_the_umask_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rust = {path: text for path, text in projects.rust_project().items() if path != "Cargo.lock"}
+    (manifest,) = (name for name in rust if name.endswith("Cargo.toml"))
+    (source,) = (name for name in rust if name.endswith("lib.rs"))
+    rust |= {manifest: rust[manifest] + '[dependencies]\narrayvec = "=0.7.4"\n', source: rust[source] + CRATE}
+    c = {
+        **projects.c_project(),
+        "demo.c": "const char *place(void) { return __FILE__; }\n" + projects.C_SOURCE,
+    }
+    made = []
+    for name, umask in (("one", 0o022), ("another-folder", 0o077)):
+        monkeypatch.setenv("CROSSWHEEL_CACHE", str(warm_cache(tmp_path / name / "cache")))
+        before = os.umask(umask)
+        try:
+            crossing = crossing_for(tmp_path / name)
+            wheels = [
+                crossing.in_folder(tmp_path / name / kind).build(files)
+                for kind, files in (("r", rust), ("c", c))
+            ]
+        finally:
+            os.umask(before)
+        assert [traces(wheel, [tmp_path]) for wheel in wheels] == [{}, {}]
+        made.append([wheel.read_bytes() for wheel in wheels])
+    assert made[0] == made[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.build.finish import finish
+from crosswheel.build.finish import finish, traces
 from crosswheel.process import Runner
 from crosswheel.toolchain.libraries.linking import Library
 from crosswheel.wheels.reading import WheelFile
@@ -88,6 +88,13 @@ def test_a_wheel_is_the_same_whatever_order_modes_times_and_compression_it_was_p
             modes = {name: archive.getinfo(name).external_attr >> 16 for name in archive.namelist()}
         assert (modes["demo/run.sh"], modes["a.py"]) == (0o100755, 0o100644)
     assert made[0] == made[1]
+
+
+def test_files_that_name_the_building_machines_folders_are_counted(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    files = {"demo.so": f"\x7fELF{cache}/crates/a.rs\0{cache}/b.rs".encode(), "other.so": b"\x7fELF/usr/lib"}
+    wheel = make_wheel(tmp_path, "demo", "1.0", files)
+    assert traces(wheel, [cache, tmp_path / "tree"]) == {"demo.so": 2}
 
 
 @pytest.mark.parametrize("files", [{"demo.so": b"\x7fELF"}, {}])

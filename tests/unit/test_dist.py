@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.errors import IntegrityError
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
 
@@ -113,3 +114,18 @@ def test_a_damaged_proof_is_none_and_is_written_anew(dist: Dist) -> None:
     assert dist.proven("demo", "1.0", "ot2") == []
     assert put(dist, "one", "ot2") == placed
     assert len(dist.proven("demo", "1.0", "ot2")) == 1
+
+
+def test_a_wheel_that_changed_since_it_was_proven_is_not_put_there(dist: Dist, tmp_path: Path) -> None:
+    proof = Proof(wheel=NAME, sha256="0" * 64, target="ot2", origin="built", reason="", source="sdist")
+    (tmp_path / NAME).write_text("other")
+    with pytest.raises(IntegrityError, match="was changed after it was proven"):
+        dist.put(tmp_path / NAME, proof, dist.root / "demo/1.0")
+    assert tree(dist) == {}
+
+
+def test_a_byte_that_changed_in_the_tree_is_mended(dist: Dist) -> None:
+    placed = put(dist, "one", "ot2")
+    placed.write_text("two")
+    put(dist, "one", "ot2")
+    assert placed.read_text() == "one"

@@ -17,7 +17,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
 from crosswheel.toolchain.compilers.zig import zig_compilers
-from crosswheel.toolchain.libraries.builds import Workshop
+from crosswheel.toolchain.libraries.builds import Workshop, relocated
 from crosswheel.toolchain.libraries.linking import Library, known_libraries, link_environment, with_needs
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
 
@@ -176,3 +176,9 @@ def test_pkg_config_is_our_own_and_sees_only_what_it_is_told_to(tmp_path: Path) 
     assert known - {"pkgconf", "pkg-config"} == {"demo"}  # it tells of itself
     libs = subprocess.check_output([folder / "pkg-config", "--libs", "demo"], env=env, text=True)
     assert libs.split() == ["-L/there/lib", "-ldemo"]
+
+
+def test_what_tells_builds_where_a_library_lies_is_made_to() -> None:
+    text = 'prefix=/usr\nlibdir=/usr/lib\nset(ROOT "/usr")\n#!/usr/bin/env sh\nconfig=/usr/local/etc\n'
+    right = 'prefix=/x\nlibdir=/x/lib\nset(ROOT "/x")\n#!/usr/bin/env sh\nconfig=/usr/local/etc\n'
+    assert relocated(text, Path("/x")) == right

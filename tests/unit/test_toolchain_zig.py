@@ -221,10 +221,24 @@ def test_symbols_are_stripped_where_something_is_linked() -> None:
         assert "-s" not in added(word, "a.c")
 
 
+def test_of_two_folders_that_fit_the_later_one_is_taken_for_what_is_compiled(
+    tools: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a.c").write_text("const char *place = __FILE__;\n")
+    words = ("-c", str(tmp_path / "tree" / "a.c"), "-o", "a.o")
+    places = f"{tmp_path}=/elsewhere:{tmp_path}/tree=."
+    done = run(tools / "cc", *words, cwd=tmp_path, CROSSWHEEL_PREFIX_MAP=places)
+    assert done.returncode == 0, done.stderr
+    made = (tmp_path / "a.o").read_bytes()
+    assert b"/elsewhere" not in made
+    assert str(tmp_path).encode() not in made
+
+
 def test_the_tree_is_not_named_in_what_is_compiled(tools: Path, tmp_path: Path) -> None:
     (tmp_path / "a.c").write_text("const char *place = __FILE__;\n")
     words = ("-c", str(tmp_path / "a.c"), "-o", "a.o")
-    done = run(tools / "cc", *words, cwd=tmp_path, CROSSWHEEL_PREFIX_MAP=str(tmp_path))
+    done = run(tools / "cc", *words, cwd=tmp_path, CROSSWHEEL_PREFIX_MAP=f"{tmp_path}=.")
     assert done.returncode == 0, done.stderr
     assert str(tmp_path).encode() not in (tmp_path / "a.o").read_bytes()
 

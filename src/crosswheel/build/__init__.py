@@ -113,8 +113,8 @@ def build_wheel(
     )
     _require_target(wheel, target)
     WheelFile.open(wheel)  # what the backend made is to be sound before any of it is written anew
-    places = {backend.venv: "/usr", backend.tree: ".", **backend.environment.places}
-    finish(wheel, backend.environment.libraries, backend.runner, places)
+    places = backend.environment.named(backend.venv, backend.tree)
+    finish(wheel, backend.environment.libraries, backend.runner, dict(reversed(list(places.items()))))
     number = project.recipe.build_number if project.recipe else None
     return wheel if number is None else with_build_number(wheel, number)
 

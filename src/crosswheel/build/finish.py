@@ -36,7 +36,8 @@ def finish(
     The order of its files, their times and modes would tell of the file system, the clock and the user's umask.
 
     Args:
-        places: folders of this machine that the wheel's texts may name, and what these are on the target.
+        places: folders of this machine that the wheel's texts may name, and what these are on the target; of two that
+            fit, the earlier holds.
 
     Raises:
         MissingToolError: a library has to be bundled, and patchelf is not there.
@@ -46,6 +47,17 @@ def finish(
         compiled = [name for name in archive.namelist() if "__pycache__" in name.split("/")]
         changed = _completed(archive, wheel, libraries, runner, places or {})
     change_wheel(wheel, changed, without=compiled)
+
+
+def traces(wheel: Path, places: Iterable[Path]) -> Mapping[str, int]:
+    """Return how often files of a wheel name folders of the machine that built it, by their paths in the wheel.
+
+    Such a wheel has other bytes where it is built in other folders, and tells whose machine it was.
+    """
+    wanted = re.compile(b"|".join(re.escape(os.fsencode(place)) for place in places))
+    with zipfile.ZipFile(wheel) as archive:
+        found = {name: len(wanted.findall(archive.read(name))) for name in archive.namelist()}
+    return {name: count for name, count in found.items() if count}
 
 
 def _completed(

@@ -22,7 +22,7 @@ from crosswheel.errors import CrosswheelError, HostError, Interrupted
 from crosswheel.files import exclusive, explained_storage_errors
 from crosswheel.job.code import code_digest
 from crosswheel.job.once import Once
-from crosswheel.process import Cancellation, Runner
+from crosswheel.process import Cancellation, Runner, without_network
 from crosswheel.progress import Display, display
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Prefer
@@ -34,8 +34,15 @@ from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
+from crosswheel.wheels.proof import Network
 
 _Tool = TypeVar("_Tool")
+
+
+_OPEN_NETWORK = (
+    "this kernel gives this user no namespace without network, so builds see the network: what one fetches is in no "
+    "lock, and nobody verified it. Their proofs say so; `crosswheel doctor` tells what to do"
+)
 
 
 @dataclass(frozen=True)
@@ -129,6 +136,16 @@ class Workplace:
             executor.shutdown(wait=True, cancel_futures=True)
             raise
         executor.shutdown()
+
+    @property
+    def network(self) -> Network:
+        """What network builds see here."""
+        return self._once.get("network", lambda: "none" if without_network() else "open")
+
+    def warn_of_network(self) -> None:
+        """Say once in a run that builds see the network, if they do."""
+        if self.network == "open":
+            self._once.get("network told", lambda: self.display.warning(_OPEN_NETWORK))
 
     @property
     def general_runner(self) -> Runner:

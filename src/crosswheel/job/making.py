@@ -12,6 +12,7 @@ from packaging.version import Version
 
 from crosswheel.build import Project, build_wheel, numpy_headers, prepare
 from crosswheel.build.backend import Backend
+from crosswheel.build.finish import traces
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
@@ -118,6 +119,7 @@ def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
         recipe=recipe.fingerprint if recipe else None,
         requirements=locked.file.read_text() if locked else store.day,
         versions=dict(environment.versions),
+        network=place.network,
         libraries=[item.prefix.name for item in environment.libraries],
         target=place.target.fingerprint,
         code=place.code_digest,
@@ -140,6 +142,7 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
     began = time.monotonic()
     _tell_of_damage(kept, step, place)
     name, version = step.pin.name, step.pin.version
+    place.warn_of_network()
     place.log(name, version).unlink(missing_ok=True)
     warnings = [f"{module} is left out: {why}" for module, why in _left_out(step).items()]
     project, source = prepared_project(step, place, warnings.append)
@@ -149,6 +152,11 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
     path = build_wheel(project, backend, locked, place.target, partial(place.display.step, name))
     place.display.step(name, "auditing")
     wheel = WheelFile.open(path)
+    named = traces(path, backend.environment.named(backend.venv, backend.tree))
+    warnings += [
+        f"{file} names folders of this machine {count} times: where these are others, its bytes will be others"
+        for file, count in named.items()
+    ]
     parity = _against_official(wheel, step, place)
     faults = [*_identity_faults(wheel, step), *(parity.faults if parity else ()), *_unstripped(wheel)]
     audited = _audited(wheel, faults, place)
@@ -162,6 +170,8 @@ def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -
         toolchain=backend.environment.versions,
         build_requirements=locked.pinned,
         parity=parity.official if parity else None,
+        traces=named,
+        network=place.network,
         warnings=(*warnings, *wheel.oddities, *(parity.notes if parity else ())),
         seconds=time.monotonic() - began,
     )

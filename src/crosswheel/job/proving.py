@@ -70,6 +70,7 @@ def _digest(step: Step, own: Made, needed: list[Made], place: Workplace) -> str:
     return digest_of(
         wheel=str(step.pin),
         reason=own.reason,
+        network=own.network,
         audited=[item.model_dump() for item in own.audited],
         closure=[made.sha256 for made in needed],
         tests=[test.read_text() for test in recipe.test_files] if recipe else [],
@@ -106,6 +107,8 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         parity=own.parity,
         compiled=own.compiled.count,
         compiled_by=own.compiled.by or None,
+        traces=own.traces,
+        network=own.network,
         emulator=place.emulator.version if imports.imported or tests else None,
         imported=imports.imported,
         skipped={

@@ -60,7 +60,7 @@ class Toolchain:
 class CrossEnvironment:
     """The variables of one build, the versions of what it is built with, by name, and the C libraries it may link.
 
-    ``places`` are the folders of its tools, and what those are on the target.
+    ``places`` are folders of this machine that what is built must not name, and what those are on the target.
     """
 
     variables: Mapping[str, str]
@@ -71,6 +71,7 @@ class CrossEnvironment:
 
     def for_hook(self, venv: Path, tree: Path, extra: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of a build hook, in which the interpreter of ``venv`` is the target's."""
+        named = self.named(venv, tree)
         folders = [venv / "bin", *self.program_folders, *map(Path, os.defpath.split(os.pathsep))]
         return {
             "PATH": os.pathsep.join(dict.fromkeys(map(str, folders))),
@@ -79,11 +80,34 @@ class CrossEnvironment:
             "VIRTUAL_ENV": str(venv),
             # A tool that looks for a repository around the package's folder would find ours; a git source is below.
             "GIT_CEILING_DIRECTORIES": str(venv.parent),
-            "CROSSWHEEL_PREFIX_MAP": str(tree),
+            "CROSSWHEEL_PREFIX_MAP": os.pathsep.join(f"{place}={name}" for place, name in named.items()),
             "SOURCE_DATE_EPOCH": str(_EPOCH),
             **self.variables,
+            **_remapping(self.variables, named),
             **extra,
         }
+
+    def named(self, venv: Path, tree: Path) -> Mapping[Path, str]:
+        """Return the folders that a wheel must not name, and what it names instead; of two, the later holds."""
+        return {**self.places, venv.parent: "/build", venv: "/usr", tree: "."}
+
+
+def _remapping(variables: Mapping[str, str], named: Mapping[Path, str]) -> Mapping[str, str]:
+    """Return the variables of ``rustc``'s flags, by which it names folders as it should.
+
+    What is unpacked of a registry of crates lies in a folder that is called as the registry's address.
+    """
+    if "CARGO_HOME" not in variables:
+        return {}
+    sources = sorted(Path(variables["CARGO_HOME"], "registry", "src").glob("*"))
+    every = {**named, **dict.fromkeys(sources, "/usr/share/cargo/registry")}
+    # The list in the variable is cut at spaces, and nothing quotes them.
+    flags = [f"--remap-path-prefix={place}={name}" for place, name in every.items() if " " not in str(place)]
+    return {
+        name: " ".join([text, *flags])
+        for name, text in variables.items()
+        if name.startswith("CARGO_TARGET_") and name.endswith("_RUSTFLAGS")
+    }
 
 
 def toolchain_for(target: Target, settings: Settings, *, sdk: Sdk | None = None) -> Toolchain:
@@ -158,7 +182,9 @@ def cross_environment(
         variables.update(_pyo3_variables(toolchain))
         versions["rust"] = rust.version
         folders = (*folders, rust.bin)
-    return CrossEnvironment(variables, versions, folders, tuple(found), {compilers.folder: "/usr/bin"})
+    home = {compilers.home: "/usr"} if compilers.home else {}
+    places = {**home, settings.cache: "/usr", compilers.folder: "/usr/bin"}
+    return CrossEnvironment(variables, versions, folders, tuple(found), places)
 
 
 def _base_variables(toolchain: Toolchain) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from crosswheel.errors import IntegrityError
 from crosswheel.files import place_copy, sha256_of
 from crosswheel.versions import same_version
 from crosswheel.wheels.proof import Proof
@@ -57,6 +58,7 @@ class Dist:
         if before != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
             Proof.remove_beside(placed, proof.target)  # it is of other bytes, from here on
             place_copy(wheel, placed)
+            _require_bytes(placed, proof)
             proof.write_beside(placed)
         name, version = proof.wheel.split("-")[:2]
         for other, _ in self.proven(name, version, proof.target):
@@ -90,6 +92,16 @@ def _place(proof: Proof, folder: Path) -> Path:
     others = [path for path in Proof.paths_beside(usual) if path != proof.path_beside(usual)]
     agree = all(other and other.sha256 == proof.sha256 for other in map(Proof.read, others))
     return usual if agree else folder / proof.target / proof.wheel
+
+
+def _require_bytes(placed: Path, proof: Proof) -> None:
+    """Raise :class:`IntegrityError`, and leave nothing, if a wheel is not to the byte the one that was proven."""
+    if sha256_of(placed) != proof.sha256:
+        placed.unlink()
+        raise IntegrityError(
+            f"{proof.wheel} in the cache was changed after it was proven",
+            hint="find out what writes into the cache, and run the same command again: it is made anew.",
+        )
 
 
 def _remove_empty(folder: Path) -> None:

@@ -6,9 +6,10 @@ Run as a script, once per compiler call, so it imports next to nothing. The tool
     python -ISs driver.py zig {cc|c++} ZIG TRIPLE CPU -- ARGUMENT...
     python -ISs driver.py gcc {cc|c++} GCC GXX PREFIX-MAP-OPTION -- ARGUMENT...
 
-Environment: ``CROSSWHEEL_OPTIMIZE`` replaces every ``-O`` level; ``CROSSWHEEL_PREFIX_MAP`` is a folder that
-must not be named in what is compiled; ``CROSSWHEEL_COMPAT`` is an archive to link last; ``CROSSWHEEL_EMULATOR`` is the
-program by which a configure script's probe, always called conftest, runs on this machine.
+Environment: ``CROSSWHEEL_OPTIMIZE`` replaces every ``-O`` level; ``CROSSWHEEL_PREFIX_MAP`` lists folders that must not
+be named in what is compiled, each with what is named instead (``folder=name``; the last one that fits);
+``CROSSWHEEL_COMPAT`` is an archive to link last; ``CROSSWHEEL_EMULATOR`` is the program by which a configure script's
+probe, always called conftest, runs on this machine.
 """
 
 from __future__ import annotations
@@ -197,9 +198,10 @@ def _warn(text: str) -> None:
 
 
 def prefix_map(option: str) -> list[str]:
-    """Return the option by which a compiler leaves the folder of the build out of what it writes."""
-    folder = os.environ.get("CROSSWHEEL_PREFIX_MAP")
-    return [f"{option}={folder}=."] if folder else []
+    """Return the options by which a compiler leaves this machine's folders out of what it writes."""
+    return [
+        f"{option}={pair}" for pair in os.environ.get("CROSSWHEEL_PREFIX_MAP", "").split(os.pathsep) if pair
+    ]
 
 
 def _zig(language: str, front: list[str], words: list[str]) -> None:

@@ -26,6 +26,7 @@ class Compilers:
         identity: names what they make: the same wherever the folder lies, another when their output may change.
         versions: what they are, by name, for proofs.
         environment: variables that they need.
+        home: where what they call lies, with headers of its own.
         cxx_runtime: the option by which what is written in C is linked with the runtime library of C++.
     """
 
@@ -34,6 +35,7 @@ class Compilers:
     versions: Mapping[str, str]
     environment: Mapping[str, str]
     cxx_runtime: str = "-Wl,--no-as-needed,-lstdc++,--as-needed"
+    home: Path | None = None
 
     @property
     def programs(self) -> Mapping[str, str]:

@@ -79,7 +79,7 @@ class Sdk:
         folder = tools_folder(programs, host_programs(), target.multiarch, cache)
         identity = digest_of(sdk=self.identity, driver=DRIVER.read_text())
         versions = {"GCC": self.gcc, "SDK": f"{self.root.name} {self.identity}", "SDK's glibc": self.glibc}
-        return Compilers(folder, identity, versions, zig_environment(cache))
+        return Compilers(folder, identity, versions, zig_environment(cache), home=self.root)
 
 
 def open_sdk(path: Path, target: Target, settings: Settings, runner: Runner) -> Sdk:

@@ -34,7 +34,7 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
     folder = tools_folder(programs, host_programs(), target.multiarch, cache)
     version = zig_version()
     identity = digest_of(zig=version, driver=DRIVER.read_text(), target=[triple, target.toolchain.cpu])
-    return Compilers(folder, identity, {"zig": version}, zig_environment(cache), "-lc++")
+    return Compilers(folder, identity, {"zig": version}, zig_environment(cache), "-lc++", Path(zig).parent)
 
 
 def zig_environment(cache: Path) -> Mapping[str, str]:

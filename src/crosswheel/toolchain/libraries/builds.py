@@ -25,6 +25,8 @@ from crosswheel.toolchain.system import require_programs
 
 _LICENCES = re.compile(r"(?i)(copying|licen[cs]e|copyright)(?!.*\.(py|c|h|sh)$)")
 _PRIVATE = re.compile(r"^(Requires|Libs)\.private:.*\n?", re.MULTILINE)
+# What a library is told of where it is goes into its code, and so into wheels: the place that it has on a target.
+_PREFIX = Path("/usr")
 _AUTOTOOLS: Sequence[Sequence[str]] = (
     ["./configure", "--build={build}", "--host={multiarch}", "--prefix={prefix}", "--libdir={prefix}/lib"],
     ["make", "--jobs={jobs}"],
@@ -76,14 +78,17 @@ class Workshop:
         }
 
     def build(self, folder: Path, prefix: Path, said: Mapping[str, Any]) -> None:
-        """Build a library as libraries.toml says, and put it into ``folder``, which will be ``prefix``."""
+        """Build a library as libraries.toml says, and put it into ``folder``, which will be ``prefix``.
+
+        It is made for /usr, as on the target; what tells builds where it lies is then made to name ``prefix``.
+        """
         commands, tools = _commands(said)
         require_programs(tools, self.runner)
         work, stage = folder / "work", folder / "stage"
         archive = self.debian.source(said["source"], work / "download")
         tree = unpack(archive, work / "unpack")
         words = {
-            "prefix": prefix,
+            "prefix": _PREFIX,
             "prefixes": ";".join(map(str, [*self.needs, prefix])),
             "stage": stage,
             "tools": self.compilers.folder,
@@ -94,17 +99,27 @@ class Workshop:
             "machine": said.get("machines", {}).get(self.target.machine, self.target.machine),
             "emulator": work / "run-on-target",
         }
-        env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": str(tree)}
+        env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": self._prefix_map(tree)}
         if said.get("runs"):
             env.update(self._running(work))
         for command in commands:
             self.runner.run([word.format(**words) for word in command], cwd=tree, env=env, network=False)
-        for installed in (stage / prefix.relative_to("/")).iterdir():
+        for installed in (stage / _PREFIX.relative_to("/")).iterdir():
             installed.rename(folder / installed.name)
+        for path in (
+            *folder.glob("lib/pkgconfig/*.pc"),
+            *folder.glob("lib/cmake/**/*.cmake"),
+            *_scripts(folder),
+        ):
+            path.write_text(relocated(path.read_text(), prefix))
         _copy_licences(tree, folder, said)
         shutil.rmtree(work)
         shutil.rmtree(stage)
         (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
+
+    def _prefix_map(self, tree: Path) -> str:
+        home = [f"{self.compilers.home}=/usr"] if self.compilers.home else []
+        return os.pathsep.join([*home, f"{self.debian.settings.cache}=/usr", f"{tree}=."])
 
     def _running(self, folder: Path) -> Mapping[str, str]:
         """Write what runs programs of the target; return the variables by which configure scripts run their probes."""
@@ -122,9 +137,8 @@ class Workshop:
         for path in folder.glob("lib/*"):
             if path.suffix == ".la" or (archives and ".so" in path.suffixes):
                 path.unlink()
-        for path in folder.glob("bin/*"):
-            if not path.is_file() or path.read_bytes()[:2] != b"#!":
-                path.unlink()  # a program of the target
+        for path in {*folder.glob("bin/*")} - {*_scripts(folder)}:
+            path.unlink()  # a program of the target
         for path in folder.glob("lib/pkgconfig/*.pc"):
             path.write_text(_PRIVATE.sub("", path.read_text()))
         for name, text in said.get("scripts", {}).items():
@@ -141,6 +155,15 @@ class Workshop:
         """Add the members of other archives to one."""
         if others:
             merge_archives([archive, *others], archive, self.compilers, self.runner)
+
+
+def relocated(text: str, prefix: Path) -> str:
+    """Return a text that tells where a library lies, for one that was made for /usr and lies at ``prefix``."""
+    return re.sub(r"/usr(?=/lib|/include|\"|$)", str(prefix), text, flags=re.MULTILINE)
+
+
+def _scripts(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("bin/*") if path.is_file() and path.read_bytes()[:2] == b"#!"]
 
 
 def _commands(said: Mapping[str, Any]) -> tuple[Sequence[Sequence[str]], Sequence[str]]:

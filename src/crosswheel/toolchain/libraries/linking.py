@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,12 +19,15 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import fortran_for
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
-from crosswheel.toolchain.libraries.builds import Workshop
+from crosswheel.toolchain.libraries.builds import Workshop, relocated
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+_HOW_BUILT = Path(__file__).with_name("builds.py")
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,11 @@ def library(
     prefixes = [item.prefix for item in with_needs(needs)]
     compiled = compilers.identity if "source" in said or needs else None
     digest = digest_of(
-        said=said, target=target.fingerprint, compilers=compiled, needs=[path.name for path in prefixes]
+        said=said,
+        target=target.fingerprint,
+        compilers=compiled,
+        needs=[path.name for path in prefixes],
+        way=_HOW_BUILT.read_text() if "source" in said else None,
     )
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
     debian = Debian(target.toolchain.debian, settings, runner)
@@ -176,7 +182,7 @@ def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
     """Return what pkg-config is told, for a library that lies at ``prefix`` and in none of the folders below it."""
     for name in folders:
         description = description.replace(f"/{name}", "")
-    return re.sub(r"/usr(?=/lib|/include|$)", str(prefix), description, flags=re.MULTILINE)
+    return relocated(description, prefix)
 
 
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
