@@ -185,7 +185,7 @@ class Workplace:
     @property
     def system(self) -> System:
         """What the target offers to what is loaded there."""
-        return self._once.get("system", self._system)
+        return self._once.get("system", partial(_needed_by_all, self._system))
 
     def _system(self) -> System:
         toolchain = self.toolchain
