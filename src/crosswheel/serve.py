@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -65,7 +65,8 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
         site: the site's folder, as :func:`crosswheel.index.site.write_site` makes it.
         host: the address to listen on; ``0.0.0.0`` for all.
         port: the port; 0 for any that is free.
-        announce: called with the index URL once it can be asked for.
+        announce: called with the URL of the index once it can be asked for; and with those of single targets, where
+            there are several.
 
     Raises:
         UsageError: there is no index in the folder, or the address cannot be listened on.
@@ -94,7 +95,9 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
     # uvicorn finishes what is under way, and then passes on the signal that it was asked to end by.
     with listener, contextlib.suppress(KeyboardInterrupt):
         name = _address(host)
-        announce(f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/simple/")
+        address = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
+        for index in ("simple", *_indexes_of_targets(site)):
+            announce(f"{address}/{index}/")
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -112,6 +115,13 @@ def _address(host: str) -> str:
                     return socket.gethostname()
                 return str(probe.getsockname()[0])
     return host
+
+
+def _indexes_of_targets(site: Path) -> list[str]:
+    """Return where in a site the indexes of targets are; none, if the only one has what the index of all has."""
+    found = sorted(f"{page.parents[1].name}/simple" for page in site.glob("[!.]*/simple/index.html"))
+    found = [index for index in found if index != "simple/simple"]
+    return found if len(found) > 1 else []
 
 
 def application(site: Path) -> Starlette:
@@ -153,7 +163,7 @@ class _Site:
         if path.endswith("/") or not path:
             path += "index.html"
             content_type = "text/html"
-            if path.startswith("simple/"):
+            if _is_of_simple(path.split("/")):
                 file, content_type = _negotiated(request.headers.get("accept", ""))
                 path = path.replace("index.html", file)
                 headers["Vary"] = "Accept"
@@ -179,13 +189,21 @@ def _redirection(root: Path, path: str) -> str | None:
     Relative to what was asked for (RFC 9110): in front of this server there may be one that serves it below a prefix.
     """
     parts = path.split("/")
-    if parts[0] != "simple" or len(parts) > 3 or (len(parts) == 3 and parts[2]):
+    if not _is_of_simple(parts):
         return None
-    name = canonicalize_name(parts[1]) if len(parts) > 1 else ""
-    page = f"simple/{name}/" if name else "simple/"
+    index, below = ("simple", parts[1:]) if parts[0] == "simple" else (f"{parts[0]}/simple", parts[2:])
+    if len(below) > 2 or (len(below) == 2 and below[1]):
+        return None
+    name = canonicalize_name(below[0]) if below else ""
+    page = f"{index}/{name}/" if name else f"{index}/"
     if page == path or not (root / page).is_dir():
         return None
-    return "../" * (len(parts) - 2) + page.removeprefix("simple/") if name else page
+    return "../" * (len(below) - 1) + f"{name}/" if name else "simple/"
+
+
+def _is_of_simple(parts: Sequence[str]) -> bool:
+    """Whether a path, given by its parts, is of the index of all targets, or of that of one."""
+    return "simple" in parts[:2] and parts[0] not in ("project", "assets")
 
 
 def _find(root: Path, path: str) -> tuple[Path, os.stat_result]:

@@ -153,7 +153,7 @@ def test_the_install_command_is_copied_with_this_sites_address(browser: Browser,
     page.get_by_role("button", name="Copy the command for ot2").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == f"python -m pip install --index-url {url}/simple/ fast-json==1.2"
+    assert copied == f"python -m pip install --index-url {url}/ot2/simple/ fast-json==1.2"
     context.close()
 
 
@@ -165,7 +165,7 @@ def test_the_line_for_an_environment_of_its_own_is_copied_too(browser: Browser, 
     page.get_by_role("button", name="Copy the command for an environment").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == f"wget -qO- {url}/install.sh | sh -s -- {url} fast-json==1.2"
+    assert copied == f"wget -qO- {url}/install.sh | sh -s -- {url}/ot2/ fast-json==1.2"
     context.close()
 
 

@@ -53,6 +53,8 @@ def index(
         f"{done.wheels} wheels of {done.projects} projects in {site}; "
         f"what changed was written: {done.changed} projects."
     )
+    for sentence in done.told:
+        print(sentence)
     if summary:
         from crosswheel.index.site import read_site
         from crosswheel.index.summary import markdown

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from packaging.metadata import RawMetadata
 
 from crosswheel.index import people, simple
+from crosswheel.index.entry import left_out
 from crosswheel.index.failures import Failure, still_failing
 from crosswheel.index.overview import Overview
 from crosswheel.index.people import File
@@ -27,11 +28,23 @@ def project_pages(
         root_url: the site's URL, for absolute links.
     """
     entries = [file.entry for file in files]
-    name = entries[0].name
+    name, shared = entries[0].name, left_out(entries)
     base = f"{_simple_url(root_url)}{name}/" if root_url else ""
+    merged = [entry for entry in entries if entry.filename not in shared]
+    rest = [entry for entry in entries if entry.filename in shared]
+    html, as_json = simple.simple_pages(name)
+    pages = {
+        as_json: simple.project_json(name, merged, base).encode(),
+        html: simple.project_html(name, merged, base, rest).encode(),
+    }
+    base = base or f"../../../simple/{name}/"
+    for target in sorted({target for entry in entries for target in entry.offered}):
+        own = [entry for entry in entries if target in entry.offered]
+        html, as_json = simple.simple_pages(name, f"{target}/")
+        pages[as_json] = simple.project_json(name, own, base).encode()
+        pages[html] = simple.project_html(name, own, base).encode()
     return {
-        f"simple/{name}/index.json": simple.project_json(name, entries, base).encode(),
-        f"simple/{name}/index.html": simple.project_html(name, entries, base).encode(),
+        **pages,
         people.project_path(name): people.project_page(files, described, links, root_url).encode(),
     }
 
@@ -40,15 +53,22 @@ def root_pages(
     projects: Mapping[str, Overview], failures: Sequence[Failure], root_url: str | None = None
 ) -> Pages:
     """Return the pages that name projects, and the files that all pages use; ``projects`` are in their order."""
-    names = list(projects)
+    roots = {"": list(projects)}
+    for name, project in projects.items():
+        for target in project.offered:
+            roots.setdefault(f"{target}/", []).append(name)
+    lists: dict[str, bytes] = {}
+    for root, listed in roots.items():
+        html, as_json = simple.list_pages(root)
+        lists[as_json] = simple.project_list_json(listed).encode()
+        lists[html] = simple.project_list_html(listed, _simple_url(root_url, root)).encode()
     return {
         **people.asset_files(),
-        "simple/index.json": simple.project_list_json(names).encode(),
-        "simple/index.html": simple.project_list_html(names, _simple_url(root_url)).encode(),
+        **lists,
         people.STATUS: people.status_page(projects, still_failing(failures, projects)).encode(),
         people.HOME: people.home_page(projects).encode(),
     }
 
 
-def _simple_url(root_url: str | None) -> str:
-    return f"{root_url.rstrip('/')}/simple/" if root_url else ""
+def _simple_url(root_url: str | None, root: str = "") -> str:
+    return f"{root_url.rstrip('/')}/{root}simple/" if root_url else ""

@@ -40,6 +40,8 @@ class Entry(BaseModel):
         requires_python: as in the metadata.
         summary: the project's one-line description.
         targets: names of the targets on which it was proven to load and run.
+        offered: names of the targets that have a proof of it, also those that say that nothing was run there.
+        apart: the folder in its project's that it lies in, where its name is taken there: it is called as a target.
         log: where the log of its build is, relative to the build tree.
         yanked: why the wheel should not be used any more; an empty reason counts (PEP 592).
     """
@@ -57,8 +59,15 @@ class Entry(BaseModel):
     requires_python: str | None = None
     summary: str = ""
     targets: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
+    apart: str | None = None
     log: str | None = None
     yanked: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it lies in its project's folder of ``simple/``."""
+        return self.filename if self.apart is None else f"{self.apart}/{self.filename}"
 
     @cached_property
     def tags(self) -> frozenset[Tag]:
@@ -128,6 +137,12 @@ def newest_on(entries: Sequence[Entry]) -> dict[str, Entry]:
     """Return for each target on which one of these wheels was proven the newest that was."""
     targets = sorted({target for entry in entries for target in entry.targets})
     return {target: newest(entry for entry in entries if target in entry.targets) for target in targets}
+
+
+def left_out(entries: Iterable[Entry]) -> frozenset[str]:
+    """Return the file names that several wheels of a project have: which of them a robot got would be chance."""
+    hashes: dict[str, str] = {}
+    return frozenset(e.filename for e in entries if hashes.setdefault(e.filename, e.sha256) != e.sha256)
 
 
 def requirements(raw: RawMetadata) -> Iterable[Requirement]:

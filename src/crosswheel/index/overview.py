@@ -9,7 +9,7 @@ from packaging.tags import Tag
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
-from crosswheel.index.entry import Entry, newest, newest_on
+from crosswheel.index.entry import Entry, left_out, newest, newest_on
 
 NEWEST_SHOWN = 20
 
@@ -37,6 +37,8 @@ class Overview(BaseModel):
         yanked_wheels: how many of them are yanked.
         proven: target and version, for each wheel and each target on which it was proven.
         unproven: file names of the wheels that were proven on no target.
+        offered: the targets that have a proof of one of its wheels.
+        left_out: file names that are left out of the index of all targets, as these have other bytes under them.
         recent: the wheels that came last, the newest first.
     """
 
@@ -57,6 +59,8 @@ class Overview(BaseModel):
     yanked_wheels: int
     proven: tuple[tuple[str, str], ...]
     unproven: tuple[str, ...]
+    offered: tuple[str, ...]
+    left_out: tuple[str, ...]
     recent: tuple[Recent, ...]
 
 
@@ -83,6 +87,8 @@ def overview_of(entries: Sequence[Entry]) -> Overview:
         yanked_wheels=sum(entry.yanked is not None for entry in entries),
         proven=tuple((target, entry.version) for entry in entries for target in entry.targets),
         unproven=tuple(sorted(entry.filename for entry in entries if not entry.targets)),
+        offered=tuple(sorted({target for entry in entries for target in entry.offered})),
+        left_out=tuple(sorted(left_out(entries))),
         recent=tuple((entry.uploaded, entry.filename, entry.version) for entry in recent[:NEWEST_SHOWN]),
     )
 

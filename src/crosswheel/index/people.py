@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from crosswheel.index import readme
-from crosswheel.index.entry import Entry, newest, newest_on, requirements
+from crosswheel.index.entry import Entry, left_out, newest, newest_on, requirements
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import NEWEST_SHOWN, Overview, python_order, pythons
 from crosswheel.index.templates import render
@@ -42,9 +42,15 @@ class File:
     has_log: bool = False
 
     @property
+    def folder(self) -> str:
+        """The URL of the folder that it lies in, relative to the project's page."""
+        apart = f"{self.entry.apart}/" if self.entry.apart else ""
+        return f"../simple/{self.entry.name}/{apart}"
+
+    @property
     def url(self) -> str:
         """Its URL, relative to the project's page."""
-        return f"../simple/{self.entry.name}/{quote(self.entry.filename)}"
+        return self.folder + quote(self.entry.filename)
 
     @property
     def pythons(self) -> list[str]:
@@ -72,6 +78,11 @@ class Command:
 
     target: str | None
     requirement: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of the site that has the index to install from: the target's own."""
+        return f"{self.target}/" if self.target else ""
 
 
 def project_path(name: str) -> str:
@@ -108,6 +119,7 @@ def project_page(
         readme=Markup(readme.render(raw)),  # sanitised there
         files=list(reversed(files)),
         current=[file for file in files if file.entry.is_of_release(entry)],
+        left_out=left_out(file.entry for file in files),
         commands=_commands([file.entry for file in files], entry),
         site_url=root_url.rstrip("/") if root_url else None,
         trusted_host=untrusted_host(root_url),
@@ -141,6 +153,8 @@ def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -
         projects=projects,
         wheels=sum(project.wheels for project in shown),
         bytes=sum(project.bytes for project in shown),
+        targets=sorted({target for project in shown for target in project.offered}),
+        left_out=sorted(filename for project in shown for filename in project.left_out),
         proven=sorted(Counter(target for project in shown for target, _ in project.proven).items()),
         unproven=sorted(filename for project in shown for filename in project.unproven),
         yanked=sum(project.yanked_wheels for project in shown),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from crosswheel.index.people import project_path
+
+# What lies in a site beside the folders of targets.
+_SHARED = ("simple", "project", "assets")
 
 
 @dataclass(frozen=True)
@@ -16,33 +19,59 @@ class Present:
 
     Attributes:
         pages: the paths in the site of what lies in ``project/``.
-        simple: the names of what lies in the folders of ``simple/``, by the folders' names.
+        simple: the paths in the site of what lies in the folders of ``simple/`` and those of targets, by project.
+        lists: the paths of the pages that name the projects of a target.
     """
 
     pages: frozenset[str]
-    simple: Mapping[str, frozenset[str]]
+    simple: Mapping[str, Set[str]]
+    lists: frozenset[str]
 
     @classmethod
     def in_site(cls, site: Path) -> Present:
         """Look into a site's folders; one that is not there has nothing in it."""
-        pages = frozenset(f"project/{name}" for name in _names(site / "project"))
-        return cls(pages, {name: _names(site / "simple" / name) for name in _names(site / "simple")})
+        pages = frozenset(f"project/{name}" for name, _ in _items(site / "project"))
+        simple: dict[str, set[str]] = {}
+        lists: set[str] = set()
+        targets = [name for name, is_folder in _items(site) if is_folder and name not in _SHARED]
+        for root in ("simple", *(f"{target}/simple" for target in targets)):
+            for name, is_folder in _items(site / root):
+                if is_folder:
+                    simple.setdefault(name, set()).update(_files(site, f"{root}/{name}"))
+                elif root != "simple":
+                    lists.add(f"{root}/{name}")
+        return cls(pages, simple, frozenset(lists))
 
     def has(self, project: str, files: Set[str]) -> bool:
-        """Whether a project's page is there, and in its folder of ``simple/`` all these files."""
+        """Whether a project's page is there, and all these files."""
         return project_path(project) in self.pages and files <= self.simple.get(project, frozenset())
 
-    def besides(self, files: Mapping[str, Set[str]]) -> Iterator[str]:
-        """Give the paths in the site of what is neither the page nor among the files of one of these projects."""
+    def besides(self, files: Mapping[str, Set[str]], lists: Collection[str]) -> Iterator[str]:
+        """Give the paths in the site of what is neither the page nor among the files of one of these projects.
+
+        Args:
+            files: the projects' files.
+            lists: the pages that name projects.
+        """
         yield from self.pages.difference(map(project_path, files))
-        for project, names in self.simple.items():
-            for name in names.difference(files.get(project, ())):
-                yield f"simple/{project}/{name}"
+        yield from self.lists.difference(lists)
+        for project, paths in self.simple.items():
+            yield from paths - files.get(project, frozenset())
 
 
-def _names(folder: Path) -> frozenset[str]:
+def _files(site: Path, folder: str) -> Iterator[str]:
+    """Give the paths of the files in a project's folder, and in the folders of targets in it."""
+    for name, is_folder in _items(site / folder):
+        if is_folder:
+            yield from (f"{folder}/{name}/{below}" for below, _ in _items(site / folder / name))
+        else:
+            yield f"{folder}/{name}"
+
+
+def _items(folder: Path) -> list[tuple[str, bool]]:
+    """Return the names in a folder, and whether each is a folder."""
     try:
         with os.scandir(folder) as items:
-            return frozenset(item.name for item in items)
+            return [(item.name, item.is_dir(follow_symlinks=False)) for item in items]
     except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
+        return []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import combinations
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from crosswheel.errors import IntegrityError
 from crosswheel.files import sha256_of_stream
-from crosswheel.index.entry import Entry, entry_of, newest, required_names
+from crosswheel.index.entry import Entry, entry_of, left_out, newest, required_names
 from crosswheel.index.overview import Overview, overview_of
 from crosswheel.index.scan import Found, Wheels
 from crosswheel.wheels.proof import Proof
@@ -41,7 +42,8 @@ class Project:
         read_from: the digest of what was found of its wheels.
         overview: what pages that name projects say of it.
         requires: normalised names of the projects that its newest version depends on.
-        logs: where the logs of its wheels' builds are, relative to the build tree, by file name of the wheel.
+        logs: where the logs of its wheels' builds are, relative to the build tree, by the wheels' places.
+        apart: the folder of each wheel that lies in one of its own, by its location in the tree.
         wheels: its wheels, as JSON without line breaks. Most are as they were before, and never looked at. Their
             places are said below the tree's root: what lies in a site is published.
     """
@@ -50,6 +52,7 @@ class Project:
     overview: Overview
     requires: tuple[str, ...]
     logs: Mapping[str, str]
+    apart: Mapping[str, str]
     wheels: bytes
 
     def indexed(self) -> tuple[IndexedWheel, ...]:
@@ -62,11 +65,11 @@ class ReadProject:
     """A project as it was read.
 
     Attributes:
-        wheels: its wheels, the oldest version first; one for each name.
+        wheels: its wheels, the oldest version first; one for each place.
         newest: the entry that :func:`crosswheel.index.entry.newest` chooses.
         described: what METADATA of that wheel says.
-        texts: METADATA of the wheels that were read now, by file name.
-        proofs: the proofs of these, by their file names, by file name of the wheel.
+        texts: METADATA of the wheels that were read now, by their locations in the tree.
+        proofs: the proofs of these, by their file names, by location of the wheel.
         dist: the root of the tree that they lie in.
     """
 
@@ -80,14 +83,18 @@ class ReadProject:
     def kept(self, read_from: str) -> Project:
         """Return what is kept of it."""
         entries = [wheel.entry for wheel in self.wheels]
-        logs = {entry.filename: entry.log for entry in entries if entry.log is not None}
-        requires = required_names(self.described)
-        return Project(read_from, overview_of(entries), requires, logs, _Wheels.dump_json(self.wheels))
+        return Project(
+            read_from,
+            overview_of(entries),
+            required_names(self.described),
+            {entry.place: entry.log for entry in entries if entry.log is not None},
+            {wheel.found.location: wheel.entry.apart for wheel in self.wheels if wheel.entry.apart},
+            _Wheels.dump_json(self.wheels),
+        )
 
     def proofs_of(self, wheel: IndexedWheel) -> Mapping[str, Proof]:
         """Return the proofs of a wheel by their file names, as they were read or by reading them now."""
-        filename = wheel.entry.filename
-        known = self.proofs.get(filename)
+        known = self.proofs.get(wheel.found.location)
         return read_proofs(wheel.found, self.dist, wheel.entry.sha256) if known is None else known
 
 
@@ -96,27 +103,51 @@ def read_project(found: Wheels, dist: Path, before: Iterable[IndexedWheel] = ())
 
     Raises:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
-            have different contents.
+            have different contents, and were not proven on different targets.
     """
     known = {wheel.found: wheel for wheel in before}
-    wheels: dict[str, IndexedWheel] = {}
+    wheels: dict[tuple[str, str], IndexedWheel] = {}
     texts: dict[str, bytes] = {}
     proofs: dict[str, Mapping[str, Proof]] = {}
     for item in found.found:
         wheel = known.get(item)
         if wheel is None:
-            entry, texts[item.filename], proofs[item.filename] = read_found(item, dist)
+            entry, texts[item.location], proofs[item.location] = read_found(item, dist)
             wheel = IndexedWheel(found=item, entry=entry)
-        other = wheels.setdefault(wheel.entry.filename, wheel)
-        if other.entry.sha256 != wheel.entry.sha256:
+        wheels.setdefault((wheel.entry.filename, wheel.entry.sha256), wheel)
+    placed = _placed(list(wheels.values()), dist)
+    ordered = tuple(sorted(placed, key=lambda wheel: (wheel.entry.order, wheel.entry.place)))
+    chosen = newest(wheel.entry for wheel in ordered)
+    source = next(wheel.found for wheel in ordered if wheel.entry is chosen)
+    metadata = texts.get(source.location) or read_metadata(source.path(dist))
+    return ReadProject(ordered, chosen, parse_email(metadata)[0], texts, proofs, dist)
+
+
+def _placed(wheels: Sequence[IndexedWheel], dist: Path) -> list[IndexedWheel]:
+    """Return wheels with the places that they have in the site: what shares its name with others lies apart."""
+    shared = left_out(wheel.entry for wheel in wheels)
+    for filename in shared:
+        _require_different_targets([wheel for wheel in wheels if wheel.entry.filename == filename], dist)
+    return [
+        _in_place(wheel, wheel.entry.offered[0] if wheel.entry.filename in shared else None)
+        for wheel in wheels
+    ]
+
+
+def _in_place(wheel: IndexedWheel, apart: str | None) -> IndexedWheel:
+    if wheel.entry.apart == apart:
+        return wheel
+    return IndexedWheel(found=wheel.found, entry=wheel.entry.model_copy(update={"apart": apart}))
+
+
+def _require_different_targets(wheels: Sequence[IndexedWheel], dist: Path) -> None:
+    for one, other in combinations(wheels, 2):
+        targets = set(one.entry.offered), set(other.entry.offered)
+        if not all(targets) or targets[0] & targets[1]:
             raise IntegrityError(
-                f"{other.found.path(dist)} and {item.path(dist)} have the same name and different contents",
+                f"{one.found.path(dist)} and {other.found.path(dist)} have the same name and different contents",
                 hint="remove the one that is wrong; the index is as it was.",
             )
-    ordered = tuple(sorted(wheels.values(), key=lambda wheel: wheel.entry.order))
-    chosen = wheels[newest(wheel.entry for wheel in ordered).filename]
-    metadata = texts.get(chosen.entry.filename) or read_metadata(chosen.found.path(dist))
-    return ReadProject(ordered, chosen.entry, parse_email(metadata)[0], texts, proofs, dist)
 
 
 def read_found(item: Found, dist: Path) -> tuple[Entry, bytes, Mapping[str, Proof]]:
@@ -145,6 +176,7 @@ def read_found(item: Found, dist: Path) -> tuple[Entry, bytes, Mapping[str, Proo
     entry = entry_of(item.filename, item.size, item.changed, sha256, metadata)
     said = {
         "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
+        "offered": tuple(sorted(proof.target for proof in proofs.values())),
         "log": next((proof.log for proof in proofs.values() if proof.log), None),
         "yanked": read_reason(item, dist),
     }

@@ -16,6 +16,16 @@ from crosswheel.index.templates import render
 API_VERSION = "1.1"
 
 
+def simple_pages(name: str, root: str = "") -> tuple[str, str]:
+    """Return where both forms of a project's page are in a site; ``root`` is a target's folder, with its slash."""
+    return f"{root}simple/{name}/index.html", f"{root}simple/{name}/index.json"
+
+
+def list_pages(root: str = "") -> tuple[str, str]:
+    """Return where both forms of the page that names all projects are; ``root`` is a target's folder, as above."""
+    return f"{root}simple/index.html", f"{root}simple/index.json"
+
+
 def project_list_html(names: Sequence[str], base: str = "") -> str:
     """Return the page that names all projects; ``base`` is the URL of ``simple/``, relative if empty."""
     return render("simple-projects.html", api_version=API_VERSION, names=names, base=base)
@@ -26,13 +36,19 @@ def project_list_json(names: Sequence[str]) -> str:
     return _dumps({"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in names]})
 
 
-def project_html(name: str, entries: Sequence[Entry], base: str = "") -> str:
-    """Return a project's page; ``base`` is the URL of its folder, relative if empty."""
+def project_html(name: str, entries: Sequence[Entry], base: str = "", left_out: Sequence[Entry] = ()) -> str:
+    """Return a project's page.
+
+    Args:
+        base: the URL of the folder that its wheels are in, relative if empty.
+        left_out: wheels that are only in the indexes of single targets, which the page says.
+    """
     return render(
         "simple-project.html",
         api_version=API_VERSION,
         name=name,
-        files=[(base + quote(entry.filename), entry) for entry in entries],
+        files=[(base + quote(entry.place), entry) for entry in entries],
+        left_out=left_out,
     )
 
 
@@ -53,7 +69,7 @@ def _file(entry: Entry, base: str) -> dict[str, object]:
     # "dist-info-metadata", the key's old name, is left out as in HTML: pip 22.3 stops at its value.
     said: dict[str, object] = {
         "filename": entry.filename,
-        "url": base + quote(entry.filename),
+        "url": base + quote(entry.place),
         "hashes": {"sha256": entry.sha256},
         "size": entry.size,
         "upload-time": entry.uploaded.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),

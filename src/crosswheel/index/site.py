@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,13 +25,31 @@ _FEW_WHEELS = 500
 
 @dataclass(frozen=True)
 class IndexSummary:
-    """What an index holds after it was written, and how many of its projects had changed."""
+    """What an index holds after it was written, and how many of its projects had changed.
+
+    Attributes:
+        targets: those that have an index of their own in it.
+        left_out: the file names that the index of all targets leaves out.
+    """
 
     site: Path
     projects: int
     wheels: int
     bytes: int
     changed: int
+    targets: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> Iterator[str]:
+        """What is to be said of it: the index of each target, and what the index of all targets leaves out."""
+        if self.left_out:
+            yield (
+                f"Left out of {self.site}/simple, as targets have other bytes under one name: "
+                f"{', '.join(self.left_out)}."
+            )
+        if len(self.targets) > 1:
+            yield f"Each target has its own: {', '.join(f'{self.site}/{target}/simple' for target in self.targets)}."
 
 
 def write_site(
@@ -82,18 +100,30 @@ def write_site(
         parts = {name: made.get(name) or before.parts[name] for name in tree.projects}
         after = State(before.reader, parts, failures)
         changed = bool(stale) or after != before
-        written = {name: setting.files(wheels, parts[name].project) for name, wheels in stale.items()}
+        written = {name: setting.files(name, wheels, parts[name].project) for name, wheels in stale.items()}
         if changed:  # until it is written, what is about to be is not known to be right
             begin(site, written)
         for name in stale:
-            move_project(setting, name)
+            move_project(setting, name, parts[name].project)
         overviews = {name: part.project.overview for name, part in parts.items()}
-        write_pages(setting, root_pages(overviews, failures.failures, root_url))
-        remove(site, named(site, present.besides({**settled, **written})))
+        pages = root_pages(overviews, failures.failures, root_url)
+        write_pages(setting, pages)
+        remove(site, named(site, present.besides({**settled, **written}, pages)))
         if changed:
             after.save(site)
-    wheels, size = (sum(getattr(o, what) for o in overviews.values()) for what in ("wheels", "bytes"))
-    return IndexSummary(site, len(parts), wheels, size, len(stale))
+    return _summary(site, overviews.values(), len(stale))
+
+
+def _summary(site: Path, projects: Collection[Overview], changed: int) -> IndexSummary:
+    return IndexSummary(
+        site,
+        len(projects),
+        sum(project.wheels for project in projects),
+        sum(project.bytes for project in projects),
+        changed,
+        tuple(sorted({target for project in projects for target in project.offered})),
+        tuple(sorted(filename for project in projects for filename in project.left_out)),
+    )
 
 
 @dataclass(frozen=True)
@@ -146,7 +176,7 @@ def _settled(
             and part.project.read_from == wheels.digest
             and part.made_from == setting.part(part.project).made_from
         ):
-            files = setting.files(wheels, part.project)
+            files = setting.files(name, wheels, part.project)
             if present.has(name, files):
                 settled[name] = files
     return settled

@@ -19,6 +19,7 @@ from crosswheel.index.overview import Overview
 from crosswheel.index.owner import STATE_FILE, UNFINISHED
 from crosswheel.index.people import project_path
 from crosswheel.index.reading import Project
+from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX
 
 
@@ -67,7 +68,7 @@ class State:
         if said.reader != reader or len(lines) != len(said.projects):
             return unknown
         begun = _begun(site)
-        unfinished = {path.split("/")[1] if "/" in path else path for path in begun or ()}
+        unfinished = {_project_of(path) if "/" in path else path for path in begun or ()}
         parts = {
             name: part.with_wheels(line)
             for (name, part), line in zip(said.projects.items(), lines)
@@ -92,9 +93,9 @@ def begin(site: Path, files: Mapping[str, Iterable[str]]) -> None:
 
     Args:
         site: the site.
-        files: the names of the files in a project's folder of ``simple/``, by the project's normalised name.
+        files: the paths of projects' files, by the projects' normalised names.
     """
-    paths = {f"simple/{project}/{name}" for project, names in files.items() for name in names}
+    paths = {path for of_project in files.values() for path in of_project}
     # What another began that was killed may lie there, too.
     write_text(
         site / UNFINISHED, "".join(f"{path}\n" for path in sorted(paths | (_begun(site) or frozenset())))
@@ -117,24 +118,34 @@ def named(site: Path, paths: Iterable[str]) -> list[str]:
     wanted = list(paths)
     if not wanted:
         return []
-    asked = {path.split("/")[1].removesuffix(".html") for path in wanted}
+    asked = {_project_of(path) for path in wanted}
     files = set(_begun(site) or ())
     with contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
         first, *lines = (site / STATE_FILE).read_bytes().splitlines()
         for (name, said), line in zip(json.loads(first)["projects"].items(), lines):
+            targets = said["overview"].get("offered", ())
+            files.update(page for target in targets for page in list_pages(f"{target}/"))
             if name in asked:
                 files.update(f"simple/{name}/{file}" for file in _names(json.loads(line), said["logs"]))
-    pages = {project_path(path.split("/")[1]) for path in files if "/" in path}
+                files.update(page for target in targets for page in simple_pages(name, f"{target}/"))
+    pages = {project_path(_project_of(path)) for path in files if "/" in path}
     return [path for path in wanted if path in files or path in pages]
+
+
+def _project_of(path: str) -> str:
+    """Return the project that a path in a site is of: of its page, of its folder, or of a target's folder of it."""
+    first, *rest = path.split("/")
+    return (rest if first in ("project", "simple") else rest[1:])[0].removesuffix(".html")
 
 
 def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator[str]:
     """Give the names of the files in a project's folder of ``simple/``, from what a state says of its wheels."""
-    yield from ("index.html", "index.json", *(filename + LOG_SUFFIX for filename in logs))
+    yield from ("index.html", "index.json", *(place + LOG_SUFFIX for place in logs))
     for wheel in wheels:
-        filename = wheel["entry"]["filename"]
-        yield from (filename, filename + METADATA_SUFFIX)
-        yield from (name for name, *_ in wheel["found"]["stamp"] if name.endswith(PROOF_SUFFIX))
+        filename, apart = wheel["entry"]["filename"], wheel["entry"].get("apart")
+        proofs = (name for name, *_ in wheel["found"]["stamp"] if name.endswith(PROOF_SUFFIX))
+        for name in (filename, filename + METADATA_SUFFIX, *proofs):
+            yield f"{apart}/{name}" if apart else name
 
 
 class _Said(BaseModel):
@@ -147,6 +158,7 @@ class _Said(BaseModel):
     overview: Overview
     requires: tuple[str, ...]
     logs: Mapping[str, str]
+    apart: Mapping[str, str]
 
     @classmethod
     def of(cls, part: Part) -> _Said:
@@ -157,10 +169,12 @@ class _Said(BaseModel):
             overview=project.overview,
             requires=project.requires,
             logs=project.logs,
+            apart=project.apart,
         )
 
     def with_wheels(self, wheels: bytes) -> Part:
-        return Part(self.made_from, Project(self.read_from, self.overview, self.requires, self.logs, wheels))
+        said = (self.read_from, self.overview, self.requires, self.logs, self.apart)
+        return Part(self.made_from, Project(*said, wheels))
 
 
 class _FirstLine(BaseModel):

@@ -14,6 +14,7 @@ from crosswheel.index.contents import project_pages
 from crosswheel.index.people import File
 from crosswheel.index.reading import IndexedWheel, Project, ReadProject, read_project
 from crosswheel.index.scan import Wheels
+from crosswheel.index.simple import simple_pages
 from crosswheel.index.state import Part
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX
 from crosswheel.wheels.reading import read_metadata
@@ -59,12 +60,12 @@ class Setting:
         return [name for name in project.requires if name in self.names]
 
     def logs(self, project: Project) -> dict[str, Path]:
-        """Return the logs of wheels' builds, by the wheels' file names: those that are inside the build tree."""
+        """Return the logs of wheels' builds, by the wheels' places: those that are inside the build tree."""
         if self.build is None or not project.logs:
             return {}
         root = self.build.resolve()
-        logs = {filename: (root / log).resolve() for filename, log in project.logs.items()}
-        return {filename: log for filename, log in logs.items() if root in log.parents and log.is_file()}
+        logs = {place: (root / log).resolve() for place, log in project.logs.items()}
+        return {place: log for place, log in logs.items() if root in log.parents and log.is_file()}
 
     def part(self, project: Project) -> Part:
         """Return a project with the digest of all that its part of the site is made from."""
@@ -76,12 +77,18 @@ class Setting:
         )
         return Part(made_from, project)
 
-    def files(self, wheels: Wheels, project: Project) -> frozenset[str]:
-        """Return the names of all files in a project's folder of ``simple/``."""
-        names = {"index.html", "index.json", *(filename + LOG_SUFFIX for filename in self.logs(project))}
+    def files(self, name: str, wheels: Wheels, project: Project) -> frozenset[str]:
+        """Return the paths in the site of all that belongs to a project, without its page for people."""
+        folder = f"simple/{name}"
+        paths = {f"{folder}/{place}{LOG_SUFFIX}" for place in self.logs(project)}
         for wheel in wheels.found:
-            names.update((wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names))
-        return frozenset(names)
+            apart = project.apart.get(wheel.location)
+            where = f"{folder}/{apart}" if apart else folder
+            for file in (wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names):
+                paths.add(f"{where}/{file}")
+        for root in ("", *(f"{target}/" for target in project.overview.offered)):
+            paths.update(simple_pages(name, root))
+        return frozenset(paths)
 
 
 @contextlib.contextmanager
@@ -115,6 +122,7 @@ def make_project(setting: Setting, task: Task) -> Part:
     pages = project_pages(files, read.described, setting.links(project), setting.root_url)
     for path, data in pages.items():
         if not _has(setting.site / path, data):
+            make_folder((setting.stage / path).parent)
             _write(setting.stage / path, data)
     return setting.part(project)
 
@@ -122,14 +130,19 @@ def make_project(setting: Setting, task: Task) -> Part:
 def _stage_wheels(folder: Path, there: Path | None, read: ReadProject, logs: Mapping[str, Path]) -> None:
     """Put wheels and what lies beside them on the stage, except what is ``there`` already."""
     for wheel in read.wheels:
-        found, filename = wheel.found, wheel.entry.filename
-        copies = {name: found.beside(read.dist, name) for name in (found.filename, *found.proof_names)}
-        if filename in logs:
-            copies[filename + LOG_SUFFIX] = logs[filename]
+        found, place = wheel.found, wheel.entry.place
+        prefix = place[: -len(found.filename)]
+        copies = {
+            prefix + name: found.beside(read.dist, name) for name in (found.filename, *found.proof_names)
+        }
+        if place in logs:
+            copies[place + LOG_SUFFIX] = logs[place]
+        if prefix:
+            make_folder(folder / prefix)
         for name, source in copies.items():
             if there is None or not _is_one_file(there / name, source):
                 _copy(source, folder / name)
-        name, text = filename + METADATA_SUFFIX, read.texts.get(filename)
+        name, text = place + METADATA_SUFFIX, read.texts.get(found.location)
         if text is None and (there is None or not (there / name).is_file()):
             text = read_metadata(found.path(read.dist))
         if text is not None and (there is None or not _has(there / name, text)):
@@ -139,26 +152,37 @@ def _stage_wheels(folder: Path, there: Path | None, read: ReadProject, logs: Map
 def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> File:
     """Return a wheel for its project's page; its proofs, too, where the page shows them."""
     shown = wheel.entry.is_of_release(read.newest)
-    return File(wheel.entry, read.proofs_of(wheel) if shown else {}, wheel.entry.filename in logs)
+    return File(wheel.entry, read.proofs_of(wheel) if shown else {}, wheel.entry.place in logs)
 
 
-def move_project(setting: Setting, name: str) -> None:
+def move_project(setting: Setting, name: str, project: Project) -> None:
     """Move a project's part from the stage into the site: wheels are in their place before a page names them."""
     folder, there = (place / "simple" / name for place in (setting.stage, setting.site))
     if there.is_dir():
         for file in sorted(folder.iterdir(), key=_pages_last):
-            file.replace(there / file.name)
+            _move(file, there / file.name)
     else:
         make_folder(there.parent)
         folder.replace(there)
-    page = people.project_path(name)
-    if (setting.stage / page).exists():
-        make_folder((setting.site / page).parent)
-        (setting.stage / page).replace(setting.site / page)
+    pages = [page for target in project.overview.offered for page in simple_pages(name, f"{target}/")]
+    for page in (*pages, people.project_path(name)):
+        if (setting.stage / page).exists():
+            make_folder((setting.site / page).parent)
+            (setting.stage / page).replace(setting.site / page)
 
 
 def _pages_last(file: Path) -> tuple[bool, str]:
     return file.name in ("index.html", "index.json"), file.name
+
+
+def _move(file: Path, there: Path) -> None:
+    """Move a file, or what is in a folder into the one that is there."""
+    if not file.is_dir():
+        file.replace(there)
+        return
+    make_folder(there)
+    for below in file.iterdir():
+        below.replace(there / below.name)
 
 
 def _is_one_file(path: Path, source: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -75,7 +75,7 @@ class Publication(BaseModel):
 
 def wheel_path(entry: Entry) -> str:
     """Return where a wheel is in a channel; the files that belong to it begin with this."""
-    return f"simple/{entry.name}/{entry.filename}"
+    return f"simple/{entry.name}/{entry.place}"
 
 
 def wheel_of(path: str) -> str:
@@ -87,17 +87,23 @@ def belongs_to_channel(path: str) -> bool:
     """Whether a channel has a file of this path: no other is ever removed."""
     folder, _, name = path.rpartition("/")
     parts = folder.split("/")
-    if path in _ROOT_FILES or (parts[0] == "simple" and len(parts) <= 2 and name in FORMS):
+    if path in _ROOT_FILES or (folder == "project" and name.endswith(".html")):
         return True
-    if parts[0] == "simple" and len(parts) == 2:
-        return ".whl" in name
-    return folder == "project" and name.endswith(".html")
+    if parts[0] == "simple" and len(parts) > 1 and ".whl" in name:
+        return len(parts) <= 3
+    return name in FORMS and is_page_of_index(parts)
+
+
+def is_page_of_index(folder: Sequence[str]) -> bool:
+    """Whether a folder, given by its parts, is one of ``simple/``, or of the same of a target."""
+    below = folder[1:] if folder[0] == "simple" else folder[2:]
+    return "simple" in folder[:2] and len(below) <= 1
 
 
 def list_channel(store: Store) -> Listing:
     """Return what is in a channel, without its pages: what pages are made from."""
     listing = store.listing("simple")
-    return {path: stored for path, stored in listing.items() if path.count("/") == 2 and ".whl" in path}
+    return {path: stored for path, stored in listing.items() if path.count("/") in (2, 3) and ".whl" in path}
 
 
 def read_records(store: Store, listing: Listing) -> dict[str, Record]:
@@ -219,6 +225,7 @@ def _file(record: Record, proofs: Mapping[str, Proof], reason: bytes | None, has
     entry = record.model_copy(
         update={
             "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
+            "offered": tuple(sorted({proof.target for proof in proofs.values()})),
             "yanked": None if reason is None else reason.decode(errors="replace").strip(),
         }
     )

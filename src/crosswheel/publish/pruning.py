@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from crosswheel.errors import StorageError
 from crosswheel.index import people
 from crosswheel.index.owner import LAST_PUBLICATION
+from crosswheel.index.simple import list_pages
 from crosswheel.publish.contents import (
     FORMS,
     RECORD_SUFFIX,
@@ -69,7 +70,8 @@ def prune(
 
 def _remove(store: Store, channel: str, paths: Sequence[str]) -> None:
     # A branch a and a branch a/b can both have been: what is of the latter stays.
-    own = [path for path in paths if belongs_to_channel(path)]
+    below = tuple(path[: -len(LAST_PUBLICATION)] for path in paths if path.endswith(f"/{LAST_PUBLICATION}"))
+    own = [path for path in paths if belongs_to_channel(path) and not path.startswith(below)]
     for _, together in itertools.groupby(sorted(own, key=_removed_when), _removed_when):
         store.remove_all(f"{channel}/{path}" for path in together)
 
@@ -78,7 +80,7 @@ def _removed_when(path: str) -> int:
     """Order removals: pages that name projects, pages of projects, records, all else; what tells whose it is last."""
     if path == LAST_PUBLICATION:
         return 4
-    if path in (people.HOME, people.STATUS, *(f"simple/{form}" for form in FORMS)):
+    if path in (people.HOME, people.STATUS) or path.endswith(list_pages()):
         return 0
     if path.endswith(tuple(f"/{form}" for form in FORMS)) or path.startswith("project/"):
         return 1

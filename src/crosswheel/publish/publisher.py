@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from crosswheel.errors import IntegrityError
@@ -14,9 +14,9 @@ from crosswheel.files import sha256_of
 from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.reading import read_proof
+from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.index.site import read_site
 from crosswheel.publish.contents import (
-    FORMS,
     RECORD_SUFFIX,
     Listing,
     Publication,
@@ -30,6 +30,8 @@ from crosswheel.publish.contents import (
 )
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+
+_LIST = list_pages()[0]
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Published:
 
 @dataclass(frozen=True)
 class _Upload:
-    """A wheel of the site, and the files that go with it by their suffix in the channel."""
+    """A wheel of the site, with its place in the channel, and the files that go with it by their suffix there."""
 
     entry: Entry
     wheel: Path
@@ -87,9 +89,9 @@ def publish(
     """
     local = read_site(site)
     last = last_publication(store)
-    uploads = [_upload(site, entry) for entry in local.entries]
     listing = list_channel(store)
     there = _Channel(store, listing, read_records(store, listing))
+    uploads = [_upload(site, entry, there) for entry in local.entries]
     plan = _plan(uploads, there)
     if dry_run:
         return plan
@@ -116,6 +118,36 @@ class _Channel:
         record = self.records.get(wheel_path(entry))
         return record is not None and record.is_whole(self.listing)
 
+    def targets_of(self, record: Record) -> set[str]:
+        """Return the targets that have a proof of a wheel there."""
+        path = wheel_path(record) + "."
+        names = [name[len(path) :] for name in self.listing if name.startswith(path)]
+        return {name.removesuffix(PROOF_SUFFIX) for name in names if name.endswith(PROOF_SUFFIX)}
+
+    def placed(self, entry: Entry) -> Entry:
+        """Return a wheel with its place there: apart, where its name is taken by another of other targets.
+
+        Raises:
+            IntegrityError: its name is taken by other bytes for one of its targets, or where no proof tells for whom.
+        """
+        taken = self._by_name.get((entry.name, entry.filename), [])
+        if not taken:
+            return entry
+        same = next((record for record in taken if record.sha256 == entry.sha256), None)
+        if same is not None:
+            return entry.model_copy(update={"apart": same.apart})
+        theirs = [self.targets_of(record) for record in taken]
+        if not entry.offered or not all(theirs) or set(entry.offered) & set().union(*theirs):
+            raise _refused(self.store, entry)
+        return entry.model_copy(update={"apart": entry.offered[0]})
+
+    @cached_property
+    def _by_name(self) -> Mapping[tuple[str, str], Sequence[Record]]:
+        found: dict[tuple[str, str], list[Record]] = {}
+        for record in self.records.values():
+            found.setdefault((record.name, record.filename), []).append(record)
+        return found
+
     def yanks(self, entry: Entry) -> bool:
         """Whether a wheel of the same release is yanked there."""
         return any(
@@ -133,8 +165,6 @@ def _plan(uploads: Sequence[_Upload], there: _Channel) -> Published:
         record = there.records.get(path)
         if record is None:
             new.append(entry)
-        elif record.sha256 != entry.sha256:
-            raise _refused(there.store, entry)
         elif not there.has(entry):
             mended.append(entry.filename)
         else:
@@ -176,10 +206,11 @@ def write_pages(store: Store) -> list[str]:
 
 def _left_over(store: Store, pages: Collection[str]) -> Iterator[str]:
     """Give the paths of the pages of projects of which nothing is published any more; what pip reads goes first."""
+    roots = ["", *(page[: -len(_LIST)] for page in pages if page.endswith(f"/{_LIST}"))]
     for path in store.listing("project"):
         if path not in pages and belongs_to_channel(path):
             name = path[len("project/") : -len(".html")]
-            yield from (f"simple/{name}/{form}" for form in FORMS)
+            yield from (page for root in roots for page in simple_pages(name, root))
             yield path
 
 
@@ -187,12 +218,13 @@ def _stages(paths: Iterable[str]) -> list[list[str]]:
     """Return paths of pages in groups, to be written one after the other: assets, projects, what names them."""
     stages: list[list[str]] = [[], [], []]
     for path in paths:
-        of_project = path.count("/") == (2 if path.startswith("simple/") else 1)
+        folder = path.split("/")[:-1]
+        of_project = folder[0] == "project" or folder[-2:-1] == ["simple"] if folder else False
         stages[0 if path.startswith("assets/") else 1 if of_project else 2].append(path)
     return stages
 
 
-def _upload(site: Path, entry: Entry) -> _Upload:
+def _upload(site: Path, entry: Entry, there: _Channel) -> _Upload:
     wheel = site / wheel_path(entry)
     beside = {METADATA_SUFFIX: wheel.with_name(wheel.name + METADATA_SUFFIX)}
     log = wheel.with_name(wheel.name + LOG_SUFFIX)
@@ -201,7 +233,7 @@ def _upload(site: Path, entry: Entry) -> _Upload:
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
         # The proofs of several targets meet in a channel.
         beside[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
-    return _Upload(entry, wheel, beside)
+    return _Upload(there.placed(entry), wheel, beside)
 
 
 def _store_wheel(there: _Channel, upload: _Upload) -> None:

@@ -156,7 +156,16 @@ class Robot(_Table):
 class Target(_Table):
     """A machine that cannot build: all that is known of it."""
 
+    # It is a folder in every index, beside those that are there for all targets.
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+
+    @field_validator("name")
+    @classmethod
+    def _free(cls, value: str) -> str:
+        if value in ("simple", "project", "assets"):
+            raise ValueError("expected another name: every index has a folder of this one")
+        return value
+
     title: str
     machine: str
     kernel: str = Field(pattern=r"^\d+(\.\d+)+")

@@ -61,11 +61,9 @@ class Dist:
             _require_bytes(placed, proof)
             proof.write_beside(placed)
         name, version = proof.wheel.split("-")[:2]
-        for other, _ in self.proven(name, version, proof.target):
-            # Made before, under other circumstances; this one takes its place.
-            if other != placed and Proof.remove_beside(other, proof.target):
-                other.unlink()
-                _remove_empty(other.parent)
+        for other in self.wheels(name, version):
+            if other != placed:
+                _join(other, placed, proof)
         return placed
 
     def _folders(self, name: str, version: str) -> Iterator[Path]:
@@ -102,6 +100,23 @@ def _require_bytes(placed: Path, proof: Proof) -> None:
             f"{proof.wheel} in the cache was changed after it was proven",
             hint="find out what writes into the cache, and run the same command again: it is made anew.",
         )
+
+
+def _join(other: Path, placed: Path, proof: Proof) -> None:
+    """Remove of another wheel what a proven one takes the place of: its own target's proof, and those of its bytes."""
+    proofs = {path: Proof.read(path) for path in Proof.paths_beside(other)}
+    for path, theirs in proofs.items():
+        if (
+            theirs
+            and theirs.target != proof.target
+            and (theirs.wheel, theirs.sha256) == (proof.wheel, proof.sha256)
+        ):
+            theirs.write_beside(placed)
+            path.unlink()
+    # What the same target had was made before, under other circumstances.
+    if proofs and Proof.remove_beside(other, proof.target):
+        other.unlink()
+        _remove_empty(other.parent)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -53,7 +53,7 @@ for (const command of document.querySelectorAll("code[data-here]")) {
   const root = new URL("..", location.href);
   const trusted = root.protocol === "http:" && !["localhost", "127.0.0.1", "[::1]"].includes(root.hostname);
   for (const part of command.querySelectorAll(".url"))
-    part.textContent = `${root.href}simple/` + (trusted ? ` --trusted-host ${root.hostname}` : "");
+    part.textContent = `${root.href}${command.dataset.here}simple/` + (trusted ? ` --trusted-host ${root.hostname}` : "");
   for (const part of command.querySelectorAll(".root")) part.textContent = root.href.replace(/\/$/, "");
 }
 
