@@ -11,6 +11,7 @@ import pytest
 from support import projects
 from support.command_line import CommandLine, command_line
 from support.crossing import Crossing, crossing_for
+from support.objects import Compiler
 from support.wheels import make_wheel
 
 
@@ -143,3 +144,42 @@ def test_a_wheel_that_ends_every_python_is_found_by_running_it(line: CommandLine
     done = line.run("check", "--run", str(wheel))
     assert "Python does not start with it on the target (exit code 3)" in done.words
     assert done.returncode == 1
+
+
+NATIVE = "cp310-cp310-linux_armv7l"
+
+
+def library(folder: Path, constructor: str) -> bytes:
+    """Return a shared object that does something when it is loaded."""
+    source = f"__attribute__((constructor)) static void begin(void) {{ {constructor} }}"
+    return Compiler(folder).shared(source)
+
+
+def test_the_emulated_cpu_and_kernel_are_the_robots(line: CommandLine) -> None:
+    """What asks for more is told that it is not there, as on the robot."""
+    ask = """
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+libc.getauxval.restype = ctypes.c_ulong
+AT_HWCAP2, CLOSE_RANGE, ENOSYS = 26, 436, 38
+assert os.uname().release == "4.14.98", os.uname()
+assert libc.getauxval(AT_HWCAP2) & 0b1111 == 0, "AES, PMULL, SHA-1 or SHA-2"
+assert (libc.syscall(CLOSE_RANGE, 1000, 1001, 0), ctypes.get_errno()) == (-1, ENOSYS)
+"""
+    wheel = make_wheel(line.folder, "asking", "1.0", {"asking.py": ask.encode()})
+    done = line.run("check", "--run", str(wheel))
+    assert done.returncode == 0, done.output
+
+
+def test_a_library_that_no_module_loads_is_opened_on_the_robots_cpu(line: CommandLine) -> None:
+    """It is written for a CPU with AES, and would end a program on the robot; its place has a blank."""
+    aes = library(line.folder, '__asm__(".arch armv8-a\\n.fpu crypto-neon-fp-armv8\\naese.8 q0, q1");')
+    files = {"aes/__init__.py": b"", "aes/data dir/libaes.so": aes}
+    done = line.run("check", "--run", str(make_wheel(line.folder, "aes", "1.0", files, tag=NATIVE)))
+    assert done.returncode == 1
+    assert (
+        "shared object aes/data dir/libaes.so does not load on the target (illegal instruction)" in done.words
+    )
+    files["aes/data dir/libaes.so"] = library(line.folder, "")
+    done = line.run("check", "--run", str(make_wheel(line.folder, "aes", "1.0", files, tag=NATIVE)))
+    assert done.returncode == 0, done.output

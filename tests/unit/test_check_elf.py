@@ -94,7 +94,9 @@ def test_a_sound_module_has_no_fault_and_its_needs_are_told(compiler: Compiler, 
     source += "int PyInit_m(void) { return PyModule_Create2() + close(0); }"
     found, wrong = audited(tmp_path, {"pkg/m.so": compiler.shared(source, "-lc")})
     assert wrong == []
-    assert found == [AuditedObject(file="pkg/m.so", needed=("libc.so.6",), newest={"GLIBC": "2.4"})]
+    assert found == [
+        AuditedObject(file="pkg/m.so", needed=("libc.so.6",), newest={"GLIBC": "2.4"}, opened=True)
+    ]
 
 
 def test_any_processor_can_be_a_target(compiler: Compiler, tmp_path: Path) -> None:
@@ -304,15 +306,16 @@ def test_a_library_path_of_the_building_machine_is_refused(
     assert repr(path.split(":")[-1]) in fault.message
 
 
-def test_a_program_needs_a_loader_that_the_target_has(compiler: Compiler, tmp_path: Path) -> None:
+def test_a_program_needs_the_very_loader_that_the_target_has(compiler: Compiler, tmp_path: Path) -> None:
     def program(loader: str) -> dict[str, bytes]:
         flags = ("-pie", "-e", "start", f"--dynamic-linker={loader}")
         return {"pkg-1.0.data/scripts/tool": compiler.linked("void start(void) {}", *flags)}
 
     assert audited(tmp_path, program("/lib/ld-linux-armhf.so.3"))[1] == []
-    [fault] = audited(tmp_path, program("/lib/ld-musl-armhf.so.1"))[1]
-    assert fault.file == "pkg-1.0.data/scripts/tool"
-    assert "/lib/ld-musl-armhf.so.1" in fault.message
+    for other in ("/lib/ld-musl-armhf.so.1", "/nix/store/glibc/lib/ld-linux-armhf.so.3"):
+        [fault] = audited(tmp_path, program(other))[1]
+        assert fault.file == "pkg-1.0.data/scripts/tool"
+        assert f"it is started by {other}, and Opentrons OT-2 has /lib/ld-linux-armhf.so.3" in fault.message
 
 
 # --- symbols of Python ---
@@ -455,6 +458,23 @@ def test_what_a_needed_library_of_the_wheel_needs_may_be_in_another_that_is_load
     assert (fault.file, "defines foo" in fault.message) == ("libbar.so.1", True)
 
 
+def test_what_can_be_loaded_by_itself_is_told(compiler: Compiler, tmp_path: Path) -> None:
+    """Programs cannot, nor what finds its symbols in what loads it."""
+    compiler.shared(
+        "int foo(void); int bar(void) { return foo(); }", "-Wl,-soname,libbar.so.1", name="libbar.so.1"
+    )
+    bar = (compiler.folder / "libbar.so.1").read_bytes()
+    source = "int bar(void); int foo(void) { return 0; } int PyInit_m(void) { return bar(); }"
+    files = {
+        "m.so": compiler.shared(source, "./libbar.so.1", "-Wl,-rpath,$ORIGIN"),
+        "libbar.so.1": bar,
+        "tool": compiler.linked("void start(void) {}", "-pie", "-e", "start", "--no-dynamic-linker"),
+    }
+    found, wrong = audited(tmp_path, files)
+    assert wrong == []
+    assert {item.file: item.opened for item in found} == {"m.so": True, "libbar.so.1": False, "tool": False}
+
+
 def newer_system(compiler: Compiler, folder: Path, *, glibc: str = "2.36") -> Path:
     """Return a folder with libraries of a system that is newer than the OT-2, if ``glibc`` is."""
     library = folder / "usr" / "lib" / OT2.multiarch
@@ -464,7 +484,7 @@ def newer_system(compiler: Compiler, folder: Path, *, glibc: str = "2.36") -> Pa
     )
     source = "int old(void) { return 0; } int new(void) { return 0; }"
     flags = ("-Wl,-soname,libstdc++.so.6", "-Wl,--version-script=both")
-    (library / "libstdc++.so.6").write_bytes(compiler.shared(source, *flags))
+    (library / "libstdc++.so.6").write_bytes(compiler.shared(source, *flags, name="libstdc++.so.6"))
     stub(compiler, "libc.so.6", "some", f"GLIBC_{glibc}")
     stub(compiler, "libz.so.1", "deflate")
     for name in ("libc.so.6", "libz.so.1"):
@@ -478,9 +498,9 @@ def test_a_newer_systems_library_tells_by_its_versions_what_the_targets_has(
     copies = copies_in(newer_system(compiler, tmp_path / "root"), OT2, exact=False)
     assert "libz.so.1" not in copies  # which has no versions to tell by
     system = described(OT2, python=PYTHON, needed=(), copies=copies)
-    module = compiler.shared(
-        calls("old", "new"), "-Wl,--no-as-needed", "-L.", "-l:libstdc++.so.6", "-nostdlib"
-    )
+    both = "int old(void) { return 0; } int new(void) { return 0; }"
+    compiler.shared(both, "-Wl,-soname,libstdc++.so.6", name="libstdc++.so.6")
+    module = compiler.shared(calls("old", "new"), "./libstdc++.so.6")  # asks for no version
     [fault] = audited(tmp_path, {"pkg/m.so": module}, system=system)[1]
     assert "nothing that is loaded with it defines new" in fault.message
 

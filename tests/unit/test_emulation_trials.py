@@ -190,3 +190,15 @@ print(sysconfig.get_path('data') == sys.prefix != sys.base_prefix)
 """
     for _ in range(2):
         assert trial.run("-c", program).lines == ["a.json b.json same.json ['python3.10']", "True"]
+
+
+def test_shared_objects_that_no_module_loads_are_opened(site: Path) -> None:
+    """All that they need is looked for at once; a damaged one is a fault, and so is one that ends the process."""
+    (site / "pkg" / "data dir").mkdir()
+    (site / "pkg" / "data dir" / "libbad.so").write_bytes(b"\x7fELF")
+    wanted = Importable("pkg-1.whl", (), ["pkg"], objects=["pkg/data dir/libbad.so"])
+    imports = imports_of(site, wanted)
+    (fault,) = imports.faults
+    assert imports.imported == ("pkg",)
+    assert fault.file == "pkg/data dir/libbad.so"
+    assert "it cannot be loaded on the target" in fault.message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 
 from packaging.version import Version
@@ -47,7 +46,7 @@ def audit(wheel: WheelFile, target: Target, system: System) -> tuple[list[Audite
     for member, found in judged.items():
         verdict = _judge(Subject(member, found, target, bundle, system))
         faults += verdict.faults
-        audited.append(_audited(member, found, bundle, verdict.unproven))
+        audited.append(_audited(member, found, bundle, verdict))
     return audited, faults
 
 
@@ -79,7 +78,7 @@ def _carried(wheel: WheelFile, member: str, found: ElfObject, target: Target) ->
     return wheel.is_pure and found.machine != target.abi.elf_machine and member not in modules
 
 
-def _audited(member: str, found: ElfObject, bundle: Bundle, unproven: tuple[str, ...]) -> AuditedObject:
+def _audited(member: str, found: ElfObject, bundle: Bundle, verdict: Verdict) -> AuditedObject:
     newest: dict[str, Version] = {}
     for family, number in filter(None, (numbered(v.version) for v in system_versions(found, bundle))):
         newest[family] = max(number, newest.get(family, number))
@@ -87,7 +86,8 @@ def _audited(member: str, found: ElfObject, bundle: Bundle, unproven: tuple[str,
         file=member,
         needed=found.needed,
         newest={family: str(number) for family, number in sorted(newest.items())},
-        unproven=unproven,
+        unproven=verdict.unproven,
+        opened=verdict.alone and not found.program,
     )
 
 
@@ -99,7 +99,7 @@ def _judge(subject: Subject) -> Verdict:
     found = [*_wrong_float_abi(subject), *_text_relocations(subject), *_executable_stack(subject)]
     found += [*_not_for_this_loader(subject), *_not_for_this_kernel(subject), *_wrong_alignment(subject)]
     found += [*names.faults, *_missing_libraries(subject), *_foreign_paths(subject)]
-    return Verdict((*found, *_missing_interpreter(subject)), names.unproven)
+    return Verdict((*found, *_missing_interpreter(subject)), names.unproven, names.alone)
 
 
 # --- the object itself ---
@@ -212,9 +212,9 @@ def _foreign_paths(subject: Subject) -> Iterator[Fault]:
 
 
 def _missing_interpreter(subject: Subject) -> Iterator[Fault]:
-    loader = subject.object.interpreter
-    if loader is not None and posixpath.basename(loader) not in subject.target.image.libraries:
+    loader, there = subject.object.interpreter, subject.target.loader
+    if loader is not None and loader != there:
         yield subject.fault(
-            f"it is started by {loader}, which {subject.target.title} does not have",
+            f"it is started by {loader}, and {subject.target.title} has {there or 'no dynamic loader'}",
             f"build it for {subject.target.multiarch}, or link it statically",
         )

@@ -18,6 +18,7 @@ FloatAbi = Literal["hard", "soft", "any"]
 _EF_ARM_ABI_FLOAT_SOFT = 0x200
 _EF_ARM_ABI_FLOAT_HARD = 0x400
 _DF_TEXTREL = 0x4
+_DF_1_PIE = 0x08000000
 _PF_X = 0x1
 _VER_FLG_BASE = 0x1
 _VER_FLG_WEAK = 0x2
@@ -94,6 +95,7 @@ class ElfObject:
         needed, rpath, runpath, soname: ``DT_NEEDED``, ``DT_RPATH`` and ``DT_RUNPATH`` (entry by entry),
             ``DT_SONAME``.
         interpreter: the dynamic loader of a program (``PT_INTERP``).
+        program: whether it is one; else it is loaded by others.
         executable_stack: what ``PT_GNU_STACK`` says; ``None`` where there is none.
         text_relocations: whether the loader has to write to its code.
         packed_relocations: the dynamic tags of relocations that older loaders pass over.
@@ -116,6 +118,7 @@ class ElfObject:
     runpath: tuple[str, ...]
     soname: str | None
     interpreter: str | None
+    program: bool
     executable_stack: bool | None
     text_relocations: bool
     packed_relocations: tuple[str, ...]
@@ -148,6 +151,7 @@ def _read(elf: ELFFile) -> ElfObject:
     tags = _dynamic_tags(elf)
     tables = _tables(elf, tags)
     versions = dict(_needed_versions(tables))
+    interpreter = next((part.get_interp_name() for part in _segments(elf, "PT_INTERP")), None)
     return ElfObject(
         kind=str(elf["e_type"]),
         machine=str(elf["e_machine"]),
@@ -160,7 +164,10 @@ def _read(elf: ELFFile) -> ElfObject:
             path for tag in tags if tag["d_tag"] == "DT_RUNPATH" for path in tag.runpath.split(":")
         ),
         soname=next((tag.soname for tag in tags if tag["d_tag"] == "DT_SONAME"), None),
-        interpreter=next((part.get_interp_name() for part in _segments(elf, "PT_INTERP")), None),
+        interpreter=interpreter,
+        program=interpreter is not None
+        or elf["e_type"] != "ET_DYN"
+        or any(tag["d_tag"] == "DT_FLAGS_1" and tag["d_val"] & _DF_1_PIE for tag in tags),
         executable_stack=_executable_stack(elf),
         text_relocations=any(
             tag["d_tag"] == "DT_TEXTREL" or (tag["d_tag"] == "DT_FLAGS" and tag["d_val"] & _DF_TEXTREL)

@@ -35,10 +35,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is missing for certain, and what is neither there for certain nor missing for certain."""
+    """What is missing for certain, and what is neither there for certain nor missing for certain.
+
+    ``alone`` tells whether nothing is missing where the object is loaded before all others.
+    """
 
     faults: tuple[Fault, ...] = ()
     unproven: tuple[str, ...] = ()
+    alone: bool = False
 
 
 def system_versions(found: ElfObject, bundle: Bundle) -> Iterator[NeededVersion]:
@@ -59,7 +63,7 @@ def judge_names(subject: Subject) -> Verdict:
     ]
     told = {version.version for version in refused}
     symbols = _judge_symbols(subject, {s for s in subject.object.undefined if s.version not in told})
-    return Verdict((*faults, *symbols.faults), (*unproven, *symbols.unproven))
+    return Verdict((*faults, *symbols.faults), (*unproven, *symbols.unproven), symbols.alone)
 
 
 # --- versions ---
@@ -118,8 +122,10 @@ def _refused_version(subject: Subject, needed: NeededVersion) -> Fault:
 
 
 def _judge_symbols(subject: Subject, wanted: Iterable[Symbol]) -> Verdict:
-    libraries = _libraries(subject)
-    missing = _undefined(wanted, _scope(subject, libraries))
+    by_itself, together = subject.bundle.loaded[subject.member], subject.bundle.together(subject.member)
+    libraries = _libraries(subject, together)
+    missing = _undefined(wanted, _scope(subject, together, libraries))
+    alone = _undefined(wanted, _scope(subject, by_itself, _libraries(subject, by_itself))) == missing
     nowhere = _undefined(missing, [found.exports for found in subject.bundle.objects.values()])
     python = {s.name for s in nowhere if not s.version and PYTHON_NAME.fullmatch(s.name)}
     later = {s.name for s in nowhere if _is_glibcs(s) and s.name in subject.system.later}
@@ -135,12 +141,11 @@ def _judge_symbols(subject: Subject, wanted: Iterable[Symbol]) -> Verdict:
         )
     faults = [*_not_pythons(subject, sorted(python)), *_too_new(subject, sorted(later))]
     faults += [] if unknown else _defined_nowhere(subject, others)
-    return Verdict(tuple(faults), tuple(unproven))
+    return Verdict(tuple(faults), tuple(unproven), alone and not lent)
 
 
-def _libraries(subject: Subject) -> list[str]:
-    """Return the target's libraries that are in the process when an object is loaded."""
-    members = subject.bundle.together(subject.member)
+def _libraries(subject: Subject, members: Iterable[str]) -> list[str]:
+    """Return the target's libraries that are in the process when some objects of the wheel are loaded."""
     needed = {name for member in members for name in subject.bundle.objects[member].needed}
     there = {subject.system.loader} if subject.system.loader else set()
     if not subject.object.interpreter:  # a program is a process of its own, without Python in it
@@ -148,9 +153,8 @@ def _libraries(subject: Subject) -> list[str]:
     return sorted(subject.system.reached({name for name in needed if not subject.bundle.has(name)} | there))
 
 
-def _scope(subject: Subject, libraries: Iterable[str]) -> list[Exports]:
+def _scope(subject: Subject, members: Iterable[str], libraries: Iterable[str]) -> list[Exports]:
     """Return what the loader looks through for what an object needs."""
-    members = subject.bundle.together(subject.member)
     scope = [subject.bundle.objects[member].exports for member in members]
     scope += [subject.system.library(library).exports for library in libraries]
     return scope if subject.object.interpreter else [*scope, subject.system.python]

@@ -7,6 +7,7 @@ is not the same as absent.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -107,6 +108,7 @@ def described(
     names = {name: frozenset({UNVERSIONED}) for name in python if PYTHON_NAME.fullmatch(name)}
     interpreter = Library(Exports(names), whole=True)
     symbols = glibc_symbols(zig_folder(), target.toolchain.zig)
+    loader = posixpath.basename(target.loader) if target.loader else None
     stated = {
         soname: Library(Exports(nodes=frozenset(nodes))) for soname, nodes in target.image.versions.items()
     }
@@ -114,13 +116,13 @@ def described(
         **stated,
         **copies,
         **{soname: interpreter for soname in target.image.libraries if soname.startswith("libpython")},
-        **_glibc(symbols, target),
+        **_glibc(symbols, target, loader),
     }
     first = first_versions(symbols)
     return System(
         python=interpreter.exports,
         loaded=_closure(needed, libraries) & frozenset(target.image.libraries),
-        loader=next((name for name in target.image.libraries if _is_loader(name)), None),
+        loader=loader,
         libraries=libraries,
         later={name: v for name, v in first.items() if Version(v) > Version(target.abi.glibc)},
     )
@@ -166,11 +168,7 @@ def _read(path: Path) -> ElfObject:
         ) from error
 
 
-def _is_loader(soname: str) -> bool:
-    return soname.startswith(("ld-", "ld.so", "ld64."))
-
-
-def _glibc(symbols: Iterable[GlibcSymbol], target: Target) -> Mapping[str, Library]:
+def _glibc(symbols: Iterable[GlibcSymbol], target: Target, loader: str | None) -> Mapping[str, Library]:
     """Return what the libraries of the target's glibc offer, of those that its image has."""
     offered: dict[str, dict[str, set[str]]] = {}
     for symbol in symbols:
@@ -179,7 +177,7 @@ def _glibc(symbols: Iterable[GlibcSymbol], target: Target) -> Mapping[str, Libra
             offered.setdefault(symbol.library, {}).setdefault(symbol.name, set()).update(found)
     libraries = {}
     for soname in target.image.libraries:
-        name = "ld" if _is_loader(soname) else soname.partition(".so.")[0].removeprefix("lib")
+        name = "ld" if soname == loader else soname.partition(".so.")[0].removeprefix("lib")
         if name in offered:
             names = {symbol: frozenset({UNVERSIONED, *found}) for symbol, found in offered[name].items()}
             nodes = frozenset().union(*offered[name].values(), _abilities(target.abi))

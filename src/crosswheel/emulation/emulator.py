@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from crosswheel.debian import Debian, host_architecture
+from crosswheel.emulation import as_kernel
 from crosswheel.emulation.standard_library import completed
 from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
 from crosswheel.files import cached_folder, digest_of, is_whole, write_text
@@ -28,6 +30,8 @@ ROOT_PACKAGES = (
     "libc6", "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libbz2-1.0", "liblzma5", "libexpat1",
     "libuuid1", "libcrypt1", "libusb-1.0-0", "libudev1", "tzdata",
 )  # fmt: skip
+# A 32-bit kernel keeps a quarter of the addresses for itself, and programs and libraries lie in the others, too.
+_LARGEST_MAPPING = 0xB0000000
 _ROOT_HOLDS = ("lib*/ld-linux*", "lib/*/libc.so.6")
 
 
@@ -41,6 +45,8 @@ class Emulator:
         python: the target's Python, with what it has of the standard library.
         version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``; empty where that Python does not run.
         warnings: what the target's Python has, and the emulated one could not be given.
+        machine: what the emulator is told of the CPU and the kernel that it presents.
+        kernel: the words before it that refuse what the target's kernel does not know; none where this one cannot.
     """
 
     qemu: Path
@@ -48,11 +54,13 @@ class Emulator:
     python: PythonTree
     version: str
     warnings: tuple[str, ...] = ()
+    machine: tuple[str, ...] = ()
+    kernel: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> list[str]:
         """The words before any program of the target that run it here."""
-        return [str(self.qemu), "-L", str(self.root)]
+        return [*self.kernel, str(self.qemu), "-L", str(self.root), *self.machine]
 
     def command(self, *words: Word, environment: Mapping[str, str] | None = None) -> list[str]:
         """Return the words that run the target's Python with the given arguments."""
@@ -100,16 +108,36 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     python, lacking = completed(target_python(target, settings), target, settings, runner)
     qemu = _qemu(target, settings, runner)
     root = userland(target, settings, runner)
+    machine, kernel = _machine(target), _kernel(target, runner)
+    untried = Emulator(qemu, root, python, "", machine=machine, kernel=kernel)
     if not python.runs:
-        return Emulator(qemu, root, python, "")
+        return untried
     status = qemu.stat()
-    program = [str(qemu), status.st_size, status.st_mtime_ns]
+    program = [*kernel, str(qemu), status.st_size, status.st_mtime_ns, *machine]
     tried = digest_of(qemu=program, root=root, python=python.root, version=target.python.version)
     seen_working = settings.cache / "emulators" / tried
     if not seen_working.is_file():
-        write_text(seen_working, _try(Emulator(qemu, root, python, ""), target, runner))
-    warnings = tuple(_lacking(module, why, target) for module, why in lacking.items())
-    return Emulator(qemu, root, python, seen_working.read_text(), warnings)
+        write_text(seen_working, _try(untried, target, runner))
+    warnings = [_lacking(module, why, target) for module, why in lacking.items()]
+    warnings += (
+        [] if kernel else [f"system calls that came after Linux {target.kernel} cannot be refused here"]
+    )
+    return replace(untried, version=seen_working.read_text(), warnings=tuple(warnings))
+
+
+def _machine(target: Target) -> tuple[str, ...]:
+    cpu = target.toolchain.qemu_cpu
+    return ("-r", target.kernel, *(("-cpu", cpu) if cpu else ()))
+
+
+def _kernel(target: Target, runner: Runner) -> tuple[str, ...]:
+    """Return the words before a program that make it see the target's kernel; none where ours takes no filter."""
+    if os.uname().machine not in as_kernel.MACHINES:
+        return ()
+    largest = f"{_LARGEST_MAPPING:x}" if target.abi.bits == 32 else "0"
+    release = ".".join(map(str, (*target.kernel_version.release, 0)[:2]))
+    words = (sys.executable, "-ISs", str(Path(as_kernel.__file__)), release, largest, "--")
+    return words if runner.run([*words, "true"], check=False).returncode == 0 else ()
 
 
 def _lacking(module: str, why: CrosswheelError, target: Target) -> str:
@@ -136,7 +164,10 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
             hint=f"remove {emulator.root} to have it made anew; `crosswheel doctor` looks at each part.",
         )
     version = runner.run([emulator.qemu, "--version"]).lines[0].split()[2]
-    return f"qemu-{target.toolchain.qemu} {version}, CPython {target.python.version}"
+    cpu = target.toolchain.qemu_cpu or "any CPU"
+    refused = "without later system calls" if emulator.kernel else "by name only"
+    presented = f"{cpu}, Linux {target.kernel} {refused}"
+    return f"qemu-{target.toolchain.qemu} {version} ({presented}), CPython {target.python.version}"
 
 
 def installed_qemu(target: Target) -> Path | None:

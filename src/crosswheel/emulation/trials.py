@@ -7,20 +7,24 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from crosswheel.check.fault import Fault
 from crosswheel.emulation.emulator import Emulator
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Result, Runner, tail
+from crosswheel.wheels.proof import AuditedObject
+from crosswheel.wheels.reading import installed_path
 
 # What the target's Python finds first: see the modules there.
 _START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
 # A module that writes when it is imported may not have ended its line.
-_TOLD = re.compile(r"(importing|imported|unimportable) (\S+)(?: (\{.*\}))?$")
+_TOLD = re.compile(r"(importing|imported|unimportable|opening|unopenable) (\S+)(?: (\{.*\}))?$")
+_NOT_FOUND = re.compile(r"(\S+): cannot open shared object file")  # glibc's words
 
 
 def _without_site(folder: str, names: list[str]) -> list[str]:
@@ -81,6 +85,8 @@ class Importable:
         pure: the packages and modules of Python source that it adds.
         skip: modules that are not to be imported, each with the reason.
         complete: whether all that the wheel requires is there.
+        objects: its shared objects that can be loaded by themselves, by their paths below site-packages.
+        system: the libraries that the target's image has; the emulated one has not all of them.
     """
 
     wheel: str
@@ -88,6 +94,8 @@ class Importable:
     pure: Sequence[str] = ()
     skip: Mapping[str, str] = field(default_factory=dict)
     complete: bool = True
+    objects: Sequence[str] = ()
+    system: Sequence[str] = ()
 
     @property
     def modules(self) -> list[str]:
@@ -118,9 +126,14 @@ class Importable:
         return any(_is_in(module, name) or _is_in(name, module) for name in (*self.extensions, *self.pure))
 
 
+def openable(audited: Iterable[AuditedObject]) -> tuple[str, ...]:
+    """Return the shared objects that can be loaded by themselves, by their paths below site-packages."""
+    return tuple(filter(None, (installed_path(item.file) for item in audited if item.opened)))
+
+
 @dataclass(frozen=True)
 class Imports:
-    """What came of importing modules; ``skipped`` has a reason for each."""
+    """What came of importing modules; ``skipped`` has a reason for each, and for each object that was not opened."""
 
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -134,15 +147,21 @@ def import_modules(wanted: Importable, trial: Trial) -> Imports:
     """
     modules = wanted.modules
     try:
-        result = trial.run(str(_START / "import_all.py"), *modules)
+        result = trial.run(str(_START / "import_all.py"), *modules, "--", *wanted.objects)
     except BuildFailed as error:
         told = ", ".join(modules) or "nothing"
         fault = Fault(wanted.wheel, f"importing {told} does not end: {error}", "read the log")
         return Imports(faults=(fault,))
-    imported, failed = _told(modules, result)
+    imported, failed, unopenable = _told(modules, wanted.objects, result)
     excused = {name: wanted.excuse(name, error) for name, error in failed.items()}
     skipped = {name: why for name, why in excused.items() if why is not None}
     faults = [_not_imported(wanted, name, failed[name]) for name in failed if name not in skipped]
+    for path, why in unopenable.items():
+        absent = _NOT_FOUND.search(why)
+        if absent and absent[1] in wanted.system:
+            skipped[path] = f"it was not opened: the emulated system lacks {absent[1]}, which the target has"
+        else:
+            faults.append(_not_opened(path, why))
     if result.returncode != 0 or "finished importing" not in result.output:
         faults.append(_crashed(wanted, result))
     return Imports(tuple(imported), {**wanted.left_out, **skipped}, tuple(faults))
@@ -167,24 +186,29 @@ class _Unimportable:
     by_hand: bool
 
 
-def _told(modules: Sequence[str], result: Result) -> tuple[list[str], dict[str, _Unimportable]]:
-    """Return which modules were imported, and why others were not."""
+def _told(
+    modules: Sequence[str], objects: Sequence[str], result: Result
+) -> tuple[list[str], dict[str, _Unimportable], dict[str, str]]:
+    """Return which modules were imported, and why others were not, and why objects could not be opened."""
     imported: list[str] = []
     failed: dict[str, _Unimportable] = {}
+    unopenable: dict[str, str] = {}
     began = 0
-    for number, (what, name, said) in _events(modules, result):
+    for number, (what, name, said) in _events([*modules, *map(quote, objects)], result):
         if what == "imported":
             imported.append(name)
         elif what == "unimportable" and said:
             failed[name] = _Unimportable(output="\n".join(result.lines[began:number]), **json.loads(said))
+        elif what == "unopenable" and said:
+            unopenable[unquote(name)] = json.loads(said)["message"]
         began = number + 1
-    return imported, failed
+    return imported, failed, unopenable
 
 
-def _events(modules: Sequence[str], result: Result) -> Iterator[tuple[int, tuple[str, str, str | None]]]:
+def _events(names: Sequence[str], result: Result) -> Iterator[tuple[int, tuple[str, str, str | None]]]:
     for number, line in enumerate(result.lines):
         found = _TOLD.search(line)
-        if found and found[2] in modules:
+        if found and found[2] in names:
             yield number, (found[1], found[2], found[3])
 
 
@@ -202,9 +226,19 @@ def _not_imported(wanted: Importable, module: str, error: _Unimportable) -> Faul
     return Fault(wanted.wheel, message, "if it is not for this target, name it with skip_imports in a recipe")
 
 
+def _not_opened(path: str, why: str) -> Fault:
+    return Fault(
+        path,
+        f"it cannot be loaded on the target: {why}",
+        "build it with all that it uses linked, or leave it out; no module has loaded it before, and some code will",
+    )
+
+
 def _crashed(wanted: Importable, result: Result) -> Fault:
-    begun = [name for _, (what, name, _) in _events(wanted.modules, result) if what == "importing"]
-    where = f"module {begun[-1]} does not load" if begun else "Python does not start with it"
+    events = _events([*wanted.modules, *map(quote, wanted.objects)], result)
+    begun = {"importing": "module", "opening": "shared object"}
+    last = [f"{begun[what]} {unquote(name)}" for _, (what, name, _) in events if what in begun]
+    where = f"{last[-1]} does not load" if last else "Python does not start with it"
     return Fault(
         wanted.wheel,
         f"{where} on the target ({_ending(result)}):\n{tail(result.output, 8)}",

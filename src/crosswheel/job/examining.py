@@ -15,7 +15,7 @@ from crosswheel.check.suitability import suitability
 from crosswheel.check.system import System, system_of
 from crosswheel.emulation.emulator import emulator_for, userland
 from crosswheel.emulation.pythons import compiling_pythons
-from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, openable
 from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, Interrupted
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -23,6 +23,7 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.environment import toolchain_for
 from crosswheel.toolchain.python.distribution import host_python, target_python
 from crosswheel.uv import Uv
+from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
 
 
@@ -58,7 +59,7 @@ def examine_wheels(
         NetworkError, MissingToolError: a part of the toolchain that is needed cannot be had.
     """
     faults: list[Fault] = []
-    wheels: list[WheelFile] = []
+    wheels: list[tuple[WheelFile, list[AuditedObject]]] = []
     unproven: list[str] = []
     tell(f"preparing the libraries of {target.title}")
     system, warnings = _system(target, settings)
@@ -74,7 +75,7 @@ def examine_wheels(
         compiled = compile_modules(wheel, target, _pythons(target, settings))
         found += unfit_modules(compiled, path.name, target.python.short)
         faults += [_named(fault, wheel) for fault in found]
-        wheels += [] if found else [wheel]
+        wheels += [] if found else [(wheel, audited)]
         unproven += [f"{path.name}: {item.file}: {said}" for item in audited for said in item.unproven]
     ran = _run(wheels, target, settings, tell) if run else Examined(())
     return replace(
@@ -111,7 +112,10 @@ def _named(fault: Fault, wheel: WheelFile) -> Fault:
 
 
 def _run(
-    wheels: Sequence[WheelFile], target: Target, settings: Settings, tell: Callable[[str], None]
+    wheels: Sequence[tuple[WheelFile, Sequence[AuditedObject]]],
+    target: Target,
+    settings: Settings,
+    tell: Callable[[str], None],
 ) -> Examined:
     """Import the modules of wheels on the emulated target."""
     runner = Runner()
@@ -121,15 +125,23 @@ def _run(
     tried: list[Imports] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        faults = [*_install(wheels, folder / "installed", Uv(settings, runner), interpreter)]
+        opened = [wheel for wheel, _ in wheels]
+        faults = [*_install(opened, folder / "installed", Uv(settings, runner), interpreter)]
         sites = folder.glob(
             "installed/lib/python*/site-packages"
         )  # there is none where none could be installed
         trial = Trial(emulator, list(sites), folder / "scratch", runner)
-        for wheel in wheels:
+        for wheel, audited in wheels:
             tell(f"importing {wheel.path.name}")
             extensions = tuple(wheel.extension_modules(target))
-            wanted = Importable(wheel.path.name, extensions, wheel.importable_names, complete=False)
+            wanted = Importable(
+                wheel.path.name,
+                extensions,
+                wheel.importable_names,
+                complete=False,
+                objects=openable(audited),
+                system=target.image.libraries,
+            )
             tried.append(import_modules(wanted, trial))
     return Examined(
         faults=(*faults, *(fault for imports in tried for fault in imports.faults)),

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from crosswheel.check.modules import unfit_modules
-from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, openable, run_test
 from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
 from crosswheel.job.context import Workplace
 from crosswheel.job.made import Made
@@ -71,6 +71,7 @@ def _digest(step: Step, own: Made, needed: list[Made], place: Workplace) -> str:
         wheel=str(step.pin),
         reason=own.reason,
         network=own.network,
+        emulator=place.emulator.version if place.toolchain.python.runs else None,
         audited=[item.model_dump() for item in own.audited],
         closure=[made.sha256 for made in needed],
         tests=[test.read_text() for test in recipe.test_files] if recipe else [],
@@ -86,7 +87,15 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
     tests = recipe.test_files if recipe else ()
     skip = recipe.skip_imports if recipe else {}
     refuse(unfit_modules(own.compiled, own.wheel.name, place.target.python.short, skip), own.wheel.name)
-    wanted = Importable(own.wheel.name, own.extensions, own.importable, skip, complete=not alone)
+    wanted = Importable(
+        own.wheel.name,
+        own.extensions,
+        own.importable,
+        skip,
+        complete=not alone,
+        objects=openable(own.audited),
+        system=place.target.image.libraries,
+    )
     if place.toolchain.python.runs:
         imports = _run(step, wanted, _trial(step, needed, place), place)
     else:

@@ -111,6 +111,7 @@ class ToolchainNames(_Table):
     rust: str
     debian: str
     qemu: str
+    qemu_cpu: str = ""
 
     @property
     def cpu_model(self) -> str:
@@ -122,11 +123,13 @@ class ToolchainNames(_Table):
 class Image(_Table):
     """What the target's system image has: shared libraries by soname, Python packages with versions.
 
-    ``versions`` has all symbol versions that a library defines, for those of which they are known.
+    ``versions`` has all symbol versions that a library defines, for those of which they are known; ``loader`` is the
+    path of the dynamic loader, where that is not in ``/lib``.
     """
 
     libraries: tuple[str, ...] = ()
     versions: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    loader: str | None = None
     packages: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -197,6 +200,12 @@ class Target(_Table):
         match = re.match(r"\d+(\.\d+)*", self.kernel)
         assert match
         return Version(match[0])
+
+    @property
+    def loader(self) -> str | None:
+        """The path of its dynamic loader, which programs name."""
+        named = (name for name in self.image.libraries if name.startswith(("ld-", "ld.so", "ld64.")))
+        return self.image.loader or next((f"/lib/{name}" for name in named), None)
 
     @property
     def extension_suffix(self) -> str:

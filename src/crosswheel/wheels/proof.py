@@ -24,7 +24,9 @@ class _Record(BaseModel):
 class AuditedObject(_Record):
     """A shared object or program in a wheel: what it needs, and the newest symbol version of each kind.
 
-    ``unproven`` tells what is neither there for certain nor missing, as the exports of a library are not known.
+    ``opened`` tells whether it is loaded by itself where the wheel is run: programs are not, nor is what others have to
+    be loaded before. ``unproven`` tells what is neither there for certain nor missing, as the exports of a library are
+    not known.
     """
 
     file: str
@@ -32,6 +34,7 @@ class AuditedObject(_Record):
     newest: Mapping[str, str] = Field(default_factory=dict)
     """Newest symbol version per prefix, such as ``{"GLIBC": "2.17", "GLIBCXX": "3.4.21"}``."""
     unproven: tuple[str, ...] = ()
+    opened: bool = False
 
 
 class Proof(_Record):

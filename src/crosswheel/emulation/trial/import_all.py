@@ -1,14 +1,18 @@
 """Run by the target's Python: imports the modules that are named, and tells of each what came of it.
 
-Which is next is told before it is imported: a crash leaves no other trace.
+What follows ``--`` are shared objects, by their paths below a site folder: they are opened afterwards, and all that
+they need is looked for at once. Which is next is told before: a crash leaves no other trace.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import traceback
+from pathlib import Path
+from urllib.parse import quote
 
 
 def missing(error: BaseException) -> str | None:
@@ -19,8 +23,17 @@ def missing(error: BaseException) -> str | None:
     return cause.name if cause is not None else None
 
 
-names = sys.argv[1:]
+def open_object(path: str) -> None:
+    """Load a shared object as ctypes does."""
+    import ctypes  # late: what is told to import comes first
+
+    place = next(filter(Path.is_file, (Path(folder, path) for folder in sys.path)))
+    ctypes.CDLL(str(place), mode=os.RTLD_NOW)
+
+
+words = sys.argv[1:]
 del sys.argv[1:]
+names, objects = words[: words.index("--")], words[words.index("--") + 1 :]
 for name in names:
     print("importing", name, file=sys.__stdout__, flush=True)
     try:
@@ -36,4 +49,11 @@ for name in names:
         print("unimportable", name, json.dumps(said), file=sys.__stdout__, flush=True)
     else:
         print("imported", name, file=sys.__stdout__, flush=True)
+for path in objects:
+    print("opening", quote(path), file=sys.__stdout__, flush=True)
+    try:
+        open_object(path)
+    except Exception as error:
+        said = {"kind": type(error).__name__, "message": str(error), "missing": None, "by_hand": False}
+        print("unopenable", quote(path), json.dumps(said), file=sys.__stdout__, flush=True)
 print("finished importing", file=sys.__stdout__, flush=True)

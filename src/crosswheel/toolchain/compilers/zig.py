@@ -26,7 +26,7 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
     Raises:
         ToolchainError: zig is not installed.
     """
-    zig, triple = _zig(), f"{target.toolchain.zig}.{target.abi.glibc}"
+    zig, triple = _zig(), _triple(target)
     programs = {
         name: script(driver("zig", name, zig, triple, target.toolchain.cpu)) for name in ("cc", "c++")
     }
@@ -35,6 +35,13 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
     version = zig_version()
     identity = digest_of(zig=version, driver=DRIVER.read_text(), target=[triple, target.toolchain.cpu])
     return Compilers(folder, identity, {"zig": version}, zig_environment(cache), "-lc++", Path(zig).parent)
+
+
+def _triple(target: Target) -> str:
+    """Return zig's name of the target, with the versions of its kernel and of its C library."""
+    machine, system, abi = target.toolchain.zig.split("-")
+    kernel = ".".join(map(str, (*target.kernel_version.release, 0, 0)[:3]))
+    return f"{machine}-{system}.{kernel}-{abi}.{target.abi.glibc}"
 
 
 def zig_environment(cache: Path) -> Mapping[str, str]:
