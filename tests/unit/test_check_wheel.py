@@ -250,6 +250,19 @@ def test_extension_modules_are_those_that_the_target_imports(tmp_path: Path) -> 
     assert wheel.extension_names == {*wheel.extension_modules(OT2), "pkg.foreign"}
 
 
+def test_a_library_that_is_named_as_a_module_is_told_from_one(tmp_path: Path) -> None:
+    """As those of pycryptodome, which are loaded by ctypes."""
+    files = {
+        "pkg/_strxor.abi3.so": b"..",
+        f"pkg/fast{SUFFIX}": b"..PyInit_fast\0..",
+        f"pkg/sub/__init__{SUFFIX}": b"PyInit_sub\0",
+        f"pkg/na\xefve{SUFFIX}": b"PyInitU_nave_6ya\0",
+    }
+    wheel = WheelFile.open(make_wheel(tmp_path, "pkg", "1.0", files, tag=NATIVE))
+    reason = "a library for ctypes, and no module: it does not define PyInit__strxor"
+    assert wheel.not_importable(OT2) == {"pkg._strxor": reason}
+
+
 @pytest.mark.parametrize(
     "file", ["a/b.cp310-win_amd64.pyd", "a/b.cpython-310-darwin.so", "a/b.pypy310-pp73-x86_64-linux-gnu.so"]
 )

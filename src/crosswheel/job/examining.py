@@ -138,6 +138,7 @@ def _run(
                 wheel.path.name,
                 extensions,
                 wheel.importable_names,
+                wheel.not_importable(target),
                 complete=False,
                 objects=openable(audited),
                 system=target.image.libraries,

@@ -29,6 +29,7 @@ class Made(BaseModel):
     requires: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     importable: tuple[str, ...] = ()
+    not_importable: Mapping[str, str] = Field(default_factory=dict)
     audited: tuple[AuditedObject, ...] = ()
     compiled: Compiled = Compiled()
     toolchain: Mapping[str, str] = Field(default_factory=dict)

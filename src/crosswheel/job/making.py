@@ -320,6 +320,7 @@ def _described(
         "requires": tuple(map(str, wheel.requires_dist)),
         "importable": wheel.importable_names,
         "extensions": tuple(wheel.extension_modules(place.target)),
+        "not_importable": wheel.not_importable(place.target),
         "audited": tuple(audited),
         "compiled": compile_modules(wheel, place.target, place.pythons),
     }

@@ -91,7 +91,7 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         own.wheel.name,
         own.extensions,
         own.importable,
-        skip,
+        {**own.not_importable, **skip},
         complete=not alone,
         objects=openable(own.audited),
         system=place.target.image.libraries,

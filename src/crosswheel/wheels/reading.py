@@ -177,6 +177,15 @@ class WheelFile:
             loaded.update({ext.module: ext.member for ext in self._extensions() if ext.suffix == suffix})
         return dict(sorted(loaded.items()))
 
+    def not_importable(self, target: Target) -> dict[str, str]:
+        """Return those of its extension modules that no Python imports, each with the reason: ctypes loads them."""
+        found = (_Extension(module, "", member) for module, member in self.extension_modules(target).items())
+        return {
+            extension.module: f"a library for ctypes, and no module: it does not define {extension.initialiser}"
+            for extension in found
+            if not self._initialises(extension)
+        }
+
     @property
     def extension_names(self) -> frozenset[str]:
         """The dotted names of its extension modules, whatever platform they are for."""
@@ -190,8 +199,8 @@ class WheelFile:
 
     def _initialises(self, extension: _Extension) -> bool:
         """Tell a module from a plain library such as ``pkg/libfoo.so``, which ctypes would load."""
-        name = extension.module.rpartition(".")[2]
-        return f"PyInit_{name}\0".encode() in self.read(extension.member)
+        content = self.read(extension.member)
+        return f"{extension.initialiser}\0".encode() in content or b"PyInitU_" in content
 
 
 def read_metadata(path: Path, opened: IO[bytes] | None = None) -> bytes:
@@ -228,6 +237,11 @@ class _Extension:
     module: str
     suffix: str
     member: str
+
+    @property
+    def initialiser(self) -> str:
+        """What it defines to be imported (PEP 489); a name that is not ASCII is written otherwise."""
+        return f"PyInit_{self.module.rpartition('.')[2]}"
 
 
 def _extension(member: str) -> _Extension | None:
