@@ -17,7 +17,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.compilers.zig import zig_compilers
-from crosswheel.toolchain.libraries.linking import linking as libraries
+from crosswheel.toolchain.libraries import linking as libraries
 from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.reading import WheelFile
 from support import projects

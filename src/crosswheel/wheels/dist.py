@@ -18,7 +18,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from crosswheel.errors import IntegrityError
-from crosswheel.files import place_copy, sha256_of
+from crosswheel.files import explained_storage_errors, place_copy, sha256_of
 from crosswheel.versions import same_version
 from crosswheel.wheels.proof import Proof
 
@@ -53,18 +53,19 @@ class Dist:
         Raises:
             StorageError: it cannot be written.
         """
-        placed = _place(proof, folder)
-        before = Proof.read_beside(placed, proof.target)
-        if before != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
-            Proof.remove_beside(placed, proof.target)  # it is of other bytes, from here on
-            place_copy(wheel, placed)
-            _require_bytes(placed, proof)
-            proof.write_beside(placed)
-        name, version = proof.wheel.split("-")[:2]
-        for other in self.wheels(name, version):
-            if other != placed:
-                _join(other, placed, proof)
-        return placed
+        with explained_storage_errors(folder):
+            placed = _place(proof, folder)
+            before = Proof.read_beside(placed, proof.target)
+            if before != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
+                Proof.remove_beside(placed, proof.target)  # it is of other bytes, from here on
+                place_copy(wheel, placed)
+                _require_bytes(placed, proof)
+                proof.write_beside(placed)
+            name, version = proof.wheel.split("-")[:2]
+            for other in self.wheels(name, version):
+                if other != placed:
+                    _join(other, placed, proof)
+            return placed
 
     def _folders(self, name: str, version: str) -> Iterator[Path]:
         wanted = canonicalize_name(name)
