@@ -7,12 +7,13 @@ import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from crosswheel.debian import NO_APT_HINT, Debian
 from crosswheel.emulation.emulator import has_root, installed_qemu, kept_qemu
-from crosswheel.process import Runner, without_network
+from crosswheel.errors import CrosswheelError
+from crosswheel.process import Runner
+from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import installed_rust
@@ -52,7 +53,7 @@ def examine(target: Target, settings: Settings, runner: Runner) -> Iterator[Find
     yield from _emulation(target, settings, runner)
     yield _rust(target, settings, runner)
     yield from _programs(runner)
-    yield _isolation()
+    yield _isolation(settings)
     yield _look_alike()
 
 
@@ -140,14 +141,17 @@ def _programs(runner: Runner) -> Iterator[Finding]:
             yield Finding(name, "missing", f"for {purpose}", f"apt-get install {name}")
 
 
-def _isolation() -> Finding:
-    words = without_network()
-    if words:
-        return Finding("isolation", "ok", f"builds run without network ({Path(words[0]).name})")
-    return Finding(
-        "isolation", "without", "this kernel lets nobody but root make a network namespace: builds see the network",
-        "allow unprivileged user namespaces, or run as root; builds work either way",
-    )  # fmt: skip
+def _isolation(settings: Settings) -> Finding:
+    try:
+        sandbox = find_sandbox(settings.sandbox)
+    except CrosswheelError as error:
+        return Finding("sandbox", "missing", str(error), error.hint)
+    ways = {
+        "namespaces": f"builds see a file system, processes and a network of their own ({sandbox.bubblewrap})",
+        "landlock": "Landlock and seccomp keep builds from files, processes and the network",
+        "none": "none, as CROSSWHEEL_SANDBOX says: builds have all your rights",
+    }
+    return Finding("sandbox", "without" if sandbox.level == "none" else "ok", ways[sandbox.level])
 
 
 def _look_alike() -> Finding:

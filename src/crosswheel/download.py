@@ -72,9 +72,9 @@ def is_absent(error: NetworkError) -> bool:
     return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.NOT_FOUND
 
 
-def connection_hint(said: str, otherwise: str) -> str:
+def connection_hint(said: str, fallback: str) -> str:
     """Return what to do about a connection that failed, by what a program said of it."""
-    return _CERTIFICATE_HINT if any(words in said.lower() for words in _UNTRUSTED) else otherwise
+    return _CERTIFICATE_HINT if any(words in said.lower() for words in _UNTRUSTED) else fallback
 
 
 def download(

@@ -105,8 +105,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file as a whole or not at all: beside it first, then renamed over it."""
-    with new_file(path) as beside:
-        beside.write_bytes(data)
+    with new_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextlib.contextmanager
@@ -118,21 +118,21 @@ def new_file(path: Path, mode: int | None = 0o644) -> Iterator[Path]:
     """
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = _beside(path)
+        temporary = _temporary_path(path)
         try:
-            yield beside
+            yield temporary
             if mode is not None:
-                beside.chmod(mode)
-            beside.replace(path)
+                temporary.chmod(mode)
+            temporary.replace(path)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 
 def place_copy(source: Path, destination: Path) -> None:
     """Put a copy of a file at ``destination``, as a whole or not at all; it shares no bytes with the original."""
-    with new_file(destination) as beside:
-        shutil.copyfile(source, beside)
+    with new_file(destination) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def place_link(source: Path, destination: Path) -> None:
@@ -145,15 +145,15 @@ def place_link(source: Path, destination: Path) -> None:
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.exists() and destination.samefile(source):
             return
-        beside = _beside(destination)
+        temporary = _temporary_path(destination)
         try:
             try:
-                os.link(source, beside)
+                os.link(source, temporary)
             except OSError:
-                shutil.copyfile(source, beside)
-            beside.replace(destination)
+                shutil.copyfile(source, temporary)
+            temporary.replace(destination)
         finally:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def write_sealed(path: Path, text: str) -> None:
@@ -176,7 +176,7 @@ def remove_tree(folder: Path) -> None:
     Raises:
         StorageError: it cannot be moved aside.
     """
-    aside = _beside(folder)
+    aside = _temporary_path(folder)
     with explained_storage_errors(folder):
         try:
             folder.rename(aside)
@@ -244,7 +244,7 @@ def _locked(lock: Path, waiting: Callable[[], None]) -> tuple[IO[str], bool]:
         stream.close()  # it was removed while this one waited; others lock the one that has its name now
 
 
-def _beside(path: Path) -> Path:
+def _temporary_path(path: Path) -> Path:
     """Return a path for a file that is on its way to ``path``; nobody else has it."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
@@ -257,17 +257,17 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        beside.chmod(0o755)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary.chmod(0o755)
         try:
-            yield beside
+            yield temporary
             try:
-                beside.rename(path)
+                temporary.rename(path)
             except OSError:
                 if not path.is_dir():
                     raise
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def cached_folder(folder: Path, holds: Sequence[str], fill: Callable[[Path], object]) -> Path:
@@ -283,9 +283,9 @@ def cached_folder(folder: Path, holds: Sequence[str], fill: Callable[[Path], obj
     """
     if is_whole(folder, holds):
         return folder
-    with new_folder(folder) as beside:
-        fill(beside)
-        if not is_whole(beside, holds):
+    with new_folder(folder) as temporary:
+        fill(temporary)
+        if not is_whole(temporary, holds):
             raise IntegrityError(
                 f"{folder} was made anew, and it still lacks some of {', '.join(holds)}",
                 hint="try again; if that does not help, what it is made of has changed.",
@@ -308,8 +308,8 @@ def cached_texts(folder: Path, texts: Mapping[str, str], programs: Collection[st
         path, mode = folder / name, 0o755 if name in programs else 0o644
         if not _is_kept(path, text.encode(), mode):
             remove_tree(path)
-            with new_file(path, mode) as beside:
-                beside.write_text(text)
+            with new_file(path, mode) as temporary:
+                temporary.write_text(text)
     # Another process may be about to write one: the names of files on their way begin with a dot.
     for path in folder.iterdir():
         if path.name not in texts and not path.name.startswith("."):
@@ -343,7 +343,7 @@ def _discard_damaged(folder: Path, holds: Sequence[str]) -> None:
         if folder.is_symlink() or folder.is_file():
             folder.unlink()
         elif folder.is_dir():
-            aside = _beside(folder)
+            aside = _temporary_path(folder)
             folder.rename(aside)
             shutil.rmtree(aside)
 

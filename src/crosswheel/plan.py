@@ -37,7 +37,7 @@ class Step:
     official: tuple[ReleaseFile, ...]
     recipe: Recipe | None
     reason: str
-    otherwise: Step | None = None
+    fallback: Step | None = None
     has_pure: bool = False
 
 
@@ -70,16 +70,16 @@ def choose(
         official = tuple(by_name[filename] for filename in official_wheels([*by_name], target))
         return Step(pin, "build", file, official, recipe, _told(reason, recipe))
 
-    def take(reason: str, otherwise: Step | None = None) -> Step:
-        return Step(pin, "take", wheels[0], (), recipe, _told(reason, recipe), otherwise)
+    def take(reason: str, fallback: Step | None = None) -> Step:
+        return Step(pin, "take", wheels[0], (), recipe, _told(reason, recipe), fallback)
 
     if recipe and recipe.source:
         return build(f"the recipe names {recipe.source}", None)
     if prefer == "source" and sdist:
         return build("sources are preferred")
     if wheels and not _is_pure(wheels[0]):
-        otherwise = build("its published wheel was refused") if sdist else None
-        return take("its published wheel loads there", otherwise)
+        fallback = build("its published wheel was refused") if sdist else None
+        return take("its published wheel loads there", fallback)
     native = _native_elsewhere(allowed, target)
     if wheels and native and prefer == "native" and sdist:
         slow = f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})"

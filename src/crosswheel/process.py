@@ -8,7 +8,6 @@ import io
 import os
 import selectors
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -117,9 +116,9 @@ class Runner:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         timeout: float = 3600,
-        network: bool = True,
         check: bool = True,
         stdin: Path | None = None,
+        before: Sequence[Word] = (),
     ) -> Result:
         """Run a program to its end.
 
@@ -127,9 +126,9 @@ class Runner:
             command: the program and its arguments; no shell is involved.
             env: the whole environment; this process's own if not given.
             timeout: seconds after which the program and its children are ended.
-            network: ``False`` runs it in an empty network namespace where the kernel allows that.
             check: raise when the exit code is not 0.
             stdin: a file that it reads as its standard input; nothing, if not given.
+            before: the words that start the command with fewer rights (:mod:`crosswheel.sandbox`).
 
         Raises:
             BuildFailed: the program failed or took too long.
@@ -139,7 +138,7 @@ class Runner:
         words = [str(word) for word in command]
         with self._noting() as note:
             note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
-            started = words if network else [*without_network(), *words]
+            started = [*map(str, before), *words]
             result = self._finish(started, cwd, env, timeout, stdin, note)
         self.cancellation.raise_if_requested()
         if check and result.returncode != 0:
@@ -280,17 +279,3 @@ def _blocks(child: _Child, stream: int) -> Iterator[bytes]:
 def tail(output: str, lines: int = 12) -> str:
     """Return the last lines of a program's output, indented, as they are shown in an error."""
     return "\n".join("    " + line for line in output.rstrip().splitlines()[-lines:])
-
-
-def without_network() -> list[str]:
-    """Return the words to put before a command so that it runs without network, or none.
-
-    Uses ``unshare`` of util-linux: as root a network namespace is enough, else a user namespace
-    is made with it. Where the kernel refuses (some containers), the list is empty.
-    """
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        return []
-    words = [unshare, "--net"] if os.geteuid() == 0 else [unshare, "--net", "--map-current-user"]
-    probe = subprocess.run([*words, "true"], capture_output=True, check=False)
-    return words if probe.returncode == 0 else []

@@ -24,6 +24,8 @@ class Settings:
         debian_sources: an apt sources file to use instead of the machine's own
             (``CROSSWHEEL_DEBIAN_SOURCES``).
         offline: use only what is cached (``CROSSWHEEL_OFFLINE=1``).
+        sandbox: how code that is not ours is kept from all else: ``namespaces``, ``landlock``, ``none``, or ``auto``,
+            which is the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
     """
 
     cache: Path
@@ -32,6 +34,7 @@ class Settings:
     maven: str | None = None
     debian_sources: Path | None = None
     offline: bool = False
+    sandbox: str = "auto"
 
     @property
     def cache_fault(self) -> str | None:
@@ -54,4 +57,5 @@ class Settings:
             maven=env.get("CROSSWHEEL_MAVEN_URL") or None,
             debian_sources=Path(sources) if sources else None,
             offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),
+            sandbox=env.get("CROSSWHEEL_SANDBOX") or "auto",
         )

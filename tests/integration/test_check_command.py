@@ -48,6 +48,16 @@ def module_of(wheel: Path) -> bytes:
         return archive.read(member)
 
 
+def test_what_of_a_wheel_is_not_as_the_standards_have_it_is_told(line: CommandLine) -> None:
+    tags = (
+        b"Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py2-none-any\nTag: py3-none-any\n"
+    )
+    odd = make_wheel(line.folder, "odd", "1.0", {"odd.py": b""}, dist_info={"WHEEL": tags})
+    done = line.run("check", str(odd))
+    assert done.returncode == 0, done.output
+    assert "warning: odd-1.0-py3-none-any.whl: " in done.words
+
+
 def test_wheels_that_work_are_told_to(line: CommandLine, compiled: Path) -> None:
     pure = make_wheel(line.folder, "pure", "1.0", {"pure.py": b""})
     done = line.run("check", str(compiled), str(pure))

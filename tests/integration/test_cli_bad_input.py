@@ -416,8 +416,10 @@ def test_a_missing_tool_is_named_with_what_to_do(crosswheel: CommandLine, tmp_pa
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Iterator[Lifeline]:
-    with lifeline(tmp_path) as held:
+def line(crosswheel: CommandLine) -> Iterator[Lifeline]:
+    folder = crosswheel.folder / "build" / "demo" / "1.0"  # of all folders, a build sees its own
+    folder.mkdir(parents=True)
+    with lifeline(folder) as held:
         yield held
 
 
@@ -426,7 +428,7 @@ def test_stopping_ends_all_children_leaves_nothing_half_written_and_the_next_run
     crosswheel: CommandLine, line: Lifeline, command: str, number: signal.Signals
 ) -> None:
     """The backend holds the line, tells that it runs, and would run for ever."""
-    gate = crosswheel.folder / "gate"
+    gate = line.path.with_name("gate")
     gate.touch()
     stuck = "\n".join(
         [

@@ -58,9 +58,9 @@ def library(crossing: Crossing, tmp_path_factory: pytest.TempPathFactory) -> Lib
 def linked(crossing: Crossing, folder: Path, library: Library) -> Path:
     """Build a wheel, of a package in a package, that was linked with the library."""
     source = "int high(void);\n" + projects.C_SOURCE.replace("return a + b;", "return a + b + high();")
-    extension = (
-        f'Extension("_demo", ["demo.c"], libraries=["high"], library_dirs=["{library.prefix / "lib"}"])'
-    )
+    seen = folder / "prefix"  # a build sees its own folder, and what it was told to link
+    shutil.copytree(library.prefix, seen, symlinks=True)
+    extension = f'Extension("_demo", ["demo.c"], libraries=["high"], library_dirs=["{seen / "lib"}"])'
     files = {**projects.c_project(), "demo.c": source, "setup.py": projects.setup_py(extension)}
     return crossing.in_folder(folder).build(files)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from crosswheel.build.finish import traces
-from crosswheel.process import without_network
 from support import projects
 from support.command_line import CommandLine, command_line
 from support.crossing import crossing_for, warm_cache
@@ -105,33 +104,26 @@ def test_builds_in_one_checkout_and_in_two_of_one_cache_leave_one_wheel_with_its
     assert len({path.read_bytes() for path in crosswheel.folder.parent.glob("*/dist/stamped/1.0/*.whl")}) == 1
 
 
-def test_where_builds_see_the_network_it_is_said_once_and_proven_and_they_are_not_taken_for_others(
-    crosswheel: CommandLine, tmp_path: Path
+def test_where_there_is_no_sandbox_it_is_said_once_and_proven_and_what_was_built_is_not_taken_for_another(
+    crosswheel: CommandLine,
 ) -> None:
     crosswheel.offer_sdist(projects.c_project("second"), name="second")
-    refused = tmp_path / "bin" / "unshare"
-    refused.parent.mkdir()
-    refused.write_text("#!/bin/sh\nexit 1\n")
-    refused.chmod(0o755)
     words = ("build", "demo", "second", "pure", "--as-of", "2024-12-31")
-    opened = crosswheel.run(*words, PATH=f"{refused.parent}:{os.environ['PATH']}")
+    opened = crosswheel.run(*words, "--sandbox", "none")
     assert opened.returncode == 0, opened.output
-    assert opened.words.count("so builds see the network") == 1
-    assert networks(crosswheel) == {"demo": "open", "second": "open", "pure": None}
+    assert opened.words.count("run without a sandbox") == 1
+    assert set(sandboxes(crosswheel).values()) == {"none"}
     page = (crosswheel.folder / "index/project/demo.html").read_text()
-    assert "Its build could see it" in page
-    if not without_network():
-        pytest.skip("the kernel does not let this user make a network namespace")
+    assert "all rights of the user" in page
     closed = crosswheel.run(*words)
-    assert "1 taken" not in closed.output
     assert "2 built" in closed.output, closed.output
-    assert "see the network" not in closed.words
-    assert networks(crosswheel) == {"demo": "none", "second": "none", "pure": None}
+    assert "without a sandbox" not in closed.words
+    assert set(sandboxes(crosswheel).values()) <= {"namespaces", "landlock"}
 
 
-def networks(crosswheel: CommandLine) -> dict[str, str | None]:
+def sandboxes(crosswheel: CommandLine) -> dict[str, str | None]:
     proofs = [json.loads(path.read_text()) for path in crosswheel.folder.glob("dist/*/*/*.proof.json")]
-    return {proof["wheel"].partition("-")[0]: proof["network"] for proof in proofs}
+    return {proof["wheel"].partition("-")[0]: proof["sandbox"] for proof in proofs}
 
 
 CRATE = """

@@ -26,9 +26,20 @@ def findings(cache: Path) -> dict[str, Finding]:
 def test_what_builds_go_without_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     found = findings(tmp_path)
-    assert (found["isolation"].state, found["robot-sim"].state) == ("without", "without")
-    assert "builds work either way" in found["isolation"].remedy
+    assert found["robot-sim"].state == "without"
     assert "apt-get install" in found["robot-sim"].remedy
+
+
+@pytest.mark.parametrize("level", ["namespaces", "landlock", "none"])
+def test_it_is_told_how_builds_are_kept_from_all_else(tmp_path: Path, level: str) -> None:
+    settings = Settings(cache=tmp_path, github="", sandbox=level)
+    (found,) = (finding for finding in examine(OT2, settings, Runner()) if finding.name == "sandbox")
+    if level == "none":
+        assert (found.state, "all your rights" in found.detail) == ("without", True)
+    elif found.state == "missing":  # this machine does not allow it
+        assert "--sandbox none" in found.remedy
+    else:
+        assert found.state == "ok"
 
 
 def test_a_cache_that_is_only_half_there_is_not_called_ok(

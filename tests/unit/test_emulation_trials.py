@@ -24,7 +24,14 @@ class Here:
     python: PythonTree = field(default_factory=lambda: PythonTree(Path(sys.prefix), "3"))
 
     def run(
-        self, runner: Runner, words: Sequence[str], *, environment: Mapping[str, str], cwd: Path, check: bool
+        self,
+        runner: Runner,
+        words: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        cwd: Path,
+        check: bool,
+        readable: Sequence[Path],
     ) -> Result:
         command = [sys.executable, *words]
         done = subprocess.run(

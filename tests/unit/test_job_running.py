@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted
-from crosswheel.job.context import Trees, Workplace
+from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.made import Made
 from crosswheel.job.running import _failure, _shown
 from crosswheel.process import Cancellation
@@ -22,17 +22,17 @@ from crosswheel.progress import Row, display
 @pytest.mark.parametrize("stopped", [True, False])
 def test_what_ends_because_the_user_stops_it_has_not_failed(stopped: bool) -> None:
     shown, cancellation = io.StringIO(), Cancellation()
-    place = SimpleNamespace(display=display(Console(file=shown), verbose=False), cancellation=cancellation)
+    context = SimpleNamespace(display=display(Console(file=shown), verbose=False), cancellation=cancellation)
 
     def make() -> Made:
         if stopped:
             cancellation.cancel()
         raise BuildFailed("cc ended with exit code -15", hint="")
 
-    place.display.expect([("a", "1")])
+    context.display.expect([("a", "1")])
     error: type[CrosswheelError] = Interrupted if stopped else BuildFailed
     with pytest.raises(error):
-        _shown(cast(Workplace, place), "a", make)
+        _shown(cast(BuildContext, context), "a", make)
     assert ("failed" in shown.getvalue()) != stopped
 
 
@@ -43,13 +43,13 @@ def test_what_is_published_of_a_failure_names_no_folder_of_the_machine_and_no_pa
     (home / "work").mkdir(parents=True)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.chdir(home / "work")
-    place = SimpleNamespace(
+    context = SimpleNamespace(
         trees=Trees(home / "work/bt", home / "work/dist", home / "work/index"),
         recipes=SimpleNamespace(folder=tmp_path / "recipes"),
         settings=SimpleNamespace(cache=home / ".cache/crosswheel"),
         target=SimpleNamespace(name="ot2"),
     )
-    place.public = partial(Workplace.public, cast(Workplace, place))
+    context.public = partial(BuildContext.public, cast(BuildContext, context))
     message = (
         f"cc: {home}/work/bt/a/1/x.c, {home}/work/dist, {tmp_path}/recipes/a, "
         f"{home}/.cache/crosswheel/zig/cc, {home}/x, {home}work, git https://user:secret@host.example/a"
@@ -57,7 +57,7 @@ def test_what_is_published_of_a_failure_names_no_folder_of_the_machine_and_no_pa
     row = Row(
         "a", "1", "failed", 0.0, None, "", message, f"the whole output is in {home}/work/bt/a/1/build.log.", 1
     )
-    failure = _failure(row, cast(Workplace, place))
+    failure = _failure(row, cast(BuildContext, context))
     assert failure.message == (
         f"cc: build/a/1/x.c, dist, packages/a, cache/zig/cc, ~/x, {home}work, git https://host.example/a"
     )

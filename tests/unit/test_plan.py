@@ -59,11 +59,11 @@ def test_every_kind_of_native_wheel_that_loads_is_taken(wheel: str) -> None:
 
 
 def test_where_a_native_wheel_is_refused_after_all_its_source_is_built() -> None:
-    otherwise = plan(SDIST, X86, "demo-1.0-cp310-cp310-linux_armv7l.whl").otherwise
-    assert otherwise is not None
-    assert chosen(otherwise) == ("build", SDIST)
-    assert "refused" in otherwise.reason
-    assert plan(X86, ARM).otherwise is None
+    fallback = plan(SDIST, X86, "demo-1.0-cp310-cp310-linux_armv7l.whl").fallback
+    assert fallback is not None
+    assert chosen(fallback) == ("build", SDIST)
+    assert "refused" in fallback.reason
+    assert plan(X86, ARM).fallback is None
 
 
 def test_the_wheel_that_pip_on_the_robot_would_choose_is_taken() -> None:
@@ -186,7 +186,7 @@ def test_a_recipe_that_prefers_published_wheels_is_followed_with_its_reason() ->
 def test_the_reason_tells_whose_recipe_is_used() -> None:
     label = "packages/demo/build.py"
     assert plan(PURE, label=label, tests=("t.py",)).reason == f"pure Python; {label}"
-    assert plan(ARM, SDIST, label=label, optimize="s").otherwise.reason.endswith(f"; {label}")  # type: ignore[union-attr]
+    assert plan(ARM, SDIST, label=label, optimize="s").fallback.reason.endswith(f"; {label}")  # type: ignore[union-attr]
     assert plan(PURE, label=label, as_of="2025-04-25").reason == "pure Python"
 
 

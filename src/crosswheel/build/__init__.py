@@ -76,7 +76,8 @@ def prepare(
     locked = resolve(list(system.requires))
     variables = extra_variables(project.recipe, project.variables)
     venv = project.folder / "venv"
-    backend = Backend(system, project.tree, venv, environment(locked), variables, runner)
+    remove_tree(project.folder / "copies")  # of a build that was stopped
+    backend = Backend(system, project.tree, venv, environment(locked), variables, runner, toolchain.sandbox)
     uv.venv(venv, python=toolchain.host.executable)
     uv.install_locked(locked.file, python=venv / "bin" / "python")
     by_setup_py = bool(project.recipe and project.recipe.setup_py_commands)
@@ -106,11 +107,17 @@ def build_wheel(
     if locked.needs_rust:
         on_step("fetching crates")
         fetch_crates(backend)
+        remove_tree(backend.copies)  # it was made before they came
     on_step("building")
     commands = project.recipe.setup_py_commands if project.recipe else None
-    wheel = (
-        backend.run_setup_py(commands, output) if commands else backend.build_wheel(output, project.config)
-    )
+    try:
+        wheel = (
+            backend.run_setup_py(commands, output)
+            if commands
+            else backend.build_wheel(output, project.config)
+        )
+    finally:
+        remove_tree(backend.copies)
     _require_target(wheel, target)
     WheelFile.open(wheel)  # what the backend made is to be sound before any of it is written anew
     places = backend.environment.named(backend.venv, backend.tree)

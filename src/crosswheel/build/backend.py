@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
@@ -15,6 +15,7 @@ from crosswheel.build.requirements import BuildSystem
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
+from crosswheel.sandbox.levels import Sandbox
 from crosswheel.toolchain.environment import CrossEnvironment
 
 # Against a build that waits for ever; that of OpenCV takes hours where there are few processors.
@@ -31,6 +32,12 @@ class Backend:
     environment: CrossEnvironment
     extra: Mapping[str, str]
     runner: Runner
+    sandbox: Sandbox
+
+    @property
+    def copies(self) -> Path:
+        """Where the build has its own copies of what its tools write to, where it needs some."""
+        return self.venv.parent / "copies"
 
     def requirements_for_wheel(self, config: Mapping[str, str]) -> Sequence[str]:
         """Return what the backend wants to be installed as well before it builds a wheel.
@@ -109,7 +116,11 @@ class Backend:
     ) -> None:
         env = self.environment.for_hook(self.venv, self.tree, {**self.extra, **(extra_environ or {})})
         where = Path(cwd) if cwd else self.tree
-        result = self.runner.run(list(cmd), cwd=where, env=env, network=False, timeout=_LIMIT, check=False)
+        # pyproject_hooks hands what it asks and what it is answered through a folder, which is the last word.
+        exchange = [Path(word) for word in cmd[-1:] if Path(word).is_dir()]
+        view = replace(self.environment.view, copies=self.copies)
+        view = view.writing([self.venv.parent, self.tree, *exchange])
+        result = self.sandbox.run(self.runner, cmd, view, cwd=where, env=env, timeout=_LIMIT)
         if result.returncode != 0:
             found = diagnose(result.output)
             cause = f": {found.cause}" if found.cause else ""

@@ -18,6 +18,7 @@ from crosswheel import targets
 from crosswheel.cli.options import (
     AsOfOption,
     OutputOption,
+    SandboxOption,
     Scene,
     SdkOption,
     TargetOption,
@@ -41,7 +42,7 @@ from crosswheel.errors import CrosswheelError, HostError
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root, number_build
 from crosswheel.job.closures import Closure, closure_of, roots_of
-from crosswheel.job.context import Trees, Workplace
+from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.locking import renew
 from crosswheel.job.resolving import closure_for
 from crosswheel.job.running import run_closure
@@ -113,6 +114,7 @@ def build(
     prefer: PreferOption = Preference.NATIVE,
     from_source: FromSourceOption = False,
     sdk: SdkOption = None,
+    sandbox: SandboxOption = None,
     verbose: VerboseOption = False,
     output: OutputOption = None,
     dist_tree_root: DistOption = DIST,
@@ -130,17 +132,17 @@ def build(
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
     wanted = _asked(requirements, requirement_files)
-    scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(wanted))
+    scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(wanted), sandbox)
     with scene.console() as console:
         if container_tag or container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
         codes = []
         for name in target or ["ot2"]:
-            with scene.workplace(console, name) as place:
+            with scene.context(console, name) as context:
                 if prep_container_only:
-                    _prepare(place)
+                    _prepare(context)
                 elif build_type is not BuildType.INDEX_ONLY:
-                    codes.append(_build_all(_jobs(wanted, day(as_of), place), place))
+                    codes.append(_build_all(_jobs(wanted, day(as_of), context), context))
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
@@ -150,26 +152,28 @@ def _choice(prefer: Preference, from_source: bool) -> Prefer:
     return "source" if from_source else prefer.value
 
 
-def _prepare(place: Workplace) -> None:
-    place.environment((), False)
-    place.display.message("The toolchain is ready, and its cross view is verified.")
+def _prepare(context: BuildContext) -> None:
+    context.environment((), False)
+    context.display.message("The toolchain is ready, and its cross view is verified.")
 
 
-def _jobs(wanted: Asked, as_of: datetime.date | None, place: Workplace) -> Iterable[Callable[[], list[Row]]]:
+def _jobs(
+    wanted: Asked, as_of: datetime.date | None, context: BuildContext
+) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
     if wanted:
-        return [lambda: run_closure(closure_for(wanted, as_of, place), place)]
-    return [partial(_build_root, root, place) for root in roots_of(place)]
+        return [lambda: run_closure(closure_for(wanted, as_of, context), context)]
+    return [partial(_build_root, root, context) for root in roots_of(context)]
 
 
-def _build_root(root: Recipe, place: Workplace) -> list[Row]:
+def _build_root(root: Recipe, context: BuildContext) -> list[Row]:
     """Build a root's closure, and what plain pip needs where the target's image is in its way."""
     # Other commands here need nothing of this.
     from crosswheel.deploy.plain_pip import offer_to_plain_pip
 
-    rows = run_closure(closure_of(root, place), place)
+    rows = run_closure(closure_of(root, context), context)
     if not any(row.error for row in rows):
-        offer_to_plain_pip(root, place)
+        offer_to_plain_pip(root, context)
     return rows
 
 
@@ -188,7 +192,7 @@ def _asked(requirements: Sequence[str] | None, files: Sequence[Path] | None) -> 
     return Asked(tuple(requirements or ()), tuple(file.absolute() for file in files or ()))
 
 
-def _build_all(jobs: Iterable[Callable[[], list[Row]]], place: Workplace) -> int:
+def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -> int:
     """Build closures one after the other; return the exit code. What stops one does not stop the others."""
     rows: list[Row] = []
     errors: list[CrosswheelError] = []
@@ -196,16 +200,16 @@ def _build_all(jobs: Iterable[Callable[[], list[Row]]], place: Workplace) -> int
         try:
             rows += job()
         except CrosswheelError as error:
-            place.cancellation.raise_if_requested()
+            context.cancellation.raise_if_requested()
             errors.append(error)
             if isinstance(error, HostError):
                 break  # it holds for all
     if rows:
-        place.display.summary(rows)
+        context.display.summary(rows)
     if len(errors) == 1 and not rows:
         raise errors[0]
     for stopped in errors:
-        show_error(place.display.console, stopped)
+        show_error(context.display.console, stopped)
     return max([*(stopped.exit_code for stopped in errors), *(row.exit_code for row in rows)], default=0)
 
 
@@ -219,10 +223,11 @@ def add(
         typer.Option("--rebuild", help="Give NAME==VERSION the next build number, and build it once more."),
     ] = False,
     sdk: SdkOption = None,
+    sandbox: SandboxOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
-    scene = Scene(recipes, verbose=verbose, sdk=sdk, named=True)
+    scene = Scene(recipes, verbose=verbose, sdk=sdk, named=True, sandbox=sandbox)
     codes = []
     with scene.console() as console:
         if rebuild:
@@ -230,10 +235,10 @@ def add(
             number = number_build(requirement, day(as_of), scene.read_recipes(), first)
             console.print(f"{requirement} gets the build number {number}.")
         for name in target or ["ot2"]:
-            with scene.workplace(console, name) as place:
-                root = add_root(requirement, day(as_of), place)
-                place.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
-                codes.append(_build_all([partial(_build_root, root, place)], place))
+            with scene.context(console, name) as context:
+                root = add_root(requirement, day(as_of), context)
+                context.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
+                codes.append(_build_all([partial(_build_root, root, context)], context))
         _write_index(scene, console, None, codes)
     raise typer.Exit(max(codes))
 
@@ -252,25 +257,25 @@ def plan(
     scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(wanted))
     with scene.console() as console:
         for name in target or ["ot2"]:
-            with scene.workplace(console, name) as place:
-                for closure in _closures(wanted, day(as_of), place):
-                    _show_plan(closure, console, place)
+            with scene.context(console, name) as context:
+                for closure in _closures(wanted, day(as_of), context):
+                    _show_plan(closure, console, context)
 
 
-def _closures(wanted: Asked, as_of: datetime.date | None, place: Workplace) -> Iterator[Closure]:
+def _closures(wanted: Asked, as_of: datetime.date | None, context: BuildContext) -> Iterator[Closure]:
     if wanted:
-        yield closure_for(wanted, as_of, place)
+        yield closure_for(wanted, as_of, context)
         return
-    for root in roots_of(place):
-        yield closure_of(root, place)
+    for root in roots_of(context):
+        yield closure_of(root, context)
 
 
-def _show_plan(closure: Closure, console: Console, place: Workplace) -> None:
+def _show_plan(closure: Closure, console: Console, context: BuildContext) -> None:
     steps = sorted(closure.steps.values(), key=lambda step: step.pin.name)
     rows = [[step.pin.name, step.pin.version, step.action, step.reason] for step in steps]
     table(
         console,
-        f"{closure.title}, for {place.target.title}",
+        f"{closure.title}, for {context.target.title}",
         ["package", "version", "choice", "reason"],
         rows,
     )
@@ -280,16 +285,17 @@ def lock(
     recipes: RecipesOption = RECIPES,
     target: TargetOption = "ot2",
     sdk: SdkOption = None,
+    sandbox: SandboxOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Resolve every package's dependencies anew, as of its recipe's day, and show what changed."""
-    scene = Scene(recipes, verbose=verbose, sdk=sdk)
-    with scene.console() as console, scene.workplace(console, target) as place:
-        for root in roots_of(place):
+    scene = Scene(recipes, verbose=verbose, sdk=sdk, sandbox=sandbox)
+    with scene.console() as console, scene.context(console, target) as context:
+        for root in roots_of(context):
             if root.is_alone:
-                place.display.message(
+                context.display.message(
                     f"{root.name} {root.version}: its recipe has no as_of, so it has no lock."
                 )
                 continue
-            changed = renew(root, place)
-            place.display.message("\n".join(changed or [f"{root.name} {root.version}: nothing changed"]))
+            changed = renew(root, context)
+            context.display.message("\n".join(changed or [f"{root.name} {root.version}: nothing changed"]))

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.cli.options import TargetOption
+from crosswheel.cli.options import SandboxOption, TargetOption, settings_for
 from crosswheel.cli.trees import TARGETS
 from crosswheel.doctor import examine
 from crosswheel.job.examining import examine_wheels
@@ -35,12 +35,13 @@ def check(
         bool,
         typer.Option("--run", help="Also import their modules on the emulated target, all together."),
     ] = False,
+    sandbox: SandboxOption = None,
 ) -> None:
     """Check whether wheels would load on the target: exit code 0 or 1, and a line for each fault."""
     chosen = targets.load(target, TARGETS)
     errors = Console(stderr=True)
     with activity(errors) as tell:
-        examined = examine_wheels(wheels, chosen, Settings.from_environment(), run=run, tell=tell)
+        examined = examine_wheels(wheels, chosen, settings_for(sandbox), run=run, tell=tell)
     unproven = [
         f"{module} was not imported: {why} (name the wheels that it needs as well)"
         for module, why in examined.skipped.items()

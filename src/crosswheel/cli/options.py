@@ -1,11 +1,11 @@
-"""Options that several commands have, and the workplace that they describe."""
+"""Options that several commands have, and the context that they describe."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +16,13 @@ from crosswheel import targets
 from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
-from crosswheel.job.context import Trees, Workplace
+from crosswheel.job.context import BuildContext, Trees
 from crosswheel.process import Cancellation
 from crosswheel.progress import display
 from crosswheel.recipes.loader import Recipes, load_folder, shipped_helpers
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
+from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
 
 TargetOption = Annotated[
@@ -46,6 +47,15 @@ SdkOption = Annotated[
         help="A Buildroot SDK, a folder or a tarball, to compile with instead of zig.",
     ),
 ]
+SandboxOption = Annotated[
+    str | None,
+    typer.Option(
+        "--sandbox",
+        envvar="CROSSWHEEL_SANDBOX",
+        help="How code that is not ours is kept from all else: namespaces, landlock or none; by itself, the strictest "
+        "that this machine allows.",
+    ),
+]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
 ]
@@ -65,6 +75,7 @@ class Scene:
     prefer: Prefer = "native"
     sdk: Path | None = None
     named: bool = False
+    sandbox: str | None = None
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
@@ -82,15 +93,27 @@ class Scene:
         return Recipes(folder, (), shipped_helpers()) if needless else load_folder(folder, self.trees.dist)
 
     @contextlib.contextmanager
-    def workplace(self, console: Console, target: str) -> Iterator[Workplace]:
+    def context(self, console: Console, target: str) -> Iterator[BuildContext]:
         """Give the tools and folders of a run for one target."""
-        settings = Settings.from_environment()
+        settings = settings_for(self.sandbox)
         recipes = self.read_recipes()
         chosen = targets.load(target, TARGETS)
         with Registry(settings) as registry, display(console, verbose=self.verbose) as shown:
-            yield Workplace(
+            yield BuildContext(
                 chosen, recipes, settings, self.trees, registry, shown, Cancellation(), self.prefer, self.sdk
             )
+
+
+def settings_for(sandbox: str | None) -> Settings:
+    """Return the user's settings, with the sandbox that a command was told.
+
+    Raises:
+        UsageError, MissingToolError: there is no such sandbox, or this machine does not allow it.
+    """
+    settings = Settings.from_environment()
+    if sandbox is None:
+        return settings
+    return replace(settings, sandbox=find_sandbox(sandbox).level if sandbox != "auto" else sandbox)
 
 
 def day(text: str | None) -> datetime.date | None:

@@ -70,15 +70,15 @@ def write_program(release: Release, path: Path) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    with new_file(path) as beside:
-        with beside.open("wb") as stream:
+    with new_file(path) as temporary:
+        with temporary.open("wb") as stream:
             stream.write(_SHEBANG)
             with zipfile.ZipFile(stream, "w") as archive:
                 for member in _members(release):
                     add_member(archive, member)
                 archive.comment = b"0" * 64
-        data = beside.read_bytes()[:-64]
-        with beside.open("r+b") as stream:
+        data = temporary.read_bytes()[:-64]
+        with temporary.open("r+b") as stream:
             stream.seek(len(data))
             stream.write(hashlib.sha256(data).hexdigest().encode())
     path.chmod(0o755)
@@ -100,9 +100,9 @@ def write_archive(release: Release, folder: str, path: Path, runner: Runner) -> 
                 entry = tarfile.TarInfo(f"{folder}/{member.path}")
                 entry.size = len(member.data)
                 archive.addfile(entry, io.BytesIO(member.data))
-        with new_file(path) as beside:
+        with new_file(path) as temporary:
             try:
-                runner.run(["zstd", "-q", "-f", "-T0", _LEVEL, plain, "-o", beside])
+                runner.run(["zstd", "-q", "-f", "-T0", _LEVEL, plain, "-o", temporary])
             except MissingToolError as error:
                 raise MissingToolError(
                     "zstd, which packs a .tar.zst, is missing",

@@ -83,10 +83,10 @@ def compile_agent(python: str, cache: Path, interpreter: list[Word], runner: Run
     Raises:
         StorageError: it cannot be written.
     """
-    with new_file(_compiled(python, cache)) as beside, tempfile.TemporaryDirectory() as scratch:
+    with new_file(_compiled(python, cache)) as temporary, tempfile.TemporaryDirectory() as scratch:
         sources = Path(scratch) / "sources"
         sources.write_bytes(_sources())
-        runner.run([*interpreter, "-I", "-c", _COMPILE, beside], stdin=sources)
+        runner.run([*interpreter, "-I", "-c", _COMPILE, temporary], stdin=sources)
 
 
 def has_compiled(python: str, cache: Path) -> bool:

@@ -293,9 +293,9 @@ class Assembler:
                 words = f'"$environment/bin/python3" {words}'
             texts[launcher] = _LAUNCHER.format(command=words)
 
-        def fill(beside: Path) -> None:
+        def fill(temporary: Path) -> None:
             for launcher, text in texts.items():
-                _write_program(beside / "files" / "launchers" / launcher, text.encode())
+                _write_program(temporary / "files" / "launchers" / launcher, text.encode())
 
         holds = [f"files/launchers/{launcher}" for launcher in texts]
         folder = cached_folder(self._folder(launchers=texts), holds, fill)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from crosswheel import lock as locks
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.environment import Assembler, Wanted, proven_wheels
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.recipes.model import Recipe
 
 
-def offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
+def offer_to_plain_pip(root: Recipe, context: BuildContext) -> None:
     """Put a program's bundle wheel into the tree of wheels, where plain pip needs one that is not there yet.
 
     Args:
@@ -18,7 +18,7 @@ def offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
     Raises:
         CrosswheelError: the wheel cannot be made; the reason is in the message.
     """
-    target, trees = place.target, place.trees
+    target, trees = context.target, context.trees
     if target.robot is None or not target.robot.bundle or root.as_of is None:
         return
     lock = locks.path_of(root, target)
@@ -27,10 +27,10 @@ def offer_to_plain_pip(root: Recipe, place: Workplace) -> None:
         return
     wanted = Wanted(pin.name, pin.version, lock)
     wheels = proven_wheels(wanted, trees.dist, target)
-    assembler = Assembler(target, place.settings, place.general_runner)
+    assembler = Assembler(target, context.settings, context.general_runner)
     bundle = BundleWheel(wanted, wheels, trees.dist, assembler)
     if bundle.is_needed and not bundle.is_there:
-        place.display.message(
+        context.display.message(
             f"Putting {root.name} {root.version} into one wheel with all that it needs, for plain pip on "
             f"{target.title}."
         )

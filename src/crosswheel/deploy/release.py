@@ -75,7 +75,7 @@ class Package:
 
     def pack(self) -> None:
         """Keep its files as they are sent, beside them."""
-        with new_file(self.packed) as beside, beside.open("wb") as sink:
+        with new_file(self.packed) as temporary, temporary.open("wb") as sink:
             sink.writelines(data for data, _ in Part(self, self.files).stream())
 
     @classmethod

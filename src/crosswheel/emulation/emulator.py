@@ -6,11 +6,13 @@ versions; :mod:`crosswheel.check.elf` proves those.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from crosswheel.emulation.standard_library import completed
 from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
 from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Result, Runner, Word
+from crosswheel.sandbox.levels import Sandbox, find_sandbox
+from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.distribution import target_python
@@ -47,6 +51,8 @@ class Emulator:
         warnings: what the target's Python has, and the emulated one could not be given.
         machine: what the emulator is told of the CPU and the kernel that it presents.
         kernel: the words before it that refuse what the target's kernel does not know; none where this one cannot.
+        sandbox: how what runs is kept from all else.
+        view: what every program that runs has to see.
     """
 
     qemu: Path
@@ -56,6 +62,8 @@ class Emulator:
     warnings: tuple[str, ...] = ()
     machine: tuple[str, ...] = ()
     kernel: tuple[str, ...] = ()
+    sandbox: Sandbox = field(default_factory=find_sandbox)
+    view: View = field(default_factory=View)
 
     @property
     def prefix(self) -> list[str]:
@@ -83,16 +91,27 @@ class Emulator:
         timeout: float = 900,
         network: bool = False,
         check: bool = True,
+        readable: Sequence[Path] = (),
     ) -> Result:
-        """Run the target's Python to its end; like :meth:`Runner.run`."""
-        return runner.run(
-            self.command(*words, environment=environment),
-            cwd=cwd,
-            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(cwd or Path.cwd())},
-            timeout=timeout,
-            network=network,
-            check=check,
-        )
+        """Run the target's Python to its end, in the sandbox; the rest is as in :meth:`Runner.run`.
+
+        Args:
+            cwd: the folder that it runs in, and may write to; one of its own that is gone after it, if not given.
+            network: whether it may reach the network; then it runs without the sandbox.
+            readable: what it sees beside the cache.
+        """
+        with contextlib.ExitStack() as stack:
+            folder = cwd or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crosswheel.")))
+            sandbox = Sandbox("none") if network else self.sandbox
+            return sandbox.run(
+                runner,
+                self.command(*words, environment=environment),
+                replace(self.view, readable=(*self.view.readable, *readable), writable=(folder,)),
+                cwd=folder,
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(folder)},
+                timeout=timeout,
+                check=check,
+            )
 
 
 def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator:
@@ -109,7 +128,9 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     qemu = _qemu(target, settings, runner)
     root = userland(target, settings, runner)
     machine, kernel = _machine(target), _kernel(target, runner)
-    untried = Emulator(qemu, root, python, "", machine=machine, kernel=kernel)
+    view = View((*cache_paths(settings.cache), qemu.parent))
+    sandbox = find_sandbox(settings.sandbox)
+    untried = Emulator(qemu, root, python, "", machine=machine, kernel=kernel, sandbox=sandbox, view=view)
     if not python.runs:
         return untried
     status = qemu.stat()

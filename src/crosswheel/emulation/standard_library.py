@@ -103,11 +103,11 @@ def completed(
     tree = PythonTree(folder, python.short)
     modules = [tree.stdlib / "lib-dynload" / path.name for path in made]
 
-    def fill(beside: Path) -> None:
+    def fill(temporary: Path) -> None:
         # Hard links where possible: what is in the cache is never written to.
-        shutil.copytree(python.root, beside, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
+        shutil.copytree(python.root, temporary, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
         for path, module in zip(made, modules):
-            _placed(path, beside / module.relative_to(folder))
+            _placed(path, temporary / module.relative_to(folder))
 
     used = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
     cached_folder(folder, used, fill)
@@ -133,7 +133,8 @@ def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
     )
     folder, name = settings.cache / "python" / f"{digest}-{module.name}", _place(python, module, target).name
     return (
-        cached_folder(folder, [name], lambda beside: _compile(module, python, workshop, beside / name)) / name
+        cached_folder(folder, [name], lambda temporary: _compile(module, python, workshop, temporary / name))
+        / name
     )
 
 
@@ -159,7 +160,7 @@ def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path)
             f"-l{module.link}",
         ]
         env = {**os.environ, **link_environment([used], compat, compilers), **compilers.environment}
-        runner.run([compilers.folder / "cc", *words, "-o", path], env=env, network=False)
+        runner.run([compilers.folder / "cc", *words, "-o", path], env=env)
 
 
 def _archive(module: Module, workshop: Workshop, folder: Path) -> Path:

@@ -61,7 +61,13 @@ class Trial:
             "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
             "PYTHONFAULTHANDLER": "1",
         }
-        return self.emulator.run(self.runner, words, environment=environment, cwd=self.scratch, check=False)
+        named = [
+            Path(word) for word in words if word.startswith("/")
+        ]  # a recipe's test, and what lies beside it
+        readable = [*self.sites, *(path.parent for path in named if path.is_file())]
+        return self.emulator.run(
+            self.runner, words, environment=environment, cwd=self.scratch, check=False, readable=readable
+        )
 
     def _prefix(self) -> Path:
         """Return the ``sys.prefix`` of what runs: it has what the wheels brought as data, as in an environment."""

@@ -95,15 +95,15 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
     )
     folder = toolchain.settings.cache / "verified" / digest
 
-    def fill(beside: Path) -> None:
+    def fill(temporary: Path) -> None:
         try:
-            answers = _probed(toolchain, environment, emulator, runner, beside)
+            answers = _probed(toolchain, environment, emulator, runner, temporary)
         except CrosswheelError as error:
             raise _refused(toolchain, str(error)) from error
         for name, expected in _expected(toolchain).items():
             if answers.get(name) != expected:
                 raise _refused(toolchain, f"{name} is {answers.get(name)!r}, not {expected!r}")
-        write_text(beside / "answers.json", json.dumps(answers))
+        write_text(temporary / "answers.json", json.dumps(answers))
 
     cached_folder(folder, ["answers.json"], fill)
 

@@ -12,7 +12,7 @@ from crosswheel import lock as locks
 from crosswheel.errors import LockError, UsageError
 from crosswheel.files import write_text
 from crosswheel.job.closures import root_of_lock
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.job.locking import renew
 from crosswheel.job.resolving import resolve
 from crosswheel.lock import Pin
@@ -24,7 +24,7 @@ from crosswheel.targets import Target
 from crosswheel.versions import same_version
 
 
-def add_root(wanted: str, as_of: datetime.date | None, place: Workplace) -> Recipe:
+def add_root(wanted: str, as_of: datetime.date | None, context: BuildContext) -> Recipe:
     """Lock a package's closure below the folder of recipes, and return it as a root.
 
     Args:
@@ -36,31 +36,31 @@ def add_root(wanted: str, as_of: datetime.date | None, place: Workplace) -> Reci
         LockError: no set of releases satisfies it.
     """
     requirement = locks.parsed(wanted)
-    pins = {pin.name: pin for pin in resolve(Asked((wanted,)), as_of, place).pins}
+    pins = {pin.name: pin for pin in resolve(Asked((wanted,)), as_of, context).pins}
     name = canonicalize_name(requirement.name)
     if name not in pins:
-        raise LockError(f"{wanted} does not apply to {place.target.name}", hint="look at its marker.")
+        raise LockError(f"{wanted} does not apply to {context.target.name}", hint="look at its marker.")
     version = pins[name].version
-    known = place.recipes.root_of(name, version)
+    known = context.recipes.root_of(name, version)
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     root = Recipe(
         name=name,
         version=version,
-        file=known.file if known else place.recipes.folder / name / version / "build.py",
-        as_of=as_of or _today(pins.values(), place),
+        file=known.file if known else context.recipes.folder / name / version / "build.py",
+        as_of=as_of or _today(pins.values(), context),
         requirements=(f"{name}{extras}=={version}",),
     )
     if known and known.as_of:
         root = _agreed(known, as_of)
-    renew(root, place)
+    renew(root, context)
     return root
 
 
-def _today(pins: Iterable[Pin], place: Workplace) -> datetime.date | None:
-    files = (place.registry.release_files(pin.name, pin.version) for pin in pins)
+def _today(pins: Iterable[Pin], context: BuildContext) -> datetime.date | None:
+    files = (context.registry.release_files(pin.name, pin.version) for pin in pins)
     if all(any(file.upload_time for file in found) for found in files):
         return datetime.datetime.now(datetime.timezone.utc).date()
-    place.display.warning(
+    context.display.warning(
         "the registry does not tell when files came to it, so the lock is as of no day: `crosswheel lock` takes what "
         "there is by then"
     )

@@ -12,7 +12,7 @@ from crosswheel import plan
 from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import LockError, RecipeError
 from crosswheel.files import digest_of
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import ReleaseFile
@@ -48,14 +48,14 @@ class Closure:
         return {name: step.pin.version for name, step in self.steps.items()}
 
 
-def roots_of(place: Workplace) -> list[Recipe]:
+def roots_of(context: BuildContext) -> list[Recipe]:
     """Return the roots of a folder of recipes: what a ``build.py`` names, and what only a lock does.
 
     A folder ``<name>/<version>`` with a lock for the target needs no recipe: the lock says what it was made for.
     """
-    roots = list(place.recipes.roots)
+    roots = list(context.recipes.roots)
     known = {root.folder for root in roots}
-    for path in sorted(place.recipes.folder.glob(f"*/*/{place.target.name}.lock")):
+    for path in sorted(context.recipes.folder.glob(f"*/*/{context.target.name}.lock")):
         if path.parent not in known:
             roots.append(root_of_lock(path))
     return roots
@@ -79,7 +79,7 @@ def root_of_lock(path: Path) -> Recipe:
         ) from error
 
 
-def closure_of(root: Recipe, place: Workplace) -> Closure:
+def closure_of(root: Recipe, context: BuildContext) -> Closure:
     """Return the steps for a root.
 
     A root of the original tool's kind is its package alone, with no dependency.
@@ -91,28 +91,28 @@ def closure_of(root: Recipe, place: Workplace) -> Closure:
     """
     if root.is_alone:
         alone = Pin(root.canonical_name, root.version or "", frozenset())
-        step = plan.choose(alone, [], root, place.target, prefer=place.prefer)
-        store = own_store(place, ", ".join(root.roots), None)
+        step = plan.choose(alone, [], root, context.target, prefer=context.prefer)
+        store = own_store(context, ", ".join(root.roots), None)
         return Closure(root.roots, {alone.name: step}, store, whole=False)
-    path = locks.path_of(root, place.target)
+    path = locks.path_of(root, context.target)
     lock = locks.read(path)
-    locks.require_fit(lock, path, locks.purpose(root.roots, place.target, root.as_of))
-    store = RequirementsStore(committed_folder(root, place), root.as_of, frozen=True)
-    return closure_of_lock(root, lock, store, place)
+    locks.require_fit(lock, path, locks.purpose(root.roots, context.target, root.as_of))
+    store = RequirementsStore(committed_folder(root, context), root.as_of, frozen=True)
+    return closure_of_lock(root, lock, store, context)
 
 
 def closure_of_pins(
-    roots: Sequence[str], pins: Iterable[Pin], store: RequirementsStore, place: Workplace
+    roots: Sequence[str], pins: Iterable[Pin], store: RequirementsStore, context: BuildContext
 ) -> Closure:
     """Return the steps for what was resolved for requirements that no recipe names.
 
     Raises:
         PlanError: a release can be neither taken nor built.
     """
-    return Closure(tuple(roots), _steps(pins, place), store)
+    return Closure(tuple(roots), _steps(pins, context), store)
 
 
-def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, place: Workplace) -> Closure:
+def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, context: BuildContext) -> Closure:
     """Return the steps for a root's lock.
 
     Raises:
@@ -120,7 +120,7 @@ def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, place: W
         PlanError: a release can be neither taken nor built.
     """
     _require_release(root, lock)
-    return closure_of_pins(root.roots, lock.pins.values(), store, place)
+    return closure_of_pins(root.roots, lock.pins.values(), store, context)
 
 
 def _require_release(root: Recipe, lock: Lock) -> None:
@@ -143,13 +143,13 @@ def _require_release(root: Recipe, lock: Lock) -> None:
     )
 
 
-def committed_folder(root: Recipe, place: Workplace) -> Path:
+def committed_folder(root: Recipe, context: BuildContext) -> Path:
     """Return where the locked build requirements of a root's closure lie."""
-    return root.folder / f"{place.target.name}.build"
+    return root.folder / f"{context.target.name}.build"
 
 
 def own_store(
-    place: Workplace, title: str, as_of: datetime.date | None, day: datetime.date | None = None
+    context: BuildContext, title: str, as_of: datetime.date | None, day: datetime.date | None = None
 ) -> RequirementsStore:
     """Return where the build requirements of what is in no recipe are kept; they are resolved when asked for.
 
@@ -157,11 +157,11 @@ def own_store(
         day: the day that they stand for where ``as_of`` gives none.
     """
     day = as_of or day
-    digest = digest_of(requirements=title, target=place.target.fingerprint, as_of=day)
-    return RequirementsStore(place.trees.build / "locks" / digest / "build", as_of, frozen=False, day=day)
+    digest = digest_of(requirements=title, target=context.target.fingerprint, as_of=day)
+    return RequirementsStore(context.trees.build / "locks" / digest / "build", as_of, frozen=False, day=day)
 
 
-def planned(pins: Iterable[Pin], place: Workplace) -> Sequence[tuple[plan.Step, Sequence[ReleaseFile]]]:
+def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.Step, Sequence[ReleaseFile]]]:
     """Return what to do for each release, and the files that the registry has of it.
 
     Raises:
@@ -169,25 +169,25 @@ def planned(pins: Iterable[Pin], place: Workplace) -> Sequence[tuple[plan.Step, 
     """
 
     def chosen(pin: Pin) -> tuple[plan.Step, Sequence[ReleaseFile]]:
-        recipe, files = place.recipes.for_package(pin.name, pin.version), _files(pin, place)
-        return plan.choose(pin, files, recipe, place.target, prefer=place.prefer), files
+        recipe, files = context.recipes.for_package(pin.name, pin.version), _files(pin, context)
+        return plan.choose(pin, files, recipe, context.target, prefer=context.prefer), files
 
-    with place.workers(_QUESTIONS_AT_ONCE) as pool:
+    with context.workers(_QUESTIONS_AT_ONCE) as pool:
         return list(pool.map(chosen, pins))
 
 
-def _steps(pins: Iterable[Pin], place: Workplace) -> Mapping[str, plan.Step]:
-    steps = {step.pin.name: step for step, _ in planned(pins, place)}
+def _steps(pins: Iterable[Pin], context: BuildContext) -> Mapping[str, plan.Step]:
+    steps = {step.pin.name: step for step, _ in planned(pins, context)}
     for step in steps.values():
         if step.file and step.file.yanked:
             why = f": {step.file.yanked_reason}" if step.file.yanked_reason else ", and does not say why"
-            place.display.warning(f"{step.pin} was yanked: its publisher withdrew it{why}")
+            context.display.warning(f"{step.pin} was yanked: its publisher withdrew it{why}")
     return steps
 
 
-def _files(pin: Pin, place: Workplace) -> list[ReleaseFile]:
-    files = place.registry.release_files(pin.name, pin.version)
+def _files(pin: Pin, context: BuildContext) -> list[ReleaseFile]:
+    files = context.registry.release_files(pin.name, pin.version)
     if not any(file.sha256 in pin.sha256 for file in files):
         # A cached answer may be older than the lock.
-        return place.registry.release_files(pin.name, pin.version, refresh=True)
+        return context.registry.release_files(pin.name, pin.version, refresh=True)
     return files

@@ -21,12 +21,13 @@ from crosswheel.emulation.verification import verify
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
 from crosswheel.files import exclusive, explained_storage_errors
 from crosswheel.job.code import code_digest
-from crosswheel.job.once import Once
-from crosswheel.process import Cancellation, Runner, without_network
+from crosswheel.job.single_flight import SingleFlight
+from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display, display
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
+from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import Rust, rust_for
@@ -34,14 +35,14 @@ from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
-from crosswheel.wheels.proof import Network
+from crosswheel.wheels.proof import SandboxLevel
 
 _Tool = TypeVar("_Tool")
 
 
-_OPEN_NETWORK = (
-    "this kernel gives this user no namespace without network, so builds see the network: what one fetches is in no "
-    "lock, and nobody verified it. Their proofs say so; `crosswheel doctor` tells what to do"
+_NO_SANDBOX = (
+    "builds and tests run without a sandbox: what they do, they do as you, and what one of them fetches is in no lock, "
+    "and nobody verified it. Their proofs say so; `crosswheel doctor` tells which sandbox this machine allows"
 )
 
 
@@ -55,7 +56,7 @@ class Trees:
 
 
 @dataclass(frozen=True)
-class Workplace:
+class BuildContext:
     """The tools and folders of a run for one target.
 
     ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies. What takes time to
@@ -71,7 +72,7 @@ class Workplace:
     cancellation: Cancellation
     prefer: Prefer = "native"
     sdk: Path | None = None
-    _once: Once = field(default_factory=Once)
+    _once: SingleFlight = field(default_factory=SingleFlight)
 
     def folder(self, name: str, version: str) -> Path:
         """Return a package's folder in the build tree."""
@@ -102,9 +103,9 @@ class Workplace:
         """Return the log of a package."""
         return self.folder(name, version) / "build.log"
 
-    def alone(self, name: str) -> AbstractContextManager[object]:
+    def lock_for(self, name: str) -> AbstractContextManager[object]:
         """Return a lock for a thing that must not be made twice at the same time."""
-        return self._once.alone(name)
+        return self._once.lock_for(name)
 
     @contextmanager
     def own_folder(self, name: str, version: str) -> Iterator[Path]:
@@ -114,8 +115,8 @@ class Workplace:
         with explained_storage_errors(folder), exclusive(folder, waiting):
             yield folder
 
-    def beside(self, name: str, version: str) -> Workplace:
-        """Return a workplace for what a package's build needs to have built first: in a folder of it, unseen."""
+    def nested(self, name: str, version: str) -> BuildContext:
+        """Return a context for what a package's build needs to have built first: in a folder of it, unseen."""
         trees = replace(self.trees, build=self.folder(name, version) / "first")
         return replace(self, trees=trees, display=display(Console(quiet=True), verbose=False, live=False))
 
@@ -138,14 +139,14 @@ class Workplace:
         executor.shutdown()
 
     @property
-    def network(self) -> Network:
-        """What network builds see here."""
-        return self._once.get("network", lambda: "none" if without_network() else "open")
+    def sandbox(self) -> SandboxLevel:
+        """How builds and what runs of wheels are kept from all else here."""
+        return self._once.get("sandbox", lambda: find_sandbox(self.settings.sandbox).level)
 
-    def warn_of_network(self) -> None:
-        """Say once in a run that builds see the network, if they do."""
-        if self.network == "open":
-            self._once.get("network told", lambda: self.display.warning(_OPEN_NETWORK))
+    def warn_of_sandbox(self) -> None:
+        """Say once in a run that there is no sandbox, if there is none."""
+        if self.sandbox == "none":
+            self._once.get("sandbox told", lambda: self.display.warning(_NO_SANDBOX))
 
     @property
     def general_runner(self) -> Runner:

@@ -35,7 +35,8 @@ class Examined:
         faults: every reason why one of them would not load on the target.
         imported: the modules that were imported there: extension modules, and what else is at the top.
         skipped: those that were not, with the reason.
-        warnings: in what the emulated target is less than the real one, and what is known of it less than all.
+        warnings: in what the emulated target is less than the real one, what is known of it less than all, and what of
+            the wheels is not as the standards have it.
         unproven: what of the wheels' needs is neither there for certain nor missing for certain.
     """
 
@@ -70,6 +71,7 @@ def examine_wheels(
         except IntegrityError as error:
             faults.append(Fault(path.name, str(error), error.hint))
             continue
+        warnings += [f"{path.name}: {oddity}" for oddity in wheel.oddities]
         audited, refused = audit(wheel, target, system)
         found = [*suitability(wheel, target), *refused]
         compiled = compile_modules(wheel, target, _pythons(target, settings))

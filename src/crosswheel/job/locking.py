@@ -11,7 +11,7 @@ from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import LockError
 from crosswheel.files import write_text
 from crosswheel.job.closures import closure_of_lock, committed_folder
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project, settled
 from crosswheel.job.resolving import resolve
 from crosswheel.plan import Step
@@ -19,7 +19,7 @@ from crosswheel.recipes.model import Recipe
 from crosswheel.resolver import Asked
 
 
-def renew(root: Recipe, place: Workplace) -> list[str]:
+def renew(root: Recipe, context: BuildContext) -> list[str]:
     """Resolve a root's closure and build requirements anew, as of its day; return what changed, a line each.
 
     The committed files are replaced only when all of it succeeded.
@@ -28,36 +28,36 @@ def renew(root: Recipe, place: Workplace) -> list[str]:
         LockError: no set of releases satisfies the requirements.
         NetworkError: the registry or a source cannot be reached.
     """
-    path = locks.path_of(root, place.target)
-    found = resolve(Asked(root.roots), root.as_of, place)
-    drafts = place.trees.build / "locks" / f"{root.name}-{root.version}-{place.target.name}"
+    path = locks.path_of(root, context.target)
+    found = resolve(Asked(root.roots), root.as_of, context)
+    drafts = context.trees.build / "locks" / f"{root.name}-{root.version}-{context.target.name}"
     shutil.rmtree(drafts, ignore_errors=True)
     store = RequirementsStore(drafts / "build", root.as_of, frozen=False)
     draft = locks.write(drafts / "lock.txt", found.made_for, found.text)
-    closure = closure_of_lock(root, draft, store, place)
-    with place.workers(2) as pool:
-        steps = pool.map(lambda step: settled(step, place), closure.steps.values())
+    closure = closure_of_lock(root, draft, store, context)
+    with context.workers(2) as pool:
+        steps = pool.map(lambda step: settled(step, context), closure.steps.values())
         built = [step for step in steps if step.action == "build"]
-        place.display.expect([(step.pin.name, step.pin.version) for step in built])
-        list(pool.map(partial(_lock_build, store, place), built))
-    _replace_committed(root, store, place)
+        context.display.expect([(step.pin.name, step.pin.version) for step in built])
+        list(pool.map(partial(_lock_build, store, context), built))
+    _replace_committed(root, store, context)
     old = None
     with contextlib.suppress(LockError):
         old = locks.read(path)
     return locks.changes(old, locks.write(path, found.made_for, found.text))
 
 
-def _lock_build(store: RequirementsStore, place: Workplace, step: Step) -> None:
+def _lock_build(store: RequirementsStore, context: BuildContext, step: Step) -> None:
     """Lock the build requirements of a package: for that its source is fetched and its backend asked."""
-    place.display.start(step.pin.name, step.pin.version, "fetching")
-    project, _ = prepared_project(step, place, place.display.warning)
-    place.display.step(step.pin.name, "resolving")
-    prepared_backend(step, project, store, place)
-    place.display.done(step.pin.name, "built", "its build requirements are locked")
+    context.display.start(step.pin.name, step.pin.version, "fetching")
+    project, _ = prepared_project(step, context, context.display.warning)
+    context.display.step(step.pin.name, "resolving")
+    prepared_backend(step, project, store, context)
+    context.display.done(step.pin.name, "built", "its build requirements are locked")
 
 
-def _replace_committed(root: Recipe, store: RequirementsStore, place: Workplace) -> None:
-    committed = committed_folder(root, place)
+def _replace_committed(root: Recipe, store: RequirementsStore, context: BuildContext) -> None:
+    committed = committed_folder(root, context)
     for file in store.folder.glob("*.txt"):
         write_text(committed / file.name, file.read_text())
     for file in committed.glob("*.txt"):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.check.modules import Compiled
 from crosswheel.files import read_sealed, sha256_of, write_sealed
-from crosswheel.wheels.proof import AuditedObject, Network
+from crosswheel.wheels.proof import AuditedObject, SandboxLevel
 
 
 class Made(BaseModel):
@@ -35,7 +35,7 @@ class Made(BaseModel):
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()
     parity: str | None = None
-    network: Network | None = None
+    sandbox: SandboxLevel | None = None
     traces: Mapping[str, int] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0

@@ -22,7 +22,7 @@ from crosswheel.check.suitability import suitability
 from crosswheel.errors import CheckFailed, IntegrityError
 from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha256_of
 from crosswheel.job.closures import own_store
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.job.made import Made
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
@@ -36,7 +36,7 @@ from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
 
 
-def make(step: Step, store: RequirementsStore, place: Workplace) -> Made:
+def make(step: Step, store: RequirementsStore, context: BuildContext) -> Made:
     """Return a package's wheel: found in the cache, or taken, or built; and audited.
 
     Args:
@@ -45,147 +45,149 @@ def make(step: Step, store: RequirementsStore, place: Workplace) -> Made:
     Raises:
         CrosswheelError: of the step that failed.
     """
-    place.display.start(step.pin.name, step.pin.version, "looking")
-    found = None if step.action == "build" else _taken_or_refused(step, place)
+    context.display.start(step.pin.name, step.pin.version, "looking")
+    found = None if step.action == "build" else _taken_or_refused(step, context)
     if found is None:
-        step = step.otherwise or step
-        found = _built(step, store, place)
+        step = step.fallback or step
+        found = _built(step, store, context)
     for warning in found.warnings:
-        place.display.warning(f"{step.pin}: {warning}")
+        context.display.warning(f"{step.pin}: {warning}")
     return found.model_copy(update={"reason": step.reason})
 
 
-def settled(step: Step, place: Workplace) -> Step:
+def settled(step: Step, context: BuildContext) -> Step:
     """Return what is really to be done: a build, where the published wheel is refused and there is a source."""
-    return step.otherwise if step.otherwise and _taken_or_refused(step, place) is None else step
+    return step.fallback if step.fallback and _taken_or_refused(step, context) is None else step
 
 
-def _taken_or_refused(step: Step, place: Workplace) -> Made | None:
+def _taken_or_refused(step: Step, context: BuildContext) -> Made | None:
     """Return the wheel to take; ``None`` if it is refused, and there is a source to build instead."""
     assert step.file is not None
     # The compilers bring along what is known of the target's libraries.
     digest = digest_of(
         wheel=step.file.sha256,
-        compilers=place.toolchain.compilers.identity,
-        target=place.target.fingerprint,
-        code=place.code_digest,
+        compilers=context.toolchain.compilers.identity,
+        target=context.target.fingerprint,
+        code=context.code_digest,
     )
-    kept = place.settings.cache / "made" / digest
-    with place.alone(digest):
+    kept = context.settings.cache / "made" / digest
+    with context.lock_for(digest):
         try:
-            return Made.read(kept) or _take(step, step.file, kept, place)
+            return Made.read(kept) or _take(step, step.file, kept, context)
         except CheckFailed as refused:
-            if step.otherwise is None:
+            if step.fallback is None:
                 raise
-            place.display.warning(f"{step.pin} is built from its source, as {refused}")
+            context.display.warning(f"{step.pin} is built from its source, as {refused}")
             return None
 
 
-def _built(step: Step, store: RequirementsStore, place: Workplace) -> Made:
+def _built(step: Step, store: RequirementsStore, context: BuildContext) -> Made:
     name, version = step.pin.name, step.pin.version
-    kept = place.settings.cache / "made" / _digest(step, store, place)
-    with place.alone(kept.name):
-        found = _fitting(kept, place)
+    kept = context.settings.cache / "made" / _digest(step, store, context)
+    with context.lock_for(kept.name):
+        found = _fitting(kept, context)
         if found is None:
-            with place.own_folder(name, version):
+            with context.own_folder(name, version):
                 # Whoever had the folder may have built it meanwhile.
-                found = _fitting(kept, place) or _build(step, store, kept, place)
-        elif (kept / "build.log").is_file() and not place.log(name, version).exists():
-            place_copy(kept / "build.log", place.log(name, version))
+                found = _fitting(kept, context) or _build(step, store, kept, context)
+        elif (kept / "build.log").is_file() and not context.log(name, version).exists():
+            place_copy(kept / "build.log", context.log(name, version))
     return found
 
 
-def _fitting(kept: Path, place: Workplace) -> Made | None:
+def _fitting(kept: Path, context: BuildContext) -> Made | None:
     found = Made.read(kept)
     # Whether there is Fortran in a source is not known where a build is named.
-    fits = found and found.agrees("gfortran", fetched_version(place.target, place.settings))
+    fits = found and found.agrees("gfortran", fetched_version(context.target, context.settings))
     return found if fits else None
 
 
-def _tell_of_damage(kept: Path, step: Step, place: Workplace) -> None:
+def _tell_of_damage(kept: Path, step: Step, context: BuildContext) -> None:
     if kept.is_dir() and Made.read(kept) is None:
-        place.display.warning(f"{step.pin}: what the cache has of it was changed or damaged; it is made anew")
+        context.display.warning(
+            f"{step.pin}: what the cache has of it was changed or damaged; it is made anew"
+        )
 
 
-def _digest(step: Step, store: RequirementsStore, place: Workplace) -> str:
+def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
     """Name what is built by everything that it is made from."""
     # What is not locked beforehand is resolved from the same inputs: the source, the recipe and the day.
     locked = store.read(step.pin.name) if store.frozen else None
     recipe = step.recipe
-    environment = place.environment(recipe.libraries if recipe else (), bool(locked and locked.needs_rust))
+    environment = context.environment(recipe.libraries if recipe else (), bool(locked and locked.needs_rust))
     return digest_of(
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
         recipe=recipe.fingerprint if recipe else None,
         requirements=locked.file.read_text() if locked else store.day,
         versions=dict(environment.versions),
-        network=place.network,
+        sandbox=context.sandbox,
         libraries=[item.prefix.name for item in environment.libraries],
-        target=place.target.fingerprint,
-        code=place.code_digest,
+        target=context.target.fingerprint,
+        code=context.code_digest,
     )
 
 
-def _take(step: Step, file: ReleaseFile, kept: Path, place: Workplace) -> Made:
-    _tell_of_damage(kept, step, place)
-    place.display.step(step.pin.name, "downloading")
-    wheel = WheelFile.open(place.registry.fetch(file))
-    place.display.step(step.pin.name, "auditing")
-    audited = _audited(wheel, [], place)
+def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> Made:
+    _tell_of_damage(kept, step, context)
+    context.display.step(step.pin.name, "downloading")
+    wheel = WheelFile.open(context.registry.fetch(file))
+    context.display.step(step.pin.name, "auditing")
+    audited = _audited(wheel, [], context)
     source = f"the registry's {wheel.path.name}"
-    made = _described(step, wheel, audited, place, path=wheel.path, source=source, warnings=wheel.oddities)
+    made = _described(step, wheel, audited, context, path=wheel.path, source=source, warnings=wheel.oddities)
     made.write(kept)
     return made
 
 
-def _build(step: Step, store: RequirementsStore, kept: Path, place: Workplace) -> Made:
+def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildContext) -> Made:
     began = time.monotonic()
-    _tell_of_damage(kept, step, place)
+    _tell_of_damage(kept, step, context)
     name, version = step.pin.name, step.pin.version
-    place.warn_of_network()
-    place.log(name, version).unlink(missing_ok=True)
+    context.warn_of_sandbox()
+    context.log(name, version).unlink(missing_ok=True)
     warnings = [f"{module} is left out: {why}" for module, why in _left_out(step).items()]
-    project, source = prepared_project(step, place, warnings.append)
-    place.display.step(name, "preparing")
-    backend, locked = prepared_backend(step, project, store, place)
-    _replace_linked(step, project, backend, locked, store, place)
-    path = build_wheel(project, backend, locked, place.target, partial(place.display.step, name))
-    place.display.step(name, "auditing")
+    project, source = prepared_project(step, context, warnings.append)
+    context.display.step(name, "preparing")
+    backend, locked = prepared_backend(step, project, store, context)
+    _replace_linked(step, project, backend, locked, store, context)
+    path = build_wheel(project, backend, locked, context.target, partial(context.display.step, name))
+    context.display.step(name, "auditing")
     wheel = WheelFile.open(path)
     named = traces(path, backend.environment.named(backend.venv, backend.tree))
     warnings += [
         f"{file} names folders of this machine {count} times: where these are others, its bytes will be others"
         for file, count in named.items()
     ]
-    parity = _against_official(wheel, step, place)
+    parity = _against_official(wheel, step, context)
     faults = [*_identity_faults(wheel, step), *(parity.faults if parity else ()), *_unstripped(wheel)]
-    audited = _audited(wheel, faults, place)
+    audited = _audited(wheel, faults, context)
     made = _described(
         step,
         wheel,
         audited,
-        place,
+        context,
         path=kept / path.name,
         source=source.origin,
         toolchain=backend.environment.versions,
         build_requirements=locked.pinned,
         parity=parity.official if parity else None,
         traces=named,
-        network=place.network,
+        sandbox=context.sandbox,
         warnings=(*warnings, *wheel.oddities, *(parity.notes if parity else ())),
         seconds=time.monotonic() - began,
     )
-    return _keep(made, path, kept, place)
+    return _keep(made, path, kept, context)
 
 
-def _keep(made: Made, wheel: Path, kept: Path, place: Workplace) -> Made:
+def _keep(made: Made, wheel: Path, kept: Path, context: BuildContext) -> Made:
     """Put what was built into the cache; return what lies there then: that of another command, if it was first."""
-    if _fitting(kept, place) is None:
+    if _fitting(kept, context) is None:
         remove_tree(kept)
-    with new_folder(kept) as beside:
-        shutil.copyfile(wheel, beside / wheel.name)
-        shutil.copyfile(place.log(made.name, made.version), beside / "build.log")
-        made.write(beside)
+    with new_folder(kept) as temporary:
+        shutil.copyfile(wheel, temporary / wheel.name)
+        shutil.copyfile(context.log(made.name, made.version), temporary / "build.log")
+        made.write(temporary)
     first = Made.read(kept)
     if first is None:
         raise IntegrityError(
@@ -195,11 +197,13 @@ def _keep(made: Made, wheel: Path, kept: Path, place: Workplace) -> Made:
     return first.model_copy(update={"found": False})
 
 
-def prepared_project(step: Step, place: Workplace, warn: Callable[[str], None]) -> tuple[Project, SourceTree]:
+def prepared_project(
+    step: Step, context: BuildContext, warn: Callable[[str], None]
+) -> tuple[Project, SourceTree]:
     """Fetch the source of a package to be built, patch it, and tell it its version."""
     name, version = step.pin.name, step.pin.version
-    runner = place.runner(name, version)
-    place.display.step(name, "fetching")
+    runner = context.runner(name, version)
+    context.display.step(name, "fetching")
     recipe = step.recipe
     if recipe and recipe.source:
         wanted, fallback = recipe.source, recipe.fallback
@@ -209,30 +213,30 @@ def prepared_project(step: Step, place: Workplace, warn: Callable[[str], None]) 
     source = obtain(
         wanted,
         fallback,
-        folder=place.folder(name, version),
-        settings=place.settings,
-        registry=place.registry,
+        folder=context.folder(name, version),
+        settings=context.settings,
+        registry=context.registry,
         runner=runner,
         warn=warn,
     )
     if recipe:
         apply_patches(source.path, [recipe.folder / patch for patch in recipe.patches], runner)
     variables = pin_version(source.path, version)
-    return Project(name, version, source.path, place.folder(name, version), recipe, variables), source
+    return Project(name, version, source.path, context.folder(name, version), recipe, variables), source
 
 
 def prepared_backend(
-    step: Step, project: Project, store: RequirementsStore, place: Workplace
+    step: Step, project: Project, store: RequirementsStore, context: BuildContext
 ) -> tuple[Backend, LockedRequirements]:
     """Install the build backend of a package."""
-    runner = place.runner(step.pin.name, step.pin.version)
+    runner = context.runner(step.pin.name, step.pin.version)
     libraries = project.recipe.libraries if project.recipe else ()
-    python, uv = place.toolchain.host.executable, Uv(place.settings, runner)
+    python, uv = context.toolchain.host.executable, Uv(context.settings, runner)
     return prepare(
         project,
         lambda wanted: store.obtain(project.name, wanted, python=python, uv=uv),
-        lambda locked: place.environment(libraries, locked.needs_rust, needs_fortran(project.tree)),
-        place.toolchain,
+        lambda locked: context.environment(libraries, locked.needs_rust, needs_fortran(project.tree)),
+        context.toolchain,
         uv,
         runner,
     )
@@ -244,25 +248,25 @@ def _replace_linked(
     backend: Backend,
     locked: LockedRequirements,
     store: RequirementsStore,
-    place: Workplace,
+    context: BuildContext,
 ) -> None:
     """Give a build the target's own libraries of the numpy that is installed for this machine, if it links them."""
     version = numpy_headers.linked_version(backend.venv, project.tree)
     if version is None:
         return
     pin = Pin("numpy", version, locked.sha256)
-    place.display.step(step.pin.name, "for numpy")
-    files = place.registry.release_files(pin.name, version)
-    recipe = place.recipes.for_package(pin.name, version)
-    first = choose(pin, files, recipe, place.target, prefer=place.prefer)
-    beside = place.beside(step.pin.name, step.pin.version)
-    made = make(first, own_store(place, str(pin), store.as_of, store.day), beside)
+    context.display.step(step.pin.name, "for numpy")
+    files = context.registry.release_files(pin.name, version)
+    recipe = context.recipes.for_package(pin.name, version)
+    first = choose(pin, files, recipe, context.target, prefer=context.prefer)
+    temporary = context.nested(step.pin.name, step.pin.version)
+    made = make(first, own_store(context, str(pin), store.as_of, store.day), temporary)
     numpy_headers.replace_libraries(backend.venv, made.wheel)
 
 
-def _audited(wheel: WheelFile, faults: Sequence[Fault], place: Workplace) -> list[AuditedObject]:
-    found, more = audit(wheel, place.target, place.system)
-    refuse([*suitability(wheel, place.target), *faults, *more], wheel.path.name)
+def _audited(wheel: WheelFile, faults: Sequence[Fault], context: BuildContext) -> list[AuditedObject]:
+    found, more = audit(wheel, context.target, context.system)
+    refuse([*suitability(wheel, context.target), *faults, *more], wheel.path.name)
     return found
 
 
@@ -291,9 +295,9 @@ def _unstripped(wheel: WheelFile) -> list[Fault]:
     return [Fault(member, "it carries debugging symbols", remedy) for member in unstripped(wheel)]
 
 
-def _against_official(wheel: WheelFile, step: Step, place: Workplace) -> Parity | None:
-    official = (WheelFile.open(place.registry.fetch(file)) for file in step.official)
-    return compare(wheel, official, place.target, _left_out(step))
+def _against_official(wheel: WheelFile, step: Step, context: BuildContext) -> Parity | None:
+    official = (WheelFile.open(context.registry.fetch(file)) for file in step.official)
+    return compare(wheel, official, context.target, _left_out(step))
 
 
 def _left_out(step: Step) -> Mapping[str, str]:
@@ -304,7 +308,7 @@ def _described(
     step: Step,
     wheel: WheelFile,
     audited: Sequence[AuditedObject],
-    place: Workplace,
+    context: BuildContext,
     *,
     path: Path,
     **more: object,
@@ -319,9 +323,9 @@ def _described(
         "reason": step.reason,
         "requires": tuple(map(str, wheel.requires_dist)),
         "importable": wheel.importable_names,
-        "extensions": tuple(wheel.extension_modules(place.target)),
-        "not_importable": wheel.not_importable(place.target),
+        "extensions": tuple(wheel.extension_modules(context.target)),
+        "not_importable": wheel.not_importable(context.target),
         "audited": tuple(audited),
-        "compiled": compile_modules(wheel, place.target, place.pythons),
+        "compiled": compile_modules(wheel, context.target, context.pythons),
     }
     return Made.model_validate({**facts, **more})

@@ -11,14 +11,14 @@ from crosswheel.build.metadata import asked_metadata, stated_metadata
 from crosswheel.errors import BuildFailed, LockError, PlanError
 from crosswheel.files import digest_of, write_text
 from crosswheel.job.closures import own_store
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.uv import ReleaseMetadata
 
 
-def describe(name: str, version: str, as_of: datetime.date | None, place: Workplace) -> ReleaseMetadata:
+def describe(name: str, version: str, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata:
     """Return the metadata of the wheel that a release's source becomes, its recipe's patches applied.
 
     Raises:
@@ -27,21 +27,21 @@ def describe(name: str, version: str, as_of: datetime.date | None, place: Workpl
         LockError: the requirements of its backend cannot be satisfied.
         NetworkError: the source cannot be had.
     """
-    step = _building(name, version, place)
-    kept = place.settings.cache / "metadata" / f"{_digest(step, as_of, place)}.json"
-    with place.alone(kept.stem):
+    step = _building(name, version, context)
+    kept = context.settings.cache / "metadata" / f"{_digest(step, as_of, context)}.json"
+    with context.lock_for(kept.stem):
         found = _read(kept)
         if found is None:
-            beside = place.beside(name, version)
+            beside = context.nested(name, version)
             with beside.own_folder(name, version):
                 found = _described(step, as_of, beside)
             write_text(kept, found.model_dump_json(indent=1))
     return found
 
 
-def _building(name: str, version: str, place: Workplace) -> Step:
-    recipe = place.recipes.for_package(name, version)
-    files = place.registry.release_files(name, version)
+def _building(name: str, version: str, context: BuildContext) -> Step:
+    recipe = context.recipes.for_package(name, version)
+    files = context.registry.release_files(name, version)
     sdist = next((file for file in files if file.kind == "sdist"), None)
     if sdist is None and not (recipe and recipe.source):
         raise PlanError(
@@ -52,24 +52,24 @@ def _building(name: str, version: str, place: Workplace) -> Step:
     return Step(pin, "build", sdist, (), recipe, "its metadata is asked for")
 
 
-def _digest(step: Step, as_of: datetime.date | None, place: Workplace) -> str:
+def _digest(step: Step, as_of: datetime.date | None, context: BuildContext) -> str:
     return digest_of(
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
         recipe=step.recipe.fingerprint if step.recipe else None,
         as_of=as_of,
-        target=place.target.fingerprint,
-        code=place.code_digest,
+        target=context.target.fingerprint,
+        code=context.code_digest,
     )
 
 
-def _described(step: Step, as_of: datetime.date | None, place: Workplace) -> ReleaseMetadata:
+def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata:
     try:
-        project, _ = prepared_project(step, place, place.display.warning)
+        project, _ = prepared_project(step, context, context.display.warning)
         stated = stated_metadata(project)
         if stated:
             return stated
-        backend, locked = prepared_backend(step, project, own_store(place, str(step.pin), as_of), place)
+        backend, locked = prepared_backend(step, project, own_store(context, str(step.pin), as_of), context)
         return asked_metadata(project, backend, locked)
     except (BuildFailed, LockError) as error:
         raise type(error)(

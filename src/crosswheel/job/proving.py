@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, openable, run_test
 from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.job.made import Made
 from crosswheel.job.making import refuse
 from crosswheel.job.requirements import Requirements
@@ -23,7 +23,7 @@ from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
 
 
-def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, place: Workplace) -> Proof:
+def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, context: BuildContext) -> Proof:
     """Import a wheel's modules and run its recipe's tests, then put it into ``dist/`` with its proof.
 
     Raises:
@@ -33,22 +33,22 @@ def prove(step: Step, made: Mapping[str, Made], requirements: Requirements, plac
     reached, _ = requirements.follow(tested_with(step), made)
     needed = [made[name] for name in sorted(reached)]
     absent = requirements.absent(tested_with(step), made)
-    kept = place.settings.cache / "proofs" / f"{_digest(step, own, needed, place)}.json"
-    proof = _kept_proof(kept, own, place)
+    kept = context.settings.cache / "proofs" / f"{_digest(step, own, needed, context)}.json"
+    proof = _kept_proof(kept, own, context)
     if proof is None:
-        with place.own_folder(step.pin.name, step.pin.version):
-            proof = _kept_proof(kept, own, place) or _proven(step, own, needed, place, alone=bool(absent))
+        with context.own_folder(step.pin.name, step.pin.version):
+            proof = _kept_proof(kept, own, context) or _proven(step, own, needed, context, alone=bool(absent))
         write_sealed(kept, proof.model_dump_json())
     if absent and proof.skipped:
-        place.display.warning(
+        context.display.warning(
             f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
             f"does not bring ({', '.join(absent)}); a recipe with as_of brings the whole closure"
         )
-    Dist(place.trees.dist).put(own.wheel, proof, place.dist_folder(step.pin.name, step.pin.version))
+    Dist(context.trees.dist).put(own.wheel, proof, context.dist_folder(step.pin.name, step.pin.version))
     return proof
 
 
-def _kept_proof(kept: Path, own: Made, place: Workplace) -> Proof | None:
+def _kept_proof(kept: Path, own: Made, context: BuildContext) -> Proof | None:
     """Return the proof that the cache has, if it is to the byte what was written and is of this very wheel."""
     said = read_sealed(kept)
     try:
@@ -56,7 +56,7 @@ def _kept_proof(kept: Path, own: Made, place: Workplace) -> Proof | None:
     except ValidationError:  # written by another version
         return None
     of = proof and (proof.wheel, proof.sha256, proof.target)
-    return proof if of == (own.wheel.name, own.sha256, place.target.name) else None
+    return proof if of == (own.wheel.name, own.sha256, context.target.name) else None
 
 
 def tested_with(step: Step) -> list[str]:
@@ -65,28 +65,28 @@ def tested_with(step: Step) -> list[str]:
     return [step.pin.name, *map(canonicalize_name, more)]
 
 
-def _digest(step: Step, own: Made, needed: list[Made], place: Workplace) -> str:
+def _digest(step: Step, own: Made, needed: list[Made], context: BuildContext) -> str:
     recipe = step.recipe
     return digest_of(
         wheel=str(step.pin),
         reason=own.reason,
-        network=own.network,
-        emulator=place.emulator.version if place.toolchain.python.runs else None,
+        sandbox=context.sandbox,
+        emulator=context.emulator.version if context.toolchain.python.runs else None,
         audited=[item.model_dump() for item in own.audited],
         closure=[made.sha256 for made in needed],
         tests=[test.read_text() for test in recipe.test_files] if recipe else [],
         skip=dict(recipe.skip_imports) if recipe else {},
-        target=place.target.fingerprint,
-        code=place.code_digest,
+        target=context.target.fingerprint,
+        code=context.code_digest,
     )
 
 
-def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alone: bool) -> Proof:
+def _proven(step: Step, own: Made, needed: list[Made], context: BuildContext, *, alone: bool) -> Proof:
     """Run what can be run; ``alone`` tells that not all that the wheel requires is there to be imported."""
     recipe = step.recipe
     tests = recipe.test_files if recipe else ()
     skip = recipe.skip_imports if recipe else {}
-    refuse(unfit_modules(own.compiled, own.wheel.name, place.target.python.short, skip), own.wheel.name)
+    refuse(unfit_modules(own.compiled, own.wheel.name, context.target.python.short, skip), own.wheel.name)
     wanted = Importable(
         own.wheel.name,
         own.extensions,
@@ -94,21 +94,21 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         {**own.not_importable, **skip},
         complete=not alone,
         objects=openable(own.audited),
-        system=place.target.image.libraries,
+        system=context.target.image.libraries,
     )
-    if place.toolchain.python.runs:
-        imports = _run(step, wanted, _trial(step, needed, place), place)
+    if context.toolchain.python.runs:
+        imports = _run(step, wanted, _trial(step, needed, context), context)
     else:
-        reason = f"no Python {place.target.python.short} for {place.target.machine} can be had here"
+        reason = f"no Python {context.target.python.short} for {context.target.machine} can be had here"
         imports, tests = Imports(skipped=dict.fromkeys((*own.extensions, *own.importable), reason)), ()
-    log = place.log(step.pin.name, step.pin.version)
+    log = context.log(step.pin.name, step.pin.version)
     return Proof(
         wheel=own.wheel.name,
         sha256=own.sha256,
-        target=place.target.name,
+        target=context.target.name,
         origin=own.origin,
-        reason=place.public(own.reason),
-        source=place.public(own.source),
+        reason=context.public(own.reason),
+        source=context.public(own.source),
         recipe=recipe.label if recipe and recipe.says_how else None,
         toolchain=own.toolchain,
         build_requirements=own.build_requirements,
@@ -117,22 +117,22 @@ def _proven(step: Step, own: Made, needed: list[Made], place: Workplace, *, alon
         compiled=own.compiled.count,
         compiled_by=own.compiled.by or None,
         traces=own.traces,
-        network=own.network,
-        emulator=place.emulator.version if imports.imported or tests else None,
+        sandbox=context.sandbox,
+        emulator=context.emulator.version if imports.imported or tests else None,
         imported=imports.imported,
         skipped={
             **{name: skip[name] for name in own.compiled.unfit},
-            **{module: place.public(reason) for module, reason in imports.skipped.items()},
+            **{module: context.public(reason) for module, reason in imports.skipped.items()},
         },
         tests=tuple(test.stem for test in tests),
         seconds=round(own.seconds, 1),
-        log=os.path.relpath(log, place.trees.build) if own.origin == "built" else None,
+        log=os.path.relpath(log, context.trees.build) if own.origin == "built" else None,
     )
 
 
-def _run(step: Step, wanted: Importable, trial: Trial, place: Workplace) -> Imports:
+def _run(step: Step, wanted: Importable, trial: Trial, context: BuildContext) -> Imports:
     """Import a wheel's modules and run its recipe's tests on the emulated target."""
-    place.display.start(step.pin.name, step.pin.version, "testing")
+    context.display.start(step.pin.name, step.pin.version, "testing")
     imports = import_modules(wanted, trial)
     faults = list(imports.faults)
     for test in step.recipe.test_files if step.recipe else ():
@@ -141,18 +141,20 @@ def _run(step: Step, wanted: Importable, trial: Trial, place: Workplace) -> Impo
     return imports
 
 
-def _trial(step: Step, needed: list[Made], place: Workplace) -> Trial:
-    runner = place.runner(step.pin.name, step.pin.version)
-    sites = [_installed(made, place) for made in needed]
-    scratch = place.folder(step.pin.name, step.pin.version) / "trial"
+def _trial(step: Step, needed: list[Made], context: BuildContext) -> Trial:
+    runner = context.runner(step.pin.name, step.pin.version)
+    sites = [_installed(made, context) for made in needed]
+    scratch = context.folder(step.pin.name, step.pin.version) / "trial"
     remove_tree(scratch)
-    return Trial(place.emulator, sites, scratch, runner)
+    return Trial(context.emulator, sites, scratch, runner)
 
 
-def _installed(made: Made, place: Workplace) -> Path:
+def _installed(made: Made, context: BuildContext) -> Path:
     """Return a site-packages with the wheel installed in it, as the target would install it; made if need be."""
-    folder = place.settings.cache / "sites" / f"{made.sha256[:20]}-prefix"
+    folder = context.settings.cache / "sites" / f"{made.sha256[:20]}-prefix"
     install = partial(
-        Uv(place.settings, place.general_runner).install_wheel, made.wheel, python=place.toolchain.interpreter
+        Uv(context.settings, context.general_runner).install_wheel,
+        made.wheel,
+        python=context.toolchain.interpreter,
     )
     return site_of(cached_folder(folder, ["lib/*/site-packages/*.dist-info/RECORD"], install))

@@ -10,14 +10,14 @@ from packaging.utils import canonicalize_name
 from crosswheel import lock as locks
 from crosswheel.errors import BuildFailed, LockError
 from crosswheel.job.closures import Closure, closure_of_pins, own_store, planned
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.job.metadata import describe
 from crosswheel.lock import Pin
 from crosswheel.resolver import Asked, Resolution, Resolver
 from crosswheel.uv import ReleaseMetadata
 
 
-def resolve(asked: Asked, as_of: datetime.date | None, place: Workplace) -> Resolution:
+def resolve(asked: Asked, as_of: datetime.date | None, context: BuildContext) -> Resolution:
     """Resolve what is asked for as of a day, and warn of what the user should know.
 
     A resolver takes the metadata of any published wheel for that of all. Where a wheel is built, or its source patched,
@@ -29,43 +29,43 @@ def resolve(asked: Asked, as_of: datetime.date | None, place: Workplace) -> Reso
         NetworkError: the registry or a source cannot be reached.
     """
     resolver = Resolver(
-        place.target,
-        place.toolchain.interpreter,
-        place.uv,
-        lambda name, version: describe(name, version, as_of, place),
+        context.target,
+        context.toolchain.interpreter,
+        context.uv,
+        lambda name, version: describe(name, version, as_of, context),
     )
     stated: dict[str, ReleaseMetadata | None] = {}
     while True:
         resolution = resolver.resolve(asked, as_of, filter(None, stated.values()))
-        new = [pin for pin in _doubtful(resolution.pins, place) if str(pin) not in stated]
+        new = [pin for pin in _doubtful(resolution.pins, context) if str(pin) not in stated]
         if not new:
             break
-        with place.workers(2) as pool:
-            found = pool.map(lambda pin: _described(pin, as_of, place), new)
+        with context.workers(2) as pool:
+            found = pool.map(lambda pin: _described(pin, as_of, context), new)
             stated.update(zip(map(str, new), found, strict=True))
     for warning in resolution.warnings:
-        place.display.warning(warning)
+        context.display.warning(warning)
     return resolution
 
 
-def _doubtful(pins: Iterable[Pin], place: Workplace) -> list[Pin]:
+def _doubtful(pins: Iterable[Pin], context: BuildContext) -> list[Pin]:
     """Return the releases of which a resolver may have read other metadata than what is built will have."""
     found = []
-    for step, files in planned(pins, place):
+    for step, files in planned(pins, context):
         changed = step.recipe is not None and bool(step.recipe.patches or step.recipe.source)
         if step.action == "build" and (changed or any(file.kind == "wheel" for file in files)):
             found.append(step.pin)
     return found
 
 
-def _described(pin: Pin, as_of: datetime.date | None, place: Workplace) -> ReleaseMetadata | None:
+def _described(pin: Pin, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata | None:
     try:
-        return describe(pin.name, pin.version, as_of, place)
+        return describe(pin.name, pin.version, as_of, context)
     except (BuildFailed, LockError):  # as its build will, which tells why
         return None
 
 
-def closure_for(asked: Asked, as_of: datetime.date | None, place: Workplace) -> Closure:
+def closure_for(asked: Asked, as_of: datetime.date | None, context: BuildContext) -> Closure:
     """Return the steps for requirements that no recipe names.
 
     Args:
@@ -77,32 +77,32 @@ def closure_for(asked: Asked, as_of: datetime.date | None, place: Workplace) -> 
         PlanError: a release can be neither taken nor built.
     """
     if asked.files:
-        return _closure_of_files(asked, as_of, place)
-    wanted = _with_tests(asked.requirements, place)
-    store = own_store(place, ", ".join(wanted), as_of, datetime.date.today())
+        return _closure_of_files(asked, as_of, context)
+    wanted = _with_tests(asked.requirements, context)
+    store = own_store(context, ", ".join(wanted), as_of, datetime.date.today())
     path = store.folder.parent / "lock.txt"
     if path.is_file():
         lock = locks.read(path)
     else:
-        found = resolve(Asked(wanted), as_of, place)
+        found = resolve(Asked(wanted), as_of, context)
         lock = locks.write(path, found.made_for, found.text)
-    return closure_of_pins(wanted, lock.pins.values(), store, place)
+    return closure_of_pins(wanted, lock.pins.values(), store, context)
 
 
-def _closure_of_files(asked: Asked, as_of: datetime.date | None, place: Workplace) -> Closure:
+def _closure_of_files(asked: Asked, as_of: datetime.date | None, context: BuildContext) -> Closure:
     """Return the steps for files, which may name others: what they ask for is known when they are resolved."""
-    found = resolve(asked, as_of, place)
-    more = _with_tests(found.roots, place)[len(found.roots) :]
+    found = resolve(asked, as_of, context)
+    more = _with_tests(found.roots, context)[len(found.roots) :]
     if set(more) - {pin.name for pin in found.pins}:
-        found = resolve(Asked((*asked.requirements, *more), asked.files), as_of, place)
-    store = own_store(place, found.text, as_of, datetime.date.today())
+        found = resolve(Asked((*asked.requirements, *more), asked.files), as_of, context)
+    store = own_store(context, found.text, as_of, datetime.date.today())
     lock = locks.write(store.folder.parent / "lock.txt", found.made_for, found.text)
-    return closure_of_pins((*found.roots, *more), lock.pins.values(), store, place)
+    return closure_of_pins((*found.roots, *more), lock.pins.values(), store, context)
 
 
-def _with_tests(requirements: Iterable[str], place: Workplace) -> tuple[str, ...]:
+def _with_tests(requirements: Iterable[str], context: BuildContext) -> tuple[str, ...]:
     """Return requirements with what the tests of their recipes need beside them, which has to be in the same lock."""
     wanted = list(requirements)
     names = [canonicalize_name(locks.parsed(text).name) for text in wanted]
-    helpers = (place.recipes.helpers.get(name) for name in names)
+    helpers = (context.recipes.helpers.get(name) for name in names)
     return (*wanted, *(name for helper in helpers if helper for name in helper.test_requires))

@@ -11,7 +11,7 @@ from crosswheel.errors import BuildFailed, CrosswheelError, HostError
 from crosswheel.index.failures import Failure
 from crosswheel.job import scheduler
 from crosswheel.job.closures import Closure
-from crosswheel.job.context import Workplace
+from crosswheel.job.context import BuildContext
 from crosswheel.job.made import Made
 from crosswheel.job.making import make, refuse
 from crosswheel.job.proving import prove, tested_with
@@ -22,32 +22,32 @@ from crosswheel.progress import Row
 from crosswheel.wheels.proof import Proof
 
 
-def run_closure(work: Closure, place: Workplace) -> list[Row]:
+def run_closure(work: Closure, context: BuildContext) -> list[Row]:
     """Make and prove every release of a closure; return what came of each, in order of names.
 
     Raises:
         Interrupted: the user asked to stop.
         HostError: nothing can be built on this machine.
     """
-    place.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
-    requirements = Requirements(work.versions, place.target, work.roots)
+    context.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
+    requirements = Requirements(work.versions, context.target, work.roots)
     todo = scheduler.Work(
-        lambda name: _shown(place, name, partial(make, work.steps[name], work.requirements, place)),
+        lambda name: _shown(context, name, partial(make, work.steps[name], work.requirements, context)),
         lambda name, made: requirements.follow(tested_with(work.steps[name]), made)[1],
-        lambda name, made: _proven(work, name, made, requirements, place),
+        lambda name, made: _proven(work, name, made, requirements, context),
         partial(_blocked, work),
     )
     names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
     count = os.cpu_count() or 1
-    with place.workers(count) as executor:
+    with context.workers(count) as executor:
         outcome = scheduler.run(names, todo, executor, count)
     for name, error in outcome.errors.items():
         if isinstance(error, Blocked):
-            place.display.done(name, "blocked", str(error))
+            context.display.done(name, "blocked", str(error))
     rows = [_row(work.steps[name], outcome) for name in sorted(work.steps)]
     for row in rows:
         if row.error:
-            _failure(row, place).write(place.dist_folder(row.package, row.version))
+            _failure(row, context).write(context.dist_folder(row.package, row.version))
     return rows
 
 
@@ -67,34 +67,34 @@ def _longest_first(step: Step) -> tuple[int, int, str]:
     return (0 if step.action == "build" else 1, -(size * (10 if helped else 1)), step.pin.name)
 
 
-def _shown(place: Workplace, name: str, work: Callable[[], Made]) -> Made:
+def _shown(context: BuildContext, name: str, work: Callable[[], Made]) -> Made:
     try:
         made = work()
     except HostError:
         raise
     except CrosswheelError as error:
-        place.cancellation.raise_if_requested()  # what is ended by that has not failed
-        place.display.done(name, "failed", str(error))
+        context.cancellation.raise_if_requested()  # what is ended by that has not failed
+        context.display.done(name, "failed", str(error))
         raise
-    place.display.wait(name)
+    context.display.wait(name)
     return made
 
 
 def _proven(
-    work: Closure, name: str, made: Mapping[str, Made], requirements: Requirements, place: Workplace
+    work: Closure, name: str, made: Mapping[str, Made], requirements: Requirements, context: BuildContext
 ) -> Proof:
     own = made[name]
     try:
         refuse(requirements.unsatisfied(name, made) if work.whole else [], own.wheel.name)
-        proof = prove(work.steps[name], made, requirements, place)
+        proof = prove(work.steps[name], made, requirements, context)
     except HostError:
         raise
     except CrosswheelError as error:
-        place.cancellation.raise_if_requested()  # what is ended by that has not failed
-        place.display.done(name, "failed", str(error))
+        context.cancellation.raise_if_requested()  # what is ended by that has not failed
+        context.display.done(name, "failed", str(error))
         raise
     outcome = _outcome(own)
-    place.display.done(name, outcome, own.reason, own.seconds if outcome == "built" else None)
+    context.display.done(name, outcome, own.reason, own.seconds if outcome == "built" else None)
     return proof
 
 
@@ -108,15 +108,15 @@ def _blocked(work: Closure, name: str, failed: set[str]) -> CrosswheelError:
     )
 
 
-def _failure(row: Row, place: Workplace) -> Failure:
+def _failure(row: Row, context: BuildContext) -> Failure:
     """Return what the index's status page says of a release that failed."""
     return Failure(
         name=row.package,
         version=row.version,
-        target=place.target.name,
+        target=context.target.name,
         step="build",
-        message=place.public(row.error or ""),
-        hint=place.public(row.hint or ""),
+        message=context.public(row.error or ""),
+        hint=context.public(row.hint or ""),
         failed=datetime.datetime.now(datetime.timezone.utc),
     )
 

@@ -84,9 +84,9 @@ def image_for(
         tell(f"making the look-alike {target.title}: once, and it takes a few minutes")
     emulator = emulator_for(target, settings, runner)
 
-    def fill(beside: Path) -> None:
-        hollow = _make(beside / "root", emulator, target, settings, runner, tell)
-        (beside / "hollow.json").write_text(json.dumps(hollow, indent=1))
+    def fill(temporary: Path) -> None:
+        hollow = _make(temporary / "root", emulator, target, settings, runner, tell)
+        (temporary / "hollow.json").write_text(json.dumps(hollow, indent=1))
 
     cached_folder(folder, _HOLDS, fill)
     return Image(target, folder / "root", emulator, json.loads((folder / "hollow.json").read_text()))

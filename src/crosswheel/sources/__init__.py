@@ -43,7 +43,7 @@ class SourceTree:
 
 
 @dataclass(frozen=True)
-class _Workplace:
+class _Context:
     """Where a source is downloaded to and unpacked, and with what."""
 
     folder: Path
@@ -88,61 +88,63 @@ def obtain(
         MissingToolError: a git source, and there is no git.
         StorageError: it cannot be written.
     """
-    place = _Workplace(folder, settings, registry, runner)
+    context = _Context(folder, settings, registry, runner)
     try:
-        return _tree(source, place)
+        return _tree(source, context)
     except NetworkError as error:
         if fallback is None:
             raise
         warn(f"{source} cannot be had, so {fallback} is used instead: {error.message}")
-    return replace(_tree(fallback, place), used_fallback=True)
+    return replace(_tree(fallback, context), used_fallback=True)
 
 
-def _tree(source: Source, place: _Workplace) -> SourceTree:
-    remove_tree(place.unpacked)
-    top, digest = _from_git(source, place) if isinstance(source, GitSource) else _from_archive(source, place)
+def _tree(source: Source, context: _Context) -> SourceTree:
+    remove_tree(context.unpacked)
+    top, digest = (
+        _from_git(source, context) if isinstance(source, GitSource) else _from_archive(source, context)
+    )
     return SourceTree(_project_folder(top, source), str(source), digest)
 
 
-def _from_git(source: GitSource, place: _Workplace) -> tuple[Path, str]:
+def _from_git(source: GitSource, context: _Context) -> tuple[Path, str]:
     """Return the checked-out top folder and its digest; its ``.git`` is kept for builds that read it."""
     said = digest_of(url=source.url, ref=source.ref, commit=source.commit)
-    kept = place.downloads / f"git-{said}"
+    kept = context.downloads / f"git-{said}"
 
-    def fill(beside: Path) -> None:
-        if place.settings.offline:
+    def fill(temporary: Path) -> None:
+        if context.settings.offline:
             raise offline_error(str(source))
-        clone(source, beside, place.runner)
+        clone(source, temporary, context.runner)
 
     cached_folder(kept, [".git/HEAD"], fill)
-    with new_folder(place.unpacked) as beside:
-        shutil.copytree(kept, beside / "source", symlinks=True)
-    return place.unpacked / "source", f"git-commit:{head(kept, place.runner)}"
+    with new_folder(context.unpacked) as temporary:
+        shutil.copytree(kept, temporary / "source", symlinks=True)
+    return context.unpacked / "source", f"git-commit:{head(kept, context.runner)}"
 
 
-def _from_archive(source: _ArchiveSource, place: _Workplace) -> tuple[Path, str]:
+def _from_archive(source: _ArchiveSource, context: _Context) -> tuple[Path, str]:
     """Return the unpacked top folder and its digest."""
-    archive = _archive_of(source, place)
+    archive = _archive_of(source, context)
     digest = f"sha256:{sha256_of(archive)}"
     try:
-        top = unpack(archive, place.unpacked)
+        top = unpack(archive, context.unpacked)
         if isinstance(source, GithubSource) and source.git_tree is not None:
             _verify_git_tree(top, source, source.git_tree)
             digest = f"git-tree:{source.git_tree}"
     except IntegrityError:
         # Nothing that is not what it should be is left where it would be found the next time.
         archive.unlink()
-        shutil.rmtree(place.unpacked, ignore_errors=True)
+        shutil.rmtree(context.unpacked, ignore_errors=True)
         raise
     return top, digest
 
 
-def _archive_of(source: _ArchiveSource, place: _Workplace) -> Path:
+def _archive_of(source: _ArchiveSource, context: _Context) -> Path:
     if isinstance(source, PypiSource):
-        return place.registry.fetch(_sdist(source, place.registry), place.downloads)
-    url = source.url if isinstance(source, UrlSource) else source.url(place.settings.github)
-    kept = place.downloads / _file_name(source)
-    return download(url, kept, sha256=source.sha256, settings=place.settings)
+        return context.registry.fetch(_sdist(source, context.registry), context.downloads)
+    url = source.url if isinstance(source, UrlSource) else source.url(context.settings.github)
+    kept = context.downloads / _file_name(source)
+    return download(url, kept, sha256=source.sha256, settings=context.settings)
 
 
 def _file_name(source: GithubSource | UrlSource) -> str:

@@ -90,8 +90,8 @@ def unpack(
         StorageError: the files cannot be written.
     """
     if not folder.is_dir():
-        with new_folder(folder) as beside:
-            _Unpacking(archive, beside, size_limit).run(wanted)
+        with new_folder(folder) as temporary:
+            _Unpacking(archive, temporary, size_limit).run(wanted)
     entries = list(folder.iterdir())
     if len(entries) == 1 and entries[0].is_dir() and not entries[0].is_symlink():
         return entries[0]

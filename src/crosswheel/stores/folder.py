@@ -46,15 +46,15 @@ class FolderStore(Store):
     def create(self, path: str, content: Content) -> bool:
         """See :meth:`Store.create`."""
         target = self._root / path
-        beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         with explained(self.url):
             make_folder(target.parent)
             try:
-                beside.write_bytes(content_bytes(content))
-                beside.chmod(0o644)
-                return _appear(beside, target)
+                temporary.write_bytes(content_bytes(content))
+                temporary.chmod(0o644)
+                return _appear(temporary, target)
             finally:
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
     def write(self, path: str, content: bytes) -> None:
         """See :meth:`Store.write`."""
@@ -71,10 +71,10 @@ class FolderStore(Store):
                     (self._root / folder).rmdir()
 
 
-def _appear(beside: Path, target: Path) -> bool:
+def _appear(temporary: Path, target: Path) -> bool:
     """Give a file its name, as a whole; return ``False`` if there is one of that name."""
     try:
-        os.link(beside, target)  # fails if there is one
+        os.link(temporary, target)  # fails if there is one
     except FileExistsError:
         return False
     except OSError as error:
@@ -83,5 +83,5 @@ def _appear(beside: Path, target: Path) -> bool:
         # Such as on a memory stick or a share: looking first protects from all but who does the same at this moment.
         if target.exists():
             return False
-        beside.replace(target)
+        temporary.replace(target)
     return True

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
+from crosswheel.sandbox.levels import Sandbox, find_sandbox
+from crosswheel.sandbox.view import View
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder
@@ -55,12 +57,18 @@ class Toolchain:
     interpreter: Path
     sysroot: Path | None = None
 
+    @property
+    def sandbox(self) -> Sandbox:
+        """How a build is kept from all else; :class:`MissingToolError` where the host allows no way."""
+        return find_sandbox(self.settings.sandbox)
+
 
 @dataclass(frozen=True)
 class CrossEnvironment:
     """The variables of one build, the versions of what it is built with, by name, and the C libraries it may link.
 
-    ``places`` are folders of this machine that what is built must not name, and what those are on the target.
+    ``places`` are folders of this machine that what is built must not name, and what those are on the target; ``view``
+    is what its programs see.
     """
 
     variables: Mapping[str, str]
@@ -68,6 +76,7 @@ class CrossEnvironment:
     program_folders: tuple[Path, ...] = ()
     libraries: tuple[Library, ...] = ()
     places: Mapping[Path, str] = field(default_factory=dict)
+    view: View = field(default_factory=View)
 
     def for_hook(self, venv: Path, tree: Path, extra: Mapping[str, str]) -> dict[str, str]:
         """Return the whole environment of a build hook, in which the interpreter of ``venv`` is the target's."""
@@ -184,7 +193,17 @@ def cross_environment(
         folders = (*folders, rust.bin)
     home = {compilers.home: "/usr"} if compilers.home else {}
     places = {**home, settings.cache: "/usr", compilers.folder: "/usr/bin"}
-    return CrossEnvironment(variables, versions, folders, tuple(found), places)
+    return CrossEnvironment(variables, versions, folders, tuple(found), places, _view(toolchain, rust))
+
+
+def _view(toolchain: Toolchain, rust: Rust | None) -> View:
+    """Return what the tools of a build read, and what they write to that is not the build's own."""
+    view = toolchain.compilers.view(toolchain.settings.cache)
+    if rust is None:
+        return view
+    crates = toolchain.settings.cache / "cargo"
+    crates.mkdir(parents=True, exist_ok=True)
+    return replace(view, readable=(*view.readable, rust.bin.parent), layered=(*view.layered, crates))
 
 
 def _base_variables(toolchain: Toolchain) -> dict[str, str]:

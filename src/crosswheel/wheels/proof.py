@@ -12,7 +12,7 @@ from crosswheel.files import write_text
 from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 
 SUFFIX = ".proof.json"
-Network = Literal["none", "open"]
+SandboxLevel = Literal["namespaces", "landlock", "none"]
 
 
 class _Record(BaseModel):
@@ -50,7 +50,7 @@ class Proof(_Record):
         parity: file name of the nearest official wheel it was compared with.
         compiled: how many of its modules were compiled by a Python of the target's version.
         compiled_by: which one, such as ``CPython 3.10.8 of the build machine``.
-        network: what network its build saw; ``None`` where it was not built.
+        sandbox: how its build and what ran of it were kept from all else of the machine that built it.
         traces: files in it that name folders of the machine that built it, and how often; its bytes depend on these.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
         imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
@@ -74,7 +74,7 @@ class Proof(_Record):
     parity: str | None = None
     compiled: int = 0
     compiled_by: str | None = None
-    network: Network | None = None
+    sandbox: SandboxLevel | None = None
     traces: Mapping[str, int] = Field(default_factory=dict)
     emulator: str | None = None
     imported: tuple[str, ...] = ()

@@ -35,10 +35,10 @@ def write_wheel(path: Path, members: Iterable[Member], record: str) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    with new_file(path) as beside:
+    with new_file(path) as temporary:
         rows = io.StringIO()
         table = csv.writer(rows, lineterminator="\n")
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
             for member in members:
                 add_member(archive, member)
                 digest = base64.urlsafe_b64encode(hashlib.sha256(member.data).digest())

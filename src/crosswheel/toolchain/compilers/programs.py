@@ -12,6 +12,7 @@ from pathlib import Path
 
 from crosswheel.files import cached_texts, digest_of
 from crosswheel.process import Runner, Word
+from crosswheel.sandbox.view import View, cache_paths
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -47,6 +48,11 @@ class Compilers:
     def variables(self) -> Mapping[str, str]:
         """All variables that a build with them needs."""
         return {**self.environment, **self.programs}
+
+    def view(self, cache: Path, writable: Sequence[Path] = ()) -> View:
+        """Return what the programs see; what they keep in the cache for each other stays as it is."""
+        kept = [Path(folder) for folder in set(self.environment.values()) if Path(folder).is_dir()]
+        return View((*cache_paths(cache), *((self.home,) if self.home else ())), tuple(writable), tuple(kept))
 
     def run(
         self,

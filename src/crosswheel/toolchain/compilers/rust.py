@@ -103,12 +103,12 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     host = Debian(host_architecture(), settings, runner)
     folder = settings.cache / "rust" / target.toolchain.rust
 
-    def fill(beside: Path) -> None:
+    def fill(temporary: Path) -> None:
         foreign = Debian(target.toolchain.debian, settings, runner)
         rustc, cargo, std, version = _newest_common(host, foreign)
         programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
-        host.unpack([*programs, *host.shared_libraries(programs)], beside)
-        foreign.unpack([f"{std}-dev={version}"], beside)
+        host.unpack([*programs, *host.shared_libraries(programs)], temporary)
+        foreign.unpack([f"{std}-dev={version}"], temporary)
 
     standard_library = f"usr/lib/rustlib/{target.toolchain.rust}/lib/libstd-*.rlib"
     used = ("usr/bin/rustc", "usr/bin/cargo", "usr/lib/**/librustc_driver-*.so", standard_library)

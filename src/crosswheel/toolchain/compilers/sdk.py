@@ -17,6 +17,8 @@ from packaging.version import Version
 from crosswheel.errors import BuildFailed, ToolchainError, UsageError
 from crosswheel.files import digest_of, explained_storage_errors, sha256_of, write_text
 from crosswheel.process import Runner
+from crosswheel.sandbox.levels import find_sandbox
+from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
@@ -101,7 +103,10 @@ def open_sdk(path: Path, target: Target, settings: Settings, runner: Runner) -> 
     relocated = folder / "relocated"
     # After it lies where it will stay: the script writes that place into the SDK's files.
     if (root / _RELOCATE).is_file() and not relocated.is_file():
-        runner.run([f"./{_RELOCATE}"], cwd=root, network=False)
+        view = View(cache_paths(settings.cache), (root,))
+        find_sandbox(settings.sandbox).run(
+            runner, [f"./{_RELOCATE}"], view, cwd=root, env={"PATH": os.defpath}, check=True
+        )
         write_text(relocated, "")
     return _examined(root, digest, target, runner)
 

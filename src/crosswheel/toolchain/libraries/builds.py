@@ -17,6 +17,7 @@ from typing import Any
 from crosswheel.debian import Debian
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
+from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, script
@@ -102,8 +103,12 @@ class Workshop:
         env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": self._prefix_map(tree)}
         if said.get("runs"):
             env.update(self._running(work))
+        settings = self.debian.settings
+        view = self.compilers.view(settings.cache, [folder])
+        sandbox = find_sandbox(settings.sandbox)
         for command in commands:
-            self.runner.run([word.format(**words) for word in command], cwd=tree, env=env, network=False)
+            filled = [word.format(**words) for word in command]
+            sandbox.run(self.runner, filled, view, cwd=tree, env=env, check=True)
         for installed in (stage / _PREFIX.relative_to("/")).iterdir():
             installed.rename(folder / installed.name)
         for path in (

@@ -116,12 +116,12 @@ def library(
     debian = Debian(target.toolchain.debian, settings, runner)
     workshop = Workshop(target, compilers, debian, prefixes, emulator)
 
-    def fill(beside: Path) -> None:
+    def fill(temporary: Path) -> None:
         if "source" in said:
-            workshop.build(beside, prefix, said)
+            workshop.build(temporary, prefix, said)
         else:
-            _take(beside, prefix, said, debian, target, compilers)
-        workshop.finish(beside, prefix, said)
+            _take(temporary, prefix, said, debian, target, compilers)
+        workshop.finish(temporary, prefix, said)
 
     cached_folder(prefix, ["versions", "include", "lib", "copyright-*"], fill)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
@@ -191,11 +191,11 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
     folder = cache / "compat" / digest_of(source=source, glibc=target.abi.glibc, compilers=compilers.identity)
     archive = "libcrosswheel-compat.a"
 
-    def fill(beside: Path) -> None:
-        (beside / "compat.c").write_text(source)
+    def fill(temporary: Path) -> None:
+        (temporary / "compat.c").write_text(source)
         glibc = f"-DTARGET_GLIBC_MINOR={target.abi.glibc.split('.')[1]}"
-        compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=beside)
-        compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=beside)
+        compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=temporary)
+        compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=temporary)
 
     return cached_folder(folder, [archive], fill) / archive
 

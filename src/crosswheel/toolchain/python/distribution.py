@@ -58,14 +58,14 @@ def host_python(target: Target, settings: Settings) -> PythonTree:
 def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
     folder, used = _kept(target, artifact, settings)
 
-    def fill(beside: Path) -> None:
-        archive = _download(target.python.distribution, artifact, beside / ".maven", settings)
+    def fill(temporary: Path) -> None:
+        archive = _download(target.python.distribution, artifact, temporary / ".maven", settings)
         with zipfile.ZipFile(archive) as contents:
-            contents.extractall(beside)
-        shutil.rmtree(beside / ".maven")
-        _restore_executable_bits(beside)
+            contents.extractall(temporary)
+        shutil.rmtree(temporary / ".maven")
+        _restore_executable_bits(temporary)
         if target.python.numbers < (3, 10):
-            for headers in beside.glob("org/*/*/*/include/python*"):
+            for headers in temporary.glob("org/*/*/*/include/python*"):
                 (headers / "crypt.h").write_text(_CRYPT)
 
     cached_folder(folder, used, fill)

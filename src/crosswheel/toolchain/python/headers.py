@@ -34,8 +34,8 @@ def headers_for(target: Target, other: PythonTree, cache: Path) -> PythonTree:
     tree = PythonTree(folder, other.short)
     data = tree.stdlib / f"{target.python.sysconfigdata}.py"
 
-    def fill(beside: Path) -> None:
-        made = PythonTree(beside, other.short)
+    def fill(temporary: Path) -> None:
+        made = PythonTree(temporary, other.short)
         shutil.copytree(other.include, made.include)
         config = made.include / "pyconfig.h"
         config.write_text(_LINE.sub(lambda line: _stated(line, facts), config.read_text()))

@@ -42,8 +42,8 @@ def asked_interpreter(host: PythonTree, identity: Path, cache: Path) -> Path:
     site, program = folder / "lib" / f"python{host.short}" / "site-packages", folder / "bin" / "python"
     home = f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
     if not program.is_symlink() or program.readlink() != host.executable:
-        with new_file(program, mode=None) as beside:
-            beside.symlink_to(host.executable)
+        with new_file(program, mode=None) as temporary:
+            temporary.symlink_to(host.executable)
     cached_texts(site, {"crosswheel_view.pth": f"{identity}\nimport crosswheel_view\n"})
     write_text(folder / "pyvenv.cfg", home)
     return program

@@ -11,7 +11,7 @@ from crosswheel.errors import HostError
 Thing = TypeVar("Thing")
 
 
-class Once:
+class SingleFlight:
     """Things that were made, by key. What raised is tried again when it is asked for again, unless by HostError."""
 
     def __init__(self) -> None:
@@ -20,14 +20,14 @@ class Once:
         self._things: dict[Hashable, Any] = {}
         self._refusals: dict[Hashable, HostError] = {}
 
-    def alone(self, key: Hashable) -> threading.Lock:
+    def lock_for(self, key: Hashable) -> threading.Lock:
         """Return the lock that workers hold while they make the thing of a key."""
         with self._guard:
             return self._locks.setdefault(key, threading.Lock())
 
     def get(self, key: Hashable, make: Callable[[], Thing]) -> Thing:
         """Return the thing of a key, made by ``make`` if this is the first call for it."""
-        with self.alone(key):
+        with self.lock_for(key):
             if key in self._refusals:
                 raise self._refusals[key]
             if key not in self._things:

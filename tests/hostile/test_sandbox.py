@@ -1,0 +1,218 @@
+"""Hostile programs in the sandbox, at each of its levels."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from crosswheel.errors import MissingToolError
+from crosswheel.sandbox.levels import Level, Sandbox, find_sandbox
+from crosswheel.sandbox.view import Limits, View
+from hostile.attempts import ATTEMPTS
+
+LIMITS = Limits(memory=512 << 20, file_size=64 << 20, processes=400)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """What is to be protected, and the variables that lead to it."""
+
+    secret: Path
+    variables: dict[str, str]
+
+    @property
+    def state(self) -> object:
+        status = self.secret.stat()
+        folder = sorted(path.name for path in self.secret.parent.iterdir())
+        return self.secret.read_text(), status.st_mode, status.st_ino, folder
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    folder = tmp_path_factory.mktemp("victim")
+    secret = folder / "id_ed25519"
+    secret.write_text("a secret")
+    address = str(folder / "socket")
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for name in (address, f"\0{address}"):
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(name)
+            listener.listen()
+        other = subprocess.Popen(["sleep", "600"], env={"TOKEN": "a secret", "PATH": os.defpath})
+        stack.callback(other.wait)
+        stack.callback(other.kill)
+        yield Victim(
+            secret,
+            {
+                "SECRET": str(secret),
+                "FOLDER": str(folder),
+                "PARENT": str(other.pid),
+                "PORT": str(server.getsockname()[1]),
+                "SOCKET": address,
+            },
+        )
+        assert other.poll() is None, "the other process was ended"
+
+
+@pytest.fixture(scope="module", params=["namespaces", "landlock"])
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    level: Level = request.param
+    try:
+        return find_sandbox(level)
+    except MissingToolError as error:
+        pytest.skip(str(error))
+
+
+def run(
+    sandbox: Sandbox, program: str, own: Path, variables: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
+    scratch = own.parent / "scratch"
+    scratch.mkdir(exist_ok=True)
+    view = View(writable=(own,), limits=LIMITS)
+    words = sandbox.words([sys.executable, "-I", "-c", program], view, cwd=own, scratch=scratch)
+    env = {"PATH": os.defpath, "OWN": str(own), "LEVEL": sandbox.level, **variables}
+    return subprocess.run(words, cwd=own, env=env, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_a_hostile_program_fails(attempt: str, sandbox: Sandbox, victim: Victim, tmp_path: Path) -> None:
+    if attempt == "starts processes without end" and os.geteuid() == 0:
+        pytest.skip("the kernel passes over RLIMIT_NPROC for root")
+    before = victim.state
+    own = tmp_path / "own"
+    own.mkdir()
+    result = run(sandbox, ATTEMPTS[attempt], own, victim.variables)
+    assert "ESCAPED" not in result.stdout, result.stdout + result.stderr
+    assert victim.state == before
+
+
+# Without the sandbox they must succeed, or the test above would say nothing.
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "reads a file of the user",
+        "lists a folder of the user",
+        "reads it through a link of its own",
+        "links it into its own folder",
+        "writes a file into a folder of the user",
+        "makes a file of the user executable",
+        "connects to a port of the host",
+        "connects to a unix socket",
+        "connects to an abstract unix socket",
+        "reads the environment of another process",
+        "reaches a folder through another process",
+        "sets the priority of another process",
+        "writes a file larger than it may",
+        "takes more memory than it may",
+        "removes a file of the user",
+    ],
+)
+def test_the_same_program_succeeds_without_a_sandbox(attempt: str, tmp_path: Path) -> None:
+    own, folder = tmp_path / "own", tmp_path / "folder"
+    own.mkdir()
+    folder.mkdir()
+    secret = folder / "secret"
+    secret.write_text("a secret")
+    address = str(tmp_path / "s")
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for name in (address, f"\0{address}"):
+            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+            listener.bind(name)
+            listener.listen()
+        other = subprocess.Popen(["sleep", "600"], env={"TOKEN": "a secret", "PATH": os.defpath})
+        stack.callback(other.wait)
+        stack.callback(other.kill)
+        variables = {
+            "SECRET": str(secret),
+            "FOLDER": str(folder),
+            "PARENT": str(other.pid),
+            "PORT": str(server.getsockname()[1]),
+            "SOCKET": address,
+        }
+        result = run(Sandbox("none"), ATTEMPTS[attempt], own, variables)
+        assert "ESCAPED" in result.stdout, result.stderr
+
+
+def test_what_a_build_needs_works(sandbox: Sandbox, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    program = """
+import os, socket, subprocess, tempfile, threading
+os.makedirs("a/b"); open("a/b/c", "w").write("x"); os.rename("a/b/c", "a/d"); os.symlink("d", "a/e")
+tempfile.mkdtemp(); left, right = socket.socketpair(); left.send(b"x"); right.recv(1)
+thread = threading.Thread(target=lambda: None); thread.start(); thread.join()
+subprocess.run(["sh", "-c", "echo ran > out"], check=True)
+import multiprocessing; multiprocessing.Lock()
+open(os.devnull, "w").write("x"); os.urandom(4)
+print("WORKS")
+"""
+    result = run(sandbox, program, own, {"TMPDIR": str(own)})
+    assert "WORKS" in result.stdout, result.stderr
+    assert (own / "out").read_text() == "ran\n"
+
+
+def test_nothing_lives_on_where_there_are_namespaces(tmp_path: Path) -> None:
+    try:
+        sandbox = find_sandbox("namespaces")
+    except MissingToolError as error:
+        pytest.skip(str(error))
+    own = tmp_path / "own"
+    own.mkdir()
+    program = """
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        for number in range(600):
+            open("alive", "a").write("x"); time.sleep(0.01)
+    os._exit(0)
+os.wait()
+while not os.path.exists("alive"): time.sleep(0.01)
+"""
+    run(sandbox, program, own, {})
+    size = (own / "alive").stat().st_size
+    deadline = time.monotonic() + 0.3
+    while time.monotonic() < deadline:
+        pass
+    assert (own / "alive").stat().st_size == size
+
+
+def test_what_is_layered_is_as_it_was(tmp_path: Path) -> None:
+    try:
+        sandbox = find_sandbox("namespaces")
+    except MissingToolError as error:
+        pytest.skip(str(error))
+    own, shared = tmp_path / "own", tmp_path / "shared"
+    own.mkdir()
+    shared.mkdir()
+    (shared / "kept").write_text("as it was")
+    words = sandbox.words(
+        ["sh", "-c", f"echo changed > {shared}/kept; cat {shared}/kept"],
+        View(writable=(own,), layered=(shared,)),
+        cwd=own,
+        scratch=own,
+    )
+    result = subprocess.run(words, capture_output=True, text=True, check=True, env={"PATH": os.defpath})
+    assert result.stdout == "changed\n"
+    assert (shared / "kept").read_text() == "as it was"
+
+
+def test_a_host_that_allows_neither_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crosswheel.sandbox.levels._namespaces", lambda: "namespaces are refused")
+    monkeypatch.setattr("crosswheel.sandbox.levels._landlock", lambda: "the kernel has no Landlock")
+    with pytest.raises(MissingToolError, match="refused; the kernel has no Landlock") as caught:
+        find_sandbox()
+    assert "--sandbox none" in caught.value.hint
+    assert shutil.which("true")
