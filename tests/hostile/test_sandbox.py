@@ -38,9 +38,9 @@ class Victim:
         return self.secret.read_text(), status.st_mode, status.st_ino, folder
 
 
-@pytest.fixture(scope="module")
-def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
-    folder = tmp_path_factory.mktemp("victim")
+@contextlib.contextmanager
+def victim_in(folder: Path) -> Iterator[Victim]:
+    """Give a file with a secret, and what listens and runs as the same user."""
     secret = folder / "id_ed25519"
     secret.write_text("a secret")
     address = str(folder / "socket")
@@ -64,6 +64,12 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
             },
         )
         assert other.poll() is None, "the other process was ended"
+
+
+@pytest.fixture(scope="module")
+def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    with victim_in(tmp_path_factory.mktemp("victim")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module", params=["namespaces", "landlock"])
@@ -125,26 +131,8 @@ def test_the_same_program_succeeds_without_a_sandbox(attempt: str, tmp_path: Pat
     own, folder = tmp_path / "own", tmp_path / "folder"
     own.mkdir()
     folder.mkdir()
-    secret = folder / "secret"
-    secret.write_text("a secret")
-    address = str(tmp_path / "s")
-    with contextlib.ExitStack() as stack:
-        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        for name in (address, f"\0{address}"):
-            listener = stack.enter_context(socket.socket(socket.AF_UNIX))
-            listener.bind(name)
-            listener.listen()
-        other = subprocess.Popen(["sleep", "600"], env={"TOKEN": "a secret", "PATH": os.defpath})
-        stack.callback(other.wait)
-        stack.callback(other.kill)
-        variables = {
-            "SECRET": str(secret),
-            "FOLDER": str(folder),
-            "PARENT": str(other.pid),
-            "PORT": str(server.getsockname()[1]),
-            "SOCKET": address,
-        }
-        result = run(Sandbox("none"), ATTEMPTS[attempt], own, variables)
+    with victim_in(folder) as unprotected:
+        result = run(Sandbox("none"), ATTEMPTS[attempt], own, unprotected.variables)
         assert "ESCAPED" in result.stdout, result.stderr
 
 
