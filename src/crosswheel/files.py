@@ -290,7 +290,7 @@ def cached_folder(folder: Path, holds: Sequence[str], fill: Callable[[Path], obj
                 f"{folder} was made anew, and it still lacks some of {', '.join(holds)}",
                 hint="try again; if that does not help, what it is made of has changed.",
             )
-        _discard_damaged(folder, holds)
+        _take_place(temporary, folder, holds)
     return folder
 
 
@@ -335,8 +335,9 @@ def _has_content(path: Path) -> bool:
     return path.is_dir() or (path.is_file() and path.stat().st_size > 0)
 
 
-def _discard_damaged(folder: Path, holds: Sequence[str]) -> None:
-    # One at a time, threads as well as processes, or a second one would discard what the first has just made.
+def _take_place(temporary: Path, folder: Path, holds: Sequence[str]) -> None:
+    """Put what was made into the place of what is damaged, if anything; what is whole meanwhile stays."""
+    # One at a time, threads as well as processes, up to the rename: a second one would discard what the first has made.
     with _turn_at(folder.parent):
         if is_whole(folder, holds):
             return
@@ -346,6 +347,7 @@ def _discard_damaged(folder: Path, holds: Sequence[str]) -> None:
             aside = _temporary_path(folder)
             folder.rename(aside)
             shutil.rmtree(aside)
+        temporary.rename(folder)
 
 
 @contextlib.contextmanager
