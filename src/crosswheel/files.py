@@ -307,7 +307,8 @@ def cached_texts(folder: Path, texts: Mapping[str, str], programs: Collection[st
     for name, text in texts.items():
         path, mode = folder / name, 0o755 if name in programs else 0o644
         if not _is_kept(path, text.encode(), mode):
-            remove_tree(path)
+            if path.is_dir() and not path.is_symlink():
+                remove_tree(path)  # a file is replaced in one step, so that nobody who uses it misses it
             with new_file(path, mode) as temporary:
                 temporary.write_text(text)
     # Another process may be about to write one: the names of files on their way begin with a dot.
