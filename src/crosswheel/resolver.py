@@ -31,7 +31,7 @@ _INDEX = re.compile(r"^\s*(?:-i|-f|--(?:index-url|extra-index-url|find-links|no-
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """What is asked for: requirements (PEP 508), and files of them in pip's format."""
 
     requirements: tuple[str, ...] = ()
@@ -84,7 +84,7 @@ class Resolver:
     describe: Callable[[str, str], ReleaseMetadata]
 
     def resolve(
-        self, asked: Asked, as_of: datetime.date | None, stated: Iterable[ReleaseMetadata] = ()
+        self, asked: Request, as_of: datetime.date | None, stated: Iterable[ReleaseMetadata] = ()
     ) -> Resolution:
         """Resolve requirements as of a day.
 
@@ -139,7 +139,7 @@ class Resolver:
                 return result
             known[missing] = self.describe(*missing)
 
-    def _require_resolved(self, result: Result, asked: Asked, as_of: datetime.date | None) -> None:
+    def _require_resolved(self, result: Result, asked: Request, as_of: datetime.date | None) -> None:
         words = f"{asked} for {self.target.name}" + (f" as of {as_of}" if as_of else "")
         require_answered(result, words)
         if result.returncode == _UNREADABLE:

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted
 from crosswheel.job.context import BuildContext, Trees
-from crosswheel.job.made import Made
-from crosswheel.job.running import _failure, _shown
+from crosswheel.job.record import WheelRecord
+from crosswheel.job.running import _failure, _make_and_report
 from crosswheel.process import Cancellation
 from crosswheel.progress import Row, display
 
@@ -24,7 +24,7 @@ def test_what_ends_because_the_user_stops_it_has_not_failed(stopped: bool) -> No
     shown, cancellation = io.StringIO(), Cancellation()
     context = SimpleNamespace(display=display(Console(file=shown), verbose=False), cancellation=cancellation)
 
-    def make() -> Made:
+    def make() -> WheelRecord:
         if stopped:
             cancellation.cancel()
         raise BuildFailed("cc ended with exit code -15", hint="")
@@ -32,7 +32,7 @@ def test_what_ends_because_the_user_stops_it_has_not_failed(stopped: bool) -> No
     context.display.expect([("a", "1")])
     error: type[CrosswheelError] = Interrupted if stopped else BuildFailed
     with pytest.raises(error):
-        _shown(cast(BuildContext, context), "a", make)
+        _make_and_report(cast(BuildContext, context), "a", make)
     assert ("failed" in shown.getvalue()) != stopped
 
 

@@ -15,7 +15,7 @@ from crosswheel import targets
 from crosswheel.errors import LockError, NetworkError, UsageError
 from crosswheel.lock import Lock, Pin
 from crosswheel.process import Runner
-from crosswheel.resolver import Asked, Resolver
+from crosswheel.resolver import Request, Resolver
 from crosswheel.settings import Settings
 from crosswheel.uv import ReleaseMetadata, Uv, end_of
 from support.registries import LocalRegistry, local_registry
@@ -54,7 +54,7 @@ def uv_for(url: str, folder: Path) -> Uv:
 def resolve(registry: LocalRegistry, folder: Path, *requirements: str) -> Lock:
     """Resolve requirements for this interpreter."""
     uv = uv_for(registry.url, folder)
-    found = Resolver(OT2, Path(sys.executable), uv, unasked).resolve(Asked(requirements), None)
+    found = Resolver(OT2, Path(sys.executable), uv, unasked).resolve(Request(requirements), None)
     return locks.write(folder / "ot2.lock", found.made_for, found.text)
 
 
@@ -202,7 +202,7 @@ def test_a_registry_that_cannot_be_reached_is_one(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     uv = uv_for("http://127.0.0.1:9/simple", tmp_path)
     with pytest.raises(NetworkError, match="could not be asked about alpha for ot2") as caught:
-        Resolver(OT2, Path(sys.executable), uv, unasked).resolve(Asked(("alpha",)), None)
+        Resolver(OT2, Path(sys.executable), uv, unasked).resolve(Request(("alpha",)), None)
     assert "UV_DEFAULT_INDEX" in caught.value.hint
 
 

@@ -13,7 +13,7 @@ import pytest
 from crosswheel import targets
 from crosswheel.errors import LockError, UsageError
 from crosswheel.process import Runner
-from crosswheel.resolver import Asked, Resolution, Resolver
+from crosswheel.resolver import Request, Resolution, Resolver
 from crosswheel.settings import Settings
 from crosswheel.uv import ReleaseMetadata, Uv
 from support.projects import make_sdist
@@ -49,7 +49,7 @@ def of_file(registry: LocalRegistry, folder: Path, content: str | bytes, **other
     file.write_bytes(content.encode() if isinstance(content, str) else content)
     for name, text in others.items():
         (folder / f"{name}.txt").write_text(text)
-    return resolver(registry, folder).resolve(Asked(files=(file,)), None)
+    return resolver(registry, folder).resolve(Request(files=(file,)), None)
 
 
 def versions(found: Resolution) -> list[str]:
@@ -64,7 +64,7 @@ def test_a_release_whose_metadata_only_its_code_tells_is_asked_about_and_its_cod
         setup = f"open({str(ran)!r}, 'w')\n"
         registry.add(make_sdist(tmp_path / version, {"setup.py": setup}, version=version, static=False))
     asked: list[str] = []
-    found = resolver(registry, tmp_path, asked).resolve(Asked(("demo[x]",)), None)
+    found = resolver(registry, tmp_path, asked).resolve(Request(("demo[x]",)), None)
     assert versions(found) == ["alpha==1.0", "beta==1.0", "demo==1.1"]
     assert asked == ["demo 1.1"]
     assert not ran.exists()
@@ -89,7 +89,7 @@ def test_what_was_kept_by_another_way_to_ask_is_not_believed(tmp_path: Path, reg
     asking = resolver(registry, tmp_path, asked)
     result = asking.uv.compile([wanted], tmp_path / "out.txt", python=asking.interpreter, as_of=None)
     assert result.returncode == 0, result.output
-    assert versions(asking.resolve(Asked(("demo",)), None)) == ["alpha==1.0", "demo==1.0"]
+    assert versions(asking.resolve(Request(("demo",)), None)) == ["alpha==1.0", "demo==1.0"]
     assert asked == ["demo 1.0"]
 
 
@@ -169,7 +169,7 @@ def test_a_file_that_cannot_be_read_or_asks_for_nothing_is_a_mistake_of_who_asks
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, registry: LocalRegistry) -> None:
     with pytest.raises(UsageError, match=r"absent\.txt cannot be read: No such file"):
-        resolver(registry, tmp_path).resolve(Asked(files=(tmp_path / "absent.txt",)), None)
+        resolver(registry, tmp_path).resolve(Request(files=(tmp_path / "absent.txt",)), None)
 
 
 def test_a_registry_that_tells_no_upload_times_is_used_where_no_day_is_stated(
@@ -178,9 +178,9 @@ def test_a_registry_that_tells_no_upload_times_is_used_where_no_day_is_stated(
     for page in registry.server.folder.rglob("index.json"):
         page.write_text(re.sub(r'"upload-time": "[^"]*", ', "", page.read_text()))
     asking = resolver(registry, tmp_path)
-    assert versions(asking.resolve(Asked(("alpha",)), None)) == ["alpha==2.0"]
+    assert versions(asking.resolve(Request(("alpha",)), None)) == ["alpha==2.0"]
     with pytest.raises(LockError, match="the registry does not tell when files came to it") as caught:
-        asking.resolve(Asked(("alpha",)), DAY)
+        asking.resolve(Request(("alpha",)), DAY)
     assert "leave the day out" in caught.value.hint
 
 
@@ -190,13 +190,13 @@ def test_what_is_passed_over_for_want_of_an_upload_time_is_told(
     page = registry.server.folder / "simple/alpha/index.json"
     before, newest = page.read_text().split("alpha-2.0", 1)
     page.write_text(f"{before}alpha-2.0" + re.sub(r'"upload-time": "[^"]*", ', "", newest))
-    found = resolver(registry, tmp_path).resolve(Asked(("alpha",)), DAY)
+    found = resolver(registry, tmp_path).resolve(Request(("alpha",)), DAY)
     assert versions(found) == ["alpha==1.0"]
     assert found.warnings == ("1 files were passed over, as the registry does not tell when they came to it",)
 
 
 def test_an_extra_that_a_release_does_not_have_is_warned_of(tmp_path: Path, registry: LocalRegistry) -> None:
-    found = resolver(registry, tmp_path).resolve(Asked(("alpha[nosuch]",)), None)
+    found = resolver(registry, tmp_path).resolve(Request(("alpha[nosuch]",)), None)
     assert versions(found) == ["alpha==2.0"]
     assert "does not have an extra named `nosuch`" in found.warnings[0]
 
@@ -218,4 +218,4 @@ def test_what_is_resolved_does_not_depend_on_variables_that_no_lock_tells(
     registry.add(make_wheel(tmp_path / "wheels", "alpha", "3.0rc1", {}))
     (tmp_path / "limits.txt").write_text("alpha<2\n")
     monkeypatch.setenv(name, str(tmp_path / value) if value.endswith(".txt") else value)
-    assert versions(resolver(registry, tmp_path).resolve(Asked(("alpha",)), None)) == ["alpha==2.0"]
+    assert versions(resolver(registry, tmp_path).resolve(Request(("alpha",)), None)) == ["alpha==2.0"]

@@ -64,8 +64,8 @@ class Work:
 
 def test_everything_is_made_and_proven() -> None:
     outcome = Work({"a": {"b"}, "b": {"c"}, "c": set(), "alone": set()}).run()
-    assert outcome.made == {name: f"{name} made" for name in ("a", "b", "c", "alone")}
-    assert outcome.proven.keys() == outcome.made.keys()
+    assert outcome.products == {name: f"{name} made" for name in ("a", "b", "c", "alone")}
+    assert outcome.proven.keys() == outcome.products.keys()
     assert outcome.errors == {}
 
 
@@ -146,7 +146,7 @@ def test_a_failure_stops_only_itself_and_what_needs_it() -> None:
     assert outcome.errors["bad"] is failure
     assert outcome.errors["middle"].message == outcome.errors["top"].message == "needs bad"
     assert set(outcome.proven) == {"other"}
-    assert set(outcome.made) == {"top", "middle", "other"}
+    assert set(outcome.products) == {"top", "middle", "other"}
 
 
 def test_several_failures_are_all_told() -> None:
@@ -161,7 +161,7 @@ def test_a_proof_that_fails_is_an_error_of_its_own() -> None:
     refusal = CheckFailed("it crashes", hint="")
     outcome = Work({"top": {"bad"}, "bad": set()}, proving={"bad": refusal}).run()
     assert outcome.errors == {"bad": refusal}
-    assert set(outcome.made) == {"top", "bad"}
+    assert set(outcome.products) == {"top", "bad"}
     assert set(outcome.proven) == {"top"}
 
 

@@ -48,7 +48,7 @@ from crosswheel.job.resolving import closure_for
 from crosswheel.job.running import run_closure
 from crosswheel.progress import Row, show_error, table
 from crosswheel.recipes.model import Prefer, Recipe
-from crosswheel.resolver import Asked
+from crosswheel.resolver import Request
 
 
 class BuildType(str, Enum):
@@ -158,7 +158,7 @@ def _prepare(context: BuildContext) -> None:
 
 
 def _jobs(
-    wanted: Asked, as_of: datetime.date | None, context: BuildContext
+    wanted: Request, as_of: datetime.date | None, context: BuildContext
 ) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
     if wanted:
@@ -188,8 +188,8 @@ def _write_index(scene: Scene, console: Console, root_url: str | None, codes: Se
         console.print(sentence, soft_wrap=True)
 
 
-def _asked(requirements: Sequence[str] | None, files: Sequence[Path] | None) -> Asked:
-    return Asked(tuple(requirements or ()), tuple(file.absolute() for file in files or ()))
+def _asked(requirements: Sequence[str] | None, files: Sequence[Path] | None) -> Request:
+    return Request(tuple(requirements or ()), tuple(file.absolute() for file in files or ()))
 
 
 def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -> int:
@@ -262,7 +262,7 @@ def plan(
                     _show_plan(closure, console, context)
 
 
-def _closures(wanted: Asked, as_of: datetime.date | None, context: BuildContext) -> Iterator[Closure]:
+def _closures(wanted: Request, as_of: datetime.date | None, context: BuildContext) -> Iterator[Closure]:
     if wanted:
         yield closure_for(wanted, as_of, context)
         return

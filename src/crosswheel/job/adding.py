@@ -19,27 +19,27 @@ from crosswheel.lock import Pin
 from crosswheel.recipes.editing import change_build_number
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Recipe
-from crosswheel.resolver import Asked
+from crosswheel.resolver import Request
 from crosswheel.targets import Target
 from crosswheel.versions import same_version
 
 
-def add_root(wanted: str, as_of: datetime.date | None, context: BuildContext) -> Recipe:
+def add_root(request: str, as_of: datetime.date | None, context: BuildContext) -> Recipe:
     """Lock a package's closure below the folder of recipes, and return it as a root.
 
     Args:
-        wanted: a requirement of one package; its version is that which the resolver chooses.
+        request: a requirement of one package; its version is that which the resolver chooses.
         as_of: the day; today, if not given. Where the registry does not tell when files came to it, none.
 
     Raises:
-        UsageError: ``wanted`` is not a requirement, or a recipe of that release says something else.
+        UsageError: ``request`` is not a requirement, or a recipe of that release says something else.
         LockError: no set of releases satisfies it.
     """
-    requirement = locks.parsed(wanted)
-    pins = {pin.name: pin for pin in resolve(Asked((wanted,)), as_of, context).pins}
+    requirement = locks.parsed(request)
+    pins = {pin.name: pin for pin in resolve(Request((request,)), as_of, context).pins}
     name = canonicalize_name(requirement.name)
     if name not in pins:
-        raise LockError(f"{wanted} does not apply to {context.target.name}", hint="look at its marker.")
+        raise LockError(f"{request} does not apply to {context.target.name}", hint="look at its marker.")
     version = pins[name].version
     known = context.recipes.root_of(name, version)
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
@@ -58,7 +58,7 @@ def add_root(wanted: str, as_of: datetime.date | None, context: BuildContext) ->
 
 def _today(pins: Iterable[Pin], context: BuildContext) -> datetime.date | None:
     files = (context.registry.release_files(pin.name, pin.version) for pin in pins)
-    if all(any(file.upload_time for file in found) for found in files):
+    if all(any(file.upload_time for file in release_files) for release_files in files):
         return datetime.datetime.now(datetime.timezone.utc).date()
     context.display.warning(
         "the registry does not tell when files came to it, so the lock is as of no day: `crosswheel lock` takes what "
@@ -77,39 +77,43 @@ def _agreed(known: Recipe, as_of: datetime.date | None) -> Recipe:
     return known
 
 
-def number_build(wanted: str, as_of: datetime.date | None, recipes: Recipes, target: Target) -> int:
+def number_build(release: str, as_of: datetime.date | None, recipes: Recipes, target: Target) -> int:
     """Give a release's recipe the next build number (PEP 427); write one where there is none.
 
     Args:
-        wanted: the release, as ``NAME==VERSION``.
+        release: the release, as ``NAME==VERSION``.
         as_of: the day of a recipe that is written; that of the release's lock, or today, if not given.
 
     Returns:
         The number.
 
     Raises:
-        UsageError: ``wanted`` is no exact release.
+        UsageError: ``release`` is no exact release.
         RecipeError: the recipe cannot be changed.
     """
-    requirement = locks.parsed(wanted)
-    stated = [specifier.version for specifier in requirement.specifier if specifier.operator == "=="]
-    if len(stated) != 1 or stated[0].endswith(".*"):
-        raise UsageError(f"{wanted} is no release", hint="write NAME==VERSION: it is built once more.")
-    name, version = canonicalize_name(requirement.name), stated[0]
-    used = recipes.for_package(name, version)
-    number = 1 if used is None or used.build_number is None else used.build_number + 1
+    requirement = locks.parsed(release)
+    exact = [specifier.version for specifier in requirement.specifier if specifier.operator == "=="]
+    if len(exact) != 1 or exact[0].endswith(".*"):
+        raise UsageError(f"{release} is no release", hint="write NAME==VERSION: it is built once more.")
+    name, version = canonicalize_name(requirement.name), exact[0]
+    recipe = recipes.for_package(name, version)
+    number = 1 if recipe is None or recipe.build_number is None else recipe.build_number + 1
     root = recipes.root_of(name, version)
     if root is not None:
         change_build_number(root.file, number)
         return number
     locked = recipes.folder.glob(f"{name}/*/{target.name}.lock")
-    alone = next((root_of_lock(path) for path in locked if same_version(path.parent.name, version)), None)
-    day = as_of or (alone.as_of if alone else None) or datetime.datetime.now(datetime.timezone.utc).date()
-    asked = alone.requirements if alone else (str(requirement),)
-    folder = alone.folder if alone else recipes.folder / name / version
-    said = f'as_of="{day}", requirements={json.dumps(list(asked))}, build_number={number}'
+    lock_root = next((root_of_lock(path) for path in locked if same_version(path.parent.name, version)), None)
+    day = (
+        as_of
+        or (lock_root.as_of if lock_root else None)
+        or datetime.datetime.now(datetime.timezone.utc).date()
+    )
+    requirements = lock_root.requirements if lock_root else (str(requirement),)
+    folder = lock_root.folder if lock_root else recipes.folder / name / version
+    arguments = f'as_of="{day}", requirements={json.dumps(list(requirements))}, build_number={number}'
     write_text(
         folder / "build.py",
-        f"from builder import package_build\n\npackage_build.build_package({said})\n",
+        f"from builder import package_build\n\npackage_build.build_package({arguments})\n",
     )
     return number

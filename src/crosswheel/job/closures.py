@@ -23,19 +23,19 @@ _QUESTIONS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Closure:
-    """What is to be made for one root, or for requirements given on the command line.
+    """The steps for one root, or for the requirements of a command line.
 
     Attributes:
         roots: the requirements that were asked for.
         steps: by name, what to do for each release.
         requirements: the locked requirements of the builds.
-        whole: whether all that its wheels require is to be in it.
+        is_complete: whether it must hold all that its wheels require.
     """
 
     roots: tuple[str, ...]
     steps: Mapping[str, plan.Step]
     requirements: RequirementsStore
-    whole: bool = True
+    is_complete: bool = True
 
     @property
     def title(self) -> str:
@@ -62,15 +62,15 @@ def roots_of(context: BuildContext) -> list[Recipe]:
 
 
 def root_of_lock(path: Path) -> Recipe:
-    """Return the root that a lock describes which lies alone."""
-    said = locks.read(path).made_for
+    """Return the root of a lock that has no ``build.py`` beside it."""
+    purpose = locks.read(path).made_for
     try:
         return Recipe(
             name=path.parent.parent.name,
             version=path.parent.name,
             file=path.parent / "build.py",
-            as_of=locks.day_of(said),
-            requirements=tuple(said["requirements"].split(", ")),
+            as_of=locks.day_of(purpose),
+            requirements=tuple(purpose["requirements"].split(", ")),
         )
     except (KeyError, ValueError) as error:
         raise LockError(
@@ -90,10 +90,10 @@ def closure_of(root: Recipe, context: BuildContext) -> Closure:
         PlanError: a release can be neither taken nor built.
     """
     if root.is_alone:
-        alone = Pin(root.canonical_name, root.version or "", frozenset())
-        step = plan.choose(alone, [], root, context.target, prefer=context.prefer)
+        pin = Pin(root.canonical_name, root.version or "", frozenset())
+        step = plan.choose(pin, [], root, context.target, prefer=context.prefer)
         store = own_store(context, ", ".join(root.roots), None)
-        return Closure(root.roots, {alone.name: step}, store, whole=False)
+        return Closure(root.roots, {pin.name: step}, store, is_complete=False)
     path = locks.path_of(root, context.target)
     lock = locks.read(path)
     locks.require_fit(lock, path, locks.purpose(root.roots, context.target, root.as_of))
@@ -180,8 +180,10 @@ def _steps(pins: Iterable[Pin], context: BuildContext) -> Mapping[str, plan.Step
     steps = {step.pin.name: step for step, _ in planned(pins, context)}
     for step in steps.values():
         if step.file and step.file.yanked:
-            why = f": {step.file.yanked_reason}" if step.file.yanked_reason else ", and does not say why"
-            context.display.warning(f"{step.pin} was yanked: its publisher withdrew it{why}")
+            yank_reason = (
+                f": {step.file.yanked_reason}" if step.file.yanked_reason else ", and does not say why"
+            )
+            context.display.warning(f"{step.pin} was yanked: its publisher withdrew it{yank_reason}")
     return steps
 
 

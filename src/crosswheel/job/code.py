@@ -35,11 +35,11 @@ def code_digest(root: Path | None = None, without: Collection[str] = WITHOUT_INF
         ToolchainError: one of ``without`` is not there, or nothing is left.
     """
     root = root or Path(str(resources.files("crosswheel")))
-    gone = sorted(name for name in without if not (root / name).exists())
+    unknown = sorted(name for name in without if not (root / name).exists())
     files = [path for path in _files(root) if not _below(path.relative_to(root), without)]
-    if gone or not files:
+    if unknown or not files:
         raise ToolchainError(
-            f"{root} has no {', '.join(gone) or 'code'}, so what it makes cannot be named",
+            f"{root} has no {', '.join(unknown) or 'code'}, so what it makes cannot be named",
             hint="install crosswheel anew: its own files are missing.",
         )
     contents = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -72,7 +72,7 @@ class BuildContext:
     cancellation: Cancellation
     prefer: Prefer = "native"
     sdk: Path | None = None
-    _once: SingleFlight = field(default_factory=SingleFlight)
+    _single_flights: SingleFlight = field(default_factory=SingleFlight)
 
     def folder(self, name: str, version: str) -> Path:
         """Return a package's folder in the build tree."""
@@ -105,7 +105,7 @@ class BuildContext:
 
     def lock_for(self, name: str) -> AbstractContextManager[object]:
         """Return a lock for a thing that must not be made twice at the same time."""
-        return self._once.lock_for(name)
+        return self._single_flights.lock_for(name)
 
     @contextmanager
     def own_folder(self, name: str, version: str) -> Iterator[Path]:
@@ -141,12 +141,12 @@ class BuildContext:
     @property
     def sandbox(self) -> SandboxLevel:
         """How builds and what runs of wheels are kept from all else here."""
-        return self._once.get("sandbox", lambda: find_sandbox(self.settings.sandbox).level)
+        return self._single_flights.get("sandbox", lambda: find_sandbox(self.settings.sandbox).level)
 
     def warn_of_sandbox(self) -> None:
         """Say once in a run that there is no sandbox, if there is none."""
         if self.sandbox == "none":
-            self._once.get("sandbox told", lambda: self.display.warning(_NO_SANDBOX))
+            self._single_flights.get("sandbox told", lambda: self.display.warning(_NO_SANDBOX))
 
     @property
     def general_runner(self) -> Runner:
@@ -161,7 +161,7 @@ class BuildContext:
     @property
     def toolchain(self) -> Toolchain:
         """The toolchain of the target."""
-        return self._once.get("toolchain", partial(_needed_by_all, self._toolchain))
+        return self._single_flights.get("toolchain", partial(_needed_by_all, self._toolchain))
 
     def _toolchain(self) -> Toolchain:
         if self.sdk is None:
@@ -175,7 +175,7 @@ class BuildContext:
     @property
     def emulator(self) -> Emulator:
         """The emulated target."""
-        return self._once.get("emulator", partial(_needed_by_all, self._emulator))
+        return self._single_flights.get("emulator", partial(_needed_by_all, self._emulator))
 
     def _emulator(self) -> Emulator:
         emulator = emulator_for(self.target, self.settings, self.general_runner)
@@ -186,7 +186,7 @@ class BuildContext:
     @property
     def system(self) -> System:
         """What the target offers to what is loaded there."""
-        return self._once.get("system", partial(_needed_by_all, self._system))
+        return self._single_flights.get("system", partial(_needed_by_all, self._system))
 
     def _system(self) -> System:
         toolchain = self.toolchain
@@ -200,9 +200,9 @@ class BuildContext:
 
     def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
         """Return a build's environment; before the first one is handed out, the cross view is verified."""
-        self._once.get("verified", partial(_needed_by_all, self._verify))
+        self._single_flights.get("verified", partial(_needed_by_all, self._verify))
         key = (libraries, rust, fortran)
-        return self._once.get(key, lambda: self._environment(libraries, rust, fortran))
+        return self._single_flights.get(key, lambda: self._environment(libraries, rust, fortran))
 
     def _environment(
         self, libraries: tuple[str, ...] = (), rust: bool = False, fortran: bool = False
@@ -218,7 +218,9 @@ class BuildContext:
 
     @property
     def _rust(self) -> Rust:
-        return self._once.get("rust", lambda: rust_for(self.target, self.settings, self.general_runner))
+        return self._single_flights.get(
+            "rust", lambda: rust_for(self.target, self.settings, self.general_runner)
+        )
 
     def _verify(self) -> bool:
         verify(self.toolchain, self._environment(), self.emulator, self.general_runner)

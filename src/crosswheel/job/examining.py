@@ -29,7 +29,7 @@ from crosswheel.wheels.reading import WheelFile
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found out about wheels.
+    """The result of examining wheels.
 
     Attributes:
         faults: every reason why one of them would not load on the target.
@@ -73,12 +73,12 @@ def examine_wheels(
             continue
         warnings += [f"{path.name}: {oddity}" for oddity in wheel.oddities]
         audited, refused = audit(wheel, target, system)
-        found = [*suitability(wheel, target), *refused]
+        wheel_faults = [*suitability(wheel, target), *refused]
         compiled = compile_modules(wheel, target, _pythons(target, settings))
-        found += unfit_modules(compiled, path.name, target.python.short)
-        faults += [_named(fault, wheel) for fault in found]
-        wheels += [] if found else [(wheel, audited)]
-        unproven += [f"{path.name}: {item.file}: {said}" for item in audited for said in item.unproven]
+        wheel_faults += unfit_modules(compiled, path.name, target.python.short)
+        faults += [_named(fault, wheel) for fault in wheel_faults]
+        wheels += [] if wheel_faults else [(wheel, audited)]
+        unproven += [f"{path.name}: {item.file}: {need}" for item in audited for need in item.unproven]
     ran = _run(wheels, target, settings, tell) if run else Examined(())
     return replace(
         ran,
@@ -124,7 +124,7 @@ def _run(
     tell(f"preparing the emulated {target.title}")
     emulator = emulator_for(target, settings, runner)
     interpreter = toolchain_for(target, settings).interpreter
-    tried: list[Imports] = []
+    all_imports: list[Imports] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         opened = [wheel for wheel, _ in wheels]
@@ -136,7 +136,7 @@ def _run(
         for wheel, audited in wheels:
             tell(f"importing {wheel.path.name}")
             extensions = tuple(wheel.extension_modules(target))
-            wanted = Importable(
+            importable = Importable(
                 wheel.path.name,
                 extensions,
                 wheel.importable_names,
@@ -145,11 +145,11 @@ def _run(
                 objects=openable(audited),
                 system=target.image.libraries,
             )
-            tried.append(import_modules(wanted, trial))
+            all_imports.append(import_modules(importable, trial))
     return Examined(
-        faults=(*faults, *(fault for imports in tried for fault in imports.faults)),
-        imported=tuple(module for imports in tried for module in imports.imported),
-        skipped={module: why for imports in tried for module, why in imports.skipped.items()},
+        faults=(*faults, *(fault for imports in all_imports for fault in imports.faults)),
+        imported=tuple(module for imports in all_imports for module in imports.imported),
+        skipped={module: reason for imports in all_imports for module, reason in imports.skipped.items()},
         warnings=emulator.warnings,
     )
 

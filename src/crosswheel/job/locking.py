@@ -16,7 +16,7 @@ from crosswheel.job.making import prepared_backend, prepared_project, settled
 from crosswheel.job.resolving import resolve
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
-from crosswheel.resolver import Asked
+from crosswheel.resolver import Request
 
 
 def renew(root: Recipe, context: BuildContext) -> list[str]:
@@ -29,11 +29,11 @@ def renew(root: Recipe, context: BuildContext) -> list[str]:
         NetworkError: the registry or a source cannot be reached.
     """
     path = locks.path_of(root, context.target)
-    found = resolve(Asked(root.roots), root.as_of, context)
+    resolution = resolve(Request(root.roots), root.as_of, context)
     drafts = context.trees.build / "locks" / f"{root.name}-{root.version}-{context.target.name}"
     shutil.rmtree(drafts, ignore_errors=True)
     store = RequirementsStore(drafts / "build", root.as_of, frozen=False)
-    draft = locks.write(drafts / "lock.txt", found.made_for, found.text)
+    draft = locks.write(drafts / "lock.txt", resolution.made_for, resolution.text)
     closure = closure_of_lock(root, draft, store, context)
     with context.workers(2) as pool:
         steps = pool.map(lambda step: settled(step, context), closure.steps.values())
@@ -44,7 +44,7 @@ def renew(root: Recipe, context: BuildContext) -> list[str]:
     old = None
     with contextlib.suppress(LockError):
         old = locks.read(path)
-    return locks.changes(old, locks.write(path, found.made_for, found.text))
+    return locks.changes(old, locks.write(path, resolution.made_for, resolution.text))
 
 
 def _lock_build(store: RequirementsStore, context: BuildContext, step: Step) -> None:

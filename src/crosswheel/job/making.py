@@ -1,4 +1,4 @@
-"""Making one package's wheel: taking or building it, then all the checks that do not run it."""
+"""Takes or builds the wheel of one pin, and audits it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from crosswheel.errors import CheckFailed, IntegrityError
 from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha256_of
 from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
-from crosswheel.job.made import Made
+from crosswheel.job.record import WheelRecord
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource
@@ -36,32 +36,32 @@ from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
 
 
-def make(step: Step, store: RequirementsStore, context: BuildContext) -> Made:
-    """Return a package's wheel: found in the cache, or taken, or built; and audited.
+def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
+    """Return the audited wheel of a step: from the cache, from the registry, or built.
 
     Args:
-        store: the build requirements of the closure that the package is in.
+        store: the locked build requirements of the step's closure.
 
     Raises:
         CrosswheelError: of the step that failed.
     """
     context.display.start(step.pin.name, step.pin.version, "looking")
-    found = None if step.action == "build" else _taken_or_refused(step, context)
-    if found is None:
+    record = None if step.action == "build" else _taken_or_refused(step, context)
+    if record is None:
         step = step.fallback or step
-        found = _built(step, store, context)
-    for warning in found.warnings:
+        record = _built(step, store, context)
+    for warning in record.warnings:
         context.display.warning(f"{step.pin}: {warning}")
-    return found.model_copy(update={"reason": step.reason})
+    return record.model_copy(update={"reason": step.reason})
 
 
 def settled(step: Step, context: BuildContext) -> Step:
-    """Return what is really to be done: a build, where the published wheel is refused and there is a source."""
+    """Return the step that will run: the fallback, where the audit refuses the published wheel."""
     return step.fallback if step.fallback and _taken_or_refused(step, context) is None else step
 
 
-def _taken_or_refused(step: Step, context: BuildContext) -> Made | None:
-    """Return the wheel to take; ``None`` if it is refused, and there is a source to build instead."""
+def _taken_or_refused(step: Step, context: BuildContext) -> WheelRecord | None:
+    """Return the published wheel; ``None`` if the audit refuses it and the step has a fallback."""
     assert step.file is not None
     # The compilers bring along what is known of the target's libraries.
     digest = digest_of(
@@ -73,7 +73,7 @@ def _taken_or_refused(step: Step, context: BuildContext) -> Made | None:
     kept = context.settings.cache / "made" / digest
     with context.lock_for(digest):
         try:
-            return Made.read(kept) or _take(step, step.file, kept, context)
+            return WheelRecord.read(kept) or _take(step, step.file, kept, context)
         except CheckFailed as refused:
             if step.fallback is None:
                 raise
@@ -81,36 +81,36 @@ def _taken_or_refused(step: Step, context: BuildContext) -> Made | None:
             return None
 
 
-def _built(step: Step, store: RequirementsStore, context: BuildContext) -> Made:
+def _built(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
     name, version = step.pin.name, step.pin.version
     kept = context.settings.cache / "made" / _digest(step, store, context)
     with context.lock_for(kept.name):
-        found = _fitting(kept, context)
-        if found is None:
+        record = _fitting(kept, context)
+        if record is None:
             with context.own_folder(name, version):
-                # Whoever had the folder may have built it meanwhile.
-                found = _fitting(kept, context) or _build(step, store, kept, context)
+                # Another command may have built it while this one waited for the folder.
+                record = _fitting(kept, context) or _build(step, store, kept, context)
         elif (kept / "build.log").is_file() and not context.log(name, version).exists():
             place_copy(kept / "build.log", context.log(name, version))
-    return found
+    return record
 
 
-def _fitting(kept: Path, context: BuildContext) -> Made | None:
-    found = Made.read(kept)
-    # Whether there is Fortran in a source is not known where a build is named.
-    fits = found and found.agrees("gfortran", fetched_version(context.target, context.settings))
-    return found if fits else None
+def _fitting(kept: Path, context: BuildContext) -> WheelRecord | None:
+    record = WheelRecord.read(kept)
+    # The digest cannot name the Fortran compiler: only the unpacked source shows whether it is needed.
+    fits = record and record.agrees("gfortran", fetched_version(context.target, context.settings))
+    return record if fits else None
 
 
 def _tell_of_damage(kept: Path, step: Step, context: BuildContext) -> None:
-    if kept.is_dir() and Made.read(kept) is None:
+    if kept.is_dir() and WheelRecord.read(kept) is None:
         context.display.warning(
             f"{step.pin}: what the cache has of it was changed or damaged; it is made anew"
         )
 
 
 def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
-    """Name what is built by everything that it is made from."""
+    """Return the digest of everything that goes into a build."""
     # What is not locked beforehand is resolved from the same inputs: the source, the recipe and the day.
     locked = store.read(step.pin.name) if store.frozen else None
     recipe = step.recipe
@@ -128,25 +128,27 @@ def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
     )
 
 
-def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> Made:
+def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> WheelRecord:
     _tell_of_damage(kept, step, context)
     context.display.step(step.pin.name, "downloading")
     wheel = WheelFile.open(context.registry.fetch(file))
     context.display.step(step.pin.name, "auditing")
     audited = _audited(wheel, [], context)
     source = f"the registry's {wheel.path.name}"
-    made = _described(step, wheel, audited, context, path=wheel.path, source=source, warnings=wheel.oddities)
-    made.write(kept)
-    return made
+    record = _described(
+        step, wheel, audited, context, path=wheel.path, source=source, warnings=wheel.oddities
+    )
+    record.write(kept)
+    return record
 
 
-def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildContext) -> Made:
+def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildContext) -> WheelRecord:
     began = time.monotonic()
     _tell_of_damage(kept, step, context)
     name, version = step.pin.name, step.pin.version
     context.warn_of_sandbox()
     context.log(name, version).unlink(missing_ok=True)
-    warnings = [f"{module} is left out: {why}" for module, why in _left_out(step).items()]
+    warnings = [f"{module} is left out: {reason}" for module, reason in _left_out(step).items()]
     project, source = prepared_project(step, context, warnings.append)
     context.display.step(name, "preparing")
     backend, locked = prepared_backend(step, project, store, context)
@@ -154,15 +156,15 @@ def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildConte
     path = build_wheel(project, backend, locked, context.target, partial(context.display.step, name))
     context.display.step(name, "auditing")
     wheel = WheelFile.open(path)
-    named = traces(path, backend.environment.named(backend.venv, backend.tree))
+    folder_traces = traces(path, backend.environment.named(backend.venv, backend.tree))
     warnings += [
         f"{file} names folders of this machine {count} times: where these are others, its bytes will be others"
-        for file, count in named.items()
+        for file, count in folder_traces.items()
     ]
     parity = _against_official(wheel, step, context)
     faults = [*_identity_faults(wheel, step), *(parity.faults if parity else ()), *_unstripped(wheel)]
     audited = _audited(wheel, faults, context)
-    made = _described(
+    record = _described(
         step,
         wheel,
         audited,
@@ -172,29 +174,29 @@ def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildConte
         toolchain=backend.environment.versions,
         build_requirements=locked.pinned,
         parity=parity.official if parity else None,
-        traces=named,
+        traces=folder_traces,
         sandbox=context.sandbox,
         warnings=(*warnings, *wheel.oddities, *(parity.notes if parity else ())),
         seconds=time.monotonic() - began,
     )
-    return _keep(made, path, kept, context)
+    return _keep(record, path, kept, context)
 
 
-def _keep(made: Made, wheel: Path, kept: Path, context: BuildContext) -> Made:
-    """Put what was built into the cache; return what lies there then: that of another command, if it was first."""
+def _keep(record: WheelRecord, wheel: Path, kept: Path, context: BuildContext) -> WheelRecord:
+    """Put a built wheel into the cache; return the record that is kept: another command may have been first."""
     if _fitting(kept, context) is None:
         remove_tree(kept)
     with new_folder(kept) as temporary:
         shutil.copyfile(wheel, temporary / wheel.name)
-        shutil.copyfile(context.log(made.name, made.version), temporary / "build.log")
-        made.write(temporary)
-    first = Made.read(kept)
+        shutil.copyfile(context.log(record.name, record.version), temporary / "build.log")
+        record.write(temporary)
+    first = WheelRecord.read(kept)
     if first is None:
         raise IntegrityError(
-            f"{kept} was changed as soon as the wheel of {made.name} {made.version} was put there",
+            f"{kept} was changed as soon as the wheel of {record.name} {record.version} was put there",
             hint="find out what else writes into the cache, and run the same command again.",
         )
-    return first.model_copy(update={"found": False})
+    return first.model_copy(update={"is_kept": False})
 
 
 def prepared_project(
@@ -206,12 +208,12 @@ def prepared_project(
     context.display.step(name, "fetching")
     recipe = step.recipe
     if recipe and recipe.source:
-        wanted, fallback = recipe.source, recipe.fallback
+        source_spec, fallback = recipe.source, recipe.fallback
     else:
         assert step.file is not None
-        wanted, fallback = PypiSource(name=name, version=version, sha256=step.file.sha256), None
-    source = obtain(
-        wanted,
+        source_spec, fallback = PypiSource(name=name, version=version, sha256=step.file.sha256), None
+    tree = obtain(
+        source_spec,
         fallback,
         folder=context.folder(name, version),
         settings=context.settings,
@@ -220,9 +222,9 @@ def prepared_project(
         warn=warn,
     )
     if recipe:
-        apply_patches(source.path, [recipe.folder / patch for patch in recipe.patches], runner)
-    variables = pin_version(source.path, version)
-    return Project(name, version, source.path, context.folder(name, version), recipe, variables), source
+        apply_patches(tree.path, [recipe.folder / patch for patch in recipe.patches], runner)
+    variables = pin_version(tree.path, version)
+    return Project(name, version, tree.path, context.folder(name, version), recipe, variables), tree
 
 
 def prepared_backend(
@@ -234,7 +236,7 @@ def prepared_backend(
     python, uv = context.toolchain.host.executable, Uv(context.settings, runner)
     return prepare(
         project,
-        lambda wanted: store.obtain(project.name, wanted, python=python, uv=uv),
+        lambda requirements: store.obtain(project.name, requirements, python=python, uv=uv),
         lambda locked: context.environment(libraries, locked.needs_rust, needs_fortran(project.tree)),
         context.toolchain,
         uv,
@@ -258,16 +260,16 @@ def _replace_linked(
     context.display.step(step.pin.name, "for numpy")
     files = context.registry.release_files(pin.name, version)
     recipe = context.recipes.for_package(pin.name, version)
-    first = choose(pin, files, recipe, context.target, prefer=context.prefer)
+    step_of_numpy = choose(pin, files, recipe, context.target, prefer=context.prefer)
     temporary = context.nested(step.pin.name, step.pin.version)
-    made = make(first, own_store(context, str(pin), store.as_of, store.day), temporary)
-    numpy_headers.replace_libraries(backend.venv, made.wheel)
+    record = make(step_of_numpy, own_store(context, str(pin), store.as_of, store.day), temporary)
+    numpy_headers.replace_libraries(backend.venv, record.wheel)
 
 
 def _audited(wheel: WheelFile, faults: Sequence[Fault], context: BuildContext) -> list[AuditedObject]:
-    found, more = audit(wheel, context.target, context.system)
-    refuse([*suitability(wheel, context.target), *faults, *more], wheel.path.name)
-    return found
+    audited, audit_faults = audit(wheel, context.target, context.system)
+    refuse([*suitability(wheel, context.target), *faults, *audit_faults], wheel.path.name)
+    return audited
 
 
 def refuse(faults: Sequence[Fault], wheel: str) -> None:
@@ -311,8 +313,8 @@ def _described(
     context: BuildContext,
     *,
     path: Path,
-    **more: object,
-) -> Made:
+    **details: object,
+) -> WheelRecord:
     facts: dict[str, object] = {
         "name": step.pin.name,
         "version": step.pin.version,
@@ -328,4 +330,4 @@ def _described(
         "audited": tuple(audited),
         "compiled": compile_modules(wheel, context.target, context.pythons),
     }
-    return Made.model_validate({**facts, **more})
+    return WheelRecord.model_validate({**facts, **details})

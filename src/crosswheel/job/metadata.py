@@ -30,13 +30,13 @@ def describe(name: str, version: str, as_of: datetime.date | None, context: Buil
     step = _building(name, version, context)
     kept = context.settings.cache / "metadata" / f"{_digest(step, as_of, context)}.json"
     with context.lock_for(kept.stem):
-        found = _read(kept)
-        if found is None:
-            beside = context.nested(name, version)
-            with beside.own_folder(name, version):
-                found = _described(step, as_of, beside)
-            write_text(kept, found.model_dump_json(indent=1))
-    return found
+        metadata = _read(kept)
+        if metadata is None:
+            nested = context.nested(name, version)
+            with nested.own_folder(name, version):
+                metadata = _described(step, as_of, nested)
+            write_text(kept, metadata.model_dump_json(indent=1))
+    return metadata
 
 
 def _building(name: str, version: str, context: BuildContext) -> Step:
@@ -66,9 +66,9 @@ def _digest(step: Step, as_of: datetime.date | None, context: BuildContext) -> s
 def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata:
     try:
         project, _ = prepared_project(step, context, context.display.warning)
-        stated = stated_metadata(project)
-        if stated:
-            return stated
+        static = stated_metadata(project)
+        if static:
+            return static
         backend, locked = prepared_backend(step, project, own_store(context, str(step.pin), as_of), context)
         return asked_metadata(project, backend, locked)
     except (BuildFailed, LockError) as error:

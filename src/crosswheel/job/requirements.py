@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from crosswheel.check.fault import Fault
-from crosswheel.job.made import Made
+from crosswheel.job.record import WheelRecord
 from crosswheel.targets import Target
 
 _Node = tuple[str, str]
@@ -30,51 +30,59 @@ class Requirements:
         self._roots = [node for text in roots for node in _nodes(Requirement(text))]
         self._direct: dict[_Node, tuple[Requirement, ...]] = {}
 
-    def follow(self, names: Iterable[str], made: Mapping[str, Made]) -> tuple[set[str], set[str]]:
+    def follow(self, names: Iterable[str], records: Mapping[str, WheelRecord]) -> tuple[set[str], set[str]]:
         """Follow the requirements of wheels through those that they lead to.
 
         Returns:
-            The names of all wheels that were reached, these included; and those that are not made yet, whose
-            own requirements are therefore unknown.
+            The names of all wheels that were reached, these included; and those without a record yet, whose
+            requirements are therefore unknown.
         """
         reached: set[str] = set()
         missing: set[str] = set()
-        seen: set[_Node] = set()
-        todo = [node for name in names for node in self._asked(name)]
+        visited: set[_Node] = set()
+        todo = [node for name in names for node in self._start_nodes(name)]
         while todo:
             node = todo.pop()
-            if node in seen or node[0] not in self._locked:
+            if node in visited or node[0] not in self._locked:
                 continue
-            seen.add(node)
-            if node[0] in made:
+            visited.add(node)
+            if node[0] in records:
                 reached.add(node[0])
-                todo += [found for needed in self._of(node, made[node[0]]) for found in _nodes(needed)]
+                todo += [
+                    reached_node
+                    for needed in self._requirements_of(node, records[node[0]])
+                    for reached_node in _nodes(needed)
+                ]
             else:
                 missing.add(node[0])
         return reached, missing
 
-    def absent(self, names: Iterable[str], made: Mapping[str, Made]) -> list[str]:
-        """Return what wheels need that is not in the lock: a recipe without a day locks its package alone."""
-        reached, _ = self.follow(names, made)
-        needed = {_nodes(wanted)[0][0] for name in reached for wanted in self._of((name, ""), made[name])}
+    def absent(self, names: Iterable[str], records: Mapping[str, WheelRecord]) -> list[str]:
+        """Return what wheels require and the lock lacks: without a day, a recipe locks its package alone."""
+        reached, _ = self.follow(names, records)
+        needed = {
+            _nodes(requirement)[0][0]
+            for name in reached
+            for requirement in self._requirements_of((name, ""), records[name])
+        }
         return sorted(needed - self._locked.keys())
 
-    def unsatisfied(self, name: str, made: Mapping[str, Made]) -> list[Fault]:
-        """Return what a wheel requires on the target, itself or by extras of others, and the lock does not have.
+    def unsatisfied(self, name: str, records: Mapping[str, WheelRecord]) -> list[Fault]:
+        """Return a fault for each requirement of a wheel, also by extras of others, that the lock does not satisfy.
 
         Args:
-            made: the wheels that :meth:`follow` reaches from it.
+            records: the wheels that :meth:`follow` reaches from it.
         """
         faults: list[Fault] = []
-        seen: set[_Node] = set()
-        todo = self._asked(name)
+        visited: set[_Node] = set()
+        todo = self._start_nodes(name)
         while todo:
             node = todo.pop()
-            if node in seen or node[0] not in made:
+            if node in visited or node[0] not in records:
                 continue
-            seen.add(node)
-            for needed in self._of(node, made[node[0]]):
-                faults += self._missing(node, needed, made[name].wheel.name)
+            visited.add(node)
+            for needed in self._requirements_of(node, records[node[0]]):
+                faults += self._missing(node, needed, records[name].wheel.name)
                 # What another wheel requires without an extra is a fault of that one.
                 todo += _nodes(needed)[1:]
         return faults
@@ -83,20 +91,20 @@ class Requirements:
         version = self._locked.get(canonicalize_name(needed.name))
         if version and not needed.url and needed.specifier.contains(version, prereleases=True):
             return []
-        there = f"{needed.name} {version}" if version else f"no {needed.name}"
-        wanted = f"{needed.name}{needed.specifier}"
+        available = f"{needed.name} {version}" if version else f"no {needed.name}"
+        constraint = f"{needed.name}{needed.specifier}"
         return [
             Fault(
                 wheel,
-                f"{_words(node)} requires {needed}, and its closure has {there}",
-                f"lock it anew with `crosswheel lock`, or name {wanted} beside it among what is asked for",
+                f"{_words(node)} requires {needed}, and its closure has {available}",
+                f"lock it anew with `crosswheel lock`, or name {constraint} beside it among what is asked for",
             )
         ]
 
-    def _asked(self, name: str) -> list[_Node]:
+    def _start_nodes(self, name: str) -> list[_Node]:
         return [(name, ""), *(node for node in self._roots if node[0] == name and node[1])]
 
-    def _of(self, node: _Node, wheel: Made) -> tuple[Requirement, ...]:
+    def _requirements_of(self, node: _Node, wheel: WheelRecord) -> tuple[Requirement, ...]:
         if node not in self._direct:
             self._direct[node] = tuple(self._read(wheel.requires, node[1]))
         return self._direct[node]

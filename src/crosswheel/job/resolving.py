@@ -13,11 +13,11 @@ from crosswheel.job.closures import Closure, closure_of_pins, own_store, planned
 from crosswheel.job.context import BuildContext
 from crosswheel.job.metadata import describe
 from crosswheel.lock import Pin
-from crosswheel.resolver import Asked, Resolution, Resolver
+from crosswheel.resolver import Request, Resolution, Resolver
 from crosswheel.uv import ReleaseMetadata
 
 
-def resolve(asked: Asked, as_of: datetime.date | None, context: BuildContext) -> Resolution:
+def resolve(request: Request, as_of: datetime.date | None, context: BuildContext) -> Resolution:
     """Resolve what is asked for as of a day, and warn of what the user should know.
 
     A resolver takes the metadata of any published wheel for that of all. Where a wheel is built, or its source patched,
@@ -34,28 +34,28 @@ def resolve(asked: Asked, as_of: datetime.date | None, context: BuildContext) ->
         context.uv,
         lambda name, version: describe(name, version, as_of, context),
     )
-    stated: dict[str, ReleaseMetadata | None] = {}
+    metadata: dict[str, ReleaseMetadata | None] = {}
     while True:
-        resolution = resolver.resolve(asked, as_of, filter(None, stated.values()))
-        new = [pin for pin in _doubtful(resolution.pins, context) if str(pin) not in stated]
+        resolution = resolver.resolve(request, as_of, filter(None, metadata.values()))
+        new = [pin for pin in _doubtful(resolution.pins, context) if str(pin) not in metadata]
         if not new:
             break
         with context.workers(2) as pool:
-            found = pool.map(lambda pin: _described(pin, as_of, context), new)
-            stated.update(zip(map(str, new), found, strict=True))
+            described = pool.map(lambda pin: _described(pin, as_of, context), new)
+            metadata.update(zip(map(str, new), described, strict=True))
     for warning in resolution.warnings:
         context.display.warning(warning)
     return resolution
 
 
 def _doubtful(pins: Iterable[Pin], context: BuildContext) -> list[Pin]:
-    """Return the releases of which a resolver may have read other metadata than what is built will have."""
-    found = []
+    """Return the pins whose built wheel may have other metadata than the resolver read."""
+    doubtful = []
     for step, files in planned(pins, context):
         changed = step.recipe is not None and bool(step.recipe.patches or step.recipe.source)
         if step.action == "build" and (changed or any(file.kind == "wheel" for file in files)):
-            found.append(step.pin)
-    return found
+            doubtful.append(step.pin)
+    return doubtful
 
 
 def _described(pin: Pin, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata | None:
@@ -65,7 +65,7 @@ def _described(pin: Pin, as_of: datetime.date | None, context: BuildContext) -> 
         return None
 
 
-def closure_for(asked: Asked, as_of: datetime.date | None, context: BuildContext) -> Closure:
+def closure_for(request: Request, as_of: datetime.date | None, context: BuildContext) -> Closure:
     """Return the steps for requirements that no recipe names.
 
     Args:
@@ -76,33 +76,35 @@ def closure_for(asked: Asked, as_of: datetime.date | None, context: BuildContext
         LockError: no set of releases satisfies them.
         PlanError: a release can be neither taken nor built.
     """
-    if asked.files:
-        return _closure_of_files(asked, as_of, context)
-    wanted = _with_tests(asked.requirements, context)
-    store = own_store(context, ", ".join(wanted), as_of, datetime.date.today())
+    if request.files:
+        return _closure_of_files(request, as_of, context)
+    requirements = _with_tests(request.requirements, context)
+    store = own_store(context, ", ".join(requirements), as_of, datetime.date.today())
     path = store.folder.parent / "lock.txt"
     if path.is_file():
         lock = locks.read(path)
     else:
-        found = resolve(Asked(wanted), as_of, context)
-        lock = locks.write(path, found.made_for, found.text)
-    return closure_of_pins(wanted, lock.pins.values(), store, context)
+        resolution = resolve(Request(requirements), as_of, context)
+        lock = locks.write(path, resolution.made_for, resolution.text)
+    return closure_of_pins(requirements, lock.pins.values(), store, context)
 
 
-def _closure_of_files(asked: Asked, as_of: datetime.date | None, context: BuildContext) -> Closure:
-    """Return the steps for files, which may name others: what they ask for is known when they are resolved."""
-    found = resolve(asked, as_of, context)
-    more = _with_tests(found.roots, context)[len(found.roots) :]
-    if set(more) - {pin.name for pin in found.pins}:
-        found = resolve(Asked((*asked.requirements, *more), asked.files), as_of, context)
-    store = own_store(context, found.text, as_of, datetime.date.today())
-    lock = locks.write(store.folder.parent / "lock.txt", found.made_for, found.text)
-    return closure_of_pins((*found.roots, *more), lock.pins.values(), store, context)
+def _closure_of_files(request: Request, as_of: datetime.date | None, context: BuildContext) -> Closure:
+    """Return the steps for requirement files, which may include others: their roots are known once resolved."""
+    resolution = resolve(request, as_of, context)
+    test_requirements = _with_tests(resolution.roots, context)[len(resolution.roots) :]
+    if set(test_requirements) - {pin.name for pin in resolution.pins}:
+        resolution = resolve(
+            Request((*request.requirements, *test_requirements), request.files), as_of, context
+        )
+    store = own_store(context, resolution.text, as_of, datetime.date.today())
+    lock = locks.write(store.folder.parent / "lock.txt", resolution.made_for, resolution.text)
+    return closure_of_pins((*resolution.roots, *test_requirements), lock.pins.values(), store, context)
 
 
 def _with_tests(requirements: Iterable[str], context: BuildContext) -> tuple[str, ...]:
-    """Return requirements with what the tests of their recipes need beside them, which has to be in the same lock."""
-    wanted = list(requirements)
-    names = [canonicalize_name(locks.parsed(text).name) for text in wanted]
+    """Return requirements and those of their recipes' tests, which must be in the same lock."""
+    roots = list(requirements)
+    names = [canonicalize_name(locks.parsed(text).name) for text in roots]
     helpers = (context.recipes.helpers.get(name) for name in names)
-    return (*wanted, *(name for helper in helpers if helper for name in helper.test_requires))
+    return (*roots, *(name for helper in helpers if helper for name in helper.test_requires))

@@ -1,4 +1,4 @@
-"""Running the steps of a closure: many at once, failures set apart, everything shown."""
+"""Runs the steps of a closure, many at once; a failure stops only what needs it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from crosswheel.index.failures import Failure
 from crosswheel.job import scheduler
 from crosswheel.job.closures import Closure
 from crosswheel.job.context import BuildContext
-from crosswheel.job.made import Made
 from crosswheel.job.making import make, refuse
 from crosswheel.job.proving import prove, tested_with
+from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirements import Requirements
 from crosswheel.plan import Step
 from crosswheel.progress import Outcome as Kind
@@ -23,7 +23,7 @@ from crosswheel.wheels.proof import Proof
 
 
 def run_closure(work: Closure, context: BuildContext) -> list[Row]:
-    """Make and prove every release of a closure; return what came of each, in order of names.
+    """Make and prove every release of a closure; return a row for each, in order of names.
 
     Raises:
         Interrupted: the user asked to stop.
@@ -32,9 +32,11 @@ def run_closure(work: Closure, context: BuildContext) -> list[Row]:
     context.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
     requirements = Requirements(work.versions, context.target, work.roots)
     todo = scheduler.Work(
-        lambda name: _shown(context, name, partial(make, work.steps[name], work.requirements, context)),
-        lambda name, made: requirements.follow(tested_with(work.steps[name]), made)[1],
-        lambda name, made: _proven(work, name, made, requirements, context),
+        lambda name: _make_and_report(
+            context, name, partial(make, work.steps[name], work.requirements, context)
+        ),
+        lambda name, records: requirements.follow(tested_with(work.steps[name]), records)[1],
+        lambda name, records: _prove_and_report(work, name, records, requirements, context),
         partial(_blocked, work),
     )
     names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
@@ -57,7 +59,7 @@ _PURE = (
 
 
 class Blocked(BuildFailed):
-    """A wheel was not proven because something that it needs failed."""
+    """A wheel was not proven because a wheel that it requires failed."""
 
 
 def _longest_first(step: Step) -> tuple[int, int, str]:
@@ -67,39 +69,43 @@ def _longest_first(step: Step) -> tuple[int, int, str]:
     return (0 if step.action == "build" else 1, -(size * (10 if helped else 1)), step.pin.name)
 
 
-def _shown(context: BuildContext, name: str, work: Callable[[], Made]) -> Made:
+def _make_and_report(context: BuildContext, name: str, work: Callable[[], WheelRecord]) -> WheelRecord:
     try:
-        made = work()
+        record = work()
     except HostError:
         raise
     except CrosswheelError as error:
-        context.cancellation.raise_if_requested()  # what is ended by that has not failed
+        context.cancellation.raise_if_requested()  # a build that was cancelled has not failed
         context.display.done(name, "failed", str(error))
         raise
     context.display.wait(name)
-    return made
+    return record
 
 
-def _proven(
-    work: Closure, name: str, made: Mapping[str, Made], requirements: Requirements, context: BuildContext
+def _prove_and_report(
+    work: Closure,
+    name: str,
+    records: Mapping[str, WheelRecord],
+    requirements: Requirements,
+    context: BuildContext,
 ) -> Proof:
-    own = made[name]
+    record = records[name]
     try:
-        refuse(requirements.unsatisfied(name, made) if work.whole else [], own.wheel.name)
-        proof = prove(work.steps[name], made, requirements, context)
+        refuse(requirements.unsatisfied(name, records) if work.is_complete else [], record.wheel.name)
+        proof = prove(work.steps[name], records, requirements, context)
     except HostError:
         raise
     except CrosswheelError as error:
-        context.cancellation.raise_if_requested()  # what is ended by that has not failed
+        context.cancellation.raise_if_requested()  # a build that was cancelled has not failed
         context.display.done(name, "failed", str(error))
         raise
-    outcome = _outcome(own)
-    context.display.done(name, outcome, own.reason, own.seconds if outcome == "built" else None)
+    outcome = _outcome(record)
+    context.display.done(name, outcome, record.reason, record.seconds if outcome == "built" else None)
     return proof
 
 
-def _outcome(made: Made) -> Kind:
-    return "found" if made.found else made.origin
+def _outcome(record: WheelRecord) -> Kind:
+    return "found" if record.is_kept else record.origin
 
 
 def _blocked(work: Closure, name: str, failed: set[str]) -> CrosswheelError:
@@ -121,22 +127,22 @@ def _failure(row: Row, context: BuildContext) -> Failure:
     )
 
 
-def _row(step: Step, outcome: scheduler.Outcome[Made, Proof]) -> Row:
+def _row(step: Step, outcome: scheduler.Outcome[WheelRecord, Proof]) -> Row:
     name, version = step.pin.name, step.pin.version
-    error, made = outcome.errors.get(name), outcome.made.get(name)
+    error, record = outcome.errors.get(name), outcome.products.get(name)
     if error is not None:
         kind: Kind = "blocked" if isinstance(error, Blocked) else "failed"
         hint = f"{error.hint.rstrip('.')}; {_PURE}" if step.has_pure and kind == "failed" else error.hint
         return Row(name, version, kind, 0.0, None, step.reason, str(error), hint, error.exit_code)
-    assert made is not None
+    assert record is not None
     proof = outcome.proven[name]
     return Row(
         name,
         version,
-        _outcome(made),
-        made.seconds,
-        made.size,
-        made.reason,
+        _outcome(record),
+        record.seconds,
+        record.size,
+        record.reason,
         imported=len(proof.imported),
         skipped=proof.skipped,
         not_run=proof.not_run,

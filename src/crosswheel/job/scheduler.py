@@ -1,4 +1,4 @@
-"""Doing many things at once, each as soon as what it needs is there, on any Executor."""
+"""Makes and proves many names at once on any Executor, each as soon as its needs are met."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import Generic, TypeVar
 
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
 
-Made = TypeVar("Made")
+Product = TypeVar("Product")
 Proven = TypeVar("Proven")
 
 
 @dataclass
-class Outcome(Generic[Made, Proven]):
-    """What came of every name: what was made, what was proven, and which errors stopped the others."""
+class Outcome(Generic[Product, Proven]):
+    """The result of a run, by name: what was made, what was proven, and the errors of the others."""
 
-    made: dict[str, Made] = field(default_factory=dict)
+    products: dict[str, Product] = field(default_factory=dict)
     proven: dict[str, Proven] = field(default_factory=dict)
     errors: dict[str, CrosswheelError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Work(Generic[Made, Proven]):
-    """What is done with every name.
+class Work(Generic[Product, Proven]):
+    """The functions that a run calls for each name.
 
     Attributes:
-        make: makes a thing.
-        needs: tells the names, not yet made, that a made thing needs, as far as is known.
-        prove: proves a thing, given all that is made.
-        blocked: returns the error of a name that needs others which failed.
+        make: returns the product of a name.
+        needs: returns the names without a product yet that a product needs, as far as is known.
+        prove: returns the proof of a name, given all products.
+        blocked: returns the error of a name whose needs failed.
     """
 
-    make: Callable[[str], Made]
-    needs: Callable[[str, Mapping[str, Made]], set[str]]
-    prove: Callable[[str, Mapping[str, Made]], Proven]
+    make: Callable[[str], Product]
+    needs: Callable[[str, Mapping[str, Product]], set[str]]
+    prove: Callable[[str, Mapping[str, Product]], Proven]
     blocked: Callable[[str, set[str]], CrosswheelError]
 
 
 def run(
-    names: Iterable[str], work: Work[Made, Proven], executor: Executor, at_once: int
-) -> Outcome[Made, Proven]:
+    names: Iterable[str], work: Work[Product, Proven], executor: Executor, at_once: int
+) -> Outcome[Product, Proven]:
     """Make every name, and prove each once all that it needs is made.
 
     What is ready to be proven is proven before more is made; what made things wait for is made next, then the others,
@@ -57,28 +57,28 @@ def run(
         Interrupted: the user asked to stop.
         HostError: none can be made on this machine. Every other error is in the outcome.
     """
-    outcome: Outcome[Made, Proven] = Outcome()
+    outcome: Outcome[Product, Proven] = Outcome()
     to_make, to_prove = list(names), deque[str]()
-    running: dict[Future[Made | Proven], tuple[str, bool]] = {}
+    running: dict[Future[Product | Proven], tuple[str, bool]] = {}
     waiting: dict[str, set[str]] = {}  # what each needed when it was asked last: at first, to be made itself
     while to_make or to_prove or running:
         while (to_make or to_prove) and len(running) < at_once:
             if to_prove:
                 name = to_prove.popleft()
-                running[executor.submit(work.prove, name, dict(outcome.made))] = (name, False)
+                running[executor.submit(work.prove, name, dict(outcome.products))] = (name, False)
             else:
                 name = _next(to_make, waiting)
                 running[executor.submit(work.make, name)] = (name, True)
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
         settled = set()
-        for future in done:
+        for future in finished:
             name, is_making = running.pop(future)
             _record(outcome, name, is_making, future)
             if is_making:
                 settled.add(name)
-                waiting.update({name: {name}} if name in outcome.made else {})
+                waiting.update({name: {name}} if name in outcome.products else {})
         for name in sorted(name for name, missing in waiting.items() if missing & settled):
-            waiting[name] = work.needs(name, outcome.made)
+            waiting[name] = work.needs(name, outcome.products)
             failed = waiting[name] & outcome.errors.keys()
             if failed:
                 outcome.errors[name] = work.blocked(name, failed)
@@ -96,7 +96,7 @@ def _next(to_make: list[str], waiting: Mapping[str, set[str]]) -> str:
 
 
 def _record(
-    outcome: Outcome[Made, Proven], name: str, is_making: bool, future: Future[Made | Proven]
+    outcome: Outcome[Product, Proven], name: str, is_making: bool, future: Future[Product | Proven]
 ) -> None:
     try:
         result = future.result()
@@ -106,6 +106,6 @@ def _record(
         outcome.errors[name] = error
         return
     if is_making:
-        outcome.made[name] = result  # type: ignore[assignment]
+        outcome.products[name] = result  # type: ignore[assignment]
     else:
         outcome.proven[name] = result  # type: ignore[assignment]

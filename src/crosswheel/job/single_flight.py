@@ -1,4 +1,4 @@
-"""Making a thing once, by whichever worker needs it first; the others wait for that thing alone."""
+"""Computes a value once, in the first worker that needs it; others that need the same value wait."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import Any, TypeVar
 
 from crosswheel.errors import HostError
 
-Thing = TypeVar("Thing")
+Result = TypeVar("Result")
 
 
 class SingleFlight:
-    """Things that were made, by key. What raised is tried again when it is asked for again, unless by HostError."""
+    """Computed values, by key. A failure is tried again at the next call, unless it was a HostError."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._locks: dict[Hashable, threading.Lock] = {}
-        self._things: dict[Hashable, Any] = {}
+        self._results: dict[Hashable, Any] = {}
         self._refusals: dict[Hashable, HostError] = {}
 
     def lock_for(self, key: Hashable) -> threading.Lock:
-        """Return the lock that workers hold while they make the thing of a key."""
+        """Return the lock that a worker holds while it computes the value of a key."""
         with self._guard:
             return self._locks.setdefault(key, threading.Lock())
 
-    def get(self, key: Hashable, make: Callable[[], Thing]) -> Thing:
-        """Return the thing of a key, made by ``make`` if this is the first call for it."""
+    def get(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """Return the value of a key; the first call computes it with ``make``."""
         with self.lock_for(key):
             if key in self._refusals:
                 raise self._refusals[key]
-            if key not in self._things:
+            if key not in self._results:
                 try:
-                    self._things[key] = make()
+                    self._results[key] = make()
                 except HostError as refusal:
                     self._refusals[key] = refusal
                     raise
-            thing: Thing = self._things[key]
-            return thing
+            result: Result = self._results[key]
+            return result

@@ -1,4 +1,4 @@
-"""A wheel that was taken or built and passed what can be seen without running it."""
+"""The record of a wheel in hand: where it came from, and what the audit found."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from crosswheel.files import read_sealed, sha256_of, write_sealed
 from crosswheel.wheels.proof import AuditedObject, SandboxLevel
 
 
-class Made(BaseModel):
-    """A wheel, where it lies, and what was found out when it was made; kept in the cache as JSON."""
+class WheelRecord(BaseModel):
+    """A wheel that passed its audit: its path, its origin, and what the audit found; the cache keeps it as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,24 +39,24 @@ class Made(BaseModel):
     traces: Mapping[str, int] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
-    found: bool = False
+    is_kept: bool = False
 
     @classmethod
-    def read(cls, folder: Path) -> Made | None:
-        """Read what was made before; return ``None`` if it is not there, or not to the byte what was made."""
-        said = read_sealed(folder / "made.json")
+    def read(cls, folder: Path) -> WheelRecord | None:
+        """Read a folder's record; return ``None`` if there is none, or if record or wheel were changed since."""
+        text = read_sealed(folder / "made.json")
         try:
-            made = cls.model_validate_json(said) if said is not None else None
+            record = cls.model_validate_json(text) if text is not None else None
         except ValidationError:  # written by another version
             return None
-        if made is None or not made.wheel.is_file() or sha256_of(made.wheel) != made.sha256:
+        if record is None or not record.wheel.is_file() or sha256_of(record.wheel) != record.sha256:
             return None
-        return made.model_copy(update={"found": True})
+        return record.model_copy(update={"is_kept": True})
 
     def agrees(self, tool: str, version: str | None) -> bool:
-        """Tell whether a tool it was built with is of this version; if it was not, or the tool is not there, it is."""
+        """Return whether the build used this version; true where it used none or ``version`` is ``None``."""
         return version is None or self.toolchain.get(tool, version) == version
 
     def write(self, folder: Path) -> None:
-        """Write it to a folder of the cache."""
-        write_sealed(folder / "made.json", self.model_dump_json(indent=1, exclude={"found"}))
+        """Write the record to a folder of the cache."""
+        write_sealed(folder / "made.json", self.model_dump_json(indent=1, exclude={"is_kept"}))

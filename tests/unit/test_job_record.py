@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from crosswheel import targets
-from crosswheel.job.made import Made
+from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirements import Requirements
 
 OT2 = targets.load("ot2")
@@ -16,8 +16,8 @@ OT2 = targets.load("ot2")
 EMPTY = hashlib.sha256().hexdigest()
 
 
-def made(name: str, *requires: str, wheel: Path = Path("a.whl")) -> Made:
-    return Made(
+def made(name: str, *requires: str, wheel: Path = Path("a.whl")) -> WheelRecord:
+    return WheelRecord(
         name=name,
         version="1",
         wheel=wheel,
@@ -30,12 +30,12 @@ def made(name: str, *requires: str, wheel: Path = Path("a.whl")) -> Made:
     )
 
 
-def reached(names: Iterable[str], *wheels: Made, locked: str = "") -> tuple[set[str], set[str]]:
+def reached(names: Iterable[str], *wheels: WheelRecord, locked: str = "") -> tuple[set[str], set[str]]:
     every = {wheel.name: wheel for wheel in wheels}
     return Requirements(dict.fromkeys([*every, *locked.split()], "1"), OT2).follow(names, every)
 
 
-def unsatisfied(wheel: Made, *others: Made, root: str = "a") -> list[str]:
+def unsatisfied(wheel: WheelRecord, *others: WheelRecord, root: str = "a") -> list[str]:
     every = {other.name: other for other in (wheel, *others)}
     versions = {name: other.version for name, other in every.items()}
     return [fault.message for fault in Requirements(versions, OT2, [root]).unsatisfied(wheel.name, every)]
@@ -123,23 +123,23 @@ def test_what_was_made_is_found_and_says_so(tmp_path: Path) -> None:
     wheel.touch()
     first = made("a", "b", wheel=wheel)
     first.write(tmp_path / "kept")
-    found = Made.read(tmp_path / "kept")
+    found = WheelRecord.read(tmp_path / "kept")
     assert found is not None
-    assert found.found
-    assert found.model_copy(update={"found": False}) == first
+    assert found.is_kept
+    assert found.model_copy(update={"is_kept": False}) == first
 
 
 def test_what_was_not_made_or_lost_its_wheel_or_was_written_by_another_version_is_made_again(
     tmp_path: Path,
 ) -> None:
-    assert Made.read(tmp_path) is None
+    assert WheelRecord.read(tmp_path) is None
     made("a", wheel=tmp_path / "gone.whl").write(tmp_path)
-    assert Made.read(tmp_path) is None
+    assert WheelRecord.read(tmp_path) is None
     (tmp_path / "gone.whl").touch()
-    assert Made.read(tmp_path) is not None
+    assert WheelRecord.read(tmp_path) is not None
     for text in ("", "{", '{"name": "a"}', '{"from": "the future"}'):
         (tmp_path / "made.json").write_text(text)
-        assert Made.read(tmp_path) is None
+        assert WheelRecord.read(tmp_path) is None
 
 
 def test_a_byte_that_changed_in_what_is_kept_is_noticed(tmp_path: Path) -> None:
@@ -148,11 +148,11 @@ def test_a_byte_that_changed_in_what_is_kept_is_noticed(tmp_path: Path) -> None:
     made("a", wheel=wheel).write(tmp_path)
     said = (tmp_path / "made.json").read_bytes()
     (tmp_path / "made.json").write_bytes(said.replace(b'"built"', b'"taken"'))
-    assert Made.read(tmp_path) is None
+    assert WheelRecord.read(tmp_path) is None
     (tmp_path / "made.json").write_bytes(said)
-    assert Made.read(tmp_path) is not None
+    assert WheelRecord.read(tmp_path) is not None
     wheel.write_bytes(b"\1")
-    assert Made.read(tmp_path) is None
+    assert WheelRecord.read(tmp_path) is None
 
 
 def test_what_was_built_with_another_fortran_is_made_again() -> None:
