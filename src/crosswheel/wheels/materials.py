@@ -30,13 +30,14 @@ class Material(_Value):
     """One thing that went into a wheel, or that it was built with.
 
     Attributes:
-        role: ``source`` of the package itself; a C ``library``, a ``crate`` or a compiler's ``runtime`` that is linked in;
-            a ``requirement`` of the build (PEP 518).
+        role: ``source`` of the package itself; a C ``library``, a ``crate`` or a compiler's ``runtime`` that is linked
+            in; a ``requirement`` of the build (PEP 518).
         name: as the system that it comes from spells it.
         version: in that system's way of counting; ``None`` where it has none.
         purl: its package URL, without a host's name.
         licence: an SPDX expression, where one is known.
-        sha256: hashes of the file that it came as: one, if it is known which; for a requirement, all that its lock allows.
+        sha256: hashes of the file that it came as: one, if it is known which; for a requirement, all that its lock
+            allows.
         commit: the commit or the tree of git that it came as, such as ``git-commit:0123…``, where it was no file.
         debian: the source package of Debian that it is built from, by which Debian's advisories name it.
         patches: what was changed in it, in this order.
