@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from crosswheel.errors import ToolchainError
 from crosswheel.files import write_bytes, write_text
 from crosswheel.index.failures import Failures
 from crosswheel.index.overview import Overview
@@ -21,6 +23,13 @@ from crosswheel.index.people import project_path
 from crosswheel.index.reading import Project
 from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX
+
+# What wheels and pages pass through on their way into a site, below the package's folder; a test compares it with what
+# is imported. What these import is named by its version.
+MADE_BY = ("errors.py", "files.py", "index", "targets/__init__.py", "versions.py", "wheels")
+LIBRARIES = (
+    "comrak", "docutils", "jinja2", "markupsafe", "nh3", "packaging", "pydantic", "pygments", "readme-renderer",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -185,16 +194,35 @@ class _FirstLine(BaseModel):
     projects: Mapping[str, _Said]
 
 
-def code_digest() -> str:
-    """Return a digest of the code, templates and libraries that decide what pages look like."""
+def code_digest(root: Path | None = None, parts: Sequence[str] = MADE_BY) -> str:
+    """Return a digest of the code, templates and libraries that decide what is read of wheels and what pages say.
+
+    Args:
+        root: the package's folder, if it is not crosswheel's own.
+        parts: the folders and files below it that decide.
+
+    Raises:
+        ToolchainError: one of ``parts`` is not there, or has no file.
+    """
+    root = root or Path(str(resources.files("crosswheel")))
     digest = hashlib.sha256()
-    for library in ("jinja2", "nh3", "packaging", "readme-renderer"):
+    for library in LIBRARIES:
         digest.update(f"{library} {metadata.version(library)}\n".encode())
-    pending = [resources.files("crosswheel.index")]
-    while pending:
-        for item in sorted(pending.pop().iterdir(), key=lambda item: item.name):
-            if item.is_dir() and item.name != "__pycache__":
-                pending.append(item)
-            elif item.is_file():
-                digest.update(item.read_bytes())
+    for part in parts:
+        files = [root / part] if (root / part).is_file() else sorted(_files(root / part))
+        if not files:
+            raise ToolchainError(
+                f"{root} has no {part}, so what it makes cannot be named",
+                hint="install crosswheel anew: its own files are missing.",
+            )
+        for file in files:
+            data = file.read_bytes()
+            digest.update(f"{file.relative_to(root)} {len(data)}\n".encode())
+            digest.update(data)
     return digest.hexdigest()[:20]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (Path(parent, name) for name in names)
