@@ -249,7 +249,7 @@ def test_a_host_whose_key_is_unknown_is_never_trusted(bench: Bench, tmp_path: Pa
     )
     words = ["list", "--ssh-config", str(config), "--robot", ALIAS]
     refused = subprocess.run([_CROSSWHEEL, *words], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert f"the host key of {ALIAS} is not known" in refused.stderr
     assert not (tmp_path / "empty").exists()
 
@@ -262,7 +262,7 @@ def test_a_host_whose_key_has_changed_is_never_trusted(bench: Bench, tmp_path: P
     config = tmp_path / "ssh_config"
     config.write_text(bench.simulation.ssh_config.read_text().replace(str(known), str(tmp_path / "known")))
     refused = bench._run(["list", "--ssh-config", str(config), "--robot", ALIAS])
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert f"{ALIAS} has another host key than before" in refused.stderr
 
 
@@ -273,7 +273,7 @@ def test_a_wrong_key_is_explained(bench: Bench, tmp_path: Path) -> None:
     config.write_text(bench.simulation.ssh_config.read_text().replace(str(key), str(tmp_path / "other")))
     words = ["list", "--ssh-config", str(config), "--robot", ALIAS]
     refused = subprocess.run([_CROSSWHEEL, *words], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert f"{ALIAS} does not let us in" in refused.stderr
 
 
@@ -329,7 +329,7 @@ def test_user_port_and_identity_are_taken_from_the_command_line(bench: Bench, tm
 def test_too_little_space_is_said_before_anything_is_sent(bench: Bench) -> None:
     bench.offer("3.0", payload=60_000_000)
     refused = bench.deploy("greeter==3.0")
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert "have to stay free" in refused.stderr
     assert "sending" not in refused.stdout
     assert bench.ssh("ls /var/user-packages/crosswheel").stdout.split() == ["lock"]
@@ -476,7 +476,7 @@ def test_a_robot_without_systemd_is_told_so(bench: Bench) -> None:
     assert bench.deploy("greeter==1.0").returncode == 0
     where = ["--ssh-config", str(bench.simulation.ssh_config), "--robot", ALIAS]
     refused = bench._run(["service", *where, "greeter", "--pool", "lab"])
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert "has no systemd" in refused.stderr
     assert bench.ssh("ls /var/data/boot.d").stdout == ""
 
@@ -486,7 +486,7 @@ def test_another_kind_of_robot_is_refused(bench: Bench, tmp_path: Path) -> None:
     shipped = Path(targets.__file__).with_name("data") / "ot2.toml"
     other.write_text(shipped.read_text().replace('machine = "armv7l"', 'machine = "armv6l"', 1))
     refused = bench.deploy("greeter==1.0", "--target", str(other))
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert "it is an armv7l, not an armv6l" in refused.stderr, json.dumps(refused.stderr)
 
 

@@ -333,6 +333,34 @@ def test_a_port_that_cannot_be_is_refused_as_a_mistake_of_the_command(words: lis
     assert "Invalid value for '--port'" in refused.output
 
 
+@pytest.mark.skipif(shutil.which("ssh") is None, reason="this machine has no ssh")
+@pytest.mark.parametrize(
+    "words", [["list"], ["verify", "greeter"], ["rollback", "greeter"], ["remove", "greeter"]]
+)
+@pytest.mark.parametrize("robots", [1, 2])
+def test_the_exit_code_is_the_same_for_one_robot_that_fails_as_for_several(
+    words: list[str], robots: int, tmp_path: Path
+) -> None:
+    config = tmp_path / "ssh_config"
+    config.write_text("Host *\n  ProxyCommand false\n")  # nobody answers
+    named = [word for number in range(robots) for word in ("--robot", f"robot-{number}")]
+    failed = CliRunner().invoke(app, [*words, "--ssh-config", str(config), *named])
+    assert failed.exit_code == 1, failed.output
+    if words != ["list"]:
+        rows = [line.split() for line in failed.output.splitlines()]
+        assert [row[-1] for row in rows if row and row[0].startswith("robot-")][:robots] == [
+            "failed"
+        ] * robots
+    assert failed.output.count("what to do") == robots
+
+
+@pytest.mark.parametrize("words", [["verify"], ["rollback"], ["remove"]])
+def test_a_name_that_no_environment_can_have_is_a_mistake_of_the_command(words: list[str]) -> None:
+    refused = CliRunner().invoke(app, [*words, "../tea", "--robot", "nobody"])
+    assert isinstance(refused.exception, UsageError)
+    assert "'../tea' is no name for an environment" in str(refused.exception)
+
+
 def test_a_target_that_is_no_robot_is_explained() -> None:
     with pytest.raises(TargetError, match="does not say where programs are kept"):
         targets.robot_of(OT2.model_copy(update={"robot": None}))

@@ -64,7 +64,9 @@ def test_every_library_that_a_page_passes_through_is_in_its_name() -> None:
     assert names <= set(LIBRARIES)
 
 
-@pytest.mark.parametrize("file", ["wheels/reading.py", "wheels/proof.py", "index/pages/home.html", "versions.py"])
+@pytest.mark.parametrize(
+    "file", ["wheels/reading.py", "wheels/proof.py", "index/pages/home.html", "versions.py"]
+)
 def test_a_change_in_what_makes_pages_gives_another_name(package: Path, file: str) -> None:
     before = code_digest(package)
     with (package / file).open("a") as stream:

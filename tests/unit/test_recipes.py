@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import subprocess
 import sys
 import textwrap
@@ -18,8 +19,10 @@ from crosswheel.job.adding import number_build
 from crosswheel.job.closures import closure_of_lock
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.editing import change_build_number
+from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.recipes.loader import Recipes, load_folder, shipped_helpers
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, UrlSource
+from crosswheel.toolchain.libraries.linking import known_libraries
 
 HASH, COMMIT = "0" * 64, "0" * 40
 
@@ -433,3 +436,58 @@ def test_what_a_wheels_bytes_depend_on_is_in_the_fingerprint(tmp_path: Path) -> 
     )
     tested = root(tmp_path / "four", "tests=['t.py'], skip_imports={'m': 'w'}", beside=("t.py",))
     assert tested.fingerprint == root(tmp_path / "three", "").fingerprint
+
+
+LIBRARY = {"archive": "tiny-1.0.tar.gz", "sha256": "0" * 64, "version": "1.0", "configure": []}
+
+
+def write_library(folder: Path, **changes: object) -> None:
+    told = {key: value for key, value in {**LIBRARY, **changes}.items() if value is not None}
+    folder.mkdir(exist_ok=True)
+    (folder / "tiny-1.0.tar.gz").touch()
+    lines = [f"{key} = {json.dumps(value)}\n" for key, value in told.items()]
+    (folder / "libraries.toml").write_text("".join(["[tiny]\n", *lines]))
+
+
+def test_a_folder_of_recipes_adds_libraries(tmp_path: Path) -> None:
+    write_library(tmp_path / "packages", needs=["zlib"])
+    known = load_folder(tmp_path / "packages", tmp_path / "dist").libraries
+    assert known["tiny"]["archive"] == str(tmp_path / "packages/tiny-1.0.tar.gz")
+    assert known["tiny"]["needs"] == ["zlib"]
+    (tmp_path / "packages/libraries.toml").unlink()
+    assert load_folder(tmp_path / "packages", tmp_path / "dist").libraries == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sha256": "short"}, "tiny.sha256: String should match"),
+        ({"sha256": None}, "tiny: Value error, archive, sha256 and version go together"),
+        ({"colour": "red"}, "tiny.colour: Extra inputs are not permitted"),
+        ({"source": "tiny"}, "tiny: Value error, it needs one of packages, source, archive"),
+        ({"configure": None}, "tiny: Value error, what is built needs one of configure, cmake, commands"),
+        ({"archive": "gone.tar.gz"}, "tiny.archive: there is no file gone.tar.gz in its folder"),
+        ({"archive": "../../etc/passwd"}, "tiny.archive: there is no file"),
+    ],
+)
+def test_a_library_that_is_said_wrongly_is_named_with_file_and_key(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    write_library(tmp_path / "packages", **changes)
+    with pytest.raises(RecipeError) as caught:
+        load_folder(tmp_path / "packages", tmp_path / "dist")
+    assert f"{tmp_path}/packages/libraries.toml: {message}" in str(caught.value)
+
+
+def test_a_file_of_libraries_that_is_no_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "libraries.toml").write_bytes(b"[tiny\n\xff")
+    with pytest.raises(RecipeError, match=r"libraries\.toml"):
+        load_folder(tmp_path, tmp_path / "dist")
+    (tmp_path / "libraries.toml").write_text("tiny = 3\n")
+    with pytest.raises(RecipeError, match=r"libraries\.toml: tiny"):
+        load_folder(tmp_path, tmp_path / "dist")
+
+
+@pytest.mark.parametrize("name", sorted(known_libraries()))
+def test_what_ships_is_said_as_a_folder_of_recipes_may(name: str) -> None:
+    LibrarySpec.model_validate(known_libraries()[name])

@@ -19,8 +19,9 @@ _LIBRARIES = {
     "lzma": "xz", "sodium": "libsodium", "mysql": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa",
 }  # fmt: skip
 _UNKNOWN = (
-    "no C library {0} can be linked in (docs/recipes.md lists those that can): turn that part off with an option of "
-    "the build, or take an older release or another package that does without"
+    "no C library {0} is known (docs/recipes.md lists those that are): add it in a libraries.toml of your folder of "
+    "recipes, turn that part off with an option of the build, or take an older release or another package that does "
+    "without"
 )
 _LINES_BEFORE, _LINES_AFTER = 2, 5
 _FIRST_ERROR = re.compile(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.agent.manifest import is_name
 from crosswheel.cli.robot_options import (
     Fleet,
     Login,
@@ -28,7 +29,7 @@ from crosswheel.deploy import service as services
 from crosswheel.deploy.fleet import Outcome, on_each
 from crosswheel.deploy.preflight import clashes, cost
 from crosswheel.deploy.ssh import Address, Connection
-from crosswheel.errors import IntegrityError, UsageError
+from crosswheel.errors import IntegrityError, Interrupted, UsageError
 from crosswheel.progress import Transfers, show_error, table
 from crosswheel.progress.wording import duration, size
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from crosswheel.deploy.release import Release
 
 T = TypeVar("T")
+
+# A robot failed, for whatever reason. What is wrong for all of them ends with 2, before any is asked.
+ROBOT_FAILED = 1
 
 _SHOWN_CLASHES = 3  # preflight shows all
 
@@ -130,8 +134,14 @@ def preflight(
     place, release = targets.robot_of(chosen), wheels.release(requirement, chosen)
     packages, to_send = chosen.image.packages, release.size
     if robot is not None:
-        with connected(login.to(robot), chosen) as connection:
-            packages, to_send = deploying.rehearse(release, place, connection)
+
+        def work(address: Address) -> tuple[Mapping[str, str], int]:
+            with connected(address, chosen) as connection:
+                return deploying.rehearse(release, place, connection)
+
+        outcomes = on_each([login.to(robot)], work)
+        _exit(outcomes)
+        packages, to_send = outcomes[0].value
     found = clashes(release.versions, packages, place.server)
     rows = [[c.name, c.wanted, c.image, "yes" if c.server else "", c.consequence] for c in found]
     console, columns = Console(), ("package", "wanted", "image", "server", "with plain pip")
@@ -222,6 +232,7 @@ def list_(fleet: Fleet, login: Login) -> None:
 
 def verify(name: NameArgument, fleet: Fleet, login: Login) -> None:
     """Compare every file of an environment on robots with what was installed."""
+    _require_name(name)
 
     def work(connection: Connection) -> str:
         faults = connection.ask("verify", name=name)["faults"]
@@ -238,6 +249,7 @@ def verify(name: NameArgument, fleet: Fleet, login: Login) -> None:
 
 def rollback(name: NameArgument, fleet: Fleet, login: Login) -> None:
     """Go back to the version before, on robots."""
+    _require_name(name)
 
     def work(connection: Connection) -> str:
         connection.ask("hold")
@@ -251,6 +263,7 @@ def rollback(name: NameArgument, fleet: Fleet, login: Login) -> None:
 
 def remove(name: NameArgument, fleet: Fleet, login: Login) -> None:
     """Remove an environment from robots, with all its versions."""
+    _require_name(name)
 
     def work(connection: Connection) -> str:
         connection.ask("hold")
@@ -260,27 +273,34 @@ def remove(name: NameArgument, fleet: Fleet, login: Login) -> None:
     _report(name, ("robot", "result"), fleet.ask(login, work), lambda text: [text])
 
 
+def _require_name(name: str) -> None:
+    """Raise :class:`UsageError` if no environment can have a name: no robot need be asked."""
+    if not is_name(name):
+        raise UsageError(
+            f"{name!r} is no name for an environment", hint="`crosswheel list` shows those that a robot has."
+        )
+
+
 def _report(
     title: str,
     columns: Sequence[str],
     outcomes: Sequence[Outcome[T]],
     cells: Callable[[T], Sequence[str]],
 ) -> None:
-    """Print a row for each robot, then the errors; one that failed decides the exit code."""
+    """Print a row for each robot, then the errors."""
     rows = []
     for outcome in outcomes:
         given = [""] * (len(columns) - 2) + ["failed"] if outcome.error else cells(outcome.value)
         rows.append([outcome.robot, *given])
-    if len(outcomes) > 1 or not outcomes[0].error:
-        table(Console(), title, columns, rows, right=("files sent", "sent", "time"))
+    table(Console(), title, columns, rows, right=("files sent", "sent", "time"))
     _exit(outcomes)
 
 
 def _exit(outcomes: Sequence[Outcome[T]]) -> None:
+    """Show what went wrong on robots; then, and however many were asked, end with the code of that."""
     errors = [outcome.error for outcome in outcomes if outcome.error]
-    if len(outcomes) == 1 and errors:
-        raise errors[0]
     for error in errors:
         show_error(Console(stderr=True), error)
     if errors:
-        raise typer.Exit(1)
+        stopped = any(isinstance(error, Interrupted) for error in errors)
+        raise typer.Exit(Interrupted.exit_code if stopped else ROBOT_FAILED)

@@ -214,6 +214,7 @@ class BuildContext:
             libraries=libraries,
             rust=self._rust if rust else None,
             fortran=fortran,
+            more=self.recipes.libraries,
         )
 
     @property

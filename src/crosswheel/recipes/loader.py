@@ -11,14 +11,16 @@ import traceback
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from crosswheel.errors import RecipeError
 from crosswheel.recipes.api import PackageBuild
+from crosswheel.recipes.libraries import read_libraries
 from crosswheel.recipes.model import Recipe
 
 
@@ -29,11 +31,13 @@ class Recipes:
     Attributes:
         roots: what there is to offer, from ``<name>/<version>/build.py``.
         helpers: by normalised name, from ``<name>/build.py``: how a package of a closure is built.
+        libraries: by name, from ``libraries.toml``: C libraries beside those that crosswheel knows.
     """
 
     folder: Path
     roots: tuple[Recipe, ...]
     helpers: Mapping[str, Recipe]
+    libraries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def for_package(self, name: str, version: str) -> Recipe | None:
         """Return what is said of a package of a closure: by a root of that version, or by a helper.
@@ -76,7 +80,7 @@ def load_folder(folder: Path, dist: Path) -> Recipes:
             else:
                 _refuse_second(recipe, next((r for r in roots if r.is_of(recipe.name, recipe.version)), None))
                 roots.append(recipe)
-    return Recipes(folder, tuple(roots), {**shipped_helpers(), **helpers})
+    return Recipes(folder, tuple(roots), {**shipped_helpers(), **helpers}, read_libraries(folder))
 
 
 def shipped_helpers() -> Mapping[str, Recipe]:

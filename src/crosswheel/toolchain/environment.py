@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
@@ -149,6 +150,7 @@ def cross_environment(
     libraries: Sequence[str] = (),
     rust: Rust | None = None,
     fortran: bool = False,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> CrossEnvironment:
     """Return the environment of a build.
 
@@ -157,6 +159,7 @@ def cross_environment(
         libraries: names of C libraries to offer it.
         rust: what compiles its Rust, if it has any.
         fortran: whether it compiles Fortran.
+        more: C libraries beside those that crosswheel knows, as a folder of recipes says them.
 
     Raises:
         MissingToolError, NetworkError: Fortran or a library cannot be had.
@@ -175,7 +178,9 @@ def cross_environment(
         variables.update(found_fortran.environment())
         versions["gfortran"] = found_fortran.version
         folders = (*folders, found_fortran.bin)
-    found = with_needs(library(name, target, compilers, settings, runner, emulator) for name in libraries)
+    found = with_needs(
+        library(name, target, compilers, settings, runner, emulator, more) for name in libraries
+    )
     if found or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)
         variables.update(link_environment(found, compat, compilers))

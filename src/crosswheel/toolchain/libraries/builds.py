@@ -11,11 +11,14 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from crosswheel.debian import Debian
-from crosswheel.errors import BuildFailed
+from crosswheel.download import download
+from crosswheel.errors import BuildFailed, IntegrityError
+from crosswheel.files import sha256_of
 from crosswheel.process import Runner
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.sources.archive import unpack
@@ -86,7 +89,7 @@ class Workshop:
         commands, tools = _commands(said)
         require_programs(tools, self.runner)
         work, stage = folder / "work", folder / "stage"
-        archive = self.debian.source(said["source"], work / "download")
+        archive, version = self._archive(said, work / "download")
         tree = unpack(archive, work / "unpack")
         words = {
             "prefix": _PREFIX,
@@ -120,7 +123,25 @@ class Workshop:
         _copy_licences(tree, folder, said)
         shutil.rmtree(work)
         shutil.rmtree(stage)
-        (folder / "versions").write_text(f"{said['source']} {archive.name.split('_')[1].split('.orig')[0]}\n")
+        (folder / "versions").write_text(f"{_title(said)} {version}\n")
+
+    def _archive(self, said: Mapping[str, Any], folder: Path) -> tuple[Path, str]:
+        """Return the archive of a library's original sources, and which version that is."""
+        if "source" in said:
+            archive = self.debian.source(said["source"], folder)
+            return archive, archive.name.split("_")[1].split(".orig")[0]
+        location: str = said["archive"]
+        if "://" in location:
+            destination = folder / PurePosixPath(unquote(urlsplit(location).path)).name
+            archive = download(location, destination, sha256=said["sha256"], settings=self.debian.settings)
+        else:
+            archive = Path(location)
+            if sha256_of(archive) != said["sha256"]:
+                raise IntegrityError(
+                    f"{archive} is not what libraries.toml says: its SHA-256 is {sha256_of(archive)}",
+                    hint="find out which of the two is right.",
+                )
+        return archive, said["version"]
 
     def _prefix_map(self, tree: Path) -> str:
         home = [f"{self.compilers.home}=/usr"] if self.compilers.home else []
@@ -184,6 +205,12 @@ def _commands(said: Mapping[str, Any]) -> tuple[Sequence[Sequence[str]], Sequenc
     return commands, tools
 
 
+def _title(said: Mapping[str, Any]) -> str:
+    """Return what a library's sources are called: as Debian does, or as the folder of recipes that adds it does."""
+    title: str = said.get("source") or said["name"]
+    return title
+
+
 def _copy_licences(tree: Path, folder: Path, said: Mapping[str, Any]) -> None:
     """Keep the licences of a source tree beside what is made of it; where there is none, that is an error."""
     named = [tree / name for name in said.get("licences", [])]
@@ -192,11 +219,11 @@ def _copy_licences(tree: Path, folder: Path, said: Mapping[str, Any]) -> None:
     ]
     if not found:
         raise BuildFailed(
-            f"the sources of {said['source']} have no licence beside them",
+            f"the sources of {_title(said)} have no licence beside them",
             hint="name its files with `licences` in libraries.toml.",
         )
     for licence in found:
-        shutil.copyfile(licence, folder / f"copyright-{said['source']}-{licence.name}")
+        shutil.copyfile(licence, folder / f"copyright-{_title(said)}-{licence.name}")
 
 
 def _archives(prefix: Path) -> list[Path]:

@@ -80,44 +80,43 @@ def library(
     settings: Settings,
     runner: Runner,
     emulator: Sequence[str] = (),
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Library:
     """Return a C library for the target, fetched or built if need be.
 
     Args:
         compilers: what it is built with.
         emulator: the words before a program of the target that run it here.
+        more: what is known of further libraries, by name, as a folder of recipes says it; of two, these come first.
 
     Raises:
         RecipeError: no library of that name is known.
         NetworkError, MissingToolError: it cannot be fetched, or a program to build it with is missing.
         BuildFailed: it cannot be built.
     """
-    known = known_libraries()
-    if name not in known:
-        raise RecipeError(
-            f"no C library named {name!r} is known",
-            hint=f"known: {', '.join(sorted(known))}; see docs/recipes.md.",
-        )
-    said = {**known[name]}
+    said = {**_known(name, more or {})}
     language: str = said.pop("language", "C")  # of no concern to what it is made of
     needs = tuple(
-        library(other, target, compilers, settings, runner, emulator) for other in said.get("needs", ())
+        library(other, target, compilers, settings, runner, emulator, more) for other in said.get("needs", ())
     )
     prefixes = [item.prefix for item in with_needs(needs)]
-    compiled = compilers.identity if "source" in said or needs else None
+    built = "packages" not in said
+    compiled = compilers.identity if built or needs else None
     digest = digest_of(
-        said=said,
+        said={
+            key: value for key, value in said.items() if key != "archive"
+        },  # its hash tells, wherever it lies
         target=target.fingerprint,
         compilers=compiled,
         needs=[path.name for path in prefixes],
-        way=_HOW_BUILT.read_text() if "source" in said else None,
+        way=_HOW_BUILT.read_text() if built else None,
     )
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
     debian = Debian(target.toolchain.debian, settings, runner)
     workshop = Workshop(target, compilers, debian, prefixes, emulator)
 
     def fill(temporary: Path) -> None:
-        if "source" in said:
+        if built:
             workshop.build(temporary, prefix, said)
         else:
             _take(temporary, prefix, said, debian, target, compilers)
@@ -131,6 +130,17 @@ def library(
         for key, value in said.get("environment", {}).items()
     }
     return Library(name, prefix, versions, environment, needs, language)
+
+
+def _known(name: str, more: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    known = {**known_libraries(), **more}
+    if name not in known:
+        raise RecipeError(
+            f"no C library named {name!r} is known",
+            hint=f"known: {', '.join(sorted(known))}; a libraries.toml in the folder of recipes adds others, see "
+            "docs/recipes.md.",
+        )
+    return known[name]
 
 
 def _take(
