@@ -13,7 +13,7 @@ import pytest
 
 from crosswheel.deploy.bundles import write_program
 from crosswheel.deploy.deploying import deploy
-from crosswheel.deploy.environment import Assembler, ProvenWheel, Wanted
+from crosswheel.deploy.environment import Assembler, LockedProgram, ProvenWheel
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import CheckFailed
@@ -61,7 +61,7 @@ def lab(folder: Path, assembler: Assembler, files: Mapping[str, bytes] = _FILES)
         wheel=wheel.name, sha256=sha256_of(wheel), target="ot2", origin="built", reason="", source=""
     )
     wheels = [ProvenWheel(Pin("lab", "1", frozenset()), wheel, proof)]
-    return assembler.release(Wanted("lab", "1", folder / "lock"), wheels, "lab")
+    return assembler.release(LockedProgram("lab", "1", folder / "lock"), wheels, "lab")
 
 
 def put(made: Release, robot: Path) -> None:

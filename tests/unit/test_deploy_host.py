@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from crosswheel import targets
 from crosswheel.agent.requests import Server
 from crosswheel.cli import app
-from crosswheel.deploy.environment import Wanted, find, proven_wheels
+from crosswheel.deploy.environment import LockedProgram, locked_program, proven_wheels
 from crosswheel.deploy.fleet import on_each, read_list
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.service import Service, read_variables
@@ -44,47 +44,47 @@ def locked(recipes: Path, *versions: str) -> None:
 
 def test_a_requirement_is_answered_by_the_newest_lock_that_fits(tmp_path: Path) -> None:
     locked(tmp_path, "3.3.4", "3.10.0", "4.0.0")
-    assert find("prefect", tmp_path, OT2).version == "4.0.0"
-    assert find("Prefect<4", tmp_path, OT2).version == "3.10.0"
-    assert find("prefect==3.3.4", tmp_path, OT2).lock == tmp_path / "prefect/3.3.4/ot2.lock"
+    assert locked_program("prefect", tmp_path, OT2).version == "4.0.0"
+    assert locked_program("Prefect<4", tmp_path, OT2).version == "3.10.0"
+    assert locked_program("prefect==3.3.4", tmp_path, OT2).lock == tmp_path / "prefect/3.3.4/ot2.lock"
 
 
 def test_a_requirement_without_a_lock_names_the_versions_that_have_one(tmp_path: Path) -> None:
     locked(tmp_path, "3.3.4", "3.10.0")
     with pytest.raises(UsageError, match=r"locked versions of prefect: 3\.3\.4, 3\.10\.0"):
-        find("prefect>5", tmp_path, OT2)
+        locked_program("prefect>5", tmp_path, OT2)
     with pytest.raises(UsageError, match="is not a requirement"):
-        find("prefect=3", tmp_path, OT2)
+        locked_program("prefect=3", tmp_path, OT2)
 
 
 def test_an_extra_is_answered_only_by_a_lock_that_was_made_for_it(tmp_path: Path) -> None:
     locked(tmp_path, "3.3.4", "3.10.0")
     made_for = "# requirements: Prefect[redis,AWS_S3]==3.3.4, other[docker]\n"
     (tmp_path / "prefect/3.3.4/ot2.lock").write_text(made_for)
-    assert find("prefect[redis]", tmp_path, OT2).version == "3.3.4"
-    assert find("prefect[aws-s3,redis]", tmp_path, OT2).version == "3.3.4"
+    assert locked_program("prefect[redis]", tmp_path, OT2).version == "3.3.4"
+    assert locked_program("prefect[aws-s3,redis]", tmp_path, OT2).version == "3.3.4"
     for requirement in ("prefect[nosuch]==3.3.4", "prefect[docker]", "prefect[redis]==3.10.0"):
         with pytest.raises(UsageError, match=r"was made without the extra (nosuch|docker|redis)$"):
-            find(requirement, tmp_path, OT2)
+            locked_program(requirement, tmp_path, OT2)
 
 
 def test_what_a_requirement_says_is_never_dropped(tmp_path: Path) -> None:
     locked(tmp_path, "3.3.4")
-    assert find("prefect; platform_machine == 'armv7l'", tmp_path, OT2).version == "3.3.4"
+    assert locked_program("prefect; platform_machine == 'armv7l'", tmp_path, OT2).version == "3.3.4"
     with pytest.raises(UsageError, match="its marker does not hold there"):
-        find("prefect; python_version >= '3.12'", tmp_path, OT2)
+        locked_program("prefect; python_version >= '3.12'", tmp_path, OT2)
     with pytest.raises(UsageError, match="names where it is from"):
-        find("prefect @ https://lab.example/prefect.whl", tmp_path, OT2)
+        locked_program("prefect @ https://lab.example/prefect.whl", tmp_path, OT2)
 
 
 @pytest.fixture
-def wanted(tmp_path: Path) -> Wanted:
+def wanted(tmp_path: Path) -> LockedProgram:
     lock = tmp_path / "ot2.lock"
     lock.write_text(f"a==1 --hash=sha256:{'0' * 64}\n")
-    return Wanted("a", "1", lock)
+    return LockedProgram("a", "1", lock)
 
 
-def test_only_wheels_that_were_proven_for_the_target_are_sent(tmp_path: Path, wanted: Wanted) -> None:
+def test_only_wheels_that_were_proven_for_the_target_are_sent(tmp_path: Path, wanted: LockedProgram) -> None:
     with pytest.raises(UsageError, match="there is no wheel of a==1"):
         proven_wheels(wanted, tmp_path, OT2)
     wheel = make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b""})
@@ -97,7 +97,7 @@ def test_only_wheels_that_were_proven_for_the_target_are_sent(tmp_path: Path, wa
     assert [proven.path for proven in proven_wheels(wanted, tmp_path, OT2)] == [wheel]
 
 
-def test_a_wheel_that_changed_after_its_proof_is_not_sent(tmp_path: Path, wanted: Wanted) -> None:
+def test_a_wheel_that_changed_after_its_proof_is_not_sent(tmp_path: Path, wanted: LockedProgram) -> None:
     wheel = make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b""})
     _prove(wheel, "ot2")
     make_wheel(tmp_path / "a/1", "a", "1", {"a.py": b"changed"})
@@ -114,7 +114,7 @@ def _prove(wheel: Path, target: str) -> None:
 def test_preflight_tells_a_clash_from_the_same_version_and_from_no_clash(tmp_path: Path) -> None:
     image = {"Hello": "0.9", "other": "1", "unrelated": "1"}
     found = clashes(release(tmp_path, "1").versions, image, ["hello"])
-    assert [(clash.name, clash.wanted, clash.image, clash.server) for clash in found] == [
+    assert [(clash.name, clash.needed, clash.image, clash.server) for clash in found] == [
         ("hello", "1", "0.9", True),
         ("other", "1", "1", False),
     ]

@@ -53,8 +53,8 @@ def install(store: Store, open_: Open, keep: int = 1) -> str:
             raise Refused("no-space", f"{error.strerror}; what was unpacked was removed again") from error
         store.test(folder)
         store.activate(folder, keep)
-    places = ", ".join(str(store.programs / program) for program in release["programs"])
-    return f"{release['name']} {release['version']} is installed: {places}"
+    commands = ", ".join(str(store.programs / program) for program in release["programs"])
+    return f"{release['name']} {release['version']} is installed: {commands}"
 
 
 @contextlib.contextmanager
@@ -85,8 +85,8 @@ def _open_below(folder: Path, path: str) -> IO[bytes]:
         raise Refused("damaged", f"{folder} is damaged: {path} is missing") from None
 
 
-def _require_hash(data: bytes, said: bytes, bundle: Path) -> None:
-    if hashlib.sha256(data).hexdigest().encode() != said:
+def _require_hash(data: bytes, promised: bytes, bundle: Path) -> None:
+    if hashlib.sha256(data).hexdigest().encode() != promised:
         raise Refused("damaged", f"{bundle} is damaged: its bytes do not have the hash that it tells")
 
 
@@ -105,11 +105,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install, undo, check or remove the program in this bundle.")
     parser.add_argument("do", choices=("install", "list", "verify", "rollback", "remove"))
     parser.add_argument("--keep", type=int, default=1, help="how many versions before it stay (1)")
-    said = parser.parse_args()
+    arguments = parser.parse_args()
     os.umask(0o022)
     try:
         with opened(Path(sys.argv[0])) as open_:
-            print(_done(said.do, open_, max(said.keep, 0)))
+            print(_perform(arguments.do, open_, max(arguments.keep, 0)))
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 1 if refusal.kind == "test" else 2  # as crosswheel itself
@@ -121,9 +121,9 @@ def main() -> int:
     return 0
 
 
-def _done(do: str, open_: Open, keep: int) -> str:
-    place = json.loads(_bytes(open_, "place.json"))
-    store, name = Store(Path(place["store"]), Path(place["programs"])), place["name"]
+def _perform(do: str, open_: Open, keep: int) -> str:
+    robot = json.loads(_bytes(open_, "place.json"))
+    store, name = Store(Path(robot["store"]), Path(robot["programs"])), robot["name"]
     if do == "install":
         return install(store, open_, keep)
     if do == "list":

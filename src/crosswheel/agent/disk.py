@@ -1,4 +1,4 @@
-"""Changes to the file system that are whole or do not happen."""
+"""Changes the file system in steps that happen whole or not at all."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def write_shared(path: str, sha256: str, executable: bool, blocks: Iterable[byte
     try:
         for block in blocks:
             digest.update(block)
-            rest = memoryview(block)
-            while rest:  # less is taken than given when the disk is nearly full
-                rest = rest[os.write(handle, rest) :]
+            unwritten = memoryview(block)
+            while unwritten:  # less is taken than given when the disk is nearly full
+                unwritten = unwritten[os.write(handle, unwritten) :]
     finally:
         os.close(handle)
     if digest.hexdigest() != sha256:
@@ -37,43 +37,43 @@ def write_shared(path: str, sha256: str, executable: bool, blocks: Iterable[byte
         raise Refused("damaged", f"a file came with the hash {digest.hexdigest()} instead of {sha256}")
 
 
-def copy(path: str, place: str) -> None:
-    """Copy a file that is shared, to one that may be written to."""
-    handle = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 | (os.stat(path).st_mode & 0o111))
+def copy(path: str, copied: str) -> None:
+    """Copy a shared, read-only file to one that may be written to."""
+    handle = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 | (os.stat(path).st_mode & 0o111))
     with open(path, "rb", buffering=0) as source, open(handle, "wb") as sink:
         for block in iter(lambda: source.read(1 << 20), b""):
             sink.write(block)
 
 
-def replace_link(goal: Path, place: Path) -> None:
+def replace_link(destination: Path, link: Path) -> None:
     """Make or replace a symbolic link in one step."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.parent / f".{place.name}.new"
-    beside.unlink(missing_ok=True)
-    beside.symlink_to(goal)
-    beside.replace(place)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.parent / f".{link.name}.new"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(destination)
+    temporary.replace(link)
 
 
-def replace_text(place: Path, text: str, mode: int) -> None:
+def replace_text(path: Path, text: str, mode: int) -> None:
     """Write a small file, as a whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.parent / f".{place.name}.new"
-    beside.unlink(missing_ok=True)
-    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as sink:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.new"
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as sink:
         sink.write(text)  # nobody else reads it before it has its permissions
-    beside.chmod(mode)
-    beside.replace(place)
+    temporary.chmod(mode)
+    temporary.replace(path)
 
 
 def make_folders(root: str, folders: Iterable[str]) -> None:
     """Make folders below ``root``, which is made too, with all that lead to them; they may be there already."""
-    wanted = {""}
+    needed = {""}
     for folder in folders:
-        while folder not in wanted:
-            wanted.add(folder)
+        while folder not in needed:
+            needed.add(folder)
             folder = folder.rpartition("/")[0]
     os.makedirs(root, exist_ok=True)
-    for folder in sorted(wanted - {""}):  # a folder comes before those in it
+    for folder in sorted(needed - {""}):  # a folder comes before those in it
         try:
             os.mkdir(f"{root}/{folder}")
         except FileExistsError:

@@ -43,18 +43,18 @@ def processes_in(folder: Path) -> list[int]:
 
 def require_target(target: dict[str, str]) -> None:
     """Raise :class:`Refused` if what was made for ``target`` would not run on this machine."""
-    here = about_this_machine()
-    short = ".".join(here["python"].split(".")[:2])
+    machine = about_this_machine()
+    short = ".".join(machine["python"].split(".")[:2])
     faults = []
-    if here["machine"] != target["machine"]:
-        faults.append(f"it is an {here['machine']}, not an {target['machine']}")
+    if machine["machine"] != target["machine"]:
+        faults.append(f"it is an {machine['machine']}, not an {target['machine']}")
     if short != target["python"]:
-        faults.append(f"it has Python {here['python']}, not {target['python']}")
-    elif here["soabi"] != target["soabi"]:
-        faults.append(f"its Python loads {here['soabi']}, not {target['soabi']}")
-    if not here["glibc"] or _numbers(here["glibc"]) < _numbers(target["glibc"]):
+        faults.append(f"it has Python {machine['python']}, not {target['python']}")
+    elif machine["soabi"] != target["soabi"]:
+        faults.append(f"its Python loads {machine['soabi']}, not {target['soabi']}")
+    if not machine["glibc"] or _numbers(machine["glibc"]) < _numbers(target["glibc"]):
         faults.append(
-            f"its C library is {here['glibc'] or 'not glibc'}, not glibc {target['glibc']} or newer"
+            f"its C library is {machine['glibc'] or 'not glibc'}, not glibc {target['glibc']} or newer"
         )
     if faults:
         raise Refused("target", f"this machine is not an {target['name']}: " + "; ".join(faults))
@@ -72,11 +72,13 @@ def _is_in(process: str, below: str) -> bool:
         if below.encode() in stream.read():
             return True
     with contextlib.suppress(OSError):
-        return any(_goal(f"{process}/fd/{name}").startswith(below) for name in os.listdir(f"{process}/fd"))
+        return any(
+            _link_target(f"{process}/fd/{name}").startswith(below) for name in os.listdir(f"{process}/fd")
+        )
     return False
 
 
-def _goal(link: str) -> str:
+def _link_target(link: str) -> str:
     with contextlib.suppress(OSError):
         return os.readlink(link)
     return ""

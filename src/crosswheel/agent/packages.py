@@ -1,7 +1,7 @@
-"""Installed packages, each in a folder of its own: its place.
+"""Keeps installed packages, each in a folder of its own: its slot.
 
-A place is named by the package's content; where a program changed what lies in one, a whole package of the same content
-goes into another beside it, named with a number after a dot. What uses the changed one goes on with it.
+The package's digest names the slot. Where a program changed files of a slot, a whole copy of the package goes into
+another slot, whose name has a number after a dot; releases that use the changed one keep it.
 """
 
 from __future__ import annotations
@@ -39,105 +39,105 @@ _CHANGED = "its bytes have changed"
 
 
 class Packages:
-    """The packages that are here, for all environments; crosswheel never changes one, but programs may."""
+    """The packages of all environments; crosswheel never changes one, but programs may."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._faults: dict[str, dict[str, str]] = {}  # by place, as far as it was looked at
+        self._faults: dict[str, dict[str, str]] = {}  # by slot, as far as they were compared
         self._stamps: dict[str, list[Stamp | None]] = {}
 
     def lacking(self, release: Manifest) -> list[Manifest]:
-        """Return a release's packages that are not here as a whole."""
+        """Return the packages of a release that are missing or damaged."""
         return [p for p in release["packages"] if self.find(p["digest"]) is None]
 
     def find(self, digest: str) -> str | None:
-        """Return the place where a package is whole, or ``None``."""
-        return next((place for place in self._places(digest) if not self.faults(place)), None)
+        """Return a slot in which a package is whole, or ``None``."""
+        return next((slot for slot in self._slots(digest) if not self.faults(slot)), None)
 
     def placed(self, release: Manifest) -> Manifest:
-        """Return a release whose packages are all here, with the place of each that is not the usual one."""
+        """Return a release whose packages are all here; those not in their usual slot name it."""
         packages = []
         for package in release["packages"]:
-            place = self.find(package["digest"])
-            packages.append(package if place == package["digest"] else {**package, "place": place})
+            slot = self.find(package["digest"])
+            packages.append(package if slot == package["digest"] else {**package, "place": slot})
         return {**release, "packages": packages}
 
-    def folder(self, place: str) -> str:
+    def folder(self, slot: str) -> str:
         """Return the folder of a package's files."""
-        return f"{self.root}/{place}/files"
+        return f"{self.root}/{slot}/files"
 
-    def files(self, place: str) -> list[Entry]:
+    def files(self, slot: str) -> list[Entry]:
         """Return the list of a package's files; an empty one where it is damaged."""
-        found: list[Entry] = self._read(place, "package.json")
-        return found
+        entries: list[Entry] = self._read(slot, "package.json")
+        return entries
 
-    def own(self, place: str) -> list[str]:
-        """Return the paths in a package of which each release gets a copy of its own, as a program changes them."""
-        found: list[str] = self._read(place, "own.json")
-        return found
+    def mutable(self, slot: str) -> list[str]:
+        """Return the paths in a package that programs change; each release gets a copy of these."""
+        paths: list[str] = self._read(slot, "own.json")
+        return paths
 
-    def faults(self, place: str, *, thorough: bool = False) -> dict[str, str]:
+    def faults(self, slot: str, *, thorough: bool = False) -> dict[str, str]:
         """Compare every file of a package with its hash; return what is wrong, by path.
 
         Args:
             thorough: whether files are read, too, that were whole when they were last read and not written to since.
         """
-        if thorough or place not in self._faults:
-            seen = [] if thorough else self._read(place, "seen.json")
-            self._faults[place] = dict(self._compared(place, seen))
-        return self._faults[place]
+        if thorough or slot not in self._faults:
+            known_stamps = [] if thorough else self._read(slot, "seen.json")
+            self._faults[slot] = dict(self._compared(slot, known_stamps))
+        return self._faults[slot]
 
     def remember(self) -> None:
-        """Keep what was found out about files that are whole, so that the next deployment need not read them."""
-        for place, stamps in self._stamps.items():
-            replace_text(self.root / place / "seen.json", json.dumps(stamps, separators=(",", ":")), 0o644)
+        """Write down which files are whole, so that the next deployment need not read them."""
+        for slot, stamps in self._stamps.items():
+            replace_text(self.root / slot / "seen.json", json.dumps(stamps, separators=(",", ":")), 0o644)
         self._stamps.clear()
 
-    def changed(self, place: str) -> set[str]:
+    def changed(self, slot: str) -> set[str]:
         """Return the paths in a package that programs have written to, and of files that they have added."""
-        listed, folder = {path for path, *_ in self.files(place)}, self.folder(place)
+        listed, folder = {path for path, *_ in self.files(slot)}, self.folder(slot)
         added = {
             os.path.relpath(os.path.join(where, name), folder)
             for where, _, names in os.walk(folder)
             if not where.endswith("__pycache__")
             for name in names
         }
-        faults = self.faults(place, thorough=True)
+        faults = self.faults(slot, thorough=True)
         return {path for path, fault in faults.items() if fault == _CHANGED} | (
             added - listed if listed else set()
         )
 
-    def sweep(self, used: set[str]) -> None:
-        """Remove the places that no release uses, and what is left of transfers."""
+    def sweep(self, in_use: set[str]) -> None:
+        """Remove the slots that no release uses, and the remains of transfers."""
         for folder in self.root.glob("*"):
-            if folder.name not in used:
+            if folder.name not in in_use:
                 remove_tree(folder, ignore_errors=True)
 
     def unfinished(self, digest: str) -> Path:
-        """Return where a package is put together."""
+        """Return the folder in which a package is assembled."""
         return self.root / f"{_UNFINISHED}{digest}"
 
     def finish(self, digest: str) -> None:
-        """Give a package that was put together, whole and on the disk, its place."""
-        taken = self._places(digest)
-        place = next(name for name in _names(digest) if name not in taken)
-        self.unfinished(digest).rename(self.root / place)
-        self._faults[place] = {}
+        """Rename an assembled package, which is whole and on the disk, to its slot."""
+        taken = self._slots(digest)
+        slot = next(name for name in _names(digest) if name not in taken)
+        self.unfinished(digest).rename(self.root / slot)
+        self._faults[slot] = {}
 
-    def _places(self, digest: str) -> list[str]:
-        there = [digest, *sorted(path.name for path in self.root.glob(f"{digest}.*"))]
-        return [place for place in there if (self.root / place).is_dir()]
+    def _slots(self, digest: str) -> list[str]:
+        names = [digest, *sorted(path.name for path in self.root.glob(f"{digest}.*"))]
+        return [slot for slot in names if (self.root / slot).is_dir()]
 
-    def _read(self, place: str, name: str) -> list:  # type: ignore[type-arg]
+    def _read(self, slot: str, name: str) -> list:  # type: ignore[type-arg]
         # Power that fails may leave a file empty, or full of zeros.
         try:
-            found = json.loads((self.root / place / name).read_bytes())
+            value = json.loads((self.root / slot / name).read_bytes())
         except (OSError, ValueError):
             return []
-        return found if isinstance(found, list) else []
+        return value if isinstance(value, list) else []
 
-    def _compared(self, place: str, seen: list[Stamp | None]) -> Iterator[tuple[str, str]]:
-        folder, files = self.folder(place), self.files(place)
+    def _compared(self, slot: str, known_stamps: list[Stamp | None]) -> Iterator[tuple[str, str]]:
+        folder, files = self.folder(slot), self.files(slot)
         if not files:
             yield "package.json", "it is damaged"
         settled = time.time_ns() - _SETTLED_NS
@@ -147,28 +147,28 @@ class Packages:
             try:
                 status = os.lstat(f"{folder}/{path}")
                 stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
-                known = number < len(seen) and seen[number] == stamp
-                found = sha256 if known else sha256_of(f"{folder}/{path}")
+                known = number < len(known_stamps) and known_stamps[number] == stamp
+                digest = sha256 if known else sha256_of(f"{folder}/{path}")
             except OSError as error:
                 yield path, str(error.strerror)
                 continue
-            if found != sha256 or not stat.S_ISREG(status.st_mode):
+            if digest != sha256 or not stat.S_ISREG(status.st_mode):
                 yield path, _CHANGED
             elif bool(status.st_mode & 0o100) is not executable:
                 yield path, "its permissions have changed"
             elif status.st_ctime_ns < settled:
                 stamps[-1] = stamp
-        if stamps != seen:
-            self._stamps[place] = stamps
+        if stamps != known_stamps:
+            self._stamps[slot] = stamps
 
 
 class Arrival:
-    """Packages that are about to come: what of them is here already, and what has to be sent.
+    """Packages that will be transferred: which of their files are here, and which must be sent.
 
     Args:
         packages: what a release says of each.
         lists: the list of files of each, by digest.
-        donors: for each name of a package, the places of packages of that name, which may have some of the files.
+        donors: by package name, the slots of other versions, which may have some of the files.
 
     Raises:
         Refused: a list is not the one that the release promises.
@@ -188,15 +188,15 @@ class Arrival:
             files = lists.get(package["digest"], [])
             if digest_of_package(package["name"], package["version"], files) != package["digest"]:
                 raise Refused("damaged", f"the list of files of {package['name']} is not what was promised")
-        self._own: dict[str, set[str]] = {
-            name: {path for place in places for path in (*store.own(place), *store.changed(place))}
-            for name, places in donors.items()
+        self._mutable: dict[str, set[str]] = {
+            name: {path for slot in slots for path in (*store.mutable(slot), *store.changed(slot))}
+            for name, slots in donors.items()
         }
         self._known: dict[Key, str] = {
-            (sha256, executable): f"{store.folder(place)}/{path}"
-            for place in sorted(place for places in donors.values() for place in places)
-            for path, sha256, _, executable in store.files(place)
-            if path not in store.faults(place)
+            (sha256, executable): f"{store.folder(slot)}/{path}"
+            for slot in sorted(slot for slots in donors.values() for slot in slots)
+            for path, sha256, _, executable in store.files(slot)
+            if path not in store.faults(slot)
         }
         self.lacking = {p["digest"]: self._lacking(p["digest"]) for p in packages}
 
@@ -226,32 +226,32 @@ class Arrival:
     def _lacking(self, digest: str) -> list[int]:
         """Return the numbers of the files that are neither in a known package nor came before."""
         folder = f"{self._store.unfinished(digest)}/files"
-        begun = os.path.isdir(folder)
+        resumed = os.path.isdir(folder)
         return [
             number
             for number, (path, sha256, size, executable) in enumerate(self._lists[digest])
             if (sha256, executable) not in self._known
-            and not (begun and _is_whole(f"{folder}/{path}", sha256, size, executable))
+            and not (resumed and _is_whole(f"{folder}/{path}", sha256, size, executable))
         ]
 
     def _write(self, digest: str, bytes_of: BytesOf) -> None:
         files, folder = self._lists[digest], f"{self._store.unfinished(digest)}/files"
-        begun, lacking = os.path.isdir(folder), set(self.lacking[digest])
+        resumed, lacking = os.path.isdir(folder), set(self.lacking[digest])
         make_folders(folder, (path.rpartition("/")[0] for path, *_ in files))
         for number, (path, sha256, size, executable) in enumerate(files):
-            place, known = f"{folder}/{path}", self._known.get((sha256, executable))
-            if begun and (known or number in lacking) and os.path.lexists(place):
-                os.unlink(place)  # it was cut off
+            destination, known = f"{folder}/{path}", self._known.get((sha256, executable))
+            if resumed and (known or number in lacking) and os.path.lexists(destination):
+                os.unlink(destination)  # it was cut off
             if known:
-                os.link(known, place)
+                os.link(known, destination)
             elif number in lacking:
-                write_shared(place, sha256, executable, bytes_of(sha256, size))
+                write_shared(destination, sha256, executable, bytes_of(sha256, size))
 
     def _tell(self, package: Manifest) -> None:
-        """Write down what a package has, and which of that programs change."""
-        folder, own = self._store.unfinished(package["digest"]), self._own.get(package["name"])
-        if own:
-            (folder / "own.json").write_text(json.dumps(sorted(own)))
+        """Write a package's list of files, and of those that programs change."""
+        folder, mutable = self._store.unfinished(package["digest"]), self._mutable.get(package["name"])
+        if mutable:
+            (folder / "own.json").write_text(json.dumps(sorted(mutable)))
         text = json.dumps(self._lists[package["digest"]], separators=(",", ":"))
         (folder / "package.json").write_text(text)
 
@@ -265,7 +265,7 @@ def _names(digest: str) -> Iterator[str]:
 
 
 def _is_whole(path: str, sha256: str, size: int, executable: bool) -> bool:
-    """Tell whether a file of a transfer that was interrupted came as a whole; only its bytes can tell."""
+    """Return whether a file of an interrupted transfer is complete, by its bytes."""
     try:
         status = os.stat(path)
         return (

@@ -123,9 +123,9 @@ class Server:
 
     def do_activate(self, keep: int = 1) -> dict[str, Any]:
         """Switch to the release; return the services that run another version of it."""
-        before = self._opened.active(self._release["name"])
+        previous = self._opened.active(self._release["name"])
         generation = self._opened.activate(self._folder, keep)
-        services = [] if generation == before else self._opened.services(self._release["programs"])
+        services = [] if generation == previous else self._opened.services(self._release["programs"])
         return {"generation": generation, "services": services}
 
     def do_list(self) -> dict[str, Any]:
@@ -160,10 +160,10 @@ class Server:
         """Run a program to its end; return its exit code and what it printed."""
         import subprocess
 
-        done = subprocess.run(
+        process = subprocess.run(
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        return {"returncode": done.returncode, "output": done.stdout.decode(errors="replace")}
+        return {"returncode": process.returncode, "output": process.stdout.decode(errors="replace")}
 
     def _read(self) -> bytes:
         head = self._source.read(_LENGTH.size)

@@ -14,7 +14,7 @@ from crosswheel.agent.disk import remove_tree, replace_link, require_space, sync
 from crosswheel.agent.machine import about_this_machine, processes_in
 from crosswheel.agent.manifest import Refused, id_of, is_name, require_name
 from crosswheel.agent.packages import Arrival, Packages
-from crosswheel.agent.tree import place_of
+from crosswheel.agent.tree import slot_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -48,8 +48,8 @@ class Store:
 
     def names(self) -> list[str]:
         """Return the names of all environments."""
-        found = (path.parent.name for path in self._environments.glob("*/releases"))
-        return sorted(name for name in found if is_name(name))
+        names = (path.parent.name for path in self._environments.glob("*/releases"))
+        return sorted(name for name in names if is_name(name))
 
     def releases(self) -> list[Manifest]:
         """Return what all finished releases say of themselves; those that are damaged say nothing."""
@@ -59,9 +59,9 @@ class Store:
         """Return what has to come for a release, given the lists of files of the packages that are not here."""
         lacking = self.packages.lacking(release)
         donors: dict[str, set[str]] = {package["name"]: set() for package in lacking}
-        for package in [package for other in self.releases() for package in other["packages"]]:
-            if package["name"] in donors and (self.packages.root / place_of(package)).is_dir():
-                donors[package["name"]].add(place_of(package))
+        for package in [package for installed in self.releases() for package in installed["packages"]]:
+            if package["name"] in donors and (self.packages.root / slot_of(package)).is_dir():
+                donors[package["name"]].add(slot_of(package))
         return Arrival(self.packages, lacking, lists, donors)
 
     def require_space(self, arrival: Arrival) -> int:
@@ -71,40 +71,40 @@ class Store:
         return need
 
     def require_programs(self, release: Manifest) -> None:
-        """Raise :class:`Refused` if the place of a launcher is taken by something that is not ours."""
+        """Raise :class:`Refused` if a launcher's path exists and is not a launcher of this environment."""
         for program in release["programs"]:
-            place = self.programs / program
-            if os.path.lexists(place) and not self._is_launcher_of(place, release["name"]):
-                raise Refused("occupied", f"{place} is there already, and is not of {release['name']}")
+            link = self.programs / program
+            if os.path.lexists(link) and not self._is_launcher_of(link, release["name"]):
+                raise Refused("occupied", f"{link} is there already, and is not of {release['name']}")
 
     def shadowing(self, release: Manifest) -> list[str]:
         """Return the programs of this machine that whoever calls one of a release gets instead."""
         folders = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")  # what a login's PATH begins with
         paths = (f"{folder}/{program}" for program in release["programs"] for folder in folders)
-        own = os.path.realpath(self.programs)
-        return [p for p in paths if os.path.exists(p) and os.path.realpath(os.path.dirname(p)) != own]
+        launchers = os.path.realpath(self.programs)
+        return [p for p in paths if os.path.exists(p) and os.path.realpath(os.path.dirname(p)) != launchers]
 
     def build(self, release: Manifest) -> Path:
-        """Put a release together of its packages, and write it to the disk; return its folder.
+        """Assemble a release from its packages and write it to the disk; return its folder.
 
         One that is there already is taken if it is whole; nothing in it is changed, as programs may run from it.
         """
         release = self.packages.placed(release)
         self.packages.remember()
         folder = self._environment(release["name"]) / "releases" / id_of(release)
-        others = sorted(folder.parent.glob(f"{folder.name}.*"))
-        for known in (folder, *others):
+        siblings = sorted(folder.parent.glob(f"{folder.name}.*"))
+        for known in (folder, *siblings):
             if _read(known) == release and not any(tree.faults(known, release, self.packages)):
                 return known
-        while folder in others or os.path.lexists(folder):
+        while folder in siblings or os.path.lexists(folder):
             folder = _next(folder)
-        beside = folder.parent / f".unfinished-{folder.name}"
-        remove_tree(beside, ignore_errors=True)
-        tree.make(beside, release, self.packages)
-        (beside / "release.json").write_text(json.dumps(release, separators=(",", ":")))
+        temporary = folder.parent / f".unfinished-{folder.name}"
+        remove_tree(temporary, ignore_errors=True)
+        tree.make(temporary, release, self.packages)
+        (temporary / "release.json").write_text(json.dumps(release, separators=(",", ":")))
         # Before it has its name; that and the links that follow are one after the other in the file system's journal.
-        sync(beside)
-        beside.rename(folder)
+        sync(temporary)
+        temporary.rename(folder)
         return folder
 
     def test(self, folder: Path) -> str:
@@ -130,14 +130,14 @@ class Store:
         if active is not None and self._generation(name, active).resolve() == folder:
             self._switch(name, active)  # launchers that are gone come back
             return active
-        before = [number for number in self.generations(name) if active is not None and number <= active]
+        older = [number for number in self.generations(name) if active is not None and number <= active]
         number = max([0, *self.generations(name)]) + 1
         replace_link(folder, self._generation(name, number))
         self._switch(name, number)
-        self._prune(name, {number, *(before[-keep:] if keep else ())})
+        self._prune(name, {number, *(older[-keep:] if keep else ())})
         return number
 
-    def before(self, name: str) -> int:
+    def previous(self, name: str) -> int:
         """Return the number of the generation to go back to; raise :class:`Refused` if there is none."""
         active = self.active(name)
         for number in reversed(self.generations(name)):
@@ -147,7 +147,7 @@ class Store:
 
     def rollback(self, name: str) -> Manifest:
         """Go back to the generation before the active one, if its test succeeds; return its release."""
-        number = self.before(name)
+        number = self.previous(name)
         folder = self._generation(name, number).resolve()
         self.test(folder)
         self._switch(name, number)
@@ -186,31 +186,31 @@ class Store:
                 faults.append(f"{link}: the launcher is gone")
             elif not link.samefile(launcher):
                 faults.append(f"{link}: it is not the launcher any more")
-        here = about_this_machine()["python"].rpartition(".")[0]
-        if release["target"]["python"] != here:
-            faults.append(f"it was made for Python {release['target']['python']}, and this is {here}")
+        python = about_this_machine()["python"].rpartition(".")[0]
+        if release["target"]["python"] != python:
+            faults.append(f"it was made for Python {release['target']['python']}, and this is {python}")
         return faults
 
     def listing(self) -> list[dict[str, Any]]:
-        """Return what there is: for each environment its generations, versions and programs."""
-        found = []
+        """Return a row for each generation of each environment: its version, programs and size."""
+        rows = []
         for name in self.names():
             active = self.active(name)
             for number in self.generations(name):
                 release = _read(self._generation(name, number))
-                said = release or {"version": "", "programs": [], "packages": []}
-                found.append(
+                stated_release = release or {"version": "", "programs": [], "packages": []}
+                rows.append(
                     {
                         "name": name,
-                        "version": said["version"],
+                        "version": stated_release["version"],
                         "generation": number,
                         "active": number == active,
                         "damaged": release is None,
-                        "programs": said["programs"],
-                        "size": sum(package["size"] for package in said["packages"]),
+                        "programs": stated_release["programs"],
+                        "size": sum(package["size"] for package in stated_release["packages"]),
                     }
                 )
-        return found
+        return rows
 
     def services(self, programs: Iterable[str]) -> list[str]:
         """Return the names of the services that run one of some programs."""
@@ -241,11 +241,13 @@ class Store:
         """Remove what no release uses: packages, and what is left of transfers and releases that were not finished."""
         for unfinished in self._environments.glob("*/releases/.unfinished-*"):
             remove_tree(unfinished, ignore_errors=True)
-        used: set[str] = set()
+        in_use: set[str] = set()
         for folder in self._folders():
             release = _read(folder)
-            used |= set(map(place_of, release["packages"])) if release else tree.places(folder, self.packages)
-        self.packages.sweep(used)
+            in_use |= (
+                set(map(slot_of, release["packages"])) if release else tree.slots_of(folder, self.packages)
+            )
+        self.packages.sweep(in_use)
         for name in self.names():
             self._remove_empty(name)
         _remove_if_empty(self.packages.root, self._environments)
@@ -261,25 +263,25 @@ class Store:
         return self._environment(name) / "generations" / str(number)
 
     def _faults_of(self, package: Manifest, name: str) -> Iterator[str]:
-        """Tell what is wrong in a package of an environment, and which others it is wrong for."""
-        place = place_of(package)
-        for path, fault in self.packages.faults(place, thorough=True).items():
-            here = f"{self.packages.folder(place)}/{path}"
-            others = {
+        """Yield the faults in a package of an environment, with the other environments that they affect."""
+        slot = slot_of(package)
+        for path, fault in self.packages.faults(slot, thorough=True).items():
+            path_here = f"{self.packages.folder(slot)}/{path}"
+            affected = {
                 release["name"]
                 for release in self.releases()
-                for other in release["packages"]
-                if other["name"] == package["name"] and release["name"] != name
-                if _are_one(f"{self.packages.folder(place_of(other))}/{path}", here)
+                for installed in release["packages"]
+                if installed["name"] == package["name"] and release["name"] != name
+                if _are_one(f"{self.packages.folder(slot_of(installed))}/{path}", path_here)
             }
-            yield f"{path}: {fault}" + (f", for {', '.join(sorted(others))}, too" if others else "")
+            yield f"{path}: {fault}" + (f", for {', '.join(sorted(affected))}, too" if affected else "")
 
     def _run(self, folder: Path, words: list[str]) -> str:
         import subprocess
 
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [str(folder / words[0]), *words[1:]],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -290,9 +292,9 @@ class Store:
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Refused("test", f"{' '.join(words)}: {error}") from error
-        output = done.stdout.decode(errors="replace")
-        if done.returncode != 0:
-            raise Refused("test", f"{' '.join(words)} ended with {done.returncode}:\n{output[-4000:]}")
+        output = process.stdout.decode(errors="replace")
+        if process.returncode != 0:
+            raise Refused("test", f"{' '.join(words)} ended with {process.returncode}:\n{output[-4000:]}")
         return output
 
     def _switch(self, name: str, number: int) -> None:
@@ -317,16 +319,16 @@ class Store:
     def _prune(self, name: str, kept: set[int]) -> None:
         """Remove the other generations that no program runs from, and the releases that have none."""
         folders = {number: self._generation(name, number).resolve() for number in self.generations(name)}
-        used = {folders[number] for number in kept}
+        in_use = {folders[number] for number in kept}
         for number, folder in folders.items():
-            if folder not in used and processes_in(folder):
-                used.add(folder)
+            if folder not in in_use and processes_in(folder):
+                in_use.add(folder)
                 kept.add(number)
         for path in (self._environment(name) / "generations").iterdir():
             if path.name not in map(str, kept):
                 path.unlink()
         for folder in (self._environment(name) / "releases").iterdir():
-            if folder not in used:
+            if folder not in in_use:
                 remove_tree(folder)
         self.sweep()
 
@@ -364,9 +366,9 @@ def _next(folder: Path) -> Path:
     return folder.with_name(f"{name}.{int(number or 0) + 1}")
 
 
-def _are_one(path: str, other: str) -> bool:
+def _are_one(path: str, second: str) -> bool:
     with contextlib.suppress(OSError):
-        return os.path.samefile(path, other)
+        return os.path.samefile(path, second)
     return False
 
 

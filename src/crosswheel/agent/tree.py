@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Links(NamedTuple):
-    """What an environment has, by path in it, with what each is made from: symbolic links, hard links, copies."""
+    """The links and copies of an environment: from the path in it to the source of each."""
 
     folders: dict[str, str]
     files: dict[str, str]
@@ -33,14 +33,14 @@ class _Links(NamedTuple):
 def make(folder: Path, release: Manifest, packages: Packages) -> None:
     """Make a release's environment in a folder that is not there yet."""
     links = _links(release, packages)
-    parents = {path.rpartition("/")[0] for goals in links for path in goals} | {"bin"}
+    parents = {path.rpartition("/")[0] for sources in links for path in sources} | {"bin"}
     make_folders(str(folder), parents)
-    for path, goal in links.folders.items():
-        os.symlink(goal, f"{folder}/{path}")
-    for path, goal in links.files.items():
-        os.link(goal, f"{folder}/{path}")
-    for path, goal in links.copies.items():
-        copy(goal, f"{folder}/{path}")
+    for path, source in links.folders.items():
+        os.symlink(source, f"{folder}/{path}")
+    for path, source in links.files.items():
+        os.link(source, f"{folder}/{path}")
+    for path, source in links.copies.items():
+        copy(source, f"{folder}/{path}")
     python, version = Path(sys.executable), ".".join(map(str, sys.version_info[:3]))
     configuration = f"home = {python.parent}\ninclude-system-site-packages = false\nversion = {version}\n"
     (folder / "pyvenv.cfg").write_text(configuration)
@@ -49,33 +49,33 @@ def make(folder: Path, release: Manifest, packages: Packages) -> None:
 
 
 def faults(folder: Path, release: Manifest, packages: Packages) -> Iterator[str]:
-    """Tell what is missing or replaced in a release's environment; what lies in its packages is their business."""
+    """Yield what is missing or replaced in a release's environment; its packages are checked apart."""
     links = _links(release, packages)
     yield from _faults_of_environment(folder)
-    for path, goal in links.folders.items():
-        if not (folder / path).is_symlink() or os.readlink(folder / path) != goal:
+    for path, source in links.folders.items():
+        if not (folder / path).is_symlink() or os.readlink(folder / path) != source:
             yield f"{path}: it is gone"
-    for path, goal in (*links.files.items(), *links.copies.items()):
+    for path, source in (*links.files.items(), *links.copies.items()):
         if not (folder / path).is_file():
             yield f"{path}: it is gone"
-        elif Path(goal).is_file() and not _are_same(f"{folder}/{path}", goal):
+        elif Path(source).is_file() and not _are_same(f"{folder}/{path}", source):
             yield f"{path}: its bytes have changed"
 
 
-def places(folder: Path, packages: Packages) -> set[str]:
-    """Return the places of the packages that a release's environment leads to, whatever the release says."""
-    found = set()
+def slots_of(folder: Path, packages: Packages) -> set[str]:
+    """Return the slots that a release's environment links to, whatever the release says."""
+    slots = set()
     for path in folder.glob("lib/*/site-packages/*"):
-        goal = Path(os.readlink(path)) if path.is_symlink() else path
-        if packages.root in goal.parents:
-            found.add(goal.relative_to(packages.root).parts[0])
-    return found
+        source = Path(os.readlink(path)) if path.is_symlink() else path
+        if packages.root in source.parents:
+            slots.add(source.relative_to(packages.root).parts[0])
+    return slots
 
 
-def place_of(package: Manifest) -> str:
-    """Return the place of a package of a release that is on the disk."""
-    place: str = package.get("place") or package["digest"]
-    return place
+def slot_of(package: Manifest) -> str:
+    """Return the slot of a package of an installed release."""
+    slot: str = package.get("place") or package["digest"]
+    return slot
 
 
 def _faults_of_environment(folder: Path) -> Iterator[str]:
@@ -91,9 +91,9 @@ def _faults_of_environment(folder: Path) -> Iterator[str]:
             yield f"{path}: it is not this machine's Python"
 
 
-def _are_same(path: str, other: str) -> bool:
+def _are_same(path: str, second: str) -> bool:
     # A store that was copied has copies instead of hard links.
-    return os.path.samefile(path, other) or sha256_of(path) == sha256_of(other)
+    return os.path.samefile(path, second) or sha256_of(path) == sha256_of(second)
 
 
 def _links(release: Manifest, packages: Packages) -> _Links:
@@ -104,19 +104,19 @@ def _links(release: Manifest, packages: Packages) -> _Links:
     owners = Counter(folder for package in release["packages"] for folder in package["folders"])
     links = _Links({}, {}, {})
     for package in release["packages"]:
-        place = place_of(package)
-        own = set(packages.own(place))
+        slot = slot_of(package)
+        mutable = set(packages.mutable(slot))
         shared = tuple(
             f"{folder}/"
             for folder in package["folders"]
-            if owners[folder] > 1 or any(path.startswith(f"{folder}/") for path in own)
+            if owners[folder] > 1 or any(path.startswith(f"{folder}/") for path in mutable)
         )
-        goals = packages.folder(place)
-        links.folders.update({p: f"{goals}/{p}" for p in package["folders"] if f"{p}/" not in shared})
+        sources = packages.folder(slot)
+        links.folders.update({p: f"{sources}/{p}" for p in package["folders"] if f"{p}/" not in shared})
         loose = list(package["files"])
         if shared:
-            loose += [path for path, *_ in packages.files(place) if path.startswith(shared)]
+            loose += [path for path, *_ in packages.files(slot) if path.startswith(shared)]
         for path in loose:
             if path not in links.files and path not in links.copies:
-                (links.copies if path in own else links.files)[path] = f"{goals}/{path}"
+                (links.copies if path in mutable else links.files)[path] = f"{sources}/{path}"
     return links

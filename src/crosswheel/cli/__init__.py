@@ -65,8 +65,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         print(f"crosswheel {__version__}")
         raise typer.Exit
 

@@ -131,8 +131,8 @@ def build(
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
-    wanted = _asked(requirements, requirement_files)
-    scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(wanted), sandbox)
+    request = _request(requirements, requirement_files)
+    scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(request), sandbox)
     with scene.console() as console:
         if container_tag or container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
@@ -142,7 +142,7 @@ def build(
                 if prep_container_only:
                     _prepare(context)
                 elif build_type is not BuildType.INDEX_ONLY:
-                    codes.append(_build_all(_jobs(wanted, day(as_of), context), context))
+                    codes.append(_build_all(_jobs(request, day(as_of), context), context))
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
@@ -158,11 +158,11 @@ def _prepare(context: BuildContext) -> None:
 
 
 def _jobs(
-    wanted: Request, as_of: datetime.date | None, context: BuildContext
+    request: Request, as_of: datetime.date | None, context: BuildContext
 ) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
-    if wanted:
-        return [lambda: run_closure(closure_for(wanted, as_of, context), context)]
+    if request:
+        return [lambda: run_closure(closure_for(request, as_of, context), context)]
     return [partial(_build_root, root, context) for root in roots_of(context)]
 
 
@@ -188,7 +188,7 @@ def _write_index(scene: Scene, console: Console, root_url: str | None, codes: Se
         console.print(sentence, soft_wrap=True)
 
 
-def _asked(requirements: Sequence[str] | None, files: Sequence[Path] | None) -> Request:
+def _request(requirements: Sequence[str] | None, files: Sequence[Path] | None) -> Request:
     return Request(tuple(requirements or ()), tuple(file.absolute() for file in files or ()))
 
 
@@ -253,18 +253,18 @@ def plan(
     from_source: FromSourceOption = False,
 ) -> None:
     """Show for each package whether its published wheel is taken or it is built, and why."""
-    wanted = _asked(requirements, requirement_files)
-    scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(wanted))
+    request = _request(requirements, requirement_files)
+    scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(request))
     with scene.console() as console:
         for name in target or ["ot2"]:
             with scene.context(console, name) as context:
-                for closure in _closures(wanted, day(as_of), context):
+                for closure in _closures(request, day(as_of), context):
                     _show_plan(closure, console, context)
 
 
-def _closures(wanted: Request, as_of: datetime.date | None, context: BuildContext) -> Iterator[Closure]:
-    if wanted:
-        yield closure_for(wanted, as_of, context)
+def _closures(request: Request, as_of: datetime.date | None, context: BuildContext) -> Iterator[Closure]:
+    if request:
+        yield closure_for(request, as_of, context)
         return
     for root in roots_of(context):
         yield closure_of(root, context)

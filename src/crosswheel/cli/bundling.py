@@ -62,11 +62,11 @@ def bundle(
         runner = Runner(log=Settings.from_environment().cache / "installed" / "log.txt")
         _tell_file(output, write(release, output.resolve(), runner))
     if wheel:
-        wanted, closure = wheels.of(requirement, made_for)
+        program, closure = wheels.of(requirement, made_for)
         assembler = assembler_for(made_for, Settings.from_environment())
-        made = BundleWheel(wanted, closure, wheels.dist_tree_root.resolve(), assembler, name)
-        made.write()
-        _tell_file(made.path, "the index offers it after `crosswheel index`")
+        bundle_wheel = BundleWheel(program, closure, wheels.dist_tree_root.resolve(), assembler, name)
+        bundle_wheel.write()
+        _tell_file(bundle_wheel.path, "the index offers it after `crosswheel index`")
 
 
 def _tell_file(path: Path, what_next: str) -> None:
@@ -89,10 +89,10 @@ def robot_sim(
     chosen = targets.load(target, TARGETS)
     require_look_alike()
     with contextlib.ExitStack() as stack:
-        place = folder.resolve() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        workspace = folder.resolve() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
         runner = Runner(log=settings.cache / "robots" / "log.txt")
         image = image_for(chosen, settings, runner, partial(console.print, markup=False))
-        running_robot = stack.enter_context(running(image, place, runner, port=port, var_size=var_size))
+        running_robot = stack.enter_context(running(image, workspace, runner, port=port, var_size=var_size))
         config = shlex.quote(str(running_robot.ssh_config))
         console.print(f"The look-alike {chosen.title} runs. In another terminal:")
         console.print(f"  ssh -F {config} {ALIAS}")

@@ -43,10 +43,10 @@ def check(
     with activity(errors) as tell:
         examined = examine_wheels(wheels, chosen, settings_for(sandbox), run=run, tell=tell)
     unproven = [
-        f"{module} was not imported: {why} (name the wheels that it needs as well)"
-        for module, why in examined.skipped.items()
+        f"{module} was not imported: {reason} (name the wheels that it needs as well)"
+        for module, reason in examined.skipped.items()
     ]
-    unproven += [f"not proven: {said}" for said in examined.unproven]
+    unproven += [f"not proven: {need}" for need in examined.unproven]
     for warning in (*examined.warnings, *unproven):
         typer.echo(f"warning: {printable(errors, warning)}", err=True)
     for fault in examined.faults:
@@ -64,9 +64,9 @@ def doctor(target: TargetOption = "ot2") -> None:
     findings = list(examine(chosen, Settings.from_environment(), Runner()))
     rows = [[finding.name, finding.state, finding.detail, finding.remedy] for finding in findings]
     table(Console(), f"Building for {chosen.title}", ["part", "state", "found", "what to do"], rows)
-    others = ", ".join(name for name in targets.names(TARGETS) if name != chosen.name)
+    alternatives = ", ".join(name for name in targets.names(TARGETS) if name != chosen.name)
     typer.echo(
-        f"Other targets, for --target: {others}; a robot of another kind is a file, see docs/targets.md."
+        f"Other targets, for --target: {alternatives}; a robot of another kind is a file, see docs/targets.md."
     )
     if any(finding.state == "missing" for finding in findings):
         raise typer.Exit(1)

@@ -41,7 +41,7 @@ def index(
             write_site,  # takes as long to import as it takes to look through the tree
         )
 
-        done = write_site(
+        written = write_site(
             dist,
             site,
             scanned=scanned,
@@ -50,10 +50,10 @@ def index(
             tell=partial(typer.echo, err=True),
         )
     print(
-        f"{done.wheels} wheels of {done.projects} projects in {site}; "
-        f"what changed was written: {done.changed} projects."
+        f"{written.wheels} wheels of {written.projects} projects in {site}; "
+        f"what changed was written: {written.changed} projects."
     )
-    for sentence in done.told:
+    for sentence in written.told:
         print(sentence)
     if summary:
         from crosswheel.index.site import read_site

@@ -61,7 +61,7 @@ def facts(target: Target) -> list[tuple[str, str]]:
     emulated = (
         "emulated, as CPython " + python.version if python.target else "not run: only its headers can be had"
     )
-    told = [
+    lines = [
         (
             "machine",
             f"{target.machine}, {abi.bits}-bit, {abi.byte_order}-endian{floats}; Linux {target.kernel}",
@@ -76,8 +76,8 @@ def facts(target: Target) -> list[tuple[str, str]]:
     ]
     if target.robot:
         pip = "needs one wheel with a program's whole closure" if target.robot.bundle else "installs as usual"
-        told += [
+        lines += [
             ("environments", f"in {target.robot.store}, commands in {target.robot.programs}"),
             ("plain pip", pip),
         ]
-    return told
+    return lines

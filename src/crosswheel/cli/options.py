@@ -98,9 +98,17 @@ class Scene:
         settings = settings_for(self.sandbox)
         recipes = self.read_recipes()
         chosen = targets.load(target, TARGETS)
-        with Registry(settings) as registry, display(console, verbose=self.verbose) as shown:
+        with Registry(settings) as registry, display(console, verbose=self.verbose) as display_:
             yield BuildContext(
-                chosen, recipes, settings, self.trees, registry, shown, Cancellation(), self.prefer, self.sdk
+                chosen,
+                recipes,
+                settings,
+                self.trees,
+                registry,
+                display_,
+                Cancellation(),
+                self.prefer,
+                self.sdk,
             )
 
 

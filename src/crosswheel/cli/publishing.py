@@ -94,24 +94,25 @@ def publish(
 ) -> None:
     """Add the index to a channel: the one of the git branch or tag, or any other."""
     channel = destination.channel
-    done = publish_site(
+    published = publish_site(
         index_tree_root.resolve(),
         open_store(channel.url),
         channel=channel.name if channel.of_git else None,
         root_url=index_root_url,
         dry_run=dry_run,
     )
-    kinds = {"new": done.new, "made whole again": done.mended, "new proof": done.proofs}
+    kinds = {"new": published.new, "made whole again": published.mended, "new proof": published.proofs}
     rows = [[name, kind] for kind, names in kinds.items() for name in names]
     title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"
     table(Console(), title, ["file", "what"], rows)
     if summary:
         append(summary, f"## {title}\n\n{markdown_table(['file', 'what'], rows)}")
-    mended = f", {len(done.mended)} made whole again" if done.mended else ""
+    mended = f", {len(published.mended)} made whole again" if published.mended else ""
     print(
-        f"{len(done.new)} new wheels, {done.kept} that were there{mended}; {len(done.pages)} pages written."
+        f"{len(published.new)} new wheels, {published.kept} that were there{mended}; "
+        f"{len(published.pages)} pages written."
     )
-    for filename in done.of_yanked:
+    for filename in published.of_yanked:
         print(f"{filename} is not yanked, and other wheels of its release are: yank it too, if it is as bad.")
 
 
@@ -151,8 +152,8 @@ def prune(
             "it is not known where the development channels are",
             hint="give --development-store, or set CROSSWHEEL_DEVELOPMENT_STORE.",
         )
-    before = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
-    pruned = prune_channels(open_store(development_store), before, keep=keep or (), dry_run=dry_run)
+    cutoff = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
+    pruned = prune_channels(open_store(development_store), cutoff, keep=keep or (), dry_run=dry_run)
     for name in pruned.removed:
         print(f"{'would be removed' if dry_run else 'removed'}: {name}")
     for error in pruned.unknown:
@@ -162,10 +163,10 @@ def prune(
 def _mark(wheels: WheelsToMark, reason: str | None, destination: Destination, root_url: str | None) -> None:
     channel, state = destination.channel, "no longer yanked" if reason is None else "yanked"
     selection = Selection(wheels.name, wheels.version, wheels.file, wheels.target, wheels.bundles)
-    done = set_yanked(open_store(channel.url), selection, reason, root_url=root_url)
-    for filename in done.wheels + (done.bundles if wheels.bundles else ()):
+    yanked = set_yanked(open_store(channel.url), selection, reason, root_url=root_url)
+    for filename in yanked.wheels + (yanked.bundles if wheels.bundles else ()):
         print(f"{state} in {channel.name}: {filename}")
-    for filename in () if wheels.bundles else done.bundles:
+    for filename in () if wheels.bundles else yanked.bundles:
         print(f"it is also in {filename}, which stays as it was; --bundles marks that one, too.")
 
 
@@ -173,10 +174,10 @@ def _checked_out() -> str:
     """Return the branch that is checked out, or the tag that HEAD is at."""
     for command in (["git", "symbolic-ref", "HEAD"], ["git", "describe", "--exact-match", "--tags", "HEAD"]):
         try:
-            said = Runner().run(command, env=dict(os.environ)).output.strip()
+            commit = Runner().run(command, env=dict(os.environ)).output.strip()
         except BuildFailed:
             continue
-        return said if said.startswith("refs/") else f"refs/tags/{said}"
+        return commit if commit.startswith("refs/") else f"refs/tags/{commit}"
     raise UsageError(
         "it is not known which branch or tag to publish",
         hint="check out a branch, or give --ref refs/heads/NAME or --to URL.",

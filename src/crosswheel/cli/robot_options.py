@@ -19,7 +19,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target, robot_of
 
 if TYPE_CHECKING:
-    from crosswheel.deploy.environment import ProvenWheel, Wanted
+    from crosswheel.deploy.environment import LockedProgram, ProvenWheel
     from crosswheel.deploy.release import Release
 
 T = TypeVar("T")
@@ -87,14 +87,14 @@ class Fleet:
     def ask(self, login: Login, work: Callable[[Connection], T]) -> list[Outcome[T]]:
         """Do something on each robot, once its store is opened."""
         kind = targets.load(self.target, TARGETS)
-        place = robot_of(kind)
+        robot = robot_of(kind)
 
-        def asked(address: Address) -> T:
+        def ask_robot(address: Address) -> T:
             with connected(address, kind) as connection:
-                connection.ask("open", store=place.store, programs=place.programs)
+                connection.ask("open", store=robot.store, programs=robot.programs)
                 return work(connection)
 
-        return on_each(list(map(login.to, self.names)), asked)
+        return on_each(list(map(login.to, self.names)), ask_robot)
 
 
 def connected(address: Address, kind: Target) -> Connection:
@@ -111,7 +111,7 @@ class Wheels:
         DIST
     )
 
-    def of(self, requirement: str, target: Target) -> tuple[Wanted, list[ProvenWheel]]:
+    def of(self, requirement: str, target: Target) -> tuple[LockedProgram, list[ProvenWheel]]:
         """Return the program that a requirement names, and the wheels of its lock."""
         from crosswheel.deploy.environment import chosen  # to be imported while a robot is being reached
 
@@ -123,6 +123,6 @@ class Wheels:
         """Put a program together for a target."""
         from crosswheel.deploy.environment import assembler_for
 
-        wanted, wheels = self.of(requirement, target)
+        program, wheels = self.of(requirement, target)
         assembler = assembler_for(target, Settings.from_environment())
-        return assembler.release(wanted, wheels, name or wanted.name, test)
+        return assembler.release(program, wheels, name or program.name, test)

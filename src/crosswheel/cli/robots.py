@@ -70,25 +70,25 @@ def deploy(
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
     chosen = targets.load(fleet.target, TARGETS)
-    place, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
+    robot, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
     # While the robots are being reached.
-    with ThreadPoolExecutor(1) as pool, Transfers(Console()) as shown:
+    with ThreadPoolExecutor(1) as pool, Transfers(Console()) as transfers:
         release = pool.submit(wheels.release, requirement, chosen, name=name, test=test)
 
         def work(address: Address) -> deploying.Deployed:
-            tell, sent = partial(shown.say, address.host), partial(shown.sent, address.host)
+            tell, sent = partial(transfers.say, address.host), partial(transfers.sent, address.host)
             with connected(address, chosen) as connection:
-                return deploying.deploy(release.result(), place, connection, tell, sent, keep=keep)
+                return deploying.deploy(release.result(), robot, connection, tell, sent, keep=keep)
 
         outcomes = on_each(addresses, work)
-    made = release.result()  # what is wrong with it is wrong for all robots, and said once
-    _tell_clashes(made, outcomes)
-    for robot, warning in [(o.robot, text) for o in outcomes if not o.error for text in o.value.warnings]:
+    assembled = release.result()  # what is wrong with it is wrong for all robots, and said once
+    _tell_clashes(assembled, outcomes)
+    for host, warning in [(o.robot, text) for o in outcomes if not o.error for text in o.value.warnings]:
         Console(stderr=True).print(
-            f"warning: {robot}: {warning}", highlight=False, markup=False, soft_wrap=True
+            f"warning: {host}: {warning}", highlight=False, markup=False, soft_wrap=True
         )
     _report(
-        f"{made.name} {made.version}",
+        f"{assembled.name} {assembled.version}",
         ("robot", "version", "files sent", "sent", "time", "result"),
         outcomes,
         lambda d: [d.version, str(d.files), size(d.sent), duration(d.seconds), _state(d)],
@@ -105,13 +105,15 @@ def _tell_clashes(release: Release, outcomes: Sequence[Outcome[deploying.Deploye
     robots: dict[tuple[str, ...], list[str]] = {}
     for outcome in outcomes:
         if not outcome.error:
-            others = tuple(f"{clash.name} {clash.image}" for clash in outcome.value.clashes if clash.differs)
-            robots.setdefault(others, []).append(outcome.robot)
-    for others, names in robots.items():
-        if others:
-            some = ", ".join(others[:_SHOWN_CLASHES]) + (" and more" if others[_SHOWN_CLASHES:] else "")
+            differing = tuple(
+                f"{clash.name} {clash.image}" for clash in outcome.value.clashes if clash.differs
+            )
+            robots.setdefault(differing, []).append(outcome.robot)
+    for differing, names in robots.items():
+        if differing:
+            some = ", ".join(differing[:_SHOWN_CLASHES]) + (" and more" if differing[_SHOWN_CLASHES:] else "")
             text = (
-                f"Of its {len(release.closure)} packages, the image of {', '.join(names)} has {len(others)} at other "
+                f"Of its {len(release.closure)} packages, the image of {', '.join(names)} has {len(differing)} at "
                 f"versions ({some}), which stay as they are."
             )
             Console().print(text, highlight=False, markup=False, soft_wrap=True)
@@ -131,22 +133,22 @@ def preflight(
     if (image is None) == (robot is None):
         raise UsageError("one of --image and --robot is needed", hint="such as --image ot2.")
     chosen = targets.load(image or target, TARGETS)
-    place, release = targets.robot_of(chosen), wheels.release(requirement, chosen)
+    robot_spec, release = targets.robot_of(chosen), wheels.release(requirement, chosen)
     packages, to_send = chosen.image.packages, release.size
     if robot is not None:
 
         def work(address: Address) -> tuple[Mapping[str, str], int]:
             with connected(address, chosen) as connection:
-                return deploying.rehearse(release, place, connection)
+                return deploying.rehearse(release, robot_spec, connection)
 
         outcomes = on_each([login.to(robot)], work)
         _exit(outcomes)
         packages, to_send = outcomes[0].value
-    found = clashes(release.versions, packages, place.server)
-    rows = [[c.name, c.wanted, c.image, "yes" if c.server else "", c.consequence] for c in found]
+    collisions = clashes(release.versions, packages, robot_spec.server)
+    rows = [[c.name, c.needed, c.image, "yes" if c.server else "", c.consequence] for c in collisions]
     console, columns = Console(), ("package", "wanted", "image", "server", "with plain pip")
     table(console, f"{release.name} {release.version} and what {robot or chosen.title} has", columns, rows)
-    differing = sum(clash.differs for clash in found)
+    differing = sum(clash.differs for clash in collisions)
     console.print(
         f"{differing} of {len(release.closure)} packages are in the image at another version. `crosswheel deploy` "
         "puts the program into an environment of its own: nothing of the image is touched, shadowed or used.",
@@ -185,10 +187,10 @@ def service(
             hint="options come first: crosswheel service --robot HOST prefect worker start --pool lab.",
         )
     chosen = targets.load(fleet.target, TARGETS)
-    place = targets.robot_of(chosen)
+    robot = targets.robot_of(chosen)
     if words:
         called = name or f"crosswheel-{words[0]}"
-        wanted = services.Service(
+        unit = services.Service(
             called,
             words,
             services.variables_of(environment or ()),
@@ -198,9 +200,9 @@ def service(
 
     def work(connection: Connection) -> str:
         if remove is not None:
-            services.remove(remove, place, connection)
+            services.remove(remove, robot, connection)
             return "removed"
-        return services.install(wanted, chosen, place, connection)
+        return services.install(unit, chosen, robot, connection)
 
     _report(remove or called, ("robot", "state"), fleet.ask(login, work), lambda text: [text])
 
@@ -290,8 +292,8 @@ def _report(
     """Print a row for each robot, then the errors."""
     rows = []
     for outcome in outcomes:
-        given = [""] * (len(columns) - 2) + ["failed"] if outcome.error else cells(outcome.value)
-        rows.append([outcome.robot, *given])
+        values = [""] * (len(columns) - 2) + ["failed"] if outcome.error else cells(outcome.value)
+        rows.append([outcome.robot, *values])
     table(Console(), title, columns, rows, right=("files sent", "sent", "time"))
     _exit(outcomes)
 

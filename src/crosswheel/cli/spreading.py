@@ -21,12 +21,12 @@ def spread(command: Callable[..., None]) -> Callable[..., None]:
     }
 
     @functools.wraps(command)
-    def spread_out(**given: Any) -> None:
+    def spread_out(**arguments: Any) -> None:
         values = {
-            name: kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
+            name: kind(**{field.name: arguments.pop(field.name) for field in dataclasses.fields(kind)})
             for name, kind in groups.items()
         }
-        command(**given, **values)
+        command(**arguments, **values)
 
     parameters = list(_parameters(command))
     spread_out.__dict__.pop("__wrapped__")

@@ -19,7 +19,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from crosswheel import __version__
-from crosswheel.deploy.environment import HEADER, Assembler, ProvenWheel, Wanted
+from crosswheel.deploy.environment import HEADER, Assembler, LockedProgram, ProvenWheel
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
 from crosswheel.emulation.emulator import Emulator, emulator_for
@@ -54,7 +54,7 @@ class BundleWheel:
         name: what its folder and the command for scripts are called; the program's name if not given.
     """
 
-    wanted: Wanted
+    locked: LockedProgram
     wheels: Sequence[ProvenWheel]
     dist: Path
     assembler: Assembler
@@ -72,7 +72,7 @@ class BundleWheel:
             return False
         closure = {wheel.pin.name: wheel.pin.version for wheel in self.wheels}
         commands = {canonicalize_name(command) for command in program.commands}
-        return self.wanted.name in commands and any(
+        return self.locked.name in commands and any(
             c.differs for c in clashes(closure, target.image.packages)
         )
 
@@ -90,7 +90,7 @@ class BundleWheel:
     @property
     def path(self) -> Path:
         """Where it lies."""
-        folder = Dist(self.dist).folder(self.wanted.name, self._version)
+        folder = Dist(self.dist).folder(self.locked.name, self._version)
         return folder / "-".join([self._base, *self._build, f"{self._tag}.whl"])
 
     def write(self) -> None:
@@ -102,10 +102,10 @@ class BundleWheel:
         """
         emulator = emulator_for(self._target, self.assembler.settings, self.assembler.runner)
         with tempfile.TemporaryDirectory() as scratch:
-            made = Path(scratch) / self.path.name
-            write_wheel(made, self._members(), f"{self._base}.dist-info/RECORD")
-            proof = self._proof(sha256_of(made), self._imported(made, emulator), emulator)
-            Dist(self.dist).put(made, proof, self.path.parent)
+            wheel = Path(scratch) / self.path.name
+            write_wheel(wheel, self._members(), f"{self._base}.dist-info/RECORD")
+            proof = self._proof(sha256_of(wheel), self._imported(wheel, emulator), emulator)
+            Dist(self.dist).put(wheel, proof, self.path.parent)
 
     def _proof(self, sha256: str, imported: tuple[str, ...], emulator: Emulator) -> Proof:
         target = self._target
@@ -114,7 +114,7 @@ class BundleWheel:
             sha256=sha256,
             target=target.name,
             origin="built",
-            reason=f"plain pip cannot install {self.wanted.name} beside what the image of {target.title} has",
+            reason=f"plain pip cannot install {self.locked.name} beside what the image of {target.title} has",
             source=self._source,
             toolchain={"crosswheel": __version__},
             audited=tuple(self._audited()),
@@ -129,15 +129,15 @@ class BundleWheel:
 
     @property
     def _program(self) -> ProvenWheel | None:
-        return next((wheel for wheel in self.wheels if wheel.pin.name == self.wanted.name), None)
+        return next((wheel for wheel in self.wheels if wheel.pin.name == self.locked.name), None)
 
     @property
     def _version(self) -> str:
-        return f"{self.wanted.version}+{self._target.name.replace('-', '.')}"
+        return f"{self.locked.version}+{self._target.name.replace('-', '.')}"
 
     @property
     def _base(self) -> str:
-        return f"{self.wanted.name.replace('-', '_')}-{self._version}"
+        return f"{self.locked.name.replace('-', '_')}-{self._version}"
 
     @property
     def _tag(self) -> str:
@@ -163,7 +163,7 @@ class BundleWheel:
     @property
     def _home(self) -> str:
         """The folder of the environment, in the wheel."""
-        return f"{self._base}.data/data/lib/crosswheel/{self.name or self.wanted.name}"
+        return f"{self._base}.data/data/lib/crosswheel/{self.name or self.locked.name}"
 
     @property
     def _site(self) -> str:
@@ -173,7 +173,7 @@ class BundleWheel:
     def _members(self) -> Iterator[Member]:
         """Give the members but RECORD."""
         robot = robot_of(self._target)
-        release = self.assembler.release(self.wanted, self.wheels, self.name or self.wanted.name)
+        release = self.assembler.release(self.locked, self.wheels, self.name or self.locked.name)
         for package in release.closure:
             for file in package.files:
                 if "/__pycache__/" not in file.path:  # pip compiles what it installs

@@ -112,12 +112,12 @@ def write_archive(release: Release, folder: str, path: Path, runner: Runner) -> 
 
 def _members(release: Release) -> Iterator[Member]:
     robot = robot_of(release.target)
-    place = {"store": robot.store, "programs": robot.programs, "name": release.name}
+    installed_at = {"store": robot.store, "programs": robot.programs, "name": release.name}
     for path, data in bundle_members().items():
         yield Member(path, data)
     lists = release.lists(package.digest for package in release.packages)
     digest = hashlib.sha256()
-    for name, value in (("place", place), ("release", release.offer), ("files", lists)):
+    for name, value in (("place", installed_at), ("release", release.offer), ("files", lists)):
         text = json.dumps(value, separators=(",", ":")).encode()
         digest.update(text)
         yield Member(f"{name}.json", text)

@@ -65,11 +65,11 @@ def deploy(
         UsageError: another deployment is under way, or a launcher's place is taken.
         NetworkError: the connection ended.
     """
-    begun = time.monotonic()
-    here = connection.ask("open", store=robot.store, programs=robot.programs)
+    began = time.monotonic()
+    machine = connection.ask("open", store=robot.store, programs=robot.programs)
     tell(
-        f"reached: {here['machine']}, Python {here['python']}, glibc {here['glibc'] or 'none'}, "
-        f"{here['free'] / 1e6:.0f} MB free"
+        f"reached: {machine['machine']}, Python {machine['python']}, glibc {machine['glibc'] or 'none'}, "
+        f"{machine['free'] / 1e6:.0f} MB free"
     )
     connection.ask("hold")
     offered = connection.ask("offer", release=release.offer)
@@ -79,7 +79,7 @@ def deploy(
         parts = release.parts(plan["lacking"])
         size, files = sum(part.size for part in parts), sum(len(part.files) for part in parts)
         tell(f"sending {files} of {release.file_count} files, {size / 1e6:.1f} MB unpacked")
-        connection.send_files(parts, lambda done: sent(done, size) if sent else None)
+        connection.send_files(parts, lambda sent_size: sent(sent_size, size) if sent else None)
     tell("putting it together")
     connection.ask("build")
     tell("trying it on the robot")
@@ -95,7 +95,7 @@ def deploy(
         release.version,
         connection.sent,
         files,
-        seconds=time.monotonic() - begun,
+        seconds=time.monotonic() - began,
         generation=active["generation"],
         clashes=tuple(clashes(release.versions, offered["image"])),
         services=tuple(active["services"]),

@@ -64,7 +64,7 @@ exec {command} "$@"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LockedProgram:
     """A program to be put on a robot: what was asked for, and the lock that answers it."""
 
     name: str
@@ -86,55 +86,59 @@ class ProvenWheel:
         with zipfile.ZipFile(self.path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
             text = archive.read(names[0]).decode() if names else ""
-        stated = configparser.ConfigParser(delimiters="=", interpolation=None)
-        stated.optionxform = str  # type: ignore[method-assign,assignment]
-        stated.read_string(text)
-        return frozenset(stated["console_scripts"]) if stated.has_section("console_scripts") else frozenset()
+        entry_points = configparser.ConfigParser(delimiters="=", interpolation=None)
+        entry_points.optionxform = str  # type: ignore[method-assign,assignment]
+        entry_points.read_string(text)
+        return (
+            frozenset(entry_points["console_scripts"])
+            if entry_points.has_section("console_scripts")
+            else frozenset()
+        )
 
 
-def find(requirement: str, recipes: Path, target: Target) -> Wanted:
+def locked_program(requirement: str, recipes: Path, target: Target) -> LockedProgram:
     """Return the newest locked version of a program that a requirement such as ``prefect==3.3.4`` allows.
 
     Raises:
         UsageError: it is no requirement, or no lock answers it.
     """
     try:
-        asked = Requirement(requirement)
+        requested = Requirement(requirement)
     except InvalidRequirement as error:
         raise UsageError(
             f"{requirement!r} is not a requirement: {error}", hint="write it like prefect==3.3.4."
         ) from error
-    _require_answerable(asked, target)
-    name = canonicalize_name(asked.name)
+    _require_answerable(requested, target)
+    name = canonicalize_name(requested.name)
     known = dict(_locks_of(name, recipes, target))
-    fitting = [version for version in known if asked.specifier.contains(version, prereleases=True)]
+    fitting = [version for version in known if requested.specifier.contains(version, prereleases=True)]
     if not fitting:
         have = ", ".join(map(str, sorted(known))) or "none"
         raise UsageError(
             f"no lock for {target.name} answers {requirement}; locked versions of {name}: {have}",
             hint=f"make a recipe in {recipes}, then `crosswheel lock` and `crosswheel build`.",
         )
-    extras = set(map(canonicalize_name, asked.extras))
-    whole = [version for version in fitting if extras <= _extras_of(name, known[version])]
-    if not whole:
+    extras = set(map(canonicalize_name, requested.extras))
+    with_extras = [version for version in fitting if extras <= _extras_of(name, known[version])]
+    if not with_extras:
         lacking = ", ".join(sorted(extras - _extras_of(name, known[max(fitting)])))
         raise UsageError(
             f"the lock of {name} {max(fitting)} for {target.name} was made without the extra {lacking}",
-            hint=f"lock and build what it brings along: `crosswheel add '{asked}'`.",
+            hint=f"lock and build what it brings along: `crosswheel add '{requested}'`.",
         )
-    return Wanted(name, str(max(whole)), known[max(whole)])
+    return LockedProgram(name, str(max(with_extras)), known[max(with_extras)])
 
 
-def _require_answerable(asked: Requirement, target: Target) -> None:
+def _require_answerable(requested: Requirement, target: Target) -> None:
     """Raise :class:`UsageError` if a requirement says something that no lock can answer."""
-    if asked.url:
+    if requested.url:
         raise UsageError(
-            f"{asked} names where it is from, and what is put on a robot is from a lock",
-            hint=f"name a release that was built: {asked.name}==VERSION.",
+            f"{requested} names where it is from, and what is put on a robot is from a lock",
+            hint=f"name a release that was built: {requested.name}==VERSION.",
         )
-    if asked.marker and not asked.marker.evaluate({**target.marker_environment, "extra": ""}):
+    if requested.marker and not requested.marker.evaluate({**target.marker_environment, "extra": ""}):
         raise UsageError(
-            f"{asked} is not for {target.title}: its marker does not hold there",
+            f"{requested} is not for {target.title}: its marker does not hold there",
             hint="write it without the marker, if it is to be there all the same.",
         )
 
@@ -160,7 +164,7 @@ def _locks_of(name: str, recipes: Path, target: Target) -> Iterator[tuple[Versio
                 yield (Version(pin.version) if pin else folder), path
 
 
-def proven_wheels(wanted: Wanted, dist: Path, target: Target) -> list[ProvenWheel]:
+def proven_wheels(program: LockedProgram, dist: Path, target: Target) -> list[ProvenWheel]:
     """Return the wheels of a program's lock.
 
     Raises:
@@ -168,7 +172,7 @@ def proven_wheels(wanted: Wanted, dist: Path, target: Target) -> list[ProvenWhee
         CheckFailed: one has no proof for the target.
         IntegrityError: one is not what was proven.
     """
-    pins = locks.read(wanted.lock).pins.values()
+    pins = locks.read(program.lock).pins.values()
     return [_proven_wheel(pin, Dist(dist), target) for pin in pins]
 
 
@@ -203,7 +207,7 @@ class Assembler:
     runner: Runner
 
     def release(
-        self, wanted: Wanted, wheels: Sequence[ProvenWheel], name: str, test: str | None = None
+        self, locked: LockedProgram, wheels: Sequence[ProvenWheel], name: str, test: str | None = None
     ) -> Release:
         """Return a release of a program, with its closure.
 
@@ -219,24 +223,24 @@ class Assembler:
         self._keep_agent()
         with ThreadPoolExecutor() as pool:
             packages = list(pool.map(self.package, wheels))
-        root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == wanted.name)
-        own = [file.path.split("/")[1] for file in packages[root].files if file.path.startswith("bin/")]
-        called = {program: _called(program, wanted.name, name) for program in own}
+        root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == locked.name)
+        commands = [file.path.split("/")[1] for file in packages[root].files if file.path.startswith("bin/")]
+        called = {program: _called(program, locked.name, name) for program in commands}
         launchers = self._launchers(name, packages[root], called)
         programs = tuple(sorted(file.path.split("/")[1] for file in launchers.files))
-        command = wanted.name if wanted.name in wheels[root].commands else None
+        command = locked.name if locked.name in wheels[root].commands else None
         check: tuple[str, ...] = (f"launchers/{name}-python", "-c", _trial(packages[root], command))
         if test:
             check = _command(shlex.split(test), called, programs)
         return Release(
-            name, wanted.name, wanted.version, self.target, tuple(packages), launchers, programs, (check,)
+            name, locked.name, locked.version, self.target, tuple(packages), launchers, programs, (check,)
         )
 
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
         folder = self._folder(wheel=wheel.proof.sha256)
-        holds = [f"files/{self._site}/*.dist-info/RECORD"]
-        cached_folder(folder, holds, partial(self._install, wheel))
+        patterns = [f"files/{self._site}/*.dist-info/RECORD"]
+        cached_folder(folder, patterns, partial(self._install, wheel))
         return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
 
     def _install(self, wheel: ProvenWheel, folder: Path) -> None:
@@ -297,8 +301,8 @@ class Assembler:
             for launcher, text in texts.items():
                 _write_program(temporary / "files" / "launchers" / launcher, text.encode())
 
-        holds = [f"files/launchers/{launcher}" for launcher in texts]
-        folder = cached_folder(self._folder(launchers=texts), holds, fill)
+        paths = [f"files/launchers/{launcher}" for launcher in texts]
+        folder = cached_folder(self._folder(launchers=texts), paths, fill)
         return Package.read("launchers", root.version, folder / "files")
 
 
@@ -331,8 +335,8 @@ def _trial(program: Package, command: str | None) -> str:
     below_site = [file.path.split("/")[3:] for file in program.files if "/site-packages/" in file.path]
     names = {parts[0] for parts in below_site if parts[1:] == ["__init__.py"]}
     names |= {parts[0][:-3] for parts in below_site if len(parts) == 1 and parts[0].endswith(".py")}
-    wanted = sorted(name for name in names if name.isidentifier())
-    lines = [f"import {', '.join(wanted)}"] if wanted else []
+    modules = sorted(name for name in names if name.isidentifier())
+    lines = [f"import {', '.join(modules)}"] if modules else []
     if command:  # under another name than __main__, it loads what it is to call
         lines += ["import runpy, sys", f"runpy.run_path(sys.prefix + '/bin/{command}', run_name='trial')"]
     return "\n".join(lines) or "pass"
@@ -357,16 +361,16 @@ def _free_programs(folder: Path) -> None:
     """Have the Python programs in a folder run by the interpreter beside them, instead of that of this machine."""
     for program in sorted(folder.glob("*")):
         data = program.read_bytes()
-        shebang, _, rest = data.partition(b"\n")
+        shebang, _, body = data.partition(b"\n")
         if data.startswith(_TRAMPOLINE):
             data = HEADER + data.partition(b"\n' '''\n")[2]
         elif shebang.startswith(b"#!") and b"python" in shebang:
-            data = HEADER + rest
+            data = HEADER + body
         program.unlink()  # it may be a hard link into uv's cache, which must not change
         _write_program(program, data)
 
 
-def _require_free(package: Package, places: Sequence[Path]) -> None:
+def _require_free(package: Package, folders: Sequence[Path]) -> None:
     """Raise :class:`CheckFailed` if a package could not lie in an environment of a robot."""
     for file in package.files:
         if file.path in _RESERVED or file.path.startswith("launchers/"):
@@ -375,10 +379,10 @@ def _require_free(package: Package, places: Sequence[Path]) -> None:
                 hint="drop that file from its wheel, with a patch in a recipe.",
             )
         data = (package.folder / file.path).read_bytes()
-        for place in places:
-            if os.fsencode(place) in data:
+        for folder in folders:
+            if os.fsencode(folder) in data:
                 raise CheckFailed(
-                    f"{file.path} of {package.name} {package.version} names {place}, which no robot has",
+                    f"{file.path} of {package.name} {package.version} names {folder}, which no robot has",
                     hint="if a build wrote it, mend that with a recipe; if not, this is a defect of crosswheel.",
                 )
 
@@ -389,14 +393,16 @@ def _write_program(path: Path, data: bytes) -> None:
     path.chmod(0o755)
 
 
-def chosen(requirement: str, recipes: Path, dist: Path, target: Target) -> tuple[Wanted, list[ProvenWheel]]:
+def chosen(
+    requirement: str, recipes: Path, dist: Path, target: Target
+) -> tuple[LockedProgram, list[ProvenWheel]]:
     """Return the program that a requirement names, and the wheels of its lock.
 
     Raises:
         UsageError, CheckFailed, IntegrityError: as for :func:`find` and :func:`proven_wheels`.
     """
-    wanted = find(requirement, recipes, target)
-    return wanted, proven_wheels(wanted, dist, target)
+    program = locked_program(requirement, recipes, target)
+    return program, proven_wheels(program, dist, target)
 
 
 def assembler_for(target: Target, settings: Settings) -> Assembler:

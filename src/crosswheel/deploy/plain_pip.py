@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crosswheel import lock as locks
 from crosswheel.deploy.bundle_wheel import BundleWheel
-from crosswheel.deploy.environment import Assembler, Wanted, proven_wheels
+from crosswheel.deploy.environment import Assembler, LockedProgram, proven_wheels
 from crosswheel.job.context import BuildContext
 from crosswheel.recipes.model import Recipe
 
@@ -25,10 +25,10 @@ def offer_to_plain_pip(root: Recipe, context: BuildContext) -> None:
     pin = locks.read(lock).pins.get(root.canonical_name)
     if pin is None:  # its folder's name is only a title
         return
-    wanted = Wanted(pin.name, pin.version, lock)
-    wheels = proven_wheels(wanted, trees.dist, target)
+    program = LockedProgram(pin.name, pin.version, lock)
+    wheels = proven_wheels(program, trees.dist, target)
     assembler = Assembler(target, context.settings, context.general_runner)
-    bundle = BundleWheel(wanted, wheels, trees.dist, assembler)
+    bundle = BundleWheel(program, wheels, trees.dist, assembler)
     if bundle.is_needed and not bundle.is_there:
         context.display.message(
             f"Putting {root.name} {root.version} into one wheel with all that it needs, for plain pip on "

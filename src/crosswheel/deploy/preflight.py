@@ -29,14 +29,14 @@ class Clash:
     """
 
     name: str
-    wanted: str
+    needed: str
     image: str
     server: bool
 
     @property
     def differs(self) -> bool:
         """Whether plain pip would have to put another version in its place."""
-        return not same_version(self.wanted, self.image)
+        return not same_version(self.needed, self.image)
 
     @property
     def consequence(self) -> str:

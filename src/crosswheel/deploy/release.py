@@ -58,14 +58,14 @@ class Package:
     @property
     def offer(self) -> dict[str, object]:
         """All but the list of files: of those, the folders of site-packages that it has, and what lies in none."""
-        places = [(file.path, _folder_of(file.path)) for file in self.files]
+        folders = [(file.path, _folder_of(file.path)) for file in self.files]
         return {
             "name": self.name,
             "version": self.version,
             "digest": self.digest,
             "size": sum(file.size for file in self.files),
-            "folders": sorted({folder for _, folder in places if folder}),
-            "files": [path for path, folder in places if not folder],
+            "folders": sorted({folder for _, folder in folders if folder}),
+            "files": [path for path, folder in folders if not folder],
         }
 
     @property
@@ -83,8 +83,8 @@ class Package:
         """Return the package that lies in a folder; what is found out about its files is kept beside them."""
         kept = folder.with_name(f"{folder.name}.json")
         if not kept.is_file():
-            found = [_file(path, folder) for path in sorted(folder.rglob("*")) if path.is_file()]
-            write_text(kept, json.dumps([file.entry for file in found]))
+            read_files = [_file(path, folder) for path in sorted(folder.rglob("*")) if path.is_file()]
+            write_text(kept, json.dumps([file.entry for file in read_files]))
         files = tuple(File(*entry) for entry in json.loads(kept.read_text()))
         return cls(name, version, folder, files)
 
@@ -194,15 +194,15 @@ class Release:
 
     def lists(self, digests: Iterable[str]) -> dict[str, list[Entry]]:
         """Return the lists of files of some packages, by digest."""
-        wanted = frozenset(digests)
-        return {package.digest: package.listing for package in self.packages if package.digest in wanted}
+        selected = frozenset(digests)
+        return {package.digest: package.listing for package in self.packages if package.digest in selected}
 
     def parts(self, numbers: Mapping[str, Iterable[int]]) -> list[Part]:
         """Return files, given their numbers in the lists of packages, by digest."""
         packages = {package.digest: package for package in self.packages}
         return [
-            Part(packages[digest], tuple(packages[digest].files[number] for number in wanted))
-            for digest, wanted in numbers.items()
+            Part(packages[digest], tuple(packages[digest].files[number] for number in indices))
+            for digest, indices in numbers.items()
         ]
 
     @cached_property

@@ -96,8 +96,8 @@ class Service:
         program, *arguments = self.words
         command = " ".join(_quoted(word) for word in (f"{robot.programs}/{program}", *arguments))
         # As in a virtual environment that is activated: its programs come first.
-        own = f"{robot.store}/environments/{environment}/current/bin"
-        path = f"{robot.programs}:{own}:{_SYSTEM_PATH}"
+        programs = f"{robot.store}/environments/{environment}/current/bin"
+        path = f"{robot.programs}:{programs}:{_SYSTEM_PATH}"
         variables = {"HOME": "/root", "PATH": path, **self.environment}
         secrets = f"EnvironmentFile={_secrets_path(self.name, robot)}\n" if self.secrets else ""
         return _UNIT.format(
@@ -141,14 +141,14 @@ def install(service: Service, target: Target, robot: Robot, connection: Connecti
     connection.ask("write", path=boot, text=script, mode=0o755)
     connection.ask("run", words=["systemctl", "link", "--runtime", path])
     connection.ask("run", words=["systemctl", "daemon-reload"])
-    restarts = _shown(service.unit_name, connection)["NRestarts"]
+    restarts = _unit_state(service.unit_name, connection)["NRestarts"]
     connection.ask("run", words=["systemctl", "restart", "--no-block", service.unit_name])
     return _watched(service.name, restarts, connection)
 
 
 def restart(names: Sequence[str], connection: Connection) -> list[str]:
     """Have services that run go on with the version that is active now; return how those ended that did at once."""
-    restarts = {name: _shown(f"{name}.service", connection)["NRestarts"] for name in names}
+    restarts = {name: _unit_state(f"{name}.service", connection)["NRestarts"] for name in names}
     if names:
         units = [f"{name}.service" for name in names]
         connection.ask("run", words=["systemctl", "try-restart", "--no-block", *units])
@@ -167,9 +167,9 @@ def _watched(name: str, restarts: str, connection: Connection) -> str:
     Args:
         restarts: how often it was started again before that.
     """
-    unit, begun = f"{name}.service", time.monotonic()
+    unit, began = f"{name}.service", time.monotonic()
     while True:
-        state = _shown(unit, connection)
+        state = _unit_state(unit, connection)
         pending = state["Job"] not in ("", "0")
         if not pending and (state["Result"] != "success" or state["NRestarts"] != restarts):
             log = connection.ask(
@@ -181,15 +181,15 @@ def _watched(name: str, restarts: str, connection: Connection) -> str:
                 hint=f"systemd tries it again and again: mend what its log shows, or "
                 f"`crosswheel service --remove {name}`.",
             )
-        if time.monotonic() - begun > _WATCHED_SECONDS:
+        if time.monotonic() - began > _WATCHED_SECONDS:
             return state["ActiveState"]
         time.sleep(0.5)
 
 
-def _shown(unit: str, connection: Connection) -> dict[str, str]:
+def _unit_state(unit: str, connection: Connection) -> dict[str, str]:
     names = ("ActiveState", "Job", "Result", "NRestarts", "ExecMainStatus")
-    said = connection.ask("run", words=["systemctl", "show", unit, f"--property={','.join(names)}"])
-    pairs = (line.partition("=") for line in str(said["output"]).splitlines())
+    answer = connection.ask("run", words=["systemctl", "show", unit, f"--property={','.join(names)}"])
+    pairs = (line.partition("=") for line in str(answer["output"]).splitlines())
     return {**dict.fromkeys(names, ""), **{name: value for name, _, value in pairs}}
 
 
@@ -217,11 +217,11 @@ def variables_of(texts: Iterable[str]) -> dict[str, str]:
 
 def _variables(texts: Iterable[tuple[str, str]]) -> dict[str, str]:
     variables = {}
-    for shown, text in texts:
+    for label, text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
             raise UsageError(
-                f"{shown} is not NAME=VALUE",
+                f"{label} is not NAME=VALUE",
                 hint="write it like PREFECT_API_URL=http://192.168.1.20:4200/api.",
             )
         variables[name] = value
@@ -265,8 +265,8 @@ def _boot_script(robot: Robot, target: Target) -> str:
 
 
 def _require_systemd(connection: Connection) -> None:
-    found = connection.ask("run", words=["sh", "-c", "command -v systemctl"])
-    if found["returncode"] != 0:
+    answer = connection.ask("run", words=["sh", "-c", "command -v systemctl"])
+    if answer["returncode"] != 0:
         raise TargetError(
             f"{connection.address.host} has no systemd, so it has no services",
             hint="a look-alike robot has none; start the program yourself over ssh.",

@@ -75,8 +75,8 @@ class Address:
     def command(self, *words: str) -> list[str]:
         """Return the words that run a command on the robot."""
         options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
-        given = {"-l": self.user, "-p": self.port, "-i": self.identity, "-F": self.config}
-        options += [word for name, value in given.items() if value for word in (name, str(value))]
+        options_of_user = {"-l": self.user, "-p": self.port, "-i": self.identity, "-F": self.config}
+        options += [word for name, value in options_of_user.items() if value for word in (name, str(value))]
         rights = ["sudo", "-n", "--"] if self.sudo else []
         return ["ssh", "-T", *options, "--", self.host, shlex.join([*rights, *words])]
 
@@ -96,7 +96,7 @@ class Connection:
         self.address = address
         agent = agent or Agent()
         self.sent = 0
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
+        self._error_stream = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._mark = secrets.token_bytes(_MARK_BYTES)
         self._began = False
         # -I, -S: neither its caller's variables nor what users have installed can disturb the agent.
@@ -106,7 +106,7 @@ class Connection:
                 words,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._said,
+                stderr=self._error_stream,
             )
         except FileNotFoundError as error:
             raise MissingToolError(
@@ -140,7 +140,7 @@ class Connection:
             self._child.terminate()
             self._child.wait()
         _present(self._child.stdout).close()
-        self._said.close()
+        self._error_stream.close()
 
     def ask(self, do: str, **values: object) -> Mapping[str, Any]:
         """Have the agent do something; return its answer.
@@ -162,16 +162,16 @@ class Connection:
         Raises: as :meth:`ask`.
         """
         self._send(zlib.compress(json.dumps({"do": "receive"}).encode()))
-        done = told = 0
+        sent_size = reported = 0
         for part in parts:
             for data, size in part.stream():
                 if data:  # an empty block would end it
                     self._send(data)
-                done += size
-                if done - told >= _TOLD_BYTES:
-                    sent(done)
-                    told = done
-        sent(done)
+                sent_size += size
+                if sent_size - reported >= _TOLD_BYTES:
+                    sent(sent_size)
+                    reported = sent_size
+        sent(sent_size)
         self._send(b"")
         self._flush()
         self._answer()
@@ -220,18 +220,18 @@ class Connection:
 
     def _never_began(self, printed: bytes) -> NetworkError:
         host, lines = self.address.host, printed.decode(errors="replace").splitlines()
-        said = f", and the login prints: {lines[-1]}" if lines else ""
+        greeting = f", and the login prints: {lines[-1]}" if lines else ""
         return NetworkError(
-            f"{host} lets us in, but starts no program{said}",
+            f"{host} lets us in, but starts no program{greeting}",
             hint=f"something that runs at each login there (.bashrc, .profile, a menu) waits or goes on printing; see "
             f"what `ssh {host} true` does.",
         )
 
     def _ended(self) -> CrosswheelError:
         code = self._child.wait()
-        self._said.seek(0)
-        said = self._said.read().decode(errors="replace").strip()
-        return _explained(self.address, code, said)
+        self._error_stream.seek(0)
+        errors = self._error_stream.read().decode(errors="replace").strip()
+        return _explained(self.address, code, errors)
 
 
 def _present(stream: IO[bytes] | None) -> IO[bytes]:
@@ -335,17 +335,17 @@ _REASONS: Iterable[tuple[str, str, str]] = (
 )
 
 
-def _explained(address: Address, code: int, said: str) -> CrosswheelError:
-    host, last = address.host, f": {said.splitlines()[-1]}" if said else ""
+def _explained(address: Address, code: int, errors: str) -> CrosswheelError:
+    host, last = address.host, f": {errors.splitlines()[-1]}" if errors else ""
     if code == 127:
         lacking = "sudo" if "sudo" in last else "python3"
         return TargetError(
             f"{host} has no {lacking}{last}", hint="is it the robot? Its image should have one on the PATH."
         )
     for pattern, message, hint in _REASONS:
-        found = re.search(pattern, said)
-        if found:
-            names = {"host": host, **_offending(said, host), **found.groupdict()}
+        match = re.search(pattern, errors)
+        if match:
+            names = {"host": host, **_offending(errors, host), **match.groupdict()}
             return NetworkError(message.format(**names) + last, hint=hint.format(**names))
     return NetworkError(
         f"the connection to {host} ended{last}",
@@ -353,10 +353,10 @@ def _explained(address: Address, code: int, said: str) -> CrosswheelError:
     )
 
 
-def _offending(said: str, host: str) -> dict[str, str]:
+def _offending(errors: str, host: str) -> dict[str, str]:
     """Return the name and the file, as words of a shell, that ssh says a changed key is kept in."""
-    known = re.search(r"ost key for (\S+) has changed", said)
-    file = re.search(r"Offending .*key in (.+):\d+", said)
+    known = re.search(r"ost key for (\S+) has changed", errors)
+    file = re.search(r"Offending .*key in (.+):\d+", errors)
     return {
         "known": shlex.quote(known[1] if known else host),
         "file": f" -f {shlex.quote(file[1])}" if file else "",
