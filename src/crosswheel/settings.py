@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_config_path
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Settings:
         offline: use only what is cached (``CROSSWHEEL_OFFLINE=1``).
         sandbox: how code that is not ours is kept from all else: ``namespaces``, ``landlock``, ``none``, or ``auto``,
             which is the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
+        keys: the folder of the key that signs and of those that are trusted (``CROSSWHEEL_KEYS``).
     """
 
     cache: Path
@@ -35,6 +36,7 @@ class Settings:
     debian_sources: Path | None = None
     offline: bool = False
     sandbox: str = "auto"
+    keys: Path = field(default_factory=lambda: user_config_path("crosswheel") / "keys")
 
     @property
     def cache_fault(self) -> str | None:
@@ -49,7 +51,7 @@ class Settings:
         env = os.environ if environ is None else environ
         registry = env.get("UV_DEFAULT_INDEX") or env.get("UV_INDEX_URL") or env.get("PIP_INDEX_URL")
         sources = env.get("CROSSWHEEL_DEBIAN_SOURCES")
-        cache = env.get("CROSSWHEEL_CACHE")
+        cache, keys = env.get("CROSSWHEEL_CACHE"), env.get("CROSSWHEEL_KEYS")
         return cls(
             cache=(Path(cache).expanduser() if cache else user_cache_path("crosswheel")).resolve(),
             github=(env.get("CROSSWHEEL_GITHUB_URL") or "https://github.com").rstrip("/"),
@@ -58,4 +60,5 @@ class Settings:
             debian_sources=Path(sources) if sources else None,
             offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),
             sandbox=env.get("CROSSWHEEL_SANDBOX") or "auto",
+            keys=Path(keys).expanduser() if keys else user_config_path("crosswheel") / "keys",
         )

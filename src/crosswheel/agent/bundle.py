@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING
 from crosswheel.agent.machine import require_target
 from crosswheel.agent.manifest import Refused
 from crosswheel.agent.store import Store
+from crosswheel.agent.trust import accepted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import IO
-
-    from crosswheel.agent.manifest import Manifest
 
     # Opens a file of a bundle, by its path in there.
     Open = Callable[[str], IO[bytes]]
@@ -39,9 +38,9 @@ def install(store: Store, open_: Open, keep: int = 1) -> str:
     Raises:
         Refused: it does not fit this machine, or does not work on it; what was active stays active.
     """
-    release: Manifest = json.loads(_bytes(open_, "release.json"))
-    require_target(release["target"])
     with store.exclusive():
+        release, signed = accepted(store.root, **json.loads(_bytes(open_, "release.json")))
+        require_target(release["target"])
         store.require_programs(release)
         arrival = store.expect(release, json.loads(_bytes(open_, "files.json")))
         store.require_space(arrival)
@@ -52,9 +51,13 @@ def install(store: Store, open_: Open, keep: int = 1) -> str:
             store.sweep()
             raise Refused("no-space", f"{error.strerror}; what was unpacked was removed again") from error
         store.test(folder)
+        pinned = signed.remember(folder) if signed else None
         store.activate(folder, keep)
     commands = ", ".join(str(store.programs / program) for program in release["programs"])
-    return f"{release['name']} {release['version']} is installed: {commands}"
+    told = f"{release['name']} {release['version']} is installed: {commands}"
+    if pinned:
+        return f"{told}\nfrom now on, only what the key {pinned[:16]} signed is installed here"
+    return told if signed else f"{told}\nwarning: it is not signed, so nothing tells who made it"
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from crosswheel.agent.disk import existing, replace_text
 from crosswheel.agent.machine import about_this_machine, image_packages, require_target
 from crosswheel.agent.manifest import Refused
 from crosswheel.agent.store import Store
+from crosswheel.agent.trust import accepted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from crosswheel.agent.manifest import Entry, Manifest
     from crosswheel.agent.packages import Arrival
+    from crosswheel.agent.signed import Envelope
+    from crosswheel.agent.trust import Signed
 
 _LENGTH = struct.Struct("!I")
 _PIECE = 1 << 18
@@ -37,6 +40,8 @@ class Server:
         self._sink = sink
         self._store: Store | None = None
         self._release: Manifest = {}
+        self._signed: Signed | None = None
+        self._is_accepted = False
         self._folder = Path()
         self._arrival: Arrival | None = None
         self._held = contextlib.ExitStack()
@@ -85,11 +90,22 @@ class Server:
         self._held.enter_context(self._opened.exclusive())
         return {}
 
-    def do_offer(self, release: Manifest) -> dict[str, Any]:
-        """Take the description of a release; return the digests of the packages that are not here.
+    def do_offer(
+        self,
+        release: Manifest | None = None,
+        envelope: Envelope | None = None,
+        rotations: list[Envelope] | None = None,
+        rehearsal: bool = False,
+    ) -> dict[str, Any]:
+        """Take the description of a release, signed or not; return the digests of the packages that are not here.
 
         And the packages of the machine's own Python, and its programs, that the release has, too.
         """
+        self._is_accepted = not rehearsal
+        if rehearsal:
+            assert release is not None
+        else:
+            release, self._signed = accepted(self._opened.root, release, envelope, rotations or ())
         require_target(release["target"])
         self._opened.require_programs(release)
         self._release = release
@@ -107,6 +123,7 @@ class Server:
         stream = _Stream(self._read)
         assert self._arrival is not None
         try:
+            self._require_accepted()
             self._arrival.receive(lambda _, size: stream.read(size))
         finally:
             stream.finish()  # or its rest would be taken for requests
@@ -114,6 +131,7 @@ class Server:
 
     def do_build(self) -> dict[str, Any]:
         """Put the release together."""
+        self._require_accepted()
         self._folder = self._opened.build(self._release)
         return {}
 
@@ -122,11 +140,12 @@ class Server:
         return {"output": self._opened.test(self._folder)}
 
     def do_activate(self, keep: int = 1) -> dict[str, Any]:
-        """Switch to the release; return the services that run another version of it."""
+        """Switch to the release; return the services that run another version of it, and the key that is pinned now."""
         previous = self._opened.active(self._release["name"])
+        pinned = self._signed.remember(self._folder) if self._signed else None
         generation = self._opened.activate(self._folder, keep)
         services = [] if generation == previous else self._opened.services(self._release["programs"])
-        return {"generation": generation, "services": services}
+        return {"generation": generation, "services": services, "pinned": pinned}
 
     def do_list(self) -> dict[str, Any]:
         """Return what there is."""
@@ -164,6 +183,10 @@ class Server:
             words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         return {"returncode": process.returncode, "output": process.stdout.decode(errors="replace")}
+
+    def _require_accepted(self) -> None:
+        if not self._is_accepted:
+            raise Refused("signature", "it was offered for a rehearsal, in which nothing is installed")
 
     def _read(self) -> bytes:
         head = self._source.read(_LENGTH.size)

@@ -15,6 +15,7 @@ from crosswheel.agent.machine import about_this_machine, processes_in
 from crosswheel.agent.manifest import Refused, id_of, is_name, require_name
 from crosswheel.agent.packages import Arrival, Packages
 from crosswheel.agent.tree import slot_of
+from crosswheel.agent.trust import Trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -180,6 +181,7 @@ class Store:
             return [f"{folder}/release.json: it is damaged"]
         faults = [fault for package in release["packages"] for fault in self._faults_of(package, name)]
         faults += tree.faults(folder, release, self.packages)
+        faults += Trust(self.root).faults(folder, release)
         for program in release["programs"]:
             link, launcher = self.programs / program, folder / "launchers" / program
             if not link.exists():

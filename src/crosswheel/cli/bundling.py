@@ -16,12 +16,14 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.cli.keys import key_folder, warn_of_unsigned
 from crosswheel.cli.robot_options import NameOption, TargetOption, TestOption, Wheels
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.bundles import form_of
 from crosswheel.deploy.environment import assembler_for
+from crosswheel.deploy.signing import signed_offer
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
 from crosswheel.progress.wording import size
@@ -57,10 +59,13 @@ def bundle(
         )
     made_for = targets.load(target, TARGETS)
     if output:
-        write = form_of(output)
+        write, keys = form_of(output), key_folder()
+        keys.signing_key()  # what cannot be used is told at once
         release = wheels.release(requirement, made_for, name=name, test=test)
+        offer = signed_offer(release, keys)
         runner = Runner(log=Settings.from_environment().cache / "installed" / "log.txt")
-        _tell_file(output, write(release, output.resolve(), runner))
+        _tell_file(output, write(release, offer, output.resolve(), runner))
+        warn_of_unsigned(offer)
     if wheel:
         program, closure = wheels.of(requirement, made_for)
         assembler = assembler_for(made_for, Settings.from_environment())

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.agent.manifest import is_name
+from crosswheel.cli.keys import key_folder, warn_of_unsigned
 from crosswheel.cli.robot_options import (
     Fleet,
     Login,
@@ -28,6 +29,7 @@ from crosswheel.deploy import deploying
 from crosswheel.deploy import service as services
 from crosswheel.deploy.fleet import Outcome, on_each
 from crosswheel.deploy.preflight import clashes, cost
+from crosswheel.deploy.signing import signed_offer
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import IntegrityError, Interrupted, UsageError
 from crosswheel.progress import Transfers, show_error, table
@@ -69,20 +71,25 @@ def deploy(
     ] = 1,
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
-    chosen = targets.load(fleet.target, TARGETS)
+    chosen, keys = targets.load(fleet.target, TARGETS), key_folder()
+    keys.signing_key()  # what cannot be used is told before any robot is reached
     robot, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
     # While the robots are being reached.
     with ThreadPoolExecutor(1) as pool, Transfers(Console()) as transfers:
         release = pool.submit(wheels.release, requirement, chosen, name=name, test=test)
+        offer = pool.submit(lambda: signed_offer(release.result(), keys))
 
         def work(address: Address) -> deploying.Deployed:
             tell, sent = partial(transfers.say, address.host), partial(transfers.sent, address.host)
             with connected(address, chosen) as connection:
-                return deploying.deploy(release.result(), robot, connection, tell, sent, keep=keep)
+                return deploying.deploy(
+                    release.result(), robot, connection, tell, sent, keep=keep, offer=offer.result()
+                )
 
         outcomes = on_each(addresses, work)
     assembled = release.result()  # what is wrong with it is wrong for all robots, and said once
     _tell_clashes(assembled, outcomes)
+    warn_of_unsigned(offer.result())
     for host, warning in [(o.robot, text) for o in outcomes if not o.error for text in o.value.warnings]:
         Console(stderr=True).print(
             f"warning: {host}: {warning}", highlight=False, markup=False, soft_wrap=True
@@ -97,7 +104,8 @@ def deploy(
 
 def _state(deployed: deploying.Deployed) -> str:
     restarted = f", restarted {', '.join(deployed.services)}" if deployed.services else ""
-    return f"active{restarted}"
+    pinned = f", takes only what {deployed.pinned[:16]} signs from now on" if deployed.pinned else ""
+    return f"active{restarted}{pinned}"
 
 
 def _tell_clashes(release: Release, outcomes: Sequence[Outcome[deploying.Deployed]]) -> None:

@@ -23,7 +23,9 @@ _SHEBANG = b"#!/usr/bin/env python3\n"
 _LEVEL = "-10"  # of Prefect, the default makes 48 MB, this 41, and 19 makes 36 in sixteen times the time
 
 
-Form = Callable[[Release, Path, Runner], str]
+Offer = Mapping[str, object]
+"""What a robot is told of a release, signed or not (:mod:`crosswheel.deploy.signing`)."""
+Form = Callable[[Release, Offer, Path, Runner], str]
 """Writes a release into a file; returns what is to be done with it."""
 
 
@@ -45,14 +47,14 @@ def form_of(path: Path) -> Form:
     )
 
 
-def _as_program(release: Release, path: Path, runner: Runner) -> str:
-    write_program(release, path)
+def _as_program(release: Release, offer: Offer, path: Path, runner: Runner) -> str:
+    write_program(release, path, offer)
     return f"on the robot: python3 {path.name} install"
 
 
-def _as_archive(release: Release, path: Path, runner: Runner) -> str:
+def _as_archive(release: Release, offer: Offer, path: Path, runner: Runner) -> str:
     folder = f"{release.name}-{release.version}-{release.target.name}"
-    write_archive(release, folder, path, runner)
+    write_archive(release, folder, path, runner, offer)
     return (
         f"unpack it onto the robot, such as: zstd -dc {path.name} | ssh ROBOT tar -x -C /var; "
         f"then on the robot: python3 /var/{folder} install"
@@ -62,10 +64,13 @@ def _as_archive(release: Release, path: Path, runner: Runner) -> str:
 _FORMS: Mapping[str, Form] = {".pyz": _as_program, ".tar.zst": _as_archive}
 
 
-def write_program(release: Release, path: Path) -> None:
+def write_program(release: Release, path: Path, offer: Offer | None = None) -> None:
     """Write a release as a program: ``python <path> install`` on the robot installs it, without any network.
 
     The file ends with the SHA-256 of all that is before, so that it refuses to run with a changed byte.
+
+    Args:
+        offer: the release as robots are told of it, signed; not signed, if not given.
 
     Raises:
         StorageError: it cannot be written.
@@ -74,7 +79,7 @@ def write_program(release: Release, path: Path) -> None:
         with temporary.open("wb") as stream:
             stream.write(_SHEBANG)
             with zipfile.ZipFile(stream, "w") as archive:
-                for member in _members(release):
+                for member in _members(release, offer):
                     add_member(archive, member)
                 archive.comment = b"0" * 64
         data = temporary.read_bytes()[:-64]
@@ -84,7 +89,9 @@ def write_program(release: Release, path: Path) -> None:
     path.chmod(0o755)
 
 
-def write_archive(release: Release, folder: str, path: Path, runner: Runner) -> None:
+def write_archive(
+    release: Release, folder: str, path: Path, runner: Runner, offer: Offer | None = None
+) -> None:
     """Write the same as an archive of a folder: ``python <folder> install`` installs it.
 
     The archive has a checksum; of what is unpacked, the folder's ``SHA256`` and the names of its files tell the hash.
@@ -96,7 +103,7 @@ def write_archive(release: Release, folder: str, path: Path, runner: Runner) -> 
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / "bundle.tar"
         with tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as archive:
-            for member in _members(release):
+            for member in _members(release, offer):
                 entry = tarfile.TarInfo(f"{folder}/{member.path}")
                 entry.size = len(member.data)
                 archive.addfile(entry, io.BytesIO(member.data))
@@ -110,14 +117,18 @@ def write_archive(release: Release, folder: str, path: Path, runner: Runner) -> 
                 ) from error
 
 
-def _members(release: Release) -> Iterator[Member]:
+def _members(release: Release, offer: Offer | None) -> Iterator[Member]:
     robot = robot_of(release.target)
     installed_at = {"store": robot.store, "programs": robot.programs, "name": release.name}
     for path, data in bundle_members().items():
         yield Member(path, data)
     lists = release.lists(package.digest for package in release.packages)
     digest = hashlib.sha256()
-    for name, value in (("place", installed_at), ("release", release.offer), ("files", lists)):
+    for name, value in (
+        ("place", installed_at),
+        ("release", offer or {"release": release.offer}),
+        ("files", lists),
+    ):
         text = json.dumps(value, separators=(",", ":")).encode()
         digest.update(text)
         yield Member(f"{name}.json", text)

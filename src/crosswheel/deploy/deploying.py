@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from crosswheel.deploy.preflight import Clash, clashes
@@ -30,6 +30,7 @@ class Deployed:
         clashes: packages that the robot's image has, too, which stay as they are, and which it does not see.
         services: what was restarted, as it ran another version.
         warnings: what does not work as it may be expected to.
+        pinned: the key whose releases alone are installed there from now on, if that is new.
     """
 
     version: str
@@ -40,6 +41,7 @@ class Deployed:
     clashes: tuple[Clash, ...]
     services: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    pinned: str | None = None
 
 
 def deploy(
@@ -50,6 +52,7 @@ def deploy(
     sent: Sent | None = None,
     *,
     keep: int = 1,
+    offer: Mapping[str, object] | None = None,
 ) -> Deployed:
     """Put a release on a robot and make it the active one.
 
@@ -57,12 +60,15 @@ def deploy(
 
     Args:
         keep: how many versions before it stay on the robot.
+        offer: the release as it is told to the robot, signed (:func:`crosswheel.deploy.signing.signed_offer`); not
+            signed, if not given.
 
     Raises:
         TargetError: the robot is not what the release was made for.
         StorageError: it has too little space; nothing was sent.
         CheckFailed: the release does not pass its test there; the version before stays active.
         UsageError: another deployment is under way, or a launcher's place is taken.
+        IntegrityError: the robot has a key pinned that has not signed it, or its signature is too old.
         NetworkError: the connection ended.
     """
     began = time.monotonic()
@@ -72,7 +78,7 @@ def deploy(
         f"{machine['free'] / 1e6:.0f} MB free"
     )
     connection.ask("hold")
-    offered = connection.ask("offer", release=release.offer)
+    offered = connection.ask("offer", **(offer or {"release": release.offer}))
     files = 0
     if offered["packages"]:
         plan = connection.ask("plan", files=release.lists(offered["packages"]))
@@ -86,11 +92,6 @@ def deploy(
     connection.ask("test")
     active = connection.ask("activate", keep=keep)
     faults = restart(active["services"], connection)
-    hidden = (
-        f"{path} comes first on a login's PATH: write {robot.programs}/{path.rpartition('/')[2]} to run this one, or "
-        "deploy it under another --name"
-        for path in offered["shadowing"]
-    )
     return Deployed(
         release.version,
         connection.sent,
@@ -99,8 +100,18 @@ def deploy(
         generation=active["generation"],
         clashes=tuple(clashes(release.versions, offered["image"])),
         services=tuple(active["services"]),
-        warnings=(*hidden, *faults),
+        warnings=(*_shadowing(offered["shadowing"], robot), *faults),
+        pinned=active["pinned"],
     )
+
+
+def _shadowing(paths: Iterable[str], robot: Robot) -> Iterator[str]:
+    """Give a warning for each program of the image that whoever calls one of the release gets instead."""
+    for path in paths:
+        yield (
+            f"{path} comes first on a login's PATH: write {robot.programs}/{path.rpartition('/')[2]} to run this one, "
+            "or deploy it under another --name"
+        )
 
 
 def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[dict[str, str], int]:
@@ -112,6 +123,6 @@ def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[di
     Raises: as :func:`deploy`.
     """
     connection.ask("open", store=robot.store, programs=robot.programs)
-    offered = connection.ask("offer", release=release.offer)
+    offered = connection.ask("offer", release=release.offer, rehearsal=True)
     plan = connection.ask("plan", files=release.lists(offered["packages"]))
     return dict(offered["image"]), sum(part.size for part in release.parts(plan["lacking"]))

@@ -252,6 +252,12 @@ def _refusal(kind: str, message: str) -> CrosswheelError:
         return IntegrityError(
             message, hint="nothing was changed; run the same command again, or deploy it again."
         )
+    if kind == "signature":
+        return IntegrityError(
+            message,
+            hint="nothing was changed. Sign it with the key that the robot knows, or hand over to yours with "
+            "`crosswheel keys rotate`; docs/trust.md tells what to do where that key is lost.",
+        )
     if kind == "permission":
         return UsageError(
             message,

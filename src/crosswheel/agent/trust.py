@@ -1,0 +1,166 @@
+"""Which key a robot trusts, and how new what it signed has to be.
+
+It is kept in the store, in ``trust.json``. The first signed release that is activated pins the key that signed it; from
+then on nothing else is installed, until that key hands over to another. Of each environment the time is kept at which
+its newest release was signed: what was signed before that is refused, so that nobody brings back an old version with
+its weakness.
+
+A robot's clock may be wrong: many have none that goes on without power, and begin at 1970. So the time is
+taken to be the latest that is known of: the clock's, or that at which what is installed was signed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+from crosswheel.agent.disk import replace_text
+from crosswheel.agent.manifest import Refused
+from crosswheel.agent.signed import RELEASE, ROTATION, opened, unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from crosswheel.agent.manifest import Manifest
+    from crosswheel.agent.signed import Envelope
+
+_FILE = "trust.json"
+_ENVELOPE = "signed.json"
+
+
+class Trust:
+    """What a store's ``trust.json`` says; where there is none, nothing is trusted yet, and everything accepted.
+
+    Raises:
+        Refused: it is damaged. It does not count as none then.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._path = root / _FILE
+        self.key: str | None = None
+        self._former: list[str] = []
+        self._issued: dict[str, int] = {}
+        if self._path.exists():
+            try:
+                kept = json.loads(self._path.read_bytes())
+                self.key, self._former, self._issued = kept["key"], kept["former"], dict(kept["issued"])
+                bytes.fromhex(str(self.key))
+            except (KeyError, TypeError, ValueError):
+                raise Refused(
+                    "signature",
+                    f"{self._path} is damaged, so it is not known whose releases are installed here; remove it to have "
+                    "the next signed release say so anew",
+                ) from None
+
+    def accept(self, envelope: Envelope, rotations: Iterable[Envelope] = ()) -> tuple[Manifest, int]:
+        """Return the release that an envelope holds, and when it was signed.
+
+        Args:
+            rotations: by what each former key handed over to the next.
+
+        Raises:
+            Refused: another key is trusted here, or the signature is none, expired, or older than what is installed.
+        """
+        self._follow(rotations)
+        key = self.key or str(unverified(envelope).get("key"))
+        statement = opened(envelope, RELEASE, [key])
+        release, issued, expires = statement["release"], int(statement["issued"]), int(statement["expires"])
+        newest = self._issued.get(release["name"], 0)
+        if issued < newest:
+            raise Refused(
+                "signature",
+                f"it was signed on {_day(issued)}, and what is installed on {_day(newest)}: nothing older is taken",
+            )
+        now = max([time.time(), *self._issued.values()])
+        if expires < now:
+            raise Refused("signature", f"its signature expired on {_day(expires)}, and it is {_day(now)}")
+        return release, issued
+
+    def remember(self, folder: Path, name: str, envelope: Envelope, issued: int) -> str | None:
+        """Keep, before it is switched to, that a release was accepted; return its key, if that is pinned only now.
+
+        Args:
+            folder: where the release lies; its envelope is kept there.
+        """
+        pinned = None if self.key else str(unverified(envelope)["key"])
+        self.key = self.key or pinned
+        self._issued[name] = issued
+        replace_text(folder / _ENVELOPE, json.dumps(envelope), 0o444)
+        kept = {"key": self.key, "former": self._former, "issued": self._issued}
+        replace_text(self._path, json.dumps(kept, indent=1), 0o644)
+        return pinned
+
+    def faults(self, folder: Path, release: Manifest) -> Iterator[str]:
+        """Tell whether a release is not to the word what was signed, if it was."""
+        path = folder / _ENVELOPE
+        if self.key is None or not path.exists():
+            return
+        try:
+            statement = opened(json.loads(path.read_bytes()), RELEASE, [self.key, *self._former])
+        except (Refused, ValueError) as refusal:
+            yield f"{path}: {refusal}"
+            return
+        packages = [{k: v for k, v in package.items() if k != "place"} for package in release["packages"]]
+        if {**release, "packages": packages} != statement["release"]:
+            yield f"{folder}/release.json: it is not what was signed"
+
+    def _follow(self, rotations: Iterable[Envelope]) -> None:
+        """Go on to the key that the trusted one handed over to, as often as it did.
+
+        What was not signed by the key that is trusted then is passed over: the robot may be further on already.
+        """
+        for rotation in rotations:
+            if self.key is None:
+                return
+            try:
+                statement: dict[str, Any] = opened(rotation, ROTATION, [self.key])
+                bytes.fromhex(statement["to"])
+            except (Refused, KeyError, TypeError, ValueError):
+                continue
+            self._former.append(self.key)
+            self.key = statement["to"]
+
+
+class Signed:
+    """A release that was accepted for its signature."""
+
+    def __init__(self, trust: Trust, name: str, envelope: Envelope, issued: int) -> None:
+        self._trust, self._name, self._envelope, self._issued = trust, name, envelope, issued
+
+    def remember(self, folder: Path) -> str | None:
+        """Keep that it was accepted, and its envelope with it; return the key that is pinned by that, if one is."""
+        return self._trust.remember(folder, self._name, self._envelope, self._issued)
+
+
+def accepted(
+    root: Path,
+    release: Manifest | None = None,
+    envelope: Envelope | None = None,
+    rotations: Iterable[Envelope] = (),
+) -> tuple[Manifest, Signed | None]:
+    """Return a release that may be installed in the store ``root``, and its signature, if it has one.
+
+    Args:
+        release: what is not signed.
+        envelope: what is.
+
+    Raises:
+        Refused: a key is pinned there, and has not signed it; or as :meth:`Trust.accept`.
+    """
+    trust = Trust(root)
+    if envelope is not None:
+        signed, issued = trust.accept(envelope, rotations)
+        return signed, Signed(trust, signed["name"], envelope, issued)
+    if trust.key is not None:
+        raise Refused(
+            "signature", f"it is not signed, and only what the key {trust.key[:16]} signed is installed here"
+        )
+    assert release is not None
+    return release, None
+
+
+def _day(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

@@ -1,0 +1,89 @@
+"""The commands about keys: new, show, trust and rotate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crosswheel.deploy.signing import UNSIGNED
+from crosswheel.errors import UsageError
+from crosswheel.settings import Settings
+from crosswheel.signing.keys import KeyFolder, PublicKey
+from crosswheel.signing.rotation import rotate
+
+commands = typer.Typer(
+    help="Make, show and hand over the key that signs, and name those that are trusted.", no_args_is_help=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(commands, name="keys")
+
+
+def key_folder() -> KeyFolder:
+    """Return the user's folder of keys."""
+    return KeyFolder.of(Settings.from_environment().keys)
+
+
+def warn_of_unsigned(offer: Mapping[str, object]) -> None:
+    """Tell, once and loudly, that what goes to robots is not signed, if it is not."""
+    if "envelope" not in offer:
+        Console(stderr=True).print(f"warning: {UNSIGNED}", highlight=False, markup=False, soft_wrap=True)
+
+
+@commands.command("new")
+def new() -> None:
+    """Make the key that signs: Ed25519, in a file that only you can read."""
+    folder = key_folder()
+    key = folder.create()
+    typer.echo(
+        f"{folder.private}: the private key. Keep a copy of it where no computer is, and show it to nobody."
+    )
+    _tell(folder, key.public)
+
+
+@commands.command("show")
+def show() -> None:
+    """Show the public key of the one that signs, and all keys that are trusted."""
+    folder = key_folder()
+    signing, trusted = folder.signing_key(), folder.trusted()
+    if signing is None and not trusted:
+        raise UsageError(
+            f"there is no key in {folder.path}",
+            hint="make one with `crosswheel keys new`, or trust another's with `crosswheel keys trust FILE`.",
+        )
+    if signing is not None:
+        _tell(folder, signing.public)
+    for key in trusted:
+        typer.echo(f"trusted: {key.hexadecimal}")
+
+
+@commands.command("trust")
+def trust(
+    file: Annotated[Path, typer.Argument(help="A public key (PEM).")],
+) -> None:
+    """Trust what another key signs, from now on."""
+    key = PublicKey.read(file)
+    for path in key_folder().trust([key]):
+        typer.echo(f"trusted: {key.hexadecimal}\nTo trust it no more, remove {path}.")
+
+
+@commands.command("rotate")
+def rotate_key() -> None:
+    """Hand over to a new key: robots follow at the next deployment, for the former key signs that they may."""
+    folder = key_folder()
+    former, key, retired = rotate(folder)
+    typer.echo(
+        f"{former.short} hands over to {key.short}. The former private key is {retired}: destroy it when you like; "
+        "what it signed stays trusted here until you remove its public key."
+    )
+    _tell(folder, key)
+
+
+def _tell(folder: KeyFolder, key: PublicKey) -> None:
+    typer.echo(f"public key: {key.hexadecimal}\n{key.pem.decode()}", nl=False)

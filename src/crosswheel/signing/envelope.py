@@ -1,0 +1,81 @@
+"""Envelopes (DSSE): a statement, its type, and signatures of both."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import Signature
+
+from crosswheel.errors import IntegrityError
+from crosswheel.signing.keys import PublicKey, SigningKey
+
+
+def sign(statement: Mapping[str, object], kind: str, key: SigningKey) -> dict[str, Any]:
+    """Return the envelope of a statement, as JSON writes it.
+
+    Args:
+        kind: the type of the payload.
+    """
+    payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+    envelope = Envelope(payload, kind, {})
+    envelope.sign(key.signer)
+    return dict(envelope.to_dict())
+
+
+def is_envelope(data: Mapping[str, object]) -> bool:
+    """Tell whether it is an envelope, and no bare statement."""
+    return "payloadType" in data
+
+
+def open_signed(data: bytes, kind: str, trusted: Iterable[PublicKey], origin: str) -> dict[str, Any]:
+    """Return the statement of an envelope that a trusted key has signed.
+
+    Args:
+        kind: the type of its payload; a signature of another kind of statement is none of this.
+        origin: what it is, and where it is from, for people.
+
+    Raises:
+        IntegrityError: it is no such envelope, or no trusted key has signed it.
+    """
+    keys = list(trusted)
+    try:
+        envelope = Envelope.from_dict(json.loads(data))
+        stated = envelope.payload_type
+        if stated == kind and any(_has_signed(key, envelope) for key in keys):
+            statement = json.loads(envelope.payload)
+            if isinstance(statement, dict):
+                return statement
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise IntegrityError(
+            f"{origin} is not signed as it should be: {error!r}",
+            hint="have it made anew by who publishes it; what is there was damaged, or is something else.",
+        ) from error
+    if stated != kind:
+        raise IntegrityError(
+            f"{origin} is signed as {stated}, and not as {kind}",
+            hint="have it made anew by who publishes it: this is something else that was signed.",
+        )
+    names = ", ".join(key.short for key in keys) or "none"
+    raise IntegrityError(
+        f"{origin} is not signed by a key that is trusted here ({names})",
+        hint="ask who publishes it for their public key, compare it with them, and trust it with "
+        "`crosswheel keys trust FILE`; if it should be signed by one of yours, it was changed.",
+    )
+
+
+def _has_signed(key: PublicKey, envelope: Envelope) -> bool:
+    # The key's name in an envelope is a hint that nobody has signed: only the signature counts.
+    name = key.verifier.keyid
+    for signature in envelope.signatures.values():
+        candidate = Envelope(
+            envelope.payload, envelope.payload_type, {name: Signature(name, signature.signature)}
+        )
+        with contextlib.suppress(VerificationError):
+            candidate.verify([key.verifier], 1)
+            return True
+    return False

@@ -1,0 +1,44 @@
+"""Handing over from one key to the next: the former one signs which key comes after it, for those who trust it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from crosswheel.agent.signed import ROTATION
+from crosswheel.errors import UsageError
+from crosswheel.files import write_text
+from crosswheel.signing.envelope import sign
+from crosswheel.signing.keys import KeyFolder, PublicKey, SigningKey
+
+_FOLDER = "rotations"
+
+
+def rotate(folder: KeyFolder) -> tuple[PublicKey, PublicKey, Path]:
+    """Make a new key that signs, and have the former one sign that; return both, and where the former one is kept.
+
+    Raises:
+        UsageError: there is no key in the folder, or one that cannot be used.
+        StorageError: something cannot be written.
+    """
+    if folder.given is not None or not folder.private.exists():
+        raise UsageError(
+            f"there is no private key in {folder.path} to hand over from",
+            hint="a key that the environment gives is changed where it is kept; `crosswheel keys new` makes one here.",
+        )
+    former, key = SigningKey.read(folder.private), SigningKey.new()
+    statement = {"from": former.public.hexadecimal, "to": key.public.hexadecimal, "issued": int(time.time())}
+    number = len(rotations(folder)) + 1
+    write_text(
+        folder.path / _FOLDER / f"{number:04}-{key.public.short}.json",
+        json.dumps(sign(statement, ROTATION, former), indent=1) + "\n",
+    )
+    return former.public, key.public, folder.replace(key)
+
+
+def rotations(folder: KeyFolder) -> Sequence[dict[str, Any]]:
+    """Return what former keys signed, as envelopes, the first one first."""
+    return [json.loads(path.read_bytes()) for path in sorted((folder.path / _FOLDER).glob("*.json"))]
