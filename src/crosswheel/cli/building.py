@@ -46,6 +46,7 @@ from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.locking import renew
 from crosswheel.job.resolving import closure_for
 from crosswheel.job.running import run_closure
+from crosswheel.job.sharing import in_order
 from crosswheel.progress import Row, show_error, table
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.resolver import Request
@@ -137,7 +138,7 @@ def build(
         if container_tag or container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
         codes = []
-        for name in target or ["ot2"]:
+        for name in _best_order(target or ["ot2"]):
             with scene.context(console, name) as context:
                 if prep_container_only:
                     _prepare(context)
@@ -146,6 +147,12 @@ def build(
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
+
+
+def _best_order(names: Sequence[str]) -> list[str]:
+    """Return targets, each once, in the order in which a wheel that one gets is most likely to do for the next."""
+    loaded = {target.name: (target, name) for name in names for target in [targets.load(name, TARGETS)]}
+    return [loaded[target.name][1] for target in in_order([target for target, _ in loaded.values()])]
 
 
 def _choice(prefer: Preference, from_source: bool) -> Prefer:

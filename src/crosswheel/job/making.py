@@ -24,6 +24,7 @@ from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha
 from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import WheelRecord
+from crosswheel.job.sharing import shared_wheel
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource
@@ -52,7 +53,7 @@ def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRe
         record = _built(step, store, context)
     for warning in record.warnings:
         context.display.warning(f"{step.pin}: {warning}")
-    return record.model_copy(update={"reason": step.reason})
+    return shared_wheel(record.model_copy(update={"reason": step.reason}), context)
 
 
 def settled(step: Step, context: BuildContext) -> Step:
@@ -128,6 +129,17 @@ def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
     )
 
 
+def _inputs(step: Step, store: RequirementsStore, context: BuildContext) -> str:
+    """Return the digest of what a wheel is built from that does not depend on the target."""
+    return digest_of(
+        source=step.file.sha256 if step.file else None,
+        name=str(step.pin),
+        recipe=step.recipe.fingerprint if step.recipe else None,
+        day=store.day,
+        code=context.code_digest,
+    )
+
+
 def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> WheelRecord:
     _tell_of_damage(kept, step, context)
     context.display.step(step.pin.name, "downloading")
@@ -175,6 +187,8 @@ def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildConte
         build_requirements=locked.pinned,
         parity=parity.official if parity else None,
         traces=folder_traces,
+        inputs=_inputs(step, store, context),
+        cpu=context.target.toolchain.cpu if context.sdk is None else None,
         sandbox=context.sandbox,
         warnings=(*warnings, *wheel.oddities, *(parity.notes if parity else ())),
         seconds=time.monotonic() - began,

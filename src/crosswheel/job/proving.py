@@ -126,6 +126,8 @@ def _proven(
         compiled=record.compiled.count,
         compiled_by=record.compiled.by or None,
         traces=record.traces,
+        inputs=record.inputs,
+        cpu=record.cpu,
         sandbox=context.sandbox,
         emulator=context.emulator.version if imports.imported or tests else None,
         imported=imports.imported,

@@ -14,7 +14,14 @@ from crosswheel.wheels.proof import AuditedObject, SandboxLevel
 
 
 class WheelRecord(BaseModel):
-    """A wheel that passed its audit: its path, its origin, and what the audit found; the cache keeps it as JSON."""
+    """A wheel that passed its audit: its path, its origin, and what the audit found; the cache keeps it as JSON.
+
+    Attributes:
+        inputs: names what it was built from, whatever the target; ``None`` for what was taken.
+        cpu: the CPU that it was compiled for, as zig spells it.
+        is_kept: whether it was in the cache.
+        instead_of: the target's own wheel, where this is another target's that passed the audit as well.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,9 +44,12 @@ class WheelRecord(BaseModel):
     parity: str | None = None
     sandbox: SandboxLevel | None = None
     traces: Mapping[str, int] = Field(default_factory=dict)
+    inputs: str | None = None
+    cpu: str | None = None
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     is_kept: bool = False
+    instead_of: WheelRecord | None = None
 
     @classmethod
     def read(cls, folder: Path) -> WheelRecord | None:
@@ -59,4 +69,4 @@ class WheelRecord(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write the record to a folder of the cache."""
-        write_sealed(folder / "made.json", self.model_dump_json(indent=1, exclude={"is_kept"}))
+        write_sealed(folder / "made.json", self.model_dump_json(indent=1, exclude={"is_kept", "instead_of"}))

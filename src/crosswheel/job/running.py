@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from crosswheel.errors import BuildFailed, CrosswheelError, HostError
+from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, HostError
 from crosswheel.index.failures import Failure
 from crosswheel.job import scheduler
 from crosswheel.job.closures import Closure
@@ -92,7 +92,13 @@ def _prove_and_report(
     record = records[name]
     try:
         refuse(requirements.unsatisfied(name, records) if work.is_complete else [], record.wheel.name)
-        proof = prove(work.steps[name], records, requirements, context)
+        try:
+            proof = prove(work.steps[name], records, requirements, context)
+        except CheckFailed:
+            if record.instead_of is None:
+                raise
+            record = record.instead_of  # what was built for this target
+            proof = prove(work.steps[name], {**records, name: record}, requirements, context)
     except HostError:
         raise
     except CrosswheelError as error:

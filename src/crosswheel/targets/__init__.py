@@ -104,10 +104,14 @@ class Abi(_Table):
 
 
 class ToolchainNames(_Table):
-    """What the target is called by each tool."""
+    """What the target is called by each tool.
+
+    ``also_runs`` names the CPUs, as zig spells them, whose code the target's runs as well.
+    """
 
     zig: str
     cpu: str
+    also_runs: tuple[str, ...] = ()
     rust: str
     debian: str
     qemu: str

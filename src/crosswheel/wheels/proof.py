@@ -52,6 +52,8 @@ class Proof(_Record):
         compiled_by: which one, such as ``CPython 3.10.8 of the build machine``.
         sandbox: how its build and what ran of it were kept from all else of the machine that built it.
         traces: files in it that name folders of the machine that built it, and how often; its bytes depend on these.
+        inputs: names what it was built from (source, recipe, day, crosswheel's code), whatever the target.
+        cpu: the CPU that it was compiled for, as zig spells it.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
         imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
         skipped: modules that were not, with the reason.
@@ -76,6 +78,8 @@ class Proof(_Record):
     compiled_by: str | None = None
     sandbox: SandboxLevel | None = None
     traces: Mapping[str, int] = Field(default_factory=dict)
+    inputs: str | None = None
+    cpu: str | None = None
     emulator: str | None = None
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = Field(default_factory=dict)

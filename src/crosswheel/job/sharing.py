@@ -1,0 +1,95 @@
+"""One wheel for several targets: what another target's build gave is used for this one, too, where it passes here.
+
+Builds for two targets seldom give the same bytes, and an index serves one wheel of a name. What lies in ``dist/``
+under the name of a wheel that was just built, proven on another target, is therefore audited for this target; proving
+it comes later, and the target's own wheel is there for the case that it fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from packaging.version import Version
+
+from crosswheel.check.elf import audit
+from crosswheel.check.modules import compile_modules
+from crosswheel.check.suitability import suitability
+from crosswheel.errors import IntegrityError
+from crosswheel.files import place_copy, sha256_of
+from crosswheel.job.context import BuildContext
+from crosswheel.job.record import WheelRecord
+from crosswheel.targets import Target
+from crosswheel.wheels.dist import Dist
+from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.reading import WheelFile
+
+
+def shared_wheel(record: WheelRecord, context: BuildContext) -> WheelRecord:
+    """Return another target's wheel in place of one that was built, if it passes this target's audit.
+
+    It must be built from the same source, by the same recipe, as of the same day and by the same code, and compiled for
+    a CPU whose code this target's CPU runs: neither the audit nor a trial shows that.
+    """
+    for wheel, proof in _others(record, context):
+        try:
+            opened = WheelFile.open(_kept(wheel, proof, context))
+        except IntegrityError:
+            continue
+        audited, faults = audit(opened, context.target, context.system)
+        if faults or suitability(opened, context.target):
+            continue
+        return record.model_copy(
+            update={
+                "wheel": opened.path,
+                "sha256": proof.sha256,
+                "size": opened.path.stat().st_size,
+                "reason": f"{record.reason}; the wheel that was built for {proof.target} passes",
+                "toolchain": proof.toolchain,
+                "build_requirements": proof.build_requirements,
+                "parity": proof.parity,
+                "traces": proof.traces,
+                "cpu": proof.cpu,
+                "audited": tuple(audited),
+                "compiled": compile_modules(opened, context.target, context.pythons),
+                "instead_of": record,
+            }
+        )
+    return record
+
+
+def runs_code_for(target: Target, cpu: str | None) -> bool:
+    """Return whether a target's CPU runs all code that is compiled for a CPU, as zig spells it."""
+    return cpu in (target.toolchain.cpu, *target.toolchain.also_runs)
+
+
+def in_order(targets: Sequence[Target]) -> list[Target]:
+    """Return targets in the order in which they are best built for: those whose wheels run on more machines first."""
+    return sorted(targets, key=lambda target: (bool(target.toolchain.also_runs), Version(target.abi.glibc)))
+
+
+def _others(record: WheelRecord, context: BuildContext) -> Iterator[tuple[Path, Proof]]:
+    """Yield the wheels that other targets have under the file name of one that was built, with a proof of each."""
+    if record.inputs is None:
+        return
+    for wheel in Dist(context.trees.dist).wheels(record.name, record.version):
+        proofs = filter(None, map(Proof.read, Proof.paths_beside(wheel)))
+        usable = (proof for proof in proofs if _is_like(proof, record, context.target))
+        proof = next(usable, None)
+        if proof and sha256_of(wheel) == proof.sha256:
+            yield wheel, proof
+
+
+def _is_like(proof: Proof, record: WheelRecord, target: Target) -> bool:
+    """Whether a proof is another target's, of other bytes made from what a record's were, that may run on a target."""
+    same = (proof.wheel, proof.inputs) == (record.wheel.name, record.inputs)
+    others = proof.target != target.name and proof.sha256 != record.sha256
+    return same and others and proof.emulator is not None and runs_code_for(target, proof.cpu)
+
+
+def _kept(wheel: Path, proof: Proof, context: BuildContext) -> Path:
+    """Return a copy of a wheel in the cache: the one in the tree of wheels may be moved meanwhile."""
+    kept = context.settings.cache / "shared" / proof.sha256[:20] / wheel.name
+    if not kept.is_file() or sha256_of(kept) != proof.sha256:
+        place_copy(wheel, kept)
+    return kept
