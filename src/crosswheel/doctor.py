@@ -85,9 +85,9 @@ def _pythons(target: Target, settings: Settings) -> Finding:
 
 def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
     origin = _debian_origin(target, settings, runner)
-    found = installed_qemu(target) or kept_qemu(target, settings)
-    if found:
-        yield Finding("emulator", "ok", str(found))
+    qemu = installed_qemu(target) or kept_qemu(target, settings)
+    if qemu:
+        yield Finding("emulator", "ok", str(qemu))
     elif origin:
         yield Finding(
             "emulator", "later", f"qemu-user-static is unpacked from {origin}; nothing is installed"

@@ -62,8 +62,8 @@ def new_client() -> httpx.Client:
 
 def has_system_trust() -> bool:
     """Tell whether this machine says whose certificates it trusts."""
-    stated = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
-    return any(stated) or any(map(os.path.exists, _STORES))
+    configured = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return any(configured) or any(map(os.path.exists, _STORES))
 
 
 def is_absent(error: NetworkError) -> bool:
@@ -72,9 +72,9 @@ def is_absent(error: NetworkError) -> bool:
     return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.NOT_FOUND
 
 
-def connection_hint(said: str, fallback: str) -> str:
+def connection_hint(message: str, fallback: str) -> str:
     """Return what to do about a connection that failed, by what a program said of it."""
-    return _CERTIFICATE_HINT if any(words in said.lower() for words in _UNTRUSTED) else fallback
+    return _CERTIFICATE_HINT if any(words in message.lower() for words in _UNTRUSTED) else fallback
 
 
 def download(
@@ -108,8 +108,8 @@ def download(
         raise offline_error(destination.name)
     with contextlib.ExitStack() as stack:
         http = client or stack.enter_context(new_client())
-        beside = stack.enter_context(new_file(destination))
-        actual = _with_retries(url, lambda: _receive(http, url, beside, progress))
+        temporary = stack.enter_context(new_file(destination))
+        actual = _with_retries(url, lambda: _receive(http, url, temporary, progress))
         if sha256 is not None and actual != sha256:
             raise IntegrityError(
                 f"{destination.name} from {_host(url)} is not what was expected:\n"

@@ -270,27 +270,27 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def cached_folder(folder: Path, holds: Sequence[str], fill: Callable[[Path], object]) -> Path:
+def cached_folder(folder: Path, patterns: Sequence[str], fill: Callable[[Path], object]) -> Path:
     """Return a folder of the cache: made where it is not there, made anew where it is not whole.
 
     Args:
-        holds: what the folder is used for, as patterns of paths in it (:meth:`Path.glob`). Each must lead to a
+        patterns: what the folder is used for, as patterns of paths in it (:meth:`Path.glob`). Each must lead to a
             folder, or to a file that is not empty.
         fill: fills an empty folder, which becomes ``folder`` if that ends well.
 
     Raises:
         IntegrityError: what ``fill`` made is not whole either.
     """
-    if is_whole(folder, holds):
+    if is_whole(folder, patterns):
         return folder
     with new_folder(folder) as temporary:
         fill(temporary)
-        if not is_whole(temporary, holds):
+        if not is_whole(temporary, patterns):
             raise IntegrityError(
-                f"{folder} was made anew, and it still lacks some of {', '.join(holds)}",
+                f"{folder} was made anew, and it still lacks some of {', '.join(patterns)}",
                 hint="try again; if that does not help, what it is made of has changed.",
             )
-        _take_place(temporary, folder, holds)
+        _take_place(temporary, folder, patterns)
     return folder
 
 
@@ -327,20 +327,20 @@ def _is_kept(path: Path, data: bytes, mode: int) -> bool:
         return False
 
 
-def is_whole(folder: Path, holds: Sequence[str]) -> bool:
+def is_whole(folder: Path, patterns: Sequence[str]) -> bool:
     """Tell whether a folder has in it what :func:`cached_folder` asks for."""
-    return all(any(map(_has_content, folder.glob(pattern))) for pattern in holds)
+    return all(any(map(_has_content, folder.glob(pattern))) for pattern in patterns)
 
 
 def _has_content(path: Path) -> bool:
     return path.is_dir() or (path.is_file() and path.stat().st_size > 0)
 
 
-def _take_place(temporary: Path, folder: Path, holds: Sequence[str]) -> None:
+def _take_place(temporary: Path, folder: Path, patterns: Sequence[str]) -> None:
     """Put what was made into the place of what is damaged, if anything; what is whole meanwhile stays."""
     # One at a time, threads as well as processes, up to the rename: a second one would discard what the first has made.
     with _turn_at(folder.parent):
-        if is_whole(folder, holds):
+        if is_whole(folder, patterns):
             return
         if folder.is_symlink() or folder.is_file():
             folder.unlink()

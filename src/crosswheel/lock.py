@@ -63,18 +63,18 @@ def parsed(requirement: str) -> Requirement:
         UsageError: it is none, or one of an address.
     """
     try:
-        found = Requirement(requirement)
+        checked = Requirement(requirement)
     except InvalidRequirement as error:
         reason = str(error).splitlines()[0]  # the others point at the place
         raise UsageError(
             f"{requirement!r} is not a requirement: {reason}", hint="write NAME or NAME==VERSION."
         ) from error
-    if found.url:
+    if checked.url:
         raise UsageError(
             f"{requirement!r} is at an address, and an index offers what is on a registry",
             hint="name a release; a recipe for it can name another source (url_source, git_source).",
         )
-    return found
+    return checked
 
 
 def path_of(recipe: Recipe, target: Target) -> Path:
@@ -139,12 +139,12 @@ def pins_of(text: str, path: Path) -> Iterable[Pin]:
     for number, line in enumerate(lines):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
-        stated = line.split("--hash")[0].strip()
-        name, version = _exact(stated, path)
+        requirement = line.split("--hash")[0].strip()
+        name, version = _exact(requirement, path)
         hashes = frozenset(_HASH.findall(line))
         if not hashes:
             raise LockError(
-                f"{path}: {stated} has no sha256 hash, so nothing could be verified",
+                f"{path}: {requirement} has no sha256 hash, so nothing could be verified",
                 hint="make the lock anew with `crosswheel lock`.",
             )
         comments = _comments_after(lines, number)
@@ -156,16 +156,16 @@ def pins_of(text: str, path: Path) -> Iterable[Pin]:
         )
 
 
-def _exact(stated: str, path: Path) -> tuple[str, str]:
+def _exact(pin: str, path: Path) -> tuple[str, str]:
     """Return the normalised name and version (PEP 503, PEP 440) of a requirement that only one version satisfies."""
     try:
-        requirement = Requirement(stated)
+        requirement = Requirement(pin)
         (specifier,) = requirement.specifier
     except (InvalidRequirement, ValueError):
         specifier = None
     if specifier is None or specifier.operator != "==" or specifier.version.endswith(".*"):
         raise LockError(
-            f"{path}: {stated!r} is not an exact requirement such as name==1.0",
+            f"{path}: {pin!r} is not an exact requirement such as name==1.0",
             hint="make the lock anew with `crosswheel lock`.",
         )
     return canonicalize_name(requirement.name), str(Version(specifier.version))
@@ -178,11 +178,11 @@ def _comments_after(lines: Sequence[str], number: int) -> Iterable[str]:
         yield line
 
 
-def require_fit(lock: Lock, path: Path, wanted: Mapping[str, str]) -> None:
+def require_fit(lock: Lock, path: Path, required: Mapping[str, str]) -> None:
     """Raise :class:`LockError` when a lock was made for something else than what is wanted now."""
     differences = [
         f"    {key}: the lock has {lock.made_for.get(key, 'nothing')!r}, the recipe and target say {value!r}"
-        for key, value in wanted.items()
+        for key, value in required.items()
         if lock.made_for.get(key) != value
     ]
     if differences:
@@ -194,12 +194,12 @@ def require_fit(lock: Lock, path: Path, wanted: Mapping[str, str]) -> None:
 
 def changes(old: Lock | None, new: Lock) -> list[str]:
     """Return what renewing a lock changed, a line for each release."""
-    before = {name: pin.version for name, pin in old.pins.items()} if old else {}
+    old_versions = {name: pin.version for name, pin in old.pins.items()} if old else {}
     after = {name: pin.version for name, pin in new.pins.items()}
     lines = []
-    for name in sorted(before.keys() | after.keys()):
-        if before.get(name) != after.get(name):
-            lines.append(f"{name}: {before.get(name, 'new')} -> {after.get(name, 'gone')}")
+    for name in sorted(old_versions.keys() | after.keys()):
+        if old_versions.get(name) != after.get(name):
+            lines.append(f"{name}: {old_versions.get(name, 'new')} -> {after.get(name, 'gone')}")
         elif old and old.pins[name].sha256 != new.pins[name].sha256:
             lines.append(f"{name}: {after[name]}, other files")
     return lines

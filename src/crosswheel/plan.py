@@ -68,10 +68,10 @@ def choose(
 
     def build(reason: str, file: ReleaseFile | None = sdist) -> Step:
         official = tuple(by_name[filename] for filename in official_wheels([*by_name], target))
-        return Step(pin, "build", file, official, recipe, _told(reason, recipe))
+        return Step(pin, "build", file, official, recipe, _with_recipe(reason, recipe))
 
     def take(reason: str, fallback: Step | None = None) -> Step:
-        return Step(pin, "take", wheels[0], (), recipe, _told(reason, recipe), fallback)
+        return Step(pin, "take", wheels[0], (), recipe, _with_recipe(reason, recipe), fallback)
 
     if recipe and recipe.source:
         return build(f"the recipe names {recipe.source}", None)
@@ -86,21 +86,23 @@ def choose(
         return replace(build(slow), has_pure=True)
     if wheels:
         return take(recipe.prefer_reason if recipe and recipe.prefer_reason and native else "pure Python")
-    why = _why_no_wheel(allowed, target) if takes else "its recipe gives it a build number, so none is taken"
+    why_built = (
+        _why_no_wheel(allowed, target) if takes else "its recipe gives it a build number, so none is taken"
+    )
     if sdist:
-        return build(why)
+        return build(why_built)
     if files and not allowed:
         raise IntegrityError(
             f"none of the registry's files of {pin} has a hash that the lock names",
             hint="find out who changed them, the registry or the lock, before renewing it with `crosswheel lock`.",
         )
     raise PlanError(
-        f"{pin} has neither a wheel that loads on {target.name} nor an sdist ({why})",
+        f"{pin} has neither a wheel that loads on {target.name} nor an sdist ({why_built})",
         hint="name a source in a recipe for it, or ask for another version; `crosswheel plan` shows all choices.",
     )
 
 
-def _told(reason: str, recipe: Recipe | None) -> str:
+def _with_recipe(reason: str, recipe: Recipe | None) -> str:
     """Return a reason that says whose recipe is used, where one says anything."""
     return f"{reason}; {recipe.label}" if recipe and recipe.label and recipe.says_how else reason
 
@@ -133,8 +135,8 @@ def _why_no_wheel(files: Sequence[ReleaseFile], target: Target) -> str:
     if newer:
         return f"its wheels for {target.machine} need more than glibc {target.abi.glibc}: {', '.join(newer)}"
     if of_python:
-        others = ", ".join(sorted(of_python))
-        return f"its wheels for {target.machine} are for another C library: {others}"
+        other_pythons = ", ".join(sorted(of_python))
+        return f"its wheels for {target.machine} are for another C library: {other_pythons}"
     if same:
         pythons = ", ".join(sorted({file.filename[: -len(".whl")].split("-")[-3] for file in same}))
         return f"its wheels for {target.machine} are for another Python than {target.python.short}: {pythons}"

@@ -118,7 +118,7 @@ class Runner:
         timeout: float = 3600,
         check: bool = True,
         stdin: Path | None = None,
-        before: Sequence[Word] = (),
+        prefix: Sequence[Word] = (),
     ) -> Result:
         """Run a program to its end.
 
@@ -128,7 +128,7 @@ class Runner:
             timeout: seconds after which the program and its children are ended.
             check: raise when the exit code is not 0.
             stdin: a file that it reads as its standard input; nothing, if not given.
-            before: the words that start the command with fewer rights (:mod:`crosswheel.sandbox`).
+            prefix: the words that start the command with fewer rights (:mod:`crosswheel.sandbox`).
 
         Raises:
             BuildFailed: the program failed or took too long.
@@ -138,7 +138,7 @@ class Runner:
         words = [str(word) for word in command]
         with self._noting() as note:
             note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
-            started = [*map(str, before), *words]
+            started = [*map(str, prefix), *words]
             result = self._finish(started, cwd, env, timeout, stdin, note)
         self.cancellation.raise_if_requested()
         if check and result.returncode != 0:
@@ -207,16 +207,16 @@ def _started(
 ) -> Iterator[tuple[_Child, int]]:
     """Start a program below a supervisor; give that, and where it reports that the program could not be started."""
     report, end = os.pipe()
-    own = (os.getpid(), end, _GRACE_SECONDS, (os.environ if env is None else env).get("LC_CTYPE", ""))
-    supervisor = [sys.executable, "-ISs", str(_SUPERVISOR), *map(str, own), "--"]
+    facts = (os.getpid(), end, _GRACE_SECONDS, (os.environ if env is None else env).get("LC_CTYPE", ""))
+    supervisor = [sys.executable, "-ISs", str(_SUPERVISOR), *map(str, facts), "--"]
     try:
         try:
-            with (stdin or Path(os.devnull)).open() as given:
+            with (stdin or Path(os.devnull)).open() as source:
                 child = subprocess.Popen(
                     [*supervisor, *words],
                     cwd=cwd,
                     env=None if env is None else dict(env),
-                    stdin=given,
+                    stdin=source,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # or Ctrl-C would reach it as well as us
@@ -234,9 +234,9 @@ def _started(
 
 
 def _raise_report(report: int, program: str) -> None:
-    said = os.read(report, 16)
-    if said:  # there is none, it may not be executed, or it was made for another machine
-        raise _unstartable(program, OSError(int(said), os.strerror(int(said)), program))
+    errno = os.read(report, 16)
+    if errno:  # there is none, it may not be executed, or it was made for another machine
+        raise _unstartable(program, OSError(int(errno), os.strerror(int(errno)), program))
 
 
 def _unstartable(program: str, error: OSError) -> MissingToolError:
@@ -250,15 +250,15 @@ def _drain(child: _Child, note: Callable[[str], None]) -> str:
     """Note each line that a program prints until it has ended with all that it started; return them all."""
     assert child.stdout is not None
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
-    lines, rest = [], ""
+    lines, partial = [], ""
     for block in _blocks(child, child.stdout.fileno()):
-        *whole, rest = (rest + decoder.decode(block, final=not block)).split("\n")
-        for line in whole:
+        *complete, partial = (partial + decoder.decode(block, final=not block)).split("\n")
+        for line in complete:
             lines.append(f"{line}\n")
             note(line)
-    if rest:
-        lines.append(rest)
-        note(rest)
+    if partial:
+        lines.append(partial)
+        note(partial)
     return "".join(lines)
 
 

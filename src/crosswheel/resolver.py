@@ -66,7 +66,9 @@ class Resolution:
     @property
     def roots(self) -> tuple[str, ...]:
         """The releases that were asked for themselves, and not by others, with the extras that they have here."""
-        return tuple(stated for stated, comments in _PIN.findall(self.text) if _VIA_FILE.search(comments))
+        return tuple(
+            requirement for requirement, comments in _PIN.findall(self.text) if _VIA_FILE.search(comments)
+        )
 
 
 @dataclass(frozen=True)
@@ -84,35 +86,35 @@ class Resolver:
     describe: Callable[[str, str], ReleaseMetadata]
 
     def resolve(
-        self, asked: Request, as_of: datetime.date | None, stated: Iterable[ReleaseMetadata] = ()
+        self, request: Request, as_of: datetime.date | None, metadata: Iterable[ReleaseMetadata] = ()
     ) -> Resolution:
         """Resolve requirements as of a day.
 
         Args:
-            stated: metadata of releases that is known to be other than what a file of them states.
+            metadata: metadata of releases that is known to be other than what a file of them states.
 
         Raises:
             UsageError: a file cannot be read, or asks for what cannot be given.
             LockError: no set of versions satisfies the requirements; uv's explanation is in the message.
             NetworkError: the registry could not be reached.
         """
-        _refuse_unsupported(asked.files)
+        _refuse_unsupported(request.files)
         with tempfile.TemporaryDirectory() as folder:
-            own, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
-            own.write_text("".join(f"{line}\n" for line in asked.requirements))
-            sources = [*([own] if asked.requirements else []), *asked.files]
-            result = self._compile(sources, resolved, as_of, stated, extras=bool(asked.files))
-            self._require_resolved(result, asked, as_of)
+            source_file, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
+            source_file.write_text("".join(f"{line}\n" for line in request.requirements))
+            sources = [*([source_file] if request.requirements else []), *request.files]
+            result = self._compile(sources, resolved, as_of, metadata, extras=bool(request.files))
+            self._require_resolved(result, request, as_of)
             # uv's comments name the file that was asked for; where it lay is no one's business.
             text = resolved.read_text().replace(f"{folder}/", "")
         if not text.strip():
             raise UsageError(
-                f"{asked} asks for nothing on {self.target.name}",
+                f"{request} asks for nothing on {self.target.name}",
                 hint="look at the file, and at its markers.",
             )
-        if asked.files:
-            text = _with_stated_hashes(text, asked.files)
-        made_for = locks.purpose([*asked.requirements, *map(str, asked.files)], self.target, as_of)
+        if request.files:
+            text = _with_stated_hashes(text, request.files)
+        made_for = locks.purpose([*request.requirements, *map(str, request.files)], self.target, as_of)
         return Resolution(made_for, text, tuple(warnings(result)))
 
     def _compile(
@@ -120,11 +122,11 @@ class Resolver:
         sources: Sequence[Path],
         resolved: Path,
         as_of: datetime.date | None,
-        stated: Iterable[ReleaseMetadata],
+        metadata: Iterable[ReleaseMetadata],
         *,
         extras: bool,
     ) -> Result:
-        known = {(release.name, release.version): release for release in stated}
+        known = {(release.name, release.version): release for release in metadata}
         while True:
             result = self.uv.compile(
                 sources,
@@ -132,19 +134,19 @@ class Resolver:
                 python=self.interpreter,
                 as_of=as_of,
                 extras=extras,
-                stated=list(known.values()),
+                metadata=list(known.values()),
             )
             missing = undescribed(result)
             if missing is None or missing in known:
                 return result
             known[missing] = self.describe(*missing)
 
-    def _require_resolved(self, result: Result, asked: Request, as_of: datetime.date | None) -> None:
-        words = f"{asked} for {self.target.name}" + (f" as of {as_of}" if as_of else "")
+    def _require_resolved(self, result: Result, request: Request, as_of: datetime.date | None) -> None:
+        words = f"{request} for {self.target.name}" + (f" as of {as_of}" if as_of else "")
         require_answered(result, words)
         if result.returncode == _UNREADABLE:
             raise UsageError(
-                f"{asked} cannot be read:\n{tail(result.output)}",
+                f"{request} cannot be read:\n{tail(result.output)}",
                 hint="mend the line or file that is named; files are in pip's format, and UTF-8.",
             )
         if result.returncode != 0:
@@ -190,13 +192,13 @@ def _with_stated_hashes(text: str, files: Sequence[Path]) -> str:
     named = [Path(name) for name in dict.fromkeys(_VIA_FILE.findall(text)) if Path(name).is_file()]
     _refuse_unsupported(named)
     every = "\n".join(_text(file) for file in dict.fromkeys([*files, *named]))
-    stated = {found.lower() for found in _HASH.findall(every)}
-    if not stated:
+    hashes = {digest.lower() for digest in _HASH.findall(every)}
+    if not hashes:
         return text
     for pin in locks.pins_of(text, Path("what was resolved")):
-        if not pin.sha256 & stated:
+        if not pin.sha256 & hashes:
             raise UsageError(
                 f"{', '.join(map(str, files))} states hashes, and none of them is of a file of {pin}",
                 hint="add the hashes of that release, from a lock that was made for every platform; or state none.",
             )
-    return _HASH_LINE.sub(lambda match: match[0] if match[1] in stated else "", text)
+    return _HASH_LINE.sub(lambda match: match[0] if match[1] in hashes else "", text)

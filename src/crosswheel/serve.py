@@ -119,9 +119,9 @@ def _address(host: str) -> str:
 
 def _indexes_of_targets(site: Path) -> list[str]:
     """Return where in a site the indexes of targets are; none, if the only one has what the index of all has."""
-    found = sorted(f"{page.parents[1].name}/simple" for page in site.glob("[!.]*/simple/index.html"))
-    found = [index for index in found if index != "simple/simple"]
-    return found if len(found) > 1 else []
+    indexes = sorted(f"{page.parents[1].name}/simple" for page in site.glob("[!.]*/simple/index.html"))
+    indexes = [index for index in indexes if index != "simple/simple"]
+    return indexes if len(indexes) > 1 else []
 
 
 def application(site: Path) -> Starlette:
@@ -167,10 +167,10 @@ class _Site:
                 file, content_type = _negotiated(request.headers.get("accept", ""))
                 path = path.replace("index.html", file)
                 headers["Vary"] = "Accept"
-        found = _find(root, path)
+        opened = _find(root, path)
         if content_type is None:
-            return self._files.file_response(*found, request.scope)
-        return _text(found[0].read_bytes(), content_type, request.headers.get("if-none-match", ""), headers)
+            return self._files.file_response(*opened, request.scope)
+        return _text(opened[0].read_bytes(), content_type, request.headers.get("if-none-match", ""), headers)
 
 
 def _safe_path(path: str) -> str:
@@ -220,11 +220,11 @@ def _find(root: Path, path: str) -> tuple[Path, os.stat_result]:
 
 def _negotiated(accept: str) -> tuple[str, str]:
     """Return file name and content type of the form of a page that the client likes best (PEP 691)."""
-    wanted = _qualities(accept) or {"*/*": 1.0}
+    qualities = _qualities(accept) or {"*/*": 1.0}
 
     def quality(form: str) -> float:
         patterns = (form, f"{form.split('/')[0]}/*", "*/*")  # what is said most precisely counts
-        return next((wanted[pattern] for pattern in patterns if pattern in wanted), 0.0)
+        return next((qualities[pattern] for pattern in patterns if pattern in qualities), 0.0)
 
     best = max(_FORMS, key=quality)
     if not quality(best):
@@ -234,15 +234,15 @@ def _negotiated(accept: str) -> tuple[str, str]:
 
 def _qualities(accept: str) -> dict[str, float]:
     """Return what an Accept header says: media types with how much each is liked, 0 to 1 (RFC 9110)."""
-    found = {}
+    qualities = {}
     for item in filter(None, (item.strip() for item in accept.split(","))):
         kind, *parameters = (part.strip() for part in item.lower().split(";"))
         weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
         try:
-            found[kind] = float(weight)
+            qualities[kind] = float(weight)
         except ValueError:
-            found[kind] = 0.0
-    return found
+            qualities[kind] = 0.0
+    return qualities
 
 
 def _text(data: bytes, content_type: str, known: str, headers: dict[str, str]) -> Response:

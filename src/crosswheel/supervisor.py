@@ -67,15 +67,17 @@ def _waited(child: int, grace: float) -> int:
     """Return how the program ended, or that it was told to."""
     end: float | None = None
     while True:
-        found = signal.sigtimedwait(_SIGNALS, 1.0 if end is None else max(end - time.monotonic(), 0.0))
+        received = signal.sigtimedwait(_SIGNALS, 1.0 if end is None else max(end - time.monotonic(), 0.0))
         status = _reaped(child)
         if status is not None:
             return status
-        if found is not None and found.si_signo == signal.SIGTERM and end is None:
+        if received is not None and received.si_signo == signal.SIGTERM and end is None:
             end = time.monotonic() + grace
             with contextlib.suppress(OSError):
                 os.killpg(child, signal.SIGTERM)
-        if (found is not None and found.si_signo == signal.SIGUSR1) or (end and time.monotonic() >= end):
+        if (received is not None and received.si_signo == signal.SIGUSR1) or (
+            end and time.monotonic() >= end
+        ):
             return int(signal.SIGKILL)
 
 
@@ -94,8 +96,8 @@ def _reaped(child: int | None = None) -> int | None:
 def _end_all() -> None:
     """End everything that descends from this, whatever session and group it is in."""
     end = time.monotonic() + _LONGEST_END
-    while (found := _descendants()) and time.monotonic() < end:
-        for process in found:
+    while (children := _descendants()) and time.monotonic() < end:
+        for process in children:
             with contextlib.suppress(OSError):
                 os.kill(process, signal.SIGKILL)
         signal.sigtimedwait({signal.SIGCHLD}, 0.05)
@@ -109,13 +111,13 @@ def _descendants() -> list[int]:
             with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stream:  # noqa: PTH123
                 parent = int(stream.read().rpartition(b")")[2].split()[1])
                 children.setdefault(parent, []).append(int(name))
-    found: list[int] = []
+    descendants: list[int] = []
     todo = [os.getpid()]
     while todo:
         below = children.get(todo.pop(), [])
-        found += below
+        descendants += below
         todo += below
-    return found
+    return descendants
 
 
 def _end_as(status: int) -> None:

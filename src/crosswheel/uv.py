@@ -71,7 +71,7 @@ class Uv:
         as_of: datetime.date | None,
         universal: bool = False,
         extras: bool = False,
-        stated: Sequence[ReleaseMetadata] | None = None,
+        metadata: Sequence[ReleaseMetadata] | None = None,
     ) -> Result:
         """Resolve requirements to exact versions with hashes; the result's exit code says whether it worked.
 
@@ -82,8 +82,8 @@ class Uv:
             as_of: ignore what was published after this day (UTC).
             universal: for every platform instead of the interpreter's own, and without comments.
             extras: tell of each release the extras that are asked for.
-            stated: the metadata of releases. Where it is given, no code of a release is run to learn its metadata: one
-                that has none that can be read ends the resolution, and :func:`undescribed` names it.
+            metadata: the metadata of releases. Where it is given, uv runs no code of a release to learn its metadata: a
+                release without readable metadata ends the resolution, and :func:`undescribed` names it.
         """
         words: list[Word] = [
             "pip",
@@ -98,10 +98,10 @@ class Uv:
         words += ["--exclude-newer", end_of(as_of)] if as_of else []
         words += ["--universal", "--no-annotate"] if universal else []
         words += ["--no-strip-extras"] if extras else []
-        if stated is None:
+        if metadata is None:
             return self._run(words, check=False)
         folder = output.parent / "stated"
-        return self._run([*words, *_stating(stated, folder)], check=False, PYTHONPATH=str(folder))
+        return self._run([*words, *_stating(metadata, folder)], check=False, PYTHONPATH=str(folder))
 
     def venv(self, folder: Path, *, python: Path) -> None:
         """Make an empty virtual environment."""
@@ -178,10 +178,10 @@ def _refuse_loop(result: Result) -> None:
         )
 
 
-def _stating(stated: Sequence[ReleaseMetadata], folder: Path) -> list[Word]:
+def _stating(metadata: Sequence[ReleaseMetadata], folder: Path) -> list[Word]:
     """Return the options by which uv knows metadata, and asks no code for other; ``folder`` is for ``PYTHONPATH``."""
-    told = [release.model_dump(mode="json", exclude_none=True) for release in stated]
-    tables = [{key.replace("_", "-"): value for key, value in release.items()} for release in told]
+    releases = [release.model_dump(mode="json", exclude_none=True) for release in metadata]
+    tables = [{key.replace("_", "-"): value for key, value in release.items()} for release in releases]
     write_text(folder / "uv.toml", tomlkit.dumps({"dependency-metadata": tables}))
     write_text(folder / "sitecustomize.py", f"raise SystemExit({_REFUSAL!r})\n")
     # A setting that no backend knows: uv keeps answers by settings, and must not find those of other ways to ask.
@@ -191,8 +191,8 @@ def _stating(stated: Sequence[ReleaseMetadata], folder: Path) -> list[Word]:
 
 def undescribed(result: Result) -> tuple[str, str] | None:
     """Return the name and version of the release whose metadata uv has not, if that is what ended a resolution."""
-    found = _UNDESCRIBED.search(result.output) if _REFUSAL in result.output else None
-    return (found[1], found[2]) if result.returncode != 0 and found else None
+    match = _UNDESCRIBED.search(result.output) if _REFUSAL in result.output else None
+    return (match[1], match[2]) if result.returncode != 0 and match else None
 
 
 def warnings(result: Result) -> list[str]:
@@ -200,8 +200,8 @@ def warnings(result: Result) -> list[str]:
     every = _WARNING.findall(result.output)
     undated = sum(_UNDATED in text for text in every)
     passed_over = f"{undated} files were passed over, as the registry does not tell when they came to it"
-    said = [text for text in every if "is yanked" not in text and _UNDATED not in text]
-    return [*said, *([passed_over] if undated else [])]
+    texts = [text for text in every if "is yanked" not in text and _UNDATED not in text]
+    return [*texts, *([passed_over] if undated else [])]
 
 
 def site_of(prefix: Path) -> Path:
@@ -209,11 +209,11 @@ def site_of(prefix: Path) -> Path:
     return next(prefix.glob("lib/python*/site-packages"))
 
 
-def require_answered(result: Result, asked: str) -> None:
+def require_answered(result: Result, subject: str) -> None:
     """Raise an error if the registry is why uv failed.
 
     Args:
-        asked: what it was asked about, for people.
+        subject: what it was asked about, for people.
 
     Raises:
         NetworkError: it could not be reached.
@@ -223,7 +223,7 @@ def require_answered(result: Result, asked: str) -> None:
         return
     if _UNREACHABLE.search(result.output):
         raise NetworkError(
-            f"the registry could not be asked about {asked}:\n{tail(result.output, 20)}",
+            f"the registry could not be asked about {subject}:\n{tail(result.output, 20)}",
             hint=connection_hint(
                 result.output,
                 "check the network and proxy settings; UV_DEFAULT_INDEX names another registry.",
@@ -231,7 +231,7 @@ def require_answered(result: Result, asked: str) -> None:
         )
     if _UNDATED in result.output:
         raise LockError(
-            f"{asked}: the registry does not tell when files came to it, so nothing is known to be of that day",
+            f"{subject}: the registry does not tell when files came to it, so nothing is known to be of that day",
             hint="leave the day out (--as-of, as_of), or name a registry that tells it (PEP 700): UV_DEFAULT_INDEX.",
         )
 

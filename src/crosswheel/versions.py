@@ -5,9 +5,9 @@ from __future__ import annotations
 from packaging.version import InvalidVersion, Version
 
 
-def same_version(one: str, other: str) -> bool:
+def same_version(first: str, second: str) -> bool:
     """Tell whether two texts name one version (PEP 440), as ``1.0`` and ``1.0.0`` do; what is none is itself alone."""
     try:
-        return Version(one) == Version(other)
+        return Version(first) == Version(second)
     except InvalidVersion:
-        return one == other
+        return first == second

@@ -507,7 +507,7 @@ def test_a_newer_systems_library_tells_by_its_versions_what_the_targets_has(
 
 def test_an_older_systems_library_does_not_tell_what_is_missing(compiler: Compiler, tmp_path: Path) -> None:
     copies = copies_in(newer_system(compiler, tmp_path / "root", glibc="2.4"), OT2, exact=False)
-    assert not copies["libstdc++.so.6"].whole
+    assert not copies["libstdc++.so.6"].is_complete
 
 
 def test_the_libraries_of_an_sdk_are_the_targets_own(compiler: Compiler, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_each_target_has_an_index_of_its_own_and_the_merged_one_leaves_out_what_
     assert offered(in_folder(site)) == {}
     assert f"{NAME}, as ot2 has it, is left out" in (site / "simple/demo/index.html").read_text()
     assert summary.left_out == (NAME,)
-    told = " ".join(summary.told)
+    told = " ".join(summary.sentences)
     assert "Left out of" in told
     assert f"{site}/debian-armhf/simple, {site}/ot2/simple" in told
     assert NAME in (site / "status.html").read_text()

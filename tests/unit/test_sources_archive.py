@@ -79,7 +79,7 @@ def refused(archive: Path, folder: Path, *, size_limit: int = 1 << 30) -> Crossw
 def test_only_what_is_wanted_is_unpacked(tmp_path: Path, suffix: str) -> None:
     entries = [("file", f"top/{name}", b"text") for name in ("a.c", "sub/b.c", "sub/b.h")]
     archive = make_archive(tmp_path / f"archive.{suffix}", *entries)
-    tree = unpack(archive, tmp_path / "new", wanted=lambda name: name.endswith(".c"))
+    tree = unpack(archive, tmp_path / "new", is_selected=lambda name: name.endswith(".c"))
     assert sorted(str(path.relative_to(tree)) for path in tree.rglob("*.*")) == ["a.c", "sub/b.c"]
 
 

@@ -81,9 +81,9 @@ def prepare(
     uv.venv(venv, python=toolchain.host.executable)
     uv.install_locked(locked.file, python=venv / "bin" / "python")
     by_setup_py = bool(project.recipe and project.recipe.setup_py_commands)
-    asked = [] if by_setup_py else backend.requirements_for_wheel(project.config)
-    if not set(asked) <= locked.requirements:
-        locked = resolve(list(dict.fromkeys([*system.requires, *asked])))
+    dynamic = [] if by_setup_py else backend.requirements_for_wheel(project.config)
+    if not set(dynamic) <= locked.requirements:
+        locked = resolve(list(dict.fromkeys([*system.requires, *dynamic])))
         uv.install_locked(locked.file, python=venv / "bin" / "python")
     retarget(venv)
     return backend, locked
@@ -120,8 +120,8 @@ def build_wheel(
         remove_tree(backend.copies)
     _require_target(wheel, target)
     WheelFile.open(wheel)  # what the backend made is to be sound before any of it is written anew
-    places = backend.environment.named(backend.venv, backend.tree)
-    finish(wheel, backend.environment.libraries, backend.runner, dict(reversed(list(places.items()))))
+    renamed = backend.environment.named(backend.venv, backend.tree)
+    finish(wheel, backend.environment.libraries, backend.runner, dict(reversed(list(renamed.items()))))
     number = project.recipe.build_number if project.recipe else None
     return wheel if number is None else with_build_number(wheel, number)
 

@@ -46,8 +46,8 @@ class Backend:
             BuildFailed: it is not there, or fails.
         """
         with self._explained():
-            found: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
-        return found
+            requirements: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
+        return requirements
 
     def prepare_metadata(self, folder: Path, config: Mapping[str, str]) -> bytes:
         """Return the METADATA that the wheel will have; a backend that cannot prepare it builds the wheel.
@@ -98,8 +98,8 @@ class Backend:
         """Return the config settings to pass: the recipe's, and those by which a backend learns of the target."""
         settings: dict[str, str | list[str]] = dict(config)
         if self.system.backend == "mesonpy":
-            own = [f"--cross-file={self.environment.variables['CROSSWHEEL_MESON_CROSS_FILE']}"]
-            settings["setup-args"] = [*own, *shlex.split(config.get("setup-args", ""))]
+            cross_file = [f"--cross-file={self.environment.variables['CROSSWHEEL_MESON_CROSS_FILE']}"]
+            settings["setup-args"] = [*cross_file, *shlex.split(config.get("setup-args", ""))]
         return settings or None
 
     def _caller(self) -> BuildBackendHookCaller:
@@ -122,23 +122,23 @@ class Backend:
         view = view.writing([self.venv.parent, self.tree, *exchange])
         result = self.sandbox.run(self.runner, cmd, view, cwd=where, env=env, timeout=_LIMIT)
         if result.returncode != 0:
-            found = diagnose(result.output)
-            cause = f": {found.cause}" if found.cause else ""
+            diagnosis = diagnose(result.output)
+            cause = f": {diagnosis.cause}" if diagnosis.cause else ""
             raise BuildFailed(
-                f"the build ended with exit code {result.returncode}{cause}\n{found.lines}",
-                hint=f"{found.remedy}; the whole output is in {self.runner.log}.",
+                f"the build ended with exit code {result.returncode}{cause}\n{diagnosis.lines}",
+                hint=f"{diagnosis.remedy}; the whole output is in {self.runner.log}.",
             )
 
 
 def extra_variables(recipe: Recipe | None, version_variables: Mapping[str, str]) -> Mapping[str, str]:
     """Return the variables that are this package's own: its recipe's, and those that tell its version."""
-    own: dict[str, str] = dict(version_variables)
+    variables: dict[str, str] = dict(version_variables)
     if recipe is None:
-        return own
+        return variables
     if recipe.optimize:
-        own["CROSSWHEEL_OPTIMIZE"] = recipe.optimize
+        variables["CROSSWHEEL_OPTIMIZE"] = recipe.optimize
     if recipe.cargo_features:
         features = f"--features {','.join(recipe.cargo_features)}"
-        own["MATURIN_PEP517_ARGS"] = f"--compatibility linux {features}"
-    own.update(recipe.environment)
-    return own
+        variables["MATURIN_PEP517_ARGS"] = f"--compatibility linux {features}"
+    variables.update(recipe.environment)
+    return variables

@@ -29,14 +29,14 @@ _ELF_MAGIC = b"\x7fELF"
 
 
 def finish(
-    wheel: Path, libraries: Sequence[Library], runner: Runner, places: Mapping[Path, str] | None = None
+    wheel: Path, libraries: Sequence[Library], runner: Runner, renamed: Mapping[Path, str] | None = None
 ) -> None:
     """Complete a wheel that was built, and write it anew, so that its bytes depend on what is in it alone.
 
     The order of its files, their times and modes would tell of the file system, the clock and the user's umask.
 
     Args:
-        places: folders of this machine that the wheel's texts may name, and what these are on the target; of two that
+        renamed: folders of this machine that the wheel's texts may name, and what these are on the target; of two that
             fit, the earlier holds.
 
     Raises:
@@ -45,19 +45,19 @@ def finish(
     """
     with zipfile.ZipFile(wheel) as archive:
         compiled = [name for name in archive.namelist() if "__pycache__" in name.split("/")]
-        changed = _completed(archive, wheel, libraries, runner, places or {})
+        changed = _completed(archive, wheel, libraries, runner, renamed or {})
     change_wheel(wheel, changed, without=compiled)
 
 
-def traces(wheel: Path, places: Iterable[Path]) -> Mapping[str, int]:
+def traces(wheel: Path, folders: Iterable[Path]) -> Mapping[str, int]:
     """Return how often files of a wheel name folders of the machine that built it, by their paths in the wheel.
 
     Such a wheel has other bytes where it is built in other folders, and tells whose machine it was.
     """
-    wanted = re.compile(b"|".join(re.escape(os.fsencode(place)) for place in places))
+    pattern = re.compile(b"|".join(re.escape(os.fsencode(folder)) for folder in folders))
     with zipfile.ZipFile(wheel) as archive:
-        found = {name: len(wanted.findall(archive.read(name))) for name in archive.namelist()}
-    return {name: count for name, count in found.items() if count}
+        counts = {name: len(pattern.findall(archive.read(name))) for name in archive.namelist()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _completed(
@@ -65,11 +65,11 @@ def _completed(
     wheel: Path,
     libraries: Sequence[Library],
     runner: Runner,
-    places: Mapping[Path, str],
+    renamed: Mapping[Path, str],
 ) -> Mapping[str, bytes]:
     """Return what is to be changed in a wheel and added to it, by where it is; where it has no objects, texts alone."""
     objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
-    named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **places}
+    named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **renamed}
     texts = _as_on_the_target(archive, objects.keys(), named)
     if not objects:
         return texts
@@ -78,9 +78,9 @@ def _completed(
     with tempfile.TemporaryDirectory() as folder:
         bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
     licences = _licences(libraries)
-    found = {f"{info}/licenses/{place}": text for place, text in licences.items()}
+    license_files = {f"{info}/licenses/{path}": text for path, text in licences.items()}
     described = {f"{info}/METADATA": _naming(metadata, licences)} if libraries else {}
-    return {**texts, **found, **described, **bundled}
+    return {**texts, **license_files, **described, **bundled}
 
 
 def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
@@ -89,18 +89,18 @@ def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
 
 
 def _as_on_the_target(
-    archive: zipfile.ZipFile, objects: Collection[str], places: Mapping[Path, str]
+    archive: zipfile.ZipFile, objects: Collection[str], renamed: Mapping[Path, str]
 ) -> Mapping[str, bytes]:
     """Return the texts of a wheel that name folders of this machine, with the target's in their place."""
-    found = {}
+    texts = {}
     for name in archive.namelist():
         data = b"" if name in objects or name.endswith("/RECORD") else archive.read(name)
         changed = data
-        for place, other in places.items():
-            changed = changed.replace(str(place).encode(), other.encode())
+        for folder, replacement in renamed.items():
+            changed = changed.replace(str(folder).encode(), replacement.encode())
         if changed != data and b"\0" not in data:
-            found[name] = changed
-    return found
+            texts[name] = changed
+    return texts
 
 
 def _licences(libraries: Sequence[Library]) -> Mapping[str, bytes]:
@@ -118,7 +118,7 @@ def _naming(metadata: bytes, licences: Iterable[str]) -> bytes:
     version = re.match(rb"metadata-version:\s*(\d+)\.(\d+)", headers, re.IGNORECASE)
     if version is None or (int(version[1]), int(version[2])) < (2, 4):
         return metadata
-    lines = "".join(f"\nLicense-File: {place}" for place in licences).encode()
+    lines = "".join(f"\nLicense-File: {path}" for path in licences).encode()
     return headers.rstrip(b"\n") + lines + (empty_line or b"\n") + description
 
 
@@ -130,38 +130,43 @@ def _bundled(
     if not offered:
         return {}
     needed = {name: patchelf.needed(data) & offered.keys() for name, data in objects.items()}
-    own = {soname: patchelf.needed(path.read_bytes()) & offered.keys() for soname, path in offered.items()}
-    used = _reachable(set().union(*needed.values()), own)
-    names = {soname: _unique_name(soname, offered[soname].read_bytes()) for soname in used}
+    needed_by_library = {
+        soname: patchelf.needed(path.read_bytes()) & offered.keys() for soname, path in offered.items()
+    }
+    reached = _reachable(set().union(*needed.values()), needed_by_library)
+    names = {soname: _unique_name(soname, offered[soname].read_bytes()) for soname in reached}
     folder = f"{wheel.name.split('-')[0]}.libs"
     changed = {
         f"{folder}/{names[soname]}": patchelf.changed(
-            offered[soname].read_bytes(), _renamed(own[soname], names), "$ORIGIN", soname=names[soname]
+            offered[soname].read_bytes(),
+            _renamed(needed_by_library[soname], names),
+            "$ORIGIN",
+            soname=names[soname],
         )
-        for soname in used
+        for soname in reached
     }
-    for name, wanted in needed.items():
-        if wanted:
+    for name, sonames in needed.items():
+        if sonames:
             way = posixpath.relpath(folder, posixpath.dirname(_installed(name)) or ".")
-            changed[name] = patchelf.changed(objects[name], _renamed(wanted, names), f"$ORIGIN/{way}")
+            changed[name] = patchelf.changed(objects[name], _renamed(sonames, names), f"$ORIGIN/{way}")
     return changed
 
 
 def _reachable(first: Iterable[str], needed: Mapping[str, set[str]]) -> list[str]:
-    found: set[str] = set()
+    reached: set[str] = set()
     todo = list(first)
     while todo:
         soname = todo.pop()
-        if soname not in found:
-            found.add(soname)
+        if soname not in reached:
+            reached.add(soname)
             todo += needed[soname]
-    return sorted(found)
+    return sorted(reached)
 
 
 def _unique_name(soname: str, data: bytes) -> str:
     """Return ``libusb-1.0-<hash>.so.0`` for ``libusb-1.0.so.0``: a process may have another copy of it."""
-    stem, dot, rest = soname.partition(".so")
-    return f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{dot}{rest}"
+    stem, dot, suffix = soname.partition(".so")
+    return f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{dot}{suffix}"
 
 
 def _renamed(sonames: Iterable[str], names: Mapping[str, str]) -> Mapping[str, str]:
@@ -194,18 +199,18 @@ class _Patchelf:
 
     def soname(self, path: Path) -> str:
         """Return the name by which others need a library."""
-        return self._asked("--print-soname", path) or path.name
+        return self._query("--print-soname", path) or path.name
 
     def needed(self, data: bytes) -> set[str]:
         """Return the names of the libraries that an object needs."""
-        return set(self._asked("--print-needed", self._file(data)).splitlines())
+        return set(self._query("--print-needed", self._file(data)).splitlines())
 
     def changed(self, data: bytes, renamed: Mapping[str, str], rpath: str, *, soname: str = "") -> bytes:
         """Return an object that needs libraries by other names and looks for them in ``rpath``."""
         file = self._file(data)
         words = [word for old, new in renamed.items() for word in ("--replace-needed", old, new)]
         words += ["--set-soname", soname] if soname else []
-        kept = [folder for folder in self._asked("--print-rpath", file).split(":") if "ORIGIN" in folder]
+        kept = [folder for folder in self._query("--print-rpath", file).split(":") if "ORIGIN" in folder]
         # DT_RPATH rather than DT_RUNPATH, which would not hold for what the libraries need themselves.
         words += ["--force-rpath", "--set-rpath", os.pathsep.join(dict.fromkeys([*kept, rpath]))]
         self.runner.run([self._program, *words, file])
@@ -216,5 +221,5 @@ class _Patchelf:
         file.write_bytes(data)
         return file
 
-    def _asked(self, question: str, path: Path) -> str:
+    def _query(self, question: str, path: Path) -> str:
         return self.runner.run([self._program, question, path]).output.strip()

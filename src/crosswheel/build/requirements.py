@@ -64,24 +64,24 @@ def build_system(tree: Path, recipe: Recipe | None) -> BuildSystem:
         BuildFailed: the tree is not a Python project, or its pyproject.toml cannot be read.
     """
     extra = recipe.build_dependencies if recipe else ()
-    said = _table(tree)
-    if said is None and not (tree / "setup.py").is_file() and not (tree / "pyproject.toml").is_file():
+    table = _table(tree)
+    if table is None and not (tree / "setup.py").is_file() and not (tree / "pyproject.toml").is_file():
         raise BuildFailed(
             f"{tree.name} has neither pyproject.toml nor setup.py",
             hint="if the project lies in a subfolder of its source, name it with `path` in the recipe.",
         )
-    said = said or _BuildSystemTable()
+    table = table or _BuildSystemTable()
     by_setup_py = bool(recipe and recipe.setup_py_commands)
     # Who runs setup.py is not bound to what the project states for its build backend, and may contradict it.
-    stated = () if by_setup_py and extra else said.requires
-    requires = [*stated, *(_FOR_SETUP_PY if by_setup_py else ()), *extra]
-    return BuildSystem(tuple(dict.fromkeys(requires)), said.build_backend, tuple(said.backend_path))
+    static = () if by_setup_py and extra else table.requires
+    requires = [*static, *(_FOR_SETUP_PY if by_setup_py else ()), *extra]
+    return BuildSystem(tuple(dict.fromkeys(requires)), table.build_backend, tuple(table.backend_path))
 
 
 def _table(tree: Path) -> _BuildSystemTable | None:
-    said = pyproject(tree).get("build-system")
+    table = pyproject(tree).get("build-system")
     try:
-        return None if said is None else _BuildSystemTable.model_validate(said)
+        return None if table is None else _BuildSystemTable.model_validate(table)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         raise BuildFailed(
@@ -131,9 +131,9 @@ class LockedRequirements:
         """The hashes of all files that may be installed."""
         return frozenset(_HASH.findall(self.file.read_text()))
 
-    def require(self, wanted: Iterable[str]) -> None:
+    def require(self, requirements: Iterable[str]) -> None:
         """Raise :class:`LockError` if something is wanted that these were not resolved for."""
-        missing = sorted(set(wanted) - self.requirements)
+        missing = sorted(set(requirements) - self.requirements)
         if missing:
             raise LockError(
                 f"{self.file} was resolved without {', '.join(missing)}, which the build now asks for",
@@ -161,7 +161,9 @@ class RequirementsStore:
         """Read the requirements of a package's build, or return ``None`` where they are not locked yet."""
         return read(self._file(package))
 
-    def obtain(self, package: str, wanted: Sequence[str], *, python: Path, uv: Uv) -> LockedRequirements:
+    def obtain(
+        self, package: str, requirements: Sequence[str], *, python: Path, uv: Uv
+    ) -> LockedRequirements:
         """Return locked requirements that cover what a build wants; resolve them where that is allowed.
 
         Raises:
@@ -174,11 +176,11 @@ class RequirementsStore:
                 hint="lock them with `crosswheel lock`, and commit what it writes.",
             )
         if self.frozen and locked is not None:
-            locked.require(wanted)
+            locked.require(requirements)
             return locked
-        if locked is not None and set(wanted) <= locked.requirements:
+        if locked is not None and set(requirements) <= locked.requirements:
             return locked
-        return resolve(wanted, self._file(package), python=python, as_of=self.as_of, uv=uv)
+        return resolve(requirements, self._file(package), python=python, as_of=self.as_of, uv=uv)
 
     def _file(self, package: str) -> Path:
         return self.folder / f"{package}.txt"
@@ -207,14 +209,14 @@ def resolve(
         NetworkError: the registry could not be reached.
     """
     with tempfile.TemporaryDirectory() as folder:
-        wanted, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
-        wanted.write_text("".join(f"{line}\n" for line in requirements))
-        result = uv.compile([wanted], resolved, python=python, as_of=as_of, universal=True)
-        asked = f"the build requirements {', '.join(requirements)}" + (f" as of {as_of}" if as_of else "")
-        require_answered(result, asked)
+        source_file, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
+        source_file.write_text("".join(f"{line}\n" for line in requirements))
+        result = uv.compile([source_file], resolved, python=python, as_of=as_of, universal=True)
+        subject = f"the build requirements {', '.join(requirements)}" + (f" as of {as_of}" if as_of else "")
+        require_answered(result, subject)
         if result.returncode != 0:
             raise LockError(
-                f"no set of releases satisfies {asked}:\n{tail(result.output, 20)}",
+                f"no set of releases satisfies {subject}:\n{tail(result.output, 20)}",
                 hint="name other versions with build_dependencies in a recipe, or choose a later as_of date.",
             )
         text = resolved.read_text()

@@ -18,13 +18,13 @@ class Bundle:
     """All ELF objects of a wheel, where they lie once installed, and where each looks for the others.
 
     Attributes:
-        places: file name of an object to the folders that have one of this name.
+        folders: file name of an object to the folders that have one of this name.
         searched: member to the folders in which it looks for libraries.
         objects: member to what it says of itself.
         loaded: member to those that are loaded with it, itself included: all that it needs, directly or not.
     """
 
-    places: Mapping[str, frozenset[str]]
+    folders: Mapping[str, frozenset[str]]
     searched: Mapping[str, frozenset[str]]
     objects: Mapping[str, ElfObject]
     loaded: Mapping[str, frozenset[str]]
@@ -32,12 +32,12 @@ class Bundle:
     @classmethod
     def of(cls, objects: Mapping[str, ElfObject]) -> Bundle:
         """Lay out the objects of a wheel, given by member."""
-        places: dict[str, set[str]] = {}
+        folders: dict[str, set[str]] = {}
         for member in objects:
-            places.setdefault(posixpath.basename(member), set()).add(_folder(member))
+            folders.setdefault(posixpath.basename(member), set()).add(_folder(member))
         searched = _searched(objects)
         return cls(
-            places={name: frozenset(folders) for name, folders in places.items()},
+            folders={name: frozenset(found_in) for name, found_in in folders.items()},
             searched=searched,
             objects=objects,
             loaded={member: frozenset(_loaded(member, objects, searched)) for member in objects},
@@ -45,19 +45,19 @@ class Bundle:
 
     def has(self, library: str) -> bool:
         """Tell whether the wheel brings a library of this name along, wherever it lies."""
-        return library in self.places
+        return library in self.folders
 
     def finds(self, member: str, library: str) -> bool:
         """Tell whether a member would find that library in the wheel."""
-        return not self.searched[member].isdisjoint(self.places.get(library, ()))
+        return not self.searched[member].isdisjoint(self.folders.get(library, ()))
 
     def together(self, member: str) -> frozenset[str]:
         """Return the members that are loaded when one is, or when any that needs it is."""
-        return frozenset().union(*(others for others in self.loaded.values() if member in others))
+        return frozenset().union(*(members for members in self.loaded.values() if member in members))
 
     def bundled(self, member: str, library: str) -> list[ElfObject]:
         """Return those of the wheel's objects that a member may get as that library."""
-        return [self.objects[found] for found in _found(member, library, self.objects, self.searched)]
+        return [self.objects[name] for name in _members_named(member, library, self.objects, self.searched)]
 
 
 def below_origin(path: str) -> str | None:
@@ -73,8 +73,8 @@ def _folder(member: str) -> str:
 
 
 def _folders(member: str, paths: Iterable[str]) -> frozenset[str]:
-    below = [rest for rest in map(below_origin, paths) if rest is not None]
-    return frozenset(posixpath.normpath(_folder(member) + rest) for rest in below)
+    below = [suffix for suffix in map(below_origin, paths) if suffix is not None]
+    return frozenset(posixpath.normpath(_folder(member) + suffix) for suffix in below)
 
 
 def _searched(objects: Mapping[str, ElfObject]) -> dict[str, frozenset[str]]:
@@ -85,12 +85,12 @@ def _searched(objects: Mapping[str, ElfObject]) -> dict[str, frozenset[str]]:
     }
 
 
-def _found(
+def _members_named(
     member: str, library: str, objects: Mapping[str, ElfObject], searched: Mapping[str, frozenset[str]]
 ) -> list[str]:
     """Return the members that a library's name leads to; any of that name, where the loader would find none."""
-    named = [other for other in objects if posixpath.basename(other) == library]
-    return [other for other in named if _folder(other) in searched[member]] or named
+    named = [candidate for candidate in objects if posixpath.basename(candidate) == library]
+    return [candidate for candidate in named if _folder(candidate) in searched[member]] or named
 
 
 def _loaded(
@@ -100,7 +100,7 @@ def _loaded(
     while pending:
         loader = pending.pop()
         for library in objects[loader].needed:
-            new = set(_found(loader, library, objects, searched)) - reached
+            new = set(_members_named(loader, library, objects, searched)) - reached
             reached |= new
             pending += new
     return reached
@@ -113,8 +113,7 @@ def _by_rpath(objects: Mapping[str, ElfObject]) -> dict[str, set[str]]:
     object of a wheel will be loaded first is not known, so one that leads there is taken to be enough.
     """
     reached = {
-        member: set() if found.runpath else set(_folders(member, found.rpath))
-        for member, found in objects.items()
+        member: set() if elf.runpath else set(_folders(member, elf.rpath)) for member, elf in objects.items()
     }
     members: dict[str, list[str]] = {}
     for member in objects:

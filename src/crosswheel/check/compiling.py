@@ -106,14 +106,14 @@ def _allowed_for(modules: dict[str, Module]) -> set[str]:
                     users[name].append((module.name, guarded))
     allowed: set[str] = set()
     while True:
-        more = {
+        newer = {
             name
             for name, using in users.items()
             if using and all(guarded or user in allowed for user, guarded in using)
         }
-        if more == allowed:
+        if newer == allowed:
             return allowed
-        allowed = more
+        allowed = newer
 
 
 def _lacking(module: Module, newer: dict[str, str]) -> str | None:
@@ -137,18 +137,18 @@ def _is_there(name: str) -> bool:
     return False
 
 
-def main(asked: str) -> None:
+def main(request: str) -> None:
     """Answer what a file asks: the path of a wheel, its modules by member, and what newer Pythons have, since when."""
-    with open(asked) as stream:  # noqa: PTH123
-        said = json.load(stream)
+    with open(request) as stream:  # noqa: PTH123
+        loaded = json.load(stream)
     warnings.simplefilter("ignore")
-    with zipfile.ZipFile(said["wheel"]) as archive:
-        read = [Module(name, member, archive.read(member)) for member, name in said["modules"].items()]
+    with zipfile.ZipFile(loaded["wheel"]) as archive:
+        read = [Module(name, member, archive.read(member)) for member, name in loaded["modules"].items()]
     modules = {module.name: module for module in read}
     allowed = _allowed_for(modules)
     unfit = {}
     for module in read:
-        reason = module.error or _lacking(module, said["newer"])
+        reason = module.error or _lacking(module, loaded["newer"])
         if reason and module.name not in allowed:
             unfit[module.name] = reason
     print(json.dumps({"version": platform.python_version(), "compiled": len(read), "unfit": unfit}))

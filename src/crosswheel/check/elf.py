@@ -38,22 +38,20 @@ def audit(wheel: WheelFile, target: Target, system: System) -> tuple[list[Audite
         IntegrityError: a member cannot be read.
     """
     objects, faults = _read_objects(wheel)
-    judged = {
-        member: found for member, found in objects.items() if not _carried(wheel, member, found, target)
-    }
+    judged = {member: elf for member, elf in objects.items() if not _carried(wheel, member, elf, target)}
     bundle = Bundle.of(judged)
     audited = []
-    for member, found in judged.items():
-        verdict = _judge(Subject(member, found, target, bundle, system))
+    for member, elf in judged.items():
+        verdict = _judge(Subject(member, elf, target, bundle, system))
         faults += verdict.faults
-        audited.append(_audited(member, found, bundle, verdict))
+        audited.append(_audited(member, elf, bundle, verdict))
     return audited, faults
 
 
 def unstripped(wheel: WheelFile) -> list[str]:
     """Return the members that carry debug information, which no robot needs."""
     objects, _ = _read_objects(wheel)
-    return [member for member, found in objects.items() if found.debug]
+    return [member for member, elf in objects.items() if elf.debug]
 
 
 def _read_objects(wheel: WheelFile) -> tuple[dict[str, ElfObject], list[Fault]]:
@@ -68,26 +66,26 @@ def _read_objects(wheel: WheelFile) -> tuple[dict[str, ElfObject], list[Fault]]:
     return objects, faults
 
 
-def _carried(wheel: WheelFile, member: str, found: ElfObject, target: Target) -> bool:
+def _carried(wheel: WheelFile, member: str, elf: ElfObject, target: Target) -> bool:
     """Tell what is only carried along: a wheel for every platform may hold objects for several of them.
 
     A debugger's wheel does, for instance, and chooses when it runs. An extension module that the target
     would import is not such a thing.
     """
     modules = wheel.extension_modules(target).values()
-    return wheel.is_pure and found.machine != target.abi.elf_machine and member not in modules
+    return wheel.is_pure and elf.machine != target.abi.elf_machine and member not in modules
 
 
-def _audited(member: str, found: ElfObject, bundle: Bundle, verdict: Verdict) -> AuditedObject:
+def _audited(member: str, elf: ElfObject, bundle: Bundle, verdict: Verdict) -> AuditedObject:
     newest: dict[str, Version] = {}
-    for family, number in filter(None, (numbered(v.version) for v in system_versions(found, bundle))):
+    for family, number in filter(None, (numbered(v.version) for v in system_versions(elf, bundle))):
         newest[family] = max(number, newest.get(family, number))
     return AuditedObject(
         file=member,
-        needed=found.needed,
+        needed=elf.needed,
         newest={family: str(number) for family, number in sorted(newest.items())},
         unproven=verdict.unproven,
-        opened=verdict.alone and not found.program,
+        opened=verdict.loads_alone and not elf.program,
     )
 
 
@@ -96,31 +94,31 @@ def _judge(subject: Subject) -> Verdict:
     if stranger:
         return Verdict(stranger)  # whatever else it needs, it needs of another machine
     names = judge_names(subject)
-    found = [*_wrong_float_abi(subject), *_text_relocations(subject), *_executable_stack(subject)]
-    found += [*_not_for_this_loader(subject), *_not_for_this_kernel(subject), *_wrong_alignment(subject)]
-    found += [*names.faults, *_missing_libraries(subject), *_foreign_paths(subject)]
-    return Verdict((*found, *_missing_interpreter(subject)), names.unproven, names.alone)
+    faults = [*_wrong_float_abi(subject), *_text_relocations(subject), *_executable_stack(subject)]
+    faults += [*_not_for_this_loader(subject), *_not_for_this_kernel(subject), *_wrong_alignment(subject)]
+    faults += [*names.faults, *_missing_libraries(subject), *_foreign_paths(subject)]
+    return Verdict((*faults, *_missing_interpreter(subject)), names.unproven, names.loads_alone)
 
 
 # --- the object itself ---
 
 
 def _wrong_machine(subject: Subject) -> Iterator[Fault]:
-    found, abi = subject.object, subject.target.abi
-    if (found.machine, found.bits, found.byte_order) != (abi.elf_machine, abi.bits, abi.byte_order):
+    elf, abi = subject.object, subject.target.abi
+    if (elf.machine, elf.bits, elf.byte_order) != (abi.elf_machine, abi.bits, abi.byte_order):
         yield subject.fault(
-            f"it is made for {found.machine} ({found.bits}-bit, {found.byte_order}-endian), and "
+            f"it is made for {elf.machine} ({elf.bits}-bit, {elf.byte_order}-endian), and "
             f"{subject.target.title} is {abi.elf_machine} ({abi.bits}-bit, {abi.byte_order}-endian)",
             "the build used the host's compiler for it: let it take CC, CXX and LD from the environment",
         )
 
 
 def _wrong_float_abi(subject: Subject) -> Iterator[Fault]:
-    found, wanted = subject.object.float_abi, subject.target.abi.float
-    if "any" not in (found, wanted) and found != wanted:
+    passed, expected = subject.object.float_abi, subject.target.abi.float
+    if "any" not in (passed, expected) and passed != expected:
         yield subject.fault(
-            f"it passes floating-point arguments the {found}-float way, and {subject.target.title} the "
-            f"{wanted}-float way",
+            f"it passes floating-point arguments the {passed}-float way, and {subject.target.title} the "
+            f"{expected}-float way",
             f"build it for {subject.target.multiarch}, and drop -mfloat-abi from its flags",
         )
 
@@ -134,40 +132,40 @@ def _text_relocations(subject: Subject) -> Iterator[Fault]:
 
 
 def _executable_stack(subject: Subject) -> Iterator[Fault]:
-    found = subject.object
-    if found.kind not in _LOADED or found.executable_stack is False:
+    elf = subject.object
+    if elf.kind not in _LOADED or elf.executable_stack is False:
         return
-    if found.executable_stack is None and found.machine in _SAFE_WITHOUT_STACK_HEADER:
+    if elf.executable_stack is None and elf.machine in _SAFE_WITHOUT_STACK_HEADER:
         return
     yield subject.fault(
         "it asks for an executable stack"
-        + ("" if found.executable_stack else " (it has no PT_GNU_STACK header, which means the same)"),
+        + ("" if elf.executable_stack else " (it has no PT_GNU_STACK header, which means the same)"),
         "an assembler source in it lacks its .note.GNU-stack section: link with -Wl,-z,noexecstack",
     )
 
 
 def _not_for_this_loader(subject: Subject) -> Iterator[Fault]:
-    found, abi = subject.object, subject.target.abi
+    elf, abi = subject.object, subject.target.abi
     understood = {"DT_RELR"} if Version(abi.glibc) >= _GLIBC_WITH_RELR else set()
-    for tag in found.packed_relocations:
+    for tag in elf.packed_relocations:
         if tag not in understood:
             yield subject.fault(
                 f"its relocations are packed ({tag}), which the dynamic loader of glibc {abi.glibc} passes over: its "
                 "pointers would lead nowhere",
                 "link it without -z pack-relative-relocs and --pack-dyn-relocs",
             )
-    if found.os_abi not in _OS_ABIS:
+    if elf.os_abi not in _OS_ABIS:
         yield subject.fault(
-            f"it is made for another operating system ({found.os_abi})",
+            f"it is made for another operating system ({elf.os_abi})",
             f"build it for {subject.target.multiarch}",
         )
 
 
 def _not_for_this_kernel(subject: Subject) -> Iterator[Fault]:
-    needed, there = subject.object.kernel, subject.target.kernel_version
-    if needed is not None and Version(needed) > there:
+    needed, kernel = subject.object.kernel, subject.target.kernel_version
+    if needed is not None and Version(needed) > kernel:
         yield subject.fault(
-            f"it says of itself that it needs Linux {needed} (NT_GNU_ABI_TAG), and {subject.target.title} has {there}",
+            f"it says of itself that it needs Linux {needed} (NT_GNU_ABI_TAG), and {subject.target.title} has {kernel}",
             "build it here; or, where its code copes with an older kernel, strip the note: "
             "objcopy --remove-section=.note.ABI-tag",
         )
@@ -175,10 +173,10 @@ def _not_for_this_kernel(subject: Subject) -> Iterator[Fault]:
 
 def _wrong_alignment(subject: Subject) -> Iterator[Fault]:
     page = subject.target.abi.page_bytes
-    found = [alignment for alignment in subject.object.alignments if alignment % page]
-    if found and subject.object.kind == "ET_DYN" and subject.object.interpreter is None:
+    misaligned = [alignment for alignment in subject.object.alignments if alignment % page]
+    if misaligned and subject.object.kind == "ET_DYN" and subject.object.interpreter is None:
         yield subject.fault(
-            f"its segments are aligned to {min(found)} bytes, and a page of {subject.target.title} has {page}",
+            f"its segments are aligned to {min(misaligned)} bytes, and a page of {subject.target.title} has {page}",
             f"link it with -z max-page-size={page}, or a larger page",
         )
 
@@ -212,9 +210,9 @@ def _foreign_paths(subject: Subject) -> Iterator[Fault]:
 
 
 def _missing_interpreter(subject: Subject) -> Iterator[Fault]:
-    loader, there = subject.object.interpreter, subject.target.loader
-    if loader is not None and loader != there:
+    loader, expected = subject.object.interpreter, subject.target.loader
+    if loader is not None and loader != expected:
         yield subject.fault(
-            f"it is started by {loader}, and {subject.target.title} has {there or 'no dynamic loader'}",
+            f"it is started by {loader}, and {subject.target.title} has {expected or 'no dynamic loader'}",
             f"build it for {subject.target.multiarch}, or link it statically",
         )

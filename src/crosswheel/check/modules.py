@@ -26,7 +26,7 @@ _TESTS = frozenset({"test", "tests", "_test", "_tests", "conftest"})
 class Interpreter:
     """A Python that can be asked: ``place`` is where it runs, for people."""
 
-    place: str
+    folder: str
     run: Callable[[list[Word]], Result]
 
 
@@ -59,13 +59,15 @@ def compile_modules(wheel: WheelFile, target: Target, pythons: Iterable[Interpre
     if not modules:
         return compiled
     with tempfile.TemporaryDirectory() as folder:
-        asked = Path(folder) / "asked.json"
+        request = Path(folder) / "asked.json"
         question = {"wheel": str(wheel.path), "modules": modules, "newer": _newer(wheel, target)}
-        asked.write_text(json.dumps(question))
+        request.write_text(json.dumps(question))
         for python in pythons:
-            said = json.loads(python.run([_PROGRAM, asked]).lines[-1])
-            compiled = Compiled(f"CPython {said['version']} {python.place}", said["compiled"], said["unfit"])
-            if said["version"] == target.python.version:
+            answer = json.loads(python.run([_PROGRAM, request]).lines[-1])
+            compiled = Compiled(
+                f"CPython {answer['version']} {python.folder}", answer["compiled"], answer["unfit"]
+            )
+            if answer["version"] == target.python.version:
                 break
     return compiled
 

@@ -259,11 +259,11 @@ def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
             verneed = section
         elif isinstance(section, GNUVerDefSection):
             verdef = section
-    told = {tag["d_tag"] for tag in tags}
+    stated_tags = {tag["d_tag"] for tag in tags}
     # A loader finds these tables through the dynamic tags, pyelftools through section headers. Without
     # section headers an object would load, and nothing could be said about it here.
     hidden = {"DT_SYMTAB": not symbols, "DT_VERNEED": verneed is None, "DT_VERDEF": verdef is None}
-    if any(tag in told and missing for tag, missing in hidden.items()):
+    if any(tag in stated_tags and missing for tag, missing in hidden.items()):
         raise UnreadableObject("its section headers were removed, so its symbols cannot be examined")
     return _Tables(symbols, indices, verneed, verdef)
 
@@ -293,8 +293,8 @@ def _undefined(tables: _Tables, versions: Mapping[int, NeededVersion]) -> Iterat
     indices = tables.indices or itertools.repeat(_VER_NDX_GLOBAL)
     for symbol, index in zip(tables.symbols, indices):
         if symbol.name and symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL":
-            asked = versions.get(index & _VERSION_INDEX)
-            yield Symbol(symbol.name, asked.version if asked else UNVERSIONED)
+            version = versions.get(index & _VERSION_INDEX)
+            yield Symbol(symbol.name, version.version if version else UNVERSIONED)
 
 
 def _exports(tables: _Tables) -> Exports:
@@ -303,13 +303,16 @@ def _exports(tables: _Tables) -> Exports:
     for symbol, index in zip(tables.symbols, tables.indices or itertools.repeat(_VER_NDX_GLOBAL)):
         # Local entries of a dynamic symbol table are those of sections, and have no name.
         if symbol.name and symbol["st_shndx"] != "SHN_UNDEF":
-            found = symbols.setdefault(symbol.name, set())
+            versions_of_name = symbols.setdefault(symbol.name, set())
             number = index & _VERSION_INDEX
             if number in nodes:
-                found.add(nodes[number])
+                versions_of_name.add(nodes[number])
             if not index & _HIDDEN or number <= _OLDEST_VERSION:
-                found.add(UNVERSIONED)
-    return Exports({name: frozenset(found) for name, found in symbols.items()}, frozenset(nodes.values()))
+                versions_of_name.add(UNVERSIONED)
+    return Exports(
+        {name: frozenset(versions_of_name) for name, versions_of_name in symbols.items()},
+        frozenset(nodes.values()),
+    )
 
 
 def _defined_versions(tables: _Tables) -> Iterator[tuple[int, str]]:

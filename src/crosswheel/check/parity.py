@@ -82,10 +82,10 @@ def compare(
     added = wheel.top_level_names - nearest.top_level_names
     everywhere, nowhere = missing, added
     while everywhere or nowhere:
-        other = next(official, None)
-        if other is None:
+        second = next(official, None)
+        if second is None:
             break
-        everywhere, nowhere = everywhere & other.extension_names, nowhere - other.top_level_names
+        everywhere, nowhere = everywhere & second.extension_names, nowhere - second.top_level_names
     faults = [_missing_module(wheel, module, name) for module in sorted(everywhere)]
     faults += [_added_name(wheel, each, name) for each in sorted(nowhere)]
     notes = [
@@ -98,8 +98,8 @@ def compare(
     return Parity(name, tuple(faults), tuple(notes))
 
 
-def _only_some(what: str, nearest: str, official: str) -> str:
-    return f"it {what}, where {official} {nearest}; other official wheels are as it is"
+def _only_some(subject: str, nearest: str, official: str) -> str:
+    return f"it {subject}, where {official} {nearest}; other official wheels are as it is"
 
 
 def _other_version(wheel: WheelFile, official: WheelFile) -> Fault:
@@ -154,15 +154,15 @@ def _distances(filename: str, target: Target) -> Iterator[_Distance]:
             yield from _distance(tag.platform, accepted.index((tag.interpreter, tag.abi)), target.machine)
 
 
-def _distance(platform: str, interpreter: int, wanted: str) -> Iterator[_Distance]:
+def _distance(platform: str, interpreter: int, python_tag: str) -> Iterator[_Distance]:
     for system, pattern in enumerate(_SYSTEMS):
-        if found := pattern.fullmatch(platform):
-            machine = found["machine"]
+        if match := pattern.fullmatch(platform):
+            machine = match["machine"]
             yield _Distance(
                 system,
-                machine != wanted,
-                _family(machine) != _family(wanted),
-                bool(_LARGE.fullmatch(machine)) != bool(_LARGE.fullmatch(wanted)),
+                machine != python_tag,
+                _family(machine) != _family(python_tag),
+                bool(_LARGE.fullmatch(machine)) != bool(_LARGE.fullmatch(python_tag)),
                 machine not in _USUAL,
                 machine,
                 platform.startswith("musl"),

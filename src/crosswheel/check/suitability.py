@@ -25,12 +25,12 @@ def suitability(wheel: WheelFile, target: Target) -> list[Fault]:
             )
         ]
     faults = list(_foreign_modules(wheel, target))
-    wanted = wheel.requires_python
-    if wanted is not None and not wanted.contains(target.python.version, prereleases=True):
+    requires_python = wheel.requires_python
+    if requires_python is not None and not requires_python.contains(target.python.version, prereleases=True):
         faults.append(
             Fault(
                 wheel.path.name,
-                f"it requires Python {wanted}, and {target.title} has {target.python.version}",
+                f"it requires Python {requires_python}, and {target.title} has {target.python.version}",
                 "lock an older release that still supports this Python",
             )
         )

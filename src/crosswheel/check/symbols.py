@@ -42,28 +42,28 @@ class Verdict:
 
     faults: tuple[Fault, ...] = ()
     unproven: tuple[str, ...] = ()
-    alone: bool = False
+    loads_alone: bool = False
 
 
-def system_versions(found: ElfObject, bundle: Bundle) -> Iterator[NeededVersion]:
+def system_versions(elf: ElfObject, bundle: Bundle) -> Iterator[NeededVersion]:
     """Give the versions that the target's own libraries have to have; a bundled library has its own."""
-    return (version for version in found.versions if not bundle.has(version.library))
+    return (version for version in elf.versions if not bundle.has(version.library))
 
 
 def judge_names(subject: Subject) -> Verdict:
     """Look for every version and symbol that an object needs, where the target's dynamic loader would."""
     # Without a weak version the loader goes on, and the program asks whether the symbol is there.
-    there = {v: _has_version(subject, v) for v in subject.object.versions if not v.weak}
-    refused = [version for version, found in there.items() if found is False]
+    defined = {v: _has_version(subject, v) for v in subject.object.versions if not v.weak}
+    refused = [version for version, is_defined in defined.items() if is_defined is False]
     faults = [_refused_version(subject, version) for version in refused]
     unproven = [
         f"whether {version.library} has {version.version}"
-        for version, found in there.items()
-        if found is None
+        for version, is_defined in defined.items()
+        if is_defined is None
     ]
-    told = {version.version for version in refused}
-    symbols = _judge_symbols(subject, {s for s in subject.object.undefined if s.version not in told})
-    return Verdict((*faults, *symbols.faults), (*unproven, *symbols.unproven), symbols.alone)
+    refused_names = {version.version for version in refused}
+    symbols = _judge_symbols(subject, {s for s in subject.object.undefined if s.version not in refused_names})
+    return Verdict((*faults, *symbols.faults), (*unproven, *symbols.unproven), symbols.loads_alone)
 
 
 # --- versions ---
@@ -74,11 +74,11 @@ def _has_version(subject: Subject, needed: NeededVersion) -> bool | None:
     node = needed.version
     bundled = subject.bundle.bundled(subject.member, needed.library)
     if bundled:
-        return any(_defines(found.exports, node) for found in bundled)
+        return any(_defines(elf.exports, node) for elf in bundled)
     library = subject.system.library(needed.library)
     if node in library.exports.nodes:
         return True
-    if library.whole:
+    if library.is_complete:
         return _defines(library.exports, node)
     over = exceeds(node, subject.target.abi)
     if over is None:
@@ -92,28 +92,28 @@ def _defines(exports: Exports, node: str) -> bool:
 
 
 def _refused_version(subject: Subject, needed: NeededVersion) -> Fault:
-    wanted = f"it needs {needed.version} of {needed.library}"
+    need = f"it needs {needed.version} of {needed.library}"
     if needed.symbols:
-        wanted += f" (for {_enumerated(needed.symbols)})"
+        need += f" (for {_enumerated(needed.symbols)})"
     family, number = numbered(needed.version) or ("", None)
     limit = limits(subject.target.abi).get(family)
     if subject.bundle.bundled(subject.member, needed.library):
         return subject.fault(
-            f"{wanted}, which the wheel's own does not define", "bundle the one it was linked with"
+            f"{need}, which the wheel's own does not define", "bundle the one it was linked with"
         )
     if limit and number and exceeds(needed.version, subject.target.abi):
         return subject.fault(
-            f"{wanted}, and {subject.target.title} has {family}_{limit} at most",
+            f"{need}, and {subject.target.title} has {family}_{limit} at most",
             "build it here, where such a symbol is not offered; if it was, a static library that is "
             "linked in was made for a newer system: build that one from source as well",
         )
     if number is None and needed.version.startswith("GLIBC_"):
         return subject.fault(
-            f"{wanted}, which fits one build of glibc alone, or newer ones",
+            f"{need}, which fits one build of glibc alone, or newer ones",
             "build it here from source, without -z pack-relative-relocs",
         )
     return subject.fault(
-        f"{wanted}, which that of {subject.target.title} does not define",
+        f"{need}, which that of {subject.target.title} does not define",
         "build it here, and link that library in statically (`libraries` in the recipe)",
     )
 
@@ -121,36 +121,36 @@ def _refused_version(subject: Subject, needed: NeededVersion) -> Fault:
 # --- symbols ---
 
 
-def _judge_symbols(subject: Subject, wanted: Iterable[Symbol]) -> Verdict:
+def _judge_symbols(subject: Subject, undefined: Iterable[Symbol]) -> Verdict:
     by_itself, together = subject.bundle.loaded[subject.member], subject.bundle.together(subject.member)
     libraries = _libraries(subject, together)
-    missing = _undefined(wanted, _scope(subject, together, libraries))
-    alone = _undefined(wanted, _scope(subject, by_itself, _libraries(subject, by_itself))) == missing
-    nowhere = _undefined(missing, [found.exports for found in subject.bundle.objects.values()])
+    missing = _undefined(undefined, _scope(subject, together, libraries))
+    loads_alone = _undefined(undefined, _scope(subject, by_itself, _libraries(subject, by_itself))) == missing
+    nowhere = _undefined(missing, [elf.exports for elf in subject.bundle.objects.values()])
     python = {s.name for s in nowhere if not s.version and PYTHON_NAME.fullmatch(s.name)}
     later = {s.name for s in nowhere if _is_glibcs(s) and s.name in subject.system.later}
-    others = sorted({symbol.name for symbol in nowhere} - python - later)
+    unexplained = sorted({symbol.name for symbol in nowhere} - python - later)
     lent = sorted({symbol.name for symbol in missing} - {symbol.name for symbol in nowhere})
-    unknown = [library for library in libraries if not subject.system.library(library).whole]
+    unknown = [library for library in libraries if not subject.system.library(library).is_complete]
     unproven = []
     if lent:
         unproven.append(f"that what defines {_enumerated(lent)} in the wheel is loaded before it")
-    if others and unknown:
+    if unexplained and unknown:
         unproven.append(
-            f"whether {_enumerated(unknown)} define{'s' * (len(unknown) == 1)} {_enumerated(others)}"
+            f"whether {_enumerated(unknown)} define{'s' * (len(unknown) == 1)} {_enumerated(unexplained)}"
         )
     faults = [*_not_pythons(subject, sorted(python)), *_too_new(subject, sorted(later))]
-    faults += [] if unknown else _defined_nowhere(subject, others)
-    return Verdict(tuple(faults), tuple(unproven), alone and not lent)
+    faults += [] if unknown else _defined_nowhere(subject, unexplained)
+    return Verdict(tuple(faults), tuple(unproven), loads_alone and not lent)
 
 
 def _libraries(subject: Subject, members: Iterable[str]) -> list[str]:
     """Return the target's libraries that are in the process when some objects of the wheel are loaded."""
     needed = {name for member in members for name in subject.bundle.objects[member].needed}
-    there = {subject.system.loader} if subject.system.loader else set()
+    present = {subject.system.loader} if subject.system.loader else set()
     if not subject.object.interpreter:  # a program is a process of its own, without Python in it
-        there |= subject.system.loaded
-    return sorted(subject.system.reached({name for name in needed if not subject.bundle.has(name)} | there))
+        present |= subject.system.loaded
+    return sorted(subject.system.reached({name for name in needed if not subject.bundle.has(name)} | present))
 
 
 def _scope(subject: Subject, members: Iterable[str], libraries: Iterable[str]) -> list[Exports]:
@@ -164,8 +164,8 @@ def _is_glibcs(symbol: Symbol) -> bool:
     return symbol.version == UNVERSIONED or symbol.version.startswith("GLIBC_")
 
 
-def _undefined(wanted: Iterable[Symbol], scope: Sequence[Exports]) -> list[Symbol]:
-    return [symbol for symbol in wanted if not any(exports.has(symbol) for exports in scope)]
+def _undefined(symbols: Iterable[Symbol], scope: Sequence[Exports]) -> list[Symbol]:
+    return [symbol for symbol in symbols if not any(exports.has(symbol) for exports in scope)]
 
 
 def _not_pythons(subject: Subject, names: Sequence[str]) -> Iterator[Fault]:
@@ -191,7 +191,7 @@ def _too_new(subject: Subject, names: Sequence[str]) -> Iterator[Fault]:
 def _defined_nowhere(subject: Subject, names: Sequence[str]) -> Iterator[Fault]:
     if names:
         has = subject.system.libraries.items()
-        owners = {soname for soname, found in has for name in names if name in found.exports.symbols}
+        owners = {soname for soname, library in has for name in names if name in library.exports.symbols}
         known = f" ({', '.join(sorted(owners))} would)" if owners else ""
         yield subject.fault(
             f"nothing that is loaded with it defines {_enumerated(names)}{known}",

@@ -30,7 +30,7 @@ _LIBRARY_FOLDERS = ("lib", "usr/lib", "lib64", "usr/lib64")
 
 
 @dataclass(frozen=True)
-class Library:
+class SystemLibrary:
     """What is known of a library of the target.
 
     Attributes:
@@ -41,7 +41,7 @@ class Library:
 
     exports: Exports = field(default_factory=Exports)
     needed: tuple[str, ...] = ()
-    whole: bool = False
+    is_complete: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ class System:
     python: Exports
     loaded: frozenset[str]
     loader: str | None
-    libraries: Mapping[str, Library]
+    libraries: Mapping[str, SystemLibrary]
     later: Mapping[str, str]
 
-    def library(self, soname: str) -> Library:
+    def library(self, soname: str) -> SystemLibrary:
         """Return what is known of a library, which may be nothing."""
-        return self.libraries.get(soname, Library())
+        return self.libraries.get(soname, SystemLibrary())
 
     def reached(self, sonames: Iterable[str]) -> frozenset[str]:
         """Return libraries and what they load themselves."""
@@ -88,14 +88,14 @@ def system_of(
     exporters = [_read(path) for path in python.exporters]
     return described(
         target,
-        python=(name for found in exporters for name in found.exports.symbols),
-        needed=(library for found in exporters for library in found.needed),
+        python=(name for exporter in exporters for name in exporter.exports.symbols),
+        needed=(library for exporter in exporters for library in exporter.needed),
         copies={**copies_in(userland, target, exact=False), **copies_in(sysroot, target, exact=True)},
     )
 
 
 def described(
-    target: Target, *, python: Iterable[str], needed: Iterable[str], copies: Mapping[str, Library]
+    target: Target, *, python: Iterable[str], needed: Iterable[str], copies: Mapping[str, SystemLibrary]
 ) -> System:
     """Return a target's system from what was found out of its parts.
 
@@ -106,14 +106,15 @@ def described(
     """
     # Of what else this Python's own libraries happen to export, the target's may have none.
     names = {name: frozenset({UNVERSIONED}) for name in python if PYTHON_NAME.fullmatch(name)}
-    interpreter = Library(Exports(names), whole=True)
+    interpreter = SystemLibrary(Exports(names), is_complete=True)
     symbols = glibc_symbols(zig_folder(), target.toolchain.zig)
     loader = posixpath.basename(target.loader) if target.loader else None
-    stated = {
-        soname: Library(Exports(nodes=frozenset(nodes))) for soname, nodes in target.image.versions.items()
+    by_versions = {
+        soname: SystemLibrary(Exports(nodes=frozenset(nodes)))
+        for soname, nodes in target.image.versions.items()
     }
     libraries = {
-        **stated,
+        **by_versions,
         **copies,
         **{soname: interpreter for soname in target.image.libraries if soname.startswith("libpython")},
         **_glibc(symbols, target, loader),
@@ -168,20 +169,23 @@ def _read(path: Path) -> ElfObject:
         ) from error
 
 
-def _glibc(symbols: Iterable[GlibcSymbol], target: Target, loader: str | None) -> Mapping[str, Library]:
+def _glibc(symbols: Iterable[GlibcSymbol], target: Target, loader: str | None) -> Mapping[str, SystemLibrary]:
     """Return what the libraries of the target's glibc offer, of those that its image has."""
     offered: dict[str, dict[str, set[str]]] = {}
     for symbol in symbols:
-        found = {f"GLIBC_{v}" for v in symbol.versions if Version(v) <= Version(target.abi.glibc)}
-        if found:
-            offered.setdefault(symbol.library, {}).setdefault(symbol.name, set()).update(found)
+        nodes_of_symbol = {f"GLIBC_{v}" for v in symbol.versions if Version(v) <= Version(target.abi.glibc)}
+        if nodes_of_symbol:
+            offered.setdefault(symbol.library, {}).setdefault(symbol.name, set()).update(nodes_of_symbol)
     libraries = {}
     for soname in target.image.libraries:
         name = "ld" if soname == loader else soname.partition(".so.")[0].removeprefix("lib")
         if name in offered:
-            names = {symbol: frozenset({UNVERSIONED, *found}) for symbol, found in offered[name].items()}
+            names = {
+                symbol: frozenset({UNVERSIONED, *nodes_of_symbol})
+                for symbol, nodes_of_symbol in offered[name].items()
+            }
             nodes = frozenset().union(*offered[name].values(), _abilities(target.abi))
-            libraries[soname] = Library(Exports(names, nodes), whole=True)
+            libraries[soname] = SystemLibrary(Exports(names, nodes), is_complete=True)
     return libraries
 
 
@@ -189,7 +193,7 @@ def _abilities(abi: Abi) -> frozenset[str]:
     return frozenset(node for node in _ABILITIES if not exceeds(node, abi))
 
 
-def copies_in(folder: Path | None, target: Target, *, exact: bool) -> Mapping[str, Library]:
+def copies_in(folder: Path | None, target: Target, *, exact: bool) -> Mapping[str, SystemLibrary]:
     """Return what copies of the image's libraries tell, for those that are below a folder.
 
     Args:
@@ -199,15 +203,17 @@ def copies_in(folder: Path | None, target: Target, *, exact: bool) -> Mapping[st
         return {}
     read: dict[str, ElfObject] = {}
     for soname in target.image.libraries:
-        folders = [folder / name / more for name in _LIBRARY_FOLDERS for more in ("", target.multiarch)]
-        path = next((place / soname for place in folders if (place / soname).is_file()), None)
+        folders = [
+            folder / name / subfolder for name in _LIBRARY_FOLDERS for subfolder in ("", target.multiarch)
+        ]
+        path = next((candidate / soname for candidate in folders if (candidate / soname).is_file()), None)
         if path:
             read[soname] = _read(path)
-    whole = exact or _is_as_new(read.values(), target.abi)
+    is_complete = exact or _is_as_new(read.values(), target.abi)
     return {
-        soname: _copy(found.exports, found.needed, soname, target, whole=whole)
-        for soname, found in read.items()
-        if exact or _is_told(found.exports, soname, target)
+        soname: _copy(elf.exports, elf.needed, soname, target, is_complete=is_complete)
+        for soname, elf in read.items()
+        if exact or _is_told(elf.exports, soname, target)
     }
 
 
@@ -219,10 +225,14 @@ def _is_told(exports: Exports, soname: str, target: Target) -> bool:
     )
 
 
-def _copy(exports: Exports, needed: tuple[str, ...], soname: str, target: Target, *, whole: bool) -> Library:
-    stated = target.image.versions.get(soname)
+def _copy(
+    exports: Exports, needed: tuple[str, ...], soname: str, target: Target, *, is_complete: bool
+) -> SystemLibrary:
+    stated_nodes = target.image.versions.get(soname)
     kept = frozenset(
-        node for node in exports.nodes if not exceeds(node, target.abi) and (not stated or node in stated)
+        node
+        for node in exports.nodes
+        if not exceeds(node, target.abi) and (not stated_nodes or node in stated_nodes)
     )
     symbols = {}
     for name, versions in exports.symbols.items():
@@ -230,21 +240,21 @@ def _copy(exports: Exports, needed: tuple[str, ...], soname: str, target: Target
         # Who asks for no version finds the newest one; that of an older library is another.
         if mine or versions == {UNVERSIONED}:
             symbols[name] = versions if mine == versions - {UNVERSIONED} else mine | {UNVERSIONED}
-    return Library(Exports(symbols, kept), needed, whole)
+    return SystemLibrary(Exports(symbols, kept), needed, is_complete)
 
 
-def _is_as_new(found: Iterable[ElfObject], abi: Abi) -> bool:
+def _is_as_new(objects: Iterable[ElfObject], abi: Abi) -> bool:
     """Tell whether a system's libraries are as new as the target's: theirs have all that those have, then."""
     newest: dict[str, Version] = {}
-    for family, number in filter(None, (numbered(node) for item in found for node in item.exports.nodes)):
+    for family, number in filter(None, (numbered(node) for item in objects for node in item.exports.nodes)):
         newest[family] = max(number, newest.get(family, number))
-    told = (
+    as_new = (
         newest.get(family, Version("0")) >= Version(limits(abi)[family]) for family in ("GLIBC", "GLIBCXX")
     )
-    return all(told)
+    return all(as_new)
 
 
-def _closure(sonames: Iterable[str], libraries: Mapping[str, Library]) -> frozenset[str]:
+def _closure(sonames: Iterable[str], libraries: Mapping[str, SystemLibrary]) -> frozenset[str]:
     reached: set[str] = set()
     pending = list(sonames)
     while pending:

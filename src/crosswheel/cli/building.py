@@ -191,7 +191,7 @@ def _write_index(scene: Scene, console: Console, root_url: str | None, codes: Se
     tell = partial(typer.echo, err=True)
     summary = write_site(trees.dist, trees.index, root_url=root_url, build=trees.build, tell=tell)
     console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
-    for sentence in summary.told:
+    for sentence in summary.sentences:
         console.print(sentence, soft_wrap=True)
 
 

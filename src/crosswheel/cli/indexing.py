@@ -53,7 +53,7 @@ def index(
         f"{written.wheels} wheels of {written.projects} projects in {site}; "
         f"what changed was written: {written.changed} projects."
     )
-    for sentence in written.told:
+    for sentence in written.sentences:
         print(sentence)
     if summary:
         from crosswheel.index.site import read_site

@@ -98,14 +98,14 @@ class Scene:
         settings = settings_for(self.sandbox)
         recipes = self.read_recipes()
         chosen = targets.load(target, TARGETS)
-        with Registry(settings) as registry, display(console, verbose=self.verbose) as display_:
+        with Registry(settings) as registry, display(console, verbose=self.verbose) as progress:
             yield BuildContext(
                 chosen,
                 recipes,
                 settings,
                 self.trees,
                 registry,
-                display_,
+                progress,
                 Cancellation(),
                 self.prefer,
                 self.sdk,

@@ -94,19 +94,19 @@ class Debian:
         Packages are given as for :meth:`unpack`. The C library is not among them: it is the machine's, with the
         loader that belongs to it.
         """
-        found: dict[str, None] = {}
+        by_name: dict[str, None] = {}
         todo = list(packages)
         while todo:
-            todo = [name for name in self.dependencies(todo) if _is_library(name) and name not in found]
-            found.update(dict.fromkeys(todo))
-        return list(found)
+            todo = [name for name in self.dependencies(todo) if _is_library(name) and name not in by_name]
+            by_name.update(dict.fromkeys(todo))
+        return list(by_name)
 
     def dependencies(self, packages: Sequence[str]) -> list[str]:
         """Return the packages that packages name as needed, first choices of alternatives included."""
         qualified = [_qualified(name, self.architecture) for name in packages]
         return list(dict.fromkeys(_DEPENDS.findall(self._apt_cache("depends", "--important", *qualified))))
 
-    def _download(self, words: Sequence[str], what: str, folder: Path) -> None:
+    def _download(self, words: Sequence[str], subject: str, folder: Path) -> None:
         lists = self._lists()
         try:
             self._apt(lists, *words, cwd=folder)
@@ -115,10 +115,10 @@ class Debian:
             if self._newer_lists(lists) != lists:
                 for fetched in folder.iterdir():
                     fetched.unlink()  # of the old lists, maybe
-                self._download(words, what, folder)
+                self._download(words, subject, folder)
                 return
             raise NetworkError(
-                f"Debian's {what} could not be fetched:\n{error}",
+                f"Debian's {subject} could not be fetched:\n{error}",
                 hint="check the network and the apt sources; CROSSWHEEL_DEBIAN_SOURCES names another file of them.",
             ) from error
 
@@ -143,14 +143,14 @@ class Debian:
             )
         return max(self._all_lists(), key=_hour_of, default=None) or self._lists_of_this_hour()
 
-    def _newer_lists(self, used: Path) -> Path:
+    def _newer_lists(self, current: Path) -> Path:
         """Return the newest lists, fetched anew if there are none but those that were used, and they are old."""
         newest = self._lists()
-        if newest == used and not self.settings.offline:
+        if newest == current and not self.settings.offline:
             newest = self._lists_of_this_hour()
-        if newest != used:
+        if newest != current:
             for folder in self._all_lists():
-                if _hour_of(folder) < _hour_of(used):  # other processes may use the same as this one did
+                if _hour_of(folder) < _hour_of(current):  # other processes may use the same as this one did
                     shutil.rmtree(folder, ignore_errors=True)
         return newest
 
@@ -188,25 +188,25 @@ class Debian:
         write_text(folder / "sources.list", offer.lines())
         self._apt(folder, "update", "--error-on=any")
         libc = _qualified("libc6", self.architecture)
-        if not offer.is_stated and not self._asked(folder, "madison", libc):
+        if not offer.is_stated and not self._query(folder, "madison", libc):
             raise NetworkError(f"it has no {libc}", hint="it is no mirror of Debian.")
 
     def _options(self, state: Path) -> list[str]:
-        own = {
+        options = {
             "Dir::Etc::sourcelist": state / "sources.list",
             "Dir::Etc::sourceparts": "-",
             "APT::Architecture": self.architecture,
             "APT::Architectures::": self.architecture,
         }
-        return [*state_options(state), *as_options(own)]
+        return [*state_options(state), *as_options(options)]
 
     def _apt(self, state: Path, *words: str, cwd: Path | None = None) -> str:
         return self.runner.run(["apt-get", "-q", *self._options(state), *words], cwd=cwd, timeout=900).output
 
     def _apt_cache(self, *words: str) -> str:
-        return self._asked(self._lists(), *words)
+        return self._query(self._lists(), *words)
 
-    def _asked(self, state: Path, *words: str) -> str:
+    def _query(self, state: Path, *words: str) -> str:
         return self.runner.run(["apt-cache", *self._options(state), *words]).output
 
 

@@ -55,23 +55,23 @@ class Sources:
     """
 
     architecture: str
-    stated: str | None
+    configured: str | None
     addresses: tuple[str, ...]
 
     @property
     def title(self) -> str:
         """Whose they are, for people."""
-        if self.stated is not None:
+        if self.configured is not None:
             return "the sources in CROSSWHEEL_DEBIAN_SOURCES"
         return _OWN if self.addresses else _NAMED
 
     def offers(self, settings: Settings, runner: Runner) -> Sequence[Offer]:
         """Return what to try, the best first."""
-        stated = self.stated
-        if stated is not None:
-            return [Offer(self.title, lambda: stated, is_stated=True)]
-        own = [Offer(_OWN, partial(self._lines, address)) for address in self.addresses]
-        return [*own, Offer(_NAMED, lambda: self._lines(debootstrap_mirror(settings, runner)))]
+        mirror = self.configured
+        if mirror is not None:
+            return [Offer(self.title, lambda: mirror, is_stated=True)]
+        offers = [Offer(_OWN, partial(self._lines, address)) for address in self.addresses]
+        return [*offers, Offer(_NAMED, lambda: self._lines(debootstrap_mirror(settings, runner)))]
 
     def _lines(self, address: str) -> str:
         signed = f"signed-by={_quoted(_KEY)}"
@@ -88,10 +88,10 @@ def sources_of(architecture: str, settings: Settings, runner: Runner) -> Sources
     if settings.debian_sources:
         return Sources(architecture, _read(settings.debian_sources), ())
     system = os_release()
-    own = (system.get("VERSION_CODENAME", ""), *_SUITES) if system.get("ID") == "debian" else ()
+    suites = (system.get("VERSION_CODENAME", ""), *_SUITES) if system.get("ID") == "debian" else ()
     # Also where no lists were ever fetched. What of these is not Debian's is found out by its signature.
     printed = runner.run(["apt-get", "update", "--print-uris"]).output
-    addresses = [address for address, suite in _RELEASE.findall(printed) if suite in (SUITE, *own)]
+    addresses = [address for address, suite in _RELEASE.findall(printed) if suite in (SUITE, *suites)]
     return Sources(architecture, None, tuple(dict.fromkeys(addresses)))
 
 
@@ -105,13 +105,13 @@ def debootstrap_mirror(settings: Settings, runner: Runner) -> str:
     if not program.is_file():
         folder = settings.cache / "debian" / "debootstrap"
         program = cached_folder(folder, [_DEBOOTSTRAP], partial(_unpack_debootstrap, runner)) / _DEBOOTSTRAP
-    found = _MIRROR.search(program.read_text())
-    if found is None:
+    match = _MIRROR.search(program.read_text())
+    if match is None:
         raise MissingToolError(
             f"{program} names no mirror of Debian",
             hint=f"name a file of apt sources for Debian's {SUITE} in CROSSWHEEL_DEBIAN_SOURCES.",
         )
-    return found[1]
+    return match[1]
 
 
 def _unpack_debootstrap(runner: Runner, folder: Path) -> None:
@@ -138,8 +138,8 @@ def _unpack_debootstrap(runner: Runner, folder: Path) -> None:
 
 def state_options(state: Path) -> Sequence[str]:
     """Return the options by which apt keeps everything it writes below ``state``, and asks for no root."""
-    for place in ("lists/partial", "cache/archives/partial"):
-        (state / place).mkdir(parents=True, exist_ok=True)
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
     options: dict[str, object] = {
         "Dir::State": state,
         "Dir::State::Lists": state / "lists",

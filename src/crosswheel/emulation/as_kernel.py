@@ -72,8 +72,8 @@ def install(code: bytes) -> None:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     instructions = ctypes.create_string_buffer(code, len(code))
-    said = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(instructions)))
-    calls = ((_NO_NEW_PRIVILEGES, 1, 0), (_SECCOMP, _FILTER, ctypes.addressof(said)))
+    program = ctypes.create_string_buffer(struct.pack("@HP", len(code) // 8, ctypes.addressof(instructions)))
+    calls = ((_NO_NEW_PRIVILEGES, 1, 0), (_SECCOMP, _FILTER, ctypes.addressof(program)))
     for option, value, pointer in calls:
         if libc.prctl(option, ctypes.c_ulong(value), ctypes.c_void_p(pointer), 0, 0):
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

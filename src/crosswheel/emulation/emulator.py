@@ -135,11 +135,11 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         return untried
     status = qemu.stat()
     program = [*kernel, str(qemu), status.st_size, status.st_mtime_ns, *machine]
-    tried = digest_of(qemu=program, root=root, python=python.root, version=target.python.version)
-    seen_working = settings.cache / "emulators" / tried
+    digest = digest_of(qemu=program, root=root, python=python.root, version=target.python.version)
+    seen_working = settings.cache / "emulators" / digest
     if not seen_working.is_file():
         write_text(seen_working, _try(untried, target, runner))
-    warnings = [_lacking(module, why, target) for module, why in lacking.items()]
+    warnings = [_lacking(module, error, target) for module, error in lacking.items()]
     warnings += (
         [] if kernel else [f"system calls that came after Linux {target.kernel} cannot be refused here"]
     )
@@ -161,23 +161,23 @@ def _kernel(target: Target, runner: Runner) -> tuple[str, ...]:
     return words if runner.run([*words, "true"], check=False).returncode == 0 else ()
 
 
-def _lacking(module: str, why: CrosswheelError, target: Target) -> str:
+def _lacking(module: str, error: CrosswheelError, target: Target) -> str:
     return (
         f"{module}, which {target.title}'s Python has, could not be made for the emulated one; what imports it cannot "
-        f"be run here, and is refused. {why} ({why.hint})"
+        f"be run here, and is refused. {error} ({error.hint})"
     )
 
 
 def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
     """Start the target's Python once; return what it is that started it."""
-    asked = "import platform; print(platform.machine(), platform.python_version())"
-    answer = emulator.run(runner, ["-I", "-c", asked], check=False)
-    said = answer.output.split()[-1:]
-    if answer.returncode == 0 and said != [target.python.version]:
+    code = "import platform; print(platform.machine(), platform.python_version())"
+    answer = emulator.run(runner, ["-I", "-c", code], check=False)
+    started = answer.output.split()[-1:]
+    if answer.returncode == 0 and started != [target.python.version]:
         raise TargetError(
             f"the file of {target.name} says Python {target.python.version}, and what it names by its sha256 is "
-            f"{' '.join(said)}",
-            hint=f'write version = "{" ".join(said)}": wheels are for all patch releases of {target.python.short}.',
+            f"{' '.join(started)}",
+            hint=f'write version = "{" ".join(started)}": wheels are for all patch releases of {target.python.short}.',
         )
     if answer.returncode != 0:
         raise ToolchainError(
@@ -194,8 +194,8 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
 def installed_qemu(target: Target) -> Path | None:
     """Return the emulator that is installed on this machine, if there is one."""
     names = (f"qemu-{target.toolchain.qemu}-static", f"qemu-{target.toolchain.qemu}")
-    found = next(filter(None, map(shutil.which, names)), None)
-    return Path(found) if found else None
+    path = next(filter(None, map(shutil.which, names)), None)
+    return Path(path) if path else None
 
 
 def kept_qemu(target: Target, settings: Settings) -> Path | None:

@@ -83,34 +83,36 @@ def completed(
     A module that cannot be made is left out, and made the next time; it is returned with the reason. Where the sources
     do not fit the Python's version, it stays as it is.
     """
-    missing = [module for module in MODULES if not _place(python, module, target).is_file()]
+    missing = [module for module in MODULES if not _path_of(python, module, target).is_file()]
     if not python.runs or python.short not in _PYTHONS or not missing:
         return python, {}
     compilers = zig_compilers(target, settings.cache)
     workshop = Workshop(target, compilers, Debian(target.toolchain.debian, settings, runner), needs=())
-    made: list[Path] = []
+    compiled: list[Path] = []
     lacking: dict[str, CrosswheelError] = {}
     for module in missing:
         try:
-            made.append(_compiled(module, python, workshop))
+            compiled.append(_compiled(module, python, workshop))
         except Interrupted:
             raise
         except CrosswheelError as error:
             lacking[module.name] = error
-    if not made:
+    if not compiled:
         return python, lacking
-    folder = settings.cache / "python" / f"{digest_of(made=[path.parent.name for path in made])}-completed"
+    folder = (
+        settings.cache / "python" / f"{digest_of(made=[path.parent.name for path in compiled])}-completed"
+    )
     tree = PythonTree(folder, python.short)
-    modules = [tree.stdlib / "lib-dynload" / path.name for path in made]
+    modules = [tree.stdlib / "lib-dynload" / path.name for path in compiled]
 
     def fill(temporary: Path) -> None:
         # Hard links where possible: what is in the cache is never written to.
         shutil.copytree(python.root, temporary, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
-        for path, module in zip(made, modules):
+        for path, module in zip(compiled, modules):
             _placed(path, temporary / module.relative_to(folder))
 
-    used = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
-    cached_folder(folder, used, fill)
+    relative = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
+    cached_folder(folder, relative, fill)
     return tree, lacking
 
 
@@ -118,7 +120,7 @@ def _placed(source: str | Path, destination: str | Path) -> None:
     place_link(Path(source), Path(destination))
 
 
-def _place(python: PythonTree, module: Module, target: Target) -> Path:
+def _path_of(python: PythonTree, module: Module, target: Target) -> Path:
     return python.stdlib / "lib-dynload" / f"{module.name}{target.extension_suffix}"
 
 
@@ -131,7 +133,10 @@ def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
         library=known_libraries()[module.library],
         compilers=compilers.identity,
     )
-    folder, name = settings.cache / "python" / f"{digest}-{module.name}", _place(python, module, target).name
+    folder, name = (
+        settings.cache / "python" / f"{digest}-{module.name}",
+        _path_of(python, module, target).name,
+    )
     return (
         cached_folder(folder, [name], lambda temporary: _compile(module, python, workshop, temporary / name))
         / name
@@ -141,12 +146,12 @@ def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
 def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path) -> None:
     target, compilers, runner = workshop.target, workshop.compilers, workshop.runner
     settings = workshop.debian.settings
-    used = library(module.library, target, compilers, settings, runner)
+    linked = library(module.library, target, compilers, settings, runner)
     compat = compat_archive(target, compilers, settings.cache, runner)
     with tempfile.TemporaryDirectory(prefix="module") as name:
-        archive, wanted = _archive(module, workshop, Path(name)), f"/{module.folder}/"
-        tree = unpack(archive, Path(name) / "unpack", wanted=lambda member: wanted in f"{member}/")
-        include = (python.include, python.include / "internal", used.prefix / "include")
+        archive, folder_part = _archive(module, workshop, Path(name)), f"/{module.folder}/"
+        tree = unpack(archive, Path(name) / "unpack", is_selected=lambda member: folder_part in f"{member}/")
+        include = (python.include, python.include / "internal", linked.prefix / "include")
         words: list[Word] = [
             "-shared",
             "-fPIC",
@@ -156,10 +161,10 @@ def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path)
         ]
         words += [
             *sorted((tree / module.folder).glob(module.sources)),
-            f"-L{used.prefix / 'lib'}",
+            f"-L{linked.prefix / 'lib'}",
             f"-l{module.link}",
         ]
-        env = {**os.environ, **link_environment([used], compat, compilers), **compilers.environment}
+        env = {**os.environ, **link_environment([linked], compat, compilers), **compilers.environment}
         runner.run([compilers.folder / "cc", *words, "-o", path], env=env)
 
 
@@ -170,10 +175,10 @@ def _archive(module: Module, workshop: Workshop, folder: Path) -> Path:
     name, version, sha256 = module.package
     with Registry(workshop.debian.settings) as registry:
         files = registry.release_files(name, version)
-        found = next((file for file in files if file.sha256 == sha256), None)
-        if found is None:
+        sdist = next((file for file in files if file.sha256 == sha256), None)
+        if sdist is None:
             raise ToolchainError(
                 f"the registry has no sdist of {name} {version} with the hash {sha256}",
                 hint="name another registry in PIP_INDEX_URL; it is on the public one.",
             )
-        return registry.fetch(found)
+        return registry.fetch(sdist)

@@ -31,9 +31,9 @@ def _without_site(folder: str, names: list[str]) -> list[str]:
     return [name for name in names if name in ("site-packages", ".lock")]
 
 
-def _link(path: str, place: str) -> None:
+def _link(path: str, link: str) -> None:
     with contextlib.suppress(FileExistsError):  # another wheel has it, too
-        Path(place).symlink_to(path)
+        Path(link).symlink_to(path)
 
 
 @dataclass(frozen=True)
@@ -146,31 +146,31 @@ class Imports:
     faults: tuple[Fault, ...] = ()
 
 
-def import_modules(wanted: Importable, trial: Trial) -> Imports:
+def import_modules(importable: Importable, trial: Trial) -> Imports:
     """Import a wheel's modules, all in one process; a fault names one that does not load.
 
     The process is started where there is none, too: files of the wheel may be run by every start of Python.
     """
-    modules = wanted.modules
+    modules = importable.modules
     try:
-        result = trial.run(str(_START / "import_all.py"), *modules, "--", *wanted.objects)
+        result = trial.run(str(_START / "import_all.py"), *modules, "--", *importable.objects)
     except BuildFailed as error:
-        told = ", ".join(modules) or "nothing"
-        fault = Fault(wanted.wheel, f"importing {told} does not end: {error}", "read the log")
+        listed = ", ".join(modules) or "nothing"
+        fault = Fault(importable.wheel, f"importing {listed} does not end: {error}", "read the log")
         return Imports(faults=(fault,))
-    imported, failed, unopenable = _told(modules, wanted.objects, result)
-    excused = {name: wanted.excuse(name, error) for name, error in failed.items()}
-    skipped = {name: why for name, why in excused.items() if why is not None}
-    faults = [_not_imported(wanted, name, failed[name]) for name in failed if name not in skipped]
-    for path, why in unopenable.items():
-        absent = _NOT_FOUND.search(why)
-        if absent and absent[1] in wanted.system:
+    imported, failed, unopenable = _results(modules, importable.objects, result)
+    excused = {name: importable.excuse(name, error) for name, error in failed.items()}
+    skipped = {name: reason for name, reason in excused.items() if reason is not None}
+    faults = [_not_imported(importable, name, failed[name]) for name in failed if name not in skipped]
+    for path, reason in unopenable.items():
+        absent = _NOT_FOUND.search(reason)
+        if absent and absent[1] in importable.system:
             skipped[path] = f"it was not opened: the emulated system lacks {absent[1]}, which the target has"
         else:
-            faults.append(_not_opened(path, why))
+            faults.append(_not_opened(path, reason))
     if result.returncode != 0 or "finished importing" not in result.output:
-        faults.append(_crashed(wanted, result))
-    return Imports(tuple(imported), {**wanted.left_out, **skipped}, tuple(faults))
+        faults.append(_crashed(importable, result))
+    return Imports(tuple(imported), {**importable.left_out, **skipped}, tuple(faults))
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class _Unimportable:
     by_hand: bool
 
 
-def _told(
+def _results(
     modules: Sequence[str], objects: Sequence[str], result: Result
 ) -> tuple[list[str], dict[str, _Unimportable], dict[str, str]]:
     """Return which modules were imported, and why others were not, and why objects could not be opened."""
@@ -200,53 +200,55 @@ def _told(
     failed: dict[str, _Unimportable] = {}
     unopenable: dict[str, str] = {}
     began = 0
-    for number, (what, name, said) in _events([*modules, *map(quote, objects)], result):
-        if what == "imported":
+    for number, (event, name, details) in _events([*modules, *map(quote, objects)], result):
+        if event == "imported":
             imported.append(name)
-        elif what == "unimportable" and said:
-            failed[name] = _Unimportable(output="\n".join(result.lines[began:number]), **json.loads(said))
-        elif what == "unopenable" and said:
-            unopenable[unquote(name)] = json.loads(said)["message"]
+        elif event == "unimportable" and details:
+            failed[name] = _Unimportable(output="\n".join(result.lines[began:number]), **json.loads(details))
+        elif event == "unopenable" and details:
+            unopenable[unquote(name)] = json.loads(details)["message"]
         began = number + 1
     return imported, failed, unopenable
 
 
 def _events(names: Sequence[str], result: Result) -> Iterator[tuple[int, tuple[str, str, str | None]]]:
     for number, line in enumerate(result.lines):
-        found = _TOLD.search(line)
-        if found and found[2] in names:
-            yield number, (found[1], found[2], found[3])
+        match = _TOLD.search(line)
+        if match and match[2] in names:
+            yield number, (match[1], match[2], match[3])
 
 
 def _is_in(module: str, package: str) -> bool:
     return f"{module}.".startswith(f"{package}.")
 
 
-def _not_imported(wanted: Importable, module: str, error: _Unimportable) -> Fault:
+def _not_imported(importable: Importable, module: str, error: _Unimportable) -> Fault:
     message = f"module {module} does not load on the target ({error.kind}: {error.message}):\n{tail(error.output, 8)}"
     if error.missing:
         remedy = (
             f"nothing that it requires brings {error.missing}: name what does with test_requires in a recipe"
         )
-        return Fault(wanted.wheel, message, f"{remedy}, or the module with skip_imports")
-    return Fault(wanted.wheel, message, "if it is not for this target, name it with skip_imports in a recipe")
+        return Fault(importable.wheel, message, f"{remedy}, or the module with skip_imports")
+    return Fault(
+        importable.wheel, message, "if it is not for this target, name it with skip_imports in a recipe"
+    )
 
 
-def _not_opened(path: str, why: str) -> Fault:
+def _not_opened(path: str, reason: str) -> Fault:
     return Fault(
         path,
-        f"it cannot be loaded on the target: {why}",
+        f"it cannot be loaded on the target: {reason}",
         "build it with all that it uses linked, or leave it out; no module has loaded it before, and some code will",
     )
 
 
-def _crashed(wanted: Importable, result: Result) -> Fault:
-    events = _events([*wanted.modules, *map(quote, wanted.objects)], result)
-    begun = {"importing": "module", "opening": "shared object"}
-    last = [f"{begun[what]} {unquote(name)}" for _, (what, name, _) in events if what in begun]
+def _crashed(importable: Importable, result: Result) -> Fault:
+    events = _events([*importable.modules, *map(quote, importable.objects)], result)
+    kinds = {"importing": "module", "opening": "shared object"}
+    last = [f"{kinds[event]} {unquote(name)}" for _, (event, name, _) in events if event in kinds]
     where = f"{last[-1]} does not load" if last else "Python does not start with it"
     return Fault(
-        wanted.wheel,
+        importable.wheel,
         f"{where} on the target ({_ending(result)}):\n{tail(result.output, 8)}",
         'if it crashes, try another optimisation level (optimize="s") in a recipe; if it cannot be imported alone, '
         "name it there with skip_imports",

@@ -115,14 +115,14 @@ def _probed(
     (folder / "probe.c").write_text(_PROBE)
     (folder / "program.c").write_text(_PROGRAM)
     env = environment.for_hook(toolchain.host.root, folder, {})
-    asked = runner.run([toolchain.host.executable, "-c", _COMPILE], cwd=folder, env=env)
+    compiled = runner.run([toolchain.host.executable, "-c", _COMPILE], cwd=folder, env=env)
     if toolchain.python.runs:
         loaded = emulator.run(runner, ["-c", _LOAD], environment={"PYTHONPATH": str(folder)}, cwd=folder)
     else:
         cc, include = toolchain.compilers.folder / "cc", f"-I{toolchain.python.include}"
         runner.run([cc, include, "program.c", "-o", "program"], cwd=folder, env=env)
         loaded = runner.run([*emulator.prefix, folder / "program"], cwd=folder)
-    return {**_answers(asked.lines), **_answers(loaded.lines)}
+    return {**_answers(compiled.lines), **_answers(loaded.lines)}
 
 
 def _expected(toolchain: Toolchain) -> dict[str, object]:
@@ -139,11 +139,11 @@ def _expected(toolchain: Toolchain) -> dict[str, object]:
 
 
 def _answers(lines: list[str]) -> dict[str, object]:
-    found: dict[str, object] = {}
+    answers: dict[str, object] = {}
     for line in lines:
         if line.startswith("answers "):
-            found.update(json.loads(line[len("answers ") :]))
-    return found
+            answers.update(json.loads(line[len("answers ") :]))
+    return answers
 
 
 def _refused(toolchain: Toolchain, reason: str) -> ToolchainError:

@@ -31,18 +31,18 @@ def project_pages(
     name, shared = entries[0].name, left_out(entries)
     base = f"{_simple_url(root_url)}{name}/" if root_url else ""
     merged = [entry for entry in entries if entry.filename not in shared]
-    rest = [entry for entry in entries if entry.filename in shared]
+    apart = [entry for entry in entries if entry.filename in shared]
     html, as_json = simple.simple_pages(name)
     pages = {
         as_json: simple.project_json(name, merged, base).encode(),
-        html: simple.project_html(name, merged, base, rest).encode(),
+        html: simple.project_html(name, merged, base, apart).encode(),
     }
     base = base or f"../../../simple/{name}/"
     for target in sorted({target for entry in entries for target in entry.offered}):
-        own = [entry for entry in entries if target in entry.offered]
+        offered = [entry for entry in entries if target in entry.offered]
         html, as_json = simple.simple_pages(name, f"{target}/")
-        pages[as_json] = simple.project_json(name, own, base).encode()
-        pages[html] = simple.project_html(name, own, base).encode()
+        pages[as_json] = simple.project_json(name, offered, base).encode()
+        pages[html] = simple.project_html(name, offered, base).encode()
     return {
         **pages,
         people.project_path(name): people.project_page(files, described, links, root_url).encode(),

@@ -65,7 +65,7 @@ class Entry(BaseModel):
     yanked: str | None = None
 
     @property
-    def place(self) -> str:
+    def path(self) -> str:
         """Where it lies in its project's folder of ``simple/``."""
         return self.filename if self.apart is None else f"{self.apart}/{self.filename}"
 
@@ -79,9 +79,9 @@ class Entry(BaseModel):
         """Sorts the wheels of a project, the oldest version first, and of one version the oldest build (PEP 427)."""
         return Version(self.version), _build_tag(self.filename), self.filename
 
-    def is_of_release(self, other: Entry) -> bool:
+    def is_of_release(self, entry: Entry) -> bool:
         """Whether it is of the release that another wheel is of, as it is or as a local version (PEP 440)."""
-        return Version(self.order[0].public) == Version(other.order[0].public)
+        return Version(self.order[0].public) == Version(entry.order[0].public)
 
 
 def _build_tag(filename: str) -> BuildTag:
@@ -101,18 +101,18 @@ def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: byte
     """
     name, version = filename.split("-")[:2]
     fields = _FIELD.findall(_headers(metadata))
-    said = {key.lower(): _FOLD.sub(b" ", value).decode(errors="replace").strip() for key, value in fields}
+    headers = {key.lower(): _FOLD.sub(b" ", value).decode(errors="replace").strip() for key, value in fields}
     return Entry(
         filename=filename,
-        project=said.get(b"name", name),
+        project=headers.get(b"name", name),
         name=canonicalize_name(name),
         version=str(Version(version)),
         sha256=sha256,
         size=size,
         uploaded=datetime.datetime.fromtimestamp(changed // 10**9, datetime.timezone.utc),
         metadata_sha256=hashlib.sha256(metadata).hexdigest(),
-        requires_python=said.get(b"requires-python"),
-        summary=said.get(b"summary", ""),
+        requires_python=headers.get(b"requires-python"),
+        summary=headers.get(b"summary", ""),
     )
 
 

@@ -56,8 +56,8 @@ class Failures(BaseModel):
 
 def read_failures(paths: Iterable[Path]) -> Failures:
     """Read what could not be built, the newest first; a file that says something else is passed over."""
-    found = filter(None, map(_read, paths))
-    newest_first = sorted(found, key=lambda failure: (failure.failed, failure.name), reverse=True)
+    failures = filter(None, map(_read, paths))
+    newest_first = sorted(failures, key=lambda failure: (failure.failed, failure.name), reverse=True)
     return Failures(failures=tuple(newest_first))
 
 

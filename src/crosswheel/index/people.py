@@ -68,7 +68,7 @@ class Link:
     """A dependency: the requirement as it is written, and the project's page if it is in this index."""
 
     name: str
-    rest: str
+    suffix: str
     page: str | None
 
 
@@ -93,8 +93,8 @@ def project_path(name: str) -> str:
 def asset_files() -> dict[str, bytes]:
     """Return what all pages use, and the script that installs into an environment, by their paths in the site."""
     folder = resources.files("crosswheel.index") / "assets"
-    places = {"assets/site.css": "site.css", "assets/site.js": "site.js", "install.sh": "install.sh"}
-    return {place: (folder / name).read_bytes() for place, name in places.items()}
+    assets = {"assets/site.css": "site.css", "assets/site.js": "site.js", "install.sh": "install.sh"}
+    return {path: (folder / name).read_bytes() for path, name in assets.items()}
 
 
 def project_page(
@@ -131,19 +131,19 @@ def project_page(
 
 def home_page(projects: Mapping[str, Overview]) -> str:
     """Return the page that lists all projects, to be searched and filtered where it is shown."""
-    shown = projects.values()
+    overviews = projects.values()
     return _page(
         "home.html",
         "",
         projects=projects,
-        targets=sorted({target for project in shown for target in project.newest_on}),
-        pythons=sorted({python for project in shown for python in project.all_pythons}, key=python_order),
+        targets=sorted({target for project in overviews for target in project.newest_on}),
+        pythons=sorted({python for project in overviews for python in project.all_pythons}, key=python_order),
     )
 
 
 def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -> str:
     """Return the page that says what is there, what could not be built and why, and what is newest."""
-    shown = projects.values()
+    overviews = projects.values()
     recent = heapq.nlargest(
         NEWEST_SHOWN, ((wheel, name) for name, project in projects.items() for wheel in project.recent)
     )
@@ -151,13 +151,13 @@ def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -
         "status.html",
         "",
         projects=projects,
-        wheels=sum(project.wheels for project in shown),
-        bytes=sum(project.bytes for project in shown),
-        targets=sorted({target for project in shown for target in project.offered}),
-        left_out=sorted(filename for project in shown for filename in project.left_out),
-        proven=sorted(Counter(target for project in shown for target, _ in project.proven).items()),
-        unproven=sorted(filename for project in shown for filename in project.unproven),
-        yanked=sum(project.yanked_wheels for project in shown),
+        wheels=sum(project.wheels for project in overviews),
+        bytes=sum(project.bytes for project in overviews),
+        targets=sorted({target for project in overviews for target in project.offered}),
+        left_out=sorted(filename for project in overviews for filename in project.left_out),
+        proven=sorted(Counter(target for project in overviews for target, _ in project.proven).items()),
+        unproven=sorted(filename for project in overviews for filename in project.unproven),
+        yanked=sum(project.yanked_wheels for project in overviews),
         failures=failures,
         recent=recent,
     )
@@ -165,11 +165,11 @@ def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -
 
 def newest_symbols(audited: Iterable[AuditedObject]) -> dict[str, str]:
     """Return the newest version of each kind of symbol that any of these objects needs."""
-    found: dict[str, str] = {}
+    newest: dict[str, str] = {}
     for item in audited:
         for prefix, version in item.newest.items():
-            found[prefix] = max(found.get(prefix, "0"), version, key=Version)
-    return found
+            newest[prefix] = max(newest.get(prefix, "0"), version, key=Version)
+    return newest
 
 
 def _commands(entries: Sequence[Entry], chosen: Entry) -> list[Command]:
@@ -188,8 +188,8 @@ def untrusted_host(root_url: str | None) -> str | None:
 
 def _link(requirement: Requirement, known: Collection[str]) -> Link:
     name = canonicalize_name(requirement.name)
-    rest = str(requirement)[len(requirement.name) :]
-    return Link(requirement.name, rest, f"{name}.html" if name in known else None)
+    suffix = str(requirement)[len(requirement.name) :]
+    return Link(requirement.name, suffix, f"{name}.html" if name in known else None)
 
 
 def _links(raw: RawMetadata) -> dict[str, str]:

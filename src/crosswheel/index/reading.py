@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import IO
 
 from packaging.metadata import RawMetadata, parse_email
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from crosswheel.errors import IntegrityError
 from crosswheel.files import sha256_of_stream
 from crosswheel.index.entry import Entry, entry_of, left_out, newest, required_names
 from crosswheel.index.overview import Overview, overview_of
-from crosswheel.index.scan import Found, Wheels
+from crosswheel.index.scan import ProjectWheels, ScannedWheel
 from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.reading import WheelFile, read_metadata
 
@@ -26,7 +26,10 @@ class IndexedWheel(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    found: Found
+    # The state of a site calls it so.
+    scanned: ScannedWheel = Field(
+        validation_alias=AliasChoices("scanned", "found"), serialization_alias="found"
+    )
     entry: Entry
 
 
@@ -87,38 +90,38 @@ class ReadProject:
             read_from,
             overview_of(entries),
             required_names(self.described),
-            {entry.place: entry.log for entry in entries if entry.log is not None},
-            {wheel.found.location: wheel.entry.apart for wheel in self.wheels if wheel.entry.apart},
-            _Wheels.dump_json(self.wheels),
+            {entry.path: entry.log for entry in entries if entry.log is not None},
+            {wheel.scanned.location: wheel.entry.apart for wheel in self.wheels if wheel.entry.apart},
+            _Wheels.dump_json(self.wheels, by_alias=True),
         )
 
     def proofs_of(self, wheel: IndexedWheel) -> Mapping[str, Proof]:
         """Return the proofs of a wheel by their file names, as they were read or by reading them now."""
-        known = self.proofs.get(wheel.found.location)
-        return read_proofs(wheel.found, self.dist, wheel.entry.sha256) if known is None else known
+        known = self.proofs.get(wheel.scanned.location)
+        return read_proofs(wheel.scanned, self.dist, wheel.entry.sha256) if known is None else known
 
 
-def read_project(found: Wheels, dist: Path, before: Iterable[IndexedWheel] = ()) -> ReadProject:
-    """Read the wheels of a project below ``dist`` that are new or changed since they were read ``before``.
+def read_project(project: ProjectWheels, dist: Path, known: Iterable[IndexedWheel] = ()) -> ReadProject:
+    """Read the wheels of a project below ``dist`` that are new or changed since they were read ``known``.
 
     Raises:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
             have different contents, and were not proven on different targets.
     """
-    known = {wheel.found: wheel for wheel in before}
+    read_before = {wheel.scanned: wheel for wheel in known}
     wheels: dict[tuple[str, str], IndexedWheel] = {}
     texts: dict[str, bytes] = {}
     proofs: dict[str, Mapping[str, Proof]] = {}
-    for item in found.found:
-        wheel = known.get(item)
+    for item in project.scanned:
+        wheel = read_before.get(item)
         if wheel is None:
             entry, texts[item.location], proofs[item.location] = read_found(item, dist)
-            wheel = IndexedWheel(found=item, entry=entry)
+            wheel = IndexedWheel(scanned=item, entry=entry)
         wheels.setdefault((wheel.entry.filename, wheel.entry.sha256), wheel)
     placed = _placed(list(wheels.values()), dist)
-    ordered = tuple(sorted(placed, key=lambda wheel: (wheel.entry.order, wheel.entry.place)))
+    ordered = tuple(sorted(placed, key=lambda wheel: (wheel.entry.order, wheel.entry.path)))
     chosen = newest(wheel.entry for wheel in ordered)
-    source = next(wheel.found for wheel in ordered if wheel.entry is chosen)
+    source = next(wheel.scanned for wheel in ordered if wheel.entry is chosen)
     metadata = texts.get(source.location) or read_metadata(source.path(dist))
     return ReadProject(ordered, chosen, parse_email(metadata)[0], texts, proofs, dist)
 
@@ -137,20 +140,20 @@ def _placed(wheels: Sequence[IndexedWheel], dist: Path) -> list[IndexedWheel]:
 def _in_place(wheel: IndexedWheel, apart: str | None) -> IndexedWheel:
     if wheel.entry.apart == apart:
         return wheel
-    return IndexedWheel(found=wheel.found, entry=wheel.entry.model_copy(update={"apart": apart}))
+    return IndexedWheel(scanned=wheel.scanned, entry=wheel.entry.model_copy(update={"apart": apart}))
 
 
 def _require_different_targets(wheels: Sequence[IndexedWheel], dist: Path) -> None:
-    for one, other in combinations(wheels, 2):
-        targets = set(one.entry.offered), set(other.entry.offered)
+    for first, second in combinations(wheels, 2):
+        targets = set(first.entry.offered), set(second.entry.offered)
         if not all(targets) or targets[0] & targets[1]:
             raise IntegrityError(
-                f"{one.found.path(dist)} and {other.found.path(dist)} have the same name and different contents",
+                f"{first.scanned.path(dist)} and {second.scanned.path(dist)} have the same name and different contents",
                 hint="remove the one that is wrong; the index is as it was.",
             )
 
 
-def read_found(item: Found, dist: Path) -> tuple[Entry, bytes, Mapping[str, Proof]]:
+def read_found(item: ScannedWheel, dist: Path) -> tuple[Entry, bytes, Mapping[str, Proof]]:
     """Read a wheel and what lies beside it; return its entry, its METADATA and its proofs.
 
     A wheel with a proof was read from its first byte to its last when it was proven, and need not be again as long
@@ -174,29 +177,29 @@ def read_found(item: Found, dist: Path) -> tuple[Entry, bytes, Mapping[str, Proo
                 f"{path}: {error.message}", hint=f"{error.hint} The index is as it was."
             ) from error
     entry = entry_of(item.filename, item.size, item.changed, sha256, metadata)
-    said = {
+    facts = {
         "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
         "offered": tuple(sorted(proof.target for proof in proofs.values())),
         "log": next((proof.log for proof in proofs.values() if proof.log), None),
         "yanked": read_reason(item, dist),
     }
-    return entry.model_copy(update=said), metadata, proofs
+    return entry.model_copy(update=facts), metadata, proofs
 
 
-def read_reason(item: Found, dist: Path) -> str | None:
+def read_reason(item: ScannedWheel, dist: Path) -> str | None:
     """Return why a wheel is yanked, or ``None`` if it is not; what is not UTF-8 is shown as such."""
     if item.yanked_by is None:
         return None
-    return item.beside(dist, item.yanked_by).read_text(encoding="utf-8", errors="replace").strip()
+    return item.sibling(dist, item.yanked_by).read_text(encoding="utf-8", errors="replace").strip()
 
 
-def read_proofs(item: Found, dist: Path, sha256: str) -> dict[str, Proof]:
+def read_proofs(item: ScannedWheel, dist: Path, sha256: str) -> dict[str, Proof]:
     """Read a wheel's proofs, by their file names.
 
     Raises:
         IntegrityError: one is no proof, or was made of other bytes.
     """
-    return {name: read_proof(item.beside(dist, name), item.filename, sha256) for name in item.proof_names}
+    return {name: read_proof(item.sibling(dist, name), item.filename, sha256) for name in item.proof_names}
 
 
 def read_proof(path: Path, filename: str, sha256: str) -> Proof:

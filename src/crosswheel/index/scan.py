@@ -19,7 +19,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True)
-class Found:
+class ScannedWheel:
     """A wheel in the tree: where it is below the tree's root, and the stamp of it and the files beside it."""
 
     location: str
@@ -29,7 +29,7 @@ class Found:
         """Return where the wheel is; ``dist`` is the tree's root."""
         return dist / self.location
 
-    def beside(self, dist: Path, name: str) -> Path:
+    def sibling(self, dist: Path, name: str) -> Path:
         """Return where the file of this name is that lies beside the wheel."""
         return dist / (self.location[: -len(self.filename)] + name)
 
@@ -56,12 +56,12 @@ class Found:
     @property
     def yanked_by(self) -> str | None:
         """The name of the file that yanks it, if there is one."""
-        wanted = self.filename + YANKED_SUFFIX
-        return next((name for name, _, _ in self.stamp if name == wanted), None)
+        filename = self.filename + YANKED_SUFFIX
+        return next((name for name, _, _ in self.stamp if name == filename), None)
 
 
 @dataclass(frozen=True)
-class Wheels:
+class ProjectWheels:
     """The wheels of one project that lie in the tree.
 
     Attributes:
@@ -69,13 +69,13 @@ class Wheels:
         digest: changes when one of them, or a file beside it, does.
     """
 
-    found: tuple[Found, ...]
+    scanned: tuple[ScannedWheel, ...]
     digest: str
 
     @classmethod
-    def of(cls, found: Iterable[Found]) -> Wheels:
+    def of(cls, scanned: Iterable[ScannedWheel]) -> ProjectWheels:
         """Return these wheels, which are all of one project."""
-        wheels = tuple(found)
+        wheels = tuple(scanned)
         return cls(wheels, digest_of(found=[(wheel.location, wheel.stamp) for wheel in wheels]))
 
 
@@ -88,7 +88,7 @@ class Tree:
         failures: the paths of what could not be built.
     """
 
-    projects: Mapping[str, Wheels]
+    projects: Mapping[str, ProjectWheels]
     failures: tuple[Path, ...]
 
 
@@ -113,18 +113,18 @@ def scan(dist: Path) -> Tree:
         elif wheels and file.path.startswith(f"{wheels[-1][0]}.", root):
             # Sorted by name, the files that belong to a wheel come right after it.
             wheels[-1][1].append(stamp)
-    found = (Found(location, tuple(stamps)) for location, stamps in wheels)
-    return Tree(_by_project(found), tuple(failures))
+    scanned = (ScannedWheel(location, tuple(stamps)) for location, stamps in wheels)
+    return Tree(_by_project(scanned), tuple(failures))
 
 
-def _by_project(wheels: Iterable[Found]) -> dict[str, Wheels]:
-    spelled: dict[str, list[Found]] = {}
+def _by_project(wheels: Iterable[ScannedWheel]) -> dict[str, ProjectWheels]:
+    spelled: dict[str, list[ScannedWheel]] = {}
     for wheel in wheels:
         spelled.setdefault(wheel.filename.partition("-")[0], []).append(wheel)
-    projects: dict[str, list[Found]] = {}
-    for name, found in spelled.items():
-        projects.setdefault(canonicalize_name(name), []).extend(found)
-    return {name: Wheels.of(found) for name, found in sorted(projects.items())}
+    projects: dict[str, list[ScannedWheel]] = {}
+    for name, wheels_of_name in spelled.items():
+        projects.setdefault(canonicalize_name(name), []).extend(wheels_of_name)
+    return {name: ProjectWheels.of(wheels_of_name) for name, wheels_of_name in sorted(projects.items())}
 
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:

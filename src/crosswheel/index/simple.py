@@ -47,7 +47,7 @@ def project_html(name: str, entries: Sequence[Entry], base: str = "", left_out: 
         "simple-project.html",
         api_version=API_VERSION,
         name=name,
-        files=[(base + quote(entry.place), entry) for entry in entries],
+        files=[(base + quote(entry.path), entry) for entry in entries],
         left_out=left_out,
     )
 
@@ -67,19 +67,19 @@ def project_json(name: str, entries: Sequence[Entry], base: str = "") -> str:
 
 def _file(entry: Entry, base: str) -> dict[str, object]:
     # "dist-info-metadata", the key's old name, is left out as in HTML: pip 22.3 stops at its value.
-    said: dict[str, object] = {
+    fields: dict[str, object] = {
         "filename": entry.filename,
-        "url": base + quote(entry.place),
+        "url": base + quote(entry.path),
         "hashes": {"sha256": entry.sha256},
         "size": entry.size,
         "upload-time": entry.uploaded.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "core-metadata": {"sha256": entry.metadata_sha256},
     }
     if entry.requires_python is not None:
-        said["requires-python"] = entry.requires_python
+        fields["requires-python"] = entry.requires_python
     if entry.yanked is not None:
-        said["yanked"] = entry.yanked or True
-    return said
+        fields["yanked"] = entry.yanked or True
+    return fields
 
 
 def _dumps(page: object) -> str:

@@ -15,7 +15,7 @@ from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.owner import refuse_foreign
 from crosswheel.index.present import Present
-from crosswheel.index.scan import Tree, Wheels, scan
+from crosswheel.index.scan import ProjectWheels, Tree, scan
 from crosswheel.index.state import Part, State, begin, named
 from crosswheel.index.writing import Setting, Task, make_project, move_project, remove, staged, write_pages
 
@@ -41,7 +41,7 @@ class IndexSummary:
     left_out: tuple[str, ...] = ()
 
     @property
-    def told(self) -> Iterator[str]:
+    def sentences(self) -> Iterator[str]:
         """What is to be said of it: the index of each target, and what the index of all targets leaves out."""
         if self.left_out:
             yield (
@@ -89,17 +89,17 @@ def write_site(
     with explained_storage_errors(site):
         make_folder(site)
     with explained_storage_errors(site), exclusive(site, waiting) as at_once, staged(site):
-        before, present = State.load(site), Present.in_site(site)
+        old, present = State.load(site), Present.in_site(site)
         # Whoever was waited for may have added wheels meanwhile.
         tree = scanned() if scanned and at_once else scan(dist)
         failures = read_failures(tree.failures)
         setting = Setting(site, dist, frozenset(tree.projects), root_url, build)
-        settled = _settled(setting, tree.projects, before, present)
+        settled = _settled(setting, tree.projects, old, present)
         stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
-        made = _made(setting, stale, before)
-        parts = {name: made.get(name) or before.parts[name] for name in tree.projects}
-        after = State(before.reader, parts, failures)
-        changed = bool(stale) or after != before
+        new_parts = _new_parts(setting, stale, old)
+        parts = {name: new_parts.get(name) or old.parts[name] for name in tree.projects}
+        after = State(old.reader, parts, failures)
+        changed = bool(stale) or after != old
         written = {name: setting.files(name, wheels, parts[name].project) for name, wheels in stale.items()}
         if changed:  # until it is written, what is about to be is not known to be right
             begin(site, written)
@@ -165,12 +165,12 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
 
 
 def _settled(
-    setting: Setting, found: Mapping[str, Wheels], before: State, present: Present
+    setting: Setting, scanned: Mapping[str, ProjectWheels], old: State, present: Present
 ) -> dict[str, frozenset[str]]:
     """Return the names of the files of those projects of which nothing is new, and whose files are all there."""
     settled = {}
-    for name, part in before.parts.items():
-        wheels = found.get(name)
+    for name, part in old.parts.items():
+        wheels = scanned.get(name)
         if (
             wheels is not None
             and part.project.read_from == wheels.digest
@@ -182,14 +182,14 @@ def _settled(
     return settled
 
 
-def _made(setting: Setting, stale: Mapping[str, Wheels], before: State) -> dict[str, Part]:
+def _new_parts(setting: Setting, stale: Mapping[str, ProjectWheels], old: State) -> dict[str, Part]:
     """Read what is new, and make the parts of these projects beside the site."""
     tasks = []
     for name, wheels in stale.items():
-        part = before.parts.get(name)
+        part = old.parts.get(name)
         tasks.append(Task(name, wheels, part.project if part else None))
     make = partial(make_project, setting)
-    if sum(len(wheels.found) for wheels in stale.values()) <= _FEW_WHEELS:
+    if sum(len(wheels.scanned) for wheels in stale.values()) <= _FEW_WHEELS:
         return dict(zip(stale, map(make, tasks)))
     from crosswheel.index.work import map_in_processes  # takes a while to import
 

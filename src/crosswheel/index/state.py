@@ -71,26 +71,26 @@ class State:
         unknown = cls(reader, finished=False)
         try:
             first, *lines = (site / STATE_FILE).read_bytes().splitlines()
-            said = _FirstLine.model_validate_json(first)
+            header = _FirstLine.model_validate_json(first)
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return unknown
-        if said.reader != reader or len(lines) != len(said.projects):
+        if header.reader != reader or len(lines) != len(header.projects):
             return unknown
-        begun = _begun(site)
-        unfinished = {_project_of(path) if "/" in path else path for path in begun or ()}
+        unfinished_paths = _unfinished(site)
+        unfinished = {_project_of(path) if "/" in path else path for path in unfinished_paths or ()}
         parts = {
             name: part.with_wheels(line)
-            for (name, part), line in zip(said.projects.items(), lines)
+            for (name, part), line in zip(header.projects.items(), lines)
             if name not in unfinished
         }
-        return cls(reader, parts, said.failures, begun is None)
+        return cls(reader, parts, header.failures, unfinished_paths is None)
 
     def save(self, site: Path) -> None:
         """Write the state of a site that is finished into it."""
         first = _FirstLine(
             reader=self.reader,
             failures=self.failures,
-            projects={name: _Said.of(part) for name, part in self.parts.items()},
+            projects={name: _ProjectHeader.of(part) for name, part in self.parts.items()},
         )
         lines = [first.model_dump_json().encode(), *(part.project.wheels for part in self.parts.values())]
         write_bytes(site / STATE_FILE, b"\n".join(lines) + b"\n")
@@ -107,11 +107,11 @@ def begin(site: Path, files: Mapping[str, Iterable[str]]) -> None:
     paths = {path for of_project in files.values() for path in of_project}
     # What another began that was killed may lie there, too.
     write_text(
-        site / UNFINISHED, "".join(f"{path}\n" for path in sorted(paths | (_begun(site) or frozenset())))
+        site / UNFINISHED, "".join(f"{path}\n" for path in sorted(paths | (_unfinished(site) or frozenset())))
     )
 
 
-def _begun(site: Path) -> frozenset[str] | None:
+def _unfinished(site: Path) -> frozenset[str] | None:
     """Return what is being written into a site, or was when a process was killed; ``None`` if nothing is."""
     try:
         return frozenset((site / UNFINISHED).read_text().splitlines())
@@ -124,32 +124,32 @@ def named(site: Path, paths: Iterable[str]) -> list[str]:
 
     The state may be of any version of crosswheel. Of one that is not understood, no file is named.
     """
-    wanted = list(paths)
-    if not wanted:
+    candidates = list(paths)
+    if not candidates:
         return []
-    asked = {_project_of(path) for path in wanted}
-    files = set(_begun(site) or ())
+    projects = {_project_of(path) for path in candidates}
+    files = set(_unfinished(site) or ())
     with contextlib.suppress(FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
         first, *lines = (site / STATE_FILE).read_bytes().splitlines()
-        for (name, said), line in zip(json.loads(first)["projects"].items(), lines):
-            targets = said["overview"].get("offered", ())
+        for (name, entry), line in zip(json.loads(first)["projects"].items(), lines):
+            targets = entry["overview"].get("offered", ())
             files.update(page for target in targets for page in list_pages(f"{target}/"))
-            if name in asked:
-                files.update(f"simple/{name}/{file}" for file in _names(json.loads(line), said["logs"]))
+            if name in projects:
+                files.update(f"simple/{name}/{file}" for file in _names(json.loads(line), entry["logs"]))
                 files.update(page for target in targets for page in simple_pages(name, f"{target}/"))
     pages = {project_path(_project_of(path)) for path in files if "/" in path}
-    return [path for path in wanted if path in files or path in pages]
+    return [path for path in candidates if path in files or path in pages]
 
 
 def _project_of(path: str) -> str:
     """Return the project that a path in a site is of: of its page, of its folder, or of a target's folder of it."""
-    first, *rest = path.split("/")
-    return (rest if first in ("project", "simple") else rest[1:])[0].removesuffix(".html")
+    first, *parts = path.split("/")
+    return (parts if first in ("project", "simple") else parts[1:])[0].removesuffix(".html")
 
 
 def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator[str]:
     """Give the names of the files in a project's folder of ``simple/``, from what a state says of its wheels."""
-    yield from ("index.html", "index.json", *(place + LOG_SUFFIX for place in logs))
+    yield from ("index.html", "index.json", *(path + LOG_SUFFIX for path in logs))
     for wheel in wheels:
         filename, apart = wheel["entry"]["filename"], wheel["entry"].get("apart")
         proofs = (name for name, *_ in wheel["found"]["stamp"] if name.endswith(PROOF_SUFFIX))
@@ -157,7 +157,7 @@ def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator
             yield f"{apart}/{name}" if apart else name
 
 
-class _Said(BaseModel):
+class _ProjectHeader(BaseModel):
     """What the first line says of a project."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -170,7 +170,7 @@ class _Said(BaseModel):
     apart: Mapping[str, str]
 
     @classmethod
-    def of(cls, part: Part) -> _Said:
+    def of(cls, part: Part) -> _ProjectHeader:
         project = part.project
         return cls.model_construct(  # of values that are right: checking them takes longer than writing them
             made_from=part.made_from,
@@ -182,8 +182,8 @@ class _Said(BaseModel):
         )
 
     def with_wheels(self, wheels: bytes) -> Part:
-        said = (self.read_from, self.overview, self.requires, self.logs, self.apart)
-        return Part(self.made_from, Project(*said, wheels))
+        header = (self.read_from, self.overview, self.requires, self.logs, self.apart)
+        return Part(self.made_from, Project(*header, wheels))
 
 
 class _FirstLine(BaseModel):
@@ -191,7 +191,7 @@ class _FirstLine(BaseModel):
 
     reader: str
     failures: Failures
-    projects: Mapping[str, _Said]
+    projects: Mapping[str, _ProjectHeader]
 
 
 def code_digest(root: Path | None = None, parts: Sequence[str] = MADE_BY) -> str:

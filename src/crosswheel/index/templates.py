@@ -46,7 +46,7 @@ class _Compiled(FileSystemBytecodeCache):
 
 def environment(compiled: Path) -> Environment:
     """Return what makes pages of the templates, and keeps these in the folder ``compiled``."""
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("crosswheel.index", "pages"),
         bytecode_cache=_Compiled(str(compiled), "%s.jinja"),
         autoescape=True,
@@ -54,8 +54,8 @@ def environment(compiled: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["filesize"] = filesize
-    return made
+    templates.filters["filesize"] = filesize
+    return templates
 
 
 _ENVIRONMENT = environment(Path(__file__).with_name("pages") / "__pycache__")

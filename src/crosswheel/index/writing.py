@@ -13,7 +13,7 @@ from crosswheel.index import people
 from crosswheel.index.contents import project_pages
 from crosswheel.index.people import File
 from crosswheel.index.reading import IndexedWheel, Project, ReadProject, read_project
-from crosswheel.index.scan import Wheels
+from crosswheel.index.scan import ProjectWheels
 from crosswheel.index.simple import simple_pages
 from crosswheel.index.state import Part
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX
@@ -28,8 +28,8 @@ class Task:
     """A project whose part of the site is to be made: its wheels now, and what was read of them before."""
 
     name: str
-    wheels: Wheels
-    before: Project | None
+    wheels: ProjectWheels
+    known: Project | None
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Setting:
         if self.build is None or not project.logs:
             return {}
         root = self.build.resolve()
-        logs = {place: (root / log).resolve() for place, log in project.logs.items()}
-        return {place: log for place, log in logs.items() if root in log.parents and log.is_file()}
+        logs = {path: (root / log).resolve() for path, log in project.logs.items()}
+        return {path: log for path, log in logs.items() if root in log.parents and log.is_file()}
 
     def part(self, project: Project) -> Part:
         """Return a project with the digest of all that its part of the site is made from."""
@@ -77,11 +77,11 @@ class Setting:
         )
         return Part(made_from, project)
 
-    def files(self, name: str, wheels: Wheels, project: Project) -> frozenset[str]:
+    def files(self, name: str, wheels: ProjectWheels, project: Project) -> frozenset[str]:
         """Return the paths in the site of all that belongs to a project, without its page for people."""
         folder = f"simple/{name}"
-        paths = {f"{folder}/{place}{LOG_SUFFIX}" for place in self.logs(project)}
-        for wheel in wheels.found:
+        paths = {f"{folder}/{path}{LOG_SUFFIX}" for path in self.logs(project)}
+        for wheel in wheels.scanned:
             apart = project.apart.get(wheel.location)
             where = f"{folder}/{apart}" if apart else folder
             for file in (wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names):
@@ -111,13 +111,13 @@ def make_project(setting: Setting, task: Task) -> Part:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
             have different contents.
     """
-    read = read_project(task.wheels, setting.dist, task.before.indexed() if task.before else ())
+    read = read_project(task.wheels, setting.dist, task.known.indexed() if task.known else ())
     project = read.kept(task.wheels.digest)
     logs = setting.logs(project)
     folder = setting.stage / "simple" / task.name
     make_folder(folder)
-    there = setting.site / "simple" / task.name
-    _stage_wheels(folder, there if there.is_dir() else None, read, logs)
+    published = setting.site / "simple" / task.name
+    _stage_wheels(folder, published if published.is_dir() else None, read, logs)
     files = [_file(read, wheel, logs) for wheel in read.wheels]
     pages = project_pages(files, read.described, setting.links(project), setting.root_url)
     for path, data in pages.items():
@@ -127,43 +127,44 @@ def make_project(setting: Setting, task: Task) -> Part:
     return setting.part(project)
 
 
-def _stage_wheels(folder: Path, there: Path | None, read: ReadProject, logs: Mapping[str, Path]) -> None:
-    """Put wheels and what lies beside them on the stage, except what is ``there`` already."""
+def _stage_wheels(folder: Path, published: Path | None, read: ReadProject, logs: Mapping[str, Path]) -> None:
+    """Put wheels and what lies beside them on the stage, except what is ``published`` already."""
     for wheel in read.wheels:
-        found, place = wheel.found, wheel.entry.place
-        prefix = place[: -len(found.filename)]
+        scanned, path = wheel.scanned, wheel.entry.path
+        prefix = path[: -len(scanned.filename)]
         copies = {
-            prefix + name: found.beside(read.dist, name) for name in (found.filename, *found.proof_names)
+            prefix + name: scanned.sibling(read.dist, name)
+            for name in (scanned.filename, *scanned.proof_names)
         }
-        if place in logs:
-            copies[place + LOG_SUFFIX] = logs[place]
+        if path in logs:
+            copies[path + LOG_SUFFIX] = logs[path]
         if prefix:
             make_folder(folder / prefix)
         for name, source in copies.items():
-            if there is None or not _is_one_file(there / name, source):
+            if published is None or not _is_one_file(published / name, source):
                 _copy(source, folder / name)
-        name, text = place + METADATA_SUFFIX, read.texts.get(found.location)
-        if text is None and (there is None or not (there / name).is_file()):
-            text = read_metadata(found.path(read.dist))
-        if text is not None and (there is None or not _has(there / name, text)):
+        name, text = path + METADATA_SUFFIX, read.texts.get(scanned.location)
+        if text is None and (published is None or not (published / name).is_file()):
+            text = read_metadata(scanned.path(read.dist))
+        if text is not None and (published is None or not _has(published / name, text)):
             _write(folder / name, text)
 
 
 def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> File:
     """Return a wheel for its project's page; its proofs, too, where the page shows them."""
-    shown = wheel.entry.is_of_release(read.newest)
-    return File(wheel.entry, read.proofs_of(wheel) if shown else {}, wheel.entry.place in logs)
+    is_newest = wheel.entry.is_of_release(read.newest)
+    return File(wheel.entry, read.proofs_of(wheel) if is_newest else {}, wheel.entry.path in logs)
 
 
 def move_project(setting: Setting, name: str, project: Project) -> None:
     """Move a project's part from the stage into the site: wheels are in their place before a page names them."""
-    folder, there = (place / "simple" / name for place in (setting.stage, setting.site))
-    if there.is_dir():
+    folder, published = (root / "simple" / name for root in (setting.stage, setting.site))
+    if published.is_dir():
         for file in sorted(folder.iterdir(), key=_pages_last):
-            _move(file, there / file.name)
+            _move(file, published / file.name)
     else:
-        make_folder(there.parent)
-        folder.replace(there)
+        make_folder(published.parent)
+        folder.replace(published)
     pages = [page for target in project.overview.offered for page in simple_pages(name, f"{target}/")]
     for page in (*pages, people.project_path(name)):
         if (setting.stage / page).exists():
@@ -175,14 +176,14 @@ def _pages_last(file: Path) -> tuple[bool, str]:
     return file.name in ("index.html", "index.json"), file.name
 
 
-def _move(file: Path, there: Path) -> None:
+def _move(file: Path, destination: Path) -> None:
     """Move a file, or what is in a folder into the one that is there."""
     if not file.is_dir():
-        file.replace(there)
+        file.replace(destination)
         return
-    make_folder(there)
+    make_folder(destination)
     for below in file.iterdir():
-        below.replace(there / below.name)
+        below.replace(destination / below.name)
 
 
 def _is_one_file(path: Path, source: Path) -> bool:
@@ -202,11 +203,11 @@ def _has(path: Path, data: bytes) -> bool:
 def write_pages(setting: Setting, pages: Mapping[str, bytes]) -> None:
     """Write those of these pages, by their path in the site, that are not there as they are."""
     for path, data in pages.items():
-        place = setting.site / path
-        if not _has(place, data):
-            make_folder(place.parent)
+        destination = setting.site / path
+        if not _has(destination, data):
+            make_folder(destination.parent)
             _write(setting.stage / _PAGE, data)
-            (setting.stage / _PAGE).replace(place)
+            (setting.stage / _PAGE).replace(destination)
 
 
 def remove(site: Path, paths: Iterable[str]) -> None:
@@ -224,8 +225,8 @@ def _write(path: Path, data: bytes) -> None:
     path.chmod(0o644)  # whatever the umask is: a site is there to be read by web servers
 
 
-def _copy(source: Path, place: Path) -> None:
+def _copy(source: Path, destination: Path) -> None:
     if source.stat().st_mode & 0o044 == 0o044:
-        place_link(source, place)
+        place_link(source, destination)
     else:  # a link would have the same mode
-        _write(place, source.read_bytes())
+        _write(destination, source.read_bytes())

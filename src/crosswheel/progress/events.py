@@ -121,7 +121,7 @@ class Display(ABC):
         running, waiting = self._state.running.get(package), self._state.waiting.get(package)
         if running:
             return running.seconds(time.monotonic())
-        return waiting.before if waiting else None
+        return waiting.worked if waiting else None
 
     def _change(self, package: str, detail: str, step: str | None = None) -> None:
         running = self._state.running.get(package)
@@ -146,12 +146,12 @@ class Display(ABC):
             f"  {time_taken:>12}  {ended.note}",
         )
 
-    def _print_columns(self, package: str, version: str, *rest: str | Text) -> None:
+    def _print_columns(self, package: str, version: str, *cells: str | Text) -> None:
         state = self._state
         digits = len(str(state.total))
         name = f"{package} {version}".rstrip()
         columns = Text.assemble(
-            (f"[{len(state.ended):{digits}}/{state.total}] ", "dim"), f"{name:{state.name_width}}  ", *rest
+            (f"[{len(state.ended):{digits}}/{state.total}] ", "dim"), f"{name:{state.name_width}}  ", *cells
         )
         columns.rstrip()
         self._print_line(columns)

@@ -110,8 +110,8 @@ def _limited(rows: Sequence[_Cells], room: int) -> list[_Cells]:
     """Return as many rows as there is room for; the last one tells how many are left out."""
     if len(rows) <= room:
         return list(rows)
-    shown = max(0, room - 1)
-    return [*rows[:shown], _dim(f"… and {len(rows) - shown} more")][:room]
+    count = max(0, room - 1)
+    return [*rows[:count], _dim(f"… and {len(rows) - count} more")][:room]
 
 
 def _grid(rows: Sequence[_Cells], state: State, width: int) -> Table:

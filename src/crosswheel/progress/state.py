@@ -29,7 +29,7 @@ class Running:
 
     Attributes:
         since: when it was taken up, on the monotonic clock (seconds).
-        before: seconds of work on it until it had to wait for others.
+        worked: seconds of work on it until it had to wait for others.
     """
 
     package: str
@@ -37,11 +37,11 @@ class Running:
     step: str
     since: float
     detail: str = ""
-    before: float = 0.0
+    worked: float = 0.0
 
     def seconds(self, now: float) -> float:
         """Return how long it has been worked on."""
-        return self.before + now - self.since
+        return self.worked + now - self.since
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,11 @@ class State:
     @property
     def name_width(self) -> int:
         """The length of the longest ``name version`` that may have to be shown."""
-        told = [(known.package, known.version) for known in (*self.running.values(), *self.waiting.values())]
-        told += [(known.package, known.version) for known in self.ended]
-        return max((len(f"{name} {version}") for name, version in (*self.expected, *told)), default=0)
+        packages = [
+            (known.package, known.version) for known in (*self.running.values(), *self.waiting.values())
+        ]
+        packages += [(known.package, known.version) for known in self.ended]
+        return max((len(f"{name} {version}") for name, version in (*self.expected, *packages)), default=0)
 
     def version_of(self, package: str) -> str:
         """Return the version that is worked on or expected, or an empty string if nobody told."""
@@ -97,9 +99,9 @@ class State:
 
     def with_running(self, running: Running) -> State:
         """Return the state in which a package is being worked on as given; what was done before it waited counts."""
-        before = self.waiting.get(running.package)
-        if before:
-            running = replace(running, before=before.before)
+        known = self.waiting.get(running.package)
+        if known:
+            running = replace(running, worked=known.worked)
         return replace(
             self,
             running={**self.running, running.package: running},
@@ -111,7 +113,7 @@ class State:
         running = self.running.get(package)
         if running is None:
             return self
-        waiting = replace(running, before=running.seconds(now), since=now)
+        waiting = replace(running, worked=running.seconds(now), since=now)
         return replace(
             self, running=_without(self.running, package), waiting={**self.waiting, package: waiting}
         )
@@ -127,4 +129,4 @@ class State:
 
 
 def _without(packages: Mapping[str, Running], name: str) -> Mapping[str, Running]:
-    return {other: running for other, running in packages.items() if other != name}
+    return {key: running for key, running in packages.items() if key != name}

@@ -58,26 +58,26 @@ class Transfers:
             line = printable(self._console, f"{machine}: {text}")
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def sent(self, machine: str, done: int, total: int) -> None:
+    def sent(self, machine: str, so_far: int, total: int) -> None:
         """Tell how many bytes of all have been sent to a machine."""
         with self._lock:
             if self._bars:
-                self._move(self._bars, machine, done, total)
+                self._move(self._bars, machine, so_far, total)
                 return
             now = self._clock()
-            since, before = self._told.setdefault(machine, (now, done))
-            if now - since < _SECONDS_BETWEEN_LINES or done >= total:
+            since, first = self._told.setdefault(machine, (now, so_far))
+            if now - since < _SECONDS_BETWEEN_LINES or so_far >= total:
                 return
-            self._told[machine] = now, done
-            rate = size(int((done - before) / (now - since)))
-        self.say(machine, f"{size(done)} of {size(total)}, {rate} a second")
+            self._told[machine] = now, so_far
+            rate = size(int((so_far - first) / (now - since)))
+        self.say(machine, f"{size(so_far)} of {size(total)}, {rate} a second")
 
-    def _move(self, bars: Progress, machine: str, done: int, total: int) -> None:
+    def _move(self, bars: Progress, machine: str, so_far: int, total: int) -> None:
         if machine not in self._tasks:
             bars.start()  # not before there is something to draw
             self._tasks[machine] = bars.add_task(printable(self._console, machine), total=total)
-        bars.update(self._tasks[machine], completed=done)
-        if done >= total:
+        bars.update(self._tasks[machine], completed=so_far)
+        if so_far >= total:
             bars.remove_task(self._tasks.pop(machine))
 
 

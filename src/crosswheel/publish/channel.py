@@ -50,9 +50,9 @@ def channel_of(ref: str, stores: Stores) -> Channel:
         UsageError: the reference is published nowhere, or no store is given for it.
     """
     if ref == f"{_BRANCH}main":
-        return Channel("staging", _given("staging", stores.staging))
+        return Channel("staging", _required_url("staging", stores.staging))
     if ref.startswith(f"{_TAG}{_RELEASE}"):
-        return Channel("production", _given("production", stores.production))
+        return Channel("production", _required_url("production", stores.production))
     branch = ref[len(_BRANCH) :] if ref.startswith(_BRANCH) else ""
     parts = branch.split("/")
     if not branch or not all(parts) or _RESERVED & set(parts) or any(part.startswith(".") for part in parts):
@@ -61,10 +61,10 @@ def channel_of(ref: str, stores: Stores) -> Channel:
             hint=f"a branch is (without a folder {', '.join(sorted(_RESERVED))} in its name), "
             f"and a tag {_RELEASE}1.2.0.",
         )
-    return Channel(branch, f"{_given('development', stores.development).rstrip('/')}/{branch}")
+    return Channel(branch, f"{_required_url('development', stores.development).rstrip('/')}/{branch}")
 
 
-def _given(kind: str, url: str | None) -> str:
+def _required_url(kind: str, url: str | None) -> str:
     if not url:
         raise UsageError(
             f"it is not known where the {kind} channel is",

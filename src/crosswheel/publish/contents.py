@@ -75,7 +75,7 @@ class Publication(BaseModel):
 
 def wheel_path(entry: Entry) -> str:
     """Return where a wheel is in a channel; the files that belong to it begin with this."""
-    return f"simple/{entry.name}/{entry.place}"
+    return f"simple/{entry.name}/{entry.path}"
 
 
 def wheel_of(path: str) -> str:
@@ -126,9 +126,9 @@ def parse(model: type[Model], store: Store, path: str, data: bytes) -> Model:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        what = {"Record": "a wheel's record"}.get(model.__name__, f"a {model.__name__.lower()}")
+        kind = {"Record": "a wheel's record"}.get(model.__name__, f"a {model.__name__.lower()}")
         raise StorageError(
-            f"{store.url}/{path} is not {what}: {error.errors()[0]['msg']}",
+            f"{store.url}/{path} is not {kind}: {error.errors()[0]['msg']}",
             hint="nothing but crosswheel should write into a channel; restore that file, or remove it and publish "
             "again what it belongs to.",
         ) from error
@@ -141,21 +141,21 @@ def last_publication(store: Store) -> Publication | None:
         UsageError: there is something else.
         StorageError: it cannot be understood.
     """
-    found = store.read_all((STATE_FILE, LAST_PUBLICATION))
-    if STATE_FILE in found:
+    files = store.read_all((STATE_FILE, LAST_PUBLICATION))
+    if STATE_FILE in files:
         raise UsageError(
             f"{store.url} is an index that `crosswheel index` makes from wheels, and no channel",
             hint=f"publish to another place. If it is to be a channel from now on, remove its {STATE_FILE} and its "
             "pages, and publish there.",
         )
     foreign: list[str] = []
-    if LAST_PUBLICATION not in found:
+    if LAST_PUBLICATION not in files:
         pages = store.read_all((people.HOME, people.STATUS))
         foreign = [*pages, *(path for folder in ("simple", "project") for path in store.listing(folder))]
         # Another publisher may have begun a channel meanwhile, with this file before all others.
-        found = store.read_all((LAST_PUBLICATION,))
-    if LAST_PUBLICATION in found:
-        return parse(Publication, store, LAST_PUBLICATION, found[LAST_PUBLICATION])
+        files = store.read_all((LAST_PUBLICATION,))
+    if LAST_PUBLICATION in files:
+        return parse(Publication, store, LAST_PUBLICATION, files[LAST_PUBLICATION])
     if foreign:
         raise UsageError(
             f"there is something in {store.url} that `crosswheel publish` did not write, such as {foreign[0]}",
@@ -179,7 +179,11 @@ class ChannelContents:
         root_url = self.last.root_url if self.last else None
         for name, files in self.projects.items():
             overviews[name] = overview_of([file.entry for file in files])
-            links = [other for other in required_names(self.described[name]) if other in self.projects]
+            links = [
+                dependency
+                for dependency in required_names(self.described[name])
+                if dependency in self.projects
+            ]
             pages.update(index_contents.project_pages(files, self.described[name], links, root_url))
         failures = self.last.failures if self.last else ()
         pages.update(index_contents.root_pages(overviews, failures, root_url))

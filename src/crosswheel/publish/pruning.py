@@ -71,8 +71,8 @@ def prune(
 def _remove(store: Store, channel: str, paths: Sequence[str]) -> None:
     # A branch a and a branch a/b can both have been: what is of the latter stays.
     below = tuple(path[: -len(LAST_PUBLICATION)] for path in paths if path.endswith(f"/{LAST_PUBLICATION}"))
-    own = [path for path in paths if belongs_to_channel(path) and not path.startswith(below)]
-    for _, together in itertools.groupby(sorted(own, key=_removed_when), _removed_when):
+    removable = [path for path in paths if belongs_to_channel(path) and not path.startswith(below)]
+    for _, together in itertools.groupby(sorted(removable, key=_removed_when), _removed_when):
         store.remove_all(f"{channel}/{path}" for path in together)
 
 

@@ -61,7 +61,7 @@ class _Upload:
 
     entry: Entry
     wheel: Path
-    beside: Mapping[str, Path]
+    companions: Mapping[str, Path]
 
 
 def publish(
@@ -90,18 +90,22 @@ def publish(
     local = read_site(site)
     last = last_publication(store)
     listing = list_channel(store)
-    there = _Channel(store, listing, read_records(store, listing))
-    uploads = [_upload(site, entry, there) for entry in local.entries]
-    plan = _plan(uploads, there)
+    published = _Channel(store, listing, read_records(store, listing))
+    uploads = [_upload(site, entry, published) for entry in local.entries]
+    plan = _plan(uploads, published)
     if dry_run:
         return plan
     if last is not None:
         channel, root_url = channel or last.channel, last.root_url if root_url is None else root_url
-    said = Publication(published=_now(), failures=local.failures, channel=channel, root_url=root_url or None)
+    publication = Publication(
+        published=_now(), failures=local.failures, channel=channel, root_url=root_url or None
+    )
     if last is None:  # from its first file on, what is there tells whose it is
-        store.create(LAST_PUBLICATION, said.model_copy(update={"failures": ()}).model_dump_json().encode())
-    _in_parallel(store, partial(_store_wheel, there), uploads)
-    store.write(LAST_PUBLICATION, said.model_dump_json().encode())
+        store.create(
+            LAST_PUBLICATION, publication.model_copy(update={"failures": ()}).model_dump_json().encode()
+        )
+    _in_parallel(store, partial(_store_wheel, published), uploads)
+    store.write(LAST_PUBLICATION, publication.model_dump_json().encode())
     return replace(plan, pages=tuple(write_pages(store)))
 
 
@@ -143,10 +147,10 @@ class _Channel:
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str], Sequence[Record]]:
-        found: dict[tuple[str, str], list[Record]] = {}
+        records: dict[tuple[str, str], list[Record]] = {}
         for record in self.records.values():
-            found.setdefault((record.name, record.filename), []).append(record)
-        return found
+            records.setdefault((record.name, record.filename), []).append(record)
+        return records
 
     def yanks(self, entry: Entry) -> bool:
         """Whether a wheel of the same release is yanked there."""
@@ -156,29 +160,29 @@ class _Channel:
         )
 
 
-def _plan(uploads: Sequence[_Upload], there: _Channel) -> Published:
+def _plan(uploads: Sequence[_Upload], published: _Channel) -> Published:
     new: list[Entry] = []
     mended: list[str] = []
     proofs: list[str] = []
     for upload in uploads:
         path, entry = wheel_path(upload.entry), upload.entry
-        record = there.records.get(path)
+        record = published.records.get(path)
         if record is None:
             new.append(entry)
-        elif not there.has(entry):
+        elif not published.has(entry):
             mended.append(entry.filename)
         else:
             proofs += [
                 file.name
-                for suffix, file in upload.beside.items()
-                if suffix.endswith(PROOF_SUFFIX) and path + suffix not in there.listing
+                for suffix, file in upload.companions.items()
+                if suffix.endswith(PROOF_SUFFIX) and path + suffix not in published.listing
             ]
     return Published(
         new=tuple(entry.filename for entry in new),
         mended=tuple(mended),
         proofs=tuple(proofs),
         kept=len(uploads) - len(new) - len(mended),
-        of_yanked=tuple(entry.filename for entry in new if there.yanks(entry)),
+        of_yanked=tuple(entry.filename for entry in new if published.yanks(entry)),
     )
 
 
@@ -189,12 +193,12 @@ def write_pages(store: Store) -> list[str]:
     meanwhile, from another publisher, it is done again: that one may have written its pages before these.
     """
     written: dict[str, None] = {}
-    seen: object = None
-    while (now := (list_channel(store), store.read(LAST_PUBLICATION))) != seen:
-        seen = now
+    last_state: object = None
+    while (now := (list_channel(store), store.read(LAST_PUBLICATION))) != last_state:
+        last_state = now
         pages = read_contents(store, *now).pages()
-        there = store.read_all(pages)
-        changed = {path: data for path, data in pages.items() if there.get(path) != data}
+        published = store.read_all(pages)
+        changed = {path: data for path, data in pages.items() if published.get(path) != data}
         for stage in _stages(changed):
             store.write_all({path: changed[path] for path in stage})
         removed = list(_left_over(store, pages))
@@ -224,29 +228,29 @@ def _stages(paths: Iterable[str]) -> list[list[str]]:
     return stages
 
 
-def _upload(site: Path, entry: Entry, there: _Channel) -> _Upload:
+def _upload(site: Path, entry: Entry, published: _Channel) -> _Upload:
     wheel = site / wheel_path(entry)
-    beside = {METADATA_SUFFIX: wheel.with_name(wheel.name + METADATA_SUFFIX)}
+    companions = {METADATA_SUFFIX: wheel.with_name(wheel.name + METADATA_SUFFIX)}
     log = wheel.with_name(wheel.name + LOG_SUFFIX)
     if log.is_file():
-        beside[LOG_SUFFIX] = log
+        companions[LOG_SUFFIX] = log
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
         # The proofs of several targets meet in a channel.
-        beside[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
-    return _Upload(there.placed(entry), wheel, beside)
+        companions[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
+    return _Upload(published.placed(entry), wheel, companions)
 
 
-def _store_wheel(there: _Channel, upload: _Upload) -> None:
+def _store_wheel(channel: _Channel, upload: _Upload) -> None:
     """Store a wheel and what belongs to it, as far as it is not there as a whole; its record comes last."""
-    store, path, entry = there.store, wheel_path(upload.entry), upload.entry
-    whole, published = there.has(entry), path in there.records
-    if not whole and sha256_of(upload.wheel) != entry.sha256:
+    store, path, entry = channel.store, wheel_path(upload.entry), upload.entry
+    is_whole, published = channel.has(entry), path in channel.records
+    if not is_whole and sha256_of(upload.wheel) != entry.sha256:
         raise IntegrityError(
             f"{upload.wheel} is not what the index says it is",
             hint="make the index again with `crosswheel index`, then publish.",
         )
-    for suffix, file in {"": upload.wheel, **upload.beside}.items():
-        if (whole and path + suffix in there.listing) or store.create(path + suffix, file):
+    for suffix, file in {"": upload.wheel, **upload.companions}.items():
+        if (is_whole and path + suffix in channel.listing) or store.create(path + suffix, file):
             continue
         # Without a record it may be there from a publisher that died, or of one that is not done yet.
         if suffix in ("", METADATA_SUFFIX) and store.read(path + suffix) != file.read_bytes():
@@ -255,7 +259,7 @@ def _store_wheel(there: _Channel, upload: _Upload) -> None:
             store.write(path + suffix, file.read_bytes())
     if not published:
         facts = entry.model_dump(exclude={"targets", "yanked", "log"})
-        size = upload.beside[METADATA_SUFFIX].stat().st_size
+        size = upload.companions[METADATA_SUFFIX].stat().st_size
         record = Record.model_validate({**facts, "uploaded": _now(), "metadata_size": size})
         store.create(path + RECORD_SUFFIX, record.model_dump_json(exclude_defaults=True).encode())
 

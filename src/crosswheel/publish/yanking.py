@@ -46,10 +46,10 @@ class Selection:
     def is_release(self, name: str, version: str) -> bool:
         """Whether a release is this one, or a local version of it."""
         try:
-            wanted, other = Version(self.version), Version(version)
+            selected, candidate = Version(self.version), Version(version)
         except InvalidVersion:
             return False
-        same = wanted == (other if wanted.local else Version(other.public))
+        same = selected == (candidate if selected.local else Version(candidate.public))
         return canonicalize_name(self.name) == canonicalize_name(name) and same
 
     def has(self, path: str, entry: Entry, listing: Listing) -> bool:
@@ -102,8 +102,8 @@ def set_yanked(
         else:
             store.write(path + YANKED_SUFFIX, text)
     if root_url is not None and last is not None:
-        said = last.model_copy(update={"root_url": root_url or None})
-        store.write(LAST_PUBLICATION, said.model_dump_json().encode())
+        publication = last.model_copy(update={"root_url": root_url or None})
+        store.write(LAST_PUBLICATION, publication.model_dump_json().encode())
     write_pages(store)
     return Yanked(*(tuple(path.rpartition("/")[2] for path in some) for some in (paths, bundles)))
 

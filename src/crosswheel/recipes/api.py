@@ -63,8 +63,8 @@ class PackageBuild:
         Raises:
             RecipeError: a keyword has a wrong value, or a patch or test is missing.
         """
-        said = {key: value for key, value in locals().items() if key != "self" and value is not None}
-        recipe = self._checked(Recipe, name=self._name, version=self._version, file=self._file, **said)
+        arguments = {key: value for key, value in locals().items() if key != "self" and value is not None}
+        recipe = self._checked(Recipe, name=self._name, version=self._version, file=self._file, **arguments)
         for file in (*recipe.patches, *recipe.tests):
             if not (recipe.folder / file).is_file():
                 raise RecipeError(f"{self._where()}: there is no file {file} beside the recipe", hint=_HINT)
@@ -85,8 +85,8 @@ class PackageBuild:
         submodules: Mapping[str, str] | None = None,
     ) -> GithubSource:
         """Name a tag on GitHub: its source archive, or the file ``sdist_archive`` of its release."""
-        said = {key: value for key, value in locals().items() if key != "self" and value is not None}
-        return self._checked(GithubSource, **said)
+        arguments = {key: value for key, value in locals().items() if key != "self" and value is not None}
+        return self._checked(GithubSource, **arguments)
 
     def pypi_source(
         self, *, name: str, version: str, sha256: str | None = None, path: str | None = None
@@ -104,9 +104,9 @@ class PackageBuild:
         """Name an archive by its address and hash."""
         return self._checked(UrlSource, url=url, sha256=sha256, path=path)
 
-    def _checked(self, kind: type[_Model], **said: object) -> _Model:
+    def _checked(self, kind: type[_Model], **arguments: object) -> _Model:
         try:
-            return kind.model_validate(said)
+            return kind.model_validate(arguments)
         except ValidationError as error:
             faults = "\n".join(f"    {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise RecipeError(f"{self._where()} is wrong:\n{faults}", hint=_HINT) from error

@@ -23,13 +23,13 @@ def change_build_number(file: Path, number: int) -> None:
     if len(calls) != 1 or not isinstance(calls[0], ast.Call):
         raise _refused(file, number, f"it calls build_package {len(calls)} times")
     call = calls[0]
-    stated = next((keyword.value for keyword in call.keywords if keyword.arg == _KEYWORD), None)
-    if stated is None:
+    current = next((keyword.value for keyword in call.keywords if keyword.arg == _KEYWORD), None)
+    if current is None:
         end = _offset(data, call.end_lineno, call.end_col_offset) - 1
         text = _inserted(data[:end], number) + data[end:]
-    elif isinstance(stated, ast.Constant):
-        begin = _offset(data, stated.lineno, stated.col_offset)
-        end = _offset(data, stated.end_lineno, stated.end_col_offset)
+    elif isinstance(current, ast.Constant):
+        begin = _offset(data, current.lineno, current.col_offset)
+        end = _offset(data, current.end_lineno, current.end_col_offset)
         text = data[:begin] + str(number).encode() + data[end:]
     else:
         raise _refused(file, number, f"its {_KEYWORD} is no plain number")
@@ -49,19 +49,19 @@ def _offset(data: bytes, line: int | None, column: int | None) -> int:
     return sum(map(len, lines[: (line or 1) - 1])) + (column or 0)
 
 
-def _inserted(before: bytes, number: int) -> bytes:
+def _inserted(head: bytes, number: int) -> bytes:
     """Return a call up to its closing bracket, with the keyword as its last: in a line of its own, if they have."""
-    stated = before.rstrip()
-    rest = before[len(stated) :]
-    separator = b"" if stated.endswith((b"(", b",")) else b","
-    said = f"{_KEYWORD}={number}".encode()
-    if b"\n" in rest:
-        return stated + separator + rest + b"    " + said + b"," + rest
-    return stated + separator + (b"" if stated.endswith(b"(") else b" ") + said
+    stripped = head.rstrip()
+    space = head[len(stripped) :]
+    separator = b"" if stripped.endswith((b"(", b",")) else b","
+    keyword = f"{_KEYWORD}={number}".encode()
+    if b"\n" in space:
+        return stripped + separator + space + b"    " + keyword + b"," + space
+    return stripped + separator + (b"" if stripped.endswith(b"(") else b" ") + keyword
 
 
-def _refused(file: Path, number: int, why: str) -> RecipeError:
+def _refused(file: Path, number: int, reason: str) -> RecipeError:
     return RecipeError(
-        f"{file} cannot be given a build number: {why}",
+        f"{file} cannot be given a build number: {reason}",
         hint=f"write {_KEYWORD}={number} into it by hand, then run the same without --rebuild.",
     )

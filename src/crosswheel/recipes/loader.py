@@ -86,11 +86,12 @@ def load_folder(folder: Path, dist: Path) -> Recipes:
 def shipped_helpers() -> Mapping[str, Recipe]:
     """Return the helpers that ship with crosswheel, by normalised name."""
     folder = Path(str(resources.files("crosswheel.recipes") / "data"))
-    found = [
+    helpers = [
         recipe for file in sorted(folder.glob("*/build.py")) for recipe in load_file(file, folder, folder)
     ]
     return {
-        recipe.canonical_name: recipe.model_copy(update={"label": "crosswheel's recipe"}) for recipe in found
+        recipe.canonical_name: recipe.model_copy(update={"label": "crosswheel's recipe"})
+        for recipe in helpers
     }
 
 
@@ -151,12 +152,12 @@ def _builder_module(collector: PackageBuild) -> Iterator[None]:
     package = types.ModuleType("builder")
     package.package_build = collector  # type: ignore[attr-defined]
     names = {"builder": package, "builder.package_build": collector}
-    before = {name: sys.modules.get(name) for name in names}
+    previous = {name: sys.modules.get(name) for name in names}
     sys.modules.update(names)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        for name, module in before.items():
+        for name, module in previous.items():
             if module is None:
                 sys.modules.pop(name, None)
             else:

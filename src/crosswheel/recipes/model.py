@@ -180,12 +180,14 @@ class Recipe(_Spec):
     def says_how(self) -> bool:
         """Whether it says anything of how its package is built, taken or proven."""
         fields = type(self).model_fields.items()
-        said = {
+        set_fields = {
             name
             for name, field in fields
             if getattr(self, name) != field.get_default(call_default_factory=True)
         }
-        return bool(said - {"name", "version", "file", "label", "as_of", "requirements", "build_number"})
+        return bool(
+            set_fields - {"name", "version", "file", "label", "as_of", "requirements", "build_number"}
+        )
 
     def is_of(self, name: str, version: str) -> bool:
         """Whether it is the root of a release; names compare as PEP 503 says, versions as PEP 440 does."""
@@ -210,8 +212,8 @@ class Recipe(_Spec):
     @property
     def fingerprint(self) -> dict[str, object]:
         """All that the wheel's bytes may depend on, patches by their content; not where the recipe lies."""
-        said = self.model_dump(
+        fields = self.model_dump(
             mode="json", exclude={"file", "label", "tests", "test_requires", "skip_imports", "prefer_reason"}
         )
-        said["patches"] = [(self.folder / patch).read_text() for patch in self.patches]
-        return said
+        fields["patches"] = [(self.folder / patch).read_text() for patch in self.patches]
+        return fields

@@ -62,16 +62,18 @@ class Registry:
             PlanError: the registry has no such project or release, or no usable file of it.
             NetworkError: the registry cannot be reached, or it is not cached in offline mode.
         """
-        project, wanted = canonicalize_name(name), _parsed_version(version)
-        cached = self._answer_file(project, wanted)
-        found = _cached_release(cached)
-        if found is not None and (self._settings.offline or (not refresh and _age(cached) < self._max_age)):
-            return list(found.files)
+        project, parsed = canonicalize_name(name), _parsed_version(version)
+        cached = self._answer_file(project, parsed)
+        cached_files = _cached_release(cached)
+        if cached_files is not None and (
+            self._settings.offline or (not refresh and _age(cached) < self._max_age)
+        ):
+            return list(cached_files.files)
         if self._settings.offline:
             raise offline_error(f"what the registry has of {name} {version}")
         from crosswheel.registry.pages import ask  # late: a second run finds all answers in the cache
 
-        release = Release(files=tuple(ask(self._client, self._settings.registry, project, wanted, name)))
+        release = Release(files=tuple(ask(self._client, self._settings.registry, project, parsed, name)))
         write_text(cached, release.model_dump_json(indent=1))
         return list(release.files)
 

@@ -17,11 +17,11 @@ def without_password(url: str) -> str:
 
 def with_password(url: str, registry: str | None) -> str:
     """Return an address with the user and password that a registry's address has, if it is on the same server."""
-    said, asked = urlsplit(registry or ""), urlsplit(url)
-    own, _, server = said.netloc.rpartition("@")
-    if not own or (said.scheme, server) != (asked.scheme, asked.netloc):
+    configured, requested = urlsplit(registry or ""), urlsplit(url)
+    login, _, server = configured.netloc.rpartition("@")
+    if not login or (configured.scheme, server) != (requested.scheme, requested.netloc):
         return url
-    return urlunsplit(asked._replace(netloc=f"{own}@{server}"))
+    return urlunsplit(requested._replace(netloc=f"{login}@{server}"))
 
 
 class ReleaseFile(BaseModel):

@@ -113,8 +113,8 @@ def _version_of(package: DistributionPackage) -> Version | None:
         return None
 
 
-def _nearest(wanted: Version, versions: Iterable[Version]) -> Sequence[Version]:
-    """Return the versions just before and after ``wanted``."""
+def _nearest(version: Version, versions: Iterable[Version]) -> Sequence[Version]:
+    """Return the versions just before and after ``version``."""
     ordered = sorted(set(versions))
-    position = bisect.bisect(ordered, wanted)
+    position = bisect.bisect(ordered, version)
     return ordered[max(0, position - 2) : position + 2]

@@ -67,9 +67,9 @@ class Sandbox:
                 view, layered=() if layers else view.layered, writable=(*view.writable, *layers.values())
             )
             (scratch / "tmp").mkdir()
-            own = dict(env) if self.level == "none" else self._variables(env, layers, scratch / "tmp")
-            before = self.words([], view, cwd=cwd, scratch=scratch / "tmp")
-            return runner.run(command, cwd=cwd, env=own, timeout=timeout, check=check, before=before)
+            variables = dict(env) if self.level == "none" else self._variables(env, layers, scratch / "tmp")
+            prefix = self.words([], view, cwd=cwd, scratch=scratch / "tmp")
+            return runner.run(command, cwd=cwd, env=variables, timeout=timeout, check=check, prefix=prefix)
 
     def words(self, command: Sequence[Word], view: View, *, cwd: Path, scratch: Path) -> list[str]:
         """Return the words that run a command with nothing but a view.
@@ -162,25 +162,27 @@ def _policy(policy: dict[str, object]) -> list[str]:
     return [sys.executable, "-ISs", str(_RESTRICT), json.dumps(policy)]
 
 
-def find_sandbox(wanted: str = "auto") -> Sandbox:
+def find_sandbox(requested: str = "auto") -> Sandbox:
     """Return the strictest sandbox that the host allows, or the one that is asked for.
 
     Raises:
         MissingToolError: the host allows neither namespaces nor Landlock, or not the one that is asked for.
         UsageError: there is no such level.
     """
-    if wanted == "none":
+    if requested == "none":
         return Sandbox("none")
     ways = {"namespaces": _namespaces, "landlock": _landlock}
-    if wanted != "auto" and wanted not in ways:
-        raise UsageError(f"there is no sandbox {wanted!r}", hint="it is one of: namespaces, landlock, none.")
+    if requested != "auto" and requested not in ways:
+        raise UsageError(
+            f"there is no sandbox {requested!r}", hint="it is one of: namespaces, landlock, none."
+        )
     reasons = []
     for level, way in ways.items():
-        if wanted in ("auto", level):
-            found = way()
-            if isinstance(found, Sandbox):
-                return found
-            reasons.append(found)
+        if requested in ("auto", level):
+            sandbox = way()
+            if isinstance(sandbox, Sandbox):
+                return sandbox
+            reasons.append(sandbox)
     raise MissingToolError(
         f"code that is not ours cannot be kept from the rest of this machine: {'; '.join(reasons)}",
         hint="allow unprivileged user namespaces, or use a kernel with Landlock (5.19 or newer); --sandbox none "
@@ -201,8 +203,8 @@ def _namespaces() -> Sandbox | str:
 
 
 def _refusal(command: Sequence[str]) -> str | None:
-    tried = subprocess.run(command, capture_output=True, text=True, check=False)
-    return None if tried.returncode == 0 else tried.stderr.strip() or f"exit code {tried.returncode}"
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return None if result.returncode == 0 else result.stderr.strip() or f"exit code {result.returncode}"
 
 
 def _find_bubblewrap() -> Path | None:

@@ -99,8 +99,8 @@ def limit(limits: dict[str, int]) -> None:
     for name, value in {**{names[key]: value for key, value in limits.items()}, "RLIMIT_CORE": 0}.items():
         kind = getattr(resource, name)
         _, most = resource.getrlimit(kind)
-        wanted = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(kind, (wanted, wanted))
+        limited = value if most == resource.RLIM_INFINITY else min(value, most)
+        resource.setrlimit(kind, (limited, limited))
 
 
 def landlock_version() -> int:
@@ -180,8 +180,8 @@ def drop_capabilities() -> None:
     _checked(_LIBC.capset(header, none))
 
 
-def _prctl(option: int, value: object, more: object = 0) -> None:
-    _checked(_LIBC.prctl(option, value, more, 0, 0))
+def _prctl(option: int, value: object, argument: object = 0) -> None:
+    _checked(_LIBC.prctl(option, value, argument, 0, 0))
 
 
 def _checked(result: int) -> int:

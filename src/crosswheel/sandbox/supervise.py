@@ -64,14 +64,14 @@ class Call:
         kind, folder, path, value = _CALLS[platform.machine()][self.number]
         handle = self._open(folder, path, self.arguments[3] if folder is not None and path is not None else 0)
         try:
-            own = f"/proc/self/fd/{handle}"
-            real = os.readlink(own)
+            descriptor = f"/proc/self/fd/{handle}"
+            real = os.readlink(descriptor)
             if not any(real == root or real.startswith(f"{root}/") for root in writable):
                 raise PermissionError(errno.EPERM, "not a file of this program")
             if kind == "mode":
-                os.chmod(own, self.arguments[value] & 0o777)
+                os.chmod(descriptor, self.arguments[value] & 0o777)
             else:
-                self._set_times(own, self.arguments[value])
+                self._set_times(descriptor, self.arguments[value])
         finally:
             os.close(handle)
 
@@ -81,8 +81,8 @@ class Call:
         at = f"/proc/{self.process}/cwd" if base == _AT_FDCWD else f"/proc/{self.process}/fd/{base}"
         name = "" if path is None or not self.arguments[path] else self._text(self.arguments[path])
         if name.startswith("/"):
-            own = f"/proc/{self.process}/"
-            at = own + name[len("/proc/self/") :] if name.startswith("/proc/self/") else name
+            process_root = f"/proc/{self.process}/"
+            at = process_root + name[len("/proc/self/") :] if name.startswith("/proc/self/") else name
         elif name:
             at = f"{at}/{name}"
         elif path is not None and self.arguments[path] and not flags & _EMPTY_PATH:

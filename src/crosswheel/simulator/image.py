@@ -75,9 +75,9 @@ def image_for(
         TargetError: the target does not describe a robot.
     """
     robot_of(target)
-    said = {"python", "abi", "toolchain", "image", "robot"}
+    tables = {"python", "abi", "toolchain", "image", "robot"}
     digest = digest_of(
-        layout=_LAYOUT, packages=_PACKAGES, target=target.model_dump(mode="json", include=said)
+        layout=_LAYOUT, packages=_PACKAGES, target=target.model_dump(mode="json", include=tables)
     )
     folder = settings.cache / "robots" / f"{target.name}-{digest}"
     if not is_whole(folder, _HOLDS):
@@ -125,9 +125,9 @@ def _add_python(root: Path, robot: Robot, emulator: Emulator) -> None:
         shutil.copytree(tree.root / name, prefix / name, symlinks=True, dirs_exist_ok=True)
     for library in tree.root.glob("*.so.*"):
         shutil.copy2(library, prefix / "lib" / library.name)
-    for link, goal in (("python3", f"python{tree.short}"), ("python", "python3")):
+    for link, link_target in (("python3", f"python{tree.short}"), ("python", "python3")):
         (prefix / "bin" / link).unlink(missing_ok=True)
-        (prefix / "bin" / link).symlink_to(goal)
+        (prefix / "bin" / link).symlink_to(link_target)
     _write_program(prefix / "bin" / "pip", f'exec {robot.prefix}/bin/python3 -m pip "$@"')
 
 
@@ -168,11 +168,11 @@ def _add_packages(
         for name, version in packages.items():
             files = registry.release_files(name, version)
             fitting = _fitting(name, version, files, target)
-            others = [file for file in files if "linux" in file.filename]
+            platform_files = [file for file in files if "linux" in file.filename]
             if fitting:
                 _unpack(registry.fetch(fitting), site, compiled=True)
-            elif others:
-                _unpack(registry.fetch(others[0]), site, compiled=False)
+            elif platform_files:
+                _unpack(registry.fetch(platform_files[0]), site, compiled=False)
                 hollow[name] = "without its compiled parts"
             else:
                 _stand_in(site, name, version)
@@ -194,11 +194,11 @@ def _unpack(path: Path, site: Path, *, compiled: bool) -> None:
     # Its hash was checked. Its own claims are not: wheels of that age are at times wrong about their tags.
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
-            place, data = installed_path(member.filename), archive.read(member)
-            if member.is_dir() or place is None or (not compiled and data.startswith(b"\x7fELF")):
+            destination, data = installed_path(member.filename), archive.read(member)
+            if member.is_dir() or destination is None or (not compiled and data.startswith(b"\x7fELF")):
                 continue
-            (site / place).parent.mkdir(parents=True, exist_ok=True)
-            (site / place).write_bytes(data)
+            (site / destination).parent.mkdir(parents=True, exist_ok=True)
+            (site / destination).write_bytes(data)
 
 
 def _stand_in(site: Path, name: str, version: str) -> None:

@@ -114,10 +114,10 @@ def _map_users(pid: int) -> None:
     """Give a new user namespace the users of this one; who is not root has left that to unshare."""
     if os.geteuid() != 0:
         return
-    own = Path("/proc/self/ns/user").readlink()
+    namespace = Path("/proc/self/ns/user").readlink()
     Retrying(
         retry=retry_if_result(lambda same: same), stop=stop_after_delay(_START_SECONDS), wait=wait_fixed(0.01)
-    )(lambda: Path(f"/proc/{pid}/ns/user").readlink() == own)
+    )(lambda: Path(f"/proc/{pid}/ns/user").readlink() == namespace)
     for kind in ("uid", "gid"):
         Path(f"/proc/{pid}/{kind}_map").write_text("0 0 65536\n")
 
@@ -138,14 +138,14 @@ def _escaped(data: bytes) -> str:
     return "".join(f"\\x{byte:02x}" for byte in data)
 
 
-def _free_port(wanted: int) -> int:
+def _free_port(port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as its ssh server does
         try:
-            probe.bind(("127.0.0.1", wanted))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise UsageError(
-                f"port {wanted} of this machine cannot be had: {error.strerror}",
+                f"port {port} of this machine cannot be had: {error.strerror}",
                 hint="another look-alike may be running; choose another --port, or 0 for any that is free.",
             ) from error
         return int(probe.getsockname()[1])

@@ -108,8 +108,8 @@ def _tree(source: Source, context: _Context) -> SourceTree:
 
 def _from_git(source: GitSource, context: _Context) -> tuple[Path, str]:
     """Return the checked-out top folder and its digest; its ``.git`` is kept for builds that read it."""
-    said = digest_of(url=source.url, ref=source.ref, commit=source.commit)
-    kept = context.downloads / f"git-{said}"
+    digest = digest_of(url=source.url, ref=source.ref, commit=source.commit)
+    kept = context.downloads / f"git-{digest}"
 
     def fill(temporary: Path) -> None:
         if context.settings.offline:
@@ -188,9 +188,9 @@ def _verify_git_tree(top: Path, source: GithubSource, expected: str) -> None:
 def _project_folder(top: Path, source: Source) -> Path:
     folder = top / (source.path or "")
     if not folder.is_dir() or top not in (folder, *folder.parents) or ".." in folder.parts:
-        there = ", ".join(sorted(path.name for path in top.iterdir() if path.is_dir()))
+        folders = ", ".join(sorted(path.name for path in top.iterdir() if path.is_dir()))
         raise RecipeError(
             f"{source} has no folder {source.path}",
-            hint=f"correct `path` in the recipe; at the top there are: {there or 'no folders'}.",
+            hint=f"correct `path` in the recipe; at the top there are: {folders or 'no folders'}.",
         )
     return folder

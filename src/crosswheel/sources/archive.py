@@ -66,7 +66,7 @@ def unpack(
     archive: Path,
     folder: Path,
     *,
-    wanted: Callable[[str], bool] = lambda name: True,
+    is_selected: Callable[[str], bool] = lambda name: True,
     size_limit: int = _SIZE_LIMIT,
 ) -> Path:
     """Unpack a zip or tar archive (also compressed with gzip, bzip2 or xz) into a new folder.
@@ -79,7 +79,7 @@ def unpack(
 
     Args:
         folder: where to; made whole or not at all. One that exists is kept, and its content taken.
-        wanted: tells by a member's name whether it is unpacked; all are if not given.
+        is_selected: tells by a member's name whether it is unpacked; all are if not given.
         size_limit: how many bytes all files together may have, against archives made to fill the disk.
 
     Returns:
@@ -91,7 +91,7 @@ def unpack(
     """
     if not folder.is_dir():
         with new_folder(folder) as temporary:
-            _Unpacking(archive, temporary, size_limit).run(wanted)
+            _Unpacking(archive, temporary, size_limit).run(is_selected)
     entries = list(folder.iterdir())
     if len(entries) == 1 and entries[0].is_dir() and not entries[0].is_symlink():
         return entries[0]
@@ -109,12 +109,12 @@ class _Unpacking:
         self._at: str | None = None
         self._written: set[Path] = set()
 
-    def run(self, wanted: Callable[[str], bool]) -> None:
+    def run(self, is_selected: Callable[[str], bool]) -> None:
         try:
             for number, member in enumerate(_members(self._archive, self._folder)):
                 if number == _MOST_MEMBERS:
                     raise self._refusal(f"has more than {_MOST_MEMBERS} files and folders")
-                if wanted(member.name):
+                if is_selected(member.name):
                     self._at = member.name
                     self._write(member)
             self._at = None
@@ -128,7 +128,7 @@ class _Unpacking:
         self._refuse_links_out()
 
     def _write(self, member: _Member) -> None:
-        path = self._place(member.name)
+        path = self._destination(member.name)
         if member.kind == "folder":
             path.mkdir(parents=True, exist_ok=True)
             return
@@ -142,7 +142,7 @@ class _Unpacking:
         else:
             raise self._refusal("is neither file, folder nor link")
 
-    def _place(self, name: str) -> Path:
+    def _destination(self, name: str) -> Path:
         relative = PurePosixPath(name)
         if relative.is_absolute() or ".." in relative.parts or "\0" in name:
             raise self._refusal("has a name that leads out of the archive")

@@ -128,8 +128,8 @@ def _versioningit_table(document: Mapping[str, Any]) -> MutableMapping[str, Any]
     # Its settings may be in hatch's table beside `source`; then it reads only that one.
     if hatch.get("source") == "versioningit" and (len(hatch) > 1 or "versioningit" not in tool):
         return hatch
-    found: MutableMapping[str, Any] | None = tool.get("versioningit")
-    return found
+    table: MutableMapping[str, Any] | None = tool.get("versioningit")
+    return table
 
 
 def _project_name(tree: Path) -> str | None:

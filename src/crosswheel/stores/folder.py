@@ -25,15 +25,15 @@ class FolderStore(Store):
 
     def listing(self, folder: str) -> dict[str, Stored]:
         """See :meth:`Store.listing`."""
-        found = {}
+        files = {}
         with explained(self.url):
             for path in (self._root / folder).rglob("*"):
                 # A file beside another, on its way to take its name, may be gone by now.
                 if not path.name.startswith(".") and path.is_file():
                     status = path.stat()
                     stored = Stored(status.st_size, f"{status.st_mtime_ns}-{status.st_ino}")
-                    found[path.relative_to(self._root).as_posix()] = stored
-        return found
+                    files[path.relative_to(self._root).as_posix()] = stored
+        return files
 
     def read(self, path: str) -> bytes | None:
         """See :meth:`Store.read`."""

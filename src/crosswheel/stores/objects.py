@@ -49,11 +49,11 @@ class ObjectStore(Store):
         with explained(self.url):
             self._fs.invalidate_cache()
             try:
-                found = self._fs.find(self._full(folder), detail=True)
+                objects = self._fs.find(self._full(folder), detail=True)
             except FileNotFoundError:
                 return {}
         listing = {}
-        for full, details in found.items():
+        for full, details in objects.items():
             path = full[len(self._root) + 1 :]
             # Of a folder that appears while it is looked at, s3fs tells that it is there.
             if details["type"] == "file" and not any(part.startswith(".") for part in path.split("/")):

@@ -30,10 +30,10 @@ def open_store(url: str) -> Store:
         UsageError: there is no such kind of store.
         StorageError: it cannot be reached.
     """
-    scheme, separator, rest = url.partition("://")
-    if (not separator and not re.match(r"[^/]+:", url)) or (scheme == "file" and rest.startswith("/")):
-        return FolderStore(Path(rest if separator else url))
-    if not separator or scheme not in _EXTRAS or not rest.strip("/"):
+    scheme, separator, location = url.partition("://")
+    if (not separator and not re.match(r"[^/]+:", url)) or (scheme == "file" and location.startswith("/")):
+        return FolderStore(Path(location if separator else url))
+    if not separator or scheme not in _EXTRAS or not location.strip("/"):
         host = re.match(r"([^/:]+):(?!//)(.*)", url)  # as ssh and rsync write it
         guess = f"Is it sftp://{host[1]}/{host[2].lstrip('/')}? " if host else ""
         raise UsageError(

@@ -71,9 +71,9 @@ class SftpStore(Store):
 
     def create(self, path: str, content: Content) -> bool:
         """See :meth:`Store.create`."""
-        with self._beside(path, content_bytes(content)) as (beside, target):
+        with self._temporary(path, content_bytes(content)) as (temporary, target):
             try:
-                self._sftp.rename(beside, target)  # the protocol's own rename replaces nothing
+                self._sftp.rename(temporary, target)  # the protocol's own rename replaces nothing
             except OSError:
                 self._sftp.stat(target)
                 return False
@@ -81,8 +81,8 @@ class SftpStore(Store):
 
     def write(self, path: str, content: bytes) -> None:
         """See :meth:`Store.write`."""
-        with self._beside(path, content) as (beside, target):
-            self._sftp.posix_rename(beside, target)
+        with self._temporary(path, content) as (temporary, target):
+            self._sftp.posix_rename(temporary, target)
 
     def remove(self, path: str) -> None:
         """See :meth:`Store.remove`."""
@@ -94,20 +94,20 @@ class SftpStore(Store):
                     self._sftp.rmdir(str(self._root / folder))
 
     @contextlib.contextmanager
-    def _beside(self, path: str, content: bytes) -> Iterator[tuple[str, str]]:
+    def _temporary(self, path: str, content: bytes) -> Iterator[tuple[str, str]]:
         target = self._root / path
-        beside = str(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
+        temporary = str(target.with_name(f".{target.name}.{secrets.token_hex(4)}"))
         with explained(self.url):
             self._make_folder(target.parent)
             try:
-                with self._sftp.open(beside, "wb") as stream:
+                with self._sftp.open(temporary, "wb") as stream:
                     stream.set_pipelined(True)
                     stream.write(content)
-                self._open_to_all(beside, 0o644)
-                yield beside, str(target)
+                self._open_to_all(temporary, 0o644)
+                yield temporary, str(target)
             finally:
                 with contextlib.suppress(OSError):
-                    self._sftp.remove(beside)
+                    self._sftp.remove(temporary)
 
     def _make_folder(self, folder: PurePosixPath) -> None:
         try:

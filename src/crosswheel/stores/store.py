@@ -56,9 +56,11 @@ class Store(ABC):
 
     def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the bytes of those files that are there."""
-        wanted = list(paths)
+        selected = list(paths)
         with ThreadPoolExecutor(self.parallel) as pool:
-            return {path: data for path, data in zip(wanted, pool.map(self.read, wanted)) if data is not None}
+            return {
+                path: data for path, data in zip(selected, pool.map(self.read, selected)) if data is not None
+            }
 
     def write_all(self, contents: Mapping[str, bytes]) -> None:
         """Store several files, in no particular order."""

@@ -260,9 +260,9 @@ class Target(_Table):
 
 def names(folder: Path | None = None) -> list[str]:
     """Return the names of the targets that ship with crosswheel and of those in ``folder``."""
-    found = {path.stem for path in folder.glob("*.toml")} if folder else set()
+    stems = {path.stem for path in folder.glob("*.toml")} if folder else set()
     shipped = resources.files("crosswheel.targets") / "data"
-    return sorted(found | {Path(item.name).stem for item in shipped.iterdir() if item.name.endswith(".toml")})
+    return sorted(stems | {Path(item.name).stem for item in shipped.iterdir() if item.name.endswith(".toml")})
 
 
 def robot_of(target: Target) -> Robot:

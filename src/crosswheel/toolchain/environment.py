@@ -76,7 +76,7 @@ class CrossEnvironment:
     versions: Mapping[str, str]
     program_folders: tuple[Path, ...] = ()
     libraries: tuple[Library, ...] = ()
-    places: Mapping[Path, str] = field(default_factory=dict)
+    renamed: Mapping[Path, str] = field(default_factory=dict)
     view: View = field(default_factory=View)
 
     def for_hook(self, venv: Path, tree: Path, extra: Mapping[str, str]) -> dict[str, str]:
@@ -90,7 +90,7 @@ class CrossEnvironment:
             "VIRTUAL_ENV": str(venv),
             # A tool that looks for a repository around the package's folder would find ours; a git source is below.
             "GIT_CEILING_DIRECTORIES": str(venv.parent),
-            "CROSSWHEEL_PREFIX_MAP": os.pathsep.join(f"{place}={name}" for place, name in named.items()),
+            "CROSSWHEEL_PREFIX_MAP": os.pathsep.join(f"{folder}={name}" for folder, name in named.items()),
             "SOURCE_DATE_EPOCH": str(_EPOCH),
             **self.variables,
             **_remapping(self.variables, named),
@@ -99,7 +99,7 @@ class CrossEnvironment:
 
     def named(self, venv: Path, tree: Path) -> Mapping[Path, str]:
         """Return the folders that a wheel must not name, and what it names instead; of two, the later holds."""
-        return {**self.places, venv.parent: "/build", venv: "/usr", tree: "."}
+        return {**self.renamed, venv.parent: "/build", venv: "/usr", tree: "."}
 
 
 def _remapping(variables: Mapping[str, str], named: Mapping[Path, str]) -> Mapping[str, str]:
@@ -112,7 +112,9 @@ def _remapping(variables: Mapping[str, str], named: Mapping[Path, str]) -> Mappi
     sources = sorted(Path(variables["CARGO_HOME"], "registry", "src").glob("*"))
     every = {**named, **dict.fromkeys(sources, "/usr/share/cargo/registry")}
     # The list in the variable is cut at spaces, and nothing quotes them.
-    flags = [f"--remap-path-prefix={place}={name}" for place, name in every.items() if " " not in str(place)]
+    flags = [
+        f"--remap-path-prefix={folder}={name}" for folder, name in every.items() if " " not in str(folder)
+    ]
     return {
         name: " ".join([text, *flags])
         for name, text in variables.items()
@@ -178,15 +180,15 @@ def cross_environment(
         variables.update(found_fortran.environment())
         versions["gfortran"] = found_fortran.version
         folders = (*folders, found_fortran.bin)
-    found = with_needs(
+    linked = with_needs(
         library(name, target, compilers, settings, runner, emulator, more) for name in libraries
     )
-    if found or found_fortran:
+    if linked or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)
-        variables.update(link_environment(found, compat, compilers))
-        versions.update({f"lib:{name}": v for item in found for name, v in item.versions.items()})
-    folders += tuple(item.prefix / "bin" for item in found if (item.prefix / "bin").is_dir())
-    prefixes = [item.prefix for item in found]
+        variables.update(link_environment(linked, compat, compilers))
+        versions.update({f"lib:{name}": v for item in linked for name, v in item.versions.items()})
+    folders += tuple(item.prefix / "bin" for item in linked if (item.prefix / "bin").is_dir())
+    prefixes = [item.prefix for item in linked]
     descriptions = description_folder(
         target, toolchain.python, compilers.folder, found_fortran, emulator, prefixes, settings.cache
     )
@@ -197,8 +199,8 @@ def cross_environment(
         versions["rust"] = rust.version
         folders = (*folders, rust.bin)
     home = {compilers.home: "/usr"} if compilers.home else {}
-    places = {**home, settings.cache: "/usr", compilers.folder: "/usr/bin"}
-    return CrossEnvironment(variables, versions, folders, tuple(found), places, _view(toolchain, rust))
+    renamed = {**home, settings.cache: "/usr", compilers.folder: "/usr/bin"}
+    return CrossEnvironment(variables, versions, folders, tuple(linked), renamed, _view(toolchain, rust))
 
 
 def _view(toolchain: Toolchain, rust: Rust | None) -> View:

@@ -88,17 +88,17 @@ def namespaces() -> list[str]:
 
 def look_alike_fault() -> CrosswheelError | None:
     """Return why this user cannot start a look-alike robot on this machine, or ``None``."""
-    wanted = {**_LOOK_ALIKE, **(_WITHOUT_ROOT if os.geteuid() != 0 else {})}
+    programs = {**_LOOK_ALIKE, **(_WITHOUT_ROOT if os.geteuid() != 0 else {})}
     path = administrators_path()
-    missing = [name for name in wanted if shutil.which(name, path=path) is None]
+    missing = [name for name in programs if shutil.which(name, path=path) is None]
     if missing:
-        packages = dict.fromkeys(wanted[name] for name in missing)
+        packages = dict.fromkeys(programs[name] for name in missing)
         return MissingToolError(
             f"{' and '.join(missing)}, which a look-alike robot is started with, cannot be found",
             hint=f"on Debian and Ubuntu: sudo apt-get install {' '.join(packages)}",
         )
-    tried = Runner().run([*namespaces(), "true"], env={**os.environ, "PATH": path}, check=False)
-    if tried.returncode != 0:
-        said = f"a look-alike robot cannot be started by this user: {tried.output.strip()}"
-        return MissingToolError(said, hint=LOOK_ALIKE_HINT)
+    result = Runner().run([*namespaces(), "true"], env={**os.environ, "PATH": path}, check=False)
+    if result.returncode != 0:
+        fault = f"a look-alike robot cannot be started by this user: {result.output.strip()}"
+        return MissingToolError(fault, hint=LOOK_ALIKE_HINT)
     return None

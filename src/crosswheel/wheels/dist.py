@@ -39,8 +39,8 @@ class Dist:
 
     def proven(self, name: str, version: str, target: str) -> list[tuple[Path, Proof]]:
         """Return the wheels of a release that have a proof for a target, with that proof."""
-        found = [(wheel, Proof.read_beside(wheel, target)) for wheel in self.wheels(name, version)]
-        return [(wheel, proof) for wheel, proof in found if proof]
+        proofs = [(wheel, Proof.read_beside(wheel, target)) for wheel in self.wheels(name, version)]
+        return [(wheel, proof) for wheel, proof in proofs if proof]
 
     def put(self, wheel: Path, proof: Proof, folder: Path) -> Path:
         """Put a proven wheel into its release's folder; what the same target had of this release before goes.
@@ -54,24 +54,24 @@ class Dist:
             StorageError: it cannot be written.
         """
         with explained_storage_errors(folder):
-            placed = _place(proof, folder)
-            before = Proof.read_beside(placed, proof.target)
-            if before != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
+            placed = _path_for(proof, folder)
+            previous = Proof.read_beside(placed, proof.target)
+            if previous != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
                 Proof.remove_beside(placed, proof.target)  # it is of other bytes, from here on
                 place_copy(wheel, placed)
                 _require_bytes(placed, proof)
                 proof.write_beside(placed)
             name, version = proof.wheel.split("-")[:2]
-            for other in self.wheels(name, version):
-                if other != placed:
-                    _join(other, placed, proof)
+            for sibling in self.wheels(name, version):
+                if sibling != placed:
+                    _join(sibling, placed, proof)
             return placed
 
     def _folders(self, name: str, version: str) -> Iterator[Path]:
-        wanted = canonicalize_name(name)
+        normalized = canonicalize_name(name)
         for project in _names_in(self.root):
             # The first letter tells most apart at once: there may be thousands.
-            if project[0].lower() == wanted[0] and canonicalize_name(project) == wanted:
+            if project[0].lower() == normalized[0] and canonicalize_name(project) == normalized:
                 for release in _names_in(self.root / project):
                     if same_version(release, version):
                         yield self.root / project / release
@@ -85,11 +85,11 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def _place(proof: Proof, folder: Path) -> Path:
+def _path_for(proof: Proof, folder: Path) -> Path:
     """Return where a proven wheel belongs in the folder of its release."""
     usual = folder / proof.wheel
-    others = [path for path in Proof.paths_beside(usual) if path != proof.path_beside(usual)]
-    agree = all(other and other.sha256 == proof.sha256 for other in map(Proof.read, others))
+    foreign = [path for path in Proof.paths_beside(usual) if path != proof.path_beside(usual)]
+    agree = all(known and known.sha256 == proof.sha256 for known in map(Proof.read, foreign))
     return usual if agree else folder / proof.target / proof.wheel
 
 
@@ -103,9 +103,9 @@ def _require_bytes(placed: Path, proof: Proof) -> None:
         )
 
 
-def _join(other: Path, placed: Path, proof: Proof) -> None:
+def _join(sibling: Path, placed: Path, proof: Proof) -> None:
     """Remove of another wheel what a proven one takes the place of: its own target's proof, and those of its bytes."""
-    proofs = {path: Proof.read(path) for path in Proof.paths_beside(other)}
+    proofs = {path: Proof.read(path) for path in Proof.paths_beside(sibling)}
     for path, theirs in proofs.items():
         if (
             theirs
@@ -115,9 +115,9 @@ def _join(other: Path, placed: Path, proof: Proof) -> None:
             theirs.write_beside(placed)
             path.unlink()
     # What the same target had was made before, under other circumstances.
-    if proofs and Proof.remove_beside(other, proof.target):
-        other.unlink()
-        _remove_empty(other.parent)
+    if proofs and Proof.remove_beside(sibling, proof.target):
+        sibling.unlink()
+        _remove_empty(sibling.parent)
 
 
 def _remove_empty(folder: Path) -> None:

@@ -27,8 +27,8 @@ def repaired_requirement(text: str) -> str:
     try:
         Requirement(text)
     except InvalidRequirement:
-        stated, semicolon, marker = text.partition(";")
-        mended = f"{_repaired(stated)}{semicolon}{marker}"
+        head, semicolon, marker = text.partition(";")
+        mended = f"{_repaired(head)}{semicolon}{marker}"
         Requirement(mended)
         return mended
     return text

@@ -18,11 +18,11 @@ def by_preference(filenames: Iterable[str], target: Target) -> list[str]:
     Of several with equal tags, that is the one with the highest build tag (PEP 427).
     """
     rank = {tag: number for number, tag in enumerate(target.tags)}
-    found = []
+    ordered = []
     for filename in sorted(filenames):
         with contextlib.suppress(InvalidWheelFilename):
             _, _, build, tags = parse_wheel_filename(filename)
             ranks = [rank[tag] for tag in tags if tag in rank]
             if ranks:
-                found.append((-min(ranks), build, filename))
-    return [filename for *_, filename in sorted(found, key=lambda wheel: wheel[:2], reverse=True)]
+                ordered.append((-min(ranks), build, filename))
+    return [filename for *_, filename in sorted(ordered, key=lambda wheel: wheel[:2], reverse=True)]

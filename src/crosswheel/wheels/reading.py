@@ -117,9 +117,9 @@ class WheelFile:
             oddities += _other_tags(path, _read(path, archive, f"{info}/WHEEL"), tags)
             if f"{info}/entry_points.txt" in members:
                 _verify_commands(path, _read(path, archive, f"{info}/entry_points.txt"))
-        said = _field(path, metadata, "name"), _field(path, metadata, "version")
-        if (canonicalize_name(str(said[0])), said[1]) != (name, version):
-            _refuse(path, f"its METADATA is that of {said[0]} {said[1]}")
+        identity = _field(path, metadata, "name"), _field(path, metadata, "version")
+        if (canonicalize_name(str(identity[0])), identity[1]) != (name, version):
+            _refuse(path, f"its METADATA is that of {identity[0]} {identity[1]}")
         return cls(path, name, version, tags, members, elf_members, metadata, tuple(oddities))
 
     @property
@@ -163,9 +163,9 @@ class WheelFile:
         paths = [PurePosixPath(path) for path in filter(None, map(installed_path, self.members))]
         sources = [path.with_suffix("") for path in paths if path.suffix in _SOURCES]
         packages = {path.parent for path in sources if path.name == "__init__" and path.parent.name}
-        found = {next(filter(packages.__contains__, reversed(path.parents)), path) for path in sources}
+        top = {next(filter(packages.__contains__, reversed(path.parents)), path) for path in sources}
         named = {
-            name.parts for name in found if all(map(str.isidentifier, name.parts)) and name.name[:2] != "__"
+            name.parts for name in top if all(map(str.isidentifier, name.parts)) and name.name[:2] != "__"
         }
         return tuple(sorted(map(".".join, {name for name in named if name[0] not in BESIDE} or named)))
 
@@ -179,10 +179,12 @@ class WheelFile:
 
     def not_importable(self, target: Target) -> dict[str, str]:
         """Return those of its extension modules that no Python imports, each with the reason: ctypes loads them."""
-        found = (_Extension(module, "", member) for module, member in self.extension_modules(target).items())
+        extensions = (
+            _Extension(module, "", member) for module, member in self.extension_modules(target).items()
+        )
         return {
             extension.module: f"a library for ctypes, and no module: it does not define {extension.initialiser}"
-            for extension in found
+            for extension in extensions
             if not self._initialises(extension)
         }
 
@@ -273,11 +275,11 @@ def _refuse(path: Path, reason: str, cause: BaseException | None = None) -> NoRe
 
 
 @contextlib.contextmanager
-def _explained(path: Path, what: str) -> Iterator[None]:
+def _explained(path: Path, subject: str) -> Iterator[None]:
     try:
         yield
     except _ZIP_ERRORS as error:
-        _refuse(path, f"{what} cannot be read: {error}", error)
+        _refuse(path, f"{subject} cannot be read: {error}", error)
 
 
 def _safe_members(path: Path, archive: zipfile.ZipFile) -> tuple[str, ...]:
@@ -334,22 +336,26 @@ def _verify_extent(path: Path, comment: bytes) -> None:
 
 def _dist_info(path: Path, members: tuple[str, ...]) -> str:
     folders = {member.split("/")[0] for member in members if "/" in member}
-    found = [folder for folder in folders if folder.endswith(".dist-info")]
-    if len(found) != 1:
-        _refuse(path, f"it has {len(found)} dist-info folders instead of one")
+    infos = [folder for folder in folders if folder.endswith(".dist-info")]
+    if len(infos) != 1:
+        _refuse(path, f"it has {len(infos)} dist-info folders instead of one")
     for member in members:
-        place = installed_path(member)
-        if place is not None and place != member and place.partition("/")[0].endswith(".dist-info"):
+        installed = installed_path(member)
+        if (
+            installed is not None
+            and installed != member
+            and installed.partition("/")[0].endswith(".dist-info")
+        ):
             _refuse(path, f"{member} would be installed into a dist-info folder")
     name, version, _, _ = parse_wheel_filename(path.name)
-    said_name, _, said_version = found[0][: -len(".dist-info")].rpartition("-")
+    said_name, _, said_version = infos[0][: -len(".dist-info")].rpartition("-")
     try:
         fits = (canonicalize_name(said_name), Version(said_version)) == (name, version)
     except InvalidVersion:
         fits = False
     if not fits:
-        _refuse(path, f"{found[0]} is not the dist-info folder of {name} {version}")
-    return found[0]
+        _refuse(path, f"{infos[0]} is not the dist-info folder of {name} {version}")
+    return infos[0]
 
 
 def _read(path: Path, archive: zipfile.ZipFile, member: str) -> bytes:
@@ -425,21 +431,21 @@ def _field(path: Path, metadata: Metadata, name: str) -> object:
 def _mended(text: bytes) -> tuple[RawMetadata, list[str]]:
     """Return METADATA with its requirements mended where they can be, and words for those that were."""
     raw, _ = parse_email(text)
-    told = []
+    notes = []
 
-    def mended(stated: str, mend: Callable[[str], str]) -> str:
+    def mended(original: str, mend: Callable[[str], str]) -> str:
         with contextlib.suppress(InvalidRequirement, InvalidSpecifier):  # it is refused where it is asked for
-            better = mend(stated)
-            if better != stated:
-                told.append(f"its METADATA has {stated!r}, which is read as {better!r}")
+            better = mend(original)
+            if better != original:
+                notes.append(f"its METADATA has {original!r}, which is read as {better!r}")
             return better
-        return stated
+        return original
 
     if "requires_dist" in raw:
         raw["requires_dist"] = [mended(each, repaired_requirement) for each in raw["requires_dist"]]
     if "requires_python" in raw:
         raw["requires_python"] = mended(raw["requires_python"], repaired_specifiers)
-    return raw, told
+    return raw, notes
 
 
 def _other_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> list[str]:
@@ -447,9 +453,11 @@ def _other_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> list[str]:
     message = BytesParser(policy=compat32).parsebytes(text)
     if str(message["Wheel-Version"]).split(".")[0] != "1":
         _refuse(path, f"it is of wheel version {message['Wheel-Version']}, and only 1.x is known")
-    said = frozenset(tag for line in message.get_all("Tag", []) for tag in parse_tag(str(line).strip()))
-    listed = ", ".join(sorted(map(str, said))) or "none"
-    return [] if said == tags else [f"its WHEEL has other tags than its name: {listed}"]
+    stated_tags = frozenset(
+        tag for line in message.get_all("Tag", []) for tag in parse_tag(str(line).strip())
+    )
+    listed = ", ".join(sorted(map(str, stated_tags))) or "none"
+    return [] if stated_tags == tags else [f"its WHEEL has other tags than its name: {listed}"]
 
 
 def _verify_commands(path: Path, text: bytes) -> None:

@@ -68,8 +68,8 @@ def with_build_number(path: Path, number: int) -> Path:
     with zipfile.ZipFile(path) as archive:
         (about,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
         lines = archive.read(about).decode().splitlines()
-    stated = [line for line in lines if line.strip() and not line.lower().startswith("build:")]
-    change_wheel(path, {about: "\n".join([*stated, f"Build: {number}", ""]).encode()})
+    fields = [line for line in lines if line.strip() and not line.lower().startswith("build:")]
+    change_wheel(path, {about: "\n".join([*fields, f"Build: {number}", ""]).encode()})
     return path.replace(path.with_name(f"{name}-{version}-{number}-{python}-{abi}-{platform}"))
 
 

@@ -27,8 +27,8 @@ def open_object(path: str) -> None:
     """Load a shared object as ctypes does."""
     import ctypes  # late: what is told to import comes first
 
-    place = next(filter(Path.is_file, (Path(folder, path) for folder in sys.path)))
-    ctypes.CDLL(str(place), mode=os.RTLD_NOW)
+    file = next(filter(Path.is_file, (Path(folder, path) for folder in sys.path)))
+    ctypes.CDLL(str(file), mode=os.RTLD_NOW)
 
 
 words = sys.argv[1:]
@@ -40,13 +40,13 @@ for name in names:
         importlib.import_module(name)
     except Exception as error:
         traceback.print_exc(file=sys.__stdout__)
-        said = {
+        report = {
             "kind": type(error).__name__,
             "message": str(error),
             "missing": missing(error) if isinstance(error, ImportError) else None,
             "by_hand": isinstance(error, ImportError) and error.name is None,
         }
-        print("unimportable", name, json.dumps(said), file=sys.__stdout__, flush=True)
+        print("unimportable", name, json.dumps(report), file=sys.__stdout__, flush=True)
     else:
         print("imported", name, file=sys.__stdout__, flush=True)
 for path in objects:
@@ -54,6 +54,6 @@ for path in objects:
     try:
         open_object(path)
     except Exception as error:
-        said = {"kind": type(error).__name__, "message": str(error), "missing": None, "by_hand": False}
-        print("unopenable", quote(path), json.dumps(said), file=sys.__stdout__, flush=True)
+        report = {"kind": type(error).__name__, "message": str(error), "missing": None, "by_hand": False}
+        print("unopenable", quote(path), json.dumps(report), file=sys.__stdout__, flush=True)
 print("finished importing", file=sys.__stdout__, flush=True)

@@ -72,16 +72,16 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
 def _without_host(words: list[str]) -> list[str]:
     """Leave out folders of the machine that builds; a library of it that is named by its path becomes a name."""
     kept = []
-    rest = iter(words)
-    for word in rest:
+    remaining = iter(words)
+    for word in remaining:
         if word in _FOLDER_FLAGS:
-            folder = next(rest, "")
+            folder = next(remaining, "")
             kept += [] if _is_left_out(f"{word} {folder}", folder) else [word, folder]
         elif word.startswith(_FOLDER_FLAGS):
             kept += [] if _is_left_out(word, _folder_in(word)) else [word]
         elif word.startswith("-Wl,"):
             if word[len("-Wl,") :] in _RPATH_OPTIONS:  # libtool gives the folder in a word of its own
-                word += next(rest, "")[len("-Wl") :]
+                word += next(remaining, "")[len("-Wl") :]
             linker = _linker_words(word.split(",")[1:])
             kept += [",".join(["-Wl", *linker])] if linker else []
         else:
@@ -99,10 +99,10 @@ def _is_left_out(option: str, folder: str) -> bool:
 def _linker_words(words: list[str]) -> list[str]:
     """Leave out of words for the linker where the target would look for libraries: it has other folders."""
     kept = []
-    rest = iter(words)
-    for word in rest:
+    remaining = iter(words)
+    for word in remaining:
         if word in _RPATH_OPTIONS:
-            word = f"{word}={next(rest, '')}"
+            word = f"{word}={next(remaining, '')}"
         option, _, folder = word.partition("=")
         if (option in _RPATH_OPTIONS and folder.startswith("/")) or word.startswith("-R/"):
             _warn(f"left out {word}: a folder of the machine that builds")
@@ -123,16 +123,16 @@ def _library_name(word: str) -> str:
 
 def expanded(words: list[str]) -> list[str]:
     """Replace response files (``@file``), which cargo writes for long command lines, by what they hold."""
-    found = []
+    expansion = []
     for word in words:
         if word.startswith("@") and os.path.isfile(word[1:]):  # noqa: PTH113 - pathlib would double the start-up time
             import shlex
 
             with open(word[1:]) as stream:  # noqa: PTH123
-                found += shlex.split(stream.read())
+                expansion += shlex.split(stream.read())
         else:
-            found.append(word)
-    return found
+            expansion.append(word)
+    return expansion
 
 
 def _is_cxx(words: list[str]) -> bool:
@@ -209,16 +209,16 @@ def _zig(language: str, front: list[str], words: list[str]) -> None:
     if "-Wl,--version" in words:
         print(LINKER)
         return
-    own = ["-target", triple, f"-mcpu={cpu}", *prefix_map("-ffile-prefix-map")]
+    flags = ["-target", triple, f"-mcpu={cpu}", *prefix_map("-ffile-prefix-map")]
     if "-" not in words:
         language, translated = translate(words, language)
-        _become([zig, language, *own, *translated])
+        _become([zig, language, *flags, *translated])
     # What it reads from standard input, it passes to clang without the target's flags.
     with tempfile.NamedTemporaryFile("w", suffix=".cpp" if language == "c++" else ".c") as stream:
         stream.write(sys.stdin.read())
         stream.flush()
         language, translated = translate([stream.name if word == "-" else word for word in words], language)
-        sys.exit(os.spawnv(os.P_WAIT, zig, [zig, language, *own, *translated]))
+        sys.exit(os.spawnv(os.P_WAIT, zig, [zig, language, *flags, *translated]))
 
 
 def _gcc(language: str, front: list[str], words: list[str]) -> None:
@@ -243,10 +243,10 @@ def _become(words: list[str]) -> None:
         import shlex
 
         # Its other name is one that configure scripts remove as well.
-        beside = os.path.abspath(f"{_PROBE}.target")  # noqa: PTH100 - pathlib would double the start-up time
-        os.replace(_PROBE, beside)  # noqa: PTH105
+        target_file = os.path.abspath(f"{_PROBE}.target")  # noqa: PTH100 - pathlib would double the start-up time
+        os.replace(_PROBE, target_file)  # noqa: PTH105
         with open(os.open(_PROBE, os.O_WRONLY | os.O_CREAT, 0o777), "w") as stream:  # noqa: PTH123
-            stream.write(f'#!/bin/sh\nexec {shlex.quote(emulator)} {shlex.quote(beside)} "$@"\n')
+            stream.write(f'#!/bin/sh\nexec {shlex.quote(emulator)} {shlex.quote(target_file)} "$@"\n')
     sys.exit(code)
 
 

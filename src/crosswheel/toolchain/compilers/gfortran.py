@@ -52,44 +52,44 @@ class Split:
 
 def split(words: list[str]) -> Split:
     """Tell apart what is for the compiler and what is for the linker."""
-    found = Split([], [], [])
+    parts = Split([], [], [])
     following = iter(words)
     for word in following:
         if word in _WITH_VALUE:
-            group = found.linking if word in _FOR_LINKER else found.compiling
+            group = parts.linking if word in _FOR_LINKER else parts.compiling
             group.extend((word, next(following, "")))
         elif not word.startswith("-"):
-            found.linking.append(word)
+            parts.linking.append(word)
             if word.lower().endswith(SOURCES):
-                found.sources.append(word)
+                parts.sources.append(word)
         elif word.startswith(_LINKER_PREFIXES) or word in _LINKER_WORDS:
-            found.linking.append(word)
-            found.compiling.extend([word] if word.startswith("-f") else [])
+            parts.linking.append(word)
+            parts.compiling.extend([word] if word.startswith("-f") else [])
         else:
-            found.compiling.append(word)
-    return found
+            parts.compiling.append(word)
+    return parts
 
 
-def _link(compile_: list[str], cc: str, runtime: str, found: Split, env: dict[str, str]) -> int:
+def _link(compile_: list[str], cc: str, runtime: str, parts: Split, env: dict[str, str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         objects = {}
-        for number, source in enumerate(found.sources):
+        for number, source in enumerate(parts.sources):
             objects[source] = f"{folder}/{number}.o"
-            words = translate([*found.compiling, "-c", source, "-o", objects[source]], "cc", "gcc")[1]
+            words = translate([*parts.compiling, "-c", source, "-o", objects[source]], "cc", "gcc")[1]
             status = subprocess.run([*compile_, *words], env=env, check=False).returncode
             if status != 0:
                 return status
-        linking = [objects.get(word, word) for word in found.linking]
+        linking = [objects.get(word, word) for word in parts.linking]
         return subprocess.run([cc, *linking, f"-L{runtime}", "-lgfortran", "-lm"], check=False).returncode
 
 
 def main(arguments: list[str]) -> None:
     """Compile with gfortran, link with the C compiler, or do both."""
-    gfortran, cpu, binutils, libraries, runtime, cc, *given = arguments
-    if "-Wl,--version" in given:
+    gfortran, cpu, binutils, libraries, runtime, cc, *command = arguments
+    if "-Wl,--version" in command:
         print(LINKER)
         return
-    words = expanded(given)
+    words = expanded(command)
     env = {**os.environ, "LD_LIBRARY_PATH": libraries}
     compile_ = [
         gfortran,
@@ -97,9 +97,9 @@ def main(arguments: list[str]) -> None:
         *([f"-mcpu={cpu}"] if cpu else []),
         *prefix_map("-ffile-prefix-map"),
     ]
-    found = split(words)
-    if found.links:
-        sys.exit(_link(compile_, cc, runtime, found, env))
+    parts = split(words)
+    if parts.links:
+        sys.exit(_link(compile_, cc, runtime, parts, env))
     if any(word in _NOT_LINKING for word in words):
         words = translate(words, "cc", "gcc")[1]
     # What comes from standard input has no ending to know it by.

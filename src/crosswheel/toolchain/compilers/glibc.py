@@ -67,9 +67,9 @@ class _Reader:
 
     def text(self) -> str:
         end = self._data.index(0, self._at)
-        found = self._data[self._at : end].decode()
+        decoded = self._data[self._at : end].decode()
         self._at = end + 1
-        return found
+        return decoded
 
     def leb128(self) -> int:
         value = shift = 0
@@ -93,7 +93,7 @@ def _symbols(lists: _Reader, triple: str) -> Iterator[GlibcSymbol]:
     libraries = [lists.text() for _ in range(lists.byte())]
     versions = [_version(lists) for _ in range(lists.byte())]
     targets = {lists.text(): number for number in range(lists.byte())}
-    wanted = 1 << targets[triple] if triple in targets else 0
+    bit = 1 << targets[triple] if triple in targets else 0
     # Functions, then data, then thread-local data; of data the size is told as well.
     for has_size in (False, True, True):
         name = None
@@ -104,9 +104,9 @@ def _symbols(lists: _Reader, triple: str) -> Iterator[GlibcSymbol]:
             if has_size:
                 lists.leb128()
             library = lists.byte()
-            found = tuple(versions[index] for index in lists.marked())
-            if machines & wanted:
-                yield GlibcSymbol(name, libraries[library & _LIBRARY], found)
+            versions_of_symbol = tuple(versions[index] for index in lists.marked())
+            if machines & bit:
+                yield GlibcSymbol(name, libraries[library & _LIBRARY], versions_of_symbol)
             if library & _LAST:
                 name = None
     if not lists.ended:

@@ -86,10 +86,10 @@ def installed_rust(target: Target, runner: Runner) -> Rust | None:
     if rustc is None:
         return None
     # From a neutral folder: a rust-toolchain file in a source tree must not choose another version.
-    asked = runner.run([rustc, "--print", "sysroot"], cwd=Path("/"), check=False)
-    if asked.returncode != 0:
+    answer = runner.run([rustc, "--print", "sysroot"], cwd=Path("/"), check=False)
+    if answer.returncode != 0:
         return None
-    sysroot = Path(asked.lines[-1])
+    sysroot = Path(answer.lines[-1])
     standard_library = sysroot / "lib" / "rustlib" / target.toolchain.rust / "lib"
     if not any(standard_library.glob("libstd-*.rlib")):
         return None
@@ -111,15 +111,15 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
         foreign.unpack([f"{std}-dev={version}"], temporary)
 
     standard_library = f"usr/lib/rustlib/{target.toolchain.rust}/lib/libstd-*.rlib"
-    used = ("usr/bin/rustc", "usr/bin/cargo", "usr/lib/**/librustc_driver-*.so", standard_library)
-    cached_folder(folder, used, fill)
+    patterns = ("usr/bin/rustc", "usr/bin/cargo", "usr/lib/**/librustc_driver-*.so", standard_library)
+    cached_folder(folder, patterns, fill)
     multiarch = f"{os.uname().machine}-linux-gnu"
-    places = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
-    places += [
+    folders = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
+    folders += [
         folder / "usr" / "lib" / multiarch,
         folder / "lib" / multiarch,
     ]  # both, before trixie merged them
-    libraries = tuple(dict.fromkeys(place for place in places if place.is_dir()))
+    libraries = tuple(dict.fromkeys(library_folder for library_folder in folders if library_folder.is_dir()))
     binaries = folder / "usr" / "bin"
     return Rust(binaries, libraries, _version(binaries, libraries, runner))
 

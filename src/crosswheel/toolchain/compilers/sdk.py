@@ -113,14 +113,14 @@ def open_sdk(path: Path, target: Target, settings: Settings, runner: Runner) -> 
 
 def _fingerprint(root: Path) -> str:
     """Name the content of a folder by what can be seen without reading it."""
-    found = []
+    facts = []
     with explained_storage_errors(root):
         for parent, folders, files in os.walk(root):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
             for name in sorted(files):
-                said = Path(parent, name).lstat()
-                found.append((os.path.relpath(Path(parent, name), root), said.st_size, said.st_mtime_ns))
-    return digest_of(files=found)
+                status = Path(parent, name).lstat()
+                facts.append((os.path.relpath(Path(parent, name), root), status.st_size, status.st_mtime_ns))
+    return digest_of(files=facts)
 
 
 def _examined(root: Path, identity: str, target: Target, runner: Runner) -> Sdk:
@@ -130,12 +130,12 @@ def _examined(root: Path, identity: str, target: Target, runner: Runner) -> Sdk:
     strangers = []
     for gcc in candidates:
         macros = _macros(gcc, runner)
-        found, wanted = _described(macros), _wanted(target)
-        if found == wanted:
+        offered, expected = _described(macros), _expected(target)
+        if offered == expected:
             return _sdk(root, identity, gcc, macros, runner)
-        strangers.append(f"    {gcc.name} compiles for {found}")
+        strangers.append(f"    {gcc.name} compiles for {offered}")
     raise ToolchainError(
-        f"the SDK {root} is not for {target.title}, which is {wanted}:\n" + "\n".join(strangers),
+        f"the SDK {root} is not for {target.title}, which is {expected}:\n" + "\n".join(strangers),
         hint="give the SDK of that machine, or another --target.",
     )
 
@@ -145,7 +145,7 @@ def _sdk(root: Path, identity: str, gcc: Path, macros: Mapping[str, str], runner
         raise ToolchainError(
             f"the C library of the SDK {root} is not glibc", hint="wheels for robots are built for glibc."
         )
-    sysroot = _asked(gcc, ["-print-sysroot"], runner)
+    sysroot = _query(gcc, ["-print-sysroot"], runner)
     return Sdk(
         root=root,
         prefix=str(gcc)[: -len("gcc")],
@@ -159,17 +159,17 @@ def _sdk(root: Path, identity: str, gcc: Path, macros: Mapping[str, str], runner
 def _macros(gcc: Path, runner: Runner) -> Mapping[str, str]:
     """Return what a compiler says of itself, of its machine, and of its C library."""
     try:
-        said = _asked(gcc, ["-E", "-dM", "-x", "c", "-include", "features.h", os.devnull], runner)
+        output = _query(gcc, ["-E", "-dM", "-x", "c", "-include", "features.h", os.devnull], runner)
     except BuildFailed as error:
         raise ToolchainError(
             f"{gcc} does not work:\n{error}",
             hint="an SDK that was moved has to be relocated (its relocate-sdk.sh does it); "
             "it must be made for this kind of building machine, and have its C library's headers.",
         ) from error
-    return dict(_MACRO.findall(said))
+    return dict(_MACRO.findall(output))
 
 
-def _asked(gcc: Path, words: Sequence[str], runner: Runner) -> str:
+def _query(gcc: Path, words: Sequence[str], runner: Runner) -> str:
     return runner.run([gcc, *words], env={"PATH": os.defpath, "LC_ALL": "C"}).output.strip()
 
 
@@ -180,7 +180,7 @@ def _described(macros: Mapping[str, str]) -> str:
     return _words(machine, 8 * int(macros.get("__SIZEOF_POINTER__", "0")), order, how)
 
 
-def _wanted(target: Target) -> str:
+def _expected(target: Target) -> str:
     abi = target.abi
     return _words(abi.elf_machine, abi.bits, abi.byte_order, abi.float)
 

@@ -81,15 +81,15 @@ class Workshop:
             "LC_ALL": "C.UTF-8",
         }
 
-    def build(self, folder: Path, prefix: Path, said: Mapping[str, Any]) -> None:
+    def build(self, folder: Path, prefix: Path, spec: Mapping[str, Any]) -> None:
         """Build a library as libraries.toml says, and put it into ``folder``, which will be ``prefix``.
 
         It is made for /usr, as on the target; what tells builds where it lies is then made to name ``prefix``.
         """
-        commands, tools = _commands(said)
+        commands, tools = _commands(spec)
         require_programs(tools, self.runner)
         work, stage = folder / "work", folder / "stage"
-        archive, version = self._archive(said, work / "download")
+        archive, version = self._archive(spec, work / "download")
         tree = unpack(archive, work / "unpack")
         words = {
             "prefix": _PREFIX,
@@ -100,11 +100,11 @@ class Workshop:
             "build": f"{os.uname().machine}-pc-linux-gnu",
             "multiarch": self.target.multiarch,
             "arch": self.target.machine,
-            "machine": said.get("machines", {}).get(self.target.machine, self.target.machine),
+            "machine": spec.get("machines", {}).get(self.target.machine, self.target.machine),
             "emulator": work / "run-on-target",
         }
         env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": self._prefix_map(tree)}
-        if said.get("runs"):
+        if spec.get("runs"):
             env.update(self._running(work))
         settings = self.debian.settings
         view = self.compilers.view(settings.cache, [folder])
@@ -120,28 +120,28 @@ class Workshop:
             *_scripts(folder),
         ):
             path.write_text(relocated(path.read_text(), prefix))
-        _copy_licences(tree, folder, said)
+        _copy_licences(tree, folder, spec)
         shutil.rmtree(work)
         shutil.rmtree(stage)
-        (folder / "versions").write_text(f"{_title(said)} {version}\n")
+        (folder / "versions").write_text(f"{_title(spec)} {version}\n")
 
-    def _archive(self, said: Mapping[str, Any], folder: Path) -> tuple[Path, str]:
+    def _archive(self, spec: Mapping[str, Any], folder: Path) -> tuple[Path, str]:
         """Return the archive of a library's original sources, and which version that is."""
-        if "source" in said:
-            archive = self.debian.source(said["source"], folder)
+        if "source" in spec:
+            archive = self.debian.source(spec["source"], folder)
             return archive, archive.name.split("_")[1].split(".orig")[0]
-        location: str = said["archive"]
+        location: str = spec["archive"]
         if "://" in location:
             destination = folder / PurePosixPath(unquote(urlsplit(location).path)).name
-            archive = download(location, destination, sha256=said["sha256"], settings=self.debian.settings)
+            archive = download(location, destination, sha256=spec["sha256"], settings=self.debian.settings)
         else:
             archive = Path(location)
-            if sha256_of(archive) != said["sha256"]:
+            if sha256_of(archive) != spec["sha256"]:
                 raise IntegrityError(
                     f"{archive} is not what libraries.toml says: its SHA-256 is {sha256_of(archive)}",
                     hint="find out which of the two is right.",
                 )
-        return archive, said["version"]
+        return archive, spec["version"]
 
     def _prefix_map(self, tree: Path) -> str:
         home = [f"{self.compilers.home}=/usr"] if self.compilers.home else []
@@ -157,7 +157,7 @@ class Workshop:
             "CONFIG_SITE": str(folder / "config.site"),
         }
 
-    def finish(self, folder: Path, prefix: Path, said: Mapping[str, Any]) -> None:
+    def finish(self, folder: Path, prefix: Path, spec: Mapping[str, Any]) -> None:
         """Leave in a library's folder what a build for the target can use, with what it needs in its archives."""
         archives = _archives(folder)
         for path in folder.glob("lib/*"):
@@ -167,20 +167,20 @@ class Workshop:
             path.unlink()  # a program of the target
         for path in folder.glob("lib/pkgconfig/*.pc"):
             path.write_text(_PRIVATE.sub("", path.read_text()))
-        for name, text in said.get("scripts", {}).items():
+        for name, text in spec.get("scripts", {}).items():
             (folder / "bin").mkdir(exist_ok=True)
             (folder / "bin" / name).write_text(f"#!/bin/sh\n{text.format(prefix=prefix)}\n")
             (folder / "bin" / name).chmod(0o755)
-        for name, others in said.get("merge", {}).items():
-            self._merge(folder / "lib" / name, [folder / "lib" / other for other in others])
+        for name, parts in spec.get("merge", {}).items():
+            self._merge(folder / "lib" / name, [folder / "lib" / part for part in parts])
         inside = [archive for needed in self.needs for archive in _archives(needed)]
         for archive in archives:
             self._merge(archive, inside)
 
-    def _merge(self, archive: Path, others: Sequence[Path]) -> None:
+    def _merge(self, archive: Path, archives: Sequence[Path]) -> None:
         """Add the members of other archives to one."""
-        if others:
-            merge_archives([archive, *others], archive, self.compilers, self.runner)
+        if archives:
+            merge_archives([archive, *archives], archive, self.compilers, self.runner)
 
 
 def relocated(text: str, prefix: Path) -> str:
@@ -192,38 +192,38 @@ def _scripts(folder: Path) -> list[Path]:
     return [path for path in folder.glob("bin/*") if path.is_file() and path.read_bytes()[:2] == b"#!"]
 
 
-def _commands(said: Mapping[str, Any]) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+def _commands(spec: Mapping[str, Any]) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
     """Return the commands that build a library, and the programs of this machine that they want."""
-    tools: Sequence[str] = said.get("tools", [])
-    if "cmake" in said:
-        first, *rest = _CMAKE
-        return [[*first, *said["cmake"]], *rest], ["cmake", "make", *tools]
-    if "configure" in said:
-        first, *rest = _AUTOTOOLS
-        return [[*first, *said["configure"]], *rest], ["make", *tools]
-    commands: Sequence[Sequence[str]] = said["commands"]
+    tools: Sequence[str] = spec.get("tools", [])
+    if "cmake" in spec:
+        first, *then = _CMAKE
+        return [[*first, *spec["cmake"]], *then], ["cmake", "make", *tools]
+    if "configure" in spec:
+        first, *then = _AUTOTOOLS
+        return [[*first, *spec["configure"]], *then], ["make", *tools]
+    commands: Sequence[Sequence[str]] = spec["commands"]
     return commands, tools
 
 
-def _title(said: Mapping[str, Any]) -> str:
+def _title(spec: Mapping[str, Any]) -> str:
     """Return what a library's sources are called: as Debian does, or as the folder of recipes that adds it does."""
-    title: str = said.get("source") or said["name"]
+    title: str = spec.get("source") or spec["name"]
     return title
 
 
-def _copy_licences(tree: Path, folder: Path, said: Mapping[str, Any]) -> None:
+def _copy_licences(tree: Path, folder: Path, spec: Mapping[str, Any]) -> None:
     """Keep the licences of a source tree beside what is made of it; where there is none, that is an error."""
-    named = [tree / name for name in said.get("licences", [])]
-    found = named or [
+    named = [tree / name for name in spec.get("licences", [])]
+    texts = named or [
         path for path in sorted(tree.iterdir()) if path.is_file() and _LICENCES.match(path.name)
     ]
-    if not found:
+    if not texts:
         raise BuildFailed(
-            f"the sources of {_title(said)} have no licence beside them",
+            f"the sources of {_title(spec)} have no licence beside them",
             hint="name its files with `licences` in libraries.toml.",
         )
-    for licence in found:
-        shutil.copyfile(licence, folder / f"copyright-{_title(said)}-{licence.name}")
+    for licence in texts:
+        shutil.copyfile(licence, folder / f"copyright-{_title(spec)}-{licence.name}")
 
 
 def _archives(prefix: Path) -> list[Path]:

@@ -52,8 +52,8 @@ class Library:
     @property
     def shared(self) -> Sequence[Path]:
         """Its shared libraries, where it was not built as a static one."""
-        found = sorted((self.prefix / "lib").glob("*.so*"))
-        return [path for path in found if path.is_file() and not path.is_symlink()]
+        paths = sorted((self.prefix / "lib").glob("*.so*"))
+        return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
 def known_libraries() -> Mapping[str, Mapping[str, Any]]:
@@ -64,13 +64,13 @@ def known_libraries() -> Mapping[str, Mapping[str, Any]]:
 
 def with_needs(libraries: Iterable[Library]) -> list[Library]:
     """Return libraries with those that they need, also through one another, each once."""
-    found: dict[str, Library] = {}
+    by_name: dict[str, Library] = {}
     todo = list(libraries)
     while todo:
         item = todo.pop(0)
-        found.setdefault(item.name, item)
+        by_name.setdefault(item.name, item)
         todo += item.needs
-    return list(found.values())
+    return list(by_name.values())
 
 
 def library(
@@ -80,31 +80,32 @@ def library(
     settings: Settings,
     runner: Runner,
     emulator: Sequence[str] = (),
-    more: Mapping[str, Mapping[str, Any]] | None = None,
+    declared: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Library:
     """Return a C library for the target, fetched or built if need be.
 
     Args:
         compilers: what it is built with.
         emulator: the words before a program of the target that run it here.
-        more: what is known of further libraries, by name, as a folder of recipes says it; of two, these come first.
+        declared: what is known of further libraries, by name, as a folder of recipes says it; of two, these come first.
 
     Raises:
         RecipeError: no library of that name is known.
         NetworkError, MissingToolError: it cannot be fetched, or a program to build it with is missing.
         BuildFailed: it cannot be built.
     """
-    said = {**_known(name, more or {})}
-    language: str = said.pop("language", "C")  # of no concern to what it is made of
+    spec = {**_known(name, declared or {})}
+    language: str = spec.pop("language", "C")  # of no concern to what it is made of
     needs = tuple(
-        library(other, target, compilers, settings, runner, emulator, more) for other in said.get("needs", ())
+        library(need, target, compilers, settings, runner, emulator, declared)
+        for need in spec.get("needs", ())
     )
     prefixes = [item.prefix for item in with_needs(needs)]
-    built = "packages" not in said
+    built = "packages" not in spec
     compiled = compilers.identity if built or needs else None
     digest = digest_of(
         said={
-            key: value for key, value in said.items() if key != "archive"
+            key: value for key, value in spec.items() if key != "archive"
         },  # its hash tells, wherever it lies
         target=target.fingerprint,
         compilers=compiled,
@@ -117,23 +118,23 @@ def library(
 
     def fill(temporary: Path) -> None:
         if built:
-            workshop.build(temporary, prefix, said)
+            workshop.build(temporary, prefix, spec)
         else:
-            _take(temporary, prefix, said, debian, target, compilers)
-        workshop.finish(temporary, prefix, said)
+            _take(temporary, prefix, spec, debian, target, compilers)
+        workshop.finish(temporary, prefix, spec)
 
     cached_folder(prefix, ["versions", "include", "lib", "copyright-*"], fill)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
     environment = {
         key: value.format(prefix=prefix, version=version)
-        for key, value in said.get("environment", {}).items()
+        for key, value in spec.get("environment", {}).items()
     }
     return Library(name, prefix, versions, environment, needs, language)
 
 
-def _known(name: str, more: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    known = {**known_libraries(), **more}
+def _known(name: str, declared: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    known = {**known_libraries(), **declared}
     if name not in known:
         raise RecipeError(
             f"no C library named {name!r} is known",
@@ -146,40 +147,40 @@ def _known(name: str, more: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any
 def _take(
     folder: Path,
     prefix: Path,
-    said: Mapping[str, Any],
+    spec: Mapping[str, Any],
     debian: Debian,
     target: Target,
     compilers: Compilers,
 ) -> None:
     """Fill a folder with the headers and static archives of Debian's development packages."""
     unpacked = folder / "unpacked"
-    versions = debian.unpack(said["packages"], unpacked)
+    versions = debian.unpack(spec["packages"], unpacked)
     include, lib = folder / "include", folder / "lib"
     shutil.copytree(unpacked / "usr" / "include", include, symlinks=False)
     (lib / "pkgconfig").mkdir(parents=True)
     libraries = unpacked / "usr" / "lib" / target.multiarch
     # Debian keeps what differs between machines, or between variants of a library, in folders of their own.
-    for own in (target.multiarch, *said.get("folders", ())):
-        if (include / own).is_dir():
-            shutil.copytree(include / own, include, dirs_exist_ok=True)
-            shutil.rmtree(include / own)
-    for place in (libraries, *(libraries / name for name in said.get("folders", ()))):
-        for archive in place.glob("*.a"):  # and no shared library: what is linked is inside the wheel
+    for subfolder in (target.multiarch, *spec.get("folders", ())):
+        if (include / subfolder).is_dir():
+            shutil.copytree(include / subfolder, include, dirs_exist_ok=True)
+            shutil.rmtree(include / subfolder)
+    for source_folder in (libraries, *(libraries / name for name in spec.get("folders", ()))):
+        for archive in source_folder.glob("*.a"):  # and no shared library: what is linked is inside the wheel
             shutil.copyfile(archive, lib / archive.name, follow_symlinks=False)
-        for description in place.glob("pkgconfig/*.pc"):
-            text = _moved(description.read_text(), prefix, (target.multiarch, *said.get("folders", ())))
+        for description in source_folder.glob("pkgconfig/*.pc"):
+            text = _moved(description.read_text(), prefix, (target.multiarch, *spec.get("folders", ())))
             (lib / "pkgconfig" / description.name).write_text(text)
-    for name in said.get("fortran", ()):
+    for name in spec.get("fortran", ()):
         runtime = fortran_for(target, compilers, debian.settings, debian.runner).runtime / "libgfortran.a"
         archive = (lib / name).resolve()
         merge_archives([archive, runtime], archive, compilers, debian.runner)
-    for old, new in said.get("rename", {}).items():
+    for old, new in spec.get("rename", {}).items():
         (lib / old).replace(lib / new)
     # The packages of one source have its licence once, and links to that; one may lead to a package that is not here.
     licences = [path for path in unpacked.glob("usr/share/doc/*/copyright") if not path.parent.is_symlink()]
     if not licences:
         raise BuildFailed(
-            f"{', '.join(said['packages'])} have no licence beside them",
+            f"{', '.join(spec['packages'])} have no licence beside them",
             hint="name the package that has it, too, with `packages` in libraries.toml.",
         )
     for licence in licences:
@@ -216,7 +217,7 @@ def link_environment(libraries: Sequence[Library], compat: Path, compilers: Comp
     lib = [f"-L{library.prefix / 'lib'}" for library in libraries]
     if any(library.language == "C++" for library in libraries):
         lib.append(compilers.cxx_runtime)
-    own = {key: value for library in libraries for key, value in library.environment.items()}
+    variables = {key: value for library in libraries for key, value in library.environment.items()}
     return {
         "CFLAGS": include,
         "CXXFLAGS": include,
@@ -226,5 +227,5 @@ def link_environment(libraries: Sequence[Library], compat: Path, compilers: Comp
         "PKG_CONFIG_LIBDIR": os.pathsep.join(
             str(library.prefix / "lib" / "pkgconfig") for library in libraries
         ),
-        **own,
+        **variables,
     }

@@ -56,7 +56,7 @@ def host_python(target: Target, settings: Settings) -> PythonTree:
 
 
 def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
-    folder, used = _kept(target, artifact, settings)
+    folder, patterns = _kept(target, artifact, settings)
 
     def fill(temporary: Path) -> None:
         archive = _download(target.python.distribution, artifact, temporary / ".maven", settings)
@@ -68,23 +68,25 @@ def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
             for headers in temporary.glob("org/*/*/*/include/python*"):
                 (headers / "crypt.h").write_text(_CRYPT)
 
-    cached_folder(folder, used, fill)
-    (found,) = folder.glob(used[0])
-    return PythonTree(found.parents[1], target.python.short)
+    cached_folder(folder, patterns, fill)
+    (program,) = folder.glob(patterns[0])
+    return PythonTree(program.parents[1], target.python.short)
 
 
 def has_pythons(target: Target, settings: Settings) -> bool:
     """Tell whether both Pythons of a target, its own and its twin for this machine, were downloaded before."""
-    own = target.python.target or target.python.headers
+    artifact_of_target = target.python.target or target.python.headers
     host = target.python.host.get(os.uname().machine)
-    return all(artifact and is_whole(*_kept(target, artifact, settings)) for artifact in (own, host))
+    return all(
+        artifact and is_whole(*_kept(target, artifact, settings)) for artifact in (artifact_of_target, host)
+    )
 
 
 def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, ...]]:
     """Return the folder where a Python is kept, and what of it must be there: the program and its headers."""
     root, short = f"org/*/*/{artifact.classifier}", target.python.short
-    used = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")
-    return settings.cache / "python" / artifact.sha256[:20], used
+    patterns = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")
+    return settings.cache / "python" / artifact.sha256[:20], patterns
 
 
 def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:

@@ -24,29 +24,29 @@ _OF_A_WORD = (
 )  # fmt: skip
 
 
-def headers_for(target: Target, other: PythonTree, cache: Path) -> PythonTree:
+def headers_for(target: Target, donor: PythonTree, cache: Path) -> PythonTree:
     """Return a tree with headers and sysconfig data for the target, made of another machine's Python.
 
     It does not run anywhere. The shared library in it is the other machine's, and only good for its list of names.
     """
     facts = _facts(target)
-    folder = cache / "python-headers" / digest_of(other=other.root, facts=facts, multiarch=target.multiarch)
-    tree = PythonTree(folder, other.short)
+    folder = cache / "python-headers" / digest_of(other=donor.root, facts=facts, multiarch=target.multiarch)
+    tree = PythonTree(folder, donor.short)
     data = tree.stdlib / f"{target.python.sysconfigdata}.py"
 
     def fill(temporary: Path) -> None:
-        made = PythonTree(temporary, other.short)
-        shutil.copytree(other.include, made.include)
-        config = made.include / "pyconfig.h"
-        config.write_text(_LINE.sub(lambda line: _stated(line, facts), config.read_text()))
-        made.stdlib.mkdir(parents=True)
-        variables = pprint.pformat(_variables(other, target, facts))
-        (made.stdlib / data.name).write_text(f"build_time_vars = {variables}\n")
-        made.names.parent.mkdir(parents=True)
-        shutil.copyfile(other.library, made.names)
+        filled = PythonTree(temporary, donor.short)
+        shutil.copytree(donor.include, filled.include)
+        config = filled.include / "pyconfig.h"
+        config.write_text(_LINE.sub(lambda line: _macro_line(line, facts), config.read_text()))
+        filled.stdlib.mkdir(parents=True)
+        variables = pprint.pformat(_variables(donor, target, facts))
+        (filled.stdlib / data.name).write_text(f"build_time_vars = {variables}\n")
+        filled.names.parent.mkdir(parents=True)
+        shutil.copyfile(donor.library, filled.names)
 
-    used = (tree.include / "pyconfig.h", data, tree.names)
-    cached_folder(folder, [str(path.relative_to(folder)) for path in used], fill)
+    files = (tree.include / "pyconfig.h", data, tree.names)
+    cached_folder(folder, [str(path.relative_to(folder)) for path in files], fill)
     return tree
 
 
@@ -64,7 +64,7 @@ def _facts(target: Target) -> Mapping[str, int | None]:
     return facts
 
 
-def _stated(line: re.Match[str], facts: Mapping[str, int | None]) -> str:
+def _macro_line(line: re.Match[str], facts: Mapping[str, int | None]) -> str:
     name = line[1] or line[2]
     if name not in facts:
         return line[0]
@@ -72,10 +72,10 @@ def _stated(line: re.Match[str], facts: Mapping[str, int | None]) -> str:
     return f"/* #undef {name} */" if value is None else f"#define {name} {value}"
 
 
-def _variables(other: PythonTree, target: Target, facts: Mapping[str, int | None]) -> Mapping[str, str | int]:
-    multiarch = other.sysconfig_data.stem.rpartition("_linux_")[2]
+def _variables(donor: PythonTree, target: Target, facts: Mapping[str, int | None]) -> Mapping[str, str | int]:
+    multiarch = donor.sysconfig_data.stem.rpartition("_linux_")[2]
     variables = {
         name: value.replace(multiarch, target.multiarch) if isinstance(value, str) else value
-        for name, value in other.build_variables.items()
+        for name, value in donor.build_variables.items()
     }
     return {**variables, **{name: value or 0 for name, value in facts.items() if name in variables}}

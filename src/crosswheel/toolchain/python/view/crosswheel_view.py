@@ -50,8 +50,8 @@ def _replace_pointer_size(pointer_bytes):
 
     def target_calcsize(format):
         # ctypes compares with the interpreter that runs, and cannot be imported if they differ.
-        asked = format in ("P", b"P") and sys._getframe(1).f_globals.get("__name__") != "ctypes"
-        return pointer_bytes if asked else calcsize(format)
+        is_pointer = format in ("P", b"P") and sys._getframe(1).f_globals.get("__name__") != "ctypes"
+        return pointer_bytes if is_pointer else calcsize(format)
 
     struct.calcsize = target_calcsize
 
