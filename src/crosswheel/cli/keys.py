@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,8 @@ from rich.console import Console
 
 from crosswheel.deploy.signing import UNSIGNED
 from crosswheel.errors import UsageError
+from crosswheel.publish.manifest import Reader
+from crosswheel.publish.verified import verified_channel
 from crosswheel.settings import Settings
 from crosswheel.signing.keys import KeyFolder, PublicKey
 from crosswheel.signing.rotation import rotate
@@ -28,6 +31,11 @@ def register(app: typer.Typer) -> None:
 def key_folder() -> KeyFolder:
     """Return the user's folder of keys."""
     return KeyFolder.of(Settings.from_environment().keys)
+
+
+def reader_of(keys: KeyFolder) -> Reader:
+    """Return who reads channels here: it trusts these keys, and remembers beside them what it has seen."""
+    return Reader(tuple(keys.trusted()), keys.path / "channels")
 
 
 def warn_of_unsigned(offer: Mapping[str, object]) -> None:
@@ -83,6 +91,27 @@ def rotate_key() -> None:
         "what it signed stays trusted here until you remove its public key."
     )
     _tell(folder, key)
+
+
+@commands.command("verify")
+def verify_channel(
+    channel: Annotated[str, typer.Argument(help="Where a channel is served, or its store.")],
+) -> None:
+    """Read every wheel of a channel, and compare it with what its publisher signed."""
+    keys = key_folder()
+    with (
+        verified_channel(channel, reader_of(keys)) as verified,
+        Console().status(f"reading {channel}") as status,
+    ):
+        paths = list(verified.manifest.files)
+        for number, path in enumerate(paths, 1):
+            status.update(f"{number} of {len(paths)}: {path.rpartition('/')[2]}")
+            verified.read(path)
+    expires = datetime.datetime.fromtimestamp(verified.manifest.expires, datetime.timezone.utc).date()
+    typer.echo(
+        f"{channel}: {len(verified.wheels)} wheels are what was signed, as number {verified.manifest.version}, "
+        f"until {expires}."
+    )
 
 
 def _tell(folder: KeyFolder, key: PublicKey) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from crosswheel.cli.keys import key_folder, reader_of
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.summaries import SummaryOption, append
 from crosswheel.cli.trees import INDEX, IndexOption, RootUrlOption
@@ -20,13 +21,24 @@ from crosswheel.progress import table
 from crosswheel.publish import Channel, Selection, Stores, channel_of, open_store, set_yanked
 from crosswheel.publish import prune as prune_channels
 from crosswheel.publish import publish as publish_site
+from crosswheel.publish.manifest import DAYS, Signatory
 
 DevelopmentOption = Annotated[
     str | None,
     typer.Option("--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="Where branches go."),
 ]
+ValidOption = Annotated[
+    int,
+    typer.Option(
+        "--valid-days", min=1, max=3650, help="For how many days what is signed counts, if there is a key."
+    ),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 _MOST_DAYS = 36_500
+_UNSIGNED = (
+    "the channel is not signed: who can write to its store, or serves it, can replace what is in it. `crosswheel keys "
+    "new` makes a key; see docs/trust.md"
+)
 
 
 @dataclass(frozen=True)
@@ -91,6 +103,7 @@ def publish(
     index_root_url: RootUrlOption = None,
     dry_run: DryRunOption = False,
     summary: SummaryOption = None,
+    valid_days: ValidOption = DAYS,
 ) -> None:
     """Add the index to a channel: the one of the git branch or tag, or any other."""
     channel = destination.channel
@@ -100,6 +113,7 @@ def publish(
         channel=channel.name if channel.of_git else None,
         root_url=index_root_url,
         dry_run=dry_run,
+        signatory=_signatory(valid_days),
     )
     kinds = {"new": published.new, "made whole again": published.mended, "new proof": published.proofs}
     rows = [[name, kind] for kind, names in kinds.items() for name in names]
@@ -112,6 +126,12 @@ def publish(
         f"{len(published.new)} new wheels, {published.kept} that were there{mended}; "
         f"{len(published.pages)} pages written."
     )
+    if published.manifest:
+        print(
+            f"Signed as number {published.manifest.version}, for {valid_days} days: publish again before they are over."
+        )
+    elif not dry_run:
+        typer.echo(f"warning: {_UNSIGNED}", err=True)
     for filename in published.of_yanked:
         print(f"{filename} is not yanked, and other wheels of its release are: yank it too, if it is as bad.")
 
@@ -163,11 +183,18 @@ def prune(
 def _mark(wheels: WheelsToMark, reason: str | None, destination: Destination, root_url: str | None) -> None:
     channel, state = destination.channel, "no longer yanked" if reason is None else "yanked"
     selection = Selection(wheels.name, wheels.version, wheels.file, wheels.target, wheels.bundles)
-    yanked = set_yanked(open_store(channel.url), selection, reason, root_url=root_url)
+    store, signatory = open_store(channel.url), _signatory(DAYS)
+    yanked = set_yanked(store, selection, reason, root_url=root_url, signatory=signatory)
     for filename in yanked.wheels + (yanked.bundles if wheels.bundles else ()):
         print(f"{state} in {channel.name}: {filename}")
     for filename in () if wheels.bundles else yanked.bundles:
         print(f"it is also in {filename}, which stays as it was; --bundles marks that one, too.")
+
+
+def _signatory(days: int) -> Signatory | None:
+    keys = key_folder()
+    key = keys.signing_key()
+    return Signatory(key, reader_of(keys), days) if key else None
 
 
 def _checked_out() -> str:

@@ -9,7 +9,7 @@ from crosswheel.errors import UsageError
 _BRANCH, _TAG = "refs/heads/", "refs/tags/"
 _RELEASE = "packages@v"
 # A branch with such a folder in its name would lie among the pages of a shorter one.
-_RESERVED = {"simple", "project", "assets"}
+_RESERVED = {"simple", "project", "assets", "signed"}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
 from crosswheel.index.owner import LAST_PUBLICATION, STATE_FILE
+from crosswheel.publish.manifest import belongs_to_manifests
 from crosswheel.stores.store import Store, Stored
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 from crosswheel.wheels.proof import Proof
@@ -87,7 +88,7 @@ def belongs_to_channel(path: str) -> bool:
     """Whether a channel has a file of this path: no other is ever removed."""
     folder, _, name = path.rpartition("/")
     parts = folder.split("/")
-    if path in _ROOT_FILES or (folder == "project" and name.endswith(".html")):
+    if path in _ROOT_FILES or belongs_to_manifests(path) or (folder == "project" and name.endswith(".html")):
         return True
     if parts[0] == "simple" and len(parts) > 1 and ".whl" in name:
         return len(parts) <= 3

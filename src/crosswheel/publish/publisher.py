@@ -28,6 +28,7 @@ from crosswheel.publish.contents import (
     read_records,
     wheel_path,
 )
+from crosswheel.publish.manifest import Manifest, Signatory, SignedFile, require_signatory
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 
@@ -45,6 +46,7 @@ class Published:
         kept: how many wheels were there already.
         of_yanked: file names of new wheels of releases that are yanked there; they are not.
         pages: paths of the pages that were written; in a dry run none, for they depend on what is there then.
+        manifest: what was signed, if anything was.
     """
 
     new: tuple[str, ...]
@@ -53,6 +55,7 @@ class Published:
     kept: int
     of_yanked: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
+    manifest: Manifest | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def publish(
     channel: str | None = None,
     root_url: str | None = None,
     dry_run: bool = False,
+    signatory: Signatory | None = None,
 ) -> Published:
     """Add what is in a site to a channel; what is there stays, and is never changed, only made whole again.
 
@@ -81,10 +85,12 @@ def publish(
         root_url: the channel's URL for readers, for absolute links from now on; relative if it is empty, and as they
             were if it is not given.
         dry_run: only say what would be done.
+        signatory: who signs what is in the site.
 
     Raises:
-        UsageError: there is no index in the site, or something else than a channel in the store.
-        IntegrityError: a wheel of that name was published with other bytes.
+        UsageError: there is no index in the site, or something else than a channel in the store; or what is signed
+            there is to be changed, and nobody signs.
+        IntegrityError: a wheel of that name was published with other bytes, or somebody else signed the channel.
         StorageError: the store failed; doing the same again goes on where this stopped.
     """
     local = read_site(site)
@@ -93,6 +99,7 @@ def publish(
     published = _Channel(store, listing, read_records(store, listing))
     uploads = [_upload(site, entry, published) for entry in local.entries]
     plan = _plan(uploads, published)
+    require_signatory(store, signatory)
     if dry_run:
         return plan
     if last is not None:
@@ -105,8 +112,20 @@ def publish(
             LAST_PUBLICATION, publication.model_copy(update={"failures": ()}).model_dump_json().encode()
         )
     _in_parallel(store, partial(_store_wheel, published), uploads)
+    # Before the pages that name them, so that whoever verifies finds everything signed that pages name.
+    manifest = signatory.sign(store, _signed_files(uploads)) if signatory else None
     store.write(LAST_PUBLICATION, publication.model_dump_json().encode())
-    return replace(plan, pages=tuple(write_pages(store)))
+    return replace(plan, pages=tuple(write_pages(store)), manifest=manifest)
+
+
+def _signed_files(uploads: Sequence[_Upload]) -> dict[str, SignedFile]:
+    """Return what is signed of the wheels of a site: what they are here, whatever lies in the channel."""
+    files = {}
+    for upload in uploads:
+        path, entry, metadata = wheel_path(upload.entry), upload.entry, upload.companions[METADATA_SUFFIX]
+        files[path] = SignedFile(sha256=entry.sha256, size=entry.size)
+        files[path + METADATA_SUFFIX] = SignedFile(sha256=entry.metadata_sha256, size=metadata.stat().st_size)
+    return files
 
 
 @dataclass(frozen=True)

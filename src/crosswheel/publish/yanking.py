@@ -20,6 +20,7 @@ from crosswheel.publish.contents import (
     list_channel,
     read_records,
 )
+from crosswheel.publish.manifest import Signatory, require_signatory
 from crosswheel.publish.publisher import write_pages
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import PROOF_SUFFIX, YANKED_SUFFIX
@@ -75,7 +76,12 @@ class Yanked:
 
 
 def set_yanked(
-    store: Store, selection: Selection, reason: str | None, *, root_url: str | None = None
+    store: Store,
+    selection: Selection,
+    reason: str | None,
+    *,
+    root_url: str | None = None,
+    signatory: Signatory | None = None,
 ) -> Yanked:
     """Yank published wheels, or with ``None`` as the reason take that back.
 
@@ -83,20 +89,24 @@ def set_yanked(
         store: the channel.
         selection: which wheels.
         reason: why; may be empty.
-        root_url: as in :func:`crosswheel.publish.publisher.publish`.
+        root_url, signatory: as in :func:`crosswheel.publish.publisher.publish`.
 
     Raises:
         UsageError: that was not published there, or the reason is not text.
         StorageError: the store failed; doing the same again goes on where this stopped.
     """
     text, last = _encoded(reason), last_publication(store)
+    require_signatory(store, signatory)
     listing = list_channel(store)
     records = {path: r for path, r in read_records(store, listing).items() if r.is_whole(listing)}
     paths = [path for path, record in records.items() if selection.has(path, record, listing)]
     if not paths:
         raise _not_there(store, selection, records)
     bundles = list(_bundles(store, selection, records))
-    for path in [*paths, *bundles] if selection.bundles else paths:
+    marked = [*paths, *bundles] if selection.bundles else paths
+    if signatory is not None:
+        signatory.sign(store, {}, dict.fromkeys(marked, text is not None))
+    for path in marked:
         if text is None:
             store.remove(path + YANKED_SUFFIX)
         else:
