@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import datetime
 import errno
+import hashlib
+import io
 import json
 import os
 import sys
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from pypi_simple import ProjectPage
+from typer.testing import CliRunner
 
+from crosswheel.cli import app
 from crosswheel.errors import IntegrityError, MissingToolError, StorageError, UsageError
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.site import write_site
@@ -603,3 +608,87 @@ def test_old_development_channels_are_pruned_and_no_others(tmp_path: Path, store
     assert [path.name for path in (tmp_path / "channel/old").iterdir()] == ["part"]
     for branch in ("old/part", "kept", "new"):
         assert published_wheels(FolderStore(tmp_path / "channel" / branch))
+
+
+def shown(store: FolderStore, root: str = "") -> dict[str, str]:
+    """Return the wheels that pages name, with the bytes of their module: each link leads to what it promises."""
+    page = json.loads(store.read(f"{root}simple/a/index.json") or b"{}")
+    found = {}
+    for file in page["files"]:
+        path = os.path.normpath(f"{root}simple/a/{file['url']}")
+        data = store.read(path) or b""
+        assert hashlib.sha256(data).hexdigest() == file["hashes"]["sha256"]
+        found[file["filename"]] = zipfile.ZipFile(io.BytesIO(data)).read("a.py").decode()
+    return found
+
+
+def versions_of(folder: Path, body: bytes, *targets: str) -> Path:
+    wheel = add_wheel(folder / "dist", "a", "1", body=body)
+    for target in targets:
+        prove(wheel, target)
+    write_site(folder / "dist", folder / "index")
+    return folder / "index"
+
+
+def test_in_a_replaceable_channel_the_last_that_was_published_counts_and_nothing_is_lost(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    name = "a-1-py3-none-any.whl"
+    one, two, three = (versions_of(tmp_path / body.decode(), body, "ot2") for body in (b"1", b"2", b"3"))
+    publish(one, store, channel="branch", replaceable=True)
+    before = {path: data for path, data in tree(tmp_path / "channel").items() if ".whl" in path}
+    assert publish(two, store, dry_run=True).replaced == (name,)
+    for site, body in ((two, "2"), (three, "3"), (one, "1"), (two, "2")):
+        done = publish(site, store)  # it stays as it was declared
+        assert (done.replaced, done.new, done.kept) == ((name,), (), 0)
+        assert shown(store) == shown(store, "ot2/") == {name: body}
+        done = publish(site, store)
+        assert (done.replaced, done.kept, done.pages) == ((), 1, ())
+    after = tree(tmp_path / "channel")
+    assert {path: after[path] for path in before if not path.endswith(".entry.json")} == {
+        path: data for path, data in before.items() if not path.endswith(".entry.json")
+    }
+    publish(one, store, replaceable=False)
+    with pytest.raises(IntegrityError, match="was published"):
+        publish(versions_of(tmp_path / "4", b"4", "ot2"), store)
+
+
+def test_what_is_replaced_for_one_target_stays_for_the_others(tmp_path: Path, store: FolderStore) -> None:
+    name = "a-1-py3-none-any.whl"
+    publish(versions_of(tmp_path / "1", b"1", "ot2", "flex"), store, replaceable=True)
+    publish(versions_of(tmp_path / "2", b"2", "ot2"), store)
+    assert (shown(store, "ot2/"), shown(store, "flex/")) == ({name: "2"}, {name: "1"})
+    assert shown(store) == {}  # which of the two a robot got would be chance
+    publish(versions_of(tmp_path / "3", b"3"), store)
+    assert shown(store) == {name: "3"}
+
+
+def test_a_channel_is_declared_replaceable_on_the_command_line(tmp_path: Path) -> None:
+    sites = [versions_of(tmp_path / body.decode(), body, "ot2") for body in (b"1", b"2")]
+    for site, words in zip(sites, (["--replaceable"], [])):
+        told = ["publish", "--index-tree-root", str(site), "--to", str(tmp_path / "channel"), *words]
+        done = CliRunner().invoke(app, told)
+        assert done.exit_code == 0, done.output
+    assert "0 new wheels, 1 that replace others, 0 that were there" in done.output
+    assert shown(FolderStore(tmp_path / "channel")) == {"a-1-py3-none-any.whl": "2"}
+
+
+@pytest.mark.parametrize("channel", ["staging", "production"])
+def test_what_robots_count_on_is_never_replaceable(tmp_path: Path, store: FolderStore, channel: str) -> None:
+    site = site_of(tmp_path, ("a", "1"))
+    with pytest.raises(UsageError, match=f"the channel {channel} is never replaceable"):
+        publish(site, store, channel=channel, replaceable=True)
+    publish(site, store, channel=channel)
+    with pytest.raises(UsageError, match="never replaceable"):  # also where it is named by its address
+        publish(site, store, replaceable=True)
+
+
+def test_bytes_that_a_publisher_left_who_died_are_in_nobodys_way_in_a_replaceable_channel(
+    tmp_path: Path, store: FolderStore
+) -> None:
+    store.create("simple/a/a-1-py3-none-any.whl", b"half")
+    with pytest.raises(UsageError):
+        publish(site_of(tmp_path / "x", ("a", "1")), store)
+    store.create(LAST_PUBLICATION, Publication(published=FUTURE, replaceable=True).model_dump_json().encode())
+    publish(versions_of(tmp_path / "1", b"1", "ot2"), store)
+    assert shown(store) == {"a-1-py3-none-any.whl": "1"}

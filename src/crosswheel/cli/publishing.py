@@ -104,6 +104,14 @@ def publish(
     dry_run: DryRunOption = False,
     summary: SummaryOption = None,
     valid_days: ValidOption = DAYS,
+    replaceable: Annotated[
+        bool | None,
+        typer.Option(
+            "--replaceable/--no-replaceable",
+            help="Whether other bytes may take a wheel's place in this channel from now on; never in staging and "
+            "production.",
+        ),
+    ] = None,
 ) -> None:
     """Add the index to a channel: the one of the git branch or tag, or any other."""
     channel = destination.channel
@@ -114,16 +122,23 @@ def publish(
         root_url=index_root_url,
         dry_run=dry_run,
         signatory=_signatory(valid_days),
+        replaceable=replaceable,
     )
-    kinds = {"new": published.new, "made whole again": published.mended, "new proof": published.proofs}
+    kinds = {
+        "new": published.new,
+        "replaces another": published.replaced,
+        "made whole again": published.mended,
+        "new proof": published.proofs,
+    }
     rows = [[name, kind] for kind, names in kinds.items() for name in names]
     title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"
     table(Console(), title, ["file", "what"], rows)
     if summary:
         append(summary, f"## {title}\n\n{markdown_table(['file', 'what'], rows)}")
     mended = f", {len(published.mended)} made whole again" if published.mended else ""
+    replaced = f", {len(published.replaced)} that replace others" if published.replaced else ""
     print(
-        f"{len(published.new)} new wheels, {published.kept} that were there{mended}; "
+        f"{len(published.new)} new wheels{replaced}, {published.kept} that were there{mended}; "
         f"{len(published.pages)} pages written."
     )
     if published.manifest:

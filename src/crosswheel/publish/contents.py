@@ -18,6 +18,7 @@ from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
 from crosswheel.index.owner import LAST_PUBLICATION, STATE_FILE
 from crosswheel.publish.manifest import belongs_to_manifests
+from crosswheel.publish.replacing import in_force
 from crosswheel.stores.store import Store, Stored
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 from crosswheel.wheels.proof import Proof
@@ -39,10 +40,12 @@ class Record(Entry):
 
     Attributes:
         metadata_size: size of its METADATA in bytes; older versions of crosswheel did not say.
+        replaces: how often the wheels of its file name were replaced up to it, where that may be done.
     """
 
     schema_version: SchemaVersion = NEWEST_SCHEMA
     metadata_size: int | None = None
+    replaces: int = 0
 
     def is_whole(self, listing: Listing) -> bool:
         """Whether the wheel and its METADATA are in the channel, in their right sizes: else it is not published."""
@@ -61,6 +64,7 @@ class Publication(BaseModel):
         failures: what could not be built.
         channel: the name of the channel, if it follows from git: of a branch, that.
         root_url: the channel's URL for readers, if links are absolute.
+        replaceable: whether other bytes may be published under a file name that is taken.
     """
 
     model_config = ConfigDict(
@@ -72,6 +76,7 @@ class Publication(BaseModel):
     failures: tuple[Failure, ...] = ()
     channel: str | None = None
     root_url: str | None = None
+    replaceable: bool = False
 
 
 def wheel_path(entry: Entry) -> str:
@@ -206,12 +211,17 @@ def read_contents(store: Store, listing: Listing, last: bytes | None) -> Channel
         proofs.setdefault(wheel, {})[name] = parse(Proof, store, path, data)
     reasons = store.read_all(path for path in listing if path.endswith(YANKED_SUFFIX))
     files = [
-        _file(record, proofs.get(path, {}), reasons.get(path + YANKED_SUFFIX), path + LOG_SUFFIX in listing)
+        (
+            record.replaces,
+            _file(
+                record, proofs.get(path, {}), reasons.get(path + YANKED_SUFFIX), path + LOG_SUFFIX in listing
+            ),
+        )
         for path, record in records.items()
         if record.is_whole(listing)
     ]
     projects: dict[str, list[people.File]] = {}
-    for file in sorted(files, key=lambda file: (file.entry.name, file.entry.order)):
+    for file in sorted(in_force(files), key=lambda file: (file.entry.name, file.entry.order)):
         projects.setdefault(file.entry.name, []).append(file)
     paths = {
         name: wheel_path(newest(file.entry for file in group)) + METADATA_SUFFIX

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from crosswheel.publish.contents import (
     wheel_path,
 )
 from crosswheel.publish.manifest import Manifest, Signatory, SignedFile, require_signatory
+from crosswheel.publish.replacing import folder_of, is_replaceable
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
 
@@ -43,6 +45,7 @@ class Published:
         new: file names of the wheels that were not there before.
         mended: file names of wheels that were published, and were not there as a whole any more.
         proofs: file names of new proofs of wheels that were.
+        replaced: file names of wheels that take the place of others, with other bytes, in a channel that allows it.
         kept: how many wheels were there already.
         of_yanked: file names of new wheels of releases that are yanked there; they are not.
         pages: paths of the pages that were written; in a dry run none, for they depend on what is there then.
@@ -54,15 +57,20 @@ class Published:
     proofs: tuple[str, ...]
     kept: int
     of_yanked: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     manifest: Manifest | None = None
 
 
 @dataclass(frozen=True)
 class _Upload:
-    """A wheel of the site, with its place in the channel, and the files that go with it by their suffix there."""
+    """A wheel of the site, with its place in the channel, and the files that go with it by their suffix there.
+
+    ``replaces`` numbers it among the wheels of its file name, where others are replaced.
+    """
 
     entry: Entry
+    replaces: int
     wheel: Path
     companions: Mapping[str, Path]
 
@@ -75,8 +83,11 @@ def publish(
     root_url: str | None = None,
     dry_run: bool = False,
     signatory: Signatory | None = None,
+    replaceable: bool | None = None,
 ) -> Published:
     """Add what is in a site to a channel; what is there stays, and is never changed, only made whole again.
+
+    In a channel that is replaceable, other bytes of a file name lie apart, and pages name the newest.
 
     Args:
         site: a site, as :func:`crosswheel.index.site.write_site` makes it.
@@ -86,17 +97,21 @@ def publish(
             were if it is not given.
         dry_run: only say what would be done.
         signatory: who signs what is in the site.
+        replaceable: whether wheels of the channel may be replaced from now on; as before, if it is not given.
 
     Raises:
         UsageError: there is no index in the site, or something else than a channel in the store; or what is signed
-            there is to be changed, and nobody signs.
+            there is to be changed, and nobody signs; or the channel can never be replaceable.
         IntegrityError: a wheel of that name was published with other bytes, or somebody else signed the channel.
         StorageError: the store failed; doing the same again goes on where this stopped.
     """
     local = read_site(site)
     last = last_publication(store)
     listing = list_channel(store)
-    published = _Channel(store, listing, read_records(store, listing))
+    may_replace = is_replaceable(
+        replaceable, channel or (last.channel if last else None), last is not None and last.replaceable
+    )
+    published = _Channel(store, listing, read_records(store, listing), may_replace)
     uploads = [_upload(site, entry, published) for entry in local.entries]
     plan = _plan(uploads, published)
     require_signatory(store, signatory)
@@ -105,7 +120,11 @@ def publish(
     if last is not None:
         channel, root_url = channel or last.channel, last.root_url if root_url is None else root_url
     publication = Publication(
-        published=_now(), failures=local.failures, channel=channel, root_url=root_url or None
+        published=_now(),
+        failures=local.failures,
+        channel=channel,
+        root_url=root_url or None,
+        replaceable=may_replace,
     )
     if last is None:  # from its first file on, what is there tells whose it is
         store.create(
@@ -135,6 +154,7 @@ class _Channel:
     store: Store
     listing: Listing
     records: Mapping[str, Record]
+    replaceable: bool = False
 
     def has(self, entry: Entry) -> bool:
         """Whether a wheel is published there, as a whole."""
@@ -147,22 +167,38 @@ class _Channel:
         names = [name[len(path) :] for name in self.listing if name.startswith(path)]
         return {name.removesuffix(PROOF_SUFFIX) for name in names if name.endswith(PROOF_SUFFIX)}
 
-    def placed(self, entry: Entry) -> Entry:
-        """Return a wheel with its place there: apart, where its name is taken by another of other targets.
+    def placed(self, entry: Entry) -> tuple[Entry, int]:
+        """Return a wheel with its place there, and its number among those of its name where they replace each other.
+
+        It lies apart where its name is taken: by other targets' bytes, or by those that it replaces.
 
         Raises:
-            IntegrityError: its name is taken by other bytes for one of its targets, or where no proof tells for whom.
+            IntegrityError: its name is taken by other bytes for one of its targets, or where no proof tells for whom,
+                and the channel is not replaceable.
         """
+        hashed = entry.model_copy(update={"apart": folder_of(entry.sha256)})
         taken = self._by_name.get((entry.name, entry.filename), [])
         if not taken:
-            return entry
+            return (hashed if self.replaceable and self._is_in_the_way(entry) else entry), 0
+        newest = max(record.replaces for record in taken)
         same = next((record for record in taken if record.sha256 == entry.sha256), None)
         if same is not None:
-            return entry.model_copy(update={"apart": same.apart})
+            later = any(record.replaces >= same.replaces for record in taken if record is not same)
+            number = newest + 1 if self.replaceable and later else same.replaces
+            return entry.model_copy(update={"apart": same.apart}), number
         theirs = [self.targets_of(record) for record in taken]
         if not entry.offered or not all(theirs) or set(entry.offered) & set().union(*theirs):
-            raise _refused(self.store, entry)
-        return entry.model_copy(update={"apart": entry.offered[0]})
+            if not self.replaceable:
+                raise _refused(self.store, entry)
+            return hashed, newest + 1
+        return entry.model_copy(update={"apart": entry.offered[0]}), 0
+
+    def _is_in_the_way(self, entry: Entry) -> bool:
+        """Whether other bytes lie where a wheel would: of a publisher that died, as there is no record of them."""
+        path = wheel_path(entry)
+        return (
+            path in self.listing and hashlib.sha256(self.store.read(path) or b"").hexdigest() != entry.sha256
+        )
 
     @cached_property
     def _by_name(self) -> Mapping[tuple[str, str], Sequence[Record]]:
@@ -182,11 +218,14 @@ class _Channel:
 def _plan(uploads: Sequence[_Upload], published: _Channel) -> Published:
     new: list[Entry] = []
     mended: list[str] = []
+    replaced: list[str] = []
     proofs: list[str] = []
     for upload in uploads:
         path, entry = wheel_path(upload.entry), upload.entry
         record = published.records.get(path)
-        if record is None:
+        if upload.replaces > (record.replaces if record else 0):
+            replaced.append(entry.filename)
+        elif record is None:
             new.append(entry)
         elif not published.has(entry):
             mended.append(entry.filename)
@@ -200,7 +239,8 @@ def _plan(uploads: Sequence[_Upload], published: _Channel) -> Published:
         new=tuple(entry.filename for entry in new),
         mended=tuple(mended),
         proofs=tuple(proofs),
-        kept=len(uploads) - len(new) - len(mended),
+        kept=len(uploads) - len(new) - len(mended) - len(replaced),
+        replaced=tuple(replaced),
         of_yanked=tuple(entry.filename for entry in new if published.yanks(entry)),
     )
 
@@ -256,7 +296,7 @@ def _upload(site: Path, entry: Entry, published: _Channel) -> _Upload:
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
         # The proofs of several targets meet in a channel.
         companions[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
-    return _Upload(published.placed(entry), wheel, companions)
+    return _Upload(*published.placed(entry), wheel, companions)
 
 
 def _store_wheel(channel: _Channel, upload: _Upload) -> None:
@@ -276,11 +316,20 @@ def _store_wheel(channel: _Channel, upload: _Upload) -> None:
             if not published:
                 raise _refused(store, entry)
             store.write(path + suffix, file.read_bytes())
-    if not published:
-        facts = entry.model_dump(exclude={"targets", "yanked", "log"})
-        size = upload.companions[METADATA_SUFFIX].stat().st_size
-        record = Record.model_validate({**facts, "uploaded": _now(), "metadata_size": size})
-        store.create(path + RECORD_SUFFIX, record.model_dump_json(exclude_defaults=True).encode())
+    if not published or upload.replaces > channel.records[path].replaces:
+        data = _record(upload).model_dump_json(exclude_defaults=True).encode()
+        if published:  # it was replaced, and is back
+            store.write(path + RECORD_SUFFIX, data)
+        else:
+            store.create(path + RECORD_SUFFIX, data)
+
+
+def _record(upload: _Upload) -> Record:
+    facts = upload.entry.model_dump(exclude={"targets", "yanked", "log"})
+    size = upload.companions[METADATA_SUFFIX].stat().st_size
+    return Record.model_validate(
+        {**facts, "uploaded": _now(), "metadata_size": size, "replaces": upload.replaces}
+    )
 
 
 def _now() -> datetime.datetime:

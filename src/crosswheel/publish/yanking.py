@@ -115,7 +115,9 @@ def set_yanked(
         publication = last.model_copy(update={"root_url": root_url or None})
         store.write(LAST_PUBLICATION, publication.model_dump_json().encode())
     write_pages(store)
-    return Yanked(*(tuple(path.rpartition("/")[2] for path in some) for some in (paths, bundles)))
+    return Yanked(
+        *(tuple(dict.fromkeys(path.rpartition("/")[2] for path in some)) for some in (paths, bundles))
+    )
 
 
 def _encoded(reason: str | None) -> bytes | None:
