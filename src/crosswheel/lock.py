@@ -110,6 +110,12 @@ def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
     return read(path)
 
 
+def rewrite(path: Path, text: str) -> Lock:
+    """Write the text of a lock anew, and return it as it reads."""
+    write_text(path, text)
+    return read(path)
+
+
 def read(path: Path) -> Lock:
     """Read a lock.
 

@@ -10,7 +10,7 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from crosswheel.check.parity import official_wheels
-from crosswheel.errors import IntegrityError, PlanError
+from crosswheel.errors import IntegrityError, LockError, PlanError
 from crosswheel.lock import Pin
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.registry import ReleaseFile
@@ -57,7 +57,10 @@ def choose(
     Raises:
         PlanError: there is neither a wheel that loads on the target nor a source.
         IntegrityError: the registry has files of it, and the lock allows none of them.
+        LockError: it is a project of the user's, and was changed since it was locked.
     """
+    if files and files[0].origin:
+        return _of_project(pin, files[0], recipe, target)
     allowed = [file for file in files if file.sha256 in pin.sha256]
     by_name = {file.filename: file for file in allowed if file.kind == "wheel"}
     # What is taken has the build number that its publisher gave it.
@@ -100,6 +103,22 @@ def choose(
         f"{pin} has neither a wheel that loads on {target.name} nor an sdist ({why_built})",
         hint="name a source in a recipe for it, or ask for another version; `crosswheel plan` shows all choices.",
     )
+
+
+def _of_project(pin: Pin, file: ReleaseFile, recipe: Recipe | None, target: Target) -> Step:
+    """Return what to do for a project of the user's: it is built, unless it is given as a wheel."""
+    if file.sha256 not in pin.sha256:
+        raise LockError(
+            f"your project {pin} is no longer what was locked",
+            hint="renew its lock with `crosswheel lock`, and commit it with the change.",
+        )
+    if file.kind == "wheel" and not by_preference([file.filename], target):
+        raise PlanError(
+            f"{file.filename} does not load on {target.name}",
+            hint="ask for its source instead, or for a wheel that was made for that machine.",
+        )
+    action: Literal["take", "build"] = "build" if file.kind == "sdist" else "take"
+    return Step(pin, action, file, (), recipe, _with_recipe(f"it is {file.origin}", recipe))
 
 
 def _with_recipe(reason: str, recipe: Recipe | None) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from crosswheel import lock as locks
 from crosswheel.errors import LockError, UsageError
 from crosswheel.lock import Pin
 from crosswheel.process import Result, tail
+from crosswheel.projects.release import ProjectRelease
+from crosswheel.projects.stand_in import restored, write_stand_in, written_constraints
 from crosswheel.targets import Target
 from crosswheel.uv import ReleaseMetadata, Uv, require_answered, undescribed, warnings
 
@@ -78,20 +80,28 @@ class Resolver:
     Attributes:
         interpreter: one that answers as the target (:func:`toolchain.identity.asked_interpreter`).
         describe: returns the metadata of a release, by name and version, that no file of it states.
+        projects: the user's own, each of which stands for all releases of its name.
     """
 
     target: Target
     interpreter: Path
     uv: Uv
     describe: Callable[[str, str], ReleaseMetadata]
+    projects: Sequence[ProjectRelease] = ()
 
     def resolve(
-        self, request: Request, as_of: datetime.date | None, metadata: Iterable[ReleaseMetadata] = ()
+        self,
+        request: Request,
+        as_of: datetime.date | None,
+        metadata: Iterable[ReleaseMetadata] = (),
+        *,
+        preferred: str | None = None,
     ) -> Resolution:
         """Resolve requirements as of a day.
 
         Args:
             metadata: metadata of releases that is known to be other than what a file of them states.
+            preferred: what was resolved before, which stays as far as it fits; the newest is taken, if not given.
 
         Raises:
             UsageError: a file cannot be read, or asks for what cannot be given.
@@ -103,17 +113,30 @@ class Resolver:
             source_file, resolved = Path(folder) / "requirements.in", Path(folder) / "resolved.txt"
             source_file.write_text("".join(f"{line}\n" for line in request.requirements))
             sources = [*([source_file] if request.requirements else []), *request.files]
-            result = self._compile(sources, resolved, as_of, metadata, extras=bool(request.files))
+            stand_ins = [write_stand_in(release, Path(folder) / "projects") for release in self.projects]
+            if preferred is not None:
+                resolved.write_text(preferred)
+            result = self._compile(
+                sources,
+                resolved,
+                as_of,
+                metadata,
+                extras=bool(request.files),
+                constraints=[written_constraints(stand_ins, Path(folder))] if stand_ins else [],
+            )
             self._require_resolved(result, request, as_of)
+            text = restored(resolved.read_text(), stand_ins)
             # uv's comments name the file that was asked for; where it lay is no one's business.
-            text = resolved.read_text().replace(f"{folder}/", "")
+            text = text.replace(f"{folder}/", "")
         if not text.strip():
             raise UsageError(
                 f"{request} asks for nothing on {self.target.name}",
                 hint="look at the file, and at its markers.",
             )
         if request.files:
-            text = _with_stated_hashes(text, request.files)
+            text = _with_stated_hashes(
+                text, request.files, {release.file.sha256 for release in self.projects}
+            )
         made_for = locks.purpose([*request.requirements, *map(str, request.files)], self.target, as_of)
         return Resolution(made_for, text, tuple(warnings(result)))
 
@@ -125,6 +148,7 @@ class Resolver:
         metadata: Iterable[ReleaseMetadata],
         *,
         extras: bool,
+        constraints: Sequence[Path],
     ) -> Result:
         known = {(release.name, release.version): release for release in metadata}
         while True:
@@ -134,7 +158,9 @@ class Resolver:
                 python=self.interpreter,
                 as_of=as_of,
                 extras=extras,
+                constraints=constraints,
                 metadata=list(known.values()),
+                upgrade=not resolved.exists(),
             )
             missing = undescribed(result)
             if missing is None or missing in known:
@@ -184,8 +210,8 @@ def _text(file: Path) -> str:
     return data.decode(encoding, errors="replace")
 
 
-def _with_stated_hashes(text: str, files: Sequence[Path]) -> str:
-    """Return resolved requirements with those hashes alone that the files state, if they state any.
+def _with_stated_hashes(text: str, files: Sequence[Path], projects: Collection[str]) -> str:
+    """Return resolved requirements with those hashes alone that the files state, if they state any, and of projects.
 
     uv passes over hashes when it resolves. Who states them wants no other file, though (pip's hash-checking mode).
     """
@@ -195,6 +221,7 @@ def _with_stated_hashes(text: str, files: Sequence[Path]) -> str:
     hashes = {digest.lower() for digest in _HASH.findall(every)}
     if not hashes:
         return text
+    hashes.update(projects)
     for pin in locks.pins_of(text, Path("what was resolved")):
         if not pin.sha256 & hashes:
             raise UsageError(

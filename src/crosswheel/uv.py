@@ -71,7 +71,9 @@ class Uv:
         as_of: datetime.date | None,
         universal: bool = False,
         extras: bool = False,
+        constraints: Sequence[Path] = (),
         metadata: Sequence[ReleaseMetadata] | None = None,
+        upgrade: bool = True,
     ) -> Result:
         """Resolve requirements to exact versions with hashes; the result's exit code says whether it worked.
 
@@ -82,22 +84,25 @@ class Uv:
             as_of: ignore what was published after this day (UTC).
             universal: for every platform instead of the interpreter's own, and without comments.
             extras: tell of each release the extras that are asked for.
+            constraints: files of what is taken where it is asked for: bounds, and addresses of releases.
             metadata: the metadata of releases. Where it is given, uv runs no code of a release to learn its metadata: a
                 release without readable metadata ends the resolution, and :func:`undescribed` names it.
+            upgrade: take the newest, whatever ``output`` has from before.
         """
         words: list[Word] = [
             "pip",
             "compile",
             "--no-header",
             "--generate-hashes",
-            "--upgrade",
             "--python",
             python,
         ]
         words += [*requirements, "--output-file", output]
         words += ["--exclude-newer", end_of(as_of)] if as_of else []
+        words += ["--upgrade"] if upgrade else []
         words += ["--universal", "--no-annotate"] if universal else []
         words += ["--no-strip-extras"] if extras else []
+        words += [word for file in constraints for word in ("--constraint", file)]
         if metadata is None:
             return self._run(words, check=False)
         folder = output.parent / "stated"

@@ -27,6 +27,7 @@ from crosswheel.simulator.image import Image
 from crosswheel.simulator.running import ALIAS, Simulation, running
 from crosswheel.wheels.proof import Proof
 from support import look_alike
+from support.projects import own_project, write_tree
 from support.static_server import serving
 from support.wheels import make_wheel
 
@@ -100,9 +101,10 @@ class Bench:
         """Run a command on the robot, as a login does."""
         return look_alike.ssh(self.simulation, command, **options)
 
-    @staticmethod
-    def _run(words: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([_CROSSWHEEL, *words], capture_output=True, text=True, check=False)
+    def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [_CROSSWHEEL, *words], capture_output=True, text=True, check=False, cwd=self.folder
+        )
 
 
 @pytest.fixture(scope="module")
@@ -494,3 +496,30 @@ def _copy(source: Path, bench: Bench, place: str) -> None:
     words = ["ssh", "-F", str(bench.simulation.ssh_config), ALIAS, f"cat > {place}"]
     with source.open("rb") as stream:
         subprocess.run(words, stdin=stream, check=True)
+
+
+def test_a_project_is_sent_once_and_then_only_what_changed(bench: Bench) -> None:
+    """Each deployment of a folder builds what changed; the robot is sent the files that it lacks, and no others."""
+    folder = write_tree(bench.folder / "robotlab", own_project("robotlab"))
+    unchanging = "\n".join(f"number_{number} = {number**9}" for number in range(5000))
+    (folder / "robotlab_tables.py").write_text(unchanging)
+    first = bench.deploy("./robotlab", "--as-of", "2025-04-25")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert bench.ssh("robotlab").stdout == "robotlab 1.0\n"
+    none, for_the_agent = _files_and_bytes(bench.deploy("./robotlab", "--as-of", "2025-04-25").stdout)
+    assert none == 0
+    module = folder / "robotlab.py"
+    module.write_text(module.read_text().replace("1.0", "one"))
+    changed = bench.deploy("./robotlab", "--as-of", "2025-04-25")
+    files, size = _files_and_bytes(changed.stdout)
+    assert bench.ssh("robotlab").stdout == "robotlab one\n"
+    assert 0 < files < 6
+    assert size - for_the_agent < 10_000
+
+
+def _files_and_bytes(table: str) -> tuple[int, float]:
+    """Return how many files a deployment sent, and how many bytes, as its table tells."""
+    row = next(line for line in table.splitlines() if "active" in line)
+    found = re.search(r" (\d+) +([\d.]+) (B|kB|MB) ", row)
+    assert found, row
+    return int(found[1]), float(found[2]) * {"B": 1, "kB": 1e3, "MB": 1e6}[found[3]]

@@ -418,3 +418,51 @@ def github_zip(files: Files, *, name: str = "demo-1.0") -> bytes:
         for path, text in files.items():
             archive.writestr(zipfile.ZipInfo(f"{name}/{path}"), text)
     return written.getvalue()
+
+
+_BACKEND = """
+import base64, hashlib, pathlib, zipfile
+NAME, VERSION, REQUIRES = {name!r}, {version!r}, {requires!r}
+def get_requires_for_build_wheel(settings=None): return []
+def metadata(): return f"Metadata-Version: 2.1\\nName: {{NAME}}\\nVersion: {{VERSION}}\\n" + "".join(
+    f"Requires-Dist: {{text}}\\n" for text in REQUIRES)
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    info = pathlib.Path(folder, f"{{NAME}}-{{VERSION}}.dist-info"); info.mkdir()
+    info.joinpath("METADATA").write_text(metadata())
+    return info.name
+def build_wheel(folder, settings=None, metadata_directory=None):
+    info, path = f"{{NAME}}-{{VERSION}}.dist-info", pathlib.Path(folder, f"{{NAME}}-{{VERSION}}-py3-none-any.whl")
+    files = {{path.name: path.read_text() for path in sorted(pathlib.Path().glob("{module}*.py"))}}
+    files[f"{{info}}/METADATA"] = metadata()
+    files[f"{{info}}/WHEEL"] = "Wheel-Version: 1.0\\nGenerator: own\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+    files[f"{{info}}/entry_points.txt"] = "[console_scripts]\\n{name} = {module}:main\\n"
+    rows = []
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+            rows.append(f"{{name}},sha256={{digest}},{{len(text.encode())}}\\n")
+        archive.writestr(zipfile.ZipInfo(f"{{info}}/RECORD"), "".join(rows) + f"{{info}}/RECORD,,\\n")
+    return path.name
+"""
+
+
+def own_project(
+    name: str, version: str = "1.0", requires: tuple[str, ...] = (), *, stated: bool = True, **tables: str
+) -> Files:
+    """Return a pure project with a build backend in its own tree, which needs nothing of a registry.
+
+    ``stated``: its metadata are in the table ``[project]``; else only its backend tells them.
+    """
+    module = name.replace("-", "_")
+    backend = _BACKEND.format(name=module, version=version, requires=list(requires), module=module)
+    system = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+    project = f"[project]\nname = {name!r}\nversion = {version!r}\ndependencies = {list(requires)!r}\n"
+    more = "".join(
+        f"[{title.replace('__', '.')}]\n{textwrap.dedent(body)}\n" for title, body in tables.items()
+    )
+    return {
+        "pyproject.toml": system + (project if stated else "") + more,
+        "backend.py": backend,
+        f"{module}.py": f"def main():\n    print('{name} {version}')\n",
+    }

@@ -109,7 +109,7 @@ def test_every_command_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["build_package", "github_source", "pypi_source", "git_source", "url_source"]
+    "method", ["build_package", "folder_source", "github_source", "pypi_source", "git_source", "url_source"]
 )
 def test_every_keyword_of_a_recipe_is_documented(method: str) -> None:
     text = read("recipes.md")

@@ -49,6 +49,14 @@ def asked_metadata(project: Project, backend: Backend, locked: LockedRequirement
     Raises:
         BuildFailed: it fails, or its answer cannot be read.
     """
+    return _released(project, asked_raw_metadata(project, backend, locked))
+
+
+def asked_raw_metadata(project: Project, backend: Backend, locked: LockedRequirements) -> RawMetadata:
+    """Ask the same, and return all that it says, name and version included.
+
+    Raises: as :func:`asked_metadata`.
+    """
     folder = project.folder / "metadata"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -57,7 +65,7 @@ def asked_metadata(project: Project, backend: Backend, locked: LockedRequirement
     if project.recipe and project.recipe.setup_py_commands:  # installed for those is setuptools alone
         backend = replace(backend, system=replace(backend.system, backend=SETUP_PY))
     raw, _ = parse_email(backend.prepare_metadata(folder, project.config))
-    return _released(project, raw)
+    return raw
 
 
 def _released(project: Project, raw: RawMetadata) -> ReleaseMetadata:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
@@ -17,12 +16,14 @@ from rich.console import Console
 from crosswheel import targets
 from crosswheel.cli.options import (
     AsOfOption,
+    GroupOption,
     OutputOption,
     SandboxOption,
     Scene,
     SdkOption,
     TargetOption,
     TargetsOption,
+    UpgradeOption,
     VerboseOption,
     day,
 )
@@ -41,10 +42,11 @@ from crosswheel.cli.trees import (
 from crosswheel.errors import CrosswheelError, HostError
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root, number_build
+from crosswheel.job.asking import Asking
 from crosswheel.job.closures import Closure, closure_of, roots_of
 from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.locking import renew
-from crosswheel.job.resolving import closure_for
+from crosswheel.job.recipe_projects import offering_recipes
 from crosswheel.job.running import run_closure
 from crosswheel.job.sharing import in_order
 from crosswheel.progress import Row, show_error, table
@@ -79,7 +81,8 @@ class Preference(str, Enum):
 RequirementsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Requirements such as numpy==1.26.4; everything in the folder of recipes without any."
+        help="Requirements such as numpy==1.26.4, and your own projects such as ./mylib; everything in the folder "
+        "of recipes without any."
     ),
 ]
 RequirementFilesOption = Annotated[
@@ -107,6 +110,8 @@ def build(
     requirements: RequirementsArgument = None,
     requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
+    group: GroupOption = None,
+    upgrade: UpgradeOption = False,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
     build_type: Annotated[
@@ -133,6 +138,7 @@ def build(
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
     request = _request(requirements, requirement_files)
+    asking = Asking(request, day(as_of), tuple(group or ()), upgrade)
     scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(request), sandbox)
     with scene.console() as console:
         if container_tag or container_source:
@@ -143,7 +149,7 @@ def build(
                 if prep_container_only:
                     _prepare(context)
                 elif build_type is not BuildType.INDEX_ONLY:
-                    codes.append(_build_all(_jobs(request, day(as_of), context), context))
+                    codes.append(_build_all(_jobs(asking, context), context))
         if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
@@ -164,12 +170,11 @@ def _prepare(context: BuildContext) -> None:
     context.display.message("The toolchain is ready, and its cross view is verified.")
 
 
-def _jobs(
-    request: Request, as_of: datetime.date | None, context: BuildContext
-) -> Iterable[Callable[[], list[Row]]]:
+def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
-    if request:
-        return [lambda: run_closure(closure_for(request, as_of, context), context)]
+    if asking.request:
+        return [lambda: run_closure(*asking.closure(context))]
+    context = offering_recipes(context)
     return [partial(_build_root, root, context) for root in roots_of(context)]
 
 
@@ -221,9 +226,16 @@ def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -
 
 
 def add(
-    requirement: Annotated[str, typer.Argument(help="A package, or a release of it: NAME or NAME==VERSION.")],
+    requirement: Annotated[
+        str,
+        typer.Argument(
+            help="A package, or a release of it: NAME or NAME==VERSION; or a project of yours: ./mylib, or "
+            "'NAME @ git+https://HOST/REPOSITORY@TAG'."
+        ),
+    ],
     target: TargetsOption = None,
     as_of: AsOfOption = None,
+    group: GroupOption = None,
     recipes: RecipesOption = RECIPES,
     rebuild: Annotated[
         bool,
@@ -243,7 +255,8 @@ def add(
             console.print(f"{requirement} gets the build number {number}.")
         for name in target or ["ot2"]:
             with scene.context(console, name) as context:
-                root = add_root(requirement, day(as_of), context)
+                offered = offering_recipes(context)
+                root, context = add_root(requirement, day(as_of), offered, tuple(group or ()))
                 context.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
                 codes.append(_build_all([partial(_build_root, root, context)], context))
         _write_index(scene, console, None, codes)
@@ -254,6 +267,7 @@ def plan(
     requirements: RequirementsArgument = None,
     requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
+    group: GroupOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
     prefer: PreferOption = Preference.NATIVE,
@@ -261,18 +275,20 @@ def plan(
 ) -> None:
     """Show for each package whether its published wheel is taken or it is built, and why."""
     request = _request(requirements, requirement_files)
+    asking = Asking(request, day(as_of), tuple(group or ()))
     scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(request))
     with scene.console() as console:
         for name in target or ["ot2"]:
             with scene.context(console, name) as context:
-                for closure in _closures(request, day(as_of), context):
+                for closure in _closures(asking, context):
                     _show_plan(closure, console, context)
 
 
-def _closures(request: Request, as_of: datetime.date | None, context: BuildContext) -> Iterator[Closure]:
-    if request:
-        yield closure_for(request, as_of, context)
+def _closures(asking: Asking, context: BuildContext) -> Iterator[Closure]:
+    if asking.request:
+        yield asking.closure(context)[0]
         return
+    context = offering_recipes(context)
     for root in roots_of(context):
         yield closure_of(root, context)
 
@@ -297,7 +313,8 @@ def lock(
 ) -> None:
     """Resolve every package's dependencies anew, as of its recipe's day, and show what changed."""
     scene = Scene(recipes, verbose=verbose, sdk=sdk, sandbox=sandbox)
-    with scene.console() as console, scene.context(console, target) as context:
+    with scene.console() as console, scene.context(console, target) as opened:
+        context = offering_recipes(opened)
         for root in roots_of(context):
             if root.is_alone:
                 context.display.message(

@@ -56,6 +56,16 @@ SandboxOption = Annotated[
         "that this machine allows.",
     ),
 ]
+GroupOption = Annotated[
+    list[str] | None,
+    typer.Option("--group", help="A dependency group of a project, as well; may be given several times."),
+]
+UpgradeOption = Annotated[
+    bool,
+    typer.Option(
+        "--upgrade", help="Of a project: take the newest of what it needs, instead of what was locked."
+    ),
+]
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
 ]

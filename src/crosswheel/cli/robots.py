@@ -14,6 +14,7 @@ from rich.console import Console
 from crosswheel import targets
 from crosswheel.agent.manifest import is_name
 from crosswheel.cli.keys import key_folder, warn_of_unsigned
+from crosswheel.cli.options import AsOfOption, GroupOption, SandboxOption, UpgradeOption
 from crosswheel.cli.robot_options import (
     Fleet,
     Login,
@@ -34,6 +35,7 @@ from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import IntegrityError, Interrupted, UsageError
 from crosswheel.progress import Transfers, show_error, table
 from crosswheel.progress.wording import duration, size
+from crosswheel.projects.requests import is_project
 
 if TYPE_CHECKING:
     from crosswheel.deploy.release import Release
@@ -60,12 +62,22 @@ def register(app: typer.Typer) -> None:
 
 
 def deploy(
-    requirement: Annotated[str, typer.Argument(help="What to install, such as prefect==3.3.4.")],
+    requirement: Annotated[
+        str,
+        typer.Argument(
+            help="What to install: a release that was built, such as prefect==3.3.4, or a project of yours, such as "
+            "./mylib, which is built first."
+        ),
+    ],
     fleet: Fleet,
     wheels: Wheels,
     login: Login,
     name: NameOption = None,
     test: TestOption = None,
+    as_of: AsOfOption = None,
+    group: GroupOption = None,
+    upgrade: UpgradeOption = False,
+    sandbox: SandboxOption = None,
     keep: Annotated[
         int, typer.Option("--keep", min=0, help="How many versions before it stay, to go back to.")
     ] = 1,
@@ -74,9 +86,16 @@ def deploy(
     chosen, keys = targets.load(fleet.target, TARGETS), key_folder()
     keys.signing_key()  # what cannot be used is told before any robot is reached
     robot, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
+    put_together: Callable[[], Release] = partial(wheels.release, requirement, chosen, name=name, test=test)
+    if is_project(requirement):
+        from crosswheel.cli.projects import ProjectBuild, built_release  # others need nothing of what builds
+
+        how = ProjectBuild(as_of, tuple(group or ()), upgrade, sandbox)
+        built = built_release(requirement, chosen, fleet.target, wheels, how, name=name, test=test)
+        put_together = lambda: built  # noqa: E731
     # While the robots are being reached.
     with ThreadPoolExecutor(1) as pool, Transfers(Console()) as transfers:
-        release = pool.submit(wheels.release, requirement, chosen, name=name, test=test)
+        release = pool.submit(put_together)
         offer = pool.submit(lambda: signed_offer(release.result(), keys))
 
         def work(address: Address) -> deploying.Deployed:

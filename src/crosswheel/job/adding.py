@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
@@ -14,27 +16,35 @@ from crosswheel.files import write_text
 from crosswheel.job.closures import root_of_lock
 from crosswheel.job.context import BuildContext
 from crosswheel.job.locking import renew
+from crosswheel.job.projects import gather
+from crosswheel.job.recipe_projects import write_recipes
 from crosswheel.job.resolving import resolve
 from crosswheel.lock import Pin
+from crosswheel.projects.requests import project_request
 from crosswheel.recipes.editing import change_build_number
-from crosswheel.recipes.loader import Recipes
+from crosswheel.recipes.loader import Recipes, load_folder
 from crosswheel.recipes.model import Recipe
 from crosswheel.resolver import Request
 from crosswheel.targets import Target
 from crosswheel.versions import same_version
 
 
-def add_root(request: str, as_of: datetime.date | None, context: BuildContext) -> Recipe:
-    """Lock a package's closure below the folder of recipes, and return it as a root.
+def add_root(
+    request: str, as_of: datetime.date | None, context: BuildContext, groups: Sequence[str] = ()
+) -> tuple[Recipe, BuildContext]:
+    """Lock a package's closure below the folder of recipes; return it as a root, and the context that offers it.
 
     Args:
-        request: a requirement of one package; its version is that which the resolver chooses.
+        request: a requirement of one package, whose version is that which the resolver chooses; or a project.
         as_of: the day; today, if not given. Where the registry does not tell when files came to it, none.
+        groups: dependency groups of the project.
 
     Raises:
         UsageError: ``request`` is not a requirement, or a recipe of that release says something else.
         LockError: no set of releases satisfies it.
     """
+    if project_request(request, Path.cwd()) is not None:
+        return _add_project(request, as_of, context, groups)
     requirement = locks.parsed(request)
     pins = {pin.name: pin for pin in resolve(Request((request,)), as_of, context).pins}
     name = canonicalize_name(requirement.name)
@@ -53,7 +63,22 @@ def add_root(request: str, as_of: datetime.date | None, context: BuildContext) -
     if known and known.as_of:
         root = _agreed(known, as_of)
     renew(root, context)
-    return root
+    return root, context
+
+
+def _add_project(
+    request: str, as_of: datetime.date | None, context: BuildContext, groups: Sequence[str]
+) -> tuple[Recipe, BuildContext]:
+    """Write the recipes of a project and of those that it needs, lock them, and return the project as a root."""
+    gathered = gather([request], context, groups)
+    offering = context.offering(gathered.releases.values())
+    day = as_of or _today(resolve(Request(tuple(gathered.requirements)), None, offering).pins, offering)
+    file = write_recipes(gathered.requirements, gathered, day.isoformat() if day else None, offering)
+    recipes = load_folder(context.recipes.folder, context.trees.dist)
+    root = next(recipe for recipe in recipes.roots if recipe.file == file)
+    offering = replace(offering, recipes=recipes)
+    renew(root, offering)
+    return root, offering
 
 
 def _today(pins: Iterable[Pin], context: BuildContext) -> datetime.date | None:

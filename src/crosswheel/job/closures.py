@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from crosswheel import lock as locks
 from crosswheel import plan
 from crosswheel.build.requirements import RequirementsStore
-from crosswheel.errors import LockError, RecipeError
+from crosswheel.errors import LockError, PlanError, RecipeError
 from crosswheel.files import digest_of
 from crosswheel.job.context import BuildContext
 from crosswheel.lock import Lock, Pin
@@ -170,10 +170,23 @@ def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.S
 
     def chosen(pin: Pin) -> tuple[plan.Step, Sequence[ReleaseFile]]:
         recipe, files = context.recipes.for_package(pin.name, pin.version), _files(pin, context)
-        return plan.choose(pin, files, recipe, context.target, prefer=context.prefer), files
+        step = plan.choose(pin, files, recipe, context.target, prefer=context.preference(pin.name))
+        return _as_allowed(step, context), files
 
     with context.workers(_QUESTIONS_AT_ONCE) as pool:
         return list(pool.map(chosen, pins))
+
+
+def _as_allowed(step: plan.Step, context: BuildContext) -> plan.Step:
+    """Refuse a build of what is to be taken only; the user's own projects are not meant by that."""
+    if not context.takes_only(step.pin.name) or (step.file and step.file.origin):
+        return step
+    if step.action == "build":
+        raise PlanError(
+            f"{step.pin} would be built ({step.reason}), and --only-binary says that it must not",
+            hint=f"leave {step.pin.name} out of --only-binary, or ask for another version of it.",
+        )
+    return replace(step, fallback=None)
 
 
 def _steps(pins: Iterable[Pin], context: BuildContext) -> Mapping[str, plan.Step]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -24,6 +24,7 @@ from crosswheel.job.code import code_digest
 from crosswheel.job.single_flight import SingleFlight
 from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display, display
+from crosswheel.projects.release import ProjectRelease
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
@@ -59,7 +60,9 @@ class Trees:
 class BuildContext:
     """The tools and folders of a run for one target.
 
-    ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies. What takes time to
+    ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies; ``projects`` are the
+    user's own, which the registry of this context offers as well (:meth:`offering`); ``no_binary`` and ``only_binary``
+    name packages as pip's options of these names do. What takes time to
     make (the emulator, the environments) is made once, by whichever worker needs it first.
     """
 
@@ -72,7 +75,31 @@ class BuildContext:
     cancellation: Cancellation
     prefer: Prefer = "native"
     sdk: Path | None = None
+    projects: tuple[ProjectRelease, ...] = ()
+    no_binary: frozenset[str] = frozenset()
+    only_binary: frozenset[str] = frozenset()
     _single_flights: SingleFlight = field(default_factory=SingleFlight)
+
+    def offering(self, projects: Iterable[ProjectRelease]) -> BuildContext:
+        """Return a context with the user's own projects, of whose names no registry is asked."""
+        every = {release.name: release for release in (*self.projects, *projects)}
+        files = {release.name: (release.version, release.file) for release in every.values()}
+        return replace(self, projects=tuple(every.values()), registry=self.registry.offering(files))
+
+    def asking(self, registry: str) -> BuildContext:
+        """Return a context that asks another registry; its URL may have a name and a password in it."""
+        settings = replace(self.settings, registry=registry)
+        return replace(self, settings=settings, registry=Registry(settings)).offering(())
+
+    def preference(self, name: str) -> Prefer:
+        """Return what to do for a package where a recipe does not say."""
+        if self.no_binary & {name, ":all:"} and name not in self.only_binary:
+            return "source"
+        return "published" if self.takes_only(name) else self.prefer
+
+    def takes_only(self, name: str) -> bool:
+        """Whether a package is to be taken, and never built."""
+        return bool(self.only_binary & {name, ":all:"}) and name not in self.no_binary
 
     def folder(self, name: str, version: str) -> Path:
         """Return a package's folder in the build tree."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -146,7 +147,7 @@ def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> W
     wheel = WheelFile.open(context.registry.fetch(file))
     context.display.step(step.pin.name, "auditing")
     audited = _audited(wheel, [], context)
-    source = f"the registry's {wheel.path.name}"
+    source = file.origin or f"the registry's {wheel.path.name}"
     record = _described(
         step, wheel, audited, context, path=wheel.path, source=source, warnings=wheel.oddities
     )
@@ -221,7 +222,7 @@ def prepared_project(
     runner = context.runner(name, version)
     context.display.step(name, "fetching")
     recipe = step.recipe
-    if recipe and recipe.source:
+    if recipe and recipe.source and not (step.file and step.file.origin):
         source_spec, fallback = recipe.source, recipe.fallback
     else:
         assert step.file is not None
@@ -235,6 +236,8 @@ def prepared_project(
         runner=runner,
         warn=warn,
     )
+    if step.file and step.file.origin:
+        tree = replace(tree, origin=step.file.origin)
     if recipe:
         apply_patches(tree.path, [recipe.folder / patch for patch in recipe.patches], runner)
     variables = pin_version(tree.path, version)
@@ -245,7 +248,7 @@ def prepared_backend(
     step: Step, project: Project, store: RequirementsStore, context: BuildContext
 ) -> tuple[Backend, LockedRequirements]:
     """Install the build backend of a package."""
-    runner = context.runner(step.pin.name, step.pin.version)
+    runner = context.runner(project.name, project.version)
     libraries = project.recipe.libraries if project.recipe else ()
     python, uv = context.toolchain.host.executable, Uv(context.settings, runner)
     return prepare(

@@ -17,8 +17,13 @@ from crosswheel.resolver import Request, Resolution, Resolver
 from crosswheel.uv import ReleaseMetadata
 
 
-def resolve(request: Request, as_of: datetime.date | None, context: BuildContext) -> Resolution:
+def resolve(
+    request: Request, as_of: datetime.date | None, context: BuildContext, *, preferred: str | None = None
+) -> Resolution:
     """Resolve what is asked for as of a day, and warn of what the user should know.
+
+    Args:
+        preferred: what was resolved before, which stays as far as it fits; the newest is taken, if not given.
 
     A resolver takes the metadata of any published wheel for that of all. Where a wheel is built, or its source patched,
     what is built may say something else, which decides.
@@ -33,10 +38,11 @@ def resolve(request: Request, as_of: datetime.date | None, context: BuildContext
         context.toolchain.interpreter,
         context.uv,
         lambda name, version: describe(name, version, as_of, context),
+        context.projects,
     )
     metadata: dict[str, ReleaseMetadata | None] = {}
     while True:
-        resolution = resolver.resolve(request, as_of, filter(None, metadata.values()))
+        resolution = resolver.resolve(request, as_of, filter(None, metadata.values()), preferred=preferred)
         new = [pin for pin in _doubtful(resolution.pins, context) if str(pin) not in metadata]
         if not new:
             break
@@ -51,7 +57,8 @@ def resolve(request: Request, as_of: datetime.date | None, context: BuildContext
 def _doubtful(pins: Iterable[Pin], context: BuildContext) -> list[Pin]:
     """Return the pins whose built wheel may have other metadata than the resolver read."""
     doubtful = []
-    for step, files in planned(pins, context):
+    projects = {release.name for release in context.projects}  # their metadata are known
+    for step, files in planned([pin for pin in pins if pin.name not in projects], context):
         changed = step.recipe is not None and bool(step.recipe.patches or step.recipe.source)
         if step.action == "build" and (changed or any(file.kind == "wheel" for file in files)):
             doubtful.append(step.pin)
@@ -78,7 +85,7 @@ def closure_for(request: Request, as_of: datetime.date | None, context: BuildCon
     """
     if request.files:
         return _closure_of_files(request, as_of, context)
-    requirements = _with_tests(request.requirements, context)
+    requirements = with_tests(request.requirements, context)
     store = own_store(context, ", ".join(requirements), as_of, datetime.date.today())
     path = store.folder.parent / "lock.txt"
     if path.is_file():
@@ -92,7 +99,7 @@ def closure_for(request: Request, as_of: datetime.date | None, context: BuildCon
 def _closure_of_files(request: Request, as_of: datetime.date | None, context: BuildContext) -> Closure:
     """Return the steps for requirement files, which may include others: their roots are known once resolved."""
     resolution = resolve(request, as_of, context)
-    test_requirements = _with_tests(resolution.roots, context)[len(resolution.roots) :]
+    test_requirements = with_tests(resolution.roots, context)[len(resolution.roots) :]
     if set(test_requirements) - {pin.name for pin in resolution.pins}:
         resolution = resolve(
             Request((*request.requirements, *test_requirements), request.files), as_of, context
@@ -102,7 +109,7 @@ def _closure_of_files(request: Request, as_of: datetime.date | None, context: Bu
     return closure_of_pins((*resolution.roots, *test_requirements), lock.pins.values(), store, context)
 
 
-def _with_tests(requirements: Iterable[str], context: BuildContext) -> tuple[str, ...]:
+def with_tests(requirements: Iterable[str], context: BuildContext) -> tuple[str, ...]:
     """Return requirements and those of their recipes' tests, which must be in the same lock."""
     roots = list(requirements)
     names = [canonicalize_name(locks.parsed(text).name) for text in roots]

@@ -15,7 +15,15 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from crosswheel.errors import RecipeError
-from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, Source, UrlSource
+from crosswheel.recipes.model import (
+    FolderSource,
+    GithubSource,
+    GitSource,
+    PypiSource,
+    Recipe,
+    Source,
+    UrlSource,
+)
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _HINT = "docs/recipes.md explains every keyword."
@@ -99,6 +107,10 @@ class PackageBuild:
     ) -> GitSource:
         """Name a tag, branch or commit of a git repository, and the commit it must be."""
         return self._checked(GitSource, url=url, ref=ref, commit=commit, path=path)
+
+    def folder_source(self, *, path: str) -> FolderSource:
+        """Name the folder of a project, from the recipe's own."""
+        return self._checked(FolderSource, path=path)
 
     def url_source(self, *, url: str, sha256: str, path: str | None = None) -> UrlSource:
         """Name an archive by its address and hash."""

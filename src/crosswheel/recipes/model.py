@@ -81,6 +81,16 @@ class GitSource(_Spec):
         return f"git {self.url} {self.ref}"
 
 
+class FolderSource(_Spec):
+    """A folder with a project in it: ``path`` leads there from the recipe's. The lock has the hash of its content."""
+
+    kind: Literal["folder"] = "folder"
+    path: str
+
+    def __str__(self) -> str:
+        return f"the folder {self.path}"
+
+
 class PypiSource(_Spec):
     """The sdist of a release on the package registry."""
 
@@ -106,7 +116,9 @@ class UrlSource(_Spec):
         return self.url
 
 
-Source = Annotated[GithubSource | GitSource | PypiSource | UrlSource, Field(discriminator="kind")]
+Source = Annotated[
+    FolderSource | GithubSource | GitSource | PypiSource | UrlSource, Field(discriminator="kind")
+]
 
 
 class Recipe(_Spec):

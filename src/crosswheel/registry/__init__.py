@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -36,6 +38,18 @@ class Registry:
         self._settings = settings
         self._max_age = max_age
         self._client = new_client()
+        self._projects: Mapping[str, tuple[Version, ReleaseFile]] = {}
+
+    def offering(self, projects: Mapping[str, tuple[str, ReleaseFile]]) -> Registry:
+        """Return a registry that has the user's own projects as well: of their names, nobody is asked.
+
+        Args:
+            projects: by normalised name, the version of each and the file of it, which lies in the cache.
+        """
+        offering = copy.copy(self)
+        own = {name: (_parsed_version(version), file) for name, (version, file) in projects.items()}
+        offering._projects = {**self._projects, **own}
+        return offering
 
     def __enter__(self) -> Registry:
         return self
@@ -63,6 +77,8 @@ class Registry:
             NetworkError: the registry cannot be reached, or it is not cached in offline mode.
         """
         project, parsed = canonicalize_name(name), _parsed_version(version)
+        if project in self._projects:
+            return self._project_files(project, parsed)
         cached = self._answer_file(project, parsed)
         cached_files = _cached_release(cached)
         if cached_files is not None and (
@@ -76,6 +92,15 @@ class Registry:
         release = Release(files=tuple(ask(self._client, self._settings.registry, project, parsed, name)))
         write_text(cached, release.model_dump_json(indent=1))
         return list(release.files)
+
+    def _project_files(self, project: NormalizedName, version: Version) -> list[ReleaseFile]:
+        there, file = self._projects[project]
+        if there != version:
+            raise PlanError(
+                f"your project {project} is at version {there}, and {version} is asked for",
+                hint="renew its lock with `crosswheel lock`, or ask for the version that it has.",
+            )
+        return [file]
 
     def fetch(
         self, file: ReleaseFile, folder: Path | None = None, *, progress: Progress | None = None
@@ -91,10 +116,9 @@ class Registry:
             IntegrityError: it has another hash than the registry said.
             StorageError: it cannot be written.
         """
-        store = self._settings.cache / "files" / file.sha256[:2] / file.sha256
         kept = download(
             with_password(file.url, self._settings.registry),
-            store / file.filename,
+            self.kept(file.sha256, file.filename),
             sha256=file.sha256,
             settings=self._settings,
             progress=progress,
@@ -104,6 +128,10 @@ class Registry:
             return kept
         place_copy(kept, folder / file.filename)
         return folder / file.filename
+
+    def kept(self, sha256: str, filename: str) -> Path:
+        """Return where a file of this hash and name is kept in the cache, if it is."""
+        return self._settings.cache / "files" / sha256[:2] / sha256 / filename
 
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
         registry = without_password(self._settings.registry) if self._settings.registry else None

@@ -34,6 +34,7 @@ class ReleaseFile(BaseModel):
         upload_time: when it came to the registry, where that is told (PEP 700).
         size: in bytes, where that is told (PEP 700).
         has_metadata: its metadata can be had alone (PEP 658).
+        origin: what it is, where it is of the user's own project and of no registry; it lies in the cache then.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class ReleaseFile(BaseModel):
     upload_time: datetime.datetime | None = None
     size: int | None = None
     has_metadata: bool = False
+    origin: str | None = None
 
 
 class Release(BaseModel):

@@ -13,7 +13,7 @@ from crosswheel.download import download, offline_error
 from crosswheel.errors import IntegrityError, NetworkError, PlanError, RecipeError
 from crosswheel.files import cached_folder, digest_of, new_folder, remove_tree, sha256_of
 from crosswheel.process import Runner
-from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Source, UrlSource
+from crosswheel.recipes.model import FolderSource, GithubSource, GitSource, PypiSource, Source, UrlSource
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.sources.git import clone, head
@@ -100,6 +100,8 @@ def obtain(
 
 def _tree(source: Source, context: _Context) -> SourceTree:
     remove_tree(context.unpacked)
+    if isinstance(source, FolderSource):  # those that are there were packed, and are found by their hash
+        raise RecipeError(f"{source} is not there", hint="get it, or correct `path` in the recipe.")
     top, digest = (
         _from_git(source, context) if isinstance(source, GitSource) else _from_archive(source, context)
     )

@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from crosswheel.download import offline_error
 from crosswheel.errors import BuildFailed, IntegrityError, MissingToolError, NetworkError
 from crosswheel.process import Runner
 from crosswheel.recipes.model import GitSource
+from crosswheel.settings import Settings
 
 # They point git at another repository than the folder it is started in; set inside git hooks.
 _LOCATION = frozenset(
@@ -65,6 +67,40 @@ def clone(source: GitSource, folder: Path, runner: Runner) -> None:
 def head(folder: Path, runner: Runner) -> str:
     """Return the id of the commit that a repository has checked out."""
     return runner.run(["git", "rev-parse", "HEAD"], cwd=folder, env=git_environment()).output.strip()
+
+
+def commit_of(source: GitSource, runner: Runner, settings: Settings) -> str:
+    """Return the commit that a tag, a branch or the repository's HEAD is now; a commit's own id is not asked for.
+
+    Raises:
+        NetworkError: the repository cannot be asked, or has no such ref.
+    """
+    if re.fullmatch(r"[0-9a-f]{40}", source.ref):
+        return source.ref
+    if settings.offline:
+        raise offline_error(f"the commit that {source} is")
+    try:
+        listed = runner.run(["git", "ls-remote", "--", source.url], env=git_environment()).lines
+    except BuildFailed as error:
+        raise NetworkError(
+            f"{source} could not be asked for: {error.message}",
+            hint="check the address, the connection and, if it is private, your access to it.",
+        ) from error
+    refs = {name: commit for commit, _, name in (line.partition("\t") for line in listed) if name}
+    names = (
+        f"refs/tags/{source.ref}^{{}}",
+        f"refs/tags/{source.ref}",
+        f"refs/heads/{source.ref}",
+        source.ref,
+    )
+    commit = next((refs[name] for name in names if name in refs), None)
+    if commit is None:
+        tags = sorted(name.removeprefix("refs/tags/") for name in refs if name.startswith("refs/tags/"))
+        raise NetworkError(
+            f"{source.url} has no tag or branch {source.ref}",
+            hint=f"write one that it has, or the whole id of a commit; its tags: {', '.join(tags[-4:]) or 'none'}.",
+        )
+    return commit
 
 
 def _fetch(source: GitSource, folder: Path, runner: Runner) -> None:

@@ -1,0 +1,107 @@
+"""The closure of the user's projects: locked in the build tree, and kept as it is until it is asked to be renewed."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from crosswheel import lock as locks
+from crosswheel.build.requirements import RequirementsStore
+from crosswheel.files import digest_of
+from crosswheel.job.closures import Closure, closure_of_pins
+from crosswheel.job.context import BuildContext
+from crosswheel.job.resolving import resolve, with_tests
+from crosswheel.lock import Lock
+from crosswheel.resolver import Request
+
+
+@dataclass(frozen=True)
+class LockedProjects:
+    """Projects with all that they need, locked.
+
+    Attributes:
+        name, version: of the first that was asked for.
+        lock: where the lock lies.
+    """
+
+    name: str
+    version: str
+    lock: Path
+    closure: Closure
+
+
+def locked_projects(
+    request: Request, as_of: datetime.date | None, context: BuildContext, *, upgrade: bool = False
+) -> LockedProjects:
+    """Lock projects with all that they need; what was locked for them before stays, as far as it fits.
+
+    Args:
+        upgrade: take the newest of all instead.
+
+    Raises:
+        LockError: no set of releases satisfies them.
+        PlanError: a release can be neither taken nor built.
+    """
+    requirements = with_tests(request.requirements, context)
+    versions = {release.name: release.version for release in context.projects}
+    folder = context.trees.build / "locks" / _key(requirements, versions, as_of, context)
+    path = folder / "lock.txt"
+    before = locks.read(path) if path.is_file() and not upgrade else None
+    day = datetime.date.fromisoformat(before.made_for["day"]) if before else as_of or datetime.date.today()
+    lock = _kept(before, path, context, requirements)
+    if lock is None:
+        preferred = path.read_text() if before else None
+        resolution = resolve(Request(requirements), as_of, context, preferred=preferred)
+        made_for = {**resolution.made_for, "day": day.isoformat(), "projects": _state(context, requirements)}
+        lock = locks.write(path, made_for, resolution.text)
+    store = RequirementsStore(folder / "build", as_of, frozen=False, day=day)
+    first = Requirement(requirements[0])
+    name = canonicalize_name(first.name)
+    closure = closure_of_pins(requirements, lock.pins.values(), store, context)
+    return LockedProjects(name, lock.pins[name].version, path, closure)
+
+
+def _key(
+    requirements: tuple[str, ...],
+    versions: Mapping[str, str],
+    as_of: datetime.date | None,
+    context: BuildContext,
+) -> str:
+    """Name what is asked for; the versions of projects change too often to be part of that."""
+    unversioned = [
+        text.replace(f"=={versions[name]}", "")
+        if (name := canonicalize_name(Requirement(text).name)) in versions
+        else text
+        for text in requirements
+    ]
+    return digest_of(projects=unversioned, as_of=as_of, target=context.target.fingerprint)
+
+
+def _state(context: BuildContext, requirements: tuple[str, ...]) -> str:
+    """Name all of the projects that what they need depends on: not their code."""
+    metadata = [release.metadata.model_dump(mode="json") for release in context.projects]
+    return digest_of(metadata=metadata, requirements=requirements)
+
+
+def _kept(
+    before: Lock | None, path: Path, context: BuildContext, requirements: tuple[str, ...]
+) -> Lock | None:
+    """Return the lock from before, where nothing that it depends on has changed, with the projects as they are now."""
+    if before is None or before.made_for.get("projects") != _state(context, requirements):
+        return None
+    text = path.read_text()
+    pins = dict(before.pins)
+    for release in context.projects:
+        pin = pins.get(release.name)
+        if pin is not None:
+            for sha256 in pin.sha256:
+                text = text.replace(sha256, release.file.sha256)
+            pins[release.name] = replace(pin, sha256=frozenset({release.file.sha256}))
+    if text != path.read_text():
+        return locks.rewrite(path, text)
+    return Lock(before.made_for, pins)

@@ -1,0 +1,154 @@
+"""What a project says of itself: read where its pyproject.toml states it, asked of its build backend in the sandbox."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from packaging.metadata import RawMetadata
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import InvalidName, canonicalize_name
+from packaging.version import InvalidVersion, Version
+from pydantic import ValidationError
+
+from crosswheel.build import Project
+from crosswheel.build.metadata import asked_raw_metadata, stated_metadata
+from crosswheel.errors import BuildFailed, UsageError
+from crosswheel.files import digest_of, write_text
+from crosswheel.job.closures import own_store
+from crosswheel.job.context import BuildContext
+from crosswheel.job.making import prepared_backend
+from crosswheel.lock import Pin
+from crosswheel.plan import Step
+from crosswheel.projects.pyproject import ProjectFolder
+from crosswheel.projects.snapshot import Snapshot
+from crosswheel.sources.archive import unpack
+from crosswheel.uv import ReleaseMetadata
+from crosswheel.wheels.legacy import repaired_requirement, repaired_specifiers
+
+# What setuptools says of a project that states none.
+_NO_VERSION, _NO_NAME = Version("0.0.0"), "unknown"
+
+
+def metadata_of(project: ProjectFolder, snapshot: Snapshot, context: BuildContext) -> ReleaseMetadata:
+    """Return the metadata that a project's wheel will have.
+
+    Raises:
+        UsageError: it has no name or no version, or requires what no index can offer.
+        BuildFailed: its build backend cannot tell.
+        LockError: the requirements of its backend cannot be satisfied.
+        NetworkError: they cannot be had.
+    """
+    digest = digest_of(
+        source=snapshot.sha256,
+        history=snapshot.history,
+        target=context.target.fingerprint,
+        code=context.code_digest,
+    )
+    kept = context.settings.cache / "metadata" / f"{digest}.json"
+    with context.lock_for(kept.stem):
+        metadata = _read(kept)
+        if metadata is None:
+            metadata = _stated(project) or _asked(project, snapshot, context)
+            _require_offerable(metadata, project)
+            write_text(kept, metadata.model_dump_json(indent=1))
+    return metadata
+
+
+def _stated(project: ProjectFolder) -> ReleaseMetadata | None:
+    """Return what the table ``[project]`` states, where it states all (PEP 621)."""
+    table: Mapping[str, object] = project.document.get("project", {})
+    name, version = table.get("name"), table.get("version")
+    if not isinstance(name, str) or not isinstance(version, str):
+        dynamic = table.get("dynamic", ())
+        if table and version is None and isinstance(dynamic, (list, tuple)) and "version" not in dynamic:
+            raise _without("version", project)
+        return None
+    tree = Project(*_identity(name, version, project), project.folder, project.folder, None, {})
+    return stated_metadata(tree)
+
+
+def _asked(project: ProjectFolder, snapshot: Snapshot, context: BuildContext) -> ReleaseMetadata:
+    """Ask the build backend, in a copy of the project; with git's history, from which it may make the version."""
+    title = project.name or canonicalize_name(project.folder.name)
+    folder = context.folder(title, "project")
+    with context.own_folder(title, "project"):
+        shutil.rmtree(folder / "unpack", ignore_errors=True)
+        tree = unpack(snapshot.archive, folder / "unpack")
+        if snapshot.history and (project.folder / ".git").is_dir():
+            shutil.copytree(project.folder / ".git", tree / ".git", symlinks=True)
+        step = Step(Pin(title, "0", frozenset()), "build", None, (), None, "its metadata is asked for")
+        context.display.start(title, "", "asking")
+        build = Project(title, "project", tree, folder, None, {})
+        store = own_store(context, snapshot.sha256, None)
+        backend, locked = prepared_backend(step, build, store, context)
+        raw = asked_raw_metadata(build, backend, locked)
+    return _released(raw, project)
+
+
+def _released(raw: RawMetadata, project: ProjectFolder) -> ReleaseMetadata:
+    name, version = _identity(raw.get("name", ""), raw.get("version", ""), project)
+    if Version(version) == _NO_VERSION and "0.0.0" not in _settings(project):
+        raise _without("version", project)
+    return ReleaseMetadata(
+        name=name,
+        version=version,
+        requires_dist=tuple(map(repaired_requirement, raw.get("requires_dist", ()))),
+        provides_extra=tuple(raw.get("provides_extra", ())),
+        requires_python=repaired_specifiers(raw.get("requires_python", "")) or None,
+    )
+
+
+def _settings(project: ProjectFolder) -> str:
+    files = (project.folder / name for name in ("pyproject.toml", "setup.cfg", "setup.py", "PKG-INFO"))
+    return "".join(file.read_text(errors="replace") for file in files if file.is_file())
+
+
+def _identity(name: str, version: str, project: ProjectFolder) -> tuple[str, str]:
+    """Return a normalised name and version (PEP 503, PEP 440)."""
+    try:
+        normalised = str(canonicalize_name(name, validate=True))
+    except InvalidName:
+        normalised = _NO_NAME
+    if normalised == _NO_NAME:
+        raise _without("name", project)
+    try:
+        return normalised, str(Version(version))
+    except InvalidVersion as error:
+        raise UsageError(
+            f"{project.folder} says that its version is {version!r}, which is none (PEP 440)",
+            hint="write one such as 1.0 or 1.0.dev3.",
+        ) from error
+
+
+def _without(what: str, project: ProjectFolder) -> UsageError:
+    return UsageError(
+        f"the project in {project.folder} has no {what}",
+        hint=f'state it in the table [project] of its pyproject.toml: {what} = "…"; a version that is made from git '
+        'needs a tag, and dynamic = ["version"].',
+    )
+
+
+def _require_offerable(metadata: ReleaseMetadata, project: ProjectFolder) -> None:
+    """Raise :class:`UsageError` if a project requires an address, which no installer finds on an index."""
+    for text in metadata.requires_dist:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as error:
+            raise BuildFailed(
+                f"{project.folder} requires {text!r}, which is no requirement", hint="mend it."
+            ) from error
+        if requirement.url:
+            raise UsageError(
+                f"{metadata.name} requires {requirement.name} at an address, which its wheel would keep, and no index "
+                "can offer",
+                hint=f'require "{requirement.name}" alone, and state where it lies under [tool.uv.sources].',
+            )
+
+
+def _read(path: Path) -> ReleaseMetadata | None:
+    try:
+        return ReleaseMetadata.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):  # absent, or damaged
+        return None

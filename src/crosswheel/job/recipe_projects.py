@@ -1,0 +1,135 @@
+"""Recipes of projects that no registry has: offered from their folder or repository, and written by ``add``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from crosswheel.errors import PlanError, RecipeError, UsageError
+from crosswheel.files import write_text
+from crosswheel.job.context import BuildContext
+from crosswheel.job.projects import Gathered
+from crosswheel.projects.release import ProjectRelease
+from crosswheel.projects.requests import Archive, Location
+from crosswheel.recipes.model import FolderSource, GitSource, Recipe, Source, UrlSource
+
+_WRITTEN = "# Written by `crosswheel add`, and by the same command again.\n"
+
+
+def offering_recipes(context: BuildContext) -> BuildContext:
+    """Return a context that offers the projects whose folder or repository a recipe names, and no registry has.
+
+    Raises:
+        RecipeError: a recipe is for another project, or another version of it, than lies there.
+        CrosswheelError: the project cannot be read.
+    """
+    gathered = Gathered(context, context.recipes.folder)
+    every = (*context.recipes.roots, *context.recipes.helpers.values())
+    for recipe in every:
+        location = _location(recipe, context)
+        if location is not None:
+            _require_own(recipe, gathered.found(location), location)
+    return context.offering(gathered.releases.values()) if gathered.releases else context
+
+
+def _location(recipe: Recipe, context: BuildContext) -> Location | None:
+    source = recipe.source
+    if isinstance(source, FolderSource):
+        folder = (recipe.folder / source.path).resolve()
+        if folder.is_dir():
+            return folder
+        context.display.warning(
+            f"{recipe.label or recipe.file} names the folder {source.path}, which is not there"
+        )
+        return None
+    if not isinstance(source, GitSource) or recipe.is_alone:
+        return None
+    try:
+        context.registry.release_files(recipe.name, recipe.version or "0")
+    except PlanError:
+        return source
+    return None
+
+
+def _require_own(recipe: Recipe, found: Iterable[ProjectRelease], location: Location) -> None:
+    """Raise :class:`RecipeError` if a recipe's source holds another release than the recipe is for."""
+    for release in found:
+        if release.name == recipe.canonical_name and (
+            recipe.version is None or recipe.is_of(release.name, release.version)
+        ):
+            return
+        stated = f"{recipe.name} {recipe.version or ''}".strip()
+        raise RecipeError(
+            f"{recipe.file} is for {stated}, and its source has {release.name} {release.version}",
+            hint=f"offer that version with `crosswheel add {_shown(location)}`, or correct the recipe.",
+        )
+
+
+def _shown(location: Location) -> str:
+    if isinstance(location, Path):
+        return os.path.relpath(location)
+    return location.url if isinstance(location, Archive) else f"'git+{location.url}@{location.ref}'"
+
+
+def write_recipes(
+    requirements: Iterable[str], gathered: Gathered, as_of: str | None, context: BuildContext
+) -> Path:
+    """Write what offers a project from now on: a recipe for it, and one for each other project that it needs.
+
+    Args:
+        requirements: what the index shall offer; the first is of the project.
+
+    Returns:
+        The file of the project's own recipe.
+
+    Raises:
+        UsageError: a recipe of that name says something else.
+    """
+    texts = tuple(requirements)
+    first = next(iter(gathered.releases.values()))
+    root = next((item for item in gathered.releases.values() if texts[0].startswith(item.name)), first)
+    folder = context.recipes.folder
+    for release in gathered.releases.values():
+        is_root = release is root
+        parts = (release.name, release.version) if is_root else (release.name,)
+        file = folder.joinpath(*parts, "build.py")
+        stated = [f"source=package_build.{_call(gathered.location_of(release), file.parent)}"]
+        if is_root:
+            stated += [f"as_of={json.dumps(as_of)}"] if as_of else []
+            stated += [f"requirements={json.dumps(list(texts))}"]
+        _write(file, stated)
+    return folder / root.name / root.version / "build.py"
+
+
+def _write(file: Path, stated: Iterable[str]) -> None:
+    lines = "".join(f"    {keyword},\n" for keyword in stated)
+    text = f"{_WRITTEN}from builder import package_build\n\npackage_build.build_package(\n{lines})\n"
+    if file.is_file() and not file.read_text().startswith(_WRITTEN):
+        raise UsageError(
+            f"{file} is there already, and was not written by `crosswheel add`",
+            hint="name the project as its source there, and run `crosswheel lock`; or move it away.",
+        )
+    write_text(file, text)
+
+
+def _call(location: Location, folder: Path) -> str:
+    source = _source(location, folder)
+    stated = source.model_dump(mode="json", exclude={"kind"}, exclude_none=True)
+    words = ", ".join(f"{name}={json.dumps(value)}" for name, value in stated.items())
+    return f"{source.kind}_source({words})"
+
+
+def _source(location: Location, folder: Path) -> Source:
+    if isinstance(location, Path):
+        return FolderSource(path=Path(os.path.relpath(location, folder)).as_posix())
+    if isinstance(location, GitSource):
+        return location
+    if location.sha256 is None or urlsplit(location.url).scheme == "file":
+        raise UsageError(
+            f"{location.url} cannot be offered from now on: nobody else has it, or its hash is not stated",
+            hint="add its project's folder or repository, or write #sha256=… behind the address.",
+        )
+    return UrlSource(url=location.url, sha256=location.sha256)

@@ -1,0 +1,157 @@
+"""The user's own projects on the real command line: built with all they need, locked, rebuilt where they changed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.command_line import CommandLine, command_line
+from support.projects import own_project, write_tree
+
+LAB = "lab-1.0-py3-none-any.whl"
+CORE_SOURCE = "core = {path = '../core', editable = true}\n"
+
+
+@pytest.fixture
+def crosswheel(tmp_path: Path) -> Iterator[CommandLine]:
+    with command_line(tmp_path) as line:
+        yield line
+
+
+def lab(crosswheel: CommandLine) -> Path:
+    """Write two projects, of which one needs the other and a release of the registry; ``core`` states no metadata."""
+    crosswheel.offer_wheel("six", files={"six.py": b""})
+    crosswheel.offer_wheel("core", "9.0", files={"bad.py": b""})  # somebody else's, of the same name
+    write_tree(crosswheel.folder / "core", own_project("core", requires=("six",), stated=False))
+    extra = {"project__optional_dependencies": "vision = ['eyes']\n"}
+    files = own_project("lab", requires=("core>=1",), tool__uv__sources=CORE_SOURCE, **extra)
+    text = files["pyproject.toml"].replace("optional_dependencies", "optional-dependencies")
+    return write_tree(crosswheel.folder / "lab", {**files, "pyproject.toml": text})
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "init.defaultBranch=main")
+    subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+
+
+def test_a_project_is_built_with_its_neighbours_and_only_what_changed_is_built_again(
+    crosswheel: CommandLine,
+) -> None:
+    folder = lab(crosswheel)
+    built = crosswheel.run("build", "./lab")
+    assert built.returncode == 0, built.output
+    assert "1 taken, 2 built, 0 failed" in built.output
+    assert crosswheel.wheels() == ["core-1.0-py3-none-any.whl", LAB, "six-1.0-py3-none-any.whl"]
+    assert "no registry is asked for a core" in built.words
+    proof = json.loads((crosswheel.folder / f"dist/lab/1.0/{LAB}.ot2.proof.json").read_text())
+    assert proof["source"].startswith("the project lab, files sha256:")
+    assert str(crosswheel.folder) not in json.dumps(proof)
+    crosswheel.offer_wheel("six", "2.0", files={"six.py": b""})
+    again = crosswheel.run("build", "./lab")
+    assert "3 found" in again.output  # also of what came to the registry meanwhile, until that is asked for
+    (folder / "lab.py").write_text("def main(): pass\n")
+    changed = crosswheel.run("build", "./lab")
+    assert "1 built, 2 found" in changed.output
+    assert "six 2.0" in crosswheel.run("build", "./lab", "--upgrade").words
+
+
+def test_a_project_in_a_file_of_requirements_is_built_and_not_installed_from_its_folder(
+    crosswheel: CommandLine,
+) -> None:
+    lab(crosswheel)
+    (crosswheel.folder / "limits.txt").write_text("six<2\n")
+    crosswheel.offer_wheel("six", "2.0", files={"six.py": b""})
+    (crosswheel.folder / "requirements.txt").write_text("-c limits.txt\n-e ./lab\n")
+    built = crosswheel.run("build", "-r", "requirements.txt")
+    assert built.returncode == 0, built.output
+    assert crosswheel.wheels() == ["core-1.0-py3-none-any.whl", LAB, "six-1.0-py3-none-any.whl"]
+
+
+def test_an_added_project_is_offered_to_all_and_its_lock_tells_when_it_changed(
+    crosswheel: CommandLine,
+) -> None:
+    folder = lab(crosswheel)
+    crosswheel.offer_wheel("eyes", files={"eyes.py": b""})
+    added = crosswheel.run("add", "./lab[vision]", "--as-of", "2024-12-31")
+    assert added.returncode == 0, added.output
+    recipe = crosswheel.folder / "packages/lab/1.0"
+    committed = "".join(
+        path.read_text() for path in (crosswheel.folder / "packages").rglob("*") if path.is_file()
+    )
+    assert str(crosswheel.folder.parent) not in committed
+    assert 'folder_source(path="../../../lab")' in (recipe / "build.py").read_text()
+    assert "eyes==1.0" in (recipe / "ot2.lock").read_text()
+    again = crosswheel.run("build")
+    assert "0 built, 4 found" in again.output
+    (folder / "lab.py").write_text("def main(): pass\n")
+    crosswheel.run("build").explains(2, "your project lab==1.0 is no longer what was locked")
+    assert "lab: 1.0, other files" in crosswheel.run("lock").words
+    assert "1 built, 3 found" in crosswheel.run("build").output
+
+
+def test_a_tag_of_a_repository_is_built_and_a_recipe_of_it_has_a_day(crosswheel: CommandLine) -> None:
+    folder = write_tree(crosswheel.folder / "origin", own_project("labshared"))
+    git(folder, "init", "--quiet")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "one")
+    git(folder, "tag", "v1")
+    url = folder.as_uri()
+    built = crosswheel.run("build", f"labshared @ git+{url}@v1")
+    assert built.returncode == 0, built.output
+    source = f'package_build.git_source(url="{url}", ref="v1")'
+    crosswheel.recipe(f'source={source}, as_of="2024-12-31"', place="labshared/1.0")
+    locked = crosswheel.run("lock")
+    assert locked.returncode == 0, locked.output
+    assert "labshared: new -> 1.0" in locked.output
+    again = crosswheel.run("build")
+    assert again.returncode == 0, again.output
+    crosswheel.run("build", f"other @ git+{url}@v1").explains(2, "the project there is called labshared")
+    crosswheel.run("build", f"labshared @ git+{url}@v7").explains(2, "has no tag or branch v7")
+
+
+def test_projects_that_need_each_other_and_a_folder_of_them(crosswheel: CommandLine) -> None:
+    libs = crosswheel.folder / "libs"
+    for name, needed in (("one", "two"), ("two", "one")):
+        sources = f"{needed} = {{path = '../{needed}'}}\n"
+        write_tree(libs / name, own_project(name, requires=(needed,), tool__uv__sources=sources))
+    for words in (["./libs/one"], ["./libs"]):
+        done = crosswheel.run("build", *words)
+        assert done.returncode == 0, done.output
+        assert crosswheel.wheels() == ["one-1.0-py3-none-any.whl", "two-1.0-py3-none-any.whl"]
+
+
+BUILD_SYSTEM = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "reason"),
+    [
+        ({"pyproject.toml": f"{BUILD_SYSTEM}[project]\nname = 'lab'\n"}, 2, "has no version"),
+        (own_project("lab", "0.0.0", stated=False), 2, "has no version"),
+        (own_project("lab", "one", stated=False), 2, "its version is 'one'"),
+        (own_project("lab", requires=("nosuch",)), 2, "no set of releases satisfies lab==1.0"),
+        (own_project("lab", requires=("x @ file:///x",)), 2, "requires x at an address"),
+        (own_project("lab", stated=False) | {"backend.py": "raise SystemExit('broken')"}, 1, "broken"),
+    ],
+    ids=["no version", "version 0", "bad version", "unknown", "address", "broken backend"],
+)  # fmt: skip
+def test_a_project_that_cannot_be_built_is_told_with_the_reason(
+    crosswheel: CommandLine, files: dict[str, str], code: int, reason: str
+) -> None:
+    write_tree(crosswheel.folder / "lab", files)
+    done = crosswheel.run("build", "./lab")
+    done.explains(code, reason)
+
+
+def test_a_name_is_the_registrys_and_a_path_is_the_folders(crosswheel: CommandLine) -> None:
+    lab(crosswheel)
+    crosswheel.offer_wheel("lab", "3.0", files={"lab.py": b""})
+    done = crosswheel.run("build", "lab")
+    assert "the folder of that name is ./lab" in done.words
+    assert "lab 3.0" in done.words
+    crosswheel.run("build", "./nosuch").explains(2, "there is no folder")
+    crosswheel.run("build", "six", "--group", "robot").explains(2, "--group robot is of a project")
