@@ -56,8 +56,7 @@ def choose(
 
     Raises:
         PlanError: there is neither a wheel that loads on the target nor a source.
-        IntegrityError: the registry has files of it, and the lock allows none of them.
-        LockError: it is a project of the user's, and was changed since it was locked.
+        IntegrityError, LockError: the lock allows no file that the registry has, or not the user's project as it is.
     """
     if files and files[0].origin:
         return _of_project(pin, files[0], recipe, target)
@@ -81,8 +80,9 @@ def choose(
     if prefer == "source" and sdist:
         return build("sources are preferred")
     if wheels and not _is_pure(wheels[0]):
-        fallback = build("its published wheel was refused") if sdist else None
-        return take("its published wheel loads there", fallback)
+        return take(
+            "its published wheel loads there", build("its published wheel was refused") if sdist else None
+        )
     native = _native_elsewhere(allowed, target)
     if wheels and native and prefer == "native" and sdist:
         slow = f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})"
