@@ -62,8 +62,7 @@ def choose(
         return _of_project(pin, files[0], recipe, target)
     allowed = [file for file in files if file.sha256 in pin.sha256]
     by_name = {file.filename: file for file in allowed if file.kind == "wheel"}
-    # What is taken has the build number that its publisher gave it.
-    takes = recipe is None or recipe.build_number is None
+    takes = recipe is None or recipe.build_number is None  # what is taken has the number of its publisher
     wheels = [by_name[filename] for filename in by_preference(by_name, target)] if takes else []
     sdist = next((file for file in allowed if file.kind == "sdist"), None)
     prefer = (recipe.prefer if recipe else None) or prefer
@@ -80,9 +79,8 @@ def choose(
     if prefer == "source" and sdist:
         return build("sources are preferred")
     if wheels and not _is_pure(wheels[0]):
-        return take(
-            "its published wheel loads there", build("its published wheel was refused") if sdist else None
-        )
+        fallback = build("its published wheel was refused") if sdist else None
+        return take("its published wheel loads there", fallback)
     native = _native_elsewhere(allowed, target)
     if wheels and native and prefer == "native" and sdist:
         slow = f"its pure wheel is only the slow fallback (native elsewhere: {_platform(native)})"
