@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
 import typer.main
 from pydantic import BaseModel
@@ -65,6 +66,13 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert not broken
 
 
+def every_command(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield command
+        if hasattr(command, "commands"):
+            yield from every_command(command)  # type: ignore[arg-type]
+
+
 def command_lines(page: Path) -> Iterator[list[str]]:
     """Give the words after ``crosswheel``, or ``build`` and those after ``./build-packages``, of each line of code."""
     text = page.read_text()
@@ -86,6 +94,8 @@ def test_every_command_and_option_exists(page: Path) -> None:
     unknown = []
     for name, *words in command_lines(page):
         command = COMMANDS if name.startswith("-") else COMMANDS.commands.get(name)
+        if hasattr(command, "commands") and words and not words[0].startswith("-"):
+            command, name = command.commands.get(words[0]), f"{name} {words[0]}"
         if command is None:
             unknown.append(name)
             continue
@@ -97,9 +107,7 @@ def test_every_command_and_option_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", ["recipes.md", "targets.md", "how-it-works.md"])
 def test_an_option_named_alone_belongs_to_a_command(page: str) -> None:
-    known = {
-        o for command in COMMANDS.commands.values() for parameter in command.params for o in parameter.opts
-    }
+    known = {o for command in every_command(COMMANDS) for parameter in command.params for o in parameter.opts}
     assert not set(re.findall(r"`(--[a-z][a-z-]+)`", read(page))) - known
 
 

@@ -22,6 +22,7 @@ class Here:
     """This machine's own Python in place of an emulated one."""
 
     python: PythonTree = field(default_factory=lambda: PythonTree(Path(sys.prefix), "3"))
+    userland: str | None = None
 
     def run(
         self,

@@ -63,7 +63,7 @@ def compile_modules(wheel: WheelFile, target: Target, pythons: Iterable[Interpre
         question = {"wheel": str(wheel.path), "modules": modules, "newer": _newer(wheel, target)}
         request.write_text(json.dumps(question))
         for python in pythons:
-            answer = json.loads(python.run([_PROGRAM, request]).lines[-1])
+            answer = json.loads(python.run([_PROGRAM, request, wheel.path]).lines[-1])
             compiled = Compiled(
                 f"CPython {answer['version']} {python.folder}", answer["compiled"], answer["unfit"]
             )

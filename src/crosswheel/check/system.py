@@ -68,7 +68,7 @@ class System:
 
     def reached(self, sonames: Iterable[str]) -> frozenset[str]:
         """Return libraries and what they load themselves."""
-        return _closure(sonames, self.libraries)
+        return closure(sonames, self.libraries)
 
 
 def system_of(
@@ -122,7 +122,7 @@ def described(
     first = first_versions(symbols)
     return System(
         python=interpreter.exports,
-        loaded=_closure(needed, libraries) & frozenset(target.image.libraries),
+        loaded=closure(needed, libraries) & frozenset(target.image.libraries),
         loader=loader,
         libraries=libraries,
         later={name: v for name, v in first.items() if Version(v) > Version(target.abi.glibc)},
@@ -254,7 +254,8 @@ def _is_as_new(objects: Iterable[ElfObject], abi: Abi) -> bool:
     return all(as_new)
 
 
-def _closure(sonames: Iterable[str], libraries: Mapping[str, SystemLibrary]) -> frozenset[str]:
+def closure(sonames: Iterable[str], libraries: Mapping[str, SystemLibrary]) -> frozenset[str]:
+    """Return libraries and those that they load, directly or not, as far as that is known."""
     reached: set[str] = set()
     pending = list(sonames)
     while pending:

@@ -119,6 +119,7 @@ class BundleWheel:
             toolchain={"crosswheel": __version__},
             audited=tuple(self._audited()),
             emulator=emulator.version,
+            userland=emulator.userland,
             sandbox=emulator.sandbox.level,
             imported=imported,
         )

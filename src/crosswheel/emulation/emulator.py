@@ -1,7 +1,8 @@
 """A target's Python, running here: qemu's user mode, with just enough of a foreign Linux around it.
 
-The emulated C library is newer than the target's, so that something runs here proves nothing about symbol
-versions; :mod:`crosswheel.check.elf` proves those.
+Where the target was learned, its own loader, libraries and Python run. Elsewhere the emulated C library is newer than
+the target's, so that something runs here proves nothing about symbol versions; :mod:`crosswheel.check.elf` proves
+those.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.distribution import target_python
 from crosswheel.toolchain.python.tree import PythonTree
+from crosswheel.userlands import Userland, UserlandStore
 
 # What CPython, and extension modules as they are found, want to load.
 ROOT_PACKAGES = (
@@ -53,6 +55,7 @@ class Emulator:
         kernel: the words before it that refuse what the target's kernel does not know; none where this one cannot.
         sandbox: how what runs is kept from all else.
         view: what every program that runs has to see.
+        userland: the digest of the target's own userland, where ``root`` and ``python`` are of that.
     """
 
     qemu: Path
@@ -64,6 +67,7 @@ class Emulator:
     kernel: tuple[str, ...] = ()
     sandbox: Sandbox = field(default_factory=find_sandbox)
     view: View = field(default_factory=View)
+    userland: str | None = None
 
     @property
     def prefix(self) -> list[str]:
@@ -77,7 +81,8 @@ class Emulator:
                 f"there is no Python {self.python.short} that would run here as on the target",
                 hint="its target file names only headers: see docs/targets.md. Run it on the robot itself.",
             )
-        variables = {"LD_LIBRARY_PATH": str(self.python.root), **(environment or {})}
+        libraries = {} if self.python.program else {"LD_LIBRARY_PATH": str(self.python.root)}
+        variables = {**libraries, **(environment or {})}
         settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
         return [*self.prefix, *settings, str(self.python.executable), *map(str, words)]
 
@@ -124,13 +129,28 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
 
     Where that Python cannot be had, it runs other programs of the target.
     """
-    python, lacking = completed(target_python(target, settings), target, settings, runner)
-    qemu = _qemu(target, settings, runner)
-    root = userland(target, settings, runner)
+    qemu = qemu_program(target.toolchain.qemu, settings, runner)
+    learned = kept_userland(target, settings)
+    lacking: Mapping[str, CrosswheelError] = {}
+    if learned:
+        root, python = learned.root, own_python(learned, target)
+    else:
+        python, lacking = completed(target_python(target, settings), target, settings, runner)
+        root = userland(target, settings, runner)
     machine, kernel = _machine(target), _kernel(target, runner)
     view = View((*cache_paths(settings.cache), qemu.parent))
     sandbox = find_sandbox(settings.sandbox)
-    untried = Emulator(qemu, root, python, "", machine=machine, kernel=kernel, sandbox=sandbox, view=view)
+    untried = Emulator(
+        qemu,
+        root,
+        python,
+        "",
+        machine=machine,
+        kernel=kernel,
+        sandbox=sandbox,
+        view=view,
+        userland=learned.digest if learned else None,
+    )
     if not python.runs:
         return untried
     status = qemu.stat()
@@ -140,10 +160,35 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     if not seen_working.is_file():
         write_text(seen_working, _try(untried, target, runner))
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
+    warnings += [_not_kept(target)] if target.userland and not learned else []
     warnings += (
         [] if kernel else [f"system calls that came after Linux {target.kernel} cannot be refused here"]
     )
     return replace(untried, version=seen_working.read_text(), warnings=tuple(warnings))
+
+
+def kept_userland(target: Target, settings: Settings) -> Userland | None:
+    """Return a target's own userland; ``None`` where it was not learned, or not on this machine.
+
+    Raises:
+        IntegrityError: its manifest is not what was kept.
+    """
+    return UserlandStore(settings.cache).kept(target.userland.digest) if target.userland else None
+
+
+def own_python(learned: Userland, target: Target) -> PythonTree:
+    """Return a machine's own Python, which runs with its own libraries."""
+    assert target.userland is not None
+    program = learned.path(target.userland.python)
+    return PythonTree(program.parent.parent, target.python.short, program=program)
+
+
+def _not_kept(target: Target) -> str:
+    assert target.userland is not None
+    return (
+        f"{target.title}'s own userland ({target.userland.digest[:12]}) is not in this cache, so wheels are audited "
+        "and run with other libraries than its own; learn the machine here, or use the cache where that was done"
+    )
 
 
 def _machine(target: Target) -> tuple[str, ...]:
@@ -174,9 +219,9 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
     answer = emulator.run(runner, ["-I", "-c", code], check=False)
     started = answer.output.split()[-1:]
     if answer.returncode == 0 and started != [target.python.version]:
+        origin = "its userland has" if target.userland else "what it names by its sha256 is"
         raise TargetError(
-            f"the file of {target.name} says Python {target.python.version}, and what it names by its sha256 is "
-            f"{' '.join(started)}",
+            f"the file of {target.name} says Python {target.python.version}, and {origin} {' '.join(started)}",
             hint=f'write version = "{" ".join(started)}": wheels are for all patch releases of {target.python.short}.',
         )
     if answer.returncode != 0:
@@ -188,19 +233,18 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
     cpu = target.toolchain.qemu_cpu or "any CPU"
     refused = "without later system calls" if emulator.kernel else "by name only"
     presented = f"{cpu}, Linux {target.kernel} {refused}"
-    return f"qemu-{target.toolchain.qemu} {version} ({presented}), CPython {target.python.version}"
+    own = f" of its userland {target.userland.digest[:12]}" if target.userland and emulator.userland else ""
+    return f"qemu-{target.toolchain.qemu} {version} ({presented}), CPython {target.python.version}{own}"
 
 
 def installed_qemu(target: Target) -> Path | None:
     """Return the emulator that is installed on this machine, if there is one."""
-    names = (f"qemu-{target.toolchain.qemu}-static", f"qemu-{target.toolchain.qemu}")
-    path = next(filter(None, map(shutil.which, names)), None)
-    return Path(path) if path else None
+    return _installed(target.toolchain.qemu)
 
 
 def kept_qemu(target: Target, settings: Settings) -> Path | None:
     """Return the emulator that was fetched before, if it is there."""
-    folder, program = settings.cache / "qemu", _program(target)
+    folder, program = settings.cache / "qemu", _program(target.toolchain.qemu)
     return folder / program if is_whole(folder, [program]) else None
 
 
@@ -209,17 +253,27 @@ def has_root(target: Target, settings: Settings) -> bool:
     return is_whole(_root_folder(target, settings), _ROOT_HOLDS)
 
 
-def _qemu(target: Target, settings: Settings, runner: Runner) -> Path:
-    installed = installed_qemu(target)
+def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:
+    """Return the emulator of a kind of CPU, by the suffix of ``qemu-…-static``; fetched if it is not installed.
+
+    Raises:
+        MissingToolError, NetworkError: it cannot be had.
+    """
+    installed = _installed(kind)
     if installed:
         return installed
-    folder, program = settings.cache / "qemu", _program(target)
+    folder, program = settings.cache / "qemu", _program(kind)
     debian = Debian(host_architecture(), settings, runner)
     return cached_folder(folder, [program], partial(debian.unpack, ["qemu-user-static"])) / program
 
 
-def _program(target: Target) -> str:
-    return f"usr/bin/qemu-{target.toolchain.qemu}-static"
+def _installed(kind: str) -> Path | None:
+    paths = map(shutil.which, (f"qemu-{kind}-static", f"qemu-{kind}"))
+    return next(map(Path, filter(None, paths)), None)
+
+
+def _program(kind: str) -> str:
+    return f"usr/bin/qemu-{kind}-static"
 
 
 def userland(target: Target, settings: Settings, runner: Runner) -> Path:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 from crosswheel.check.modules import Interpreter
 from crosswheel.emulation.emulator import Emulator
 from crosswheel.errors import TargetError
-from crosswheel.process import Runner
+from crosswheel.process import Result, Runner, Word
 from crosswheel.toolchain.python.tree import PythonTree
 
 
@@ -27,4 +29,10 @@ def compiling_pythons(
         yield Interpreter("of the build machine", lambda words: runner.run([program, "-I", *words], env=env))
     emulated = emulator()
     if emulated.python.runs:
-        yield Interpreter("under emulation", lambda words: emulated.run(runner, ["-I", *words]))
+        yield Interpreter("under emulation", partial(_emulated, emulated, runner))
+
+
+def _emulated(emulator: Emulator, runner: Runner, words: Sequence[Word]) -> Result:
+    """Run the target's Python with words, of which paths are what it reads."""
+    paths = [word for word in words if isinstance(word, Path)]
+    return emulator.run(runner, ["-I", *words], readable=paths)

@@ -58,6 +58,8 @@ class Trial:
             "PYTHONPATH": str(_START),
             "CROSSWHEEL_SITES": os.pathsep.join(map(str, self.sites)),
             "CROSSWHEEL_PREFIX": str(self._prefix()),
+            # What its image has may not stand in for what a wheel requires, nor hide it.
+            "CROSSWHEEL_HIDES_IMAGE": "1" if self.emulator.userland else "",
             "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
             "PYTHONFAULTHANDLER": "1",
         }

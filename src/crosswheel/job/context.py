@@ -14,8 +14,9 @@ from typing import TypeVar
 from rich.console import Console
 
 from crosswheel.check.modules import Interpreter
+from crosswheel.check.own_system import own_system
 from crosswheel.check.system import System, system_of
-from crosswheel.emulation.emulator import Emulator, emulator_for, userland
+from crosswheel.emulation.emulator import Emulator, emulator_for, kept_userland, userland
 from crosswheel.emulation.pythons import compiling_pythons
 from crosswheel.emulation.verification import verify
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
@@ -216,9 +217,18 @@ class BuildContext:
         return self._single_flights.get("system", partial(_needed_by_all, self._system))
 
     def _system(self) -> System:
+        learned = kept_userland(self.target, self.settings)
+        if learned:
+            return own_system(self.target, learned)
         toolchain = self.toolchain
         libraries = userland(self.target, self.settings, self.general_runner)
         return system_of(self.target, toolchain.python, libraries, toolchain.sysroot)
+
+    @property
+    def userland(self) -> str | None:
+        """The digest of the target's own userland, where wheels are audited against that and run in it."""
+        learned = self._once.get("userland", lambda: kept_userland(self.target, self.settings))
+        return learned.digest if learned else None
 
     @property
     def pythons(self) -> Iterator[Interpreter]:

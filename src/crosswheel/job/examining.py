@@ -11,9 +11,10 @@ from pathlib import Path
 from crosswheel.check.elf import audit
 from crosswheel.check.fault import Fault
 from crosswheel.check.modules import Interpreter, compile_modules, unfit_modules
+from crosswheel.check.own_system import own_system
 from crosswheel.check.suitability import suitability
 from crosswheel.check.system import System, system_of
-from crosswheel.emulation.emulator import emulator_for, userland
+from crosswheel.emulation.emulator import emulator_for, kept_userland, userland
 from crosswheel.emulation.pythons import compiling_pythons
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, openable
 from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, Interrupted
@@ -90,6 +91,9 @@ def examine_wheels(
 
 def _system(target: Target, settings: Settings) -> tuple[System, list[str]]:
     """Return what the target offers, as far as it can be found out here, and what could not be."""
+    learned = kept_userland(target, settings)
+    if learned:
+        return own_system(target, learned), []
     python = target_python(target, settings)
     try:
         return system_of(target, python, userland(target, settings, Runner())), []

@@ -78,6 +78,7 @@ def _digest(step: Step, record: WheelRecord, needed: list[WheelRecord], context:
         emulator=context.emulator.version if context.toolchain.python.runs else None,
         audited=[item.model_dump() for item in record.audited],
         closure=[other_record.sha256 for other_record in needed],
+        userland=context.userland,
         tests=[test.read_text() for test in recipe.test_files] if recipe else [],
         skip=dict(recipe.skip_imports) if recipe else {},
         target=context.target.fingerprint,
@@ -130,6 +131,7 @@ def _proven(
         cpu=record.cpu,
         sandbox=context.sandbox,
         emulator=context.emulator.version if imports.imported or tests else None,
+        userland=context.userland,
         imported=imports.imported,
         skipped={
             **{name: skip[name] for name in record.compiled.unfit},

@@ -43,7 +43,8 @@ class Python(_Table):
     ``distribution`` is the Maven coordinate ``group:artifact:version`` of builds of this Python: ``target``
     runs on the target (and under emulation), ``host`` on machines that build, by ``os.uname().machine``.
     Where there is none for the target, ``headers`` is one for another machine: its headers are used with the
-    target's sizes, and wheels are built and audited, but not run.
+    target's sizes, and wheels are built and audited, but not run. ``refused_tags`` are wheel tags that pips of today
+    take for such a Python, and the target's own does not.
     """
 
     version: str
@@ -54,6 +55,7 @@ class Python(_Table):
     target: Artifact | None = None
     headers: Artifact | None = None
     host: Mapping[str, Artifact]
+    refused_tags: tuple[str, ...] = ()
 
     @field_validator("version")
     @classmethod
@@ -137,6 +139,20 @@ class Image(_Table):
     packages: Mapping[str, str] = Field(default_factory=dict)
 
 
+class LearnedUserland(_Table):
+    """The machine's own files, as far as its Python loads them, which were taken when it was learned.
+
+    Attributes:
+        digest: the SHA-256 of their manifest; they lie in the cache where the machine was learned.
+        python: the path of its Python.
+        system: what the image calls itself.
+    """
+
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    python: str = Field(pattern=r"^/")
+    system: str = ""
+
+
 class Robot(_Table):
     """How isolated environments are kept on the target, and how plain pip behaves there.
 
@@ -181,6 +197,7 @@ class Target(_Table):
     abi: Abi
     toolchain: ToolchainNames
     image: Image = Image()
+    userland: LearnedUserland | None = None
     robot: Robot | None = None
 
     @model_validator(mode="after")
@@ -222,10 +239,11 @@ class Target(_Table):
         platforms = list(self._platforms())
         version = self.python.numbers
         abi = f"cp{version[0]}{version[1]}"
-        return (
+        every = (
             *cpython_tags(version, abis=[abi], platforms=platforms),
             *compatible_tags(version, interpreter=abi, platforms=platforms),
         )
+        return tuple(tag for tag in every if str(tag) not in self.python.refused_tags)
 
     def _platforms(self) -> Iterator[str]:
         newest, oldest = (int(v.split(".")[1]) for v in (self.abi.glibc, self.abi.oldest_glibc))
@@ -290,12 +308,12 @@ def load(name_or_path: str, folder: Path | None = None) -> Target:
         TargetError: there is no such target, or its file is wrong.
     """
     if name_or_path.endswith(".toml"):
-        return _parse(Path(name_or_path).name, _read(Path(name_or_path)))
+        return parse(Path(name_or_path).name, _read(Path(name_or_path)))
     if folder and (folder / f"{name_or_path}.toml").is_file():
-        return _parse(f"{name_or_path}.toml", _read(folder / f"{name_or_path}.toml"))
+        return parse(f"{name_or_path}.toml", _read(folder / f"{name_or_path}.toml"))
     shipped = resources.files("crosswheel.targets") / "data" / f"{name_or_path}.toml"
     if name_or_path in names():
-        return _parse(f"{name_or_path}.toml", shipped.read_text())
+        return parse(f"{name_or_path}.toml", shipped.read_text())
     raise TargetError(
         f"there is no target named {name_or_path!r}",
         hint=f"known targets: {', '.join(names(folder))}; a new robot is a new TOML file, given by its path.",
@@ -315,7 +333,15 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _parse(file: str, text: str) -> Target:
+def parse(file: str, text: str) -> Target:
+    """Read the text of a target's file.
+
+    Args:
+        file: its name, for messages.
+
+    Raises:
+        TargetError: it does not describe a target.
+    """
     try:
         return Target.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

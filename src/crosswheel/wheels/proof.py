@@ -55,6 +55,7 @@ class Proof(_Record):
         inputs: names what it was built from (source, recipe, day, crosswheel's code), whatever the target.
         cpu: the CPU that it was compiled for, as zig spells it.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
+        userland: the digest of the machine's own userland, where the wheel was audited against that and ran in it.
         imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
         skipped: modules that were not, with the reason.
         tests: names of the recipe's tests that passed.
@@ -81,6 +82,7 @@ class Proof(_Record):
     inputs: str | None = None
     cpu: str | None = None
     emulator: str | None = None
+    userland: str | None = None
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = Field(default_factory=dict)
     tests: tuple[str, ...] = ()

@@ -9,5 +9,7 @@ import sys
 
 # As in an environment (PEP 405): the standard library lies elsewhere.
 sys.prefix = sys.exec_prefix = os.environ["CROSSWHEEL_PREFIX"]
+if os.environ["CROSSWHEEL_HIDES_IMAGE"]:
+    sys.path[:] = [_path for _path in sys.path if not _path.endswith(("/site-packages", "/dist-packages"))]
 for _folder in os.environ["CROSSWHEEL_SITES"].split(os.pathsep):
     site.addsitedir(_folder)

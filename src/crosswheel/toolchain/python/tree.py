@@ -16,17 +16,19 @@ _HINT = "the Python that it belongs to is not a whole one; remove its folder, an
 class PythonTree:
     """An unpacked Python: ``root`` holds ``bin``, ``include`` and ``lib``.
 
-    ``headers`` is the folder of ``Python.h`` where that is not the tree's own.
+    ``headers`` is the folder of ``Python.h`` where that is not the tree's own. ``program`` is the interpreter of a
+    machine's own userland, which finds its libraries as on the machine.
     """
 
     root: Path
     short: str
     headers: Path | None = None
+    program: Path | None = None
 
     @property
     def executable(self) -> Path:
         """The interpreter."""
-        return self.root / "bin" / f"python{self.short}"
+        return self.program or self.root / "bin" / f"python{self.short}"
 
     @property
     def include(self) -> Path:

@@ -1,0 +1,94 @@
+"""What a machine offers to what is loaded there, read from its own userland, as ``ldd -r`` would resolve it there.
+
+Libraries are read when something asks for them: an image may have hundreds.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from packaging.version import Version
+
+from crosswheel.check.objects import UNVERSIONED, ElfObject, Exports, UnreadableObject, read_object
+from crosswheel.check.system import PYTHON_NAME, System, SystemLibrary, closure
+from crosswheel.errors import IntegrityError
+from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.glibc import first_versions, glibc_symbols
+from crosswheel.toolchain.compilers.zig import zig_folder
+from crosswheel.userlands import Userland
+from crosswheel.userlands.loader import libraries
+
+
+class OwnLibraries(Mapping[str, SystemLibrary]):
+    """The libraries of a userland, by the names that the loader finds them by."""
+
+    def __init__(self, userland: Userland, loader: str) -> None:
+        self._userland = userland
+        self._paths = {posixpath.basename(loader): loader, **libraries(userland, loader)}
+        self._read: dict[str, SystemLibrary] = {}
+
+    def __getitem__(self, soname: str) -> SystemLibrary:
+        if soname not in self._read:
+            found = _read(self._userland.path(self._paths[soname]))
+            self._read[soname] = SystemLibrary(found.exports, found.needed, is_complete=True)
+        return self._read[soname]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+def own_system(target: Target, userland: Userland) -> System:
+    """Return what a target offers, as its own files tell.
+
+    Raises:
+        IntegrityError: one of them cannot be read.
+        ToolchainError: zig's lists, which tell the newer glibcs' symbols, cannot be read.
+    """
+    assert target.userland is not None
+    assert target.loader is not None
+    found = OwnLibraries(userland, target.loader)
+    program = _read(userland.path(target.userland.python))
+    exporters = [program, *(_shared_python(userland, target, program, found))]
+    names = {
+        name: frozenset({UNVERSIONED})
+        for item in exporters
+        for name in item.exports.symbols
+        if PYTHON_NAME.fullmatch(name)
+    }
+    first = first_versions(glibc_symbols(zig_folder(), target.toolchain.zig))
+    return System(
+        python=Exports(names),
+        loaded=closure((name for item in exporters for name in item.needed), found) & frozenset(found),
+        loader=posixpath.basename(target.loader),
+        libraries=found,
+        later={name: v for name, v in first.items() if Version(v) > Version(target.abi.glibc)},
+    )
+
+
+def _shared_python(
+    userland: Userland, target: Target, program: ElfObject, found: Mapping[str, SystemLibrary]
+) -> Iterator[ElfObject]:
+    """Yield the shared library that the interpreter is in, if it is one; it may lie beside the program alone."""
+    assert target.userland is not None
+    for name in program.needed:
+        if name.startswith("libpython"):
+            prefix = posixpath.dirname(posixpath.dirname(target.userland.python))
+            places = [path for path in userland.entries if posixpath.basename(path) == name]
+            near = [path for path in places if path.startswith(prefix)]
+            for path in (near or places)[:1]:
+                yield _read(userland.path(path))
+
+
+def _read(path: Path) -> ElfObject:
+    try:
+        return read_object(path.read_bytes())
+    except (OSError, UnreadableObject) as error:
+        raise IntegrityError(
+            f"{path} cannot be read as ELF: {error}",
+            hint="`crosswheel target check` tells what of the machine's userland was changed; learn it again.",
+        ) from error

@@ -1,0 +1,67 @@
+"""Run by a machine's own Python, on it or emulated: prints as JSON what only that Python knows."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import sys
+import sysconfig
+
+try:
+    from importlib import metadata
+except ImportError:  # before 3.8
+    metadata = None  # type: ignore[assignment]
+
+
+def packages() -> dict[str, str]:
+    """Return the names and versions of what is installed."""
+    found: dict[str, str] = {}
+    for item in metadata.distributions() if metadata else ():
+        name, version = item.metadata["Name"], item.version
+        if name and version:
+            found.setdefault(name, version)  # what comes first on the path is imported
+    return found
+
+
+def tags() -> list[str]:
+    """Return the wheel tags that its pip takes, the preferred first."""
+    try:
+        from pip._vendor.packaging.tags import sys_tags
+    except ImportError:  # no pip, or one that a distribution took apart
+        try:
+            from packaging.tags import sys_tags  # type: ignore[assignment]
+        except ImportError:
+            return []
+    return list(map(str, sys_tags()))
+
+
+def pip_version() -> str:
+    """Return the version of pip, or nothing."""
+    try:
+        import pip
+    except ImportError:
+        return ""
+    return pip.__version__
+
+
+said = {
+    "implementation": platform.python_implementation(),
+    "version": platform.python_version(),
+    "soabi": sysconfig.get_config_var("SOABI") or "",
+    "suffix": sysconfig.get_config_var("EXT_SUFFIX") or "",
+    "sysconfigdata": sysconfig._get_sysconfigdata_name(),  # type: ignore[attr-defined]
+    "multiarch": sysconfig.get_config_var("MULTIARCH") or "",
+    "prefix": sys.prefix,
+    "gil_disabled": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    "machine": os.uname().machine,
+    "kernel": os.uname().release,
+    "page_bytes": os.sysconf("SC_PAGE_SIZE"),
+    "pointer_bits": 8 * ctypes.sizeof(ctypes.c_void_p),
+    "long_double_bytes": ctypes.sizeof(ctypes.c_longdouble),
+    "packages": packages(),
+    "pip": pip_version(),
+    "tags": tags(),
+}
+print("\nlearned " + json.dumps(said))

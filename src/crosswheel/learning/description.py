@@ -1,0 +1,284 @@
+"""The text of a target's file, from what was learned of the machine: complete, and each guess marked as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from crosswheel import targets
+from crosswheel.errors import TargetError
+from crosswheel.learning.facts import LibraryFacts
+from crosswheel.learning.python_facts import PythonFacts
+from crosswheel.targets import Artifact, Robot, Target
+
+_GUESS = "a guess"
+_OLDEST_GLIBC = "2.17"
+_LINE = 100
+
+
+@dataclass(frozen=True)
+class Known:
+    """A value for a target's file, and what is to be said of it."""
+
+    value: object
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """All that was learned of a machine.
+
+    Attributes:
+        name, title: what the target is called.
+        system: what its ``os-release`` calls the system.
+        kernel: the release of its kernel.
+        page_bytes: the size of its pages.
+        userland: the digest of its userland, and ``python`` the path of its Python there; empty where only facts were
+            asked for.
+        robot: how programs are kept there.
+        live: whether the machine itself was asked.
+        day: when.
+    """
+
+    name: str
+    title: str
+    system: str
+    libraries: LibraryFacts
+    python: PythonFacts
+    kernel: Known
+    page_bytes: Known
+    robot: Robot
+    python_path: str
+    userland: str = ""
+    live: bool = False
+    day: date | None = None
+
+
+def description(file: str, learned: Learned) -> tuple[str, Target]:
+    """Return the text of a target's file, and what it says.
+
+    Args:
+        file: its name.
+
+    Raises:
+        TargetError: no Python of its version is known that could build for it.
+    """
+    target = targets.parse(file, _described(learned, ()))
+    refused = [tag for tag in map(str, target.tags) if learned.python.tags and tag not in learned.python.tags]
+    text = _described(learned, refused)
+    return text, targets.parse(file, text)
+
+
+def _described(learned: Learned, refused_tags: Sequence[str]) -> str:
+    parts = (
+        _top(learned),
+        _python(learned, refused_tags),
+        _abi(learned),
+        _toolchain(learned),
+        _image(learned),
+    )
+    lines = [line for part in (*parts, _userland(learned), _robot(learned)) for line in (*part, "")]
+    return "\n".join(lines[:-1]) + "\n"
+
+
+def _top(learned: Learned) -> Iterator[str]:
+    names = learned.libraries.kind.names
+    how = "asked itself" if learned.live else "learned from its root file system"
+    yield f"# {learned.title}: {how} on {learned.day}, by `crosswheel target learn`."
+    yield "# Learn it again after an update of its image."
+    machine = Known(learned.python.machine if learned.live else names.machine)
+    if not learned.live:
+        machine = Known(machine.value, f"{_GUESS}: the least that runs its C library")
+    yield from _lines(
+        {
+            "name": Known(learned.name),
+            "title": Known(learned.title),
+            "machine": machine,
+            "kernel": learned.kernel,
+            "multiarch": Known(names.multiarch),
+        }
+    )
+
+
+def _python(learned: Learned, refused_tags: Sequence[str]) -> Iterator[str]:
+    python = learned.python
+    pip = Known(python.pip) if python.pip else Known("0", "it has none")
+    yield "[python]"
+    yield from _lines(
+        {
+            "version": Known(python.version),
+            "soabi": Known(python.soabi),
+            "sysconfigdata": Known(python.sysconfigdata),
+            "pip": pip,
+        }
+    )
+    if not python.tags:
+        yield "# Which wheel tags it takes is a guess, as pips of today would: it has no pip that could be asked."
+    if refused_tags:
+        yield "# Wheel tags that pips of today take for such a Python, and its own does not; it was asked."
+        yield from _list("refused_tags", refused_tags)
+    yield from _distribution(learned)
+
+
+def _distribution(learned: Learned) -> Iterator[str]:
+    """Give the builds of its Python that compile for it and run build hooks: those that a shipped target names."""
+    names = learned.libraries.kind.names
+    of_version = [
+        target for target in map(targets.load, targets.names()) if target.python.short == learned.python.short
+    ]
+    same = [target for target in of_version if target.multiarch == names.multiarch]
+    target = next((item for item in (*same, *of_version)), None)
+    if target is None:
+        raise TargetError(
+            f"{learned.title} has Python {learned.python.version}, and no build of Python {learned.python.short} for "
+            "this machine is known",
+            hint="see docs/targets.md on `distribution`.",
+        )
+    known = target.python
+    yield "# Builds of this minor version: one whose headers are compiled with, and one for the machine that builds."
+    yield f"distribution = {_text(known.distribution)}"
+    own = known.target if target in same else None
+    other = known.headers or known.target
+    if own:
+        yield f"target = {_artifact(own)}"
+    elif other:
+        yield f"headers = {_artifact(other)}"
+    yield from ("", "[python.host]")
+    yield from (f"{machine} = {_artifact(found)}" for machine, found in known.host.items())
+
+
+def _abi(learned: Learned) -> Iterator[str]:
+    facts, elf = learned.libraries, learned.libraries.kind.elf
+    oldest = min(learned.python.manylinux, default=None)
+    accepted = Known(f"2.{oldest}", "the oldest that its pip takes wheels for")
+    if oldest is None:
+        accepted = Known(_OLDEST_GLIBC, f"{_GUESS}: it has no pip that could be asked")
+    if Version(str(accepted.value)) < Version(_OLDEST_GLIBC):
+        accepted = Known(_OLDEST_GLIBC)
+    yield "[abi]                             # what a shared object may ask for: read from its libraries"
+    yield from _lines(
+        {
+            "elf_machine": Known(elf.machine),
+            "bits": Known(elf.bits),
+            "byte_order": Known(elf.byte_order),
+            "float": Known(elf.float),
+            "glibc": Known(facts.glibc),
+            "oldest_glibc": accepted,
+            "glibcxx": _newest(facts, "GLIBCXX", "libstdc++.so.6"),
+            "cxxabi": _newest(facts, "CXXABI", "libstdc++.so.6"),
+            "gcc": _newest(facts, "GCC", "libgcc_s.so.1"),
+            "long_double_bits": Known(facts.kind.names.long_double_bits),
+            "page_bytes": learned.page_bytes,
+        }
+    )
+
+
+def _newest(facts: LibraryFacts, family: str, library: str) -> Known:
+    newest = facts.newest.get(family)
+    return Known(newest) if newest else Known("0.0", f"it has no {library}")
+
+
+def _toolchain(learned: Learned) -> Iterator[str]:
+    tools, names = learned.libraries.kind.tools, learned.libraries.kind.names
+    yield "[toolchain]"
+    yield from _lines(
+        {
+            "zig": Known(tools.zig),
+            "cpu": Known(tools.cpu, f"{_GUESS}: the least of its kind; a better one makes faster code"),
+            "rust": Known(tools.rust),
+            "debian": Known(names.debian),
+            "qemu": Known(tools.qemu),
+            "qemu_cpu": Known(tools.qemu_cpu, f"{_GUESS}: no instruction beyond these is accepted"),
+        }
+    )
+
+
+def _image(learned: Learned) -> Iterator[str]:
+    facts = learned.libraries
+    yield "[image]"
+    yield f"loader = {_text(facts.loader)}"
+    yield "# The shared libraries that its dynamic loader finds, by soname."
+    yield from _list("libraries", facts.sonames)
+    if facts.versions:
+        yield from (
+            "",
+            "# All symbol versions that a library defines, where they do not go by [abi].",
+            "[image.versions]",
+        )
+        yield from (f"{_text(name)} = {_array(nodes)}" for name, nodes in facts.versions.items())
+    if learned.python.packages:
+        yield from ("", "# The Python packages that its image has.", "[image.packages]")
+        packages = {canonicalize_name(name): version for name, version in learned.python.packages.items()}
+        yield from (f"{_key(name)} = {_text(packages[name])}" for name in sorted(packages))
+
+
+def _userland(learned: Learned) -> Iterator[str]:
+    if not learned.userland:
+        yield "# Only facts were asked for: wheels are run with other libraries than its own until it is learned"
+        yield "# without --facts-only."
+        return
+    yield "# Its own loader, libraries and Python, which lie in the cache: wheels are audited and run with these."
+    yield "[userland]"
+    yield from _lines(
+        {
+            "digest": Known(learned.userland),
+            "python": Known(learned.python_path),
+            "system": Known(learned.system),
+        }
+    )
+
+
+def _robot(learned: Learned) -> Iterator[str]:
+    robot = learned.robot
+    note = "" if learned.live else f"{_GUESS}: the machine itself was not asked"
+    yield "# Where isolated environments live."
+    yield "[robot]"
+    yield from _lines(
+        {
+            "store": Known(robot.store, note),
+            "programs": Known(robot.programs, note),
+            "prefix": Known(robot.prefix),
+            "pip_config": Known(robot.pip_config),
+            "bundle": Known(robot.bundle, note),
+        }
+    )
+
+
+def _lines(values: Mapping[str, Known]) -> Iterator[str]:
+    for name, known in values.items():
+        line = f"{name} = {_text(known.value)}"
+        yield f"{line:<34}# {known.note}" if known.note else line
+
+
+def _text(value: object) -> str:
+    """Return a TOML value; its strings are those of JSON, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if all(char.isascii() and (char.isalnum() or char in "-_") for char in name) else _text(name)
+
+
+def _array(values: Sequence[str]) -> str:
+    return "[" + ", ".join(map(_text, values)) + "]"
+
+
+def _list(name: str, values: Sequence[str]) -> Iterator[str]:
+    yield f"{name} = ["
+    line = "   "
+    for value in values:
+        if len(line) + len(value) > _LINE:
+            yield line
+            line = "   "
+        line += f" {_text(value)},"
+    yield line
+    yield "]"
+
+
+def _artifact(artifact: Artifact) -> str:
+    return f"{{ classifier = {_text(artifact.classifier)}, sha256 = {_text(artifact.sha256)} }}"

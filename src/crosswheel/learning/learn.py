@@ -1,0 +1,179 @@
+"""From a root file system to all that is known of a machine, and to its target's file."""
+
+from __future__ import annotations
+
+import configparser
+import posixpath
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+from crosswheel import targets
+from crosswheel.emulation.learned import emulated_userland
+from crosswheel.errors import TargetError
+from crosswheel.files import write_text
+from crosswheel.learning.description import Known, Learned, description
+from crosswheel.learning.facts import library_facts
+from crosswheel.learning.python_facts import emulated_facts
+from crosswheel.learning.roots import opened_root
+from crosswheel.learning.selection import Selection, take
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import Robot, Target
+from crosswheel.userlands import Userland, UserlandStore
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_OLD_KERNEL = "3.2"
+_PIP_CONFIGURATIONS = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a machine that is learned shall be called; what is not given is chosen."""
+
+    name: str
+    title: str | None = None
+
+
+def learn_root(
+    named: Named, root: Path, settings: Settings, runner: Runner, tell: Callable[[str], None]
+) -> Learned:
+    """Learn a machine from its root file system, and keep its userland.
+
+    Args:
+        root: a folder, a tar archive, or an image of SquashFS or ext4.
+        tell: is told what is done.
+
+    Raises:
+        UsageError: there is no such root, or the name is none.
+        TargetError: crosswheel cannot build for such a machine; it has no Python, for instance.
+        IntegrityError: the root is half there, or damaged.
+        MissingToolError, NetworkError: an emulator or what reads the image cannot be had.
+    """
+    with opened_root(root, settings, runner) as source:
+        userland, selection = take(source, UserlandStore(settings.cache), tell)
+    path = required_python(selection, str(root))
+    tell("reading its libraries")
+    libraries = library_facts(userland, path, str(root))
+    tell("asking its Python, under emulation")
+    tools = libraries.kind.tools
+    emulator = emulated_userland(userland, path, tools.qemu, tools.qemu_cpu, settings, runner)
+    python = emulated_facts(emulator, runner, str(root))
+    oldest = libraries.oldest_kernel or _OLD_KERNEL
+    kernel = Known(oldest, "a guess: the oldest that its C library runs on")
+    return Learned(
+        name=named.name,
+        title=named.title or _system(userland) or named.name,
+        system=_system(userland),
+        libraries=libraries,
+        python=python,
+        kernel=Known(selection.kernel) if selection.kernel else kernel,
+        page_bytes=Known(4096, "a guess: a running machine tells (getconf PAGESIZE)"),
+        robot=robot_guess(userland, path),
+        python_path=path,
+        userland=userland.digest,
+        day=today(),
+    )
+
+
+def required_python(selection: Selection, title: str) -> str:
+    """Return the path of a machine's Python.
+
+    Raises:
+        TargetError: it has none.
+    """
+    if selection.python is None:
+        raise TargetError(
+            f"{title} has no Python 3 in /usr/local/bin, /usr/bin, /bin or /opt",
+            hint="wheels are for a Python: install one in the image, or take an image that has one.",
+        )
+    return selection.python
+
+
+def robot_guess(userland: Userland, python: str) -> Robot:
+    """Return how programs may be kept on a machine, by what its image tells pip."""
+    text = next((_read(userland, path) for path in _PIP_CONFIGURATIONS if userland.has(path)), "")
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:  # pip would not take it either
+        text = ""
+    base = parser.get("install", "root", fallback="").rstrip("/")
+    prefix = posixpath.dirname(posixpath.dirname(python))
+    if re.fullmatch(r"/[A-Za-z0-9._/-]+", base):
+        return Robot(
+            store=f"{base}/crosswheel",
+            programs=f"{base}/usr/bin",
+            prefix=prefix,
+            pip_config=text,
+            bundle=True,
+        )
+    return Robot(store="/opt/crosswheel", programs="/usr/local/bin", prefix=prefix, pip_config=text)
+
+
+def write_target(learned: Learned, folder: Path, *, replace: bool) -> tuple[Path, Target]:
+    """Write a target's file; a machine of another kind is not replaced by one of the same name.
+
+    Args:
+        folder: where target files lie.
+        replace: whether another machine's file may be replaced.
+
+    Raises:
+        TargetError: the name has another machine's file.
+    """
+    path = folder / f"{learned.name}.toml"
+    text, target = description(path.name, learned)
+    if path.is_file() and not replace:
+        require_same(targets.load(str(path)), target, path)
+    write_text(path, text)
+    return path, target
+
+
+def require_same(before: Target, after: Target, path: Path) -> None:
+    """Raise :class:`TargetError` unless two descriptions may be of one machine, before and after an update."""
+    fault = None
+    if before.userland is None:
+        fault = "it was written by hand"
+    elif (before.abi.elf_machine, before.multiarch) != (after.abi.elf_machine, after.multiarch):
+        fault = f"it is {before.multiarch}, and this one is {after.multiarch}"
+    elif after.userland and _first(before.userland.system) != _first(after.userland.system):
+        fault = f"its image is {before.userland.system}, and this one's is {after.userland.system}"
+    if fault:
+        raise TargetError(
+            f"{path} describes another machine: {fault}",
+            hint="choose another name; or say --replace, and this machine takes its place.",
+        )
+
+
+def require_name(name: str) -> None:
+    """Raise :class:`TargetError` where a target cannot be called so."""
+    if not _NAME.fullmatch(name):
+        raise TargetError(
+            f"{name!r} is no name for a target",
+            hint="write lower-case letters, digits and hyphens, such as bench64.",
+        )
+
+
+def today() -> date:
+    """Return the day, in UTC."""
+    return datetime.now(timezone.utc).date()
+
+
+def _system(userland: Userland) -> str:
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        if userland.has(path):
+            values = dict(re.findall(r"^(\w+)=[\"']?([^\"'\n]*)", _read(userland, path), re.MULTILINE))
+            return values.get("PRETTY_NAME") or " ".join(
+                filter(None, (values.get("NAME"), values.get("VERSION_ID")))
+            )
+    return ""
+
+
+def _first(text: str) -> str:
+    return text.partition(" ")[0]
+
+
+def _read(userland: Userland, path: str) -> str:
+    return userland.path(path).read_text(errors="replace")

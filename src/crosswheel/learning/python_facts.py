@@ -1,0 +1,98 @@
+"""What a machine's own Python tells of itself, on the machine or emulated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from crosswheel.emulation.emulator import Emulator
+from crosswheel.errors import TargetError
+from crosswheel.process import Runner, tail
+
+ASKED = Path(str(resources.files("crosswheel.learning"))) / "asked.py"
+_MARK = "learned "
+
+
+class PythonFacts(BaseModel):
+    """The answers of :mod:`crosswheel.learning.asked`, by the names that they have there."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    implementation: str
+    version: str
+    soabi: str
+    suffix: str
+    sysconfigdata: str
+    multiarch: str
+    prefix: str
+    gil_disabled: bool
+    machine: str
+    kernel: str
+    page_bytes: int
+    pointer_bits: int
+    long_double_bytes: int
+    packages: Mapping[str, str]
+    pip: str
+    tags: tuple[str, ...]
+
+    @property
+    def short(self) -> str:
+        """Major and minor version, such as ``3.10``."""
+        return ".".join(self.version.split(".")[:2])
+
+    @property
+    def manylinux(self) -> tuple[int, ...]:
+        """The minor versions of glibc whose wheels its pip takes for this machine, the newest first."""
+        prefix = "-manylinux_2_"
+        named = (tag.partition(prefix)[2] for tag in self.tags if prefix in tag)
+        machine = f"_{self.machine}"
+        numbers = {int(n.removesuffix(machine)) for n in named if n.removesuffix(machine).isdigit()}
+        return tuple(sorted(numbers, reverse=True))
+
+
+def emulated_facts(emulator: Emulator, runner: Runner, title: str) -> PythonFacts:
+    """Ask a machine's Python, which runs here.
+
+    Raises:
+        TargetError: it does not run, or is none that wheels can be built for.
+    """
+    result = emulator.run(
+        runner,
+        ["-E", "-s", "-B", ASKED],
+        environment={"PYTHONDONTWRITEBYTECODE": "1"},
+        readable=[ASKED.parent],
+        check=False,
+    )
+    if result.returncode != 0:
+        raise TargetError(
+            f"the Python of {title} does not run with what was taken of it:\n{tail(result.output, 8)}",
+            hint="it is half a root file system, or a part of its Python lies outside of /lib, /usr and /opt.",
+        )
+    return read_facts(result.output, title)
+
+
+def read_facts(output: str, title: str) -> PythonFacts:
+    """Read the answers among all that was printed.
+
+    Raises:
+        TargetError: they are not there, or of a Python that wheels cannot be built for.
+    """
+    lines = [line for line in output.splitlines() if line.startswith(_MARK)]
+    try:
+        facts = PythonFacts.model_validate(json.loads(lines[-1][len(_MARK) :]))
+    except (IndexError, ValueError, ValidationError) as error:
+        raise TargetError(
+            f"the Python of {title} did not answer:\n{tail(output, 8)}",
+            hint="see whether `python3 -c 'import json, ctypes, sysconfig'` works on it.",
+        ) from error
+    if facts.implementation != "CPython" or facts.gil_disabled or not facts.soabi:
+        kind = "free-threaded CPython" if facts.gil_disabled else facts.implementation
+        raise TargetError(
+            f"the Python of {title} is {kind} {facts.version}",
+            hint="wheels are built for CPython with its lock.",
+        )
+    return facts

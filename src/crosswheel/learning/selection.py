@@ -1,0 +1,162 @@
+"""Which of a machine's files its Python and what it loads are made of, and the userland that is made of those."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from crosswheel.errors import IntegrityError, TargetError
+from crosswheel.learning.source import Listed, Source
+from crosswheel.userlands import Entry, Userland, UserlandStore, links_on_the_way, resolved
+
+# Folders that hold no programs of the image, whatever lies in them.
+_OUTSIDE = re.compile(r"/(dev|home|lost\+found|media|mnt|proc|root|run|srv|sys|tmp|var)(/|$)")
+_LIBRARY = re.compile(r"/(usr/(local/)?)?(lib\w*|opt)/.*\.so(\.[^/]*)?$")
+_PYTHON = re.compile(r"/(usr/(local/)?)?(lib\w*|opt)/(.*/)?python3?(\.\d+)?/")
+_PROGRAM = re.compile(r"/((usr/(local/)?)?bin|opt/(.*/)?bin)/python3(\.\d+)?$")
+_SETTINGS = re.compile(
+    r"/etc/(ld\.so\.(cache|conf|conf\.d/.*\.conf)|pip\.conf|xdg/pip/pip\.conf|os-release|python3[^/]*/.*)$"
+    r"|/usr/lib/os-release$"
+)
+_SKIPPED = re.compile(r"/(__pycache__|modules/\d[^/]*)/|\.a$")
+# Links to folders, by which the same files have several names.
+_FOLDER_LINK = re.compile(r"/(usr/(local/)?)?[^/]+$|/etc/alternatives/")
+_PLACES = ("/usr/local/bin", "/usr/bin", "/bin")
+_SHORT = re.compile(r"python(3\.\d+)$")
+_HALF = "this is half a root file system: name a whole one, or the machine itself with --robot."
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is taken of a machine.
+
+    Attributes:
+        paths: the files and links, by path.
+        python: the path of its Python, with all links followed; ``None`` where it has none.
+        kernel: the newest kernel that it has modules for; empty where it has none.
+    """
+
+    paths: tuple[str, ...]
+    python: str | None
+    kernel: str
+
+
+def belongs(path: str) -> bool:
+    """Tell whether a file of a machine is loaded by its Python, or tells how something is."""
+    if _OUTSIDE.match(path) or _SKIPPED.search(path):
+        return False
+    return any(kind.match(path) for kind in (_LIBRARY, _PYTHON, _PROGRAM, _SETTINGS))
+
+
+def select(listing: Mapping[str, Listed], title: str) -> Selection:
+    """Choose what is taken of a machine.
+
+    Raises:
+        TargetError: it is no Linux.
+        IntegrityError: a part is missing.
+    """
+    link_of = _links_of(listing)
+    loaders = [path for path in listing if re.search(r"/ld(-linux|-musl|64)?[^/]*\.so(\.\d+)?$", path)]
+    if not loaders:
+        if any(re.match(r"/(system/bin|Windows|bin/launchctl|Applications)", path) for path in listing):
+            raise TargetError(f"{title} is no Linux", hint="crosswheel makes wheels for Linux alone.")
+        raise IntegrityError(f"{title} has no dynamic loader (such as /lib/ld-linux.so)", hint=_HALF)
+    python = _python_of(listing, link_of)
+    chosen = {path for path, item in listing.items() if item.kind in ("file", "link") and belongs(path)}
+    chosen |= {p for p, item in listing.items() if item.kind == "link" and _FOLDER_LINK.match(p)}
+    return Selection(tuple(sorted(_with_goals(chosen, listing, link_of))), python, _kernel_of(listing))
+
+
+def take(source: Source, store: UserlandStore, tell: Callable[[str], None]) -> tuple[Userland, Selection]:
+    """Keep the userland of a machine; what is kept already is not read again.
+
+    Args:
+        tell: is told how far it is.
+
+    Raises:
+        TargetError, IntegrityError, NetworkError, StorageError: it cannot be had as a whole, and then nothing is kept
+            of it but single files, with which the next attempt goes on.
+    """
+    tell(f"looking what is in {source.title}")
+    listing = source.listing()
+    selection = select(listing, source.title)
+    entries = dict(_entries(selection, listing, store))
+    files = [path for path in selection.paths if listing[path].kind == "file"]
+    missing = [path for path in files if path not in entries]
+    expected, done = sum(listing[path].size for path in missing), 0
+    for number, (path, stream) in enumerate(source.files(missing), 1):
+        entries[path] = Entry("file", store.put_blob(stream), listing[path].executable)
+        done += listing[path].size
+        tell(f"{number} of {len(missing)} files, {done >> 20} of {expected >> 20} MiB: {path}")
+    absent = [path for path in files if path not in entries]
+    if absent:
+        raise IntegrityError(f"{source.title} did not give {absent[0]}, which it lists", hint=_HALF)
+    return store.keep(entries), selection
+
+
+def _entries(
+    selection: Selection, listing: Mapping[str, Listed], store: UserlandStore
+) -> Iterator[tuple[str, Entry]]:
+    """Yield what needs not be read: links, and files whose content is kept."""
+    for path in selection.paths:
+        item = listing[path]
+        if item.kind == "link":
+            yield path, Entry("link", link=_relative(path, item.link))
+        elif item.sha256 and store.has_blob(item.sha256):
+            yield path, Entry("file", item.sha256, item.executable)
+
+
+def _with_goals(
+    chosen: Iterable[str], listing: Mapping[str, Listed], link_of: Callable[[str], str | None]
+) -> set[str]:
+    """Add the links and the files that chosen links lead to; nobody is led out of the root."""
+    reached = set(chosen)
+    for path in [path for path in reached if listing[path].kind == "link"]:
+        try:
+            reached |= set(links_on_the_way(path, link_of))
+            goal = resolved(path, link_of)
+        except IntegrityError:  # a circle: nobody can load that
+            reached.discard(path)
+            continue
+        if goal in listing and listing[goal].kind == "file":
+            reached.add(goal)
+    return {path for path in reached if resolved(posixpath.dirname(path), link_of) == posixpath.dirname(path)}
+
+
+def _relative(path: str, link: str) -> str:
+    """Return a link's text so that it leads to the same file wherever the root lies, and never out of it."""
+    folder = posixpath.dirname(path)
+    depth = len([name for name in folder.split("/") if name])
+    if not link.startswith("/") and link.split("/").count("..") <= depth:
+        return link
+    return posixpath.relpath(posixpath.normpath("/" + posixpath.join(folder, link).lstrip("/")), folder)
+
+
+def _links_of(listing: Mapping[str, Listed]) -> Callable[[str], str | None]:
+    def link_of(path: str) -> str | None:
+        item = listing.get(path)
+        return item.link if item and item.kind == "link" else None
+
+    return link_of
+
+
+def _python_of(listing: Mapping[str, Listed], link_of: Callable[[str], str | None]) -> str | None:
+    """Return the Python that a login starts; the newest one, where none is called ``python3``."""
+    named = [f"{folder}/python3" for folder in _PLACES]
+    numbered = [path for path in listing if _PROGRAM.match(path) and _SHORT.search(path)]
+    numbered.sort(key=lambda path: int(path.rpartition(".")[2]), reverse=True)
+    for path in (*named, *numbered):
+        try:
+            goal = resolved(path, link_of)
+        except IntegrityError:
+            continue
+        if goal in listing and listing[goal].kind == "file":
+            return goal
+    return None
+
+
+def _kernel_of(listing: Mapping[str, Listed]) -> str:
+    found = {m[1] for m in (re.match(r"/(?:usr/)?lib/modules/(\d+(?:\.\d+)+[^/]*)", p) for p in listing) if m}
+    return max(found, key=lambda release: [int(n) for n in re.findall(r"\d+", release)[:3]], default="")

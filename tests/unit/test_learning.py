@@ -1,0 +1,273 @@
+"""What is taken of a machine's root file system: enough of it, nothing out of it, and all of it or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from crosswheel import targets
+from crosswheel.errors import IntegrityError, NetworkError, TargetError, UsageError
+from crosswheel.learning.facts import kinds
+from crosswheel.learning.learn import require_name, require_same, required_python, robot_guess
+from crosswheel.learning.roots import FolderSource, TarSource, opened_root
+from crosswheel.learning.selection import belongs, select, take
+from crosswheel.learning.source import Listed
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.userlands import Entry, UserlandStore, resolved
+
+FILE, FOLDER = Listed("file", 3), Listed("folder")
+SMALL = {"/lib/ld-linux-armhf.so.3": FILE, "/lib/libc.so.6": FILE, "/usr/bin/python3": FILE}
+
+
+def silent(text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A machine whose files are their paths; it can break off after a few."""
+
+    entries: Mapping[str, Listed]
+    breaks_after: int = 1_000_000
+    asked: tuple[list[str], ...] = ([],)
+    title = "a machine"
+
+    def listing(self) -> Mapping[str, Listed]:
+        return self.entries
+
+    def files(self, paths: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+        for number, path in enumerate(paths):
+            if number == self.breaks_after:
+                raise NetworkError("the line dropped", hint="again")
+            self.asked[0].append(path)
+            yield path, io.BytesIO(path.encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/lib/arm-linux-gnueabihf/libc.so.6", True),
+        ("/usr/lib/libfoo.so.1.2.3", True),
+        ("/usr/lib/python3.11/os.py", True),
+        ("/usr/lib/python3/dist-packages/markupsafe/__init__.py", True),
+        ("/usr/local/lib/python3.12/site-packages/x.py", True),
+        ("/opt/vendor/python/lib/python3.10/os.py", True),
+        ("/usr/bin/python3.11", True),
+        ("/etc/pip.conf", True),
+        ("/etc/ld.so.cache", True),
+        ("/usr/lib/python3.11/__pycache__/os.cpython-311.pyc", False),
+        ("/usr/lib/python3.11/config-3.11/libpython3.11.a", False),
+        ("/usr/bin/bash", False),
+        ("/etc/shadow", False),
+        ("/var/lib/thing/libx.so", False),
+        ("/home/user/lib/python3.11/x.py", False),
+        ("/root/.ssh/id_ed25519", False),
+        ("/lib/modules/5.10.0/kernel/x.so.ko", False),
+    ],
+)
+def test_what_its_python_loads_is_taken_and_no_more(path: str, taken: bool) -> None:
+    assert belongs(path) is taken
+
+
+def test_links_are_followed_within_the_root() -> None:
+    links = {
+        "/lib": "usr/lib",
+        "/bin": "/usr/bin",
+        "/usr/lib/x": "../../../../../etc/passwd",
+        "/a": "b",
+        "/b": "a",
+    }
+    assert resolved("/lib/libc.so.6", links.get) == "/usr/lib/libc.so.6"
+    assert resolved("/bin/../lib/x", links.get) == "/etc/passwd"
+    with pytest.raises(IntegrityError, match="in a circle"):
+        resolved("/a", links.get)
+
+
+def test_a_link_is_taken_with_what_it_leads_to_and_never_leads_out(tmp_path: Path) -> None:
+    listing = {
+        **SMALL,
+        "/usr/lib": FOLDER,
+        "/usr/lib/liba.so.1": Listed("link", link="/etc/alternatives/liba"),
+        "/etc/alternatives/liba": Listed("link", link="../../../../opt/vendor/liba-impl"),
+        "/opt/vendor/liba-impl": FILE,
+        "/usr/lib/round.so": Listed("link", link="round.so"),
+        "/usr/lib/libout.so": Listed("link", link="../../../../../../../../etc/passwd"),
+    }
+    userland, _ = take(Fake(listing), UserlandStore(tmp_path), silent)
+    assert userland.path("/usr/lib/liba.so.1").read_text() == "/opt/vendor/liba-impl"
+    real = (userland.root / "usr/lib/liba.so.1").resolve()
+    assert real.is_relative_to(tmp_path.resolve())
+    assert (userland.root / "usr/lib/libout.so").readlink() == Path("../../etc/passwd")
+    assert "/usr/lib/round.so" not in userland.entries
+
+
+def test_devices_are_passed_over() -> None:
+    assert "/lib/libpipe.so" not in select({**SMALL, "/lib/libpipe.so": Listed("other")}, "x").paths
+
+
+def test_a_hundred_thousand_files_are_looked_through() -> None:
+    many = {f"/usr/share/doc/{number}/copyright": FILE for number in range(100_000)}
+    assert select({**many, **SMALL}, "x").paths == tuple(sorted(SMALL))
+
+
+def test_what_is_no_whole_linux_is_told_apart() -> None:
+    with pytest.raises(IntegrityError, match="has no dynamic loader") as half:
+        select({"/usr/lib/libc.so.6": FILE}, "x")
+    assert "half a root" in half.value.hint
+    with pytest.raises(TargetError, match="is no Linux"):
+        select({"/system/bin/linker": FILE}, "x")
+    with pytest.raises(TargetError, match="has no Python 3"):
+        required_python(select({"/lib/ld-linux.so.3": FILE}, "x"), "x")
+
+
+def test_the_python_of_a_login_is_taken_and_else_the_newest() -> None:
+    loader = {"/lib/ld-linux.so.3": FILE}
+    several = {**loader, "/usr/bin/python3.9": FILE, "/usr/bin/python3.10": FILE}
+    assert select(several, "x").python == "/usr/bin/python3.10"
+    link = {**several, "/usr/bin/python3": Listed("link", link="python3.9")}
+    assert select(link, "x").python == "/usr/bin/python3.9"
+
+
+def test_what_broke_off_leaves_nothing_half_there_and_goes_on(tmp_path: Path) -> None:
+    store = UserlandStore(tmp_path)
+    with pytest.raises(NetworkError):
+        take(Fake(SMALL, breaks_after=2), store, silent)
+    assert not [path for path in (tmp_path / "userlands").iterdir() if path.name != "files"]
+    hashed = {
+        path: Listed("file", 3, sha256=sha) for path, sha in zip(SMALL, map(sha_of, SMALL))
+    }  # as a machine that is asked lists them
+    again = Fake(hashed, asked=([],))
+    userland, _ = take(again, store, silent)
+    assert len(again.asked[0]) == 1
+    assert {path: userland.path(path).read_text() for path in SMALL} == {path: path for path in SMALL}
+
+
+def sha_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_the_same_files_are_kept_once_and_have_one_name(tmp_path: Path) -> None:
+    store = UserlandStore(tmp_path)
+    first, _ = take(Fake(SMALL), store, silent)
+    second, _ = take(Fake({**SMALL, "/lib/libz.so.1": FILE}), store, silent)
+    assert first.digest != second.digest
+    assert take(Fake(SMALL), store, silent)[0].digest == first.digest
+    assert first.path("/lib/libc.so.6").samefile(second.path("/lib/libc.so.6"))
+
+
+def test_what_was_changed_is_noticed(tmp_path: Path) -> None:
+    store = UserlandStore(tmp_path)
+    userland, _ = take(Fake(SMALL), store, silent)
+    assert store.kept(userland.digest) == userland
+    assert userland.damaged() == []
+    userland.path("/lib/libc.so.6").write_text("other")
+    assert userland.damaged() == ["/lib/libc.so.6"]
+    assert take(Fake(SMALL), store, silent)[0].damaged() == []  # learning it again mends it
+    manifest = userland.root.parent / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("libc", "libd"))
+    with pytest.raises(IntegrityError, match="was changed"):
+        store.kept(userland.digest)
+    assert store.kept("0" * 64) is None
+
+
+def test_an_archive_with_oddities_is_read_as_the_machine_would_see_it(tmp_path: Path) -> None:
+    archive = tmp_path / "root.tar"
+    with tarfile.open(archive, "w") as sink:
+        for name, data in (
+            ("./usr/lib/libc.so.6", b"abc"),
+            ("lib/libz.so.1", b"xyz"),
+            ("../../etc/pip.conf", b""),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            sink.addfile(member, io.BytesIO(data))
+        for name, kind, goal in (
+            ("lib", tarfile.SYMTYPE, "usr/lib"),
+            ("usr/lib/libhard.so", tarfile.LNKTYPE, "usr/lib/libc.so.6"),
+            ("dev/null", tarfile.CHRTYPE, ""),
+        ):
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, goal
+            sink.addfile(member)
+    source = TarSource(archive)
+    listing = source.listing()
+    assert listing["/usr/lib/libz.so.1"].kind == "file"
+    assert listing["/etc/pip.conf"].kind == "file"
+    assert listing["/dev/null"].kind == "other"
+    wanted = ["/usr/lib/libz.so.1", "/usr/lib/libhard.so"]
+    assert {path: stream.read() for path, stream in source.files(wanted)} == dict(
+        zip(wanted, (b"xyz", b"abc"))
+    )
+
+
+def test_a_broken_archive_and_an_absent_root_are_named(tmp_path: Path) -> None:
+    spoilt = tmp_path / "root.tar.gz"
+    spoilt.write_bytes(b"\x1f\x8b\x08\x00garbage")
+    settings = Settings(tmp_path, "")
+    with (
+        opened_root(spoilt, settings, Runner()) as source,
+        pytest.raises(IntegrityError, match=r"root\.tar\.gz"),
+    ):
+        source.listing()
+    with pytest.raises(UsageError, match="cannot be read"), opened_root(tmp_path / "no", settings, Runner()):
+        pass
+
+
+def test_a_folder_is_listed_without_following_its_links(tmp_path: Path) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "up").symlink_to("..")
+    os.mkfifo(tmp_path / "lib" / "pipe")
+    listing = FolderSource(tmp_path).listing()
+    assert {path: item.kind for path, item in listing.items()} == {
+        "/lib": "folder", "/lib/up": "link", "/lib/pipe": "other",
+    }  # fmt: skip
+
+
+def test_a_name_that_another_machine_has_is_not_taken_from_it() -> None:
+    ot2, flex = targets.load("ot2"), targets.load("flex")
+    with pytest.raises(TargetError, match="was written by hand") as caught:
+        require_same(ot2, flex, Path("targets/ot2.toml"))
+    assert "--replace" in caught.value.hint
+    own = targets.LearnedUserland(digest="0" * 64, python="/usr/bin/python3", system="Buildroot 2020")
+    learned = ot2.model_copy(update={"userland": own})
+    with pytest.raises(TargetError, match="this one is aarch64-linux-gnu"):
+        require_same(learned, flex.model_copy(update={"userland": own}), Path("x.toml"))
+    other = own.model_copy(update={"system": "Debian GNU/Linux 12"})
+    with pytest.raises(TargetError, match="its image is Buildroot 2020"):
+        require_same(learned, ot2.model_copy(update={"userland": other}), Path("x.toml"))
+    updated = own.model_copy(update={"system": "Buildroot 2024", "digest": "1" * 64})
+    require_same(learned, ot2.model_copy(update={"userland": updated}), Path("x.toml"))
+
+
+@pytest.mark.parametrize("name", ["Two Words", "", "-x", "../x", "ä"])
+def test_a_name_that_is_none_is_refused_before_anything_is_done(name: str) -> None:
+    with pytest.raises(TargetError, match="is no name"):
+        require_name(name)
+
+
+def test_where_programs_are_kept_follows_what_pip_is_told(tmp_path: Path) -> None:
+    store = UserlandStore(tmp_path)
+    config = b"[install]\nroot = /var/user-packages\n"
+    sha256 = store.put_blob(io.BytesIO(config))
+    robot = robot_guess(store.keep({"/etc/pip.conf": Entry("file", sha256)}), "/usr/bin/python3.10")
+    assert (robot.store, robot.bundle) == ("/var/user-packages/crosswheel", True)
+    assert robot.pip_config == config.decode()
+    plain = robot_guess(store.keep({}), "/usr/local/bin/python3.10")
+    assert (plain.prefix, plain.bundle) == ("/usr/local", False)
+
+
+def test_no_kind_of_cpu_hides_another() -> None:
+    seen: list[tuple[object, ...]] = []
+    for kind in kinds():
+        header = (kind.elf.machine, kind.elf.bits, kind.elf.byte_order, kind.elf.float)
+        assert (*header, 0) not in seen  # one that takes all comes last
+        seen.append((*header, kind.elf.arm))
