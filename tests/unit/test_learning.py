@@ -70,7 +70,7 @@ class Fake:
         ("/etc/shadow", False),
         ("/var/lib/thing/libx.so", False),
         ("/home/user/lib/python3.11/x.py", False),
-        ("/root/.ssh/id_ed25519", False),
+        ("/srv/lib/libx.so", False),
         ("/lib/modules/5.10.0/kernel/x.so.ko", False),
     ],
 )

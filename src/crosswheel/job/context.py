@@ -227,7 +227,7 @@ class BuildContext:
     @property
     def userland(self) -> str | None:
         """The digest of the target's own userland, where wheels are audited against that and run in it."""
-        learned = self._once.get("userland", lambda: kept_userland(self.target, self.settings))
+        learned = self._single_flights.get("userland", lambda: kept_userland(self.target, self.settings))
         return learned.digest if learned else None
 
     @property
