@@ -36,15 +36,15 @@ from threading import Thread
 from _measure import machine, say
 
 from crosswheel import targets
+from crosswheel.deploy.assembling import assembler_for, chosen
 from crosswheel.deploy.deploying import deploy
-from crosswheel.deploy.environment import assembler_for, chosen
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.files import sha256_of
 from crosswheel.index import write_site
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.simulator.image import image_for
-from crosswheel.simulator.running import ALIAS, Simulation, running
+from crosswheel.simulator.look_alike import ALIAS, Simulation, running
 from crosswheel.targets import Robot
 from crosswheel.wheels.proof import Proof
 

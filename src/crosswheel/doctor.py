@@ -18,8 +18,8 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import installed_rust
 from crosswheel.toolchain.compilers.zig import zig_version
+from crosswheel.toolchain.host_programs import is_usable, look_alike_fault
 from crosswheel.toolchain.python.distribution import has_pythons
-from crosswheel.toolchain.system import is_usable, look_alike_fault
 
 # Room for toolchains, and for the sources and builds of a hundred packages.
 _NEEDED_BYTES = 4 << 30

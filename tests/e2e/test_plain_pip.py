@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from crosswheel.process import Runner
-from crosswheel.simulator.running import Simulation, running
+from crosswheel.simulator.look_alike import Simulation, running
 from support import look_alike
 from support.static_server import StaticServer
 

@@ -16,15 +16,15 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
-from crosswheel.deploy.environment import assembler_for, chosen
+from crosswheel.deploy.assembling import assembler_for, chosen
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import StorageError
 from crosswheel.files import sha256_of
 from crosswheel.index.site import write_site
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.simulator.image import Image
-from crosswheel.simulator.running import ALIAS, Simulation, running
+from crosswheel.simulator.image import LookAlikeImage
+from crosswheel.simulator.look_alike import ALIAS, Simulation, running
 from crosswheel.wheels.proof import Proof
 from support import look_alike
 from support.projects import own_project, write_tree
@@ -108,12 +108,12 @@ class Bench:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image(tmp_path_factory: pytest.TempPathFactory) -> LookAlikeImage:
     return look_alike.image(tmp_path_factory.mktemp("image"))
 
 
 @pytest.fixture(scope="module")
-def module_bench(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def module_bench(image: LookAlikeImage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """Give a running robot, and check at the end that its own server would still find what it imports."""
     folder, before = tmp_path_factory.mktemp("robot"), look_alike.files_of(image.root)
     with running(image, folder, Runner(log=folder / "commands.txt"), var_size="80m") as simulation:
@@ -157,7 +157,7 @@ def test_a_second_look_alike_at_the_same_port_is_refused(bench: Bench, tmp_path:
 
 
 def test_a_look_alike_that_cannot_be_started_is_explained(
-    image: Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image: LookAlikeImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuses = tmp_path / "bin" / "unshare"
     refuses.parent.mkdir()
@@ -171,7 +171,7 @@ def test_a_look_alike_that_cannot_be_started_is_explained(
 
 
 def test_the_command_runs_a_look_alike_tells_the_way_in_and_ends_with_it(
-    image: Image, tmp_path: Path
+    image: LookAlikeImage, tmp_path: Path
 ) -> None:
     words = [str(_CROSSWHEEL), "robot-sim", "--port", "0", "--folder", str(tmp_path)]
     child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd="/")

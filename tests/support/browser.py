@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from crosswheel.toolchain.system import turn_of_apt
+from crosswheel.toolchain.host_programs import turn_of_apt
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from crosswheel.agent import bundle as agent
-from crosswheel.agent.store import Store
+from crosswheel.agent.environments import Environments
 
 _CHANGES = {
     *("os.link", "os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"),
@@ -41,7 +41,7 @@ def main() -> None:
 
 def _install(bundle: Path, place: dict[str, str]) -> None:
     with agent.opened(bundle) as open_:
-        agent.install(Store(Path(place["store"]), Path(place["programs"])), open_)
+        agent.install(Environments(Path(place["store"]), Path(place["programs"])), open_)
 
 
 def _dies_before(number: int, bundle: Path, place: dict[str, str]) -> bool:
@@ -67,7 +67,7 @@ def _dies_before(number: int, bundle: Path, place: dict[str, str]) -> bool:
 
 def _whole_version(place: dict[str, str]) -> str | None:
     """Return the version that is active and whole; ``None`` where there is none."""
-    store, name = Store(Path(place["store"]), Path(place["programs"])), place["name"]
+    store, name = Environments(Path(place["store"]), Path(place["programs"])), place["name"]
     active = store.active(name)
     if active is None:
         return None

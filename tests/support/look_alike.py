@@ -11,9 +11,9 @@ from crosswheel import targets
 from crosswheel.files import sha256_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.simulator.image import Image, image_for
-from crosswheel.simulator.running import ALIAS, Simulation
-from crosswheel.toolchain.system import look_alike_fault
+from crosswheel.simulator.image import LookAlikeImage, image_for
+from crosswheel.simulator.look_alike import ALIAS, Simulation
+from crosswheel.toolchain.host_programs import look_alike_fault
 
 # What the robot's server imports, as far as the look-alike has it whole; tells where each is from.
 SERVER = (
@@ -22,7 +22,7 @@ SERVER = (
 )
 
 
-def image(folder: Path) -> Image:
+def image(folder: Path) -> LookAlikeImage:
     """Return the image; skip the test where this user cannot start it."""
     fault = look_alike_fault()
     if fault:

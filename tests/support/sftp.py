@@ -15,7 +15,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from crosswheel.toolchain.system import turn_of_apt
+from crosswheel.toolchain.host_programs import turn_of_apt
 
 _PROGRAM = "/usr/sbin/sshd"
 _CONFIG = """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.debian import Debian, sources
-from crosswheel.debian.sources import Sources, debootstrap_mirror, sources_of
+from crosswheel.debian import Debian, apt_sources
+from crosswheel.debian.apt_sources import Sources, debootstrap_mirror, sources_of
 from crosswheel.errors import MissingToolError, NetworkError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -36,8 +36,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         text = "".join(f'Dir::{key} "{folder / place}";\n' for key, place in places.items())
         (folder / "conf").write_text(f'{text}Dir::Etc::sourceparts "-";\nAPT::Sandbox::User "";\n')
         monkeypatch.setenv("APT_CONFIG", str(folder / "conf"))
-        monkeypatch.setattr(sources, "os_release", lambda: {"ID": system, "VERSION_CODENAME": codename})
-        monkeypatch.setattr(sources, "INSTALLED_DEBOOTSTRAP", tmp_path / "none")
+        monkeypatch.setattr(apt_sources, "os_release", lambda: {"ID": system, "VERSION_CODENAME": codename})
+        monkeypatch.setattr(apt_sources, "INSTALLED_DEBOOTSTRAP", tmp_path / "none")
 
     return be
 

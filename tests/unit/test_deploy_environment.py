@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from crosswheel.deploy.assembling import Assembler, LockedProgram, ProvenWheel
 from crosswheel.deploy.bundles import write_program
 from crosswheel.deploy.deploying import deploy
-from crosswheel.deploy.environment import Assembler, LockedProgram, ProvenWheel
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import CheckFailed

@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 from crosswheel import targets
 from crosswheel.agent.requests import Server
 from crosswheel.cli import app
-from crosswheel.deploy.environment import LockedProgram, locked_program, proven_wheels
+from crosswheel.deploy.assembling import LockedProgram, locked_program, proven_wheels
 from crosswheel.deploy.fleet import on_each, read_list
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.service import Service, read_variables
 from crosswheel.deploy.ssh import Address, Connection, _refusal
 from crosswheel.errors import CheckFailed, IntegrityError, NetworkError, TargetError, UsageError
 from crosswheel.files import sha256_of
-from crosswheel.simulator.running import ALIAS, _ssh_config
+from crosswheel.simulator.look_alike import ALIAS, _ssh_config
 from crosswheel.wheels.proof import Proof
 from support.releases import release
 from support.wheels import make_wheel

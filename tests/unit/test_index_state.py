@@ -13,8 +13,8 @@ import pytest
 
 import crosswheel
 from crosswheel.errors import ToolchainError
-from crosswheel.index import state
-from crosswheel.index.state import LIBRARIES, MADE_BY, code_digest
+from crosswheel.index import site_state
+from crosswheel.index.site_state import LIBRARIES, MADE_BY, code_digest
 
 PACKAGE = Path(crosswheel.__file__).parent
 
@@ -84,7 +84,9 @@ def test_what_python_keeps_and_other_rooms_change_nothing(package: Path) -> None
 
 def test_a_version_of_a_library_gives_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
     before, version = code_digest(), metadata.version
-    monkeypatch.setattr(state.metadata, "version", lambda name: "0" if name == "docutils" else version(name))
+    monkeypatch.setattr(
+        site_state.metadata, "version", lambda name: "0" if name == "docutils" else version(name)
+    )
     assert code_digest() != before
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crosswheel import targets
 from crosswheel.job.record import WheelRecord
-from crosswheel.job.requirements import Requirements
+from crosswheel.job.requirement_graph import Requirements
 
 OT2 = targets.load("ot2")
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from crosswheel.errors import BuildFailed
 from crosswheel.progress import Row, Transfers, display, show_error, table
 from crosswheel.progress.live import final_frame, frame
-from crosswheel.progress.state import Ended, Running, State
+from crosswheel.progress.state import Ended, Running, RunState
 from crosswheel.progress.wording import in_short
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -153,8 +153,8 @@ def screen_lines(renderable: object, width: int, height: int) -> list[str]:
     return ["".join(segment.text for segment in line) for line in lines]
 
 
-def busy_state(failed: int, running: int) -> State:
-    state = State().expecting([(f"opentelemetry-instrumentation-number-{i}", "0.50b0") for i in range(96)])
+def busy_state(failed: int, running: int) -> RunState:
+    state = RunState().expecting([(f"opentelemetry-instrumentation-number-{i}", "0.50b0") for i in range(96)])
     for i in range(failed):
         state = state.with_ended(Ended(f"bad-{i}", "1.0", "failed", 65.0, "a symbol is too new " * 9))
     for i in range(running):
@@ -210,7 +210,7 @@ class TestOnATerminal:
 )
 def test_of_a_command_that_compiles_the_program_and_the_source_are_shown(line: str, shown: str) -> None:
     assert in_short(line) == shown
-    state = State().with_running(Running("asyncpg", "0.30.0", "building", 0.0, line))
+    state = RunState().with_running(Running("asyncpg", "0.30.0", "building", 0.0, line))
     assert shown in " ".join(screen_lines(frame(state, 1, 1, 120, 24), 120, 24))
 
 
@@ -229,7 +229,7 @@ class TestFrame:
 
     @pytest.mark.parametrize("width", [120, 80, 60, 59, 36, 35, 24])
     def test_a_long_name_is_cut_with_an_ellipsis_and_leaves_room_for_the_step(self, width: int) -> None:
-        state = State().with_running(Running("a-very-" + "long-" * 20 + "name", "1.0", "building", 0.0))
+        state = RunState().with_running(Running("a-very-" + "long-" * 20 + "name", "1.0", "building", 0.0))
         row = screen_lines(frame(state, 10.0, 10.0, width, 24), width, 24)[0]
         assert re.match(r"a-very-\S*…  building", row)
         assert ("0:10" in row) == (width >= 36)
@@ -256,7 +256,9 @@ class TestFrame:
         assert re.search(r"testing +0:25", screen_lines(frame(resumed, 105.0, 105.0, 80, 24), 80, 24)[0])
 
     def test_a_command_of_many_lines_takes_one_row(self) -> None:
-        state = State().with_running(Running("ujson", "1.0", "building", 0.0, "python -c '\nimport a\n  b'"))
+        state = RunState().with_running(
+            Running("ujson", "1.0", "building", 0.0, "python -c '\nimport a\n  b'")
+        )
         lines = screen_lines(frame(state, 1.0, 1.0, 80, 24), 80, 24)
         assert len(lines) == 2
         assert lines[0].rstrip().endswith("python -c ' import a b'")

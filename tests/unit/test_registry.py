@@ -15,7 +15,7 @@ import pytest
 
 from crosswheel.errors import IntegrityError, NetworkError, PlanError
 from crosswheel.registry import Registry, ReleaseFile
-from crosswheel.registry.files import with_password
+from crosswheel.registry.release_files import with_password
 from crosswheel.settings import Settings
 from support.servers import FolderServer
 

@@ -11,7 +11,7 @@ import pytest
 
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, HostError, Interrupted
 from crosswheel.job import scheduler
-from crosswheel.job.scheduler import Outcome
+from crosswheel.job.scheduler import RunResult
 
 PATIENCE = 60  # seconds; only a test that fails waits so long
 
@@ -56,7 +56,7 @@ class Work:
     def blocked(self, name: str, failed: set[str]) -> CrosswheelError:
         return BuildFailed(f"needs {', '.join(sorted(failed))}", hint="mend those")
 
-    def run(self, workers: int = 2) -> Outcome[str, str]:
+    def run(self, workers: int = 2) -> RunResult[str, str]:
         with ThreadPoolExecutor(workers) as pool:
             todo = scheduler.Work(self.make, self.needs, self.prove, self.blocked)
             return scheduler.run(self.requires, todo, pool, workers)
@@ -70,7 +70,7 @@ def test_everything_is_made_and_proven() -> None:
 
 
 def test_nothing_to_do_is_done() -> None:
-    assert Work({}).run() == Outcome()
+    assert Work({}).run() == RunResult()
 
 
 @pytest.mark.parametrize("workers", [1, 4])

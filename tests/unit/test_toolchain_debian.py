@@ -21,8 +21,8 @@ from crosswheel.errors import MissingToolError, NetworkError, RecipeError, Usage
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.rust import rust_for
+from crosswheel.toolchain.host_programs import look_alike_fault, require_programs
 from crosswheel.toolchain.libraries.linking import known_libraries, library, link_environment
-from crosswheel.toolchain.system import look_alike_fault, require_programs
 from support.debian_archive import DebianArchive
 
 OT2 = targets.load("ot2")

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosswheel.agent.environments import Environments
 from crosswheel.agent.machine import require_target
 from crosswheel.agent.manifest import Refused
-from crosswheel.agent.store import Store
 from crosswheel.agent.trust import accepted
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Open = Callable[[str], IO[bytes]]
 
 
-def install(store: Store, open_: Open, keep: int = 1) -> str:
+def install(store: Environments, open_: Open, keep: int = 1) -> str:
     """Install what a bundle holds; return what to tell.
 
     Args:
@@ -126,7 +126,7 @@ def main() -> int:
 
 def _perform(do: str, open_: Open, keep: int) -> str:
     robot = json.loads(_bytes(open_, "place.json"))
-    store, name = Store(Path(robot["store"]), Path(robot["programs"])), robot["name"]
+    store, name = Environments(Path(robot["store"]), Path(robot["programs"])), robot["name"]
     if do == "install":
         return install(store, open_, keep)
     if do == "list":

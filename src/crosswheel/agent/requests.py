@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from crosswheel.agent.disk import existing, replace_text
+from crosswheel.agent.environments import Environments
 from crosswheel.agent.machine import about_this_machine, image_packages, require_target
 from crosswheel.agent.manifest import Refused
-from crosswheel.agent.store import Store
 from crosswheel.agent.trust import accepted
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Server:
     def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
         self._source = source
         self._sink = sink
-        self._store: Store | None = None
+        self._store: Environments | None = None
         self._release: Manifest = {}
         self._signed: Signed | None = None
         self._is_accepted = False
@@ -75,13 +75,13 @@ class Server:
             return {"error": "defect", "message": traceback.format_exc()}
 
     @property
-    def _opened(self) -> Store:
+    def _opened(self) -> Environments:
         assert self._store is not None
         return self._store
 
     def do_open(self, store: str, programs: str) -> dict[str, Any]:
         """Say which store the requests that follow are about; return what this machine is."""
-        self._store = Store(Path(store), Path(programs))
+        self._store = Environments(Path(store), Path(programs))
         disk = os.statvfs(existing(Path(store)))
         return {**about_this_machine(), "free": disk.f_bavail * disk.f_frsize}
 

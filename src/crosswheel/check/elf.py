@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from packaging.version import Version
 
-from crosswheel.check.bundle import Bundle, below_origin
+from crosswheel.check.bundled import Bundle, below_origin
+from crosswheel.check.elf_objects import ElfObject, UnreadableObject, read_object
 from crosswheel.check.fault import Fault
-from crosswheel.check.objects import ElfObject, UnreadableObject, read_object
 from crosswheel.check.symbols import Subject, Verdict, judge_names, system_versions
 from crosswheel.check.system import System, numbered
 from crosswheel.targets import Target

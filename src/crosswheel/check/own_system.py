@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from crosswheel.check.objects import UNVERSIONED, ElfObject, Exports, UnreadableObject, read_object
+from crosswheel.check.elf_objects import UNVERSIONED, ElfObject, Exports, UnreadableObject, read_object
 from crosswheel.check.system import PYTHON_NAME, System, SystemLibrary, closure
 from crosswheel.errors import IntegrityError
 from crosswheel.targets import Target

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from crosswheel.check.bundle import Bundle
+from crosswheel.check.bundled import Bundle
+from crosswheel.check.elf_objects import UNVERSIONED, ElfObject, Exports, NeededVersion, Symbol
 from crosswheel.check.fault import Fault
-from crosswheel.check.objects import UNVERSIONED, ElfObject, Exports, NeededVersion, Symbol
 from crosswheel.check.system import PYTHON_NAME, System, exceeds, limits, numbered
 from crosswheel.targets import Target
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from crosswheel.check.objects import UNVERSIONED, ElfObject, Exports, UnreadableObject, read_object
+from crosswheel.check.elf_objects import UNVERSIONED, ElfObject, Exports, UnreadableObject, read_object
 from crosswheel.errors import IntegrityError
 from crosswheel.targets import Abi, Target
 from crosswheel.toolchain.compilers.glibc import GlibcSymbol, first_versions, glibc_symbols

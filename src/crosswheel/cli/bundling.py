@@ -20,16 +20,16 @@ from crosswheel.cli.keys import key_folder, warn_of_unsigned
 from crosswheel.cli.robot_options import NameOption, TargetOption, TestOption, Wheels
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
+from crosswheel.deploy.assembling import assembler_for
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.bundles import form_of
-from crosswheel.deploy.environment import assembler_for
 from crosswheel.deploy.signing import signed_offer
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
 from crosswheel.progress.wording import size
 from crosswheel.settings import Settings
 from crosswheel.simulator.image import image_for
-from crosswheel.simulator.running import ALIAS, require_look_alike, running
+from crosswheel.simulator.look_alike import ALIAS, require_look_alike, running
 
 
 def register(app: typer.Typer) -> None:

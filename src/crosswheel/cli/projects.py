@@ -48,7 +48,7 @@ def built_release(
         BuildFailed: a wheel of it could not be made or proven; which, and why, is shown before.
         CrosswheelError: of the step that failed.
     """
-    from crosswheel.deploy.environment import LockedProgram, assembler_for, proven_wheels
+    from crosswheel.deploy.assembling import LockedProgram, assembler_for, proven_wheels
 
     trees = Trees(BUILD.resolve(), wheels.dist_tree_root.resolve(), INDEX.resolve())
     scene = Scene(wheels.recipes, trees, named=True, sandbox=how.sandbox)

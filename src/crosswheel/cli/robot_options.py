@@ -12,14 +12,14 @@ import typer
 from crosswheel import targets
 from crosswheel.cli.trees import DIST, RECIPES, TARGETS, RecipesOption
 from crosswheel.deploy.carried import agent_for
-from crosswheel.deploy.fleet import Outcome, on_each, read_list
+from crosswheel.deploy.fleet import RobotResult, on_each, read_list
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import UsageError
 from crosswheel.settings import Settings
 from crosswheel.targets import Target, robot_of
 
 if TYPE_CHECKING:
-    from crosswheel.deploy.environment import LockedProgram, ProvenWheel
+    from crosswheel.deploy.assembling import LockedProgram, ProvenWheel
     from crosswheel.deploy.release import Release
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Fleet:
             )
         return names
 
-    def ask(self, login: Login, work: Callable[[Connection], T]) -> list[Outcome[T]]:
+    def ask(self, login: Login, work: Callable[[Connection], T]) -> list[RobotResult[T]]:
         """Do something on each robot, once its store is opened."""
         kind = targets.load(self.target, TARGETS)
         robot = robot_of(kind)
@@ -113,7 +113,7 @@ class Wheels:
 
     def of(self, requirement: str, target: Target) -> tuple[LockedProgram, list[ProvenWheel]]:
         """Return the program that a requirement names, and the wheels of its lock."""
-        from crosswheel.deploy.environment import chosen  # to be imported while a robot is being reached
+        from crosswheel.deploy.assembling import chosen  # to be imported while a robot is being reached
 
         return chosen(requirement, self.recipes, self.dist_tree_root.resolve(), target)
 
@@ -121,7 +121,7 @@ class Wheels:
         self, requirement: str, target: Target, *, name: str | None = None, test: str | None = None
     ) -> Release:
         """Put a program together for a target."""
-        from crosswheel.deploy.environment import assembler_for
+        from crosswheel.deploy.assembling import assembler_for
 
         program, wheels = self.of(requirement, target)
         assembler = assembler_for(target, Settings.from_environment())

@@ -28,7 +28,7 @@ from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
 from crosswheel.deploy import deploying
 from crosswheel.deploy import service as services
-from crosswheel.deploy.fleet import Outcome, on_each
+from crosswheel.deploy.fleet import RobotResult, on_each
 from crosswheel.deploy.preflight import clashes, cost
 from crosswheel.deploy.signing import signed_offer
 from crosswheel.deploy.ssh import Address, Connection
@@ -127,7 +127,7 @@ def _state(deployed: deploying.Deployed) -> str:
     return f"active{restarted}{pinned}"
 
 
-def _tell_clashes(release: Release, outcomes: Sequence[Outcome[deploying.Deployed]]) -> None:
+def _tell_clashes(release: Release, outcomes: Sequence[RobotResult[deploying.Deployed]]) -> None:
     """Say what robots have of the same packages, at other versions; once, for all that have the same."""
     robots: dict[tuple[str, ...], list[str]] = {}
     for outcome in outcomes:
@@ -313,7 +313,7 @@ def _require_name(name: str) -> None:
 def _report(
     title: str,
     columns: Sequence[str],
-    outcomes: Sequence[Outcome[T]],
+    outcomes: Sequence[RobotResult[T]],
     cells: Callable[[T], Sequence[str]],
 ) -> None:
     """Print a row for each robot, then the errors."""
@@ -325,7 +325,7 @@ def _report(
     _exit(outcomes)
 
 
-def _exit(outcomes: Sequence[Outcome[T]]) -> None:
+def _exit(outcomes: Sequence[RobotResult[T]]) -> None:
     """Show what went wrong on robots; then, and however many were asked, end with the code of that."""
     errors = [outcome.error for outcome in outcomes if outcome.error]
     for error in errors:

@@ -1,8 +1,8 @@
 """Debian's packages, of any architecture, unpacked into a folder: no root, nothing installed.
 
-A private apt state beside the machine's own reads sources of its own (:mod:`crosswheel.debian.sources`), and of those
-only the main suite, because the index of the security suite for foreign architectures is at times out of step with its
-signature. apt checks every signature and hash.
+A private apt state reads sources of its own (:mod:`crosswheel.debian.apt_sources`), and of those only the main suite:
+the index of the security suite for foreign architectures is at times out of step with its signature. apt checks every
+signature and hash.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from crosswheel.debian.sources import SUITE, Offer, Sources, as_options, sources_of, state_options
+from crosswheel.debian.apt_sources import SUITE, Offer, Sources, as_options, sources_of, state_options
 from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted, MissingToolError, NetworkError
 from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Runner

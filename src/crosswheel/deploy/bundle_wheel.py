@@ -19,7 +19,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from crosswheel import __version__
-from crosswheel.deploy.environment import HEADER, Assembler, LockedProgram, ProvenWheel
+from crosswheel.deploy.assembling import HEADER, Assembler, LockedProgram, ProvenWheel
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
 from crosswheel.emulation.emulator import Emulator, emulator_for

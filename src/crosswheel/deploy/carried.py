@@ -14,7 +14,7 @@ from crosswheel.process import Runner, Word
 
 _PACKAGES = ("crosswheel", "crosswheel.agent")
 # In the order in which they need each other.
-_MODULES = ("manifest", "ed25519", "signed", "machine", "disk", "trust", "packages", "tree", "store")
+_MODULES = ("manifest", "ed25519", "signed", "machine", "disk", "trust", "packages", "links", "environments")
 _MAGIC_SIZE = 4
 # Reads the agent from the connection itself, so that nothing has to lie on the robot.
 _BOOTSTRAP = """

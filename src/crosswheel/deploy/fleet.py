@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[T]):
+class RobotResult(Generic[T]):
     """What came of the work on one robot: a value, or the error that ended it."""
 
     robot: str
@@ -36,14 +36,14 @@ class Outcome(Generic[T]):
         return self.result
 
 
-def on_each(robots: Sequence[Address], work: Callable[[Address], T]) -> list[Outcome[T]]:
+def on_each(robots: Sequence[Address], work: Callable[[Address], T]) -> list[RobotResult[T]]:
     """Do the work on every robot, several at a time; return the outcomes in the order of the robots."""
 
-    def outcome(address: Address) -> Outcome[T]:
+    def outcome(address: Address) -> RobotResult[T]:
         try:
-            return Outcome(address.host, work(address))
+            return RobotResult(address.host, work(address))
         except CrosswheelError as error:
-            return Outcome(address.host, error)
+            return RobotResult(address.host, error)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(outcome, robots))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from crosswheel import lock as locks
+from crosswheel.deploy.assembling import Assembler, LockedProgram, proven_wheels
 from crosswheel.deploy.bundle_wheel import BundleWheel
-from crosswheel.deploy.environment import Assembler, LockedProgram, proven_wheels
 from crosswheel.job.context import BuildContext
 from crosswheel.recipes.model import Recipe
 

@@ -22,7 +22,7 @@ _BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
-class File:
+class PackageFile:
     """A file of an environment: its path there, relative, and what it is."""
 
     path: str
@@ -43,7 +43,7 @@ class Package:
     name: str
     version: str
     folder: Path
-    files: tuple[File, ...]
+    files: tuple[PackageFile, ...]
 
     @cached_property
     def digest(self) -> str:
@@ -76,7 +76,7 @@ class Package:
     def pack(self) -> None:
         """Keep its files as they are sent, beside them."""
         with new_file(self.packed) as temporary, temporary.open("wb") as sink:
-            sink.writelines(data for data, _ in Part(self, self.files).stream())
+            sink.writelines(data for data, _ in PackagePart(self, self.files).stream())
 
     @classmethod
     def read(cls, name: str, version: str, folder: Path) -> Package:
@@ -85,7 +85,7 @@ class Package:
         if not kept.is_file():
             read_files = [_file(path, folder) for path in sorted(folder.rglob("*")) if path.is_file()]
             write_text(kept, json.dumps([file.entry for file in read_files]))
-        files = tuple(File(*entry) for entry in json.loads(kept.read_text()))
+        files = tuple(PackageFile(*entry) for entry in json.loads(kept.read_text()))
         return cls(name, version, folder, files)
 
 
@@ -95,18 +95,18 @@ def _folder_of(path: str) -> str | None:
     return "/".join(parts[:4]) if parts[2:3] == ["site-packages"] and len(parts) > 4 else None
 
 
-def _file(path: Path, folder: Path) -> File:
+def _file(path: Path, folder: Path) -> PackageFile:
     status = path.stat()
     executable = bool(status.st_mode & 0o100)
-    return File(path.relative_to(folder).as_posix(), sha256_of(path), status.st_size, executable)
+    return PackageFile(path.relative_to(folder).as_posix(), sha256_of(path), status.st_size, executable)
 
 
 @dataclass(frozen=True)
-class Part:
+class PackagePart:
     """Files of a package that a robot lacks."""
 
     package: Package
-    files: tuple[File, ...]
+    files: tuple[PackageFile, ...]
 
     @property
     def size(self) -> int:
@@ -197,11 +197,11 @@ class Release:
         selected = frozenset(digests)
         return {package.digest: package.listing for package in self.packages if package.digest in selected}
 
-    def parts(self, numbers: Mapping[str, Iterable[int]]) -> list[Part]:
+    def parts(self, numbers: Mapping[str, Iterable[int]]) -> list[PackagePart]:
         """Return files, given their numbers in the lists of packages, by digest."""
         packages = {package.digest: package for package in self.packages}
         return [
-            Part(packages[digest], tuple(packages[digest].files[number] for number in indices))
+            PackagePart(packages[digest], tuple(packages[digest].files[number] for number in indices))
             for digest, indices in numbers.items()
         ]
 

@@ -34,7 +34,7 @@ from crosswheel.errors import (
 )
 
 if TYPE_CHECKING:
-    from crosswheel.deploy.release import Part
+    from crosswheel.deploy.release import PackagePart
 
 _LENGTH = struct.Struct("!I")
 _TOLD_BYTES = 1 << 18
@@ -153,7 +153,7 @@ class Connection:
         self._flush()
         return self._answer()
 
-    def send_files(self, parts: Iterable[Part], sent: Callable[[int], object]) -> None:
+    def send_files(self, parts: Iterable[PackagePart], sent: Callable[[int], object]) -> None:
         """Send the bytes of files, one part after the other.
 
         Args:

@@ -28,7 +28,7 @@ from crosswheel.toolchain.python.tree import PythonTree
 
 
 @dataclass(frozen=True)
-class Module:
+class ExtensionModule:
     """A module that may be missing.
 
     Attributes:
@@ -51,7 +51,7 @@ class Module:
 
 _PYTHONS = ("3.10", "3.11")  # which the sources fit
 MODULES = (
-    Module(
+    ExtensionModule(
         "_sqlite3",
         "src",
         "*.c",
@@ -61,7 +61,7 @@ MODULES = (
         options=('-DMODULE_NAME="sqlite3"',),
         package=("pysqlite3", "0.5.4", "fbc69bfdc0cb43a5badd5403b126d5151371b5037e0397ba9802bb440c5b0021"),
     ),
-    Module(
+    ExtensionModule(
         "_lzma",
         "Modules",
         "_lzmamodule.c",
@@ -120,11 +120,11 @@ def _placed(source: str | Path, destination: str | Path) -> None:
     place_link(Path(source), Path(destination))
 
 
-def _path_of(python: PythonTree, module: Module, target: Target) -> Path:
+def _path_of(python: PythonTree, module: ExtensionModule, target: Target) -> Path:
     return python.stdlib / "lib-dynload" / f"{module.name}{target.extension_suffix}"
 
 
-def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
+def _compiled(module: ExtensionModule, python: PythonTree, workshop: Workshop) -> Path:
     """Return a module, compiled if need be."""
     target, compilers, settings = workshop.target, workshop.compilers, workshop.debian.settings
     digest = digest_of(
@@ -143,7 +143,7 @@ def _compiled(module: Module, python: PythonTree, workshop: Workshop) -> Path:
     )
 
 
-def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path) -> None:
+def _compile(module: ExtensionModule, python: PythonTree, workshop: Workshop, path: Path) -> None:
     target, compilers, runner = workshop.target, workshop.compilers, workshop.runner
     settings = workshop.debian.settings
     linked = library(module.library, target, compilers, settings, runner)
@@ -168,7 +168,7 @@ def _compile(module: Module, python: PythonTree, workshop: Workshop, path: Path)
         runner.run([compilers.folder / "cc", *words, "-o", path], env=env)
 
 
-def _archive(module: Module, workshop: Workshop, folder: Path) -> Path:
+def _archive(module: ExtensionModule, workshop: Workshop, folder: Path) -> Path:
     """Return the archive of a module's sources; its hash was checked."""
     if module.package is None:
         return workshop.debian.source(module.debian, folder)

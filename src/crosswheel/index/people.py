@@ -28,7 +28,7 @@ HOME, STATUS = "index.html", "status.html"
 
 
 @dataclass(frozen=True)
-class File:
+class ListedWheel:
     """A wheel as a project's page shows it.
 
     Attributes:
@@ -98,7 +98,7 @@ def asset_files() -> dict[str, bytes]:
 
 
 def project_page(
-    files: Sequence[File], raw: RawMetadata, known: Collection[str], root_url: str | None
+    files: Sequence[ListedWheel], raw: RawMetadata, known: Collection[str], root_url: str | None
 ) -> str:
     """Return a project's page.
 

@@ -9,15 +9,23 @@ from pathlib import Path
 
 from crosswheel.errors import UsageError
 from crosswheel.files import exclusive, explained_storage_errors, make_folder
-from crosswheel.index.contents import root_pages
 from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.owner import refuse_foreign
 from crosswheel.index.present import Present
+from crosswheel.index.project_writing import (
+    Setting,
+    Task,
+    make_project,
+    move_project,
+    remove,
+    staged,
+    write_pages,
+)
+from crosswheel.index.rendering import root_pages
 from crosswheel.index.scan import ProjectWheels, Tree, scan
-from crosswheel.index.state import Part, State, begin, named
-from crosswheel.index.writing import Setting, Task, make_project, move_project, remove, staged, write_pages
+from crosswheel.index.site_state import ProjectPart, SiteState, begin, named
 
 # Starting processes costs as much as reading this many wheels and writing their projects.
 _FEW_WHEELS = 500
@@ -89,7 +97,7 @@ def write_site(
     with explained_storage_errors(site):
         make_folder(site)
     with explained_storage_errors(site), exclusive(site, waiting) as at_once, staged(site):
-        old, present = State.load(site), Present.in_site(site)
+        old, present = SiteState.load(site), Present.in_site(site)
         # Whoever was waited for may have added wheels meanwhile.
         tree = scanned() if scanned and at_once else scan(dist)
         failures = read_failures(tree.failures)
@@ -98,7 +106,7 @@ def write_site(
         stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
         new_parts = _new_parts(setting, stale, old)
         parts = {name: new_parts.get(name) or old.parts[name] for name in tree.projects}
-        after = State(old.reader, parts, failures)
+        after = SiteState(old.reader, parts, failures)
         changed = bool(stale) or after != old
         written = {name: setting.files(name, wheels, parts[name].project) for name, wheels in stale.items()}
         if changed:  # until it is written, what is about to be is not known to be right
@@ -141,7 +149,7 @@ def read_site(site: Path) -> SiteContents:
     Raises:
         UsageError: there is no site, or it was made by another version or not finished.
     """
-    state = State.load(site)
+    state = SiteState.load(site)
     if not state.finished or not (site / "simple" / "index.html").is_file():
         raise UsageError(
             f"there is no finished index in {site}",
@@ -165,7 +173,7 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
 
 
 def _settled(
-    setting: Setting, scanned: Mapping[str, ProjectWheels], old: State, present: Present
+    setting: Setting, scanned: Mapping[str, ProjectWheels], old: SiteState, present: Present
 ) -> dict[str, frozenset[str]]:
     """Return the names of the files of those projects of which nothing is new, and whose files are all there."""
     settled = {}
@@ -182,7 +190,9 @@ def _settled(
     return settled
 
 
-def _new_parts(setting: Setting, stale: Mapping[str, ProjectWheels], old: State) -> dict[str, Part]:
+def _new_parts(
+    setting: Setting, stale: Mapping[str, ProjectWheels], old: SiteState
+) -> dict[str, ProjectPart]:
     """Read what is new, and make the parts of these projects beside the site."""
     tasks = []
     for name, wheels in stale.items():

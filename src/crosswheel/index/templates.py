@@ -26,7 +26,7 @@ def filesize(size: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
-class _Compiled(FileSystemBytecodeCache):
+class _TemplateCache(FileSystemBytecodeCache):
     """Compiled templates, kept as Python keeps compiled modules; where that cannot be, each start compiles them.
 
     It takes a tenth of a second, and to add a wheel to a large index should not take one.
@@ -48,7 +48,7 @@ def environment(compiled: Path) -> Environment:
     """Return what makes pages of the templates, and keeps these in the folder ``compiled``."""
     templates = Environment(
         loader=PackageLoader("crosswheel.index", "pages"),
-        bytecode_cache=_Compiled(str(compiled), "%s.jinja"),
+        bytecode_cache=_TemplateCache(str(compiled), "%s.jinja"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

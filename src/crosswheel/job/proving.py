@@ -16,7 +16,7 @@ from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree,
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import refuse
 from crosswheel.job.record import WheelRecord
-from crosswheel.job.requirements import Requirements
+from crosswheel.job.requirement_graph import Requirements
 from crosswheel.plan import Step
 from crosswheel.uv import Uv, site_of
 from crosswheel.wheels.dist import Dist

@@ -11,7 +11,7 @@ from crosswheel import lock as locks
 from crosswheel.errors import BuildFailed, LockError
 from crosswheel.job.closures import Closure, closure_of_pins, own_store, planned
 from crosswheel.job.context import BuildContext
-from crosswheel.job.metadata import describe
+from crosswheel.job.describing import describe
 from crosswheel.lock import Pin
 from crosswheel.resolver import Request, Resolution, Resolver
 from crosswheel.uv import ReleaseMetadata

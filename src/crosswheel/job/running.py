@@ -15,7 +15,7 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.making import make, refuse
 from crosswheel.job.proving import prove, tested_with
 from crosswheel.job.record import WheelRecord
-from crosswheel.job.requirements import Requirements
+from crosswheel.job.requirement_graph import Requirements
 from crosswheel.plan import Step
 from crosswheel.progress import Outcome as Kind
 from crosswheel.progress import Row
@@ -133,7 +133,7 @@ def _failure(row: Row, context: BuildContext) -> Failure:
     )
 
 
-def _row(step: Step, outcome: scheduler.Outcome[WheelRecord, Proof]) -> Row:
+def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof]) -> Row:
     name, version = step.pin.name, step.pin.version
     error, record = outcome.errors.get(name), outcome.products.get(name)
     if error is not None:

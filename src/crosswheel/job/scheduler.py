@@ -15,7 +15,7 @@ Proven = TypeVar("Proven")
 
 
 @dataclass
-class Outcome(Generic[Product, Proven]):
+class RunResult(Generic[Product, Proven]):
     """The result of a run, by name: what was made, what was proven, and the errors of the others."""
 
     products: dict[str, Product] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Work(Generic[Product, Proven]):
 
 def run(
     names: Iterable[str], work: Work[Product, Proven], executor: Executor, at_once: int
-) -> Outcome[Product, Proven]:
+) -> RunResult[Product, Proven]:
     """Make every name, and prove each once all that it needs is made.
 
     What is ready to be proven is proven before more is made; what made things wait for is made next, then the others,
@@ -57,7 +57,7 @@ def run(
         Interrupted: the user asked to stop.
         HostError: none can be made on this machine. Every other error is in the outcome.
     """
-    outcome: Outcome[Product, Proven] = Outcome()
+    outcome: RunResult[Product, Proven] = RunResult()
     to_make, to_prove = list(names), deque[str]()
     running: dict[Future[Product | Proven], tuple[str, bool]] = {}
     waiting: dict[str, set[str]] = {}  # what each needed when it was asked last: at first, to be made itself
@@ -96,7 +96,7 @@ def _next(to_make: list[str], waiting: Mapping[str, set[str]]) -> str:
 
 
 def _record(
-    outcome: Outcome[Product, Proven], name: str, is_making: bool, future: Future[Product | Proven]
+    outcome: RunResult[Product, Proven], name: str, is_making: bool, future: Future[Product | Proven]
 ) -> None:
     try:
         result = future.result()

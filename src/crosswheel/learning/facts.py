@@ -17,7 +17,7 @@ from elftools.elf.sections import ARMAttributesSection
 from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
-from crosswheel.check.objects import ElfObject, UnreadableObject, read_object
+from crosswheel.check.elf_objects import ElfObject, UnreadableObject, read_object
 from crosswheel.check.system import numbered
 from crosswheel.errors import IntegrityError, TargetError
 from crosswheel.userlands import Userland

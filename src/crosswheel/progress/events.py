@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from crosswheel.progress import report
-from crosswheel.progress.state import STYLES, Ended, Outcome, Running, State
+from crosswheel.progress.state import STYLES, Ended, Outcome, Running, RunState
 from crosswheel.progress.wording import duration, first_line, printable
 
 
@@ -25,7 +25,7 @@ class Display(ABC):
         self._verbose = verbose
         # Reentrant, because a signal handler may have something to say while this thread says something.
         self._lock = threading.RLock()
-        self._state = State()
+        self._state = RunState()
 
     def __enter__(self) -> Display:
         return self

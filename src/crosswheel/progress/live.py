@@ -13,7 +13,7 @@ from rich.text import Text
 
 from crosswheel.progress.events import Display
 from crosswheel.progress.report import counted
-from crosswheel.progress.state import STYLES, Ended, Running, State
+from crosswheel.progress.state import STYLES, Ended, Running, RunState
 from crosswheel.progress.wording import clock, in_short, plural
 
 _REFRESHES_PER_SECOND = 4
@@ -64,7 +64,7 @@ class LiveDisplay(Display):
         return frame(self._state, now, now - self._since, self._console.width, self._console.height)
 
 
-def frame(state: State, now: float, elapsed: float, width: int, height: int) -> RenderableType:
+def frame(state: RunState, now: float, elapsed: float, width: int, height: int) -> RenderableType:
     """Return what the screen shows while work goes on: at most ``height - 1`` lines of ``width`` columns.
 
     Args:
@@ -81,7 +81,7 @@ def frame(state: State, now: float, elapsed: float, width: int, height: int) -> 
     return Group(_grid(rows, state, width), _bar(state, elapsed, width))
 
 
-def final_frame(state: State, elapsed: float, width: int) -> RenderableType:
+def final_frame(state: RunState, elapsed: float, width: int) -> RenderableType:
     """Return what stays on the screen: all failures, and how far it came."""
     failures = [_failure_cells(ended) for ended in state.failures]
     return Group(_grid(failures, state, width), _bar(state, elapsed, width))
@@ -114,7 +114,7 @@ def _limited(rows: Sequence[_Cells], room: int) -> list[_Cells]:
     return [*rows[:count], _dim(f"… and {len(rows) - count} more")][:room]
 
 
-def _grid(rows: Sequence[_Cells], state: State, width: int) -> Table:
+def _grid(rows: Sequence[_Cells], state: RunState, width: int) -> Table:
     """Lay the rows out; a narrow screen has no details, a very narrow one no times either."""
     grid = Table.grid(padding=(0, _GAP, 0, 0), expand=True)
     # Widths do not depend on what runs at the moment, or the columns would jump.
@@ -130,7 +130,7 @@ def _grid(rows: Sequence[_Cells], state: State, width: int) -> Table:
     return grid
 
 
-def _bar(state: State, elapsed: float, width: int) -> Table:
+def _bar(state: RunState, elapsed: float, width: int) -> Table:
     counts = Text(f"{len(state.ended)}/{state.total}", style="bold")
     for outcome, count in counted(state.counts):
         counts.append("  ").append(f"{count} {outcome}", style=STYLES[outcome] if count else "dim")

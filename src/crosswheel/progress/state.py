@@ -1,6 +1,6 @@
 """What is known at one moment: which packages are expected, running and finished.
 
-A :class:`State` never changes; an event makes a new one. So it can be drawn by one thread while others go on.
+A :class:`RunState` never changes; an event makes a new one. So it can be drawn by one thread while others go on.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """All packages, by what they are at: expected (name and version), running, waiting for others, ended."""
 
     expected: tuple[tuple[str, str], ...] = ()
@@ -93,11 +93,11 @@ class State:
         running = self.running.get(package)
         return running.version if running else dict(self.expected).get(package, "")
 
-    def expecting(self, packages: Sequence[tuple[str, str]]) -> State:
+    def expecting(self, packages: Sequence[tuple[str, str]]) -> RunState:
         """Return the state in which ``packages`` are to come as well."""
         return replace(self, expected=tuple(dict.fromkeys([*self.expected, *packages])))
 
-    def with_running(self, running: Running) -> State:
+    def with_running(self, running: Running) -> RunState:
         """Return the state in which a package is being worked on as given; what was done before it waited counts."""
         known = self.waiting.get(running.package)
         if known:
@@ -108,7 +108,7 @@ class State:
             waiting=_without(self.waiting, running.package),
         )
 
-    def with_waiting(self, package: str, now: float) -> State:
+    def with_waiting(self, package: str, now: float) -> RunState:
         """Return the state in which a package waits for others, if it was being worked on."""
         running = self.running.get(package)
         if running is None:
@@ -118,7 +118,7 @@ class State:
             self, running=_without(self.running, package), waiting={**self.waiting, package: waiting}
         )
 
-    def with_ended(self, ended: Ended) -> State:
+    def with_ended(self, ended: Ended) -> RunState:
         """Return the state in which a package is finished."""
         return replace(
             self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from crosswheel.registry.files import ReleaseFile
+from crosswheel.registry.release_files import ReleaseFile
 from crosswheel.uv import ReleaseMetadata
 
 

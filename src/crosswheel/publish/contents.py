@@ -11,8 +11,7 @@ from packaging.metadata import RawMetadata, parse_email
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import StorageError, UsageError
-from crosswheel.index import contents as index_contents
-from crosswheel.index import people
+from crosswheel.index import people, rendering
 from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
@@ -35,7 +34,7 @@ FORMS = ("index.html", "index.json")
 _ROOT_FILES = (LAST_PUBLICATION, people.HOME, people.STATUS, *people.asset_files())
 
 
-class Record(Entry):
+class ChannelRecord(Entry):
     """A wheel as it was published.
 
     Attributes:
@@ -112,7 +111,7 @@ def list_channel(store: Store) -> Listing:
     return {path: stored for path, stored in listing.items() if path.count("/") in (2, 3) and ".whl" in path}
 
 
-def read_records(store: Store, listing: Listing) -> dict[str, Record]:
+def read_records(store: Store, listing: Listing) -> dict[str, ChannelRecord]:
     """Return the records of wheels, also of those that are not whole, by the path of the wheel.
 
     Raises:
@@ -120,7 +119,7 @@ def read_records(store: Store, listing: Listing) -> dict[str, Record]:
     """
     paths = [path for path in listing if path.endswith(RECORD_SUFFIX)]
     texts = store.read_all(paths).items()
-    return {path[: -len(RECORD_SUFFIX)]: parse(Record, store, path, data) for path, data in texts}
+    return {path[: -len(RECORD_SUFFIX)]: parse(ChannelRecord, store, path, data) for path, data in texts}
 
 
 def parse(model: type[Model], store: Store, path: str, data: bytes) -> Model:
@@ -132,7 +131,7 @@ def parse(model: type[Model], store: Store, path: str, data: bytes) -> Model:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        kind = {"Record": "a wheel's record"}.get(model.__name__, f"a {model.__name__.lower()}")
+        kind = {"ChannelRecord": "a wheel's record"}.get(model.__name__, f"a {model.__name__.lower()}")
         raise StorageError(
             f"{store.url}/{path} is not {kind}: {error.errors()[0]['msg']}",
             hint="nothing but crosswheel should write into a channel; restore that file, or remove it and publish "
@@ -174,7 +173,7 @@ def last_publication(store: Store) -> Publication | None:
 class ChannelContents:
     """All that pages are made from: entries with their proofs, by project, and what the last publisher said."""
 
-    projects: Mapping[str, list[people.File]]
+    projects: Mapping[str, list[people.ListedWheel]]
     described: Mapping[str, RawMetadata]
     last: Publication | None
 
@@ -190,9 +189,9 @@ class ChannelContents:
                 for dependency in required_names(self.described[name])
                 if dependency in self.projects
             ]
-            pages.update(index_contents.project_pages(files, self.described[name], links, root_url))
+            pages.update(rendering.project_pages(files, self.described[name], links, root_url))
         failures = self.last.failures if self.last else ()
-        pages.update(index_contents.root_pages(overviews, failures, root_url))
+        pages.update(rendering.root_pages(overviews, failures, root_url))
         return pages
 
 
@@ -220,7 +219,7 @@ def read_contents(store: Store, listing: Listing, last: bytes | None) -> Channel
         for path, record in records.items()
         if record.is_whole(listing)
     ]
-    projects: dict[str, list[people.File]] = {}
+    projects: dict[str, list[people.ListedWheel]] = {}
     for file in sorted(in_force(files), key=lambda file: (file.entry.name, file.entry.order)):
         projects.setdefault(file.entry.name, []).append(file)
     paths = {
@@ -236,7 +235,9 @@ def read_contents(store: Store, listing: Listing, last: bytes | None) -> Channel
     )
 
 
-def _file(record: Record, proofs: Mapping[str, Proof], reason: bytes | None, has_log: bool) -> people.File:
+def _file(
+    record: ChannelRecord, proofs: Mapping[str, Proof], reason: bytes | None, has_log: bool
+) -> people.ListedWheel:
     entry = record.model_copy(
         update={
             "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
@@ -244,4 +245,4 @@ def _file(record: Record, proofs: Mapping[str, Proof], reason: bytes | None, has
             "yanked": None if reason is None else reason.decode(errors="replace").strip(),
         }
     )
-    return people.File(entry, proofs, has_log)
+    return people.ListedWheel(entry, proofs, has_log)

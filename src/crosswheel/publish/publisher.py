@@ -14,14 +14,14 @@ from crosswheel.errors import IntegrityError
 from crosswheel.files import sha256_of
 from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
-from crosswheel.index.reading import read_proof
+from crosswheel.index.project_reading import read_proof
 from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.index.site import read_site
 from crosswheel.publish.contents import (
     RECORD_SUFFIX,
+    ChannelRecord,
     Listing,
     Publication,
-    Record,
     belongs_to_channel,
     last_publication,
     list_channel,
@@ -111,7 +111,7 @@ def publish(
     may_replace = is_replaceable(
         replaceable, channel or (last.channel if last else None), last is not None and last.replaceable
     )
-    published = _Channel(store, listing, read_records(store, listing), may_replace)
+    published = _ChannelSnapshot(store, listing, read_records(store, listing), may_replace)
     uploads = [_upload(site, entry, published) for entry in local.entries]
     plan = _plan(uploads, published)
     require_signatory(store, signatory)
@@ -148,12 +148,12 @@ def _signed_files(uploads: Sequence[_Upload]) -> dict[str, SignedFile]:
 
 
 @dataclass(frozen=True)
-class _Channel:
+class _ChannelSnapshot:
     """What was in a channel when it was looked at: its files, and the records among them by the wheel's path."""
 
     store: Store
     listing: Listing
-    records: Mapping[str, Record]
+    records: Mapping[str, ChannelRecord]
     replaceable: bool = False
 
     def has(self, entry: Entry) -> bool:
@@ -161,7 +161,7 @@ class _Channel:
         record = self.records.get(wheel_path(entry))
         return record is not None and record.is_whole(self.listing)
 
-    def targets_of(self, record: Record) -> set[str]:
+    def targets_of(self, record: ChannelRecord) -> set[str]:
         """Return the targets that have a proof of a wheel there."""
         path = wheel_path(record) + "."
         names = [name[len(path) :] for name in self.listing if name.startswith(path)]
@@ -201,8 +201,8 @@ class _Channel:
         )
 
     @cached_property
-    def _by_name(self) -> Mapping[tuple[str, str], Sequence[Record]]:
-        records: dict[tuple[str, str], list[Record]] = {}
+    def _by_name(self) -> Mapping[tuple[str, str], Sequence[ChannelRecord]]:
+        records: dict[tuple[str, str], list[ChannelRecord]] = {}
         for record in self.records.values():
             records.setdefault((record.name, record.filename), []).append(record)
         return records
@@ -215,7 +215,7 @@ class _Channel:
         )
 
 
-def _plan(uploads: Sequence[_Upload], published: _Channel) -> Published:
+def _plan(uploads: Sequence[_Upload], published: _ChannelSnapshot) -> Published:
     new: list[Entry] = []
     mended: list[str] = []
     replaced: list[str] = []
@@ -287,7 +287,7 @@ def _stages(paths: Iterable[str]) -> list[list[str]]:
     return stages
 
 
-def _upload(site: Path, entry: Entry, published: _Channel) -> _Upload:
+def _upload(site: Path, entry: Entry, published: _ChannelSnapshot) -> _Upload:
     wheel = site / wheel_path(entry)
     companions = {METADATA_SUFFIX: wheel.with_name(wheel.name + METADATA_SUFFIX)}
     log = wheel.with_name(wheel.name + LOG_SUFFIX)
@@ -299,7 +299,7 @@ def _upload(site: Path, entry: Entry, published: _Channel) -> _Upload:
     return _Upload(*published.placed(entry), wheel, companions)
 
 
-def _store_wheel(channel: _Channel, upload: _Upload) -> None:
+def _store_wheel(channel: _ChannelSnapshot, upload: _Upload) -> None:
     """Store a wheel and what belongs to it, as far as it is not there as a whole; its record comes last."""
     store, path, entry = channel.store, wheel_path(upload.entry), upload.entry
     is_whole, published = channel.has(entry), path in channel.records
@@ -324,10 +324,10 @@ def _store_wheel(channel: _Channel, upload: _Upload) -> None:
             store.create(path + RECORD_SUFFIX, data)
 
 
-def _record(upload: _Upload) -> Record:
+def _record(upload: _Upload) -> ChannelRecord:
     facts = upload.entry.model_dump(exclude={"targets", "yanked", "log"})
     size = upload.companions[METADATA_SUFFIX].stat().st_size
-    return Record.model_validate(
+    return ChannelRecord.model_validate(
         {**facts, "uploaded": _now(), "metadata_size": size, "replaces": upload.replaces}
     )
 

@@ -34,7 +34,7 @@ def is_replaceable(declared: bool | None, channel: str | None, before: bool) -> 
     return before if declared is None else declared
 
 
-def in_force(files: Iterable[tuple[int, people.File]]) -> Iterator[people.File]:
+def in_force(files: Iterable[tuple[int, people.ListedWheel]]) -> Iterator[people.ListedWheel]:
     """Yield the wheels that pages name: of each file name and target, the one that was published last.
 
     A wheel that others replaced on some of its targets is named for the rest.
@@ -56,12 +56,12 @@ def in_force(files: Iterable[tuple[int, people.File]]) -> Iterator[people.File]:
         yield _only(file, left)
 
 
-def _age(numbered: tuple[int, people.File]) -> tuple[int, datetime.datetime, str]:
+def _age(numbered: tuple[int, people.ListedWheel]) -> tuple[int, datetime.datetime, str]:
     replaces, file = numbered
     return replaces, file.entry.uploaded, file.entry.sha256
 
 
-def _only(file: people.File, targets: set[str]) -> people.File:
+def _only(file: people.ListedWheel, targets: set[str]) -> people.ListedWheel:
     """Return a wheel as it is shown for some of its targets."""
     if targets == set(file.entry.offered):
         return file
@@ -72,4 +72,4 @@ def _only(file: people.File, targets: set[str]) -> people.File:
         }
     )
     proofs = {name: proof for name, proof in file.proofs.items() if proof.target in targets}
-    return people.File(entry, proofs, file.has_log)
+    return people.ListedWheel(entry, proofs, file.has_log)

@@ -14,8 +14,8 @@ from crosswheel.errors import UsageError
 from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.publish.contents import (
+    ChannelRecord,
     Listing,
-    Record,
     last_publication,
     list_channel,
     read_records,
@@ -130,7 +130,7 @@ def _encoded(reason: str | None) -> bytes | None:
         ) from error
 
 
-def _not_there(store: Store, selection: Selection, records: Mapping[str, Record]) -> UsageError:
+def _not_there(store: Store, selection: Selection, records: Mapping[str, ChannelRecord]) -> UsageError:
     named = [record for record in records.values() if record.name == canonicalize_name(selection.name)]
     files = [record.filename for record in named if selection.is_release(record.name, record.version)]
     if files:
@@ -146,7 +146,7 @@ def _not_there(store: Store, selection: Selection, records: Mapping[str, Record]
     )
 
 
-def _bundles(store: Store, selection: Selection, records: Mapping[str, Record]) -> Iterator[str]:
+def _bundles(store: Store, selection: Selection, records: Mapping[str, ChannelRecord]) -> Iterator[str]:
     """Give the paths of the wheels, of other releases, that hold the one that is meant."""
     for path, record in records.items():
         # A bundle has a local version, and only what is inside it tells what it holds.

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from crosswheel.download import Progress, download, new_client, offline_error
 from crosswheel.errors import PlanError
 from crosswheel.files import digest_of, place_copy, write_text
-from crosswheel.registry.files import Release, ReleaseFile, with_password, without_password
+from crosswheel.registry.release_files import ProjectRelease, ReleaseFile, with_password, without_password
 from crosswheel.settings import Settings
 
 __all__ = ["Registry", "ReleaseFile"]
@@ -89,7 +89,9 @@ class Registry:
             raise offline_error(f"what the registry has of {name} {version}")
         from crosswheel.registry.pages import ask  # late: a second run finds all answers in the cache
 
-        release = Release(files=tuple(ask(self._client, self._settings.registry, project, parsed, name)))
+        release = ProjectRelease(
+            files=tuple(ask(self._client, self._settings.registry, project, parsed, name))
+        )
         write_text(cached, release.model_dump_json(indent=1))
         return list(release.files)
 
@@ -148,9 +150,9 @@ def _parsed_version(version: str | Version) -> Version:
         ) from error
 
 
-def _cached_release(path: Path) -> Release | None:
+def _cached_release(path: Path) -> ProjectRelease | None:
     try:
-        return Release.model_validate_json(path.read_bytes())
+        return ProjectRelease.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):  # absent, or written by another version
         return None
 

@@ -22,7 +22,7 @@ from pypi_simple import (
 
 from crosswheel.download import get
 from crosswheel.errors import NetworkError, PlanError
-from crosswheel.registry.files import ReleaseFile, without_password
+from crosswheel.registry.release_files import ReleaseFile, without_password
 
 
 def ask(

@@ -47,7 +47,7 @@ def _silent(text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Image:
+class LookAlikeImage:
     """A look-alike's root.
 
     Attributes:
@@ -64,7 +64,7 @@ class Image:
 
 def image_for(
     target: Target, settings: Settings, runner: Runner, tell: Callable[[str], None] = _silent
-) -> Image:
+) -> LookAlikeImage:
     """Return the look-alike of a target, made if need be.
 
     Args:
@@ -89,7 +89,7 @@ def image_for(
         (temporary / "hollow.json").write_text(json.dumps(hollow, indent=1))
 
     cached_folder(folder, _HOLDS, fill)
-    return Image(target, folder / "root", emulator, json.loads((folder / "hollow.json").read_text()))
+    return LookAlikeImage(target, folder / "root", emulator, json.loads((folder / "hollow.json").read_text()))
 
 
 def _make(

@@ -46,7 +46,7 @@ _CLASHES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno
 
 
 @dataclass(frozen=True)
-class _Member:
+class _ArchiveMember:
     """One entry of an archive, of whatever format.
 
     ``modified`` is in seconds since the epoch; ``target`` is a symbolic link's; ``vet`` raises what the
@@ -127,7 +127,7 @@ class _Unpacking:
             raise self._refusal(f"cannot be unpacked: {error.strerror or error}") from error
         self._refuse_links_out()
 
-    def _write(self, member: _Member) -> None:
+    def _write(self, member: _ArchiveMember) -> None:
         path = self._destination(member.name)
         if member.kind == "folder":
             path.mkdir(parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ class _Unpacking:
             raise self._refusal("lies behind a link that leads out of the archive")
         return path
 
-    def _write_file(self, member: _Member, path: Path) -> None:
+    def _write_file(self, member: _ArchiveMember, path: Path) -> None:
         content = member.open()
         if content is None:
             raise self._refusal("has no content")
@@ -190,19 +190,19 @@ class _Unpacking:
         )
 
 
-def _members(archive: Path, folder: Path) -> Iterator[_Member]:
+def _members(archive: Path, folder: Path) -> Iterator[_ArchiveMember]:
     with archive.open("rb") as stream:
         # Not zipfile.is_zipfile, which also takes other files that hold a zip archive near their end.
         is_zip = stream.read(2) == b"PK"
     return _zip_members(archive) if is_zip else _tar_members(archive, folder)
 
 
-def _zip_members(archive: Path) -> Iterator[_Member]:
+def _zip_members(archive: Path) -> Iterator[_ArchiveMember]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             mode = info.external_attr >> 16  # 0 unless made on a Unix system
             kind = _kind_of_mode(mode, is_folder=info.is_dir())
-            yield _Member(
+            yield _ArchiveMember(
                 name=info.filename,
                 kind=kind,
                 executable=bool(mode & stat.S_IXUSR),
@@ -231,11 +231,11 @@ def _zip_time(info: zipfile.ZipInfo) -> float:
     return 0.0
 
 
-def _tar_members(archive: Path, folder: Path) -> Iterator[_Member]:
+def _tar_members(archive: Path, folder: Path) -> Iterator[_ArchiveMember]:
     standard_filter = getattr(tarfile, "data_filter", _no_filter)
     with tarfile.open(archive) as opened:
         for info in opened:
-            yield _Member(
+            yield _ArchiveMember(
                 name=info.name,
                 kind=_kind_of_tar(info),
                 executable=bool((info.mode or 0) & stat.S_IXUSR),

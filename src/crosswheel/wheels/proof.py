@@ -15,13 +15,13 @@ SUFFIX = ".proof.json"
 SandboxLevel = Literal["namespaces", "landlock", "none"]
 
 
-class _Record(BaseModel):
+class _ProofModel(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="ignore"
     )  # another version of crosswheel may have written it
 
 
-class AuditedObject(_Record):
+class AuditedObject(_ProofModel):
     """A shared object or program in a wheel: what it needs, and the newest symbol version of each kind.
 
     ``opened`` tells whether it is loaded by itself where the wheel is run: programs are not, nor is what others have to
@@ -37,7 +37,7 @@ class AuditedObject(_Record):
     opened: bool = False
 
 
-class Proof(_Record):
+class Proof(_ProofModel):
     """What was done to show that a wheel loads and runs on a target; kept beside it in ``dist/``.
 
     Attributes:

@@ -24,8 +24,8 @@ from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, script
+from crosswheel.toolchain.host_programs import require_programs
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
-from crosswheel.toolchain.system import require_programs
 
 _LICENCES = re.compile(r"(?i)(copying|licen[cs]e|copyright)(?!.*\.(py|c|h|sh)$)")
 _PRIVATE = re.compile(r"^(Requires|Libs)\.private:.*\n?", re.MULTILINE)

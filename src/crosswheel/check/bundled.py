@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from crosswheel.check.objects import ElfObject
+from crosswheel.check.elf_objects import ElfObject
 from crosswheel.wheels.reading import installed_path
 
 

@@ -38,7 +38,7 @@ _Wheels = TypeAdapter(tuple[IndexedWheel, ...])
 
 
 @dataclass(frozen=True)
-class Project:
+class KnownProject:
     """What is kept of a project whose wheels were read.
 
     Attributes:
@@ -83,10 +83,10 @@ class ReadProject:
     proofs: Mapping[str, Mapping[str, Proof]]
     dist: Path
 
-    def kept(self, read_from: str) -> Project:
+    def kept(self, read_from: str) -> KnownProject:
         """Return what is kept of it."""
         entries = [wheel.entry for wheel in self.wheels]
-        return Project(
+        return KnownProject(
             read_from,
             overview_of(entries),
             required_names(self.described),

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from crosswheel.files import digest_of, make_folder, place_link
 from crosswheel.index import people
-from crosswheel.index.contents import project_pages
-from crosswheel.index.people import File
-from crosswheel.index.reading import IndexedWheel, Project, ReadProject, read_project
+from crosswheel.index.people import ListedWheel
+from crosswheel.index.project_reading import IndexedWheel, KnownProject, ReadProject, read_project
+from crosswheel.index.rendering import project_pages
 from crosswheel.index.scan import ProjectWheels
 from crosswheel.index.simple import simple_pages
-from crosswheel.index.state import Part
+from crosswheel.index.site_state import ProjectPart
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX
 from crosswheel.wheels.reading import read_metadata
 
@@ -29,7 +29,7 @@ class Task:
 
     name: str
     wheels: ProjectWheels
-    known: Project | None
+    known: KnownProject | None
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Setting:
         """The folder in which parts are made: hidden, and in the site, so that moving is renaming."""
         return self.site / _STAGE
 
-    def links(self, project: Project) -> list[str]:
+    def links(self, project: KnownProject) -> list[str]:
         """Return the dependencies that are in the index."""
         return [name for name in project.requires if name in self.names]
 
-    def logs(self, project: Project) -> dict[str, Path]:
+    def logs(self, project: KnownProject) -> dict[str, Path]:
         """Return the logs of wheels' builds, by the wheels' places: those that are inside the build tree."""
         if self.build is None or not project.logs:
             return {}
@@ -67,7 +67,7 @@ class Setting:
         logs = {path: (root / log).resolve() for path, log in project.logs.items()}
         return {path: log for path, log in logs.items() if root in log.parents and log.is_file()}
 
-    def part(self, project: Project) -> Part:
+    def part(self, project: KnownProject) -> ProjectPart:
         """Return a project with the digest of all that its part of the site is made from."""
         made_from = digest_of(
             read_from=project.read_from,
@@ -75,9 +75,9 @@ class Setting:
             root_url=self.root_url,
             logs=self.logs(project),
         )
-        return Part(made_from, project)
+        return ProjectPart(made_from, project)
 
-    def files(self, name: str, wheels: ProjectWheels, project: Project) -> frozenset[str]:
+    def files(self, name: str, wheels: ProjectWheels, project: KnownProject) -> frozenset[str]:
         """Return the paths in the site of all that belongs to a project, without its page for people."""
         folder = f"simple/{name}"
         paths = {f"{folder}/{path}{LOG_SUFFIX}" for path in self.logs(project)}
@@ -104,7 +104,7 @@ def staged(site: Path) -> Iterator[None]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def make_project(setting: Setting, task: Task) -> Part:
+def make_project(setting: Setting, task: Task) -> ProjectPart:
     """Read a project's wheels, and make on the stage what the site does not have of its part yet.
 
     Raises:
@@ -150,13 +150,13 @@ def _stage_wheels(folder: Path, published: Path | None, read: ReadProject, logs:
             _write(folder / name, text)
 
 
-def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> File:
+def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> ListedWheel:
     """Return a wheel for its project's page; its proofs, too, where the page shows them."""
     is_newest = wheel.entry.is_of_release(read.newest)
-    return File(wheel.entry, read.proofs_of(wheel) if is_newest else {}, wheel.entry.path in logs)
+    return ListedWheel(wheel.entry, read.proofs_of(wheel) if is_newest else {}, wheel.entry.path in logs)
 
 
-def move_project(setting: Setting, name: str, project: Project) -> None:
+def move_project(setting: Setting, name: str, project: KnownProject) -> None:
     """Move a project's part from the stage into the site: wheels are in their place before a page names them."""
     folder, published = (root / "simple" / name for root in (setting.stage, setting.site))
     if published.is_dir():

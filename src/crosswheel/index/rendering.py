@@ -10,14 +10,14 @@ from crosswheel.index import people, simple
 from crosswheel.index.entry import left_out
 from crosswheel.index.failures import Failure, still_failing
 from crosswheel.index.overview import Overview
-from crosswheel.index.people import File
+from crosswheel.index.people import ListedWheel
 
 Pages = Mapping[str, bytes]
 """Pages by their path in the site, in the order in which they are to be written."""
 
 
 def project_pages(
-    files: Sequence[File], described: RawMetadata, links: Collection[str], root_url: str | None = None
+    files: Sequence[ListedWheel], described: RawMetadata, links: Collection[str], root_url: str | None = None
 ) -> Pages:
     """Return a project's pages: for pip, for tools, and for people.
 

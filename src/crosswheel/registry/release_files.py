@@ -53,7 +53,7 @@ class ReleaseFile(BaseModel):
     origin: str | None = None
 
 
-class Release(BaseModel):
+class ProjectRelease(BaseModel):
     """A registry's answer as it is cached."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -9,12 +9,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crosswheel.agent import tree
+from crosswheel.agent import links as trees
 from crosswheel.agent.disk import remove_tree, replace_link, require_space, sync
+from crosswheel.agent.links import slot_of
 from crosswheel.agent.machine import about_this_machine, processes_in
 from crosswheel.agent.manifest import Refused, id_of, is_name, require_name
 from crosswheel.agent.packages import Arrival, Packages
-from crosswheel.agent.tree import slot_of
 from crosswheel.agent.trust import Trust
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _TEST_SECONDS = 600
 _SAID = {"name", "version", "target", "programs", "test", "packages"}
 
 
-class Store:
+class Environments:
     """The environments below ``root``; launchers are linked from ``programs``."""
 
     def __init__(self, root: Path, programs: Path) -> None:
@@ -95,13 +95,13 @@ class Store:
         folder = self._environment(release["name"]) / "releases" / id_of(release)
         siblings = sorted(folder.parent.glob(f"{folder.name}.*"))
         for known in (folder, *siblings):
-            if _read(known) == release and not any(tree.faults(known, release, self.packages)):
+            if _read(known) == release and not any(trees.faults(known, release, self.packages)):
                 return known
         while folder in siblings or os.path.lexists(folder):
             folder = _next(folder)
         temporary = folder.parent / f".unfinished-{folder.name}"
         remove_tree(temporary, ignore_errors=True)
-        tree.make(temporary, release, self.packages)
+        trees.make(temporary, release, self.packages)
         (temporary / "release.json").write_text(json.dumps(release, separators=(",", ":")))
         # Before it has its name; that and the links that follow are one after the other in the file system's journal.
         sync(temporary)
@@ -180,7 +180,7 @@ class Store:
         if release is None:
             return [f"{folder}/release.json: it is damaged"]
         faults = [fault for package in release["packages"] for fault in self._faults_of(package, name)]
-        faults += tree.faults(folder, release, self.packages)
+        faults += trees.faults(folder, release, self.packages)
         faults += Trust(self.root).faults(folder, release)
         for program in release["programs"]:
             link, launcher = self.programs / program, folder / "launchers" / program
@@ -247,7 +247,7 @@ class Store:
         for folder in self._folders():
             release = _read(folder)
             in_use |= (
-                set(map(slot_of, release["packages"])) if release else tree.slots_of(folder, self.packages)
+                set(map(slot_of, release["packages"])) if release else trees.slots_of(folder, self.packages)
             )
         self.packages.sweep(in_use)
         for name in self.names():

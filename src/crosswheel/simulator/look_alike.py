@@ -18,8 +18,13 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 
 from crosswheel.errors import ToolchainError, UsageError
 from crosswheel.process import Runner
-from crosswheel.simulator.image import Image
-from crosswheel.toolchain.system import LOOK_ALIKE_HINT, administrators_path, look_alike_fault, namespaces
+from crosswheel.simulator.image import LookAlikeImage
+from crosswheel.toolchain.host_programs import (
+    LOOK_ALIKE_HINT,
+    administrators_path,
+    look_alike_fault,
+    namespaces,
+)
 
 ALIAS = "robot-sim"
 """What the look-alike is called in its ssh configuration."""
@@ -57,7 +62,7 @@ class Simulation:
 
 @contextlib.contextmanager
 def running(
-    image: Image, folder: Path, runner: Runner, *, port: int = 0, var_size: str = "1g"
+    image: LookAlikeImage, folder: Path, runner: Runner, *, port: int = 0, var_size: str = "1g"
 ) -> Iterator[Simulation]:
     """Run a look-alike while the block lasts.
 
@@ -122,7 +127,7 @@ def _map_users(pid: int) -> None:
         Path(f"/proc/{pid}/{kind}_map").write_text("0 0 65536\n")
 
 
-def _emulator_rule(image: Image) -> str:
+def _emulator_rule(image: LookAlikeImage) -> str:
     """Return the rule by which the kernel starts the target's programs in the emulator (binfmt_misc)."""
     # Any ELF header of this class, byte order and machine: not the file's type, nor its operating system.
     header = image.emulator.python.executable.read_bytes()[:20]

@@ -20,7 +20,7 @@ from crosswheel.index.failures import Failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.owner import STATE_FILE, UNFINISHED
 from crosswheel.index.people import project_path
-from crosswheel.index.reading import Project
+from crosswheel.index.project_reading import KnownProject
 from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX
 
@@ -33,7 +33,7 @@ LIBRARIES = (
 
 
 @dataclass(frozen=True)
-class Part:
+class ProjectPart:
     """A project's part of a site.
 
     Attributes:
@@ -42,11 +42,11 @@ class Part:
     """
 
     made_from: str
-    project: Project
+    project: KnownProject
 
 
 @dataclass(frozen=True)
-class State:
+class SiteState:
     """What a site was made from; lies in the site as a hidden file, and tells that crosswheel made the site.
 
     The file's first line says all but the wheels; they follow, those of each project in a line of their own, which is
@@ -60,12 +60,12 @@ class State:
     """
 
     reader: str
-    parts: Mapping[str, Part] = field(default_factory=dict)
+    parts: Mapping[str, ProjectPart] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
     finished: bool = True
 
     @classmethod
-    def load(cls, site: Path) -> State:
+    def load(cls, site: Path) -> SiteState:
         """Return a site's state; an empty one, not finished, if it has none, or one that other code wrote."""
         reader = code_digest()
         unknown = cls(reader, finished=False)
@@ -170,7 +170,7 @@ class _ProjectHeader(BaseModel):
     apart: Mapping[str, str]
 
     @classmethod
-    def of(cls, part: Part) -> _ProjectHeader:
+    def of(cls, part: ProjectPart) -> _ProjectHeader:
         project = part.project
         return cls.model_construct(  # of values that are right: checking them takes longer than writing them
             made_from=part.made_from,
@@ -181,9 +181,9 @@ class _ProjectHeader(BaseModel):
             apart=project.apart,
         )
 
-    def with_wheels(self, wheels: bytes) -> Part:
+    def with_wheels(self, wheels: bytes) -> ProjectPart:
         header = (self.read_from, self.overview, self.requires, self.logs, self.apart)
-        return Part(self.made_from, Project(*header, wheels))
+        return ProjectPart(self.made_from, KnownProject(*header, wheels))
 
 
 class _FirstLine(BaseModel):
