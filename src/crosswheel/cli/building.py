@@ -14,19 +14,18 @@ from pyproject_hooks import BuildBackendWarning
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.cli.options import (
+from crosswheel.cli.common_options import (
     AsOfOption,
     GroupOption,
     OutputOption,
     SandboxOption,
-    Scene,
     SdkOption,
     TargetOption,
     TargetsOption,
     UpgradeOption,
     VerboseOption,
-    day,
 )
+from crosswheel.cli.options import Scene, day
 from crosswheel.cli.trees import (
     BUILD,
     DIST,

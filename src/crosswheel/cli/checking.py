@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
-from crosswheel.cli.options import SandboxOption, TargetOption, settings_for
+from crosswheel.cli.common_options import SandboxOption, TargetOption
+from crosswheel.cli.options import settings_for
 from crosswheel.cli.trees import TARGETS
 from crosswheel.doctor import examine
 from crosswheel.job.examining import examine_wheels

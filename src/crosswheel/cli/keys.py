@@ -5,18 +5,19 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from crosswheel.deploy.signing import UNSIGNED
 from crosswheel.errors import UsageError
-from crosswheel.publish.manifest import Reader
-from crosswheel.publish.verified import verified_channel
 from crosswheel.settings import Settings
 from crosswheel.signing.keys import KeyFolder, PublicKey
 from crosswheel.signing.rotation import rotate
+
+if TYPE_CHECKING:
+    from crosswheel.publish.manifest import Reader
 
 commands = typer.Typer(
     help="Make, show and hand over the key that signs, and name those that are trusted.", no_args_is_help=True
@@ -35,6 +36,8 @@ def key_folder() -> KeyFolder:
 
 def reader_of(keys: KeyFolder) -> Reader:
     """Return who reads channels here: it trusts these keys, and remembers beside them what it has seen."""
+    from crosswheel.publish.manifest import Reader  # commands for robots start without what it leads to
+
     return Reader(tuple(keys.trusted()), keys.path / "channels")
 
 
@@ -98,6 +101,8 @@ def verify_channel(
     channel: Annotated[str, typer.Argument(help="Where a channel is served, or its store.")],
 ) -> None:
     """Read every wheel of a channel, and compare it with what its publisher signed."""
+    from crosswheel.publish.verified import verified_channel
+
     keys = key_folder()
     with (
         verified_channel(channel, reader_of(keys)) as verified,

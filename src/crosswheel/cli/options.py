@@ -7,9 +7,7 @@ import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 
 from crosswheel import targets
@@ -24,51 +22,6 @@ from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
-
-TargetOption = Annotated[
-    str, typer.Option("--target", help="The machine to build for: a name, or a TOML file.")
-]
-TargetsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--target", help="The machine to build for: a name, or a TOML file; may be given several times."
-    ),
-]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what every program prints.")]
-OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Write what is shown to a file instead of the terminal."),
-]
-SdkOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--sdk",
-        envvar="CROSSWHEEL_SDK",
-        help="A Buildroot SDK, a folder or a tarball, to compile with instead of zig.",
-    ),
-]
-SandboxOption = Annotated[
-    str | None,
-    typer.Option(
-        "--sandbox",
-        envvar="CROSSWHEEL_SANDBOX",
-        help="How code that is not ours is kept from all else: namespaces, landlock or none; by itself, the strictest "
-        "that this machine allows.",
-    ),
-]
-GroupOption = Annotated[
-    list[str] | None,
-    typer.Option("--group", help="A dependency group of a project, as well; may be given several times."),
-]
-UpgradeOption = Annotated[
-    bool,
-    typer.Option(
-        "--upgrade", help="Of a project: take the newest of what it needs, instead of what was locked."
-    ),
-]
-AsOfOption = Annotated[
-    str | None, typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
-]
 
 
 @dataclass(frozen=True)

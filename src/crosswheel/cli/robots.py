@@ -13,8 +13,8 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.agent.manifest import is_name
+from crosswheel.cli.common_options import AsOfOption, GroupOption, SandboxOption, UpgradeOption
 from crosswheel.cli.keys import key_folder, warn_of_unsigned
-from crosswheel.cli.options import AsOfOption, GroupOption, SandboxOption, UpgradeOption
 from crosswheel.cli.robot_options import (
     Fleet,
     Login,
