@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -38,6 +39,12 @@ def test_one_command_builds_everything_and_says_so(main_job: MainJob, locked: di
     # One more than locked: Prefect with all that it needs, for plain pip.
     assert closing == f"The index is in {main_job.index}/simple: {len(locked) + 1} wheels."
     assert len(locked) == 96
+
+
+def test_no_wheel_names_a_folder_of_the_machine_that_built_it(main_job: MainJob) -> None:
+    proofs = [json.loads(path.read_text()) for path in main_job.index.glob("simple/*/*.proof.json")]
+    assert {proof["wheel"] for proof in proofs} == {wheel.name for wheel in main_job.wheels}
+    assert {proof["wheel"]: proof["traces"] for proof in proofs if proof["traces"]} == {}
 
 
 def test_the_index_lists_every_locked_release_under_its_normalised_name(

@@ -23,6 +23,7 @@ from crosswheel.settings import Settings
 # One release for all machines, whatever theirs is: the same packages everywhere, and none that was compiled for a
 # 64-bit time_t, which a target with an older C library does not have.
 SUITE = "bookworm"
+GLIBC = "2.36"
 _KEY = Path(__file__).with_name("archive-key.asc")
 # What a Debian's own suite may be called in its sources, besides by its name. Their mirror has the other suites, too.
 _SUITES = ("oldoldstable", "oldstable", "stable", "testing", "unstable", "sid")

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from crosswheel.debian import Debian, host_architecture
+from crosswheel.debian.loader import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
@@ -93,7 +94,7 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
         compiler,
         cpu,
         binutils,
-        libraries,
+        "" if needs_libc() else libraries,  # the programs know then where theirs are
         runtime,
         compilers.folder / "cc",
     ]
@@ -109,7 +110,8 @@ def fetched_version(target: Target, settings: Settings) -> str | None:
 
 
 def _folder(target: Target, settings: Settings) -> Path:
-    return settings.cache / "fortran" / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}"
+    libc = "-libc" if needs_libc() else ""
+    return settings.cache / "fortran" / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}{libc}"
 
 
 def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:
@@ -118,8 +120,11 @@ def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Run
     (runtime,) = _named(r"libgfortran-[\d.]+-dev\b.*", host, compiler)
     (libgcc,) = _named(r"libgcc-[\d.]+-dev\b.*", host, runtime)
     programs = [compiler, f"binutils-{target.multiarch}"]
-    needed = [*programs, runtime, libgcc, *host.shared_libraries(programs)]
+    brought = [C_LIBRARY] if needs_libc() else []
+    needed = [*programs, runtime, libgcc, *host.shared_libraries(programs), *brought]
     versions = host.unpack(list(dict.fromkeys(needed)), folder)
+    if brought:
+        load_from(folder, _folder(target, settings), runner)
     (archive,) = folder.glob("usr/lib/gcc*/**/libgfortran.a")
     for link in archive.parent.glob("*.so"):
         link.unlink()  # what is linked is inside the wheel

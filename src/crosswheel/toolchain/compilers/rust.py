@@ -12,6 +12,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from crosswheel.debian import Debian, host_architecture
+from crosswheel.debian.loader import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import cached_folder
 from crosswheel.process import Runner
@@ -101,13 +102,17 @@ def installed_rust(target: Target, runner: Runner) -> Rust | None:
 
 def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     host = Debian(host_architecture(), settings, runner)
-    folder = settings.cache / "rust" / target.toolchain.rust
+    brings_libc = needs_libc()
+    folder = settings.cache / "rust" / f"{target.toolchain.rust}{'-libc' if brings_libc else ''}"
 
     def fill(temporary: Path) -> None:
         foreign = Debian(target.toolchain.debian, settings, runner)
         rustc, cargo, std, version = _newest_common(host, foreign)
         programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
-        host.unpack([*programs, *host.shared_libraries(programs)], temporary)
+        needed = [*programs, *host.shared_libraries(programs), *([C_LIBRARY] if brings_libc else ())]
+        host.unpack(needed, temporary)
+        if brings_libc:
+            load_from(temporary, folder, runner)
         foreign.unpack([f"{std}-dev={version}"], temporary)
 
     standard_library = f"usr/lib/rustlib/{target.toolchain.rust}/lib/libstd-*.rlib"
@@ -121,6 +126,8 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     ]  # both, before trixie merged them
     libraries = tuple(dict.fromkeys(library_folder for library_folder in folders if library_folder.is_dir()))
     binaries = folder / "usr" / "bin"
+    if brings_libc:
+        libraries = ()  # the programs know where theirs are
     return Rust(binaries, libraries, _version(binaries, libraries, runner))
 
 
