@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from crosswheel.debian import Debian, host_architecture
-from crosswheel.debian.loader import C_LIBRARY, load_from, needs_libc
+from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner

@@ -12,7 +12,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from crosswheel.debian import Debian, host_architecture
-from crosswheel.debian.loader import C_LIBRARY, load_from, needs_libc
+from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import cached_folder
 from crosswheel.process import Runner

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.debian import loader
-from crosswheel.debian.loader import load_from, needs_libc
+from crosswheel.debian import newer_glibc
+from crosswheel.debian.newer_glibc import load_from, needs_libc
 from crosswheel.errors import MissingToolError
 from crosswheel.process import Runner
 
@@ -62,5 +62,5 @@ def test_packages_without_a_loader_are_explained(tmp_path: Path) -> None:
 def test_only_hosts_with_an_older_c_library_need_it(
     monkeypatch: pytest.MonkeyPatch, version: str, needed: bool
 ) -> None:
-    monkeypatch.setattr(loader.os, "confstr", lambda name: version)
+    monkeypatch.setattr(newer_glibc.os, "confstr", lambda name: version)
     assert needs_libc() is needed

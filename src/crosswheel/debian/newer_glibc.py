@@ -15,7 +15,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from packaging.version import InvalidVersion, Version
 
-from crosswheel.debian.sources import GLIBC
+from crosswheel.debian.apt_sources import GLIBC
 from crosswheel.errors import MissingToolError
 from crosswheel.process import Runner
 
@@ -55,24 +55,13 @@ def load_from(folder: Path, final: Path, runner: Runner) -> None:
         )
     libraries = sorted({path.parent for path in folder.glob("**/*.so*") if path.is_file()})
     path = ":".join(str(final / library.relative_to(folder)) for library in libraries)
+    loader_words = ["--set-interpreter", str(final / loader.relative_to(folder))]
+    path_words = ["--force-rpath", "--set-rpath", path]
     for file, is_program in _dynamic_files(folder):
         if is_program:
-            words = [
-                "--set-interpreter",
-                final / loader.relative_to(folder),
-                "--force-rpath",
-                "--set-rpath",
-                path,
-            ]
+            runner.run([patchelf, *loader_words, *path_words, file])
         elif runner.run([patchelf, "--print-rpath", file]).output.strip():
-            words = [
-                "--force-rpath",
-                "--set-rpath",
-                path,
-            ]  # what it says itself comes before what programs say
-        else:
-            continue
-        runner.run([patchelf, *words, file])
+            runner.run([patchelf, *path_words, file])  # what it says itself comes before what programs say
 
 
 def _dynamic_files(folder: Path) -> Iterator[tuple[Path, bool]]:
