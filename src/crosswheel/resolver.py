@@ -17,7 +17,7 @@ from crosswheel import lock as locks
 from crosswheel.errors import LockError, UsageError
 from crosswheel.lock import Pin
 from crosswheel.process import Result, tail
-from crosswheel.projects.release import ProjectRelease
+from crosswheel.projects.local_release import LocalRelease
 from crosswheel.projects.stand_in import restored, write_stand_in, written_constraints
 from crosswheel.targets import Target
 from crosswheel.uv import ReleaseMetadata, Uv, require_answered, undescribed, warnings
@@ -87,7 +87,7 @@ class Resolver:
     interpreter: Path
     uv: Uv
     describe: Callable[[str, str], ReleaseMetadata]
-    projects: Sequence[ProjectRelease] = ()
+    projects: Sequence[LocalRelease] = ()
 
     def resolve(
         self,

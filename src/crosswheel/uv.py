@@ -108,6 +108,17 @@ class Uv:
         folder = output.parent / "stated"
         return self._run([*words, *_stating(metadata, folder)], check=False, PYTHONPATH=str(folder))
 
+    def export_lock(self, folder: Path, *, python: Path, groups: Sequence[str] = ()) -> str:
+        """Return the lock of a project of uv's, as it is, as a ``pylock.toml`` (PEP 751); no code of a project is run.
+
+        Raises:
+            BuildFailed: it cannot be read, or has no such group.
+        """
+        words: list[Word] = ["export", "--quiet", "--frozen", "--no-header", "--no-default-groups"]
+        words += ["--format", "pylock.toml"]
+        words += [word for group in groups for word in ("--group", group)]
+        return self._run([*words, "--python", python, "--project", folder]).output
+
     def venv(self, folder: Path, *, python: Path) -> None:
         """Make an empty virtual environment."""
         self._run(["venv", "--quiet", "--no-project", "--clear", "--python", python, folder])

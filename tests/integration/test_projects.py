@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.files import sha256_of
 from support.command_line import CommandLine, command_line
 from support.projects import own_project, write_tree
+from support.wheels import make_wheel
 
 LAB = "lab-1.0-py3-none-any.whl"
 CORE_SOURCE = "core = {path = '../core', editable = true}\n"
@@ -155,3 +157,59 @@ def test_a_name_is_the_registrys_and_a_path_is_the_folders(crosswheel: CommandLi
     assert "lab 3.0" in done.words
     crosswheel.run("build", "./nosuch").explains(2, "there is no folder")
     crosswheel.run("build", "six", "--group", "robot").explains(2, "--group robot is of a project")
+
+
+PYLOCK = """
+lock-version = "1.0"
+created-by = "test"
+[[packages]]
+name = "six"
+version = "{version}"
+wheels = [{{ name = "six-{version}-py3-none-any.whl", url = "https://host/six", hashes = {{ sha256 = "{sha256}" }} }}]
+[[packages]]
+name = "core"
+directory = {{ path = "core" }}
+"""
+
+
+def test_a_lock_of_another_tool_gives_those_very_releases_and_tells_which_do_not_fit(
+    crosswheel: CommandLine,
+) -> None:
+    lab(crosswheel)
+    crosswheel.offer_wheel("six", "3.0", files={"six.py": b""})
+    wheel = crosswheel.offer_wheel("six", "2.0", files={"six.py": b"two = 2\n"})
+    lock = crosswheel.folder / "pylock.toml"
+    lock.write_text(PYLOCK.format(version="2.0", sha256=sha256_of(wheel)))
+    planned = crosswheel.run("plan", "-r", "pylock.toml")
+    assert planned.returncode == 0, planned.output
+    assert "six 2.0 take" in planned.words
+    assert "core 1.0 build it is the project core" in planned.words
+    lock.write_text(PYLOCK.format(version="2.0", sha256="0" * 64))
+    crosswheel.run("plan", "-r", "pylock.toml").explains(2, "none of them is of a file of six==2.0")
+    lock.write_text(PYLOCK.format(version="9.0", sha256="0" * 64))
+    crosswheel.run("plan", "-r", "pylock.toml").explains(
+        2, "1 of 1 releases do not fit Opentrons OT-2", "six 9.0: the registry has no release 9.0 of six"
+    )
+
+
+def test_a_release_for_a_newer_python_is_told_with_the_newest_that_fits(crosswheel: CommandLine) -> None:
+    for version, python in (("1.0", ">=3.8"), ("1.5", ">=3.10"), ("2.0", ">=3.12")):
+        wheel = make_wheel(crosswheel.folder / "w", "tool", version, {"tool.py": b""}, requires_python=python)
+        crosswheel.registry.add(wheel, requires_python=python)
+    crosswheel.run("plan", "tool==2.0").explains(
+        2, "tool 2.0 needs Python >=3.12, and there it is 3.10.8; the newest that fits is 1.5"
+    )
+
+
+def test_constraints_and_what_is_only_to_be_taken(crosswheel: CommandLine) -> None:
+    lab(crosswheel)
+    crosswheel.offer_wheel("six", "2.0", files={"six.py": b""})
+    crosswheel.offer_sdist(own_project("src"), name="src")
+    (crosswheel.folder / "limits.txt").write_text("six<2\n")
+    assert "six 1.0 take" in crosswheel.run("plan", "./lab", "-c", "limits.txt").words
+    (crosswheel.folder / "requirements.txt").write_text("--only-binary src\nsrc\n")
+    crosswheel.run("plan", "-r", "requirements.txt").explains(
+        2, "src==1.0 would be built", "--only-binary says"
+    )
+    (crosswheel.folder / "requirements.txt").write_text("--extra-index-url http://127.0.0.1:9\nsix\n")
+    crosswheel.run("plan", "-r", "requirements.txt").explains(2, "--extra-index-url cannot be honoured")

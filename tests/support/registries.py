@@ -29,7 +29,14 @@ class LocalRegistry:
         """The address that clients are told."""
         return f"{self.server.url}/simple"
 
-    def add(self, file: Path, *, told: str | None = None, uploaded: str = LONG_AGO) -> str:
+    def add(
+        self,
+        file: Path,
+        *,
+        told: str | None = None,
+        uploaded: str = LONG_AGO,
+        requires_python: str | None = None,
+    ) -> str:
         """Offer a file, and return the SHA-256 that is told of it: the true one unless ``told`` is another."""
         is_wheel = file.suffix == ".whl"
         name = canonicalize_name(
@@ -49,6 +56,8 @@ class LocalRegistry:
             "upload-time": uploaded,
             "core-metadata": is_wheel,
         }
+        if requires_python:
+            entry["requires-python"] = requires_python
         self._append(folder / "index.json", name, entry)
         return digest
 

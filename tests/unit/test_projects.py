@@ -11,8 +11,8 @@ import pytest
 
 from crosswheel.errors import NetworkError, UsageError
 from crosswheel.process import Runner
+from crosswheel.projects.addresses import Archive, ProjectRequest, project_request
 from crosswheel.projects.pyproject import ProjectFolder, projects_in
-from crosswheel.projects.requests import Archive, ProjectRequest, project_request
 from crosswheel.projects.snapshot import Snapshot, take_snapshot
 from crosswheel.recipes.model import GitSource
 from crosswheel.settings import Settings

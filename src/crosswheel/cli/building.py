@@ -16,6 +16,7 @@ from rich.console import Console
 from crosswheel import targets
 from crosswheel.cli.common_options import (
     AsOfOption,
+    ConstraintOption,
     GroupOption,
     OutputOption,
     SandboxOption,
@@ -85,7 +86,13 @@ RequirementsArgument = Annotated[
     ),
 ]
 RequirementFilesOption = Annotated[
-    list[Path] | None, typer.Option("--requirement", "-r", help="A file of requirements.")
+    list[Path] | None,
+    typer.Option(
+        "--requirement",
+        "-r",
+        help="A file of requirements, or another tool's lock: pylock.toml, uv.lock, poetry.lock, pdm.lock, "
+        "Pipfile.lock.",
+    ),
 ]
 PreferOption = Annotated[
     Preference,
@@ -110,6 +117,7 @@ def build(
     requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
     group: GroupOption = None,
+    constraint: ConstraintOption = None,
     upgrade: UpgradeOption = False,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
@@ -137,7 +145,7 @@ def build(
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
     request = _request(requirements, requirement_files)
-    asking = Asking(request, day(as_of), tuple(group or ()), upgrade)
+    asking = Asking(request, day(as_of), tuple(group or ()), upgrade, tuple(constraint or ()))
     scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(request), sandbox)
     with scene.console() as console:
         if container_tag or container_source:
@@ -267,6 +275,7 @@ def plan(
     requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
     group: GroupOption = None,
+    constraint: ConstraintOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
     prefer: PreferOption = Preference.NATIVE,
@@ -274,7 +283,7 @@ def plan(
 ) -> None:
     """Show for each package whether its published wheel is taken or it is built, and why."""
     request = _request(requirements, requirement_files)
-    asking = Asking(request, day(as_of), tuple(group or ()))
+    asking = Asking(request, day(as_of), tuple(group or ()), constraints=tuple(constraint or ()))
     scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(request))
     with scene.console() as console:
         for name in target or ["ot2"]:

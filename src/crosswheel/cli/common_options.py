@@ -42,6 +42,10 @@ GroupOption = Annotated[
     list[str] | None,
     typer.Option("--group", help="A dependency group of a project, as well; may be given several times."),
 ]
+ConstraintOption = Annotated[
+    list[Path] | None,
+    typer.Option("--constraint", "-c", help="A file of bounds, for what is asked for by whatever needs it."),
+]
 UpgradeOption = Annotated[
     bool,
     typer.Option(

@@ -35,7 +35,7 @@ from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import IntegrityError, Interrupted, UsageError
 from crosswheel.progress import Transfers, show_error, table
 from crosswheel.progress.wording import duration, size
-from crosswheel.projects.requests import is_project
+from crosswheel.projects.addresses import is_project
 
 if TYPE_CHECKING:
     from crosswheel.deploy.release import Release

@@ -15,12 +15,12 @@ from crosswheel.errors import LockError, UsageError
 from crosswheel.files import write_text
 from crosswheel.job.closures import root_of_lock
 from crosswheel.job.context import BuildContext
+from crosswheel.job.gathering import gather
 from crosswheel.job.locking import renew
-from crosswheel.job.projects import gather
 from crosswheel.job.recipe_projects import write_recipes
 from crosswheel.job.resolving import resolve
 from crosswheel.lock import Pin
-from crosswheel.projects.requests import project_request
+from crosswheel.projects.addresses import project_request
 from crosswheel.recipes.editing import change_build_number
 from crosswheel.recipes.loader import Recipes, load_folder
 from crosswheel.recipes.model import Recipe

@@ -8,13 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from crosswheel.errors import UsageError
+from crosswheel.errors import LockError, UsageError
 from crosswheel.files import digest_of, write_text
 from crosswheel.job.closures import Closure
 from crosswheel.job.context import BuildContext
+from crosswheel.job.gathering import Gathered
+from crosswheel.job.misfits import exact_releases, explained
 from crosswheel.job.project_closures import LockedProjects, locked_projects
-from crosswheel.job.projects import Gathered
 from crosswheel.job.resolving import closure_for
+from crosswheel.projects.foreign_locks import (
+    UV_LOCK,
+    ForeignLock,
+    ForeignPin,
+    is_foreign_lock,
+    read_foreign_lock,
+)
+from crosswheel.projects.pyproject import ProjectFolder
 from crosswheel.projects.requirements_file import FileLine, RequirementsContent, read_requirements
 from crosswheel.resolver import Request
 
@@ -27,6 +36,7 @@ class Asking:
     as_of: datetime.date | None = None
     groups: tuple[str, ...] = ()
     upgrade: bool = False
+    constraints: tuple[Path, ...] = ()
 
     def closure(self, context: BuildContext) -> tuple[Closure, BuildContext]:
         """Return the steps for it, and the context to run them in.
@@ -35,10 +45,13 @@ class Asking:
             LockError: no set of releases satisfies it.
             PlanError: a release can be neither taken nor built.
         """
-        prepared = prepare(self.request, context, self.groups)
+        prepared = prepare(self.request, context, self.groups, self.constraints)
         if prepared.has_projects and not prepared.request.files:
             return self.locked(prepared).closure, prepared.context
-        return closure_for(prepared.request, self.as_of, prepared.context), prepared.context
+        try:
+            return closure_for(prepared.request, self.as_of, prepared.context), prepared.context
+        except LockError as error:
+            raise explained(error, prepared.exact, prepared.context) from error
 
     def locked(self, prepared: Prepared) -> LockedProjects:
         """Return the projects that it asks for, locked."""
@@ -47,10 +60,15 @@ class Asking:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is asked for without any folder or address, and the context that offers what those held."""
+    """What is asked for without any folder or address, and the context that offers what those held.
+
+    Attributes:
+        exact: the releases that it names exactly.
+    """
 
     request: Request
     context: BuildContext
+    exact: tuple[ForeignPin, ...] = ()
 
     @property
     def has_projects(self) -> bool:
@@ -58,8 +76,14 @@ class Prepared:
         return bool(self.context.projects)
 
 
-def prepare(request: Request, context: BuildContext, groups: Sequence[str] = ()) -> Prepared:
+def prepare(
+    request: Request, context: BuildContext, groups: Sequence[str] = (), constraints: Sequence[Path] = ()
+) -> Prepared:
     """Find every project that is asked for, on the command line and in files, and offer it.
+
+    Args:
+        groups: dependency groups of the projects, or of the locks.
+        constraints: files of what holds where something asks for its name.
 
     Raises:
         UsageError: a project or a file cannot be read, or an option of a file cannot be honoured.
@@ -69,21 +93,89 @@ def prepare(request: Request, context: BuildContext, groups: Sequence[str] = ())
     gathered = Gathered(context, Path.cwd(), groups)
     for requirement in request.requirements:
         gathered.ask(requirement)
-    if groups and not gathered.releases:
+    if groups and not gathered.releases and not any(map(is_foreign_lock, request.files)):
         raise UsageError(
             f"--group {groups[0]} is of a project, and none is asked for",
             hint="name its folder, such as ./mylib.",
         )
     requirements = tuple(gathered.requirements)
-    files = []
+    files, exact = [], [*exact_releases(requirements)]
     for path in request.files:
+        if is_foreign_lock(path):
+            lock = _read_lock(path, context, groups)
+            exact += lock.pins
+            files.append(_of_lock(lock, path, gathered))
+            continue
         content = read_requirements(path)
         if content is None or content.is_plain:
             files.append(path)
             continue
         context = _with_options(context, content, path)
         files.append(_translated(content, path, gathered))
-    return Prepared(Request(requirements, tuple(files)), context.offering(gathered.releases.values()))
+    if constraints:
+        files.append(_limited(requirements, constraints, context))
+        requirements = ()
+    offering = context.offering(gathered.releases.values())
+    return Prepared(Request(requirements, tuple(files)), offering, tuple(exact))
+
+
+def _limited(requirements: Iterable[str], constraints: Sequence[Path], context: BuildContext) -> Path:
+    """Write requirements that were given alone into a file that names their constraints; return where."""
+    for path in constraints:
+        if not path.is_file():
+            raise UsageError(f"there is no file of constraints {path}", hint="check --constraint.")
+    text = "".join(f"{line}\n" for line in [*requirements, *(f"-c {path.resolve()}" for path in constraints)])
+    file = context.trees.build / "locks" / "files" / digest_of(text=text) / "requirements.txt"
+    write_text(file, text)
+    return file
+
+
+def _read_lock(path: Path, context: BuildContext, groups: Sequence[str]) -> ForeignLock:
+    if path.name != UV_LOCK:
+        return read_foreign_lock(path, context.target, groups)
+    if not (path.parent / "pyproject.toml").is_file():
+        raise UsageError(
+            f"there is no pyproject.toml beside {path}", hint="name the lock in its project's folder."
+        )
+    exported = (
+        context.trees.build
+        / "locks"
+        / "files"
+        / digest_of(lock=path.read_text(), groups=groups)
+        / "pylock.toml"
+    )
+    text = context.uv.export_lock(path.parent, python=context.toolchain.host.executable, groups=groups)
+    write_text(exported, text)
+    return read_foreign_lock(exported, context.target, groups)
+
+
+def _of_lock(lock: ForeignLock, path: Path, gathered: Gathered) -> Path:
+    """Write what another tool's lock has as a requirements file; return where."""
+    folder = path.parent.absolute()
+    found = replace(gathered, requirements=[], base=folder, groups=())
+    own = [] if path.name == UV_LOCK or not _has_own_project(path) else ["."]
+    for address in dict.fromkeys([*own, *lock.projects]):
+        found.ask(address)
+    pins = [pin.line for pin in lock.pins]
+    limits, lines = (pins, []) if lock.is_partial else ([], pins)
+    if lock.is_partial and not found.requirements:
+        raise UsageError(
+            f"{path} does not tell which of its packages are for development, and no project lies beside it",
+            hint="make it anew with the newest version of its tool.",
+        )
+    return _written([*found.requirements, *lines], limits, path.name, gathered.context)
+
+
+def _has_own_project(path: Path) -> bool:
+    """Tell whether a project that is built lies beside a lock, which has no entry for it."""
+    if path.name not in ("poetry.lock", "pdm.lock"):
+        return False
+    project = ProjectFolder(path.parent.absolute())
+    tool = project.document.get("tool", {})
+    is_package = tool.get("poetry", {}).get("package-mode", True) and tool.get("pdm", {}).get(
+        "distribution", True
+    )
+    return bool("build-system" in project.document and is_package)
 
 
 def _with_options(context: BuildContext, content: RequirementsContent, path: Path) -> BuildContext:
@@ -106,12 +198,17 @@ def _translated(content: RequirementsContent, path: Path, gathered: Gathered) ->
         text for line in content.lines if not line.is_constraint for text in _stated(line, gathered)
     ]
     limits = [text for line in content.lines if line.is_constraint for text in _stated(line, gathered)]
-    text = "".join(f"{line}\n" for line in requirements)
-    digest = digest_of(text=text, limits=limits)
-    folder = gathered.context.trees.build / "locks" / "files" / digest
-    write_text(folder / "constraints.txt", "".join(f"{line}\n" for line in limits))
-    write_text(folder / path.name, text + ("-c constraints.txt\n" if limits else ""))
-    return folder / path.name
+    return _written(requirements, limits, path.name, gathered.context)
+
+
+def _written(lines: Iterable[str], limits: Iterable[str], name: str, context: BuildContext) -> Path:
+    """Write a requirements file, with its constraints beside it; return where."""
+    text, bounds = ("".join(f"{line}\n" for line in part) for part in (lines, limits))
+    folder = context.trees.build / "locks" / "files" / digest_of(text=text, limits=bounds)
+    write_text(folder / "constraints.txt", bounds)
+    file = folder / (name if name.endswith(".txt") else f"{name}.txt")
+    write_text(file, text + ("-c constraints.txt\n" if bounds else ""))
+    return file
 
 
 def _stated(line: FileLine, gathered: Gathered) -> Iterable[str]:

@@ -25,7 +25,7 @@ from crosswheel.job.code import code_digest
 from crosswheel.job.single_flight import SingleFlight
 from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display, display
-from crosswheel.projects.release import ProjectRelease
+from crosswheel.projects.local_release import LocalRelease
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
@@ -76,12 +76,12 @@ class BuildContext:
     cancellation: Cancellation
     prefer: Prefer = "native"
     sdk: Path | None = None
-    projects: tuple[ProjectRelease, ...] = ()
+    projects: tuple[LocalRelease, ...] = ()
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
     _single_flights: SingleFlight = field(default_factory=SingleFlight)
 
-    def offering(self, projects: Iterable[ProjectRelease]) -> BuildContext:
+    def offering(self, projects: Iterable[LocalRelease]) -> BuildContext:
         """Return a context with the user's own projects, of whose names no registry is asked."""
         every = {release.name: release for release in (*self.projects, *projects)}
         files = {release.name: (release.version, release.file) for release in every.values()}

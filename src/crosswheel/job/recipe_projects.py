@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from crosswheel.errors import PlanError, RecipeError, UsageError
 from crosswheel.files import write_text
 from crosswheel.job.context import BuildContext
-from crosswheel.job.projects import Gathered
-from crosswheel.projects.release import ProjectRelease
-from crosswheel.projects.requests import Archive, Location
+from crosswheel.job.gathering import Gathered
+from crosswheel.projects.addresses import Archive, Location
+from crosswheel.projects.local_release import LocalRelease
 from crosswheel.recipes.model import FolderSource, GitSource, Recipe, Source, UrlSource
 
 _WRITTEN = "# Written by `crosswheel add`, and by the same command again.\n"
@@ -54,7 +54,7 @@ def _location(recipe: Recipe, context: BuildContext) -> Location | None:
     return None
 
 
-def _require_own(recipe: Recipe, found: Iterable[ProjectRelease], location: Location) -> None:
+def _require_own(recipe: Recipe, found: Iterable[LocalRelease], location: Location) -> None:
     """Raise :class:`RecipeError` if a recipe's source holds another release than the recipe is for."""
     for release in found:
         if release.name == recipe.canonical_name and (

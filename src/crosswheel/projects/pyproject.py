@@ -13,7 +13,7 @@ from packaging.dependency_groups import resolve_dependency_groups
 from packaging.utils import canonicalize_name
 
 from crosswheel.errors import UsageError
-from crosswheel.projects.requests import Archive, Location
+from crosswheel.projects.addresses import Archive, Location
 from crosswheel.recipes.model import GitSource
 
 if sys.version_info >= (3, 11):

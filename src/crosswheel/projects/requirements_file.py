@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,11 @@ def _expanded(invalid: InvalidRequirementLine) -> Iterator[InstallRequirement]:
         )
     text = _VARIABLE.sub(lambda match: os.environ[match[1]], stated.line)
     if text != stated.line:
-        for item in RequirementsFile.from_string(text).requirements:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "line.txt"
+            file.write_text(text)
+            read = RequirementsFile.from_file(str(file))
+        for item in read.requirements:
             item.requirement_line = stated
             yield item
 

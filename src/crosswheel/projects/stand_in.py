@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.projects.release import ProjectRelease
+from crosswheel.projects.local_release import LocalRelease
 from crosswheel.wheels.writing import Member, write_wheel
 
 _CONSTRAINTS = "projects.txt"
@@ -17,7 +17,7 @@ _CONSTRAINTS = "projects.txt"
 class StandIn:
     """A project's release, and the wheel that stands for it while requirements are resolved."""
 
-    release: ProjectRelease
+    release: LocalRelease
     wheel: Path
 
     @property
@@ -47,7 +47,7 @@ def restored(text: str, stand_ins: Iterable[StandIn]) -> str:
     return re.sub(rf"^\s*#\s+-c \S*{re.escape(_CONSTRAINTS)}\n", "", text, flags=re.MULTILINE)
 
 
-def write_stand_in(release: ProjectRelease, folder: Path) -> StandIn:
+def write_stand_in(release: LocalRelease, folder: Path) -> StandIn:
     """Write a wheel that says what a project's own will say (PEP 427), and holds nothing else."""
     base = f"{release.name.replace('-', '_')}-{release.version}"
     info = f"{base}.dist-info"
@@ -63,7 +63,7 @@ def write_stand_in(release: ProjectRelease, folder: Path) -> StandIn:
     return StandIn(release, wheel)
 
 
-def _metadata(release: ProjectRelease) -> Iterator[str]:
+def _metadata(release: LocalRelease) -> Iterator[str]:
     metadata = release.metadata
     yield from ("Metadata-Version: 2.2", f"Name: {metadata.name}", f"Version: {metadata.version}")
     if metadata.requires_python:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import datetime
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -94,6 +94,19 @@ class Registry:
         )
         write_text(cached, release.model_dump_json(indent=1))
         return list(release.files)
+
+    def releases(self, name: str) -> Mapping[Version, Sequence[ReleaseFile]]:
+        """Return the usable files of all releases of a project, as the registry has them now.
+
+        Raises:
+            PlanError: the registry has no such project.
+            NetworkError: the registry cannot be reached, or the network may not be used.
+        """
+        if self._settings.offline:
+            raise offline_error(f"what the registry has of {name}")
+        from crosswheel.registry.pages import ask_all
+
+        return ask_all(self._client, self._settings.registry, canonicalize_name(name))
 
     def _project_files(self, project: NormalizedName, version: Version) -> list[ReleaseFile]:
         there, file = self._projects[project]

@@ -41,6 +41,22 @@ def ask(
     return _files_of(_page(client, registry or PYPI_SIMPLE_ENDPOINT, project), name, version)
 
 
+def ask_all(
+    client: httpx.Client, registry: str | None, project: NormalizedName
+) -> dict[Version, list[ReleaseFile]]:
+    """Ask a registry for the usable files of all releases of a project.
+
+    Raises: as :func:`ask`.
+    """
+    releases: dict[Version, list[ReleaseFile]] = {}
+    for package in _page(client, registry or PYPI_SIMPLE_ENDPOINT, project).packages:
+        version = _version_of(package)
+        file = _release_file(package) if package.package_type in ("wheel", "sdist") else None
+        if version is not None and file is not None:
+            releases.setdefault(version, []).append(file)
+    return releases
+
+
 def _page(client: httpx.Client, registry: str, project: NormalizedName) -> ProjectPage:
     url = f"{registry.rstrip('/')}/{project}/"
     response = get(client, url, accept=ACCEPT_JSON_PREFERRED)

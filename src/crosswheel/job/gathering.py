@@ -23,9 +23,9 @@ from crosswheel.errors import UsageError
 from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.project_metadata import metadata_of
+from crosswheel.projects.addresses import Archive, Location, ProjectRequest, project_request
+from crosswheel.projects.local_release import LocalRelease
 from crosswheel.projects.pyproject import ProjectFolder, projects_in
-from crosswheel.projects.release import ProjectRelease
-from crosswheel.projects.requests import Archive, Location, ProjectRequest, project_request
 from crosswheel.projects.snapshot import Snapshot, take_snapshot
 from crosswheel.recipes.model import GitSource
 from crosswheel.registry import ReleaseFile
@@ -47,9 +47,9 @@ class Gathered:
     base: Path
     groups: Sequence[str] = ()
     requirements: list[str] = field(default_factory=list)
-    releases: dict[str, ProjectRelease] = field(default_factory=dict)
+    releases: dict[str, LocalRelease] = field(default_factory=dict)
     locations: dict[str, Location] = field(default_factory=dict)
-    _seen: dict[Location, tuple[ProjectRelease, ...]] = field(default_factory=dict)
+    _seen: dict[Location, tuple[LocalRelease, ...]] = field(default_factory=dict)
 
     def ask(self, requirement: str) -> None:
         """Add a requirement: of a project, or of what a registry has.
@@ -91,11 +91,11 @@ class Gathered:
                 f"{requirement} is looked for on the registry; the folder of that name is ./{requirement}"
             )
 
-    def location_of(self, release: ProjectRelease) -> Location:
+    def location_of(self, release: LocalRelease) -> Location:
         """Return where a project was found."""
         return self.locations[release.name]
 
-    def found(self, location: Location) -> tuple[ProjectRelease, ...]:
+    def found(self, location: Location) -> tuple[LocalRelease, ...]:
         """Return the projects that lie somewhere, and gather them, with those that they need.
 
         Raises: as :meth:`ask`.
@@ -114,7 +114,7 @@ class Gathered:
             self._seen[location] = tuple(self._of_folder(project) for project in projects)
         return self._seen[location]
 
-    def _of_folder(self, project: ProjectFolder, origin: str | None = None) -> ProjectRelease:
+    def _of_folder(self, project: ProjectFolder, origin: str | None = None) -> LocalRelease:
         own = project.folder
         if self._seen.get(own):
             return self._seen[own][0]
@@ -138,14 +138,14 @@ class Gathered:
                 self.found(neighbour)
         return release
 
-    def _kept(self, metadata: ReleaseMetadata, snapshot: Snapshot, origin: str) -> ProjectRelease:
+    def _kept(self, metadata: ReleaseMetadata, snapshot: Snapshot, origin: str) -> LocalRelease:
         """Put a project's source into the cache, where the files of releases lie."""
         name = f"{metadata.name}-{metadata.version}.tar"
         place_copy(snapshot.archive, self.context.registry.kept(snapshot.sha256, name))
         file = ReleaseFile(filename=name, url="", sha256=snapshot.sha256, kind="sdist", origin=origin)
-        return ProjectRelease(metadata, file, origin)
+        return LocalRelease(metadata, file, origin)
 
-    def _add(self, release: ProjectRelease, location: Location) -> None:
+    def _add(self, release: LocalRelease, location: Location) -> None:
         known = self.releases.get(release.name)
         if known is not None and known.file.sha256 != release.file.sha256:
             raise UsageError(
@@ -159,7 +159,7 @@ class Gathered:
         self.releases[release.name] = release
         self.locations[release.name] = location
 
-    def _of_git(self, source: GitSource) -> tuple[ProjectRelease, ...]:
+    def _of_git(self, source: GitSource) -> tuple[LocalRelease, ...]:
         runner, settings = self.context.general_runner, self.context.settings
         commit = source.commit or commit_of(source, runner, settings)
         ref = (
@@ -179,7 +179,7 @@ class Gathered:
         self.locations[release.name] = source.model_copy(update={"commit": commit})
         return (release,)
 
-    def _of_archive(self, archive: Archive) -> ProjectRelease:
+    def _of_archive(self, archive: Archive) -> LocalRelease:
         parts = urlsplit(archive.url)
         filename = Path(unquote(parts.path)).name
         if parts.scheme == "file":
@@ -201,7 +201,7 @@ class Gathered:
         place_copy(path, self.context.registry.kept(sha256, filename))
         metadata, kind = self._archived(path, filename)
         file = ReleaseFile(filename=filename, url="", sha256=sha256, kind=kind, origin=f"the archive {where}")
-        release = ProjectRelease(metadata, file, f"the archive {where}")
+        release = LocalRelease(metadata, file, f"the archive {where}")
         self._add(release, archive)
         return release
 

@@ -9,7 +9,7 @@ from crosswheel.uv import ReleaseMetadata
 
 
 @dataclass(frozen=True)
-class ProjectRelease:
+class LocalRelease:
     """A project that is built from the user's own source, and never looked for on a registry.
 
     Attributes:

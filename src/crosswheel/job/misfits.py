@@ -1,0 +1,101 @@
+"""Why exact releases do not fit a target, and which release of each would: for what a resolver only refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from crosswheel.errors import CrosswheelError, LockError, PlanError
+from crosswheel.job.context import BuildContext
+from crosswheel.projects.foreign_locks import ForeignPin
+from crosswheel.registry import ReleaseFile
+
+_QUESTIONS_AT_ONCE = 8
+_PYTHON = "a target may bring another Python along: see docs/targets.md"
+
+
+def explained(error: LockError, pins: Sequence[ForeignPin], context: BuildContext) -> LockError:
+    """Return a resolver's refusal with each exact release named that cannot be had for the target, and why.
+
+    Args:
+        pins: the releases that were asked for.
+
+    Returns:
+        The same error, where none of them is the reason.
+    """
+    with context.workers(_QUESTIONS_AT_ONCE) as pool:
+        reasons = [reason for reason in pool.map(lambda pin: _misfit(pin, context), pins) if reason]
+    if not reasons:
+        return error
+    listed = "\n".join(f"    {reason}" for reason in reasons)
+    return LockError(
+        f"{len(reasons)} of {len(pins)} releases do not fit {context.target.title}:\n{listed}",
+        hint=f"ask for those that fit, or leave them out; {_PYTHON}.",
+    )
+
+
+def exact_releases(requirements: Iterable[str]) -> tuple[ForeignPin, ...]:
+    """Return the releases that requirements name exactly."""
+    pins = []
+    for text in requirements:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        exact = [specifier for specifier in requirement.specifier if specifier.operator == "=="]
+        if exact and not exact[0].version.endswith(".*"):
+            pins.append(ForeignPin(requirement.name, exact[0].version))
+    return tuple(pins)
+
+
+def _misfit(pin: ForeignPin, context: BuildContext) -> str | None:
+    """Return why a release cannot be had for the target; ``None`` where nothing is against it."""
+    python = context.target.python.version
+    try:
+        files = context.registry.release_files(pin.name, pin.version)
+    except PlanError as error:
+        return f"{pin.name} {pin.version}: {error}"
+    except CrosswheelError:
+        return None
+    fitting = [file for file in files if _fits(file, python)]
+    if not fitting:
+        needed = ", ".join(sorted({file.requires_python or "" for file in files}))
+        return f"{pin.name} {pin.version} needs Python {needed}, and there it is {python}; {_newest(pin.name, context)}"
+    if pin.hashes and not any(f"sha256:{file.sha256}" in pin.hashes for file in fitting):
+        return f"{pin.name} {pin.version}: none of the registry's files has a hash that is stated for it"
+    return None
+
+
+def _newest(name: str, context: BuildContext) -> str:
+    version = newest_fitting(name, context)
+    return f"the newest that fits is {version}" if version else "no release of it fits"
+
+
+def newest_fitting(name: str, context: BuildContext, taken: Collection[str] = ()) -> Version | None:
+    """Return the newest release of a project that is for the target's Python; a final one, where there is any.
+
+    Args:
+        taken: versions that are not meant.
+
+    Raises:
+        PlanError: the registry has no such project.
+        NetworkError: it cannot be reached.
+    """
+    python = context.target.python.version
+    fitting = [
+        version
+        for version, files in context.registry.releases(name).items()
+        if str(version) not in taken and any(_fits(file, python) and not file.yanked for file in files)
+    ]
+    final = [version for version in fitting if not version.is_prerelease]
+    return max(final or fitting, default=None)
+
+
+def _fits(file: ReleaseFile, python: str) -> bool:
+    try:
+        return SpecifierSet(file.requires_python or "").contains(python, prereleases=True)
+    except InvalidSpecifier:
+        return True
