@@ -13,9 +13,11 @@ from crosswheel import targets
 from crosswheel.cli.trees import DIST, RECIPES, TARGETS, RecipesOption
 from crosswheel.deploy.carried import agent_for
 from crosswheel.deploy.fleet import RobotResult, on_each, read_list
+from crosswheel.deploy.signing import require_signed
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import UsageError
 from crosswheel.settings import Settings
+from crosswheel.signing.keys import KeyFolder
 from crosswheel.targets import Target, robot_of
 
 if TYPE_CHECKING:
@@ -111,11 +113,22 @@ class Wheels:
         DIST
     )
 
+    unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--unsigned", help="Take wheels that no key has signed which is trusted, if there is one."
+        ),
+    ] = False
+
     def of(self, requirement: str, target: Target) -> tuple[LockedProgram, list[ProvenWheel]]:
         """Return the program that a requirement names, and the wheels of its lock."""
         from crosswheel.deploy.assembling import chosen  # to be imported while a robot is being reached
 
-        return chosen(requirement, self.recipes, self.dist_tree_root.resolve(), target)
+        program, wheels = chosen(requirement, self.recipes, self.dist_tree_root.resolve(), target)
+        trusted = KeyFolder.of(Settings.from_environment().keys).trusted()
+        if trusted and not self.unsigned:
+            require_signed(wheels, target, trusted)
+        return program, wheels
 
     def release(
         self, requirement: str, target: Target, *, name: str | None = None, test: str | None = None

@@ -84,7 +84,7 @@ class Setting:
         for wheel in wheels.scanned:
             apart = project.apart.get(wheel.location)
             where = f"{folder}/{apart}" if apart else folder
-            for file in (wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.proof_names):
+            for file in (wheel.filename, wheel.filename + METADATA_SUFFIX, *wheel.sidecar_names):
                 paths.add(f"{where}/{file}")
         for root in ("", *(f"{target}/" for target in project.overview.offered)):
             paths.update(simple_pages(name, root))
@@ -134,7 +134,7 @@ def _stage_wheels(folder: Path, published: Path | None, read: ReadProject, logs:
         prefix = path[: -len(scanned.filename)]
         copies = {
             prefix + name: scanned.sibling(read.dist, name)
-            for name in (scanned.filename, *scanned.proof_names)
+            for name in (scanned.filename, *scanned.sidecar_names)
         }
         if path in logs:
             copies[path + LOG_SUFFIX] = logs[path]

@@ -24,7 +24,7 @@ from crosswheel.errors import CheckFailed, IntegrityError
 from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha256_of
 from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
-from crosswheel.job.record import WheelRecord
+from crosswheel.job.record import BuildLock, WheelRecord
 from crosswheel.job.sharing import shared_wheel
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
@@ -186,6 +186,12 @@ def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildConte
         source=source.origin,
         toolchain=backend.environment.versions,
         build_requirements=locked.pinned,
+        lock=BuildLock(
+            sdist=step.file.sha256 if step.file else None,
+            requirements=locked.file.read_text(),
+            as_of=store.as_of,
+            day=store.day,
+        ),
         parity=parity.official if parity else None,
         traces=folder_traces,
         inputs=_inputs(step, store, context),

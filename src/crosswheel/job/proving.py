@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, openable, run_test
 from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
+from crosswheel.job.attesting import attest
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import refuse
 from crosswheel.job.record import WheelRecord
@@ -48,7 +49,10 @@ def prove(
             f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
             f"does not bring ({', '.join(absent)}); a recipe with as_of brings the whole closure"
         )
-    Dist(context.trees.dist).put(record.wheel, proof, context.dist_folder(step.pin.name, step.pin.version))
+    placed = Dist(context.trees.dist).put(
+        record.wheel, proof, context.dist_folder(step.pin.name, step.pin.version)
+    )
+    attest(step, record, proof, placed, context)
     return proof
 
 

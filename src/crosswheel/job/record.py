@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -13,10 +14,29 @@ from crosswheel.files import read_sealed, sha256_of, write_sealed
 from crosswheel.wheels.proof import AuditedObject, SandboxLevel
 
 
+class BuildLock(BaseModel):
+    """What a build is locked to, beside its recipe.
+
+    Attributes:
+        sdist: the SHA-256 of the source, where it is the lock's sdist.
+        requirements: the locked requirements of the build, as its file has them.
+        as_of: the day that they were resolved as of, if one was given.
+        day: the day that they stand for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sdist: str | None
+    requirements: str
+    as_of: datetime.date | None
+    day: datetime.date | None
+
+
 class WheelRecord(BaseModel):
     """A wheel that passed its audit: its path, its origin, and what the audit found; the cache keeps it as JSON.
 
     Attributes:
+        lock: what its build was locked to; ``None`` for what was taken.
         inputs: names what it was built from, whatever the target; ``None`` for what was taken.
         cpu: the CPU that it was compiled for, as zig spells it.
         is_kept: whether it was in the cache.
@@ -41,6 +61,7 @@ class WheelRecord(BaseModel):
     compiled: Compiled = Compiled()
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()
+    lock: BuildLock | None = None
     parity: str | None = None
     sandbox: SandboxLevel | None = None
     traces: Mapping[str, int] = Field(default_factory=dict)

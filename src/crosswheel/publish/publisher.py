@@ -32,7 +32,13 @@ from crosswheel.publish.contents import (
 from crosswheel.publish.manifest import Manifest, Signatory, SignedFile, require_signatory
 from crosswheel.publish.replacing import folder_of, is_replaceable
 from crosswheel.stores.store import Store
-from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+from crosswheel.wheels.layout import (
+    LOG_SUFFIX,
+    METADATA_SUFFIX,
+    PROOF_SUFFIX,
+    PROVENANCE_SUFFIX,
+    YANKED_SUFFIX,
+)
 
 _LIST = list_pages()[0]
 
@@ -296,6 +302,8 @@ def _upload(site: Path, entry: Entry, published: _ChannelSnapshot) -> _Upload:
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
         # The proofs of several targets meet in a channel.
         companions[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
+    for path in wheel.parent.glob(f"{wheel.name}.*{PROVENANCE_SUFFIX}"):
+        companions[path.name[len(wheel.name) :]] = path
     return _Upload(*published.placed(entry), wheel, companions)
 
 

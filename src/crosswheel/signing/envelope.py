@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import Signature
+from typing import TYPE_CHECKING, Any
 
 from crosswheel.errors import IntegrityError
 from crosswheel.signing.keys import PublicKey, SigningKey
+
+# The library is imported where it is used: it looks for the libraries of all clouds.
+if TYPE_CHECKING:
+    from securesystemslib.dsse import Envelope
 
 
 def sign(statement: Mapping[str, object], kind: str, key: SigningKey) -> dict[str, Any]:
@@ -21,6 +21,8 @@ def sign(statement: Mapping[str, object], kind: str, key: SigningKey) -> dict[st
     Args:
         kind: the type of the payload.
     """
+    from securesystemslib.dsse import Envelope
+
     payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
     envelope = Envelope(payload, kind, {})
     envelope.sign(key.signer)
@@ -42,6 +44,8 @@ def open_signed(data: bytes, kind: str, trusted: Iterable[PublicKey], origin: st
     Raises:
         IntegrityError: it is no such envelope, or no trusted key has signed it.
     """
+    from securesystemslib.dsse import Envelope
+
     keys = list(trusted)
     try:
         envelope = Envelope.from_dict(json.loads(data))
@@ -69,6 +73,10 @@ def open_signed(data: bytes, kind: str, trusted: Iterable[PublicKey], origin: st
 
 
 def _has_signed(key: PublicKey, envelope: Envelope) -> bool:
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import VerificationError
+    from securesystemslib.signer import Signature
+
     # The key's name in an envelope is a hint that nobody has signed: only the signature counts.
     name = key.verifier.keyid
     for signature in envelope.signatures.values():

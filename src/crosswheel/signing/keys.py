@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -19,10 +20,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
-from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors, new_file, write_bytes
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner, SSlibKey
 
 VARIABLE = "CROSSWHEEL_SIGNING_KEY"
 """The environment variable that holds a private key (PEM), or the path of its file."""
@@ -49,6 +52,8 @@ class PublicKey:
     @cached_property
     def verifier(self) -> SSlibKey:
         """It as the library wants it that verifies."""
+        from securesystemslib.signer import SSlibKey  # looks for the libraries of all clouds
+
         return SSlibKey.from_crypto(self._key)
 
     @property
@@ -88,6 +93,8 @@ class SigningKey:
     @property
     def signer(self) -> CryptoSigner:
         """It as the library wants it that signs."""
+        from securesystemslib.signer import CryptoSigner  # looks for the libraries of all clouds
+
         return CryptoSigner(self.private, self.public.verifier)
 
     @property

@@ -21,6 +21,7 @@ from crosswheel.errors import IntegrityError
 from crosswheel.files import explained_storage_errors, place_copy, sha256_of
 from crosswheel.versions import same_version
 from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.provenance import path_beside
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,9 @@ def _join(sibling: Path, placed: Path, proof: Proof) -> None:
         ):
             theirs.write_beside(placed)
             path.unlink()
+            provenance = path_beside(sibling, theirs.target)
+            if provenance.is_file():
+                provenance.replace(path_beside(placed, theirs.target))
     # What the same target had was made before, under other circumstances.
     if proofs and Proof.remove_beside(sibling, proof.target):
         sibling.unlink()

@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.files import write_text
+from crosswheel.wheels.layout import PROVENANCE_SUFFIX
 from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 
 SUFFIX = ".proof.json"
@@ -124,8 +125,9 @@ class Proof(_ProofModel):
 
     @staticmethod
     def remove_beside(wheel: Path, target: str) -> bool:
-        """Remove the proof of a wheel on a target; tell whether it was the last."""
+        """Remove the proof of a wheel on a target, and its provenance; tell whether it was the last proof."""
         _path(wheel, target).unlink(missing_ok=True)
+        wheel.with_name(f"{wheel.name}.{target}{PROVENANCE_SUFFIX}").unlink(missing_ok=True)
         return not Proof.paths_beside(wheel)
 
 

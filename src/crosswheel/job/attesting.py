@@ -1,0 +1,115 @@
+"""Saying where a wheel comes from: its provenance, beside it in ``dist/``, signed where there is a key.
+
+It says all that the wheel is built again from (:mod:`crosswheel.job.rebuilding`), and nothing of when and on which
+machine that was.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from crosswheel import __version__
+from crosswheel.files import digest_of, sha256_of
+from crosswheel.job.context import BuildContext
+from crosswheel.job.record import WheelRecord
+from crosswheel.plan import Step
+from crosswheel.signing.keys import KeyFolder, SigningKey
+from crosswheel.wheels import provenance
+from crosswheel.wheels.proof import Proof
+
+_PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+
+
+def attest(step: Step, record: WheelRecord, proof: Proof, wheel: Path, context: BuildContext) -> None:
+    """Write the provenance of a proven wheel beside it.
+
+    Args:
+        record: what is known of the wheel.
+        proof: that it runs.
+        wheel: where it lies in ``dist/``.
+
+    Raises:
+        UsageError: there is a key that cannot be used.
+        StorageError: it cannot be written.
+    """
+    key = KeyFolder.of(context.settings.keys).signing_key()
+    definition = _of_other_target(record, wheel, context) or _definition(step, record, context)
+    proof_path = proof.path_beside(wheel)
+    predicate = {
+        "buildDefinition": definition,
+        "runDetails": {
+            "builder": {"id": _builder(key), "version": {"crosswheel": __version__}},
+            "byproducts": [{"name": proof_path.name, "digest": {"sha256": sha256_of(proof_path)}}],
+        },
+    }
+    said = provenance.statement({wheel.name: record.sha256}, provenance.PROVENANCE, predicate)
+    provenance.write(provenance.path_beside(wheel, context.target.name), said, key)
+
+
+def _builder(key: SigningKey | None) -> str:
+    """Return the name of who vouches for a statement: a key, or nobody."""
+    return f"urn:crosswheel:key:{key.public.hexadecimal}" if key else "urn:crosswheel:unsigned"
+
+
+def _definition(step: Step, record: WheelRecord, context: BuildContext) -> Mapping[str, object]:
+    """Return what a wheel was made from and how."""
+    external = {"package": str(step.pin), "target": context.target.name}
+    if record.lock is None:
+        return {
+            "buildType": provenance.TAKEN,
+            "externalParameters": external,
+            "resolvedDependencies": [_dependency(record.wheel.name, {"sha256": record.sha256})],
+        }
+    recipe = step.recipe.fingerprint if step.recipe and step.recipe.says_how else None
+    published = json.loads(context.public(json.dumps(recipe)))
+    return {
+        "buildType": provenance.BUILT,
+        "externalParameters": {**external, "recipe": published, "source": context.public(record.source)},
+        "internalParameters": {
+            "sdist": record.lock.sdist,
+            "requirements": record.lock.requirements,
+            "as_of": str(record.lock.as_of) if record.lock.as_of else None,
+            "day": str(record.lock.day) if record.lock.day else None,
+            "target": digest_of(target=context.target.fingerprint),
+            "code": context.code_digest,
+            "toolchain": dict(record.toolchain),
+            "sandbox": record.sandbox,
+        },
+        "resolvedDependencies": list(_dependencies(step, record)),
+    }
+
+
+def _dependencies(step: Step, record: WheelRecord) -> Iterator[Mapping[str, object]]:
+    """Yield what a build used: the source, patches, and the requirements of the build."""
+    assert record.lock is not None
+    if record.lock.sdist:
+        yield _dependency(f"{record.name}-{record.version} sdist", {"sha256": record.lock.sdist})
+    for patch in step.recipe.patches if step.recipe else ():
+        assert step.recipe is not None
+        yield _dependency(f"patch {patch}", {"sha256": sha256_of(step.recipe.folder / patch)})
+    for name, version, hashes in _PINNED.findall(record.lock.requirements):
+        # uv takes one of the files that the lock allows: each is named.
+        for sha256 in sorted(_HASH.findall(hashes)):
+            yield _dependency(f"{name}=={version}", {"sha256": sha256})
+
+
+def _dependency(name: str, digest: Mapping[str, str]) -> Mapping[str, object]:
+    return {"name": name, "digest": digest}
+
+
+def _of_other_target(record: WheelRecord, wheel: Path, context: BuildContext) -> Mapping[str, object] | None:
+    """Return how a wheel was made that was built for another target and is used for this one as well."""
+    if record.instead_of is None:
+        return None
+    own = provenance.path_beside(wheel, context.target.name)
+    for path in provenance.paths_beside(wheel):
+        found = provenance.read_unverified(path) if path != own else None
+        if found is not None and [subject["digest"]["sha256"] for subject in found["subject"]] == [
+            record.sha256
+        ]:
+            return dict(found["predicate"]["buildDefinition"])
+    return None
