@@ -28,6 +28,7 @@ _MODULES = {
     "crosswheel.cli.keys": ("keys",),
     "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
     "crosswheel.cli.bundling": ("bundle", "robot-sim"),
+    "crosswheel.cli.exporting": ("export",),
 }  # fmt: skip
 
 _COLLECT_AFTER = 50_000  # objects; by itself, Python looks for garbage after every 700

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyproject_hooks import BuildBackendWarning
 from rich.console import Console
 
-from crosswheel.cli.options import Scene, day
+from crosswheel.cli.options import Scene, day, settings_for
 from crosswheel.cli.robot_options import Wheels
 from crosswheel.cli.trees import BUILD, INDEX
 from crosswheel.errors import BuildFailed
@@ -19,6 +21,7 @@ from crosswheel.resolver import Request
 from crosswheel.targets import Target
 
 if TYPE_CHECKING:
+    from crosswheel.deploy.assembling import LockedProgram, ProvenWheel
     from crosswheel.deploy.release import Release
 
 
@@ -44,16 +47,40 @@ def built_release(
 ) -> Release:
     """Build a project with all that it needs, and put it together for a target.
 
+    Raises: as :func:`built_wheels`.
+    """
+    from crosswheel.deploy.assembling import assembler_for
+
+    program, proven = built_wheels(requirement, target, target_name, wheels, how)
+    assembler = assembler_for(target, settings_for(how.sandbox))
+    return assembler.release(program, proven, name or program.name, test)
+
+
+def built_wheels(
+    requirement: str,
+    target: Target,
+    target_name: str,
+    wheels: Wheels,
+    how: ProjectBuild,
+    *,
+    quiet: bool = False,
+) -> tuple[LockedProgram, list[ProvenWheel]]:
+    """Build a project with all that it needs; return it as a locked program, with its wheels.
+
+    Args:
+        quiet: show what is done on standard error.
+
     Raises:
         BuildFailed: a wheel of it could not be made or proven; which, and why, is shown before.
         CrosswheelError: of the step that failed.
     """
-    from crosswheel.deploy.assembling import LockedProgram, assembler_for, proven_wheels
+    from crosswheel.deploy.assembling import LockedProgram, proven_wheels
 
+    warnings.simplefilter("ignore", BuildBackendWarning)  # they are for the authors of what is built
     trees = Trees(BUILD.resolve(), wheels.dist_tree_root.resolve(), INDEX.resolve())
     scene = Scene(wheels.recipes, trees, named=True, sandbox=how.sandbox)
     asking = Asking(Request((requirement,)), day(how.as_of), tuple(how.groups), how.upgrade)
-    with scene.context(Console(), target_name) as context:
+    with scene.context(Console(stderr=quiet), target_name) as context:
         prepared = prepare(asking.request, context, asking.groups)
         locked = asking.locked(prepared)
         rows = run_closure(locked.closure, prepared.context)
@@ -61,11 +88,8 @@ def built_release(
         if failed:
             context.display.summary(rows)
             raise BuildFailed(
-                f"{requirement} cannot be put on a robot: {', '.join(failed)} could not be made",
+                f"{requirement} cannot be had: {', '.join(failed)} could not be made",
                 hint="mend that first; the reasons are above.",
             )
         program = LockedProgram(locked.name, locked.version, locked.lock)
-        settings = context.settings
-    assembler = assembler_for(target, settings)
-    wheels_of = proven_wheels(program, trees.dist, target)
-    return assembler.release(program, wheels_of, name or program.name, test)
+    return program, proven_wheels(program, trees.dist, target)
