@@ -115,7 +115,7 @@ class Crossing:
             uv,
             self.runner,
         )
-        return build_wheel(project, backend, locked, self.target, lambda step: None)
+        return build_wheel(project, backend, locked, self.target, lambda step: None).wheel
 
     def run(self, program: str, wheel: Path | None = None, *, check: bool = True) -> Result:
         """Run a Python program on the emulated target, with a wheel installed."""

@@ -7,7 +7,7 @@ runs does its interpreter answer as the target, and only then is there no networ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
@@ -15,16 +15,20 @@ from packaging.utils import parse_wheel_filename
 from crosswheel.build import requirements as build_requirements
 from crosswheel.build.backend import Backend, extra_variables
 from crosswheel.build.crates import fetch_crates
-from crosswheel.build.finish import finish
+from crosswheel.build.finish import Contents, finish
+from crosswheel.build.materials import LinkedMaterials, materials_of, required_materials
 from crosswheel.build.numpy_headers import retarget
 from crosswheel.build.requirements import LockedRequirements
 from crosswheel.errors import BuildFailed
 from crosswheel.files import remove_tree
 from crosswheel.process import Runner
+from crosswheel.provenance.sbom import Described, wheel_sbom
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
-from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
+from crosswheel.toolchain.compilers.links import FOLDER as LINKS_VARIABLE
+from crosswheel.toolchain.environment import EPOCH, CrossEnvironment, Toolchain
 from crosswheel.uv import Uv
+from crosswheel.wheels.materials import Material, Materials
 from crosswheel.wheels.reading import WheelFile
 from crosswheel.wheels.writing import with_build_number
 
@@ -36,6 +40,7 @@ class Project:
     Attributes:
         folder: the package's folder in the build tree; ``venv`` and ``build`` are made in it.
         variables: variables that tell the version to backends that would ask git.
+        source: what ``tree`` was unpacked from; its sdist, where nothing more is known.
     """
 
     name: str
@@ -44,11 +49,20 @@ class Project:
     folder: Path
     recipe: Recipe | None
     variables: Mapping[str, str]
+    source: Material | None = None
 
     @property
     def config(self) -> Mapping[str, str]:
         """The config settings that its recipe names (PEP 517)."""
         return self.recipe.config_settings if self.recipe else {}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A wheel that was built, and what went into it."""
+
+    wheel: Path
+    materials: Materials
 
 
 Resolve = Callable[[list[str]], LockedRequirements]
@@ -95,20 +109,22 @@ def build_wheel(
     locked: LockedRequirements,
     target: Target,
     on_step: Callable[[str], None],
-) -> Path:
-    """Build a project's wheel, in ``project.folder/build``.
+) -> Built:
+    """Build a project's wheel, in ``project.folder/build``, with an SBOM in it (PEP 770).
 
     Raises:
         BuildFailed: a command of the build failed, or its wheel is not for the target.
     """
-    output = project.folder / "build"
-    remove_tree(output)
-    output.mkdir(parents=True)
+    output, links = project.folder / "build", project.folder / "links"
+    for folder in (output, links):
+        remove_tree(folder)
+        folder.mkdir(parents=True)
     if locked.needs_rust:
         on_step("fetching crates")
         fetch_crates(backend)
         remove_tree(backend.copies)  # it was made before they came
     on_step("building")
+    backend = replace(backend, extra={**backend.extra, LINKS_VARIABLE: str(links)})
     commands = project.recipe.setup_py_commands if project.recipe else None
     try:
         wheel = (
@@ -121,9 +137,20 @@ def build_wheel(
     _require_target(wheel, target)
     WheelFile.open(wheel)  # what the backend made is to be sound before any of it is written anew
     renamed = backend.environment.named(backend.venv, backend.tree)
-    finish(wheel, backend.environment.libraries, backend.runner, dict(reversed(list(renamed.items()))))
+    linked = LinkedMaterials(backend.environment, backend.venv, backend.tree, links)
+    source = project.source or Material(role="source", name=project.name, version=project.version)
+    required = required_materials(backend.venv, locked)
+    described: list[Materials] = []
+
+    def describe(contents: Contents) -> bytes:
+        described.append(materials_of(contents, source, linked, required))
+        names = Described(project.name, project.version, wheel.name, contents.licence, kept=contents.sboms)
+        return wheel_sbom(names, described[0], EPOCH)
+
+    in_order = dict(reversed(list(renamed.items())))
+    finish(wheel, backend.environment.libraries, backend.runner, in_order, describe)
     number = project.recipe.build_number if project.recipe else None
-    return wheel if number is None else with_build_number(wheel, number)
+    return Built(wheel if number is None else with_build_number(wheel, number), described[0])
 
 
 def _require_target(wheel: Path, target: Target) -> None:

@@ -16,20 +16,44 @@ import shutil
 import sysconfig
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from email.parser import BytesParser
+from email.policy import compat32
 from pathlib import Path
 
 from crosswheel.errors import MissingToolError
 from crosswheel.process import Runner
+from crosswheel.provenance.sbom import SBOM_NAME
 from crosswheel.toolchain.libraries.linking import Library
 from crosswheel.wheels.writing import change_wheel
 
 _ELF_MAGIC = b"\x7fELF"
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What is in a wheel that an SBOM has to tell of.
+
+    Attributes:
+        objects: shared objects and programs by their paths, as the build made them.
+        bundled: the libraries that are put beside them as shared ones, by their paths.
+        sboms: the SBOMs that the build wrote, by their paths in ``*.dist-info/sboms/`` (PEP 770).
+        licence: the License-Expression in its METADATA.
+    """
+
+    objects: Mapping[str, bytes]
+    bundled: Mapping[str, Library]
+    sboms: Mapping[str, bytes]
+    licence: str | None
+
+
 def finish(
-    wheel: Path, libraries: Sequence[Library], runner: Runner, renamed: Mapping[Path, str] | None = None
+    wheel: Path,
+    libraries: Sequence[Library],
+    runner: Runner,
+    renamed: Mapping[Path, str] | None = None,
+    describe: Callable[[Contents], bytes] | None = None,
 ) -> None:
     """Complete a wheel that was built, and write it anew, so that its bytes depend on what is in it alone.
 
@@ -38,6 +62,7 @@ def finish(
     Args:
         renamed: folders of this machine that the wheel's texts may name, and what these are on the target; of two that
             fit, the earlier holds.
+        describe: makes the wheel's SBOM (PEP 770).
 
     Raises:
         MissingToolError: a library has to be bundled, and patchelf is not there.
@@ -45,7 +70,7 @@ def finish(
     """
     with zipfile.ZipFile(wheel) as archive:
         compiled = [name for name in archive.namelist() if "__pycache__" in name.split("/")]
-        changed = _completed(archive, wheel, libraries, runner, renamed or {})
+        changed = dict(_completed(archive, wheel, libraries, runner, renamed or {}, describe))
     change_wheel(wheel, changed, without=compiled)
 
 
@@ -66,21 +91,29 @@ def _completed(
     libraries: Sequence[Library],
     runner: Runner,
     renamed: Mapping[Path, str],
+    describe: Callable[[Contents], bytes] | None,
 ) -> Mapping[str, bytes]:
-    """Return what is to be changed in a wheel and added to it, by where it is; where it has no objects, texts alone."""
+    """Return what is to be changed in a wheel and added to it, by where it is."""
     objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
     named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **renamed}
     texts = _as_on_the_target(archive, objects.keys(), named)
-    if not objects:
-        return texts
     (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
     metadata = archive.read(f"{info}/METADATA")
-    with tempfile.TemporaryDirectory() as folder:
-        bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
-    licences = _licences(libraries)
-    license_files = {f"{info}/licenses/{path}": text for path, text in licences.items()}
-    described = {f"{info}/METADATA": _naming(metadata, licences)} if libraries else {}
-    return {**texts, **license_files, **described, **bundled}
+    changed, bundled = dict(texts), dict[str, Library]()
+    if objects:
+        with tempfile.TemporaryDirectory() as folder:
+            objects_changed, bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
+        licences = _licences(libraries)
+        changed.update({f"{info}/licenses/{path}": text for path, text in licences.items()})
+        changed.update({f"{info}/METADATA": _naming(metadata, licences)} if libraries else {})
+        changed.update(objects_changed)
+    if describe:
+        names = [name for name in archive.namelist() if name.startswith(f"{info}/sboms/") and name[-1] != "/"]
+        kept = {name.split("/", 2)[2]: changed.get(name) or archive.read(name) for name in names}
+        expression = BytesParser(policy=compat32).parsebytes(metadata, headersonly=True)["License-Expression"]
+        contents = Contents(objects, bundled, kept, expression)
+        changed[f"{info}/sboms/{SBOM_NAME}"] = describe(contents)
+    return changed
 
 
 def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
@@ -124,11 +157,15 @@ def _naming(metadata: bytes, licences: Iterable[str]) -> bytes:
 
 def _bundled(
     wheel: Path, objects: Mapping[str, bytes], libraries: Sequence[Library], patchelf: _Patchelf
-) -> Mapping[str, bytes]:
-    """Return the shared libraries that objects of a wheel need, and these objects, changed to find them."""
-    offered = {patchelf.soname(path): path for library in libraries for path in library.shared}
+) -> tuple[Mapping[str, bytes], dict[str, Library]]:
+    """Return the shared libraries that objects of a wheel need, and these objects, changed to find them.
+
+    Beside that, return what each of these shared libraries is of, by its path.
+    """
+    owners = {patchelf.soname(path): (path, library) for library in libraries for path in library.shared}
+    offered = {soname: path for soname, (path, _) in owners.items()}
     if not offered:
-        return {}
+        return {}, {}
     needed = {name: patchelf.needed(data) & offered.keys() for name, data in objects.items()}
     needed_by_library = {
         soname: patchelf.needed(path.read_bytes()) & offered.keys() for soname, path in offered.items()
@@ -149,7 +186,7 @@ def _bundled(
         if sonames:
             way = posixpath.relpath(folder, posixpath.dirname(_installed(name)) or ".")
             changed[name] = patchelf.changed(objects[name], _renamed(sonames, names), f"$ORIGIN/{way}")
-    return changed
+    return changed, {f"{folder}/{names[soname]}": owners[soname][1] for soname in reached}
 
 
 def _reachable(first: Iterable[str], needed: Mapping[str, set[str]]) -> list[str]:

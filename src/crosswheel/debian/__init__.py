@@ -18,7 +18,7 @@ from pathlib import Path
 
 from crosswheel.debian.apt_sources import SUITE, Offer, Sources, as_options, sources_of, state_options
 from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted, MissingToolError, NetworkError
-from crosswheel.files import cached_folder, digest_of, is_whole, write_text
+from crosswheel.files import cached_folder, digest_of, is_whole, sha256_of, write_text
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 
@@ -29,6 +29,17 @@ NO_APT_HINT = (
 _HOUR = 3600
 _LISTS = ("sources.list", "lists/*_Packages*", "cache/archives")  # of a state of apt, what it works with
 _DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A binary package of Debian as a file: what it is, the source package that it is built from, and its SHA-256."""
+
+    name: str
+    version: str
+    source: str
+    source_version: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -55,17 +66,28 @@ class Debian:
             MissingToolError: this is not a Debian or Ubuntu machine, or has no usable source.
             NetworkError: a package could not be fetched.
         """
+        return {package.name: package.version for package in self.unpack_packages(packages, folder)}
+
+    def unpack_packages(self, packages: Sequence[str], folder: Path) -> list[Package]:
+        """Do what :meth:`unpack` does, and return all that is known of each package."""
         downloads = folder / ".packages"
         downloads.mkdir(parents=True, exist_ok=True)
         qualified = [_qualified(name, self.architecture) for name in packages]
         self._download(["download", *qualified], f"packages {', '.join(qualified)}", downloads)
-        versions = {}
+        unpacked = []
         for archive in sorted(downloads.glob("*.deb")):
             self.runner.run(["dpkg-deb", "-x", archive, folder])
-            name, version = archive.name.split("_")[:2]
-            versions[name] = version.replace("%3a", ":")
+            unpacked.append(self._described(archive))
         shutil.rmtree(downloads)
-        return versions
+        return unpacked
+
+    def _described(self, archive: Path) -> Package:
+        """Return what a package file tells; it names its source where that is called otherwise (deb-control(5))."""
+        fields = self.runner.run(["dpkg-deb", "-f", archive, "Package", "Version", "Source"]).lines
+        stated = {name: value for name, _, value in (line.partition(": ") for line in fields)}
+        name, version = stated["Package"], stated["Version"]
+        source, _, source_version = stated.get("Source", name).partition(" ")
+        return Package(name, version, source, source_version.strip("()") or version, sha256_of(archive))
 
     def source(self, package: str, folder: Path) -> Path:
         """Download the original sources of a package into ``folder``; return the archive, as its authors made it.

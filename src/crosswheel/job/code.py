@@ -20,7 +20,7 @@ WITHOUT_INFLUENCE = frozenset({
 })  # fmt: skip
 # Libraries of the parts above.
 _OTHER_LIBRARIES = frozenset({
-    "fsspec", "jinja2", "nh3", "readme-renderer", "rich", "starlette", "typer", "uvicorn",
+    "fsspec", "ijson", "jinja2", "nh3", "readme-renderer", "rich", "starlette", "typer", "univers", "uvicorn",
 })  # fmt: skip
 
 

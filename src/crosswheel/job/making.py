@@ -14,6 +14,7 @@ from packaging.version import Version
 from crosswheel.build import Project, build_wheel, numpy_headers, prepare
 from crosswheel.build.backend import Backend
 from crosswheel.build.finish import traces
+from crosswheel.build.materials import source_material
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
@@ -166,7 +167,8 @@ def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildConte
     context.display.step(name, "preparing")
     backend, locked = prepared_backend(step, project, store, context)
     _replace_linked(step, project, backend, locked, store, context)
-    path = build_wheel(project, backend, locked, context.target, partial(context.display.step, name))
+    built = build_wheel(project, backend, locked, context.target, partial(context.display.step, name))
+    path = built.wheel
     context.display.step(name, "auditing")
     wheel = WheelFile.open(path)
     folder_traces = traces(path, backend.environment.named(backend.venv, backend.tree))
@@ -192,6 +194,7 @@ def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildConte
             as_of=store.as_of,
             day=store.day,
         ),
+        materials=built.materials,
         parity=parity.official if parity else None,
         traces=folder_traces,
         inputs=_inputs(step, store, context),
@@ -247,7 +250,10 @@ def prepared_project(
     if recipe:
         apply_patches(tree.path, [recipe.folder / patch for patch in recipe.patches], runner)
     variables = pin_version(tree.path, version)
-    return Project(name, version, tree.path, context.folder(name, version), recipe, variables), tree
+    folder = context.folder(name, version)
+    used = fallback if fallback and tree.used_fallback else source_spec
+    material = source_material(name, version, used, tree.digest, recipe)
+    return Project(name, version, tree.path, folder, recipe, variables, material), tree
 
 
 def prepared_backend(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.check.modules import Compiled
 from crosswheel.files import read_sealed, sha256_of, write_sealed
+from crosswheel.wheels.materials import Materials
 from crosswheel.wheels.proof import AuditedObject, SandboxLevel
 
 
@@ -62,6 +63,7 @@ class WheelRecord(BaseModel):
     toolchain: Mapping[str, str] = Field(default_factory=dict)
     build_requirements: tuple[str, ...] = ()
     lock: BuildLock | None = None
+    materials: Materials | None = None
     parity: str | None = None
     sandbox: SandboxLevel | None = None
     traces: Mapping[str, int] = Field(default_factory=dict)

@@ -48,6 +48,7 @@ class LibrarySpec(BaseModel):
     cmake: tuple[str, ...] | None = None
     commands: tuple[tuple[str, ...], ...] | None = None
     licences: tuple[str, ...] = ()
+    licence: str | None = None
     runs: bool = False
     machines: Mapping[str, str] = Field(default_factory=dict)
     needs: tuple[str, ...] = ()

@@ -32,8 +32,8 @@ from crosswheel.toolchain.python.distribution import host_python, target_python
 from crosswheel.toolchain.python.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.python.tree import PythonTree
 
-# A zip cannot hold a time before 1980, and some backends pass on what they get.
-_EPOCH = 315532800
+EPOCH = 315532800
+"""What every build is told as ``SOURCE_DATE_EPOCH``: a zip holds no time before 1980, and backends pass it on."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class CrossEnvironment:
             # A tool that looks for a repository around the package's folder would find ours; a git source is below.
             "GIT_CEILING_DIRECTORIES": str(venv.parent),
             "CROSSWHEEL_PREFIX_MAP": os.pathsep.join(f"{folder}={name}" for folder, name in named.items()),
-            "SOURCE_DATE_EPOCH": str(_EPOCH),
+            "SOURCE_DATE_EPOCH": str(EPOCH),
             **self.variables,
             **_remapping(self.variables, named),
             **extra,

@@ -9,7 +9,7 @@ Run as a script, once per compiler call, so it imports next to nothing. The tool
 Environment: ``CROSSWHEEL_OPTIMIZE`` replaces every ``-O`` level; ``CROSSWHEEL_PREFIX_MAP`` lists folders that must not
 be named in what is compiled, each with what is named instead (``folder=name``; the last one that fits);
 ``CROSSWHEEL_COMPAT`` is an archive to link last; ``CROSSWHEEL_EMULATOR`` is the program by which a configure script's
-probe, always called conftest, runs on this machine.
+probe, always called conftest, runs on this machine; ``CROSSWHEEL_LINKS`` is a folder for records of what was linked.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _zig(language: str, front: list[str], words: list[str]) -> None:
     flags = ["-target", triple, f"-mcpu={cpu}", *prefix_map("-ffile-prefix-map")]
     if "-" not in words:
         language, translated = translate(words, language)
-        _become([zig, language, *flags, *translated])
+        _become([zig, language, *flags, *translated], "zig")
     # What it reads from standard input, it passes to clang without the target's flags.
     with tempfile.NamedTemporaryFile("w", suffix=".cpp" if language == "c++" else ".c") as stream:
         stream.write(sys.stdin.read())
@@ -224,7 +224,7 @@ def _zig(language: str, front: list[str], words: list[str]) -> None:
 def _gcc(language: str, front: list[str], words: list[str]) -> None:
     gcc, gxx, option = front
     language, translated = translate(words, language, "gcc")
-    _become([gxx if language == "c++" else gcc, *prefix_map(option), *translated])
+    _become([gxx if language == "c++" else gcc, *prefix_map(option), *translated], "gcc")
 
 
 def is_probe(words: list[str]) -> bool:
@@ -233,10 +233,22 @@ def is_probe(words: list[str]) -> bool:
     return linked and not any(word in _NOT_LINKING for word in words)
 
 
-def _become(words: list[str]) -> None:
+def is_link(words: list[str]) -> bool:
+    """Tell whether a call of a compiler links something, and does not only ask or compile."""
+    return "-o" in words and not any(word in _NOT_LINKING for word in words)
+
+
+def _become(words: list[str], behind: str) -> None:
     """Become the compiler; what it makes as a configure script's probe is then run by the emulator."""
     emulator = os.environ.get("CROSSWHEEL_EMULATOR")
-    if not (emulator and is_probe(words)):
+    probe = is_probe(words)
+    if "CROSSWHEEL_LINKS" in os.environ and not probe and is_link(words):
+        package = os.path.abspath(os.path.join(__file__, *[os.pardir] * 4))  # noqa: PTH100, PTH118
+        sys.path.insert(0, package)  # isolated, Python does not look there by itself
+        from crosswheel.toolchain.compilers.links import run_linker
+
+        sys.exit(run_linker(words, behind))
+    if not (emulator and probe):
         os.execv(words[0], words)
     code = os.spawnv(os.P_WAIT, words[0], words)
     if code == 0:

@@ -13,6 +13,7 @@ from pathlib import Path
 from crosswheel.files import cached_texts, digest_of
 from crosswheel.process import Runner, Word
 from crosswheel.sandbox.view import View, cache_paths
+from crosswheel.toolchain.compilers import links
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -65,6 +66,11 @@ class Compilers:
         """Run one of the programs, which is the first word."""
         env = {**os.environ, **self.environment}
         runner.run([self.folder / words[0], *words[1:]], env=env, cwd=cwd, stdin=stdin)
+
+
+def driver_text() -> str:
+    """Return all that the driver does, as text, to name what compilers make that are called through it."""
+    return DRIVER.read_text() + Path(links.__file__).read_text()
 
 
 def driver(*front: str) -> list[str]:

@@ -14,13 +14,21 @@ from packaging.version import Version
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
-from crosswheel.files import cached_folder
+from crosswheel.files import cached_folder, cached_texts, digest_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 
 # Debian's packages of Rust: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
 _DEBIAN_FLAVOURS = (("rustc-web", "cargo-web", "libstd-rust-web"), ("rustc", "cargo", "libstd-rust"))
+# Words end with a NUL: what cargo says of the crate's package, then the call. Each has a process, and so a file.
+_RECORDER = """\
+#!/bin/sh
+if [ -n "$CROSSWHEEL_LINKS" ] && [ -n "$CARGO_PKG_NAME" ]; then
+    printf '%s\\000' "$CARGO_PKG_NAME" "$CARGO_PKG_VERSION" "$CARGO_PKG_LICENSE" "$@" >"$CROSSWHEEL_LINKS/$$.rustc"
+fi
+exec "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Rust:
             f"CARGO_TARGET_{host_key}_LINKER": str(tools / "host-cc"),
             "CARGO_PROFILE_RELEASE_STRIP": "symbols",
             "CARGO_TERM_PROGRESS_WHEN": "never",
+            "RUSTC_WRAPPER": str(_recorder(cache)),
             f"CARGO_TARGET_{key}_RUSTFLAGS": f"-C target-cpu={target.toolchain.cpu_model or 'generic'}",
         }
         for suffix, tool in (("CC", "cc"), ("CXX", "c++"), ("AR", "ar")):
@@ -157,6 +166,16 @@ def _runtime(std: str, version: str) -> str:
 def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:
     env = {**os.environ, "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))} if libraries else None
     return runner.run([binaries / "rustc", "--version"], cwd=Path("/"), env=env).lines[0]
+
+
+def _recorder(cache: Path) -> Path:
+    """Return the program through which cargo calls rustc: of each crate, it records what is compiled into what."""
+    folder = cached_texts(
+        cache / "tools" / f"rustc-{digest_of(text=_RECORDER)}",
+        {"rustc-wrapper": _RECORDER},
+        ["rustc-wrapper"],
+    )
+    return folder / "rustc-wrapper"
 
 
 def _variable(triple: str) -> str:

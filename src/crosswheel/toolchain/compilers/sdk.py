@@ -22,7 +22,7 @@ from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
-from crosswheel.toolchain.compilers.programs import DRIVER, Compilers, driver, script, tools_folder
+from crosswheel.toolchain.compilers.programs import Compilers, driver, driver_text, script, tools_folder
 from crosswheel.toolchain.compilers.zig import host_programs, zig_environment
 
 _RELOCATE = "relocate-sdk.sh"
@@ -79,7 +79,7 @@ class Sdk:
         for name in ("ar", "ranlib", "objcopy"):
             programs[name] = script([f"{self.prefix}{name}"])
         folder = tools_folder(programs, host_programs(), target.multiarch, cache)
-        identity = digest_of(sdk=self.identity, driver=DRIVER.read_text())
+        identity = digest_of(sdk=self.identity, driver=driver_text())
         versions = {"GCC": self.gcc, "SDK": f"{self.root.name} {self.identity}", "SDK's glibc": self.glibc}
         return Compilers(folder, identity, versions, zig_environment(cache), home=self.root)
 

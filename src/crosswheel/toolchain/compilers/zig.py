@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping
 from importlib import metadata
@@ -12,12 +13,19 @@ from pathlib import Path
 from crosswheel.errors import ToolchainError
 from crosswheel.files import digest_of
 from crosswheel.targets import Target
-from crosswheel.toolchain.compilers.programs import DRIVER, Compilers, driver, script, tools_folder
+from crosswheel.toolchain.compilers.programs import Compilers, driver, driver_text, script, tools_folder
 
 
 def zig_version() -> str:
     """Return the version of zig that crosswheel is installed with."""
     return metadata.version("ziglang")
+
+
+def libcxx_version() -> str | None:
+    """Return the version of LLVM whose libc++ and libunwind zig carries, as its headers state it."""
+    text = (zig_folder() / "lib" / "libcxx" / "include" / "__config").read_text()
+    match = re.search(r"define _LIBCPP_VERSION (\d+)(\d\d)(\d\d)$", text, re.MULTILINE)
+    return ".".join(str(int(part)) for part in match.groups()) if match else None
 
 
 def zig_compilers(target: Target, cache: Path) -> Compilers:
@@ -33,7 +41,7 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
     programs.update({name: script([zig, name]) for name in ("ar", "ranlib", "objcopy")})
     folder = tools_folder(programs, host_programs(), target.multiarch, cache)
     version = zig_version()
-    identity = digest_of(zig=version, driver=DRIVER.read_text(), target=[triple, target.toolchain.cpu])
+    identity = digest_of(zig=version, driver=driver_text(), target=[triple, target.toolchain.cpu])
     return Compilers(folder, identity, {"zig": version}, zig_environment(cache), "-lc++", Path(zig).parent)
 
 
@@ -83,4 +91,4 @@ def _zig() -> str:
 
 def _host_script(words: list[str]) -> str:
     # What the recipe says of the package is not meant for a build script of it.
-    return f'#!/bin/sh\nunset CROSSWHEEL_OPTIMIZE CROSSWHEEL_COMPAT\nexec {shlex.join(words)} "$@"\n'
+    return f'#!/bin/sh\nunset CROSSWHEEL_OPTIMIZE CROSSWHEEL_COMPAT CROSSWHEEL_LINKS\nexec {shlex.join(words)} "$@"\n'

@@ -25,9 +25,12 @@ from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, script
 from crosswheel.toolchain.host_programs import require_programs
+from crosswheel.toolchain.libraries.origins import Origin, write_origins
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
 
 _LICENCES = re.compile(r"(?i)(copying|licen[cs]e|copyright)(?!.*\.(py|c|h|sh)$)")
+LINKS = "links"
+"""The folder in a library's own where the compilers recorded what they linked: of a shared one, what is inside."""
 _PRIVATE = re.compile(r"^(Requires|Libs)\.private:.*\n?", re.MULTILINE)
 # What a library is told of where it is goes into its code, and so into wheels: the place that it has on a target.
 _PREFIX = Path("/usr")
@@ -106,12 +109,16 @@ class Workshop:
         env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": self._prefix_map(tree)}
         if spec.get("runs"):
             env.update(self._running(work))
+        links = folder / LINKS
+        links.mkdir()
+        env["CROSSWHEEL_LINKS"] = str(links)
         settings = self.debian.settings
         view = self.compilers.view(settings.cache, [folder])
         sandbox = find_sandbox(settings.sandbox)
         for command in commands:
             filled = [word.format(**words) for word in command]
             sandbox.run(self.runner, filled, view, cwd=tree, env=env, check=True)
+        write_origins(folder, [Origin(spec.get("source"), version, sha256_of(archive), as_released=True)])
         for installed in (stage / _PREFIX.relative_to("/")).iterdir():
             installed.rename(folder / installed.name)
         for path in (
@@ -160,6 +167,8 @@ class Workshop:
     def finish(self, folder: Path, prefix: Path, spec: Mapping[str, Any]) -> None:
         """Leave in a library's folder what a build for the target can use, with what it needs in its archives."""
         archives = _archives(folder)
+        if archives and (folder / LINKS).is_dir():
+            shutil.rmtree(folder / LINKS)  # what goes into an archive was not linked yet
         for path in folder.glob("lib/*"):
             if path.suffix == ".la" or (archives and ".so" in path.suffixes):
                 path.unlink()

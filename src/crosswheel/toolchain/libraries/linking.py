@@ -17,9 +17,11 @@ from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.compilers.fortran import fortran_for
+from crosswheel.toolchain.compilers.fortran import fetched_version, fortran_for
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
+from crosswheel.toolchain.libraries.archives import archive_members
 from crosswheel.toolchain.libraries.builds import Workshop, relocated
+from crosswheel.toolchain.libraries.origins import ORIGINS, Origin, write_origins
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -34,7 +36,8 @@ _HOW_BUILT = Path(__file__).with_name("builds.py")
 class Library:
     """A C library for the target: ``prefix`` holds ``include``, ``lib``, ``lib/pkgconfig`` and its licences.
 
-    The libraries that it ``needs`` are inside its archives already, and their licences hold, too.
+    The libraries that it ``needs`` are inside its archives already, and their licences hold, too. ``licence`` is an
+    SPDX expression.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Library:
     environment: Mapping[str, str]
     needs: tuple[Library, ...] = ()
     language: str = "C"
+    licence: str | None = None
 
     @property
     def licences(self) -> Sequence[Path]:
@@ -96,6 +100,7 @@ def library(
     """
     spec = {**_known(name, declared or {})}
     language: str = spec.pop("language", "C")  # of no concern to what it is made of
+    licence: str | None = spec.get("licence")
     needs = tuple(
         library(need, target, compilers, settings, runner, emulator, declared)
         for need in spec.get("needs", ())
@@ -123,14 +128,14 @@ def library(
             _take(temporary, prefix, spec, debian, target, compilers)
         workshop.finish(temporary, prefix, spec)
 
-    cached_folder(prefix, ["versions", "include", "lib", "copyright-*"], fill)
+    cached_folder(prefix, ["versions", "include", "lib", "copyright-*", ORIGINS], fill)
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
     environment = {
         key: value.format(prefix=prefix, version=version)
         for key, value in spec.get("environment", {}).items()
     }
-    return Library(name, prefix, versions, environment, needs, language)
+    return Library(name, prefix, versions, environment, needs, language, licence)
 
 
 def _known(name: str, declared: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -154,7 +159,7 @@ def _take(
 ) -> None:
     """Fill a folder with the headers and static archives of Debian's development packages."""
     unpacked = folder / "unpacked"
-    versions = debian.unpack(spec["packages"], unpacked)
+    packages = debian.unpack_packages(spec["packages"], unpacked)
     include, lib = folder / "include", folder / "lib"
     shutil.copytree(unpacked / "usr" / "include", include, symlinks=False)
     (lib / "pkgconfig").mkdir(parents=True)
@@ -174,6 +179,9 @@ def _take(
         runtime = fortran_for(target, compilers, debian.settings, debian.runner).runtime / "libgfortran.a"
         archive = (lib / name).resolve()
         merge_archives([archive, runtime], archive, compilers, debian.runner)
+        names = "".join(f"{member}\n" for member in archive_members(runtime))
+        version = fetched_version(target, debian.settings)
+        (folder / "fortran-members").write_text(f"{version}\n{names}")
     for old, new in spec.get("rename", {}).items():
         (lib / old).replace(lib / new)
     # The packages of one source have its licence once, and links to that; one may lead to a package that is not here.
@@ -186,7 +194,10 @@ def _take(
     for licence in licences:
         shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
     shutil.rmtree(unpacked)
-    (folder / "versions").write_text("".join(f"{name} {version}\n" for name, version in versions.items()))
+    (folder / "versions").write_text("".join(f"{package.name} {package.version}\n" for package in packages))
+    write_origins(
+        folder, [Origin(item.source, item.source_version, item.sha256, item.name) for item in packages]
+    )
 
 
 def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:

@@ -1,0 +1,212 @@
+"""Reading SBOMs that others wrote: what is in a wheel, and what of that has parts of its own.
+
+An SBOM inside a taken wheel is a stranger's. It is read as far as is needed here, with limits on its size, its depth
+and the number of its components, and refused where a part of it is not of the type that CycloneDX gives it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from email.parser import BytesParser
+from email.policy import compat32
+from typing import Any, NoReturn
+
+from packageurl import PackageURL
+
+from crosswheel.errors import IntegrityError
+from crosswheel.provenance.sbom import NAMESPACE
+from crosswheel.wheels.reading import WheelFile
+
+LARGEST = 32 << 20
+"""The most bytes that an SBOM may have: some write each file into it."""
+_DEEPEST = 100
+_MOST = 100_000
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+
+
+@dataclass(frozen=True)
+class Part:
+    """A component of an SBOM.
+
+    Attributes:
+        debian: the source package by which Debian's advisories name it.
+        role: what crosswheel says that it is, such as ``crate``; empty where others wrote it.
+        licence: an SPDX expression or a name.
+        sha256: of the file that it came as.
+        parts: what is in it.
+    """
+
+    name: str
+    version: str | None = None
+    purl: str | None = None
+    debian: str | None = None
+    role: str = ""
+    licence: str | None = None
+    sha256: str | None = None
+    parts: tuple[Part, ...] = ()
+
+    def every(self) -> Iterator[tuple[Part, ...]]:
+        """Yield the way to each part, itself first: what it is in, and it."""
+        yield (self,)
+        for part in self.parts:
+            yield from ((self, *way) for way in part.every())
+
+
+def read_sbom(data: bytes, title: str) -> Part:
+    """Return what an SBOM is of, with all its components that are not excluded.
+
+    Args:
+        title: where it lies, for errors.
+
+    Raises:
+        IntegrityError: it is not an SBOM of CycloneDX as JSON, or is too large, too deep or of wrong types.
+    """
+    document = _object(_parsed(data, title), title)
+    if document.get("bomFormat") != "CycloneDX":
+        _refuse(title, "it is not of CycloneDX")
+    counter = [0]
+    subject = _object(_object(document.get("metadata", {}), title).get("component", {}), title)
+    found = _part(subject, title, counter) if subject else Part(title)
+    return replace(found, parts=(*found.parts, *_parts(document, title, counter)))
+
+
+def _parsed(data: bytes, title: str) -> object:
+    if len(data) > LARGEST:
+        _refuse(title, f"it has {len(data) >> 20} MiB")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        _refuse(title, "it is not UTF-8", error)
+    depth = 0
+    for match in _BRACKETS.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth > _DEEPEST:
+            _refuse(title, f"more than {_DEEPEST} things are in one another")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        _refuse(title, f"it is not JSON: {error}", error)
+
+
+def _parts(owner: Mapping[str, Any], title: str, counter: list[int]) -> tuple[Part, ...]:
+    components = owner.get("components", [])
+    if not isinstance(components, list):
+        _refuse(title, "`components` is not a list")
+    found = [_object(component, title) for component in components]
+    return tuple(_part(item, title, counter) for item in found if item.get("scope") != "excluded")
+
+
+def _part(component: Mapping[str, Any], title: str, counter: list[int]) -> Part:
+    counter[0] += 1
+    if counter[0] > _MOST:
+        _refuse(title, f"it has more than {_MOST} components")
+    properties = _properties(component, title)
+    purl = _text(component, "purl", title)
+    if purl is not None:
+        try:
+            PackageURL.from_string(purl)
+        except ValueError as error:
+            _refuse(title, f"{purl[:80]!r} is no package URL", error)
+    return Part(
+        _text(component, "name", title) or "?",
+        _text(component, "version", title),
+        purl,
+        properties.get(f"{NAMESPACE}:debian-source"),
+        properties.get(f"{NAMESPACE}:role", ""),
+        _licence(component, title),
+        _sha256(component, title),
+        _parts(component, title, counter),
+    )
+
+
+def _properties(component: Mapping[str, Any], title: str) -> Mapping[str, str]:
+    stated = component.get("properties", [])
+    if not isinstance(stated, list):
+        _refuse(title, "`properties` is not a list")
+    pairs = [_object(item, title) for item in stated]
+    return {_text(item, "name", title) or "": _text(item, "value", title) or "" for item in pairs}
+
+
+def _licence(component: Mapping[str, Any], title: str) -> str | None:
+    stated = component.get("licenses", [])
+    if not isinstance(stated, list):
+        _refuse(title, "`licenses` is not a list")
+    for item in (_object(choice, title) for choice in stated):
+        licence = _object(item.get("license", {}), title)
+        text = (
+            _text(item, "expression", title) or _text(licence, "id", title) or _text(licence, "name", title)
+        )
+        if text:
+            return text
+    return None
+
+
+def _sha256(component: Mapping[str, Any], title: str) -> str | None:
+    stated = component.get("hashes", [])
+    if not isinstance(stated, list):
+        _refuse(title, "`hashes` is not a list")
+    hashes = [_object(item, title) for item in stated]
+    found = (_text(item, "content", title) for item in hashes if item.get("alg") == "SHA-256")
+    return next((value for value in found if value and re.fullmatch("[0-9a-fA-F]{64}", value)), None)
+
+
+def _object(value: object, title: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        _refuse(title, f"{str(value)[:40]!r} stands where an object is expected")
+    return value
+
+
+def _text(owner: Mapping[str, Any], key: str, title: str) -> str | None:
+    value = owner.get(key)
+    if value is not None and not isinstance(value, str):
+        _refuse(title, f"`{key}` is not a text")
+    return value
+
+
+def _refuse(title: str, reason: str, cause: BaseException | None = None) -> NoReturn:
+    raise IntegrityError(
+        f"the SBOM {title} cannot be read: {reason}",
+        hint="tell the authors of the wheel; it tells nothing of what is in the wheel.",
+    ) from cause
+
+
+def parts_of_wheel(wheel: WheelFile, sha256: str) -> tuple[Part, list[str]]:
+    """Return a wheel with all that the SBOMs in it tell (PEP 770), and the reasons why some of them cannot be read.
+
+    Those that are neither CycloneDX nor JSON are passed over: of SPDX nothing is read here.
+    """
+    parts, refusals = list[Part](), []
+    (info,) = (name.split("/")[0] for name in wheel.members if name.endswith(".dist-info/METADATA"))
+    folder = f"{info}/sboms/"
+    for member in sorted(
+        name for name in wheel.members if name.startswith(folder) and name.endswith(".json")
+    ):
+        title = f"{wheel.path.name}: {member}"
+        try:
+            data = wheel.read(member)
+            if b"CycloneDX" in data:
+                parts += _without(read_sbom(data, title), wheel.name)
+        except IntegrityError as error:
+            refusals.append(error.message)
+    name, version = wheel.name, str(wheel.version)
+    url = PackageURL("pypi", None, name, version, {"file_name": wheel.path.name})
+    described = BytesParser(policy=compat32).parsebytes(wheel.read(f"{info}/METADATA"), headersonly=True)
+    licence = described["License-Expression"]
+    return Part(name, version, url.to_string(), None, "wheel", licence, sha256, _distinct(parts)), refusals
+
+
+def _without(part: Part, name: str) -> tuple[Part, ...]:
+    """Return the components of an SBOM; what it is of counts, too, where that is not the wheel's own package."""
+    is_wheel = not part.purl or PackageURL.from_string(part.purl).type == "pypi"
+    return part.parts if is_wheel else (replace(part, parts=()), *part.parts)
+
+
+def _distinct(parts: list[Part]) -> tuple[Part, ...]:
+    """Return parts, each once: of several with one package URL, the first."""
+    found: dict[object, Part] = {}
+    for part in parts:
+        found.setdefault(part.purl or part, part)
+    return tuple(found.values())
