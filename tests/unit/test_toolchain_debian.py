@@ -274,7 +274,7 @@ def test_every_library_is_either_taken_or_built(name: str) -> None:
         "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake", "runs"},
     }
     (way,) = (way for way in ways if way in said)
-    assert said.keys() <= ways[way] | {"environment", "needs", "merge", "scripts", "language"}
+    assert said.keys() <= ways[way] | {"environment", "needs", "merge", "scripts", "language", "licence"}
     assert way == "packages" or len(said.keys() & {"commands", "configure", "cmake"}) == 1
     assert set(said.get("needs", ())) <= set(known_libraries())
 
@@ -307,6 +307,7 @@ def test_a_library_is_headers_and_static_archives_that_know_where_they_lie(
         "lib/pkgconfig/yaml-0.1.pc",
         "copyright-libyaml-dev",
         "versions",
+        "origins.json",
     }
     said = (found.prefix / "lib/pkgconfig/yaml-0.1.pc").read_text()
     assert said == f"prefix={found.prefix}\nlibdir=${{prefix}}/lib\n"

@@ -151,7 +151,7 @@ def test_a_library_is_built_by_the_targets_compilers_and_brings_its_licences(
 ) -> None:
     folder = build(tmp_path, monkeypatch, COPYING="MIT", LICENSE="BSD", **{"license.c": "int x;"})
     assert sorted(path.name for path in folder.iterdir()) == [
-        "copyright-demo-COPYING", "copyright-demo-LICENSE", "lib", "versions",
+        "copyright-demo-COPYING", "copyright-demo-LICENSE", "lib", "origins.json", "versions",
     ]  # fmt: skip
     assert (folder / "lib/said").read_text() == f"{tmp_path}/tools/cc arm-linux-gnueabihf\n"
     assert (folder / "versions").read_text() == "demo 1.0\n"

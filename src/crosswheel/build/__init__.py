@@ -13,10 +13,10 @@ from pathlib import Path
 from packaging.utils import parse_wheel_filename
 
 from crosswheel.build import requirements as build_requirements
+from crosswheel.build.attribution import LinkedMaterials, materials_of, required_materials
 from crosswheel.build.backend import Backend, extra_variables
 from crosswheel.build.crates import fetch_crates
 from crosswheel.build.finish import Contents, finish
-from crosswheel.build.materials import LinkedMaterials, materials_of, required_materials
 from crosswheel.build.numpy_headers import retarget
 from crosswheel.build.requirements import LockedRequirements
 from crosswheel.errors import BuildFailed
@@ -25,7 +25,7 @@ from crosswheel.process import Runner
 from crosswheel.provenance.sbom import Described, wheel_sbom
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
-from crosswheel.toolchain.compilers.links import FOLDER as LINKS_VARIABLE
+from crosswheel.toolchain.compilers.link_map import FOLDER as LINKS_VARIABLE
 from crosswheel.toolchain.environment import EPOCH, CrossEnvironment, Toolchain
 from crosswheel.uv import Uv
 from crosswheel.wheels.materials import Material, Materials

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import BuildFailed
-from crosswheel.toolchain.compilers.links import SUFFIX
+from crosswheel.toolchain.compilers.link_map import SUFFIX
 
 _LARGEST = 64 << 20
 _MOST = 50_000
@@ -23,7 +23,7 @@ _RLIB = re.compile(r"lib(\w+?)(-[0-9a-f]{16})?\.rlib")
 _NATIVE_OF_CRATE = re.compile(r"/build/([^/]+)-[0-9a-f]{16}/out/")
 
 
-class Link(BaseModel):
+class LinkRecord(BaseModel):
     """A record of the linker: the members that it took, by archive, and who asked rustc to link.
 
     ``output`` and the paths of ``archives`` and ``objects`` are as the build saw them.
@@ -70,10 +70,10 @@ class Crate:
 class Records:
     """All that the compilers of one build recorded."""
 
-    links: tuple[Link, ...]
+    links: tuple[LinkRecord, ...]
     crates: Mapping[str, Crate]
 
-    def crates_in(self, link: Link) -> list[Crate]:
+    def crates_in(self, link: LinkRecord) -> list[Crate]:
         """Return the crates of which code is in what was linked: what rustc was given, also through one another."""
         roots = [crate for crate in self.crates.values() if crate.for_target and _is_root(crate, link)]
         reached: dict[str, Crate] = {}
@@ -92,7 +92,7 @@ class Records:
             if script.is_script and script.package == package:
                 yield from (self.crates[key] for key in script.given if key in self.crates)
 
-    def whole(self, link: Link) -> Mapping[str, set[str]]:
+    def whole(self, link: LinkRecord) -> Mapping[str, set[str]]:
         """Return the members by archive of a link, with those that are in objects which were linked before."""
         partial = {earlier.output: earlier for earlier in self.links}
         taken: dict[str, set[str]] = {}
@@ -107,7 +107,7 @@ class Records:
         return taken
 
 
-def _is_root(crate: Crate, link: Link) -> bool:
+def _is_root(crate: Crate, link: LinkRecord) -> bool:
     if (crate.package, crate.name) == (link.package, link.crate):
         return bool({"cdylib", "bin", "dylib"} & {*crate.kinds})
     archives = {Path(path).name for path in link.archives}
@@ -129,7 +129,7 @@ def read_records(folder: Path) -> Records:
             raise _unreadable(path, "it is no file of a record's size")
         if path.name.endswith(SUFFIX):
             try:
-                links.append(Link.model_validate_json(path.read_bytes()))
+                links.append(LinkRecord.model_validate_json(path.read_bytes()))
             except ValidationError as error:
                 raise _unreadable(path, f"{error.error_count()} of its parts are wrong") from error
         elif path.suffix == ".rustc":

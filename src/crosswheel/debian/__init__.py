@@ -32,7 +32,7 @@ _DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILIN
 
 
 @dataclass(frozen=True)
-class Package:
+class BinaryPackage:
     """A binary package of Debian as a file: what it is, the source package that it is built from, and its SHA-256."""
 
     name: str
@@ -68,7 +68,7 @@ class Debian:
         """
         return {package.name: package.version for package in self.unpack_packages(packages, folder)}
 
-    def unpack_packages(self, packages: Sequence[str], folder: Path) -> list[Package]:
+    def unpack_packages(self, packages: Sequence[str], folder: Path) -> list[BinaryPackage]:
         """Do what :meth:`unpack` does, and return all that is known of each package."""
         downloads = folder / ".packages"
         downloads.mkdir(parents=True, exist_ok=True)
@@ -81,13 +81,13 @@ class Debian:
         shutil.rmtree(downloads)
         return unpacked
 
-    def _described(self, archive: Path) -> Package:
+    def _described(self, archive: Path) -> BinaryPackage:
         """Return what a package file tells; it names its source where that is called otherwise (deb-control(5))."""
         fields = self.runner.run(["dpkg-deb", "-f", archive, "Package", "Version", "Source"]).lines
         stated = {name: value for name, _, value in (line.partition(": ") for line in fields)}
         name, version = stated["Package"], stated["Version"]
         source, _, source_version = stated.get("Source", name).partition(" ")
-        return Package(name, version, source, source_version.strip("()") or version, sha256_of(archive))
+        return BinaryPackage(name, version, source, source_version.strip("()") or version, sha256_of(archive))
 
     def source(self, package: str, folder: Path) -> Path:
         """Download the original sources of a package into ``folder``; return the archive, as its authors made it.

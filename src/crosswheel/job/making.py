@@ -12,9 +12,9 @@ from pathlib import Path
 from packaging.version import Version
 
 from crosswheel.build import Project, build_wheel, numpy_headers, prepare
+from crosswheel.build.attribution import source_material
 from crosswheel.build.backend import Backend
 from crosswheel.build.finish import traces
-from crosswheel.build.materials import source_material
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault

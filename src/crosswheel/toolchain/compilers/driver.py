@@ -245,7 +245,7 @@ def _become(words: list[str], behind: str) -> None:
     if "CROSSWHEEL_LINKS" in os.environ and not probe and is_link(words):
         package = os.path.abspath(os.path.join(__file__, *[os.pardir] * 4))  # noqa: PTH100, PTH118
         sys.path.insert(0, package)  # isolated, Python does not look there by itself
-        from crosswheel.toolchain.compilers.links import run_linker
+        from crosswheel.toolchain.compilers.link_map import run_linker
 
         sys.exit(run_linker(words, behind))
     if not (emulator and probe):

@@ -13,7 +13,7 @@ from pathlib import Path
 from crosswheel.files import cached_texts, digest_of
 from crosswheel.process import Runner, Word
 from crosswheel.sandbox.view import View, cache_paths
-from crosswheel.toolchain.compilers import links
+from crosswheel.toolchain.compilers import link_map
 
 DRIVER = Path(__file__).with_name("driver.py")
 
@@ -70,7 +70,7 @@ class Compilers:
 
 def driver_text() -> str:
     """Return all that the driver does, as text, to name what compilers make that are called through it."""
-    return DRIVER.read_text() + Path(links.__file__).read_text()
+    return DRIVER.read_text() + Path(link_map.__file__).read_text()
 
 
 def driver(*front: str) -> list[str]:

@@ -109,7 +109,7 @@ class Workshop:
         env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": self._prefix_map(tree)}
         if spec.get("runs"):
             env.update(self._running(work))
-        links = folder / LINKS
+        links = work / LINKS
         links.mkdir()
         env["CROSSWHEEL_LINKS"] = str(links)
         settings = self.debian.settings
@@ -128,6 +128,8 @@ class Workshop:
         ):
             path.write_text(relocated(path.read_text(), prefix))
         _copy_licences(tree, folder, spec)
+        if any(links.iterdir()) and not _archives(folder):  # what goes into an archive is not linked yet
+            links.rename(folder / LINKS)
         shutil.rmtree(work)
         shutil.rmtree(stage)
         (folder / "versions").write_text(f"{_title(spec)} {version}\n")
@@ -167,8 +169,6 @@ class Workshop:
     def finish(self, folder: Path, prefix: Path, spec: Mapping[str, Any]) -> None:
         """Leave in a library's folder what a build for the target can use, with what it needs in its archives."""
         archives = _archives(folder)
-        if archives and (folder / LINKS).is_dir():
-            shutil.rmtree(folder / LINKS)  # what goes into an archive was not linked yet
         for path in folder.glob("lib/*"):
             if path.suffix == ".la" or (archives and ".so" in path.suffixes):
                 path.unlink()

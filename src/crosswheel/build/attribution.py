@@ -22,16 +22,16 @@ from packaging.utils import canonicalize_name
 from crosswheel.build.finish import Contents
 from crosswheel.build.linked import (
     Crate,
-    Link,
+    LinkRecord,
     Records,
     crate_of_archive,
     native_members,
     read_records,
 )
 from crosswheel.build.requirements import LockedRequirements
-from crosswheel.debian.sources import SUITE
+from crosswheel.debian.apt_sources import SUITE
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, Source, UrlSource
-from crosswheel.toolchain.compilers.links import build_id_of
+from crosswheel.toolchain.compilers.link_map import build_id_of
 from crosswheel.toolchain.compilers.zig import libcxx_version, zig_version
 from crosswheel.toolchain.environment import CrossEnvironment
 from crosswheel.toolchain.libraries.archives import archive_members
@@ -177,7 +177,7 @@ class LinkedMaterials:
             materials += self._materials(link, Records((link,), {}))
         return _distinct(materials)
 
-    def _materials(self, link: Link, records: Records) -> list[Material]:
+    def _materials(self, link: LinkRecord, records: Records) -> list[Material]:
         crates = records.crates_in(link)
         materials = [material for crate in crates for material in self._crate_material(crate)]
         for archive, members in records.whole(link).items():
