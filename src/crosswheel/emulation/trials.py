@@ -17,8 +17,9 @@ from crosswheel.check.fault import Fault
 from crosswheel.emulation.emulator import Emulator
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Result, Runner, tail
+from crosswheel.targets import Target
 from crosswheel.wheels.proof import AuditedObject
-from crosswheel.wheels.reading import installed_path
+from crosswheel.wheels.reading import WheelModules, installed_path
 
 # What the target's Python finds first: see the modules there.
 _START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
@@ -104,6 +105,28 @@ class Importable:
     complete: bool = True
     objects: Sequence[str] = ()
     system: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls,
+        wheel: str,
+        modules: WheelModules,
+        audited: Iterable[AuditedObject],
+        target: Target,
+        *,
+        skip: Mapping[str, str] | None = None,
+        complete: bool,
+    ) -> Importable:
+        """Return what is to be imported of a wheel that was audited for a target; ``skip`` as a recipe says."""
+        return cls(
+            wheel,
+            modules.extensions,
+            modules.pure,
+            {**modules.not_importable, **(skip or {})},
+            complete,
+            openable(audited),
+            target.image.libraries,
+        )
 
     @property
     def modules(self) -> list[str]:

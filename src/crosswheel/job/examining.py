@@ -16,7 +16,7 @@ from crosswheel.check.suitability import suitability
 from crosswheel.check.system import System, system_of
 from crosswheel.emulation.emulator import emulator_for, kept_userland, userland
 from crosswheel.emulation.pythons import compiling_pythons
-from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, openable
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
 from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, Interrupted
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -139,16 +139,8 @@ def _run(
         trial = Trial(emulator, list(sites), folder / "scratch", runner)
         for wheel, audited in wheels:
             tell(f"importing {wheel.path.name}")
-            extensions = tuple(wheel.extension_modules(target))
-            importable = Importable(
-                wheel.path.name,
-                extensions,
-                wheel.importable_names,
-                wheel.not_importable(target),
-                complete=False,
-                objects=openable(audited),
-                system=target.image.libraries,
-            )
+            name, modules = wheel.path.name, wheel.modules(target)
+            importable = Importable.of(name, modules, audited, target, complete=False)
             all_imports.append(import_modules(importable, trial))
     return Examined(
         faults=(*faults, *(fault for imports in all_imports for fault in imports.faults)),

@@ -353,9 +353,7 @@ def _described(
         "origin": "taken" if step.action == "take" else "built",
         "reason": step.reason,
         "requires": tuple(map(str, wheel.requires_dist)),
-        "importable": wheel.importable_names,
-        "extensions": tuple(wheel.extension_modules(context.target)),
-        "not_importable": wheel.not_importable(context.target),
+        "modules": wheel.modules(context.target),
         "audited": tuple(audited),
         "compiled": compile_modules(wheel, context.target, context.pythons),
     }

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from crosswheel.check.modules import unfit_modules
-from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, openable, run_test
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
 from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
 from crosswheel.job.attesting import attest
 from crosswheel.job.context import BuildContext
@@ -101,39 +101,32 @@ def _proven(
         unfit_modules(record.compiled, record.wheel.name, context.target.python.short, skip),
         record.wheel.name,
     )
-    importable = Importable(
-        record.wheel.name,
-        record.extensions,
-        record.importable,
-        {**record.not_importable, **skip},
-        complete=not incomplete,
-        objects=openable(record.audited),
-        system=context.target.image.libraries,
+    importable = Importable.of(
+        record.wheel.name, record.modules, record.audited, context.target, skip=skip, complete=not incomplete
     )
     if context.toolchain.python.runs:
         imports = _run(step, importable, _trial(step, needed, context), context)
     else:
         reason = f"no Python {context.target.python.short} for {context.target.machine} can be had here"
-        imports, tests = Imports(skipped=dict.fromkeys((*record.extensions, *record.importable), reason)), ()
+        imports, tests = (
+            Imports(skipped=dict.fromkeys((*record.modules.extensions, *record.modules.pure), reason)),
+            (),
+        )
     log = context.log(step.pin.name, step.pin.version)
+    facts = {
+        **record.facts,
+        "reason": context.public(record.reason),
+        "source": context.public(record.source),
+        "sandbox": context.sandbox,
+        "seconds": round(record.seconds, 1),
+    }
     return Proof(
+        **facts,
         wheel=record.wheel.name,
-        sha256=record.sha256,
         target=context.target.name,
-        origin=record.origin,
-        reason=context.public(record.reason),
-        source=context.public(record.source),
         recipe=recipe.label if recipe and recipe.says_how else None,
-        toolchain=record.toolchain,
-        build_requirements=record.build_requirements,
-        audited=record.audited,
-        parity=record.parity,
         compiled=record.compiled.count,
         compiled_by=record.compiled.by or None,
-        traces=record.traces,
-        inputs=record.inputs,
-        cpu=record.cpu,
-        sandbox=context.sandbox,
         emulator=context.emulator.version if imports.imported or tests else None,
         userland=context.userland,
         imported=imports.imported,
@@ -142,7 +135,6 @@ def _proven(
             **{module: context.public(reason) for module, reason in imports.skipped.items()},
         },
         tests=tuple(test.stem for test in tests),
-        seconds=round(record.seconds, 1),
         log=os.path.relpath(log, context.trees.build) if record.origin == "built" else None,
     )
 

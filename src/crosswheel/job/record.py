@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.check.modules import Compiled
 from crosswheel.files import read_sealed, sha256_of, write_sealed
 from crosswheel.wheels.materials import Materials
-from crosswheel.wheels.proof import AuditedObject, SandboxLevel
+from crosswheel.wheels.proof import WheelFacts
+from crosswheel.wheels.reading import WheelModules
 
 
 class BuildLock(BaseModel):
@@ -33,13 +32,17 @@ class BuildLock(BaseModel):
     day: datetime.date | None
 
 
-class WheelRecord(BaseModel):
+class WheelRecord(WheelFacts):
     """A wheel that passed its audit: its path, its origin, and what the audit found; the cache keeps it as JSON.
 
     Attributes:
+        wheel: where it lies in the cache.
+        size: of its file, in bytes.
+        requires: its requirements (PEP 508).
+        modules: what of it can be imported.
+        compiled: what compiling its modules for the target showed.
         lock: what its build was locked to; ``None`` for what was taken.
-        inputs: names what it was built from, whatever the target; ``None`` for what was taken.
-        cpu: the CPU that it was compiled for, as zig spells it.
+        warnings: what the user should know of it.
         is_kept: whether it was in the cache.
         instead_of: the target's own wheel, where this is another target's that passed the audit as well.
     """
@@ -49,28 +52,13 @@ class WheelRecord(BaseModel):
     name: str
     version: str
     wheel: Path
-    sha256: str
     size: int
-    origin: Literal["taken", "built"]
-    reason: str
-    source: str
     requires: tuple[str, ...] = ()
-    extensions: tuple[str, ...] = ()
-    importable: tuple[str, ...] = ()
-    not_importable: Mapping[str, str] = Field(default_factory=dict)
-    audited: tuple[AuditedObject, ...] = ()
+    modules: WheelModules = WheelModules()
     compiled: Compiled = Compiled()
-    toolchain: Mapping[str, str] = Field(default_factory=dict)
-    build_requirements: tuple[str, ...] = ()
     lock: BuildLock | None = None
     materials: Materials | None = None
-    parity: str | None = None
-    sandbox: SandboxLevel | None = None
-    traces: Mapping[str, int] = Field(default_factory=dict)
-    inputs: str | None = None
-    cpu: str | None = None
     warnings: tuple[str, ...] = ()
-    seconds: float = 0.0
     is_kept: bool = False
     instead_of: WheelRecord | None = None
 

@@ -1,10 +1,10 @@
-"""What was found out about a wheel: the faults that refuse it, or the proof that goes with it."""
+"""What is recorded of a wheel: where it comes from, and the proof that it loads and runs on a target."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -38,56 +38,73 @@ class AuditedObject(_ProofModel):
     opened: bool = False
 
 
-class Proof(_ProofModel):
-    """What was done to show that a wheel loads and runs on a target; kept beside it in ``dist/``.
+class WheelFacts(_ProofModel):
+    """Where a wheel comes from, and what its audit read; a record in the cache has it, and so has the proof.
 
     Attributes:
+        sha256: hash of the wheel's bytes, in hexadecimal.
         origin: ``taken`` from the registry, or ``built`` here.
         reason: why it was taken or built.
         source: where the wheel, or the source it was built from, came from (no host names).
-        recipe: whose recipe said how it is built, taken or tested, if one did.
         toolchain: name to version of what it was built with.
         build_requirements: what the build environment held, as ``name==version``.
+        audited: its shared objects and programs.
         parity: file name of the nearest official wheel it was compared with.
-        compiled: how many of its modules were compiled by a Python of the target's version.
-        compiled_by: which one, such as ``CPython 3.10.8 of the build machine``.
         sandbox: how its build and what ran of it were kept from all else of the machine that built it.
         traces: files in it that name folders of the machine that built it, and how often; its bytes depend on these.
-        inputs: names what it was built from (source, recipe, day, crosswheel's code), whatever the target.
+        inputs: names what it was built from (source, recipe, day, crosswheel's code), whatever the target; ``None``
+            for what was taken.
         cpu: the CPU that it was compiled for, as zig spells it.
+        seconds: how long the build took.
+    """
+
+    sha256: str
+    origin: Literal["taken", "built"]
+    reason: str
+    source: str
+    toolchain: Mapping[str, str] = Field(default_factory=dict)
+    build_requirements: tuple[str, ...] = ()
+    audited: tuple[AuditedObject, ...] = ()
+    parity: str | None = None
+    sandbox: SandboxLevel | None = None
+    traces: Mapping[str, int] = Field(default_factory=dict)
+    inputs: str | None = None
+    cpu: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of this class alone, for another that has them too."""
+        return {name: getattr(self, name) for name in WheelFacts.model_fields}
+
+
+class Proof(WheelFacts):
+    """What was done to show that a wheel loads and runs on a target; kept beside it in ``dist/``.
+
+    Attributes:
+        wheel: its file name.
+        recipe: whose recipe said how it is built, taken or tested, if one did.
+        compiled: how many of its modules were compiled by a Python of the target's version.
+        compiled_by: which one, such as ``CPython 3.10.8 of the build machine``.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
         userland: the digest of the machine's own userland, where the wheel was audited against that and ran in it.
         imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
         skipped: modules that were not, with the reason.
         tests: names of the recipe's tests that passed.
-        seconds: how long the build took.
         log: path of the log, relative to the build tree.
     """
 
     schema_version: SchemaVersion = NEWEST_SCHEMA
     wheel: str
-    sha256: str
     target: str
-    origin: Literal["taken", "built"]
-    reason: str
-    source: str
     recipe: str | None = None
-    toolchain: Mapping[str, str] = Field(default_factory=dict)
-    build_requirements: tuple[str, ...] = ()
-    audited: tuple[AuditedObject, ...] = ()
-    parity: str | None = None
     compiled: int = 0
     compiled_by: str | None = None
-    sandbox: SandboxLevel | None = None
-    traces: Mapping[str, int] = Field(default_factory=dict)
-    inputs: str | None = None
-    cpu: str | None = None
     emulator: str | None = None
     userland: str | None = None
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = Field(default_factory=dict)
     tests: tuple[str, ...] = ()
-    seconds: float = 0.0
     log: str | None = None
 
     @property

@@ -12,7 +12,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import compat32
@@ -65,6 +65,21 @@ _SOURCES = (".py", ".pyc")
 BESIDE = frozenset(
     {"test", "tests", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "setup"}
 )
+
+
+@dataclass(frozen=True)
+class WheelModules:
+    """The modules of a wheel, by dotted name.
+
+    Attributes:
+        extensions: its extension modules.
+        pure: the packages and modules of Python source that it adds.
+        not_importable: extension modules that no Python imports, each with the reason.
+    """
+
+    extensions: tuple[str, ...] = ()
+    pure: tuple[str, ...] = ()
+    not_importable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,6 +183,11 @@ class WheelFile:
             name.parts for name in top if all(map(str.isidentifier, name.parts)) and name.name[:2] != "__"
         }
         return tuple(sorted(map(".".join, {name for name in named if name[0] not in BESIDE} or named)))
+
+    def modules(self, target: Target) -> WheelModules:
+        """Return what the target's Python can import of it, and what it cannot."""
+        extensions = tuple(self.extension_modules(target))
+        return WheelModules(extensions, self.importable_names, self.not_importable(target))
 
     def extension_modules(self, target: Target) -> dict[str, str]:
         """Return the extension modules that the target's Python would load: dotted name to member."""
