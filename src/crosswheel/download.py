@@ -51,13 +51,13 @@ _STORES = (
 )
 
 
-def new_client() -> httpx.Client:
+def new_client(auth: httpx.Auth | None = None) -> httpx.Client:
     """Return an HTTP client; it may be used from several threads and is to be closed."""
     # As pip: who the system trusts, and, where that has no store, who Mozilla does.
     trust = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.load_verify_locations(certifi.where())
     headers = {"User-Agent": f"crosswheel/{__version__}"}
-    return httpx.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers, verify=trust)
+    return httpx.Client(follow_redirects=True, timeout=_TIMEOUT, headers=headers, verify=trust, auth=auth)
 
 
 def has_system_trust() -> bool:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from platformdirs import user_cache_path, user_config_path
 
+from crosswheel.private_index import PrivateIndex, private_indexes
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,6 +28,8 @@ class Settings:
         offline: use only what is cached (``CROSSWHEEL_OFFLINE=1``).
         sandbox: how code that is not ours is kept from all else: ``namespaces``, ``landlock``, ``none``, or ``auto``,
             which is the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
+        indexes: private registries, and what belongs to each (``CROSSWHEEL_INDEX``, ``CROSSWHEEL_FROM_INDEX``).
+        gateway: the address at which uv reaches those, while a command runs.
         keys: the folder of the key that signs and of those that are trusted (``CROSSWHEEL_KEYS``).
     """
 
@@ -36,6 +40,8 @@ class Settings:
     debian_sources: Path | None = None
     offline: bool = False
     sandbox: str = "auto"
+    indexes: tuple[PrivateIndex, ...] = ()
+    gateway: str | None = None
     keys: Path = field(default_factory=lambda: user_config_path("crosswheel") / "keys")
 
     @property
@@ -52,6 +58,7 @@ class Settings:
         registry = env.get("UV_DEFAULT_INDEX") or env.get("UV_INDEX_URL") or env.get("PIP_INDEX_URL")
         sources = env.get("CROSSWHEEL_DEBIAN_SOURCES")
         cache, keys = env.get("CROSSWHEEL_CACHE"), env.get("CROSSWHEEL_KEYS")
+        indexes, belongings = env.get("CROSSWHEEL_INDEX") or "", env.get("CROSSWHEEL_FROM_INDEX") or ""
         return cls(
             cache=(Path(cache).expanduser() if cache else user_cache_path("crosswheel")).resolve(),
             github=(env.get("CROSSWHEEL_GITHUB_URL") or "https://github.com").rstrip("/"),
@@ -60,5 +67,6 @@ class Settings:
             debian_sources=Path(sources) if sources else None,
             offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),
             sandbox=env.get("CROSSWHEEL_SANDBOX") or "auto",
+            indexes=private_indexes(indexes.split(), belongings.split()),
             keys=Path(keys).expanduser() if keys else user_config_path("crosswheel") / "keys",
         )

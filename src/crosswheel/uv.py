@@ -178,6 +178,8 @@ class Uv:
             env.setdefault("UV_SYSTEM_CERTS", "true")
         if self.settings.registry:
             env["UV_DEFAULT_INDEX"] = self.settings.registry
+        if self.settings.gateway:
+            env["UV_INDEX"] = self.settings.gateway
         if self.settings.offline:
             env["UV_OFFLINE"] = "1"
         return env

@@ -17,8 +17,10 @@ from crosswheel import targets
 from crosswheel.cli.common_options import (
     AsOfOption,
     ConstraintOption,
+    FromIndexOption,
     GroupOption,
     OutputOption,
+    PrivateIndexOption,
     SandboxOption,
     SdkOption,
     TargetOption,
@@ -49,6 +51,7 @@ from crosswheel.job.locking import renew
 from crosswheel.job.recipe_projects import offering_recipes
 from crosswheel.job.running import run_closure
 from crosswheel.job.sharing import in_order
+from crosswheel.private_index import private_indexes
 from crosswheel.progress import Row, show_error, table
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.resolver import Request
@@ -119,6 +122,8 @@ def build(
     group: GroupOption = None,
     constraint: ConstraintOption = None,
     upgrade: UpgradeOption = False,
+    index: PrivateIndexOption = None,
+    from_index: FromIndexOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
     build_type: Annotated[
@@ -146,7 +151,10 @@ def build(
     trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
     request = _request(requirements, requirement_files)
     asking = Asking(request, day(as_of), tuple(group or ()), upgrade, tuple(constraint or ()))
-    scene = Scene(recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(request), sandbox)
+    indexes = private_indexes(index or (), from_index or ())
+    scene = Scene(
+        recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(request), sandbox, indexes
+    )
     with scene.console() as console:
         if container_tag or container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
@@ -243,6 +251,8 @@ def add(
     target: TargetsOption = None,
     as_of: AsOfOption = None,
     group: GroupOption = None,
+    index: PrivateIndexOption = None,
+    from_index: FromIndexOption = None,
     recipes: RecipesOption = RECIPES,
     rebuild: Annotated[
         bool,
@@ -253,7 +263,8 @@ def add(
     verbose: VerboseOption = False,
 ) -> None:
     """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
-    scene = Scene(recipes, verbose=verbose, sdk=sdk, named=True, sandbox=sandbox)
+    indexes = private_indexes(index or (), from_index or ())
+    scene = Scene(recipes, verbose=verbose, sdk=sdk, named=True, sandbox=sandbox, indexes=indexes)
     codes = []
     with scene.console() as console:
         if rebuild:
@@ -276,6 +287,8 @@ def plan(
     as_of: AsOfOption = None,
     group: GroupOption = None,
     constraint: ConstraintOption = None,
+    index: PrivateIndexOption = None,
+    from_index: FromIndexOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
     prefer: PreferOption = Preference.NATIVE,
@@ -284,7 +297,8 @@ def plan(
     """Show for each package whether its published wheel is taken or it is built, and why."""
     request = _request(requirements, requirement_files)
     asking = Asking(request, day(as_of), tuple(group or ()), constraints=tuple(constraint or ()))
-    scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(request))
+    indexes = private_indexes(index or (), from_index or ())
+    scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(request), indexes=indexes)
     with scene.console() as console:
         for name in target or ["ot2"]:
             with scene.context(console, name) as context:
@@ -313,6 +327,8 @@ def _show_plan(closure: Closure, console: Console, context: BuildContext) -> Non
 
 
 def lock(
+    index: PrivateIndexOption = None,
+    from_index: FromIndexOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetOption = "ot2",
     sdk: SdkOption = None,
@@ -320,7 +336,8 @@ def lock(
     verbose: VerboseOption = False,
 ) -> None:
     """Resolve every package's dependencies anew, as of its recipe's day, and show what changed."""
-    scene = Scene(recipes, verbose=verbose, sdk=sdk, sandbox=sandbox)
+    indexes = private_indexes(index or (), from_index or ())
+    scene = Scene(recipes, verbose=verbose, sdk=sdk, sandbox=sandbox, indexes=indexes)
     with scene.console() as console, scene.context(console, target) as opened:
         context = offering_recipes(opened)
         for root in roots_of(context):

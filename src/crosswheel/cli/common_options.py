@@ -46,6 +46,14 @@ ConstraintOption = Annotated[
     list[Path] | None,
     typer.Option("--constraint", "-c", help="A file of bounds, for what is asked for by whatever needs it."),
 ]
+PrivateIndexOption = Annotated[
+    list[str] | None,
+    typer.Option("--index", help="A private registry, NAME=URL; only what belongs to it is asked for there."),
+]
+FromIndexOption = Annotated[
+    list[str] | None,
+    typer.Option("--from-index", help="What belongs to a private registry: PACKAGE=NAME, or 'lab-*=NAME'."),
+]
 UpgradeOption = Annotated[
     bool,
     typer.Option(

@@ -15,11 +15,13 @@ from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
 from crosswheel.job.context import BuildContext, Trees
+from crosswheel.private_index import PrivateIndex
 from crosswheel.process import Cancellation
 from crosswheel.progress import display
 from crosswheel.recipes.loader import Recipes, load_folder, shipped_helpers
 from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
+from crosswheel.registry.gateway import reaching_private
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
 
@@ -39,6 +41,7 @@ class Scene:
     sdk: Path | None = None
     named: bool = False
     sandbox: str | None = None
+    indexes: tuple[PrivateIndex, ...] = ()
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
@@ -59,13 +62,19 @@ class Scene:
     def context(self, console: Console, target: str) -> Iterator[BuildContext]:
         """Give the tools and folders of a run for one target."""
         settings = settings_for(self.sandbox)
+        if self.indexes:
+            settings = replace(settings, indexes=self.indexes)
         recipes = self.read_recipes()
         chosen = targets.load(target, TARGETS)
-        with Registry(settings) as registry, display(console, verbose=self.verbose) as progress:
+        with (
+            Registry(settings) as registry,
+            display(console, verbose=self.verbose) as progress,
+            reaching_private(settings, registry) as reaching,
+        ):
             yield BuildContext(
                 chosen,
                 recipes,
-                settings,
+                reaching,
                 self.trees,
                 registry,
                 progress,

@@ -23,6 +23,7 @@ from crosswheel.errors import UsageError
 from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.project_metadata import metadata_of
+from crosswheel.private_index import index_of
 from crosswheel.projects.addresses import Archive, Location, ProjectRequest, project_request
 from crosswheel.projects.local_release import LocalRelease
 from crosswheel.projects.pyproject import ProjectFolder, projects_in
@@ -131,12 +132,23 @@ class Gathered:
             self.context.display.warning(
                 f"{release.name} {release.version} has changes that are in no commit: nobody else can build the same"
             )
+        self._require_indexes(project)
         self._add(release, own)
         self._seen[own] = (release,)
         for name, neighbour in project.neighbours().items():
             if _needs(metadata, name):
                 self.found(neighbour)
         return release
+
+    def _require_indexes(self, project: ProjectFolder) -> None:
+        """Refuse to look on the public registry for what a project says belongs to a private one."""
+        for name, index in project.indexes.items():
+            if index_of(self.context.settings.indexes, name) is None:
+                raise UsageError(
+                    f"{project.folder / 'pyproject.toml'} says that {name} belongs to the registry {index}, which is "
+                    "not given",
+                    hint=f"add --index {index}=URL --from-index {name}={index}.",
+                )
 
     def _kept(self, metadata: ReleaseMetadata, snapshot: Snapshot, origin: str) -> LocalRelease:
         """Put a project's source into the cache, where the files of releases lie."""

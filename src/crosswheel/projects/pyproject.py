@@ -129,6 +129,16 @@ class ProjectFolder:
             if (location := self._location(name, where, entry)) is not None
         }
 
+    @property
+    def indexes(self) -> Mapping[str, str]:
+        """Which private registry each requirement belongs to, by name: uv's sources with ``index``."""
+        sources = self.document.get("tool", {}).get("uv", {}).get("sources", {})
+        return {
+            canonicalize_name(name): str(entry["index"])
+            for name, entry in sources.items()
+            if isinstance(entry, Mapping) and "index" in entry
+        }
+
     def _location(self, name: str, where: ProjectFolder, entry: Any) -> Location | None:
         """Return where a source of uv's leads; ``None`` for one that names a registry."""
         if isinstance(entry, list):

@@ -13,9 +13,11 @@ from packaging.utils import NormalizedName, canonicalize_name, canonicalize_vers
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
-from crosswheel.download import Progress, download, new_client, offline_error
+from crosswheel.download import Progress, download, get, new_client, offline_error
 from crosswheel.errors import PlanError
 from crosswheel.files import digest_of, place_copy, write_text
+from crosswheel.private_index import index_of
+from crosswheel.registry.credentials import RegistryAuth
 from crosswheel.registry.release_files import ProjectRelease, ReleaseFile, with_password, without_password
 from crosswheel.settings import Settings
 
@@ -37,7 +39,7 @@ class Registry:
     def __init__(self, settings: Settings, *, max_age: datetime.timedelta = _MAX_AGE) -> None:
         self._settings = settings
         self._max_age = max_age
-        self._client = new_client()
+        self._client = new_client(RegistryAuth(settings.indexes))
         self._projects: Mapping[str, tuple[Version, ReleaseFile]] = {}
 
     def offering(self, projects: Mapping[str, tuple[str, ReleaseFile]]) -> Registry:
@@ -90,13 +92,16 @@ class Registry:
         from crosswheel.registry.pages import ask  # late: a second run finds all answers in the cache
 
         release = ProjectRelease(
-            files=tuple(ask(self._client, self._settings.registry, project, parsed, name))
+            files=tuple(ask(self._client, self._registry_of(project), project, parsed, name))
         )
         write_text(cached, release.model_dump_json(indent=1))
         return list(release.files)
 
-    def releases(self, name: str) -> Mapping[Version, Sequence[ReleaseFile]]:
+    def releases(self, name: str, *, missing_ok: bool = False) -> Mapping[Version, Sequence[ReleaseFile]]:
         """Return the usable files of all releases of a project, as the registry has them now.
+
+        Args:
+            missing_ok: return none where the registry has no such project.
 
         Raises:
             PlanError: the registry has no such project.
@@ -106,7 +111,26 @@ class Registry:
             raise offline_error(f"what the registry has of {name}")
         from crosswheel.registry.pages import ask_all
 
-        return ask_all(self._client, self._settings.registry, canonicalize_name(name))
+        project = canonicalize_name(name)
+        try:
+            return ask_all(self._client, self._registry_of(project), project)
+        except PlanError:
+            if missing_ok:
+                return {}
+            raise
+
+    def content(self, url: str) -> bytes:
+        """Return what lies at an address that a registry gave.
+
+        Raises:
+            NetworkError: it cannot be had.
+        """
+        return get(self._client, url, accept="*/*").content
+
+    def _registry_of(self, project: str) -> str | None:
+        """Return the registry that a package belongs to, which may be a private one."""
+        index = index_of(self._settings.indexes, project)
+        return index.url if index else self._settings.registry
 
     def _project_files(self, project: NormalizedName, version: Version) -> list[ReleaseFile]:
         there, file = self._projects[project]
@@ -149,7 +173,8 @@ class Registry:
         return self._settings.cache / "files" / sha256[:2] / sha256 / filename
 
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
-        registry = without_password(self._settings.registry) if self._settings.registry else None
+        address = self._registry_of(project)
+        registry = without_password(address) if address else None
         answers = self._settings.cache / "registry" / digest_of(registry=registry)
         return answers / project / f"{canonicalize_version(version)}.json"
 
