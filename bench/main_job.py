@@ -24,7 +24,7 @@ from crosswheel import targets
 from crosswheel.process import Runner
 from crosswheel.recipes.loader import load_folder
 from crosswheel.settings import Settings
-from crosswheel.toolchain.python.distribution import host_python
+from crosswheel.toolchain.python.choosing import host_python
 from crosswheel.uv import Uv
 from crosswheel.wheels.proof import SUFFIX, Proof
 

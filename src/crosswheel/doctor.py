@@ -19,7 +19,7 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import installed_rust
 from crosswheel.toolchain.compilers.zig import zig_version
 from crosswheel.toolchain.host_programs import is_usable, look_alike_fault
-from crosswheel.toolchain.python.distribution import has_pythons
+from crosswheel.toolchain.python.choosing import has_host, has_pythons, origin
 
 # Room for toolchains, and for the sources and builds of a hundred packages.
 _NEEDED_BYTES = 4 << 30
@@ -74,13 +74,12 @@ def _cache(settings: Settings) -> Finding:
 
 def _pythons(target: Target, settings: Settings) -> Finding:
     name = f"Python {target.python.version} of {target.name}"
-    host = target.python.host.get(os.uname().machine)
-    if host is None:
+    if not has_host(target):
         remedy = f"build on one of: {', '.join(sorted(target.python.host))}"
         return Finding(name, "missing", f"none for {os.uname().machine}", remedy)
     if has_pythons(target, settings):
         return Finding(name, "ok", "with its twin for this machine")
-    return Finding(name, "later", "fetched from a Maven repository (45 MB)")
+    return Finding(name, "later", origin(target))
 
 
 def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ class Settings:
         registry: simple-index URL of the package registry (``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` or
             ``PIP_INDEX_URL``; otherwise each client's default).
         maven: base URL of a Maven repository (``CROSSWHEEL_MAVEN_URL``; otherwise jgo's default).
+        cpython: base URL of a mirror of CPython's source archives, ``<base>/<version>/<file>``
+            (``CROSSWHEEL_CPYTHON_URL``; otherwise Debian's source packages, which have some of them).
         debian_sources: an apt sources file to use instead of the machine's own
             (``CROSSWHEEL_DEBIAN_SOURCES``).
         offline: use only what is cached (``CROSSWHEEL_OFFLINE=1``).
@@ -43,6 +45,7 @@ class Settings:
     indexes: tuple[PrivateIndex, ...] = ()
     gateway: str | None = None
     keys: Path = field(default_factory=lambda: user_config_path("crosswheel") / "keys")
+    cpython: str | None = None
 
     @property
     def cache_fault(self) -> str | None:
@@ -64,6 +67,7 @@ class Settings:
             github=(env.get("CROSSWHEEL_GITHUB_URL") or "https://github.com").rstrip("/"),
             registry=registry or None,
             maven=env.get("CROSSWHEEL_MAVEN_URL") or None,
+            cpython=(env.get("CROSSWHEEL_CPYTHON_URL") or "").rstrip("/") or None,
             debian_sources=Path(sources) if sources else None,
             offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),
             sandbox=env.get("CROSSWHEEL_SANDBOX") or "auto",

@@ -8,17 +8,27 @@ from crosswheel import targets
 from crosswheel.check.elf import audit
 from crosswheel.check.suitability import suitability
 from crosswheel.settings import Settings
-from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.targets import Artifact
+from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.toolchain.python.headers import headers_for
 from crosswheel.wheels.reading import WheelFile
 from support import projects
 from support.crossing import crossing_for
 
+DATA = "_sysconfigdata__linux_arm-linux-gnueabihf"
+PUBLISHED = Artifact(
+    classifier="linux-armhf", sha256="f3d7ac4e2e9707e28994fd215acb8fdea96264d246d8380bb52c1a1a12d873a6"
+)
+
 
 def test_headers_that_are_made_are_those_of_a_real_build(tmp_path: Path) -> None:
     """Of 3.11 there are both: one for 64-bit ARM, to make them from, and one for 32-bit ARM, to compare with."""
-    settings, real = Settings.from_environment(), targets.load("debian-armhf")
-    python = real.python.model_copy(update={"target": real.python.host["aarch64"]})
+    settings, debian = Settings.from_environment(), targets.load("debian-armhf")
+    published = debian.python.model_copy(
+        update={"version": "3.11.3", "sysconfigdata": DATA, "packaged": False, "target": PUBLISHED}
+    )
+    real = debian.model_copy(update={"python": published})
+    python = published.model_copy(update={"target": published.host["aarch64"]})
     other = target_python(real.model_copy(update={"python": python}), settings)
     made, own = headers_for(real, other, tmp_path), target_python(real, settings)
     assert (made.include / "pyconfig.h").read_text() == (own.include / "pyconfig.h").read_text()

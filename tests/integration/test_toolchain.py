@@ -25,7 +25,7 @@ from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
-from crosswheel.toolchain.python.distribution import host_python, target_python
+from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.uv import Uv, site_of
 from support.crossing import Crossing, crossing_for, warm_cache
 from support.servers import FolderServer

@@ -11,7 +11,7 @@ from crosswheel.debian import Debian
 from crosswheel.files import digest_of, new_folder
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.toolchain.python.choosing import target_python
 
 TRIPLE = "arm-buildroot-linux-gnueabihf"  # what Buildroot calls it; Debian, and the compiler itself, do not
 _DEBIAN = "arm-linux-gnueabihf"

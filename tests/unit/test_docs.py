@@ -214,4 +214,4 @@ def test_the_target_column_shows_what_the_file_says() -> None:
             if isinstance(value, (str, int)):
                 row = re.search(rf"^\| (?:`\w+`, )*`{key}`.*$", read("targets.md"), re.MULTILINE)
                 assert row is not None
-                assert str(value) in row[0]
+                assert (str(value).lower() if isinstance(value, bool) else str(value)) in row[0]

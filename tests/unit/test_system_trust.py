@@ -22,7 +22,7 @@ from crosswheel.errors import CrosswheelError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import load
-from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.uv import Uv, require_answered
 
 url, folder, sha256 = sys.argv[1], Path(sys.argv[2]), sys.argv[3]

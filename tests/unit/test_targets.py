@@ -77,7 +77,7 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
     ("old", "new", "key", "expected"),
     [
         ('machine = "armv7l"', "", "machine", "this key is required"),
-        ("[python.host]", "[other]", "python.host", "this key is required"),
+        ("[python.host]", "[other]", "python", "`target` and `headers` want `distribution` and `host`"),
         ("bits = 32", "bits = 31", "abi.bits", "Input should be 32 or 64, not 31"),
         ("bits = 32", 'bits = "many"', "abi.bits", "not 'many'"),
         ("bits = 32", "bitts = 32", "abi.bitts", "there is no such key"),

@@ -189,7 +189,7 @@ class Environments:
             elif not link.samefile(launcher):
                 faults.append(f"{link}: it is not the launcher any more")
         python = about_this_machine()["python"].rpartition(".")[0]
-        if release["target"]["python"] != python:
+        if not release["target"].get("provided") and release["target"]["python"] != python:
             faults.append(f"it was made for Python {release['target']['python']}, and this is {python}")
         return faults
 

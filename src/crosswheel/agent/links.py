@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from crosswheel.agent.disk import copy, make_folders, sha256_of
+from crosswheel.agent.manifest import PYTHON, PYTHON_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def make(folder: Path, release: Manifest, packages: Packages) -> None:
         os.link(source, f"{folder}/{path}")
     for path, source in links.copies.items():
         copy(source, f"{folder}/{path}")
-    python, version = Path(sys.executable), ".".join(map(str, sys.version_info[:3]))
+    python, version = _interpreter(release, packages)
     configuration = f"home = {python.parent}\ninclude-system-site-packages = false\nversion = {version}\n"
     (folder / "pyvenv.cfg").write_text(configuration)
     (folder / "bin" / "python3").symlink_to(python)
@@ -51,7 +52,7 @@ def make(folder: Path, release: Manifest, packages: Packages) -> None:
 def faults(folder: Path, release: Manifest, packages: Packages) -> Iterator[str]:
     """Yield what is missing or replaced in a release's environment; its packages are checked apart."""
     links = _links(release, packages)
-    yield from _faults_of_environment(folder)
+    yield from _faults_of_environment(folder, _interpreter(release, packages)[0])
     for path, source in links.folders.items():
         if not (folder / path).is_symlink() or os.readlink(folder / path) != source:
             yield f"{path}: it is gone"
@@ -65,7 +66,7 @@ def faults(folder: Path, release: Manifest, packages: Packages) -> Iterator[str]
 def slots_of(folder: Path, packages: Packages) -> set[str]:
     """Return the slots that a release's environment links to, whatever the release says."""
     slots = set()
-    for path in folder.glob("lib/*/site-packages/*"):
+    for path in (folder / PYTHON_FOLDER, *folder.glob("lib/*/site-packages/*")):
         source = Path(os.readlink(path)) if path.is_symlink() else path
         if packages.root in source.parents:
             slots.add(source.relative_to(packages.root).parts[0])
@@ -78,7 +79,16 @@ def slot_of(package: Manifest) -> str:
     return slot
 
 
-def _faults_of_environment(folder: Path) -> Iterator[str]:
+def _interpreter(release: Manifest, packages: Packages) -> tuple[Path, str]:
+    """Return the Python that runs a release, and its version: the one that it brings, or this machine's."""
+    for package in release["packages"]:
+        if package["name"] == PYTHON:
+            folder, program = packages.folder(slot_of(package)), f"python{release['target']['python']}"
+            return Path(folder, PYTHON_FOLDER, "bin", program), package["version"]
+    return Path(sys.executable), ".".join(map(str, sys.version_info[:3]))
+
+
+def _faults_of_environment(folder: Path, python: Path) -> Iterator[str]:
     configuration = folder / "pyvenv.cfg"
     if not configuration.is_file():
         yield "pyvenv.cfg: it is gone"
@@ -87,8 +97,8 @@ def _faults_of_environment(folder: Path) -> Iterator[str]:
     for path in ("bin/python3", "bin/python"):
         if not (folder / path).exists():
             yield f"{path}: it is gone"
-        elif not os.path.samefile(folder / path, sys.executable):
-            yield f"{path}: it is not this machine's Python"
+        elif not os.path.samefile(folder / path, python):
+            yield f"{path}: it is not {python}"
 
 
 def _are_same(path: str, second: str) -> bool:

@@ -10,7 +10,7 @@ import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crosswheel.agent.manifest import Refused
 
@@ -41,14 +41,16 @@ def processes_in(folder: Path) -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and _is_in(f"/proc/{name}", below)]
 
 
-def require_target(target: dict[str, str]) -> None:
+def require_target(target: dict[str, Any]) -> None:
     """Raise :class:`Refused` if what was made for ``target`` would not run on this machine."""
     machine = about_this_machine()
     short = ".".join(machine["python"].split(".")[:2])
     faults = []
     if machine["machine"] != target["machine"]:
         faults.append(f"it is an {machine['machine']}, not an {target['machine']}")
-    if short != target["python"]:
+    if target.get("provided"):
+        pass  # a release brings the Python that runs it
+    elif short != target["python"]:
         faults.append(f"it has Python {machine['python']}, not {target['python']}")
     elif machine["soabi"] != target["soabi"]:
         faults.append(f"its Python loads {machine['soabi']}, not {target['soabi']}")

@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # an older Python has to come as far as to be refused
     # Gives the bytes of a file, by SHA-256 and size.
     BytesOf = Callable[[str, int], Iterable[Union[bytes, memoryview]]]
 
+# A package of a release that is the Python which runs it, in a folder of its own. No distribution has capitals in its
+# normalised name.
+PYTHON, PYTHON_FOLDER = "CPython", "python"
+
 
 class Refused(Exception):
     """A request cannot be done; ``kind`` is for programs, the text for people."""

@@ -28,7 +28,7 @@ from crosswheel.cli.common_options import (
     UpgradeOption,
     VerboseOption,
 )
-from crosswheel.cli.options import Scene, day
+from crosswheel.cli.options import Scene, day, target_names
 from crosswheel.cli.trees import (
     BUILD,
     DIST,
@@ -38,6 +38,7 @@ from crosswheel.cli.trees import (
     BuildOption,
     DistOption,
     IndexOption,
+    PythonOption,
     RecipesOption,
     RootUrlOption,
 )
@@ -126,6 +127,7 @@ def build(
     from_index: FromIndexOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
+    python: PythonOption = None,
     build_type: Annotated[
         BuildType, typer.Option(help="Wheels, the index of them, or both.")
     ] = BuildType.BOTH,
@@ -159,7 +161,7 @@ def build(
         if container_tag or container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
         codes = []
-        for name in _best_order(target or ["ot2"]):
+        for name in _best_order(target_names(target, python)):
             with scene.context(console, name) as context:
                 if prep_container_only:
                     _prepare(context)
@@ -249,6 +251,7 @@ def add(
         ),
     ],
     target: TargetsOption = None,
+    python: PythonOption = None,
     as_of: AsOfOption = None,
     group: GroupOption = None,
     index: PrivateIndexOption = None,
@@ -268,10 +271,10 @@ def add(
     codes = []
     with scene.console() as console:
         if rebuild:
-            first = targets.load((target or ["ot2"])[0], TARGETS)
+            first = targets.load(target_names(target, python)[0], TARGETS)
             number = number_build(requirement, day(as_of), scene.read_recipes(), first)
             console.print(f"{requirement} gets the build number {number}.")
-        for name in target or ["ot2"]:
+        for name in target_names(target, python):
             with scene.context(console, name) as context:
                 offered = offering_recipes(context)
                 root, context = add_root(requirement, day(as_of), offered, tuple(group or ()))
@@ -291,6 +294,7 @@ def plan(
     from_index: FromIndexOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
+    python: PythonOption = None,
     prefer: PreferOption = Preference.NATIVE,
     from_source: FromSourceOption = False,
 ) -> None:
@@ -300,7 +304,7 @@ def plan(
     indexes = private_indexes(index or (), from_index or ())
     scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(request), indexes=indexes)
     with scene.console() as console:
-        for name in target or ["ot2"]:
+        for name in target_names(target, python):
             with scene.context(console, name) as context:
                 for closure in _closures(asking, context):
                     _show_plan(closure, console, context)
@@ -331,6 +335,7 @@ def lock(
     from_index: FromIndexOption = None,
     recipes: RecipesOption = RECIPES,
     target: TargetOption = "ot2",
+    python: PythonOption = None,
     sdk: SdkOption = None,
     sandbox: SandboxOption = None,
     verbose: VerboseOption = False,
@@ -338,7 +343,8 @@ def lock(
     """Resolve every package's dependencies anew, as of its recipe's day, and show what changed."""
     indexes = private_indexes(index or (), from_index or ())
     scene = Scene(recipes, verbose=verbose, sdk=sdk, sandbox=sandbox, indexes=indexes)
-    with scene.console() as console, scene.context(console, target) as opened:
+    named = targets.named_with_python(target, python)
+    with scene.console() as console, scene.context(console, named) as opened:
         context = offering_recipes(opened)
         for root in roots_of(context):
             if root.is_alone:

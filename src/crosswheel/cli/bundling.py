@@ -19,7 +19,7 @@ from crosswheel import targets
 from crosswheel.cli.keys import key_folder, warn_of_unsigned
 from crosswheel.cli.robot_options import NameOption, TargetOption, TestOption, Wheels
 from crosswheel.cli.spreading import spread
-from crosswheel.cli.trees import TARGETS
+from crosswheel.cli.trees import TARGETS, PythonOption
 from crosswheel.deploy.assembling import assembler_for
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.bundles import form_of
@@ -51,13 +51,14 @@ def bundle(
     name: NameOption = None,
     test: TestOption = None,
     target: TargetOption = "ot2",
+    python: PythonOption = None,
 ) -> None:
     """Make one file of a program and all it needs: a program that installs itself, or a wheel for plain pip."""
     if not output and not wheel:
         raise UsageError(
             "nothing to make", hint="give a file with --output, or --wheel for a wheel that pip installs."
         )
-    made_for = targets.load(target, TARGETS)
+    made_for = targets.load(targets.named_with_python(target, python), TARGETS)
     if output:
         write, keys = form_of(output), key_folder()
         keys.signing_key()  # what cannot be used is told at once

@@ -15,6 +15,7 @@ from crosswheel.process import Runner
 from crosswheel.progress import activity, table
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
+from crosswheel.toolchain.python.choosing import origin
 
 commands = typer.Typer(
     help="Tell what is known of the machines that wheels are made for.", no_args_is_help=True
@@ -91,15 +92,21 @@ def facts(target: Target) -> list[tuple[str, str]]:
     floats = "" if abi.float == "any" else f", {abi.float}-float"
     newest = f"glibc {abi.glibc}, GLIBCXX {abi.glibcxx}, CXXABI {abi.cxxabi}, GCC {abi.gcc}"
     emulated = (
-        "emulated, as CPython " + python.version if python.target else "not run: only its headers can be had"
+        "not run: only its headers can be had"
+        if python.headers
+        else f"emulated, as CPython {python.version}, {origin(target)}"
     )
+    sent = " that is sent there" if python.provided else ""
     lines = [
         (
             "machine",
             f"{target.machine}, {abi.bits}-bit, {abi.byte_order}-endian{floats}; Linux {target.kernel}",
         ),
         ("CPU", f"{target.toolchain.cpu} (as zig names it)"),
-        ("Python", f"CPython {python.version}, pip {python.pip}, modules *{target.extension_suffix}"),
+        (
+            "Python",
+            f"CPython {python.version}{sent}, pip {python.pip}, modules *{target.extension_suffix}",
+        ),
         ("newest symbols", newest),
         ("wheel tags", f"{len(target.tags)}, {target.tags[0]} the best"),
         ("proofs", emulated),

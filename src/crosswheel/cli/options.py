@@ -84,6 +84,11 @@ class Scene:
             )
 
 
+def target_names(given: list[str] | None, python: str | None) -> list[str]:
+    """Return the targets that a command is for, with the Python that is brought along."""
+    return [targets.named_with_python(name, python) for name in given or ["ot2"]]
+
+
 def settings_for(sandbox: str | None) -> Settings:
     """Return the user's settings, with the sandbox that a command was told.
 

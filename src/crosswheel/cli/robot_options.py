@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from crosswheel import targets
-from crosswheel.cli.trees import DIST, RECIPES, TARGETS, RecipesOption
+from crosswheel.cli.trees import DIST, RECIPES, TARGETS, PythonOption, RecipesOption
 from crosswheel.deploy.carried import agent_for
 from crosswheel.deploy.fleet import RobotResult, on_each, read_list
 from crosswheel.deploy.signing import require_signed
@@ -75,6 +75,12 @@ class Fleet:
         None
     )
     target: TargetOption = "ot2"
+    python: PythonOption = None
+
+    @property
+    def kind(self) -> Target:
+        """What the robots are."""
+        return targets.load(targets.named_with_python(self.target, self.python), TARGETS)
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +94,7 @@ class Fleet:
 
     def ask(self, login: Login, work: Callable[[Connection], T]) -> list[RobotResult[T]]:
         """Do something on each robot, once its store is opened."""
-        kind = targets.load(self.target, TARGETS)
+        kind = self.kind
         robot = robot_of(kind)
 
         def ask_robot(address: Address) -> T:

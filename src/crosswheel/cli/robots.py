@@ -83,7 +83,7 @@ def deploy(
     ] = 1,
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
-    chosen, keys = targets.load(fleet.target, TARGETS), key_folder()
+    chosen, keys = fleet.kind, key_folder()
     keys.signing_key()  # what cannot be used is told before any robot is reached
     robot, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
     put_together: Callable[[], Release] = partial(wheels.release, requirement, chosen, name=name, test=test)
@@ -91,7 +91,7 @@ def deploy(
         from crosswheel.cli.projects import ProjectBuild, built_release  # others need nothing of what builds
 
         how = ProjectBuild(as_of, tuple(group or ()), upgrade, sandbox)
-        built = built_release(requirement, chosen, fleet.target, wheels, how, name=name, test=test)
+        built = built_release(requirement, chosen, chosen.name, wheels, how, name=name, test=test)
         put_together = lambda: built  # noqa: E731
     # While the robots are being reached.
     with ThreadPoolExecutor(1) as pool, Transfers(Console()) as transfers:
@@ -213,7 +213,7 @@ def service(
             "no program is named" if remove is None else "--remove takes no program",
             hint="options come first: crosswheel service --robot HOST prefect worker start --pool lab.",
         )
-    chosen = targets.load(fleet.target, TARGETS)
+    chosen = fleet.kind
     robot = targets.robot_of(chosen)
     if words:
         called = name or f"crosswheel-{words[0]}"

@@ -47,3 +47,10 @@ RootUrlOption = Annotated[
         "--index-root-url", callback=web_address, help="Its address, for absolute links; relative without it."
     ),
 ]
+PythonOption = Annotated[
+    str | None,
+    typer.Option(
+        "--python",
+        help="A Python that is brought along, such as 3.13, instead of the target's own; built once, from its source.",
+    ),
+]

@@ -44,12 +44,16 @@ class BinaryPackage:
 
 @dataclass(frozen=True)
 class Debian:
-    """A way to Debian's packages of one architecture, such as ``armhf``; ``clock`` gives seconds since the epoch."""
+    """A way to the packages of one architecture, such as ``armhf``, in a suite of Debian.
+
+    ``clock`` gives seconds since the epoch.
+    """
 
     architecture: str
     settings: Settings
     runner: Runner
     clock: Callable[[], float] = time.time
+    suite: str = SUITE
 
     @property
     def is_usable(self) -> bool:
@@ -147,7 +151,7 @@ class Debian:
     @cached_property
     def sources(self) -> Sources:
         """Where its packages come from."""
-        return sources_of(self.architecture, self.settings, self.runner)
+        return sources_of(self.architecture, self.settings, self.runner, self.suite)
 
     @cached_property
     def _states(self) -> Path:

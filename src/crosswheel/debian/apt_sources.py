@@ -53,11 +53,13 @@ class Sources:
     Attributes:
         stated: the content of the file that the user names.
         addresses: what the machine's own sources name, and may be mirrors of Debian.
+        suite: the release that they are of.
     """
 
     architecture: str
     configured: str | None
     addresses: tuple[str, ...]
+    suite: str = SUITE
 
     @property
     def title(self) -> str:
@@ -77,23 +79,24 @@ class Sources:
     def _lines(self, address: str) -> str:
         signed = f"signed-by={_quoted(_KEY)}"
         kinds = (f"deb [arch={self.architecture} {signed}]", f"deb-src [{signed}]")
-        return "".join(f"{kind} {address} {SUITE} main\n" for kind in kinds)
+        return "".join(f"{kind} {address} {self.suite} main\n" for kind in kinds)
 
 
-def sources_of(architecture: str, settings: Settings, runner: Runner) -> Sources:
-    """Return where packages of an architecture are to be had.
+def sources_of(architecture: str, settings: Settings, runner: Runner, suite: str = SUITE) -> Sources:
+    """Return where packages of an architecture are to be had; what the user names for one suite serves for others.
 
     Raises:
         UsageError: the file that the user names cannot be read.
     """
     if settings.debian_sources:
-        return Sources(architecture, _read(settings.debian_sources), ())
+        stated = re.sub(rf"(?<=\s){SUITE}(?=\s)", suite, _read(settings.debian_sources))
+        return Sources(architecture, stated, (), suite)
     system = os_release()
     suites = (system.get("VERSION_CODENAME", ""), *_SUITES) if system.get("ID") == "debian" else ()
     # Also where no lists were ever fetched. What of these is not Debian's is found out by its signature.
     printed = runner.run(["apt-get", "update", "--print-uris"]).output
-    addresses = [address for address, suite in _RELEASE.findall(printed) if suite in (SUITE, *suites)]
-    return Sources(architecture, None, tuple(dict.fromkeys(addresses)))
+    addresses = [address for address, offered in _RELEASE.findall(printed) if offered in (SUITE, *suites)]
+    return Sources(architecture, None, tuple(dict.fromkeys(addresses)), suite)
 
 
 def debootstrap_mirror(settings: Settings, runner: Runner) -> str:

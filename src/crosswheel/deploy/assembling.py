@@ -8,6 +8,7 @@ import csv
 import io
 import os
 import shlex
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from crosswheel import lock as locks
-from crosswheel.agent.manifest import Refused, require_name
+from crosswheel.agent.manifest import PYTHON, PYTHON_FOLDER, Refused, require_name
 from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
@@ -51,6 +52,7 @@ To the shell, the second line is a command; to Python, the second and third are 
 # How installers begin it, where the path of the interpreter is too long for a first line, or has a space.
 _TRAMPOLINE = b"#!/bin/sh\n'''exec' "
 # What an environment has by itself.
+_RESERVED_FOLDERS = ("launchers/", f"{PYTHON_FOLDER}/")
 _RESERVED = ("pyvenv.cfg", "release.json", "bin/python", "bin/python3")
 # The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on. The file that stays
 # open tells an update that the release is in use.
@@ -232,9 +234,44 @@ class Assembler:
         check: tuple[str, ...] = (f"launchers/{name}-python", "-c", _trial(packages[root], command))
         if test:
             check = _command(shlex.split(test), called, programs)
+        python = self.provided_python()
         return Release(
-            name, locked.name, locked.version, self.target, tuple(packages), launchers, programs, (check,)
+            name,
+            locked.name,
+            locked.version,
+            self.target,
+            tuple(packages),
+            launchers,
+            programs,
+            (check,),
+            python,
         )
+
+    @property
+    def python_digest(self) -> str:
+        """What the target's Python is named by."""
+        return self._toolchain.python.root.name
+
+    def provided_python(self) -> Package | None:
+        """Return the Python that is sent to the target, byte-compiled; ``None`` where the target has its own."""
+        if not self.target.python.provided:
+            return None
+        tree = self._toolchain.python
+        folder = self._folder(cpython=tree.root.name)
+        program = f"{PYTHON_FOLDER}/bin/python{tree.short}"
+
+        def fill(temporary: Path) -> None:
+            top = temporary / "files" / PYTHON_FOLDER
+            top.mkdir(parents=True)
+            for part in ("bin", "include", "lib"):
+                shutil.copytree(tree.root / part, top / part, ignore=_links_in)
+            for licence in tree.root.glob("copyright-*"):
+                shutil.copyfile(licence, top / licence.name)
+            self._compile(top / "lib" / f"python{tree.short}")
+            Package.read(PYTHON, self.target.python.version, temporary / "files").pack()
+
+        cached_folder(folder, [f"files/{program}"], fill)
+        return Package.read(PYTHON, self.target.python.version, folder / "files")
 
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
@@ -265,7 +302,7 @@ class Assembler:
         # To import it takes longer than to find what is there already.
         from crosswheel.toolchain.environment import toolchain_for
 
-        return toolchain_for(self.target, self.settings)
+        return toolchain_for(self.target, self.settings, runner=self.runner)
 
     @property
     def _site(self) -> str:
@@ -304,6 +341,10 @@ class Assembler:
         paths = [f"files/launchers/{launcher}" for launcher in texts]
         folder = cached_folder(self._folder(launchers=texts), paths, fill)
         return Package.read("launchers", root.version, folder / "files")
+
+
+def _links_in(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if Path(folder, name).is_symlink()}
 
 
 def _require_name(name: str) -> None:
@@ -373,7 +414,7 @@ def _free_programs(folder: Path) -> None:
 def _require_free(package: Package, folders: Sequence[Path]) -> None:
     """Raise :class:`CheckFailed` if a package could not lie in an environment of a robot."""
     for file in package.files:
-        if file.path in _RESERVED or file.path.startswith("launchers/"):
+        if file.path in _RESERVED or file.path.startswith(_RESERVED_FOLDERS):
             raise CheckFailed(
                 f"{package.name} {package.version} would put {file.path} into the environment, which has its own",
                 hint="drop that file from its wheel, with a patch in a recipe.",

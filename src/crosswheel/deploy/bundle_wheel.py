@@ -19,6 +19,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from crosswheel import __version__
+from crosswheel.agent.manifest import PYTHON_FOLDER
 from crosswheel.deploy.assembling import HEADER, Assembler, LockedProgram, ProvenWheel
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
@@ -32,8 +33,9 @@ from crosswheel.wheels.proof import AuditedObject, Proof
 from crosswheel.wheels.reading import WheelFile
 from crosswheel.wheels.writing import Member, write_wheel
 
-_LAYOUT = 2  # raised when what is made below changes
+_LAYOUT = 3  # raised when what is made below changes
 
+# With a Python of its own, the folder is that Python's prefix, and no virtual environment. Otherwise:
 # A virtual environment is a folder with pyvenv.cfg and a link to an interpreter (PEP 405); a wheel cannot hold links.
 _LAUNCHER = """#!/bin/sh
 unset PYTHONHOME PYTHONPATH
@@ -72,9 +74,8 @@ class BundleWheel:
             return False
         closure = {wheel.pin.name: wheel.pin.version for wheel in self.wheels}
         commands = {canonicalize_name(command) for command in program.commands}
-        return self.locked.name in commands and any(
-            c.differs for c in clashes(closure, target.image.packages)
-        )
+        differs = any(clash.differs for clash in clashes(closure, target.image.packages))
+        return self.locked.name in commands and (differs or target.python.provided is not None)
 
     @property
     def is_there(self) -> bool:
@@ -142,6 +143,8 @@ class BundleWheel:
 
     @property
     def _tag(self) -> str:
+        if self._target.python.provided:  # whatever Python installs it, another one runs it
+            return f"py3-none-{self._target.platform_tag}"
         return "cp{0}{1}-cp{0}{1}-{2}".format(*self._target.python.numbers, self._target.platform_tag)
 
     @property
@@ -158,6 +161,7 @@ class BundleWheel:
             wheels=[wheel.proof.sha256 for wheel in self.wheels],
             robot=robot_of(self._target).model_dump(mode="json"),
             name=self.name,
+            python=self._target.python.provided and self.assembler.python_digest,
         )
         return f"{len(self.wheels)} proven wheels of the lock, {inputs}"
 
@@ -175,20 +179,28 @@ class BundleWheel:
         """Give the members but RECORD."""
         robot = robot_of(self._target)
         release = self.assembler.release(self.locked, self.wheels, self.name or self.locked.name)
-        for package in release.closure:
+        brought = release.python
+        for package in (*((brought,) if brought else ()), *release.closure):
             for file in package.files:
-                if "/__pycache__/" not in file.path:  # pip compiles what it installs
+                # pip compiles what it installs, for the Python that runs it.
+                if brought or "/__pycache__/" not in file.path:
                     data = (package.folder / file.path).read_bytes()
-                    yield Member(f"{self._home}/{file.path}", data, file.executable)
-        configuration = f"home = {robot.prefix}/bin\ninclude-system-site-packages = false\n"
-        yield Member(f"{self._home}/pyvenv.cfg", configuration.encode())
+                    path = file.path.removeprefix(f"{PYTHON_FOLDER}/") if package is brought else file.path
+                    yield Member(f"{self._home}/{path}", data, file.executable)
+        if not brought:
+            configuration = f"home = {robot.prefix}/bin\ninclude-system-site-packages = false\n"
+            yield Member(f"{self._home}/pyvenv.cfg", configuration.encode())
         program = next(package for package in release.closure if package.name == release.program)
         for command in release.programs:
             launcher = _LAUNCHER.format(
-                name=release.name, python=f"{robot.prefix}/bin/python3", command=_words(command, program)
+                name=release.name,
+                python=f"python{self._target.python.short}" if brought else f"{robot.prefix}/bin/python3",
+                command=_words(command, program),
             )
             yield Member(f"{self._base}.data/scripts/{command}", launcher.encode(), executable=True)
-        yield Member(f"{self._base}.dist-info/METADATA", _metadata(program, self._version))
+        dropped = ("Requires-Dist", "Provides-Extra", *(("Requires-Python",) if brought else ()))
+        metadata = _metadata(program, self._version, dropped)
+        yield Member(f"{self._base}.dist-info/METADATA", metadata)
         about = (
             "Wheel-Version: 1.0",
             f"Generator: crosswheel {__version__}",
@@ -226,11 +238,11 @@ def _words(command: str, program: Package) -> str:
     return f'"$environment/bin/python3" {words}' if script.read_bytes().startswith(HEADER) else words
 
 
-def _metadata(program: Package, version: str) -> bytes:
-    """Return the program's own metadata, at the bundle's version and without dependencies."""
+def _metadata(program: Package, version: str, dropped: Sequence[str]) -> bytes:
+    """Return the program's own metadata, at the bundle's version and without what it needs not say any more."""
     (source,) = [file.path for file in program.files if file.path.endswith(".dist-info/METADATA")]
     message: Message = BytesParser(policy=compat32).parsebytes((program.folder / source).read_bytes())
-    for field in ("Requires-Dist", "Provides-Extra"):
+    for field in dropped:
         del message[field]
     message.replace_header("Version", version)
     return message.as_bytes()

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crosswheel.agent.manifest import digest_of_package, id_of
+from crosswheel.agent.manifest import PYTHON, PYTHON_FOLDER, digest_of_package, id_of
 from crosswheel.files import new_file, sha256_of, write_text
 from crosswheel.targets import Target
 
@@ -57,8 +57,12 @@ class Package:
 
     @property
     def offer(self) -> dict[str, object]:
-        """All but the list of files: of those, the folders of site-packages that it has, and what lies in none."""
-        folders = [(file.path, _folder_of(file.path)) for file in self.files]
+        """All but the list of files: of those, the folders of site-packages that it has, and what lies in none.
+
+        A Python is one folder.
+        """
+        is_python = self.name == PYTHON
+        folders = [(file.path, PYTHON_FOLDER if is_python else _folder_of(file.path)) for file in self.files]
         return {
             "name": self.name,
             "version": self.version,
@@ -144,6 +148,7 @@ class Release:
         launchers: what is run by those who call a program of it.
         programs: what gets a launcher on the robot's ``PATH``.
         test: commands, relative to the environment, that have to succeed before it becomes the active one.
+        python: the Python that runs it, where the robot's own does not.
     """
 
     name: str
@@ -154,11 +159,12 @@ class Release:
     launchers: Package
     programs: tuple[str, ...]
     test: tuple[tuple[str, ...], ...]
+    python: Package | None = None
 
     @property
     def packages(self) -> tuple[Package, ...]:
         """All that is sent."""
-        return (*self.closure, self.launchers)
+        return (*((self.python,) if self.python else ()), *self.closure, self.launchers)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -213,9 +219,10 @@ class Release:
         }
 
     @property
-    def _target(self) -> dict[str, str]:
+    def _target(self) -> dict[str, object]:
         target = self.target
         return {
+            **({"provided": True} if self.python else {}),
             "name": target.name,
             "machine": target.machine,
             "python": target.python.short,

@@ -27,7 +27,7 @@ from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.toolchain.python.tree import PythonTree
 from crosswheel.userlands import Userland, UserlandStore
 
@@ -38,7 +38,7 @@ ROOT_PACKAGES = (
 )  # fmt: skip
 # A 32-bit kernel keeps a quarter of the addresses for itself, and programs and libraries lie in the others, too.
 _LARGEST_MAPPING = 0xB0000000
-_ROOT_HOLDS = ("lib*/ld-linux*", "lib/*/libc.so.6")
+_ROOT_HOLDS = ("lib*/ld*.so*", "lib/*/libc.so.6")
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,11 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     qemu = qemu_program(target.toolchain.qemu, settings, runner)
     learned = kept_userland(target, settings)
     lacking: Mapping[str, CrosswheelError] = {}
-    if learned:
-        root, python = learned.root, own_python(learned, target)
+    root = learned.root if learned else userland(target, settings, runner)
+    if learned and not target.python.provided:
+        python = own_python(learned, target)
     else:
-        python, lacking = completed(target_python(target, settings), target, settings, runner)
-        root = userland(target, settings, runner)
+        python, lacking = completed(target_python(target, settings, runner), target, settings, runner)
     machine, kernel = _machine(target), _kernel(target, runner)
     view = View((*cache_paths(settings.cache), qemu.parent))
     sandbox = find_sandbox(settings.sandbox)
@@ -218,7 +218,8 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
     code = "import platform; print(platform.machine(), platform.python_version())"
     answer = emulator.run(runner, ["-I", "-c", code], check=False)
     started = answer.output.split()[-1:]
-    if answer.returncode == 0 and started != [target.python.version]:
+    fitting = (target.python.version, target.python.compiled_for)
+    if answer.returncode == 0 and "".join(started) not in fitting:
         origin = "its userland has" if target.userland else "what it names by its sha256 is"
         raise TargetError(
             f"the file of {target.name} says Python {target.python.version}, and {origin} {' '.join(started)}",
@@ -234,7 +235,7 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
     refused = "without later system calls" if emulator.kernel else "by name only"
     presented = f"{cpu}, Linux {target.kernel} {refused}"
     own = f" of its userland {target.userland.digest[:12]}" if target.userland and emulator.userland else ""
-    return f"qemu-{target.toolchain.qemu} {version} ({presented}), CPython {target.python.version}{own}"
+    return f"qemu-{target.toolchain.qemu} {version} ({presented}), CPython {started[-1]}{own}"
 
 
 def installed_qemu(target: Target) -> Path | None:
@@ -282,10 +283,18 @@ def userland(target: Target, settings: Settings, runner: Runner) -> Path:
     Raises:
         MissingToolError, NetworkError: they cannot be had.
     """
-    debian = Debian(target.toolchain.debian, settings, runner)
-    return cached_folder(_root_folder(target, settings), _ROOT_HOLDS, partial(debian.unpack, ROOT_PACKAGES))
+    debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.suite)
+
+    def fill(root: Path) -> None:
+        debian.unpack(ROOT_PACKAGES, root)
+        for name in ("lib", "lib64"):  # since Debian 13, packages hold nothing above /usr
+            if (root / "usr" / name).is_dir() and not (root / name).exists():
+                (root / name).symlink_to(f"usr/{name}")
+
+    return cached_folder(_root_folder(target, settings), _ROOT_HOLDS, fill)
 
 
 def _root_folder(target: Target, settings: Settings) -> Path:
-    digest = digest_of(packages=ROOT_PACKAGES, architecture=target.toolchain.debian)
+    names = target.toolchain
+    digest = digest_of(packages=ROOT_PACKAGES, architecture=names.debian, suite=names.suite)
     return settings.cache / "roots" / f"{target.toolchain.debian}-{digest}"

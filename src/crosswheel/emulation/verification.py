@@ -135,7 +135,7 @@ def _expected(toolchain: Toolchain) -> dict[str, object]:
         "pointer": target.abi.bits,
         "long": target.abi.bits,
         "long double mantissa": _MANTISSA[target.abi.long_double_bits],
-        "python": target.python.version,
+        "python": target.python.compiled_for,
     }
 
 

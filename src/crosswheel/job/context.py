@@ -193,12 +193,16 @@ class BuildContext:
 
     def _toolchain(self) -> Toolchain:
         if self.sdk is None:
-            return toolchain_for(self.target, self.settings)
+            return toolchain_for(
+                self.target, self.settings, runner=self.general_runner, tell=self.display.message
+            )
         sdk = open_sdk(self.sdk, self.target, self.settings, self.general_runner)
         warning = sdk.warning(self.target)
         if warning:
             self.display.warning(warning)
-        return toolchain_for(self.target, self.settings, sdk=sdk)
+        return toolchain_for(
+            self.target, self.settings, sdk=sdk, runner=self.general_runner, tell=self.display.message
+        )
 
     @property
     def emulator(self) -> Emulator:
@@ -206,6 +210,7 @@ class BuildContext:
         return self._single_flights.get("emulator", partial(_needed_by_all, self._emulator))
 
     def _emulator(self) -> Emulator:
+        assert self.toolchain  # its Pythons take minutes, where they are built
         emulator = emulator_for(self.target, self.settings, self.general_runner)
         for warning in emulator.warnings:
             self.display.warning(warning)

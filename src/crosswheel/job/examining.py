@@ -22,7 +22,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import toolchain_for
-from crosswheel.toolchain.python.distribution import host_python, target_python
+from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.uv import Uv
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile

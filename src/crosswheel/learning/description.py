@@ -128,11 +128,15 @@ def _python(learned: Learned, refused_tags: Sequence[str]) -> Iterator[str]:
 def _distribution(learned: Learned) -> Iterator[str]:
     """Give the builds of its Python that compile for it and run build hooks: those that a shipped target names."""
     names = learned.libraries.kind.names
-    of_version = [
-        target for target in map(targets.load, targets.names()) if target.python.short == learned.python.short
-    ]
+    shipped = map(targets.load, targets.names())
+    published = (target for target in shipped if target.python.target or target.python.headers)
+    of_version = [target for target in published if target.python.short == learned.python.short]
     same = [target for target in of_version if target.multiarch == names.multiarch]
     target = next((item for item in (*same, *of_version)), None)
+    if target is None and learned.python.short in targets.python_sources():
+        yield "# Nobody publishes a build of this minor version: one is built from its source."
+        yield f"built = {_text(learned.python.short)}"
+        return
     if target is None:
         raise TargetError(
             f"{learned.title} has Python {learned.python.version}, and no build of Python {learned.python.short} for "
@@ -141,7 +145,7 @@ def _distribution(learned: Learned) -> Iterator[str]:
         )
     known = target.python
     yield "# Builds of this minor version: one whose headers are compiled with, and one for the machine that builds."
-    yield f"distribution = {_text(known.distribution)}"
+    yield f"distribution = {_text(known.distribution or '')}"
     own = known.target if target in same else None
     other = known.headers or known.target
     if own:

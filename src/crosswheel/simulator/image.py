@@ -29,7 +29,7 @@ from crosswheel.recipes.model import Recipe
 from crosswheel.registry import Registry, ReleaseFile
 from crosswheel.settings import Settings
 from crosswheel.targets import Robot, Target, robot_of
-from crosswheel.toolchain.python.distribution import host_python
+from crosswheel.toolchain.python.choosing import host_python
 from crosswheel.wheels.reading import installed_path
 
 _PACKAGES = (*ROOT_PACKAGES, "busybox", "dropbear-bin", "libtomcrypt1", "libtommath1", "libgmp10")

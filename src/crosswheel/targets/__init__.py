@@ -8,13 +8,35 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.version import Version
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from crosswheel.errors import TargetError
+from crosswheel.targets.interpreter import (
+    Artifact,
+    Python,
+    PythonSource,
+    Table,
+    python_source,
+    python_sources,
+    with_source,
+)
+
+__all__ = [
+    "Artifact",
+    "Python",
+    "PythonSource",
+    "Target",
+    "load",
+    "named_with_python",
+    "names",
+    "python_source",
+    "python_sources",
+    "robot_of",
+]
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,65 +46,10 @@ else:
 
 # What the programs of a 32-bit system go by, whose kernel may be a 64-bit one.
 _NARROW = {"aarch64": "armv7l", "x86_64": "i686"}
+_WITH_PYTHON = re.compile(r"(.+)-py(\d)(\d+)")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
-
-
-class Artifact(_Table):
-    """One file of a Maven distribution: its classifier and the SHA-256 of its bytes."""
-
-    classifier: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class Python(_Table):
-    """The interpreter of the target.
-
-    ``distribution`` is the Maven coordinate ``group:artifact:version`` of builds of this Python: ``target``
-    runs on the target (and under emulation), ``host`` on machines that build, by ``os.uname().machine``.
-    Where there is none for the target, ``headers`` is one for another machine: its headers are used with the
-    target's sizes, and wheels are built and audited, but not run. ``refused_tags`` are wheel tags that pips of today
-    take for such a Python, and the target's own does not.
-    """
-
-    version: str
-    soabi: str
-    sysconfigdata: str
-    pip: str
-    distribution: str = Field(pattern=r"^[^:]+:[^:]+:[^:]+$")
-    target: Artifact | None = None
-    headers: Artifact | None = None
-    host: Mapping[str, Artifact]
-    refused_tags: tuple[str, ...] = ()
-
-    @field_validator("version")
-    @classmethod
-    def _full_version(cls, value: str) -> str:
-        if len(Version(value).release) != 3:
-            raise ValueError("expected a full version such as 3.10.8")
-        return value
-
-    @model_validator(mode="after")
-    def _either(self) -> Python:
-        if (self.target is None) == (self.headers is None):
-            raise ValueError("expected either `target` or `headers`")
-        return self
-
-    @property
-    def short(self) -> str:
-        """Major and minor version, such as ``3.10``."""
-        return ".".join(self.version.split(".")[:2])
-
-    @property
-    def numbers(self) -> tuple[int, int]:
-        """Major and minor version as numbers."""
-        major, minor = self.short.split(".")
-        return int(major), int(minor)
-
-
-class Abi(_Table):
+class Abi(Table):
     """What the target's dynamic loader accepts: ELF header values, and the newest symbol versions."""
 
     elf_machine: str
@@ -105,10 +72,12 @@ class Abi(_Table):
         return value
 
 
-class ToolchainNames(_Table):
+class ToolchainNames(Table):
     """What the target is called by each tool.
 
     ``also_runs`` names the CPUs, as zig spells them, whose code the target's runs as well.
+    ``suite`` is Debian's release whose C library and Python are emulated; ``archives`` the one whose static libraries
+    are linked, which should be an older one.
     """
 
     zig: str
@@ -118,6 +87,8 @@ class ToolchainNames(_Table):
     debian: str
     qemu: str
     qemu_cpu: str = ""
+    suite: str = "bookworm"
+    archives: str = "bookworm"
 
     @property
     def cpu_model(self) -> str:
@@ -126,7 +97,7 @@ class ToolchainNames(_Table):
         return "" if model == "generic" else model.replace("_", "-")
 
 
-class Image(_Table):
+class Image(Table):
     """What the target's system image has: shared libraries by soname, Python packages with versions.
 
     ``versions`` has all symbol versions that a library defines, for those of which they are known; ``loader`` is the
@@ -139,7 +110,7 @@ class Image(_Table):
     packages: Mapping[str, str] = Field(default_factory=dict)
 
 
-class LearnedUserland(_Table):
+class LearnedUserland(Table):
     """The machine's own files, as far as its Python loads them, which were taken when it was learned.
 
     Attributes:
@@ -153,7 +124,7 @@ class LearnedUserland(_Table):
     system: str = ""
 
 
-class Robot(_Table):
+class Robot(Table):
     """How isolated environments are kept on the target, and how plain pip behaves there.
 
     Attributes:
@@ -176,7 +147,7 @@ class Robot(_Table):
     server: tuple[str, ...] = ()
 
 
-class Target(_Table):
+class Target(Table):
     """A machine that cannot build: all that is known of it."""
 
     # It is a folder in every index, beside those that are there for all targets.
@@ -199,6 +170,14 @@ class Target(_Table):
     image: Image = Image()
     userland: LearnedUserland | None = None
     robot: Robot | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_source_of_python(cls, stated: Any) -> Any:
+        python = stated.get("python") if isinstance(stated, dict) else None
+        if not isinstance(python, dict) or python.get("source"):
+            return stated
+        return {**stated, "python": with_source(python, str(stated.get("multiarch")))}
 
     @model_validator(mode="after")
     def _machine_of_its_programs(self) -> Target:
@@ -271,6 +250,21 @@ class Target(_Table):
         }
 
     @property
+    def kind(self) -> dict[str, object]:
+        """All that compiled C depends on, whichever Python is there, and whatever else the image has."""
+        return self.model_dump(mode="json", include={"machine", "kernel", "multiarch", "abi", "toolchain"})
+
+    def with_python(self, short: str) -> Target:
+        """Return this target with a Python of another minor version, which is sent there and built from source.
+
+        Raises:
+            TargetError: no source of that version is known.
+        """
+        python_source(short)
+        stated = {**self.model_dump(), "python": {"provided": short}}
+        return Target.model_validate({**stated, "name": f"{self.name}-py{short.replace('.', '')}"})
+
+    @property
     def fingerprint(self) -> dict[str, object]:
         """All that a wheel's bytes or its verdict may depend on: not its title, nor where programs go."""
         return self.model_dump(mode="json", exclude={"title", "robot"})
@@ -300,6 +294,8 @@ def robot_of(target: Target) -> Robot:
 def load(name_or_path: str, folder: Path | None = None) -> Target:
     """Load a target by name, or from a TOML file given by its path.
 
+    ``ot2-py313`` is ``ot2`` with a Python 3.13 that is sent there, where no file has that name.
+
     Args:
         name_or_path: ``ot2``, or a path that ends in ``.toml``.
         folder: a folder of further target files, looked at before those that ship with crosswheel.
@@ -314,10 +310,30 @@ def load(name_or_path: str, folder: Path | None = None) -> Target:
     shipped = resources.files("crosswheel.targets") / "data" / f"{name_or_path}.toml"
     if name_or_path in names():
         return parse(f"{name_or_path}.toml", shipped.read_text())
+    derived = _WITH_PYTHON.fullmatch(name_or_path)
+    if derived and derived[1] in names(folder):
+        return load(derived[1], folder).with_python(f"{derived[2]}.{derived[3]}")
     raise TargetError(
         f"there is no target named {name_or_path!r}",
         hint=f"known targets: {', '.join(names(folder))}; a new robot is a new TOML file, given by its path.",
     )
+
+
+def named_with_python(name_or_path: str, short: str | None) -> str:
+    """Return the name of a target with a Python of another minor version, which is sent there; the name, without one.
+
+    Raises:
+        TargetError: it is a file, or no source of that version is known.
+    """
+    if short is None:
+        return name_or_path
+    python_source(short)
+    if name_or_path.endswith(".toml"):
+        raise TargetError(
+            f"--python {short} goes with a target's name, and {name_or_path} is a file",
+            hint=f'write provided = "{short}" in its [python] table, and nothing else there.',
+        )
+    return f"{name_or_path}-py{short.replace('.', '')}"
 
 
 def _read(path: Path) -> str:

@@ -28,7 +28,8 @@ from crosswheel.toolchain.libraries.linking import (
     with_needs,
 )
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
-from crosswheel.toolchain.python.distribution import host_python, target_python
+from crosswheel.toolchain.python.built import Tell
+from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.toolchain.python.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -122,17 +123,27 @@ def _remapping(variables: Mapping[str, str], named: Mapping[Path, str]) -> Mappi
     }
 
 
-def toolchain_for(target: Target, settings: Settings, *, sdk: Sdk | None = None) -> Toolchain:
+def toolchain_for(
+    target: Target,
+    settings: Settings,
+    *,
+    sdk: Sdk | None = None,
+    runner: Runner | None = None,
+    tell: Tell = lambda step: None,
+) -> Toolchain:
     """Return the toolchain of a target, fetched if need be.
 
     Args:
         sdk: the vendor's compilers and headers, to be used instead of zig and the headers of our Python.
+        runner: what builds its Pythons, where none are published; ``tell`` is told how far that is.
 
     Raises:
         NetworkError, IntegrityError: the target's Python cannot be had.
+        BuildFailed, MissingToolError: it cannot be built.
         TargetError: there is no Python of the target's version for this machine.
     """
-    python, host = target_python(target, settings), host_python(target, settings)
+    python = target_python(target, settings, runner, tell)
+    host = host_python(target, settings, runner, tell)
     if sdk:
         python = replace(python, headers=sdk.headers(target))
         compilers = sdk.compilers(target, settings.cache)

@@ -112,13 +112,13 @@ def library(
         said={
             key: value for key, value in spec.items() if key != "archive"
         },  # its hash tells, wherever it lies
-        target=target.fingerprint,
+        target=target.kind,
         compilers=compiled,
         needs=[path.name for path in prefixes],
         way=_HOW_BUILT.read_text() if built else None,
     )
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
-    debian = Debian(target.toolchain.debian, settings, runner)
+    debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.archives)
     workshop = Workshop(target, compilers, debian, prefixes, emulator)
 
     def fill(temporary: Path) -> None:

@@ -1,19 +1,16 @@
-"""The target's Python, and its twin of the same version for the machine that builds.
+"""Pythons of a Maven distribution, whose files' hashes the target states: one for it, and a twin for each host.
 
-Both come from one Maven distribution, whose files' hashes the target states. The target's has headers and
-sysconfig data for compiling, and runs under emulation; the host's runs the build backends, which must be
-of the target's version.
+The target's has headers and sysconfig data for compiling, and runs under emulation.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import zipfile
 from pathlib import Path
 
 from crosswheel.download import connection_hint, download, is_absent
-from crosswheel.errors import IntegrityError, NetworkError, TargetError
+from crosswheel.errors import IntegrityError, NetworkError
 from crosswheel.files import cached_folder, is_whole
 from crosswheel.settings import Settings
 from crosswheel.targets import Artifact, Target
@@ -23,42 +20,17 @@ from crosswheel.toolchain.python.tree import PythonTree
 _CRYPT = "/* Declares nothing: the compiler has no libcrypt for the target. */\n"
 
 
-def target_python(target: Target, settings: Settings) -> PythonTree:
-    """Return the target's own Python, downloaded if need be; one to compile for alone, where no other can be had.
+def published_python(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
+    """Return one of the Pythons of a target's Maven distribution, downloaded if need be.
 
     Raises:
         NetworkError: it could not be downloaded.
         IntegrityError: its bytes are not those that the target states.
     """
-    if target.python.target:
-        return _tree(target, target.python.target, settings)
-    from crosswheel.toolchain.python.headers import headers_for  # it is made of trees
-
-    assert target.python.headers is not None
-    return headers_for(target, _tree(target, target.python.headers, settings), settings.cache)
-
-
-def host_python(target: Target, settings: Settings) -> PythonTree:
-    """Return a Python of the target's version for this machine, downloaded if need be.
-
-    Raises:
-        TargetError: the target names none for this kind of machine.
-        NetworkError: it could not be downloaded.
-        IntegrityError: its bytes are not those that the target states.
-    """
-    machine = os.uname().machine
-    if machine not in target.python.host:
-        raise TargetError(
-            f"target {target.name} names no host Python {target.python.version} for {machine}",
-            hint=f"build on {', '.join(sorted(target.python.host))}; or add [python.host].{machine} to its file.",
-        )
-    return _tree(target, target.python.host[machine], settings)
-
-
-def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
     folder, patterns = _kept(target, artifact, settings)
 
     def fill(temporary: Path) -> None:
+        assert target.python.distribution is not None
         archive = _download(target.python.distribution, artifact, temporary / ".maven", settings)
         with zipfile.ZipFile(archive) as contents:
             contents.extractall(temporary)
@@ -73,13 +45,9 @@ def _tree(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
     return PythonTree(program.parents[1], target.python.short)
 
 
-def has_pythons(target: Target, settings: Settings) -> bool:
-    """Tell whether both Pythons of a target, its own and its twin for this machine, were downloaded before."""
-    artifact_of_target = target.python.target or target.python.headers
-    host = target.python.host.get(os.uname().machine)
-    return all(
-        artifact and is_whole(*_kept(target, artifact, settings)) for artifact in (artifact_of_target, host)
-    )
+def has_published(target: Target, artifact: Artifact, settings: Settings) -> bool:
+    """Tell whether one of them was downloaded before."""
+    return is_whole(*_kept(target, artifact, settings))
 
 
 def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, ...]]:

@@ -58,7 +58,9 @@ class PythonTree:
     @property
     def exporters(self) -> tuple[Path, ...]:
         """The files that tell which names it offers to extension modules."""
-        return (self.library, self.executable) if self.runs else (self.names,)
+        if not self.runs:
+            return (self.names,)
+        return (self.library, self.executable) if self.library.is_file() else (self.executable,)
 
     @property
     def sysconfig_data(self) -> Path:

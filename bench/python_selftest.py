@@ -1,0 +1,165 @@
+"""Builds the Python that a target is sent, and tests it under emulation: modules, size, and CPython's own tests.
+
+It is built from an empty cache of Pythons, so that the time is told; ``--kept`` takes the one that is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from _measure import machine, say, show, stop
+
+from crosswheel import targets
+from crosswheel.check.elf_objects import read_object
+from crosswheel.emulation.emulator import Emulator, emulator_for
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.sources.archive import unpack
+from crosswheel.targets import Target
+from crosswheel.toolchain.python.built import built_host_python
+from crosswheel.toolchain.python.choosing import target_python
+from crosswheel.toolchain.python.cpython_source import source_archive
+from crosswheel.toolchain.python.tree import PythonTree
+
+TESTS = (
+    "test_ssl", "test_sqlite3", "test_ctypes", "test_asyncio", "test_bz2", "test_lzma", "test_zlib", "test_hashlib",
+    "test_decimal", "test_struct", "test_json", "test_socket", "test_subprocess", "test_threading", "test_venv",
+)  # fmt: skip
+# For other systems, for people at a screen, or jokes; and what a Python is built without.
+_NOT_THERE = {
+    "_aix_support", "_android_support", "_apple_support", "_gdbm", "_ios_support", "_msi", "_osx_support",
+    "_overlapped", "_pyrepl", "_scproxy", "_tkinter", "_winapi", "_wmi", "antigravity", "_dbm", "idlelib", "msvcrt",
+    "nt", "ntpath", "this", "tkinter", "turtle", "turtledemo", "winreg", "winsound",
+}  # fmt: skip
+_IMPORT = """
+import importlib, json, sys
+failed = {}
+names = sorted(set(sys.stdlib_module_names) - set(json.loads(sys.argv[1])))
+for name in names:
+    try:
+        importlib.import_module(name)
+    except BaseException as error:
+        failed[name] = f"{type(error).__name__}: {error}"
+print("answer " + json.dumps([len(names), failed]))
+"""
+
+
+def main() -> None:
+    """Build, test, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("target", nargs="?", default="ot2-py313", help="a target that is sent a Python")
+    parser.add_argument("--kept", action="store_true", help="test the one that was built before")
+    parser.add_argument("--tests", nargs="*", default=TESTS, help="CPython's tests to run")
+    given = parser.parse_args()
+    target, settings, here = targets.load(given.target), Settings.from_environment(), machine()
+    if target.python.source is None:
+        stop(f"{target.name} has a Python that is not built from source")
+    with tempfile.TemporaryDirectory(prefix="python.") as name:
+        folder = Path(name)
+        runner = Runner(log=folder / "log")
+        rows = [] if given.kept else _built(target, settings, runner)
+        python = target_python(target, settings, runner, say)
+        rows += _measured(python, target, folder)
+        emulator = emulator_for(target, settings, runner)
+        rows += _imported(emulator, runner)
+        rows += _tested(emulator, given.tests, _tests_of(target, settings, runner, folder), runner, folder)
+    show(f"Python {target.python.version} for {target.title} ({here})", ["what", "result"], rows, right=[])
+
+
+def _built(target: Target, settings: Settings, runner: Runner) -> list[list[str]]:
+    """Build the host's Python and the target's, each with all libraries there; return how long each took."""
+    source = target.python.source
+    assert source
+    target_python(target, settings, runner, say)  # the libraries are there then
+    with tempfile.TemporaryDirectory(prefix="cache.", dir=settings.cache) as name:
+        for kept in settings.cache.iterdir():
+            if kept.name not in ("python", Path(name).name):
+                (Path(name) / kept.name).symlink_to(kept)
+        apart = replace(settings, cache=Path(name))
+        seconds = []
+        for build in (
+            lambda: built_host_python(source, apart, runner, say),
+            lambda: target_python(target, apart, runner, say),
+        ):
+            begun = time.monotonic()
+            build()
+            seconds.append(time.monotonic() - begun)
+    return [["built for the host", f"{seconds[0]:.0f} s"], ["built for the target", f"{seconds[1]:.0f} s"]]
+
+
+def _measured(python: PythonTree, target: Target, folder: Path) -> list[list[str]]:
+    archive = folder / "python.tar"
+    subprocess.run(["tar", "-C", python.root, "-cf", archive, "."], check=True)
+    plain = archive.stat().st_size
+    sizes = []
+    for words, suffix in ((["gzip", "-k6"], "gz"), (["xz", "-kT0"], "xz")):
+        subprocess.run([*words, archive], check=True)
+        sizes.append(f"{archive.with_suffix(f'.tar.{suffix}').stat().st_size / 1e6:.1f} MB as .tar.{suffix}")
+    exported = [
+        name
+        for name in read_object(python.executable.read_bytes()).exports.symbols
+        if not name.startswith(("Py", "_Py"))
+    ]
+    return [
+        ["size", f"{plain / 1e6:.1f} MB, {', '.join(sizes)}"],
+        ["exports beside Python's own", ", ".join(sorted(exported)) or "none"],
+    ]
+
+
+def _imported(emulator: Emulator, runner: Runner) -> list[list[str]]:
+    answer = emulator.run(runner, ["-I", "-c", _IMPORT, json.dumps(sorted(_NOT_THERE))])
+    told = next(line for line in answer.lines if line.startswith("answer "))
+    count, failed = json.loads(told[len("answer ") :])
+    rows = [["standard library", f"{count - len(failed)} of {count} modules import"]]
+    return rows + [[f"  {name}", why] for name, why in failed.items()]
+
+
+def _tests_of(target: Target, settings: Settings, runner: Runner, folder: Path) -> Path:
+    """Return a folder with CPython's own tests, from its source."""
+    assert target.python.source
+    archive = source_archive(target.python.source, settings, runner)
+    tree = unpack(
+        archive, folder / "source", wanted=lambda name: "/Lib/test/" in f"{name}/" or name.endswith("/Lib")
+    )
+    (folder / "tests").mkdir()
+    shutil.move(tree / "Lib" / "test", folder / "tests" / "test")
+    return folder / "tests"
+
+
+def _tested(
+    emulator: Emulator, tests: Sequence[str], folder: Path, runner: Runner, work: Path
+) -> list[list[str]]:
+    rows = []
+    for test in tests:
+        say(f"running {test}")
+        begun = time.monotonic()
+        scratch = work / "scratch" / test
+        scratch.mkdir(parents=True)
+        words = ["-m", "test", "--timeout", "600", test]
+        answer = emulator.run(
+            runner,
+            words,
+            environment={"PYTHONPATH": str(folder), "HOME": str(scratch)},
+            cwd=scratch,
+            timeout=1800,
+            check=False,
+            readable=[folder],
+        )
+        ending = [line for line in answer.lines if line.startswith(("Total tests:", "Result:"))]
+        rows.append([test, f"{'; '.join(ending) or answer.lines[-1]} ({time.monotonic() - begun:.0f} s)"])
+        failed = [line for line in answer.lines if line.startswith(("FAIL:", "ERROR:"))]
+        rows += [["", line] for line in failed[:12]]
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

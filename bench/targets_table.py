@@ -1,0 +1,85 @@
+"""Builds a package for every target from its source, and prints what was proven there, as the table in docs/targets.md.
+
+All that a target needs is fetched or built before, and not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from _measure import machine, say
+
+from crosswheel import targets
+from crosswheel.process import tail
+from crosswheel.targets import Target
+from crosswheel.toolchain.python.choosing import origin
+
+AS_OF = "2025-04-25"
+COLUMNS = (
+    "target",
+    "machine",
+    "C library",
+    "Python",
+    "where its Python comes from",
+    "built",
+    "imported",
+    "seconds",
+)
+
+
+def main() -> None:
+    """Build for each, print a row as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "names", nargs="*", default=targets.names(), help="targets; all that ship, if not given"
+    )
+    parser.add_argument("--requirement", default="ujson==5.10.0", help="what is built")
+    given = parser.parse_args()
+    print(f"{given.requirement}, from its source, on {machine()}\n")
+    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
+    for name in given.names:
+        say(f"building for {name}")
+        print(f"| {' | '.join(_row(targets.load(name), given.requirement))} |", flush=True)
+
+
+def _row(target: Target, requirement: str) -> list[str]:
+    known = [
+        f"`{target.name}`",
+        f"{target.machine}, {target.abi.byte_order}-endian",
+        f"glibc {target.abi.glibc}",
+        target.python.version,
+        "headers alone" if target.python.headers else origin(target).partition(",")[0],
+    ]
+    with tempfile.TemporaryDirectory(prefix="targets.") as name:
+        prepared = _crosswheel(Path(name), "build", "--prep-container-only", "--target", target.name)
+        if prepared.returncode != 0:
+            say(tail(prepared.stdout))
+            return [*known, "no", "", ""]
+        begun = time.monotonic()
+        built = _crosswheel(
+            Path(name), "build", requirement, "--as-of", AS_OF, "--from-source", "--target", target.name
+        )
+        seconds = time.monotonic() - begun
+        proofs = [json.loads(path.read_text()) for path in Path(name).glob("dist/**/*.proof.json")]
+    if built.returncode != 0 or not proofs:
+        say(tail(built.stdout, 30))
+        return [*known, "no", "", f"{seconds:.0f}"]
+    imported = sum(len(proof["imported"]) for proof in proofs)
+    return [*known, "yes", str(imported) if imported else "not run", f"{seconds:.0f}"]
+
+
+def _crosswheel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "crosswheel", *words]
+    return subprocess.run(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+
+
+if __name__ == "__main__":
+    main()

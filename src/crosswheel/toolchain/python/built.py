@@ -1,0 +1,82 @@
+"""Pythons that are built from source: which are, with what inside, and for which machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from crosswheel import targets
+from crosswheel.errors import TargetError
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import PythonSource, Target
+from crosswheel.toolchain.python.cpython import CPythonBuild
+from crosswheel.toolchain.python.tree import PythonTree
+
+Tell = Callable[[str], None]
+"""Is told what is done, a few words each time."""
+
+_LIBRARIES = ("bzip2", "libedit", "libffi", "ncurses", "openssl", "sqlite", "uuid", "xz", "zlib")
+_MODULES = (
+    "_bz2", "_ctypes", "_curses", "_curses_panel", "_decimal", "_hashlib", "_lzma", "_sqlite3", "_ssl", "_uuid",
+    "pyexpat", "readline", "zlib",
+)  # fmt: skip
+# What runs build backends: they compress, and call libraries.
+_HOST_LIBRARIES = ("bzip2", "libffi", "xz", "zlib")
+_HOST_MODULES = ("_bz2", "_ctypes", "_decimal", "_lzma", "pyexpat", "zlib")
+
+
+def built_python(
+    target: Target, settings: Settings, runner: Runner, tell: Tell = lambda step: None
+) -> PythonTree:
+    """Return the Python that is built from source for a target, built if need be.
+
+    Raises:
+        NetworkError, IntegrityError: its source, or that of a library, cannot be had.
+        MissingToolError: a program that builds it is missing.
+        BuildFailed: it cannot be built, or a module of its standard library.
+    """
+    source = _source_of(target)
+    host = built_host_python(source, settings, runner, tell)
+    return CPythonBuild(target, source, _LIBRARIES, _MODULES, settings, runner, tell, host).tree()
+
+
+def built_host_python(
+    source: PythonSource, settings: Settings, runner: Runner, tell: Tell = lambda step: None
+) -> PythonTree:
+    """Return a Python of a release for this machine, built if need be; the errors are those of :func:`built_python`.
+
+    Raises:
+        TargetError: no target tells how to compile for this kind of machine.
+    """
+    target = host_target()
+    return CPythonBuild(target, source, _HOST_LIBRARIES, _HOST_MODULES, settings, runner, tell, None).tree()
+
+
+def host_target() -> Target:
+    """Return the target that programs for this kind of machine are compiled for: any Linux that is not very old.
+
+    Raises:
+        TargetError: there is none.
+    """
+    name = f"linux-{os.uname().machine.replace('_', '-')}"
+    if name not in targets.names():
+        raise TargetError(
+            f"no Python can be built for this machine: there is no target {name}",
+            hint="build on Linux on x86-64 or aarch64.",
+        )
+    return targets.load(name)
+
+
+def has_built(target: Target, settings: Settings) -> bool:
+    """Tell whether the Python of a target was built before, with what it is built with now."""
+    kept = settings.cache / "python"
+    source = _source_of(target)
+    return any(kept.glob(f"cpython-{source.version}-{target.toolchain.debian}-*"))
+
+
+def _source_of(target: Target) -> PythonSource:
+    source = target.python.source
+    if source is None:
+        source = targets.python_source(target.python.short)
+    return source

@@ -1,0 +1,100 @@
+"""Where a target's Python comes from, and its twin for the machine that builds: the one place that chooses.
+
+What is compiled for, and what runs under emulation, is the first of these that the target's file states: the packages
+of the distribution that runs there; a build that is published; one of our own, from source; headers alone. A build
+backend runs on a published build for this machine, else on one of our own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from crosswheel import targets
+from crosswheel.errors import TargetError
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.targets import PythonSource, Target
+from crosswheel.toolchain.python.built import Tell, built_host_python, built_python, has_built
+from crosswheel.toolchain.python.distribution import has_published, published_python
+from crosswheel.toolchain.python.headers import headers_for
+from crosswheel.toolchain.python.packaged import has_packaged, packaged_python
+from crosswheel.toolchain.python.tree import PythonTree
+
+
+def target_python(
+    target: Target, settings: Settings, runner: Runner | None = None, tell: Tell = lambda step: None
+) -> PythonTree:
+    """Return the target's own Python, made if need be; one to compile for alone, where no other can be had.
+
+    Args:
+        tell: is told what is done, where that takes minutes.
+
+    Raises:
+        NetworkError: it, or what it is made of, could not be downloaded.
+        IntegrityError: its bytes are not those that the target states.
+        BuildFailed, MissingToolError: it cannot be built.
+    """
+    python, runner = target.python, runner or Runner()
+    if python.packaged:
+        return packaged_python(target, settings, runner)
+    if python.target:
+        return published_python(target, python.target, settings)
+    if python.source:
+        return built_python(target, settings, runner, tell)
+    assert python.headers is not None
+    return headers_for(target, published_python(target, python.headers, settings), settings.cache)
+
+
+def host_python(
+    target: Target, settings: Settings, runner: Runner | None = None, tell: Tell = lambda step: None
+) -> PythonTree:
+    """Return a Python of the target's version for this machine, made if need be.
+
+    Raises:
+        TargetError: there is none for this kind of machine.
+        NetworkError, IntegrityError, BuildFailed, MissingToolError: as for :func:`target_python`.
+    """
+    machine, python = os.uname().machine, target.python
+    if machine in python.host:
+        return published_python(target, python.host[machine], settings)
+    source = _source(target)
+    if source is None:
+        raise TargetError(
+            f"target {target.name} names no host Python {python.version} for {machine}",
+            hint=f"build on {', '.join(sorted(python.host))}; or add [python.host].{machine} to its file.",
+        )
+    return built_host_python(source, settings, runner or Runner(), tell)
+
+
+def has_host(target: Target) -> bool:
+    """Tell whether there is a Python of the target's version for this machine, or one can be made."""
+    return os.uname().machine in target.python.host or _source(target) is not None
+
+
+def _source(target: Target) -> PythonSource | None:
+    """Return the source of the target's Python for this machine, where no published one is to be had."""
+    if target.python.target or target.python.headers:
+        return None  # published ones have to fit each other
+    return target.python.source or targets.python_sources().get(target.python.short)
+
+
+def has_pythons(target: Target, settings: Settings) -> bool:
+    """Tell whether both Pythons of a target, its own and its twin for this machine, are in the cache."""
+    python = target.python
+    published = python.target or python.headers
+    if python.packaged:
+        own = has_packaged(target, settings)
+    else:
+        own = has_published(target, published, settings) if published else has_built(target, settings)
+    host = python.host.get(os.uname().machine)
+    return own and (has_published(target, host, settings) if host else has_built(target, settings))
+
+
+def origin(target: Target) -> str:
+    """Return where the Pythons of a target come from, for people."""
+    python = target.python
+    if python.packaged:
+        return f"unpacked from Debian's packages ({target.toolchain.suite})"
+    if python.target or python.headers:
+        return "fetched from a Maven repository (45 MB)"
+    return f"built from the source of CPython {python.version}, once; that takes minutes"
