@@ -14,7 +14,7 @@ import s3fs
 
 from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.index.site import write_site
-from crosswheel.publish import Selection, open_store, prune, publish, set_yanked
+from crosswheel.publish import WheelSelection, open_store, prune, publish, set_yanked
 from support.gcs import gcs_server
 from support.publishing import published_wheels, start_publisher
 from support.s3 import s3_server
@@ -74,9 +74,9 @@ def test_every_store_publishes_adds_refuses_and_yanks(new_url: NewUrl, tmp_path:
     assert len(published_wheels(store)) == 3
     with pytest.raises(IntegrityError, match="was published"):
         publish(site_of(tmp_path / "z", ("a", "2"), body=b"other"), store)
-    set_yanked(store, Selection("a", "1"), "bad")
+    set_yanked(store, WheelSelection("a", "1"), "bad")
     assert b'data-yanked="bad"' in (store.read("simple/a/index.html") or b"")
-    set_yanked(store, Selection("a", "1"), None)
+    set_yanked(store, WheelSelection("a", "1"), None)
     assert b"data-yanked" not in (store.read("simple/a/index.html") or b"")
 
 

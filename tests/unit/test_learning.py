@@ -17,12 +17,12 @@ from crosswheel import targets
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, UsageError
 from crosswheel.learning.facts import kinds
 from crosswheel.learning.learn import require_name, require_same, required_python, robot_guess
-from crosswheel.learning.roots import FolderSource, TarSource, opened_root
+from crosswheel.learning.roots import RootFolder, TarSource, opened_root
 from crosswheel.learning.selection import belongs, select, take
 from crosswheel.learning.source import Listed
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.userlands import Entry, UserlandStore, resolved
+from crosswheel.userlands import UserlandEntry, UserlandStore, resolved
 
 FILE, FOLDER = Listed("file", 3), Listed("folder")
 SMALL = {"/lib/ld-linux-armhf.so.3": FILE, "/lib/libc.so.6": FILE, "/usr/bin/python3": FILE}
@@ -226,7 +226,7 @@ def test_a_folder_is_listed_without_following_its_links(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "up").symlink_to("..")
     os.mkfifo(tmp_path / "lib" / "pipe")
-    listing = FolderSource(tmp_path).listing()
+    listing = RootFolder(tmp_path).listing()
     assert {path: item.kind for path, item in listing.items()} == {
         "/lib": "folder", "/lib/up": "link", "/lib/pipe": "other",
     }  # fmt: skip
@@ -258,7 +258,7 @@ def test_where_programs_are_kept_follows_what_pip_is_told(tmp_path: Path) -> Non
     store = UserlandStore(tmp_path)
     config = b"[install]\nroot = /var/user-packages\n"
     sha256 = store.put_blob(io.BytesIO(config))
-    robot = robot_guess(store.keep({"/etc/pip.conf": Entry("file", sha256)}), "/usr/bin/python3.10")
+    robot = robot_guess(store.keep({"/etc/pip.conf": UserlandEntry("file", sha256)}), "/usr/bin/python3.10")
     assert (robot.store, robot.bundle) == ("/var/user-packages/crosswheel", True)
     assert robot.pip_config == config.decode()
     plain = robot_guess(store.keep({}), "/usr/local/bin/python3.10")

@@ -19,7 +19,7 @@ from crosswheel.cli import app
 from crosswheel.errors import IntegrityError, MissingToolError, StorageError, UsageError
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.site import write_site
-from crosswheel.publish import Selection, Stores, channel_of, open_store, prune, publish, set_yanked
+from crosswheel.publish import Stores, WheelSelection, channel_of, open_store, prune, publish, set_yanked
 from crosswheel.publish.contents import Publication
 from crosswheel.stores.folder import FolderStore
 from crosswheel.stores.objects import cache_control, content_type
@@ -114,17 +114,17 @@ def test_yank_and_unyank(tmp_path: Path, store: FolderStore) -> None:
         page = (store.read("simple/my-pkg/index.html") or b"").decode()
         return [(p.is_yanked, p.yanked_reason) for p in ProjectPage.from_html("my-pkg", page).packages]
 
-    assert set_yanked(store, Selection("my_pkg", "1"), "it <breaks>").wheels == (
+    assert set_yanked(store, WheelSelection("my_pkg", "1"), "it <breaks>").wheels == (
         "my_pkg-1.0-py3-none-any.whl",
     )
     assert reasons() == [(True, "it <breaks>"), (False, None)]
     publish(tmp_path / "index", store)
     assert reasons()[0][0], "publishing again must not take it back"
-    set_yanked(store, Selection("my-pkg", "1.0"), None)
+    set_yanked(store, WheelSelection("my-pkg", "1.0"), None)
     assert reasons()[0] == (False, None)
     for name, version in (("my-pkg", "3"), ("other", "1"), ("my-pkg", "nonsense")):
         with pytest.raises(UsageError, match="is not in"):
-            set_yanked(store, Selection(name, version), "")
+            set_yanked(store, WheelSelection(name, version), "")
 
 
 def test_local_versions_of_a_yanked_release_go_with_it_as_pip_prefers_them(
@@ -132,12 +132,12 @@ def test_local_versions_of_a_yanked_release_go_with_it_as_pip_prefers_them(
 ) -> None:
     versions = ("3.3.4", "3.3.4+ot2", "3.3.4+flex.1", "3.3.40")
     publish(site_of(tmp_path, *(("prefect", version) for version in versions)), store)
-    assert len(set_yanked(store, Selection("prefect", "3.3.4"), "bad").wheels) == 3
+    assert len(set_yanked(store, WheelSelection("prefect", "3.3.4"), "bad").wheels) == 3
     assert yanked(store) == {f"prefect-{version}-py3-none-any.whl" for version in versions[:3]}
     page = (store.read("project/prefect.html") or b"").decode()
     assert "3.3.40</span></h1>" in page
-    set_yanked(store, Selection("prefect", "3.3.4"), None)
-    set_yanked(store, Selection("prefect", "3.3.4+ot2"), "bad")
+    set_yanked(store, WheelSelection("prefect", "3.3.4"), None)
+    set_yanked(store, WheelSelection("prefect", "3.3.4+ot2"), "bad")
     assert yanked(store) == {"prefect-3.3.4+ot2-py3-none-any.whl"}
 
 
@@ -145,12 +145,12 @@ def test_one_file_or_one_target_is_yanked_where_that_is_asked_for(tmp_path: Path
     for target, tag in (("ot2", "cp310-cp310-linux_armv7l"), ("flex", "cp310-cp310-linux_aarch64")):
         prove(add_wheel(tmp_path / "dist", "a", "1", tag=tag), target)
     publish(site_of(tmp_path), store)
-    set_yanked(store, Selection("a", "1", target="ot2"), "bad")
+    set_yanked(store, WheelSelection("a", "1", target="ot2"), "bad")
     assert yanked(store) == {"a-1-cp310-cp310-linux_armv7l.whl"}
-    set_yanked(store, Selection("a", "1"), None)
-    set_yanked(store, Selection("a", "1", file="a-1-cp310-cp310-linux_aarch64.whl"), "bad")
+    set_yanked(store, WheelSelection("a", "1"), None)
+    set_yanked(store, WheelSelection("a", "1", file="a-1-cp310-cp310-linux_aarch64.whl"), "bad")
     assert yanked(store) == {"a-1-cp310-cp310-linux_aarch64.whl"}
-    for selection in (Selection("a", "1", target="pi"), Selection("a", "1", file="a-1.whl")):
+    for selection in (WheelSelection("a", "1", target="pi"), WheelSelection("a", "1", file="a-1.whl")):
         with pytest.raises(UsageError, match="no wheel of a 1") as caught:
             set_yanked(store, selection, "")
         assert "linux_armv7l" in caught.value.hint
@@ -164,15 +164,15 @@ def test_bundles_that_hold_a_yanked_release_are_named_and_yanked_on_request(
     bundle = make_wheel(tmp_path / "dist", "prefect", "3+ot2", inside).name
     make_wheel(tmp_path / "dist", "other", "1+ot2", {f"{home}/h11-0.16.dist-info/METADATA": b"Name: h11\n"})
     publish(site_of(tmp_path, ("h11", "0.14"), ("h11", "0.16")), store)
-    assert set_yanked(store, Selection("h11", "0.14"), "hole").bundles == (bundle,)
+    assert set_yanked(store, WheelSelection("h11", "0.14"), "hole").bundles == (bundle,)
     assert yanked(store) == {"h11-0.14-py3-none-any.whl"}
-    set_yanked(store, Selection("h11", "0.14", bundles=True), "hole")
+    set_yanked(store, WheelSelection("h11", "0.14", bundles=True), "hole")
     assert yanked(store) == {"h11-0.14-py3-none-any.whl", bundle}
 
 
 def test_a_new_wheel_of_a_yanked_release_is_named(tmp_path: Path, store: FolderStore) -> None:
     publish(site_of(tmp_path, ("a", "1"), ("b", "1")), store)
-    set_yanked(store, Selection("a", "1"), "bad")
+    set_yanked(store, WheelSelection("a", "1"), "bad")
     assert publish(site_of(tmp_path, ("a", "1.0+ot2"), ("b", "1+ot2")), store).of_yanked == (
         "a-1.0+ot2-py3-none-any.whl",
     )
@@ -183,7 +183,7 @@ def test_a_reason_that_is_not_text_is_refused_and_one_that_got_there_is_shown(
 ) -> None:
     publish(site_of(tmp_path, ("a", "1")), store)
     with pytest.raises(UsageError, match="reason is not text"):
-        set_yanked(store, Selection("a", "1"), "na\udcefve")
+        set_yanked(store, WheelSelection("a", "1"), "na\udcefve")
     store.write("simple/a/a-1-py3-none-any.whl.yanked", b"na\xefve")
     publish(tmp_path / "index", store)
     assert "na\N{REPLACEMENT CHARACTER}" in (store.read("simple/a/index.html") or b"").decode()
@@ -252,7 +252,7 @@ def test_what_another_version_of_crosswheel_published_is_read_without_what_it_sa
         if path.endswith("json") and not path.endswith("index.json"):
             store.write(path, json.dumps({**json.loads(store.read(path) or b""), "new": {"x": 1}}).encode())
     publish(site_of(tmp_path / "other", ("b", "1")), store)
-    set_yanked(store, Selection("a", "1"), "bad")
+    set_yanked(store, WheelSelection("a", "1"), "bad")
     assert "ot2: loaded and run" in (store.read("project/a.html") or b"").decode()
     assert prune(FolderStore(tmp_path), FUTURE).removed == ["channel"]
 
@@ -267,7 +267,7 @@ def test_what_only_a_newer_version_of_crosswheel_understands_is_said_to_be_that(
     store.write(path, json.dumps({**json.loads(store.read(path) or b""), "schema_version": 99}).encode())
     for act in (
         lambda: publish(tmp_path / "index", store),
-        lambda: set_yanked(store, Selection("a", "1"), ""),
+        lambda: set_yanked(store, WheelSelection("a", "1"), ""),
     ):
         with pytest.raises(StorageError, match="newer version of crosswheel") as caught:
             act()
@@ -364,7 +364,7 @@ def test_a_place_with_something_else_in_it_is_refused_and_left_as_it_is(
 def test_an_index_is_no_channel(tmp_path: Path) -> None:
     site, other = site_of(tmp_path / "x", ("a", "1")), site_of(tmp_path / "y", ("b", "1"))
     before = tree(other)
-    for act in (publish, lambda _, store: set_yanked(store, Selection("b", "1"), "")):
+    for act in (publish, lambda _, store: set_yanked(store, WheelSelection("b", "1"), "")):
         with pytest.raises(UsageError, match="is an index that `crosswheel index` makes"):
             act(site, FolderStore(other))
     assert tree(other) == before
@@ -376,11 +376,11 @@ def test_links_stay_as_they_were_told_to_be(tmp_path: Path, store: FolderStore) 
 
     site, url = site_of(tmp_path, ("a", "1")), "https://robots.example/x/"
     publish(site, store, root_url=url)
-    set_yanked(store, Selection("a", "1"), "bad")
+    set_yanked(store, WheelSelection("a", "1"), "bad")
     assert link().startswith(url)
     publish(site, store)
     assert link().startswith(url)
-    set_yanked(store, Selection("a", "1"), None, root_url="http://other.example")
+    set_yanked(store, WheelSelection("a", "1"), None, root_url="http://other.example")
     publish(site, store)
     assert link().startswith("http://other.example/simple/a/a-1")
     publish(site, store, root_url="")

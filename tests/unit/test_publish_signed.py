@@ -11,8 +11,8 @@ from test_publish import FUTURE, site_of
 
 from crosswheel.agent.signed import CHANNEL
 from crosswheel.errors import IntegrityError, UsageError
-from crosswheel.publish import Selection, prune, publish, set_yanked
-from crosswheel.publish.manifest import NEWEST, Manifest, Reader, Signatory, SignedFile
+from crosswheel.publish import WheelSelection, prune, publish, set_yanked
+from crosswheel.publish.channel_manifest import NEWEST, Manifest, Reader, Signatory, SignedFile
 from crosswheel.publish.verified import VerifiedChannel, verified_channel
 from crosswheel.signing.envelope import sign
 from crosswheel.signing.keys import SigningKey
@@ -182,22 +182,22 @@ def test_a_signed_channel_is_not_changed_by_who_does_not_sign(laboratory: Labora
     with pytest.raises(UsageError, match="is signed, and there is no key here"):
         publish(site_of(laboratory.folder / "two", ("b", "1")), laboratory.store)
     with pytest.raises(UsageError, match="is signed, and there is no key here"):
-        set_yanked(laboratory.store, Selection("a", "1"), "bad")
+        set_yanked(laboratory.store, WheelSelection("a", "1"), "bad")
     assert tree(laboratory.folder / "channel") == before
 
 
 def test_that_a_wheel_is_yanked_is_signed(laboratory: Laboratory) -> None:
     laboratory.publish(("a", "1"))
     assert laboratory.open().wheels == {WHEEL: False}
-    set_yanked(laboratory.store, Selection("a", "1"), "bad", signatory=laboratory.signatory())
+    set_yanked(laboratory.store, WheelSelection("a", "1"), "bad", signatory=laboratory.signatory())
     assert laboratory.open().wheels == {WHEEL: True}
-    set_yanked(laboratory.store, Selection("a", "1"), None, signatory=laboratory.signatory())
+    set_yanked(laboratory.store, WheelSelection("a", "1"), None, signatory=laboratory.signatory())
     assert laboratory.open().wheels == {WHEEL: False}
 
 
 def test_publishing_again_keeps_that_a_wheel_is_yanked(laboratory: Laboratory) -> None:
     laboratory.publish(("a", "1"))
-    set_yanked(laboratory.store, Selection("a", "1"), "bad", signatory=laboratory.signatory())
+    set_yanked(laboratory.store, WheelSelection("a", "1"), "bad", signatory=laboratory.signatory())
     laboratory.publish(("a", "1"), ("b", "1"))
     assert laboratory.open().wheels[WHEEL]
 

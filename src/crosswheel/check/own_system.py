@@ -18,7 +18,7 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.glibc import first_versions, glibc_symbols
 from crosswheel.toolchain.compilers.zig import zig_folder
 from crosswheel.userlands import Userland
-from crosswheel.userlands.loader import libraries
+from crosswheel.userlands.library_lookup import libraries
 
 
 class OwnLibraries(Mapping[str, SystemLibrary]):

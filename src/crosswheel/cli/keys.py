@@ -17,7 +17,7 @@ from crosswheel.signing.keys import KeyFolder, PublicKey
 from crosswheel.signing.rotation import rotate
 
 if TYPE_CHECKING:
-    from crosswheel.publish.manifest import Reader
+    from crosswheel.publish.channel_manifest import Reader
 
 commands = typer.Typer(
     help="Make, show and hand over the key that signs, and name those that are trusted.", no_args_is_help=True
@@ -36,7 +36,9 @@ def key_folder() -> KeyFolder:
 
 def reader_of(keys: KeyFolder) -> Reader:
     """Return who reads channels here: it trusts these keys, and remembers beside them what it has seen."""
-    from crosswheel.publish.manifest import Reader  # commands for robots start without what it leads to
+    from crosswheel.publish.channel_manifest import (
+        Reader,  # commands for robots start without what it leads to
+    )
 
     return Reader(tuple(keys.trusted()), keys.path / "channels")
 

@@ -18,10 +18,10 @@ from crosswheel.errors import BuildFailed, StorageError, UsageError
 from crosswheel.index.summary import table as markdown_table
 from crosswheel.process import Runner
 from crosswheel.progress import table
-from crosswheel.publish import Channel, Selection, Stores, channel_of, open_store, set_yanked
+from crosswheel.publish import Channel, Stores, WheelSelection, channel_of, open_store, set_yanked
 from crosswheel.publish import prune as prune_channels
 from crosswheel.publish import publish as publish_site
-from crosswheel.publish.manifest import DAYS, Signatory
+from crosswheel.publish.channel_manifest import DAYS, Signatory
 
 DevelopmentOption = Annotated[
     str | None,
@@ -197,7 +197,7 @@ def prune(
 
 def _mark(wheels: WheelsToMark, reason: str | None, destination: Destination, root_url: str | None) -> None:
     channel, state = destination.channel, "no longer yanked" if reason is None else "yanked"
-    selection = Selection(wheels.name, wheels.version, wheels.file, wheels.target, wheels.bundles)
+    selection = WheelSelection(wheels.name, wheels.version, wheels.file, wheels.target, wheels.bundles)
     store, signatory = open_store(channel.url), _signatory(DAYS)
     yanked = set_yanked(store, selection, reason, root_url=root_url, signatory=signatory)
     for filename in yanked.wheels + (yanked.bundles if wheels.bundles else ()):

@@ -21,7 +21,7 @@ from crosswheel.check.elf_objects import ElfObject, UnreadableObject, read_objec
 from crosswheel.check.system import numbered
 from crosswheel.errors import IntegrityError, TargetError
 from crosswheel.userlands import Userland
-from crosswheel.userlands.loader import libraries
+from crosswheel.userlands.library_lookup import libraries
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -35,7 +35,7 @@ _HEAD_BYTES = 1082
 
 
 @dataclass(frozen=True)
-class FolderSource:
+class RootFolder:
     """A root file system that lies in a folder."""
 
     folder: Path
@@ -132,7 +132,7 @@ def opened_root(path: Path, settings: Settings, runner: Runner) -> Iterator[Sour
         MissingToolError, NetworkError: what reads an image can be had neither here nor from Debian.
     """
     if path.is_dir():
-        yield FolderSource(path)
+        yield RootFolder(path)
         return
     try:
         with path.open("rb") as stream:
@@ -146,7 +146,7 @@ def opened_root(path: Path, settings: Settings, runner: Runner) -> Iterator[Sour
     with tempfile.TemporaryDirectory(prefix="crosswheel.") as name:
         folder = Path(name) / "root"
         extract(folder)
-        yield FolderSource(folder)
+        yield RootFolder(folder)
 
 
 def _extractor(head: bytes, image: Path, settings: Settings, runner: Runner) -> Callable[[Path], None] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from crosswheel.errors import IntegrityError, TargetError
 from crosswheel.learning.source import Listed, Source
-from crosswheel.userlands import Entry, Userland, UserlandStore, links_on_the_way, resolved
+from crosswheel.userlands import Userland, UserlandEntry, UserlandStore, links_on_the_way, resolved
 
 # Folders that hold no programs of the image, whatever lies in them.
 _OUTSIDE = re.compile(r"/(dev|home|lost\+found|media|mnt|proc|root|run|srv|sys|tmp|var)(/|$)")
@@ -87,7 +87,7 @@ def take(source: Source, store: UserlandStore, tell: Callable[[str], None]) -> t
     missing = [path for path in files if path not in entries]
     expected, done = sum(listing[path].size for path in missing), 0
     for number, (path, stream) in enumerate(source.files(missing), 1):
-        entries[path] = Entry("file", store.put_blob(stream), listing[path].executable)
+        entries[path] = UserlandEntry("file", store.put_blob(stream), listing[path].executable)
         done += listing[path].size
         tell(f"{number} of {len(missing)} files, {done >> 20} of {expected >> 20} MiB: {path}")
     absent = [path for path in files if path not in entries]
@@ -98,14 +98,14 @@ def take(source: Source, store: UserlandStore, tell: Callable[[str], None]) -> t
 
 def _entries(
     selection: Selection, listing: Mapping[str, Listed], store: UserlandStore
-) -> Iterator[tuple[str, Entry]]:
+) -> Iterator[tuple[str, UserlandEntry]]:
     """Yield what needs not be read: links, and files whose content is kept."""
     for path in selection.paths:
         item = listing[path]
         if item.kind == "link":
-            yield path, Entry("link", link=_relative(path, item.link))
+            yield path, UserlandEntry("link", link=_relative(path, item.link))
         elif item.sha256 and store.has_blob(item.sha256):
-            yield path, Entry("file", item.sha256, item.executable)
+            yield path, UserlandEntry("file", item.sha256, item.executable)
 
 
 def _with_goals(

@@ -12,7 +12,7 @@ from __future__ import annotations
 from crosswheel.publish.channel import Channel, Stores, channel_of
 from crosswheel.publish.pruning import Pruned, prune
 from crosswheel.publish.publisher import Published, publish
-from crosswheel.publish.yanking import Selection, Yanked, set_yanked
+from crosswheel.publish.yanking import WheelSelection, Yanked, set_yanked
 from crosswheel.stores.opening import open_store
 from crosswheel.stores.store import Store
 
@@ -20,9 +20,9 @@ __all__ = [
     "Channel",
     "Pruned",
     "Published",
-    "Selection",
     "Store",
     "Stores",
+    "WheelSelection",
     "Yanked",
     "channel_of",
     "open_store",

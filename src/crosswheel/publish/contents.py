@@ -16,7 +16,7 @@ from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
 from crosswheel.index.owner import LAST_PUBLICATION, STATE_FILE
-from crosswheel.publish.manifest import belongs_to_manifests
+from crosswheel.publish.channel_manifest import belongs_to_manifests
 from crosswheel.publish.replacing import in_force
 from crosswheel.stores.store import Store, Stored
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX

@@ -17,6 +17,7 @@ from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.project_reading import read_proof
 from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.index.site import read_site
+from crosswheel.publish.channel_manifest import Manifest, Signatory, SignedFile, require_signatory
 from crosswheel.publish.contents import (
     RECORD_SUFFIX,
     ChannelRecord,
@@ -29,7 +30,6 @@ from crosswheel.publish.contents import (
     read_records,
     wheel_path,
 )
-from crosswheel.publish.manifest import Manifest, Signatory, SignedFile, require_signatory
 from crosswheel.publish.replacing import folder_of, is_replaceable
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import (

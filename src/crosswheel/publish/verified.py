@@ -12,7 +12,7 @@ import httpx
 
 from crosswheel.download import get, new_client
 from crosswheel.errors import IntegrityError, UsageError
-from crosswheel.publish.manifest import NEWEST, Manifest, Reader
+from crosswheel.publish.channel_manifest import NEWEST, Manifest, Reader
 from crosswheel.stores.opening import open_store
 
 Fetch = Callable[[str], bytes | None]

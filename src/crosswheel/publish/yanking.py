@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 from crosswheel.errors import UsageError
 from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
+from crosswheel.publish.channel_manifest import Signatory, require_signatory
 from crosswheel.publish.contents import (
     ChannelRecord,
     Listing,
@@ -20,14 +21,13 @@ from crosswheel.publish.contents import (
     list_channel,
     read_records,
 )
-from crosswheel.publish.manifest import Signatory, require_signatory
 from crosswheel.publish.publisher import write_pages
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import PROOF_SUFFIX, YANKED_SUFFIX
 
 
 @dataclass(frozen=True)
-class Selection:
+class WheelSelection:
     """Which published wheels are meant: those of a release, or some of them.
 
     Attributes:
@@ -77,7 +77,7 @@ class Yanked:
 
 def set_yanked(
     store: Store,
-    selection: Selection,
+    selection: WheelSelection,
     reason: str | None,
     *,
     root_url: str | None = None,
@@ -130,7 +130,7 @@ def _encoded(reason: str | None) -> bytes | None:
         ) from error
 
 
-def _not_there(store: Store, selection: Selection, records: Mapping[str, ChannelRecord]) -> UsageError:
+def _not_there(store: Store, selection: WheelSelection, records: Mapping[str, ChannelRecord]) -> UsageError:
     named = [record for record in records.values() if record.name == canonicalize_name(selection.name)]
     files = [record.filename for record in named if selection.is_release(record.name, record.version)]
     if files:
@@ -146,7 +146,7 @@ def _not_there(store: Store, selection: Selection, records: Mapping[str, Channel
     )
 
 
-def _bundles(store: Store, selection: Selection, records: Mapping[str, ChannelRecord]) -> Iterator[str]:
+def _bundles(store: Store, selection: WheelSelection, records: Mapping[str, ChannelRecord]) -> Iterator[str]:
     """Give the paths of the wheels, of other releases, that hold the one that is meant."""
     for path, record in records.items():
         # A bundle has a local version, and only what is inside it tells what it holds.

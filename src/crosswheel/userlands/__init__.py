@@ -34,7 +34,7 @@ _MOST_LINKS = 40  # as many as Linux follows
 
 
 @dataclass(frozen=True)
-class Entry:
+class UserlandEntry:
     """A file or link of a machine.
 
     Attributes:
@@ -62,7 +62,7 @@ class Userland:
 
     digest: str
     root: Path
-    entries: Mapping[str, Entry]
+    entries: Mapping[str, UserlandEntry]
 
     def path(self, path: str) -> Path:
         """Return where a file of the machine is kept; what of its path is a link is followed within the root."""
@@ -113,7 +113,7 @@ class UserlandStore:
                 temporary.unlink(missing_ok=True)
         return digest.hexdigest()
 
-    def keep(self, entries: Mapping[str, Entry]) -> Userland:
+    def keep(self, entries: Mapping[str, UserlandEntry]) -> Userland:
         """Lay out a userland of files whose content is kept; anew, where one of them was changed.
 
         Raises:
@@ -144,10 +144,10 @@ class UserlandStore:
                 f"the manifest of the userland {digest[:12]} was changed",
                 hint=f"remove {folder}, and learn the machine again.",
             )
-        entries = {path: Entry(**values) for path, values in json.loads(text).items()}
+        entries = {path: UserlandEntry(**values) for path, values in json.loads(text).items()}
         return Userland(digest, folder / "root", entries)
 
-    def _lay_out(self, entries: Mapping[str, Entry], text: str, folder: Path) -> None:
+    def _lay_out(self, entries: Mapping[str, UserlandEntry], text: str, folder: Path) -> None:
         root = folder / "root"
         root.mkdir()
         # Links last: no path of a file may lead through one.
@@ -215,7 +215,7 @@ def links_on_the_way(path: str, link_of: Callable[[str], str | None]) -> Iterato
     yield from dict.fromkeys(passed)
 
 
-def _link_of(entries: Mapping[str, Entry], path: str) -> str | None:
+def _link_of(entries: Mapping[str, UserlandEntry], path: str) -> str | None:
     entry = entries.get(path)
     return entry.link if entry and entry.kind == "link" else None
 
