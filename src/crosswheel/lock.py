@@ -102,6 +102,22 @@ def day_of(made_for: Mapping[str, str]) -> datetime.date | None:
     return None if made_for["as-of"] == _NO_DAY else datetime.date.fromisoformat(made_for["as-of"])
 
 
+def exceptions_of(made_for: Mapping[str, str]) -> Mapping[str, datetime.date]:
+    """Return the packages of a lock that may be newer than its day, each with the day that it may be as new as."""
+    stated = filter(None, made_for.get("exceptions", "").split(", "))
+    return {
+        name: datetime.date.fromisoformat(day) for name, _, day in (text.partition("=") for text in stated)
+    }
+
+
+def with_exceptions(
+    made_for: Mapping[str, str], exceptions: Mapping[str, datetime.date]
+) -> Mapping[str, str]:
+    """Return what a lock is made for, with the packages that may be newer than its day."""
+    stated = ", ".join(f"{name}={day}" for name, day in sorted(exceptions.items()))
+    return {**made_for, "exceptions": stated} if stated else made_for
+
+
 def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
     """Write a lock, and return it as it reads."""
     header = "# Made by `crosswheel lock`; renewed by the same command.\n"

@@ -20,7 +20,7 @@ from crosswheel.process import Result, tail
 from crosswheel.projects.local_release import LocalRelease
 from crosswheel.projects.stand_in import restored, write_stand_in, written_constraints
 from crosswheel.targets import Target
-from crosswheel.uv import ReleaseMetadata, Uv, require_answered, undescribed, warnings
+from crosswheel.uv import ReleaseMetadata, Renewal, Uv, require_answered, undescribed, warnings
 
 # uv's exit code for what it cannot read.
 _UNREADABLE = 2
@@ -95,13 +95,13 @@ class Resolver:
         as_of: datetime.date | None,
         metadata: Iterable[ReleaseMetadata] = (),
         *,
-        preferred: str | None = None,
+        renewal: Renewal | None = None,
     ) -> Resolution:
         """Resolve requirements as of a day.
 
         Args:
             metadata: metadata of releases that is known to be other than what a file of them states.
-            preferred: what was resolved before, which stays as far as it fits; the newest is taken, if not given.
+            renewal: what stays of an earlier resolution; the newest of all is taken, if not given.
 
         Raises:
             UsageError: a file cannot be read, or asks for what cannot be given.
@@ -114,8 +114,6 @@ class Resolver:
             source_file.write_text("".join(f"{line}\n" for line in request.requirements))
             sources = [*([source_file] if request.requirements else []), *request.files]
             stand_ins = [write_stand_in(release, Path(folder) / "projects") for release in self.projects]
-            if preferred is not None:
-                resolved.write_text(preferred)
             result = self._compile(
                 sources,
                 resolved,
@@ -123,6 +121,7 @@ class Resolver:
                 metadata,
                 extras=bool(request.files),
                 constraints=[written_constraints(stand_ins, Path(folder))] if stand_ins else [],
+                renewal=renewal,
             )
             self._require_resolved(result, request, as_of)
             text = restored(resolved.read_text(), stand_ins)
@@ -149,6 +148,7 @@ class Resolver:
         *,
         extras: bool,
         constraints: Sequence[Path],
+        renewal: Renewal | None,
     ) -> Result:
         known = {(release.name, release.version): release for release in metadata}
         while True:
@@ -160,7 +160,7 @@ class Resolver:
                 extras=extras,
                 constraints=constraints,
                 metadata=list(known.values()),
-                upgrade=not resolved.exists(),
+                renewal=renewal,
             )
             missing = undescribed(result)
             if missing is None or missing in known:

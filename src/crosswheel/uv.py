@@ -6,7 +6,7 @@ import datetime
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tomlkit
@@ -56,6 +56,21 @@ class ReleaseMetadata(BaseModel):
 
 
 @dataclass(frozen=True)
+class Renewal:
+    """What stays of an earlier resolution.
+
+    Attributes:
+        preferred: what was resolved then, which stays as far as it fits; the newest is taken, if not given.
+        upgraded: names of packages of which the newest is taken all the same.
+        exceptions: the days of packages that are not as of the day of all others.
+    """
+
+    preferred: str | None = None
+    upgraded: tuple[str, ...] = ()
+    exceptions: Mapping[str, datetime.date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Uv:
     """uv with a cache below crosswheel's own, and the user's registry."""
 
@@ -73,7 +88,7 @@ class Uv:
         extras: bool = False,
         constraints: Sequence[Path] = (),
         metadata: Sequence[ReleaseMetadata] | None = None,
-        upgrade: bool = True,
+        renewal: Renewal | None = None,
     ) -> Result:
         """Resolve requirements to exact versions with hashes; the result's exit code says whether it worked.
 
@@ -87,7 +102,7 @@ class Uv:
             constraints: files of what is taken where it is asked for: bounds, and addresses of releases.
             metadata: the metadata of releases. Where it is given, uv runs no code of a release to learn its metadata: a
                 release without readable metadata ends the resolution, and :func:`undescribed` names it.
-            upgrade: take the newest, whatever ``output`` has from before.
+            renewal: what stays of an earlier resolution; the newest of all is taken, if not given.
         """
         words: list[Word] = [
             "pip",
@@ -99,7 +114,13 @@ class Uv:
         ]
         words += [*requirements, "--output-file", output]
         words += ["--exclude-newer", end_of(as_of)] if as_of else []
-        words += ["--upgrade"] if upgrade else []
+        renewal = renewal or Renewal()
+        words += [f"--exclude-newer-package={name}={end_of(day)}" for name, day in renewal.exceptions.items()]
+        if renewal.preferred is None:
+            words += ["--upgrade"]
+        else:
+            output.write_text(renewal.preferred)
+            words += [f"--upgrade-package={name}" for name in renewal.upgraded]
         words += ["--universal", "--no-annotate"] if universal else []
         words += ["--no-strip-extras"] if extras else []
         words += [word for file in constraints for word in ("--constraint", file)]

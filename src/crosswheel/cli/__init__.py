@@ -21,6 +21,7 @@ from crosswheel.errors import CrosswheelError, Interrupted
 # By module, the commands in it: `register` there adds them.
 _MODULES = {
     "crosswheel.cli.building": ("build", "add", "plan", "lock"),
+    "crosswheel.cli.updating": ("outdated", "update"),
     "crosswheel.cli.checking": ("check", "doctor"),
     "crosswheel.cli.machines": ("target",),
     "crosswheel.cli.indexing": ("index", "serve"),

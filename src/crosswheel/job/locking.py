@@ -17,23 +17,32 @@ from crosswheel.job.resolving import resolve
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
 from crosswheel.resolver import Request
+from crosswheel.uv import Renewal
 
 
-def renew(root: Recipe, context: BuildContext) -> list[str]:
+def renew(root: Recipe, context: BuildContext, renewal: Renewal | None = None) -> list[str]:
     """Resolve a root's closure and build requirements anew, as of its day; return what changed, a line each.
 
     The committed files are replaced only when all of it succeeded.
+
+    Args:
+        renewal: what stays of the lock; of all the newest is taken that its day and its exceptions allow, if not given.
 
     Raises:
         LockError: no set of releases satisfies the requirements.
         NetworkError: the registry or a source cannot be reached.
     """
     path = locks.path_of(root, context.target)
-    resolution = resolve(Request(root.roots), root.as_of, context)
+    old = None
+    with contextlib.suppress(LockError):
+        old = locks.read(path)
+    renewal = renewal or Renewal(exceptions=locks.exceptions_of(old.made_for) if old else {})
+    resolution = resolve(Request(root.roots), root.as_of, context, renewal=renewal)
+    made_for = locks.with_exceptions(resolution.made_for, renewal.exceptions)
     drafts = context.trees.build / "locks" / f"{root.name}-{root.version}-{context.target.name}"
     shutil.rmtree(drafts, ignore_errors=True)
     store = RequirementsStore(drafts / "build", root.as_of, frozen=False)
-    draft = locks.write(drafts / "lock.txt", resolution.made_for, resolution.text)
+    draft = locks.write(drafts / "lock.txt", made_for, resolution.text)
     closure = closure_of_lock(root, draft, store, context)
     with context.workers(2) as pool:
         steps = pool.map(lambda step: settled(step, context), closure.steps.values())
@@ -41,10 +50,7 @@ def renew(root: Recipe, context: BuildContext) -> list[str]:
         context.display.expect([(step.pin.name, step.pin.version) for step in built])
         list(pool.map(partial(_lock_build, store, context), built))
     _replace_committed(root, store, context)
-    old = None
-    with contextlib.suppress(LockError):
-        old = locks.read(path)
-    return locks.changes(old, locks.write(path, resolution.made_for, resolution.text))
+    return locks.changes(old, locks.write(path, made_for, resolution.text))
 
 
 def _lock_build(store: RequirementsStore, context: BuildContext, step: Step) -> None:

@@ -18,6 +18,7 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.resolving import resolve, with_tests
 from crosswheel.lock import Lock
 from crosswheel.resolver import Request
+from crosswheel.uv import Renewal
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def locked_projects(
     day = datetime.date.fromisoformat(before.made_for["day"]) if before else as_of or datetime.date.today()
     lock = _kept(before, path, context, requirements)
     if lock is None:
-        preferred = path.read_text() if before else None
-        resolution = resolve(Request(requirements), as_of, context, preferred=preferred)
+        renewal = Renewal(path.read_text() if before else None)
+        resolution = resolve(Request(requirements), as_of, context, renewal=renewal)
         made_for = {**resolution.made_for, "day": day.isoformat(), "projects": _state(context, requirements)}
         lock = locks.write(path, made_for, resolution.text)
     store = RequirementsStore(folder / "build", as_of, frozen=False, day=day)

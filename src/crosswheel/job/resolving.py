@@ -14,16 +14,20 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.describing import describe
 from crosswheel.lock import Pin
 from crosswheel.resolver import Request, Resolution, Resolver
-from crosswheel.uv import ReleaseMetadata
+from crosswheel.uv import ReleaseMetadata, Renewal
 
 
 def resolve(
-    request: Request, as_of: datetime.date | None, context: BuildContext, *, preferred: str | None = None
+    request: Request,
+    as_of: datetime.date | None,
+    context: BuildContext,
+    *,
+    renewal: Renewal | None = None,
 ) -> Resolution:
     """Resolve what is asked for as of a day, and warn of what the user should know.
 
     Args:
-        preferred: what was resolved before, which stays as far as it fits; the newest is taken, if not given.
+        renewal: what stays of an earlier resolution; the newest of all is taken, if not given.
 
     A resolver takes the metadata of any published wheel for that of all. Where a wheel is built, or its source patched,
     what is built may say something else, which decides.
@@ -42,7 +46,7 @@ def resolve(
     )
     metadata: dict[str, ReleaseMetadata | None] = {}
     while True:
-        resolution = resolver.resolve(request, as_of, filter(None, metadata.values()), preferred=preferred)
+        resolution = resolver.resolve(request, as_of, filter(None, metadata.values()), renewal=renewal)
         new = [pin for pin in _doubtful(resolution.pins, context) if str(pin) not in metadata]
         if not new:
             break

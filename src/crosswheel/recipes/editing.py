@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
+import datetime
 from pathlib import Path
 
 from crosswheel.errors import RecipeError
 from crosswheel.files import write_text
-
-_KEYWORD = "build_number"
 
 
 def change_build_number(file: Path, number: int) -> None:
@@ -18,21 +17,34 @@ def change_build_number(file: Path, number: int) -> None:
         RecipeError: there is not exactly one such call, or its number is not a plain one.
         StorageError: the recipe cannot be written.
     """
+    _change(file, "build_number", str(number), ("build number", "number"))
+
+
+def change_day(file: Path, day: datetime.date) -> None:
+    """Write the day that a recipe's closure is as of into its only call of ``build_package``.
+
+    Raises: as :func:`change_build_number`.
+    """
+    _change(file, "as_of", f'"{day}"', ("day", "text"))
+
+
+def _change(file: Path, keyword: str, literal: str, words: tuple[str, str]) -> None:
+    title, kind = words
     data = file.read_bytes()
     calls = [node for node in ast.walk(ast.parse(data)) if _is_build(node)]
     if len(calls) != 1 or not isinstance(calls[0], ast.Call):
-        raise _refused(file, number, f"it calls build_package {len(calls)} times")
+        raise _refused(file, keyword, literal, title, f"it calls build_package {len(calls)} times")
     call = calls[0]
-    current = next((keyword.value for keyword in call.keywords if keyword.arg == _KEYWORD), None)
+    current = next((item.value for item in call.keywords if item.arg == keyword), None)
     if current is None:
         end = _offset(data, call.end_lineno, call.end_col_offset) - 1
-        text = _inserted(data[:end], number) + data[end:]
+        text = _inserted(data[:end], f"{keyword}={literal}".encode()) + data[end:]
     elif isinstance(current, ast.Constant):
         begin = _offset(data, current.lineno, current.col_offset)
         end = _offset(data, current.end_lineno, current.end_col_offset)
-        text = data[:begin] + str(number).encode() + data[end:]
+        text = data[:begin] + literal.encode() + data[end:]
     else:
-        raise _refused(file, number, f"its {_KEYWORD} is no plain number")
+        raise _refused(file, keyword, literal, title, f"its {keyword} is no plain {kind}")
     write_text(file, text.decode())
 
 
@@ -49,19 +61,18 @@ def _offset(data: bytes, line: int | None, column: int | None) -> int:
     return sum(map(len, lines[: (line or 1) - 1])) + (column or 0)
 
 
-def _inserted(head: bytes, number: int) -> bytes:
+def _inserted(head: bytes, keyword: bytes) -> bytes:
     """Return a call up to its closing bracket, with the keyword as its last: in a line of its own, if they have."""
     stripped = head.rstrip()
     space = head[len(stripped) :]
     separator = b"" if stripped.endswith((b"(", b",")) else b","
-    keyword = f"{_KEYWORD}={number}".encode()
     if b"\n" in space:
         return stripped + separator + space + b"    " + keyword + b"," + space
     return stripped + separator + (b"" if stripped.endswith(b"(") else b" ") + keyword
 
 
-def _refused(file: Path, number: int, reason: str) -> RecipeError:
+def _refused(file: Path, keyword: str, literal: str, title: str, reason: str) -> RecipeError:
     return RecipeError(
-        f"{file} cannot be given a build number: {reason}",
-        hint=f"write {_KEYWORD}={number} into it by hand, then run the same without --rebuild.",
+        f"{file} cannot be given a {title}: {reason}",
+        hint=f"write {keyword}={literal} into it by hand, then run `crosswheel lock`.",
     )

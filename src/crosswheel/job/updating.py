@@ -1,0 +1,229 @@
+"""Keeping locks current: what is newer, what its publisher withdrew, and locks renewed as far as that is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.metadata import parse_email
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from crosswheel import lock as locks
+from crosswheel.errors import BuildFailed, CrosswheelError, PlanError, UsageError
+from crosswheel.files import write_bytes
+from crosswheel.job.closures import closure_of, committed_folder, roots_of
+from crosswheel.job.context import BuildContext
+from crosswheel.job.locking import renew
+from crosswheel.job.misfits import newest_fitting
+from crosswheel.job.running import run_closure
+from crosswheel.lock import Lock, Pin
+from crosswheel.recipes.editing import change_day
+from crosswheel.recipes.model import Recipe
+from crosswheel.uv import Renewal
+from crosswheel.wheels.dist import Dist
+from crosswheel.wheels.reading import read_metadata
+
+_QUESTIONS_AT_ONCE = 8
+_CHANGELOGS = ("changelog", "changes", "release notes", "releasenotes", "history", "whatsnew", "what's new")
+_PAGES = ("homepage", "home", "repository", "source", "source code", "github")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a locked release stands today.
+
+    Attributes:
+        newest: the newest release that is for the target's Python; ``None`` where the locked one is.
+        fault: what became of the locked one, if it is not as it was locked.
+    """
+
+    root: str
+    pin: Pin
+    newest: Version | None = None
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What an update changed of one package; sizes in bytes, where they are known."""
+
+    name: str
+    old: str | None
+    new: str | None
+    old_size: int | None = None
+    new_size: int | None = None
+    changelog: str | None = None
+
+
+def locked_roots(context: BuildContext, names: Collection[str] = ()) -> list[tuple[Recipe, Lock]]:
+    """Return the roots that have a lock, with it; where names are given, those that one of them is locked for.
+
+    Raises:
+        UsageError: nothing is locked, or a name is in no lock.
+    """
+    roots = [
+        root
+        for root in roots_of(context)
+        if not root.is_alone and locks.path_of(root, context.target).is_file()
+    ]
+    locked = [(root, locks.read(locks.path_of(root, context.target))) for root in roots]
+    wanted = {canonicalize_name(name) for name in names}
+    missing = wanted - {name for _, lock in locked for name in lock.pins}
+    if missing or not locked:
+        raise UsageError(
+            f"no lock for {context.target.name} has {', '.join(sorted(missing)) or 'anything'}",
+            hint="check the name; `crosswheel add` locks a package.",
+        )
+    return [(root, lock) for root, lock in locked if not wanted or wanted & lock.pins.keys()]
+
+
+def standings(context: BuildContext, names: Collection[str] = ()) -> list[Standing]:
+    """Return each locked release of a registry that has a newer one, or is not as it was locked.
+
+    Raises: as :func:`locked_roots`, and
+        NetworkError: the registry cannot be reached.
+    """
+    wanted = {canonicalize_name(name) for name in names}
+    projects = {release.name for release in context.projects}
+    pins = [
+        (f"{root.name} {root.version}", pin)
+        for root, lock in locked_roots(context, names)
+        for pin in lock.pins.values()
+        if pin.name not in projects and (not wanted or pin.name in wanted)
+    ]
+    with context.workers(_QUESTIONS_AT_ONCE) as pool:
+        every = list(pool.map(lambda item: _standing(item[0], item[1], context), pins))
+    return [standing for standing in every if standing.newest or standing.fault]
+
+
+def _standing(root: str, pin: Pin, context: BuildContext) -> Standing:
+    try:
+        newest = newest_fitting(pin.name, context)
+        files = context.registry.release_files(pin.name, pin.version, refresh=True)
+    except PlanError as error:
+        return Standing(root, pin, None, str(error))
+    known = [file for file in files if file.sha256 in pin.sha256]
+    fault = None
+    if not known:
+        fault = "the registry has other files of it than were locked"
+    elif all(file.yanked for file in known):
+        reason = next((file.yanked_reason for file in known if file.yanked_reason), None)
+        fault = f"withdrawn by its publisher{f': {reason}' if reason else ''}"
+    is_newer = newest is not None and newest > Version(pin.version)
+    return Standing(root, pin, newest if is_newer else None, fault)
+
+
+def update_root(
+    root: Recipe, lock: Lock, names: Collection[str], day: datetime.date, context: BuildContext
+) -> list[Change]:
+    """Renew a root's lock, then build and prove all of it; return what changed.
+
+    Args:
+        names: packages that may be as new as ``day``, while all others stay at the lock's own; all, if none is given.
+
+    Raises:
+        BuildFailed: a package could not be made or proven; it is named, and the lock is as it was.
+        CrosswheelError: of the step that failed; the lock is as it was.
+    """
+    wanted = sorted({canonicalize_name(name) for name in names} & lock.pins.keys())
+    exceptions: dict[str, datetime.date] = {}
+    if names and root.as_of:
+        exceptions = {**locks.exceptions_of(lock.made_for), **dict.fromkeys(wanted, day)}
+    renewed = root if names or root.as_of is None else root.model_copy(update={"as_of": day})
+    sizes = {pin.name: _size(pin, context) for pin in lock.pins.values()}
+    with _restored_on_failure(root, context):
+        preferred = locks.path_of(root, context.target).read_text() if names and root.as_of is None else None
+        renew(renewed, context, Renewal(preferred, tuple(wanted), exceptions))
+        rows = run_closure(closure_of(renewed, context), context)
+        failed = [row for row in rows if row.error]
+        if failed:
+            context.display.summary(rows)
+            raise BuildFailed(
+                f"the update of {root.name} {root.version} stopped at {', '.join(row.package for row in failed)}; its "
+                "lock is as it was",
+                hint="update others by name, or mend that one; its reason is above.",
+            )
+        if renewed is not root and root.file.is_file():
+            change_day(root.file, day)
+    after = locks.read(locks.path_of(root, context.target))
+    return list(_changes(lock, after, sizes, context))
+
+
+@contextlib.contextmanager
+def _restored_on_failure(root: Recipe, context: BuildContext) -> Iterator[None]:
+    """Put the lock, the locked build requirements and the recipe of a root back, should the block fail."""
+    folder = committed_folder(root, context)
+    paths = [locks.path_of(root, context.target), root.file, *folder.glob("*.txt")]
+    before = {path: path.read_bytes() for path in paths if path.is_file()}
+    try:
+        yield
+    except BaseException:
+        for path in folder.glob("*.txt"):
+            if path not in before:
+                path.unlink()
+        for path, data in before.items():
+            write_bytes(path, data)
+        raise
+
+
+def _changes(
+    old: Lock, new: Lock, sizes: Mapping[str, int | None], context: BuildContext
+) -> Iterator[Change]:
+    for name in sorted(old.pins.keys() | new.pins.keys()):
+        before, after = old.pins.get(name), new.pins.get(name)
+        if before and after and before.version == after.version:
+            continue
+        yield Change(
+            name,
+            before.version if before else None,
+            after.version if after else None,
+            sizes.get(name),
+            _size(after, context) if after else None,
+            _changelog(after, context) if after else None,
+        )
+
+
+def _wheel(pin: Pin, context: BuildContext) -> Path | None:
+    proven = Dist(context.trees.dist).proven(pin.name, pin.version, context.target.name)
+    return proven[0][0] if proven else None
+
+
+def _size(pin: Pin, context: BuildContext) -> int | None:
+    wheel = _wheel(pin, context)
+    return wheel.stat().st_size if wheel else None
+
+
+def _changelog(pin: Pin, context: BuildContext) -> str | None:
+    """Return where a release says that its changes are listed, or else where its project is."""
+    wheel = _wheel(pin, context)
+    if wheel is None:
+        return None
+    with contextlib.suppress(CrosswheelError, ValueError):
+        raw, _ = parse_email(read_metadata(wheel))
+        urls = {label.strip().lower(): url for label, url in raw.get("project_urls", {}).items()}
+        return next((urls[label] for label in (*_CHANGELOGS, *_PAGES) if label in urls), raw.get("home_page"))
+    return None
+
+
+def as_markdown(title: str, changes: Sequence[Change]) -> str:
+    """Return a table of changes, for a commit or a pull request."""
+    lines = [title, "", "| package | from | to | size | changes |", "| --- | --- | --- | --- | --- |"]
+    for change in changes:
+        cells = (
+            change.name,
+            change.old or "new",
+            change.new or "gone",
+            _grown(change),
+            change.changelog or "",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _grown(change: Change) -> str:
+    known = [f"{size / 1000:.0f} kB" for size in (change.old_size, change.new_size) if size is not None]
+    return " → ".join(known)

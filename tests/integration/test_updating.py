@@ -1,0 +1,112 @@
+"""Locks are kept current: what is newer or withdrawn is told, and an update changes what was asked for, or nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.command_line import CommandLine, command_line
+from support.wheels import make_wheel
+
+EARLIER, LATER = "2024-01-01T00:00:00Z", "2025-03-01T00:00:00Z"
+
+
+@pytest.fixture
+def crosswheel(tmp_path: Path) -> Iterator[CommandLine]:
+    """A root with two dependencies, locked as of a day; both have newer releases since."""
+    with command_line(tmp_path) as line:
+        offer(line, "demo", "1.0", requires=["alpha", "beta"])
+        for name in ("alpha", "beta"):
+            offer(line, name, "1.0")
+            offer(line, name, "2.0", uploaded=LATER)
+        offer(line, "beta", "3.0", uploaded=LATER, requires_python=">=3.12")
+        line.recipe('as_of="2024-12-31"')
+        for words in (["lock"], ["build"]):
+            done = line.run(*words)
+            assert done.returncode == 0, done.output
+        yield line
+
+
+def offer(
+    line: CommandLine, name: str, version: str, *, uploaded: str = "2024-01-01T00:00:00Z", **more: object
+) -> None:
+    urls = b"Metadata-Version: 2.1\nName: %b\nVersion: %b\nProject-URL: Changelog, https://host/%b\n"
+    text = urls % (name.encode(), version.encode(), name.encode())
+    text += b"".join(b"Requires-Dist: %b\n" % item.encode() for item in more.get("requires", ()))  # type: ignore[attr-defined]
+    files = {f"{name}.py": more.get("source", b"")}
+    wheel = make_wheel(line.folder / "offered", name, version, files, dist_info={"METADATA": text})  # type: ignore[arg-type]
+    line.registry.add(wheel, uploaded=uploaded, requires_python=more.get("requires_python"))  # type: ignore[arg-type]
+
+
+def lock(line: CommandLine) -> str:
+    return (line.folder / "packages/demo/1.0/ot2.lock").read_text()
+
+
+def pins(line: CommandLine) -> list[str]:
+    return re.findall(r"^\S+==\S+", lock(line), re.MULTILINE)
+
+
+def change_page(line: CommandLine, name: str, **changes: object) -> None:
+    """Change what the registry tells of all files of a package's release 1.0."""
+    page = line.registry.server.folder / "simple" / name / "index.json"
+    content = json.loads(page.read_text())
+    for file in content["files"]:
+        if "-1.0-" in file["filename"]:
+            file.update(changes)
+    page.write_text(json.dumps(content))
+
+
+def test_what_is_newer_and_fits_and_what_was_withdrawn_or_changed_is_told(crosswheel: CommandLine) -> None:
+    done = crosswheel.run("outdated")
+    assert done.returncode == 0, done.output
+    assert "alpha 1.0 2.0 demo 1.0" in done.words
+    assert "beta 1.0 2.0 demo 1.0" in done.words  # 3.0 is for a newer Python
+    change_page(crosswheel, "alpha", yanked="it burns")
+    change_page(crosswheel, "beta", hashes={"sha256": "0" * 64})
+    done = crosswheel.run("outdated")
+    assert done.returncode == 1
+    assert "withdrawn by its publisher: it burns" in done.words
+    assert "the registry has other files of it than were locked" in done.words
+
+
+def test_an_update_of_one_package_leaves_all_others_at_their_day(crosswheel: CommandLine) -> None:
+    done = crosswheel.run("update", "alpha", "--to", "2025-06-01", "--report", "changes.md")
+    assert done.returncode == 0, done.output
+    assert pins(crosswheel) == ["alpha==2.0", "beta==1.0", "demo==1.0"]
+    assert "| alpha | 1.0 | 2.0 |" in (crosswheel.folder / "changes.md").read_text()
+    assert "https://host/alpha" in (crosswheel.folder / "changes.md").read_text()
+    text = lock(crosswheel)
+    assert "# as-of: 2024-12-31" in text
+    assert "# exceptions: alpha=2025-06-01" in text
+    assert crosswheel.run("lock").returncode == 0  # which keeps the exception
+    assert lock(crosswheel) == text
+    assert "3 found" in crosswheel.run("build").output
+
+
+def test_an_update_of_all_moves_the_day_of_the_recipe(crosswheel: CommandLine) -> None:
+    done = crosswheel.run("update", "--to", "2025-06-01")
+    assert done.returncode == 0, done.output
+    assert pins(crosswheel) == ["alpha==2.0", "beta==2.0", "demo==1.0"]
+    assert 'as_of="2025-06-01"' in (crosswheel.folder / "packages/demo/1.0/build.py").read_text()
+    assert crosswheel.run("build").returncode == 0
+
+
+def test_an_update_that_fails_names_the_package_and_leaves_everything_as_it_was(
+    crosswheel: CommandLine,
+) -> None:
+    offer(crosswheel, "alpha", "2.5", uploaded=LATER, source=b"raise RuntimeError('not on this machine')\n")
+    before = {
+        path: path.read_bytes() for path in (crosswheel.folder / "packages").rglob("*") if path.is_file()
+    }
+    crosswheel.run("update", "alpha", "--to", "2025-06-01").explains(
+        1, "stopped at alpha", "not on this machine"
+    )
+    after = {
+        path: path.read_bytes() for path in (crosswheel.folder / "packages").rglob("*") if path.is_file()
+    }
+    assert after == before
+    crosswheel.run("update", "nosuch").explains(2, "no lock for ot2 has nosuch")
