@@ -38,8 +38,13 @@ def sha256_of_stream(stream: IO[bytes]) -> str:
 
 def digest_of(**parts: object) -> str:
     """Name a step's output by its inputs: 20 hexadecimal digits over their canonical JSON."""
+    return full_digest_of(**parts)[:20]
+
+
+def full_digest_of(**parts: object) -> str:
+    """Return the SHA-256 over the canonical JSON of a step's inputs: for names that others may try to forge."""
     text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -32,6 +32,9 @@ class Settings:
             which is the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
         indexes: private registries, and what belongs to each (``CROSSWHEEL_INDEX``, ``CROSSWHEEL_FROM_INDEX``).
         gateway: the address at which uv reaches those, while a command runs.
+        shared_caches: stores of what others made, in the order in which they are asked; commands read
+            ``CROSSWHEEL_SHARED_CACHE`` where they have such an option.
+        shared_cache_read_only: store nothing there.
         keys: the folder of the key that signs and of those that are trusted (``CROSSWHEEL_KEYS``).
     """
 
@@ -44,6 +47,8 @@ class Settings:
     sandbox: str = "auto"
     indexes: tuple[PrivateIndex, ...] = ()
     gateway: str | None = None
+    shared_caches: tuple[str, ...] = ()
+    shared_cache_read_only: bool = False
     keys: Path = field(default_factory=lambda: user_config_path("crosswheel") / "keys")
     cpython: str | None = None
 

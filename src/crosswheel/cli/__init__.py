@@ -26,6 +26,7 @@ _MODULES = {
     "crosswheel.cli.machines": ("target",),
     "crosswheel.cli.indexing": ("index", "serve"),
     "crosswheel.cli.publishing": ("publish", "yank", "unyank", "prune"),
+    "crosswheel.cli.caching": ("cache",),
     "crosswheel.cli.keys": ("keys",),
     "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
     "crosswheel.cli.bundling": ("bundle", "robot-sim"),

@@ -23,6 +23,8 @@ from crosswheel.cli.common_options import (
     PrivateIndexOption,
     SandboxOption,
     SdkOption,
+    SharedCacheOption,
+    SharedCacheReadOnlyOption,
     TargetOption,
     TargetsOption,
     UpgradeOption,
@@ -105,6 +107,13 @@ PreferOption = Annotated[
         "wheel too where a native one exists elsewhere. source: build whatever has a source."
     ),
 ]
+BuildTypeOption = Annotated[BuildType, typer.Option(help="Wheels, the index of them, or both.")]
+ContainerSourceOption = Annotated[
+    ContainerSource | None, typer.Option(help="Accepted; no container is used.")
+]
+PrepareOnlyOption = Annotated[
+    bool, typer.Option(help="Prepare the toolchain, which takes the container's place, and stop.")
+]
 FromSourceOption = Annotated[bool, typer.Option("--from-source", help="The same as --prefer source.")]
 
 
@@ -128,13 +137,13 @@ def build(
     recipes: RecipesOption = RECIPES,
     target: TargetsOption = None,
     python: PythonOption = None,
-    build_type: Annotated[
-        BuildType, typer.Option(help="Wheels, the index of them, or both.")
-    ] = BuildType.BOTH,
+    build_type: BuildTypeOption = BuildType.BOTH,
     prefer: PreferOption = Preference.NATIVE,
     from_source: FromSourceOption = False,
     sdk: SdkOption = None,
     sandbox: SandboxOption = None,
+    shared_cache: SharedCacheOption = None,
+    shared_cache_read_only: SharedCacheReadOnlyOption = False,
     verbose: VerboseOption = False,
     output: OutputOption = None,
     dist_tree_root: DistOption = DIST,
@@ -142,20 +151,25 @@ def build(
     index_tree_root: IndexOption = INDEX,
     index_root_url: RootUrlOption = None,
     container_tag: Annotated[str | None, typer.Option(help="Accepted; no container is used.")] = None,
-    container_source: Annotated[
-        ContainerSource | None, typer.Option(help="Accepted; no container is used.")
-    ] = None,
-    prep_container_only: Annotated[
-        bool, typer.Option(help="Prepare the toolchain, which takes the container's place, and stop.")
-    ] = False,
+    container_source: ContainerSourceOption = None,
+    prep_container_only: PrepareOnlyOption = False,
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
     request = _request(requirements, requirement_files)
     asking = Asking(request, day(as_of), tuple(group or ()), upgrade, tuple(constraint or ()))
-    indexes = private_indexes(index or (), from_index or ())
     scene = Scene(
-        recipes, trees, output, verbose, _choice(prefer, from_source), sdk, bool(request), sandbox, indexes
+        recipes,
+        trees,
+        output,
+        verbose,
+        _choice(prefer, from_source),
+        sdk,
+        bool(request),
+        sandbox,
+        private_indexes(index or (), from_index or ()),
+        shared_cache,
+        shared_cache_read_only,
     )
     with scene.console() as console:
         if container_tag or container_source:
@@ -263,11 +277,21 @@ def add(
     ] = False,
     sdk: SdkOption = None,
     sandbox: SandboxOption = None,
+    shared_cache: SharedCacheOption = None,
+    shared_cache_read_only: SharedCacheReadOnlyOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
-    indexes = private_indexes(index or (), from_index or ())
-    scene = Scene(recipes, verbose=verbose, sdk=sdk, named=True, sandbox=sandbox, indexes=indexes)
+    scene = Scene(
+        recipes,
+        verbose=verbose,
+        sdk=sdk,
+        named=True,
+        sandbox=sandbox,
+        indexes=private_indexes(index or (), from_index or ()),
+        shared_caches=shared_cache,
+        shared_cache_read_only=shared_cache_read_only,
+    )
     codes = []
     with scene.console() as console:
         if rebuild:

@@ -63,3 +63,19 @@ UpgradeOption = Annotated[
 AsOfOption = Annotated[
     str | None, typer.Option("--as-of", help="Ignore what was published after this day: YYYY-MM-DD.")
 ]
+SharedCacheOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--shared-cache",
+        envvar="CROSSWHEEL_SHARED_CACHE",
+        help="A store of what others of a team built and proved: a URL or a folder; may be given several times.",
+    ),
+]
+SharedCacheReadOnlyOption = Annotated[
+    bool,
+    typer.Option(
+        "--shared-cache-read-only",
+        envvar="CROSSWHEEL_SHARED_CACHE_READ_ONLY",
+        help="Take from the shared cache, and store nothing there.",
+    ),
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from crosswheel.registry import Registry
 from crosswheel.registry.gateway import reaching_private
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
+from crosswheel.shared_cache.configured import shared_cache_of
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Scene:
     named: bool = False
     sandbox: str | None = None
     indexes: tuple[PrivateIndex, ...] = ()
+    shared_caches: Sequence[str] | None = None
+    shared_cache_read_only: bool = False
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
@@ -61,7 +64,11 @@ class Scene:
     @contextlib.contextmanager
     def context(self, console: Console, target: str) -> Iterator[BuildContext]:
         """Give the tools and folders of a run for one target."""
-        settings = settings_for(self.sandbox)
+        settings = replace(
+            settings_for(self.sandbox),
+            shared_caches=tuple(self.shared_caches or ()),
+            shared_cache_read_only=self.shared_cache_read_only,
+        )
         if self.indexes:
             settings = replace(settings, indexes=self.indexes)
         recipes = self.read_recipes()
@@ -81,6 +88,7 @@ class Scene:
                 Cancellation(),
                 self.prefer,
                 self.sdk,
+                shared_cache=shared_cache_of(settings, progress.warning),
             )
 
 

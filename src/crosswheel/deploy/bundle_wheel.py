@@ -83,7 +83,7 @@ class BundleWheel:
         proof = Proof.read_beside(self.path, self._target.name)
         return bool(
             proof
-            and proof.source == self._source
+            and proof.source == self.source
             and self.path.is_file()
             and sha256_of(self.path) == proof.sha256
         )
@@ -116,7 +116,7 @@ class BundleWheel:
             target=target.name,
             origin="built",
             reason=f"plain pip cannot install {self.locked.name} beside what the image of {target.title} has",
-            source=self._source,
+            source=self.source,
             toolchain={"crosswheel": __version__},
             audited=tuple(self._audited()),
             emulator=emulator.version,
@@ -154,7 +154,7 @@ class BundleWheel:
         return self._program.path.name.split("-")[2:-3]
 
     @property
-    def _source(self) -> str:
+    def source(self) -> str:
         """What it is made of, for people and for :attr:`is_there`."""
         inputs = digest_of(
             layout=_LAYOUT,

@@ -6,6 +6,7 @@ from crosswheel import lock as locks
 from crosswheel.deploy.assembling import Assembler, LockedProgram, proven_wheels
 from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.job.context import BuildContext
+from crosswheel.job.reuse import reused_bundle, share_bundle
 from crosswheel.recipes.model import Recipe
 
 
@@ -29,9 +30,10 @@ def offer_to_plain_pip(root: Recipe, context: BuildContext) -> None:
     wheels = proven_wheels(program, trees.dist, target)
     assembler = Assembler(target, context.settings, context.general_runner)
     bundle = BundleWheel(program, wheels, trees.dist, assembler)
-    if bundle.is_needed and not bundle.is_there:
+    if bundle.is_needed and not bundle.is_there and not reused_bundle(bundle.source, bundle.path, context):
         context.display.message(
             f"Putting {root.name} {root.version} into one wheel with all that it needs, for plain pip on "
             f"{target.title}."
         )
         bundle.write()
+        share_bundle(bundle.source, bundle.path, context)

@@ -31,6 +31,7 @@ from crosswheel.recipes.model import Prefer
 from crosswheel.registry import Registry
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
+from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import Rust, rust_for
 from crosswheel.toolchain.compilers.sdk import open_sdk
@@ -63,7 +64,7 @@ class BuildContext:
 
     ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies; ``projects`` are the
     user's own, which the registry of this context offers as well (:meth:`offering`); ``no_binary`` and ``only_binary``
-    name packages as pip's options of these names do. What takes time to
+    name packages as pip's options of these names do; ``shared_cache`` is what a team shares. What takes time to
     make (the emulator, the environments) is made once, by whichever worker needs it first.
     """
 
@@ -79,6 +80,7 @@ class BuildContext:
     projects: tuple[LocalRelease, ...] = ()
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
+    shared_cache: SharedCache | None = None
     _single_flights: SingleFlight = field(default_factory=SingleFlight)
 
     def offering(self, projects: Iterable[LocalRelease]) -> BuildContext:

@@ -26,6 +26,7 @@ from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha
 from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import BuildLock, WheelRecord
+from crosswheel.job.reuse import reused_wheel, wheel_digest
 from crosswheel.job.sharing import shared_wheel
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
@@ -49,13 +50,20 @@ def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRe
         CrosswheelError: of the step that failed.
     """
     context.display.start(step.pin.name, step.pin.version, "looking")
+    record = reused_wheel(step, store, context) or _made_here(step, store, context)
+    for warning in record.warnings:
+        context.display.warning(f"{step.pin}: {warning}")
+    return shared_wheel(record.model_copy(update={"reason": step.reason}), context)
+
+
+def _made_here(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
     record = None if step.action == "build" else _taken_or_refused(step, context)
     if record is None:
         step = step.fallback or step
         record = _built(step, store, context)
-    for warning in record.warnings:
-        context.display.warning(f"{step.pin}: {warning}")
-    return shared_wheel(record.model_copy(update={"reason": step.reason}), context)
+    if context.shared_cache is None:
+        return record
+    return record.model_copy(update={"shared_as": wheel_digest(step, store, context)})
 
 
 def settled(step: Step, context: BuildContext) -> Step:

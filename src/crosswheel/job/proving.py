@@ -18,6 +18,7 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.making import refuse
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
+from crosswheel.job.reuse import proof_digest, reused_proof, share
 from crosswheel.plan import Step
 from crosswheel.uv import Uv, site_of
 from crosswheel.wheels.dist import Dist
@@ -36,14 +37,12 @@ def prove(
     reached, _ = requirements.follow(tested_with(step), records)
     needed = [records[name] for name in sorted(reached)]
     absent = requirements.absent(tested_with(step), records)
-    kept = context.settings.cache / "proofs" / f"{_digest(step, record, needed, context)}.json"
-    proof = _kept_proof(kept, record, context)
+    inputs = _inputs(step, record, needed, context)
+    shared_digest = proof_digest(inputs)
+    proof = reused_proof(shared_digest, record, context)
     if proof is None:
-        with context.own_folder(step.pin.name, step.pin.version):
-            proof = _kept_proof(kept, record, context) or _proven(
-                step, record, needed, context, incomplete=bool(absent)
-            )
-        write_sealed(kept, proof.model_dump_json())
+        proof = _proven_here(step, record, needed, inputs, context, incomplete=bool(absent))
+    share(record, proof, shared_digest, context)
     if absent and proof.skipped:
         context.display.warning(
             f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
@@ -53,6 +52,28 @@ def prove(
         record.wheel, proof, context.dist_folder(step.pin.name, step.pin.version)
     )
     attest(step, record, proof, placed, context)
+    return proof
+
+
+def _proven_here(
+    step: Step,
+    record: WheelRecord,
+    needed: list[WheelRecord],
+    inputs: Mapping[str, object],
+    context: BuildContext,
+    *,
+    incomplete: bool,
+) -> Proof:
+    """Return the proof that the cache of this machine has, or give one."""
+    emulator = context.emulator.version if context.toolchain.python.runs else None
+    kept = context.settings.cache / "proofs" / f"{digest_of(**inputs, emulator=emulator)}.json"
+    proof = _kept_proof(kept, record, context)
+    if proof is None:
+        with context.own_folder(step.pin.name, step.pin.version):
+            proof = _kept_proof(kept, record, context) or _proven(
+                step, record, needed, context, incomplete=incomplete
+            )
+        write_sealed(kept, proof.model_dump_json())
     return proof
 
 
@@ -73,21 +94,23 @@ def tested_with(step: Step) -> list[str]:
     return [step.pin.name, *map(canonicalize_name, test_requirements)]
 
 
-def _digest(step: Step, record: WheelRecord, needed: list[WheelRecord], context: BuildContext) -> str:
+def _inputs(
+    step: Step, record: WheelRecord, needed: list[WheelRecord], context: BuildContext
+) -> dict[str, object]:
+    """Return all that a proof depends on, but for the emulator."""
     recipe = step.recipe
-    return digest_of(
-        wheel=str(step.pin),
-        reason=record.reason,
-        sandbox=context.sandbox,
-        emulator=context.emulator.version if context.toolchain.python.runs else None,
-        audited=[item.model_dump() for item in record.audited],
-        closure=[other_record.sha256 for other_record in needed],
-        userland=context.userland,
-        tests=[test.read_text() for test in recipe.test_files] if recipe else [],
-        skip=dict(recipe.skip_imports) if recipe else {},
-        target=context.target.fingerprint,
-        code=context.code_digest,
-    )
+    return {
+        "wheel": str(step.pin),
+        "reason": record.reason,
+        "sandbox": context.sandbox,
+        "audited": [item.model_dump() for item in record.audited],
+        "closure": [other_record.sha256 for other_record in needed],
+        "userland": context.userland,
+        "tests": [test.read_text() for test in recipe.test_files] if recipe else [],
+        "skip": dict(recipe.skip_imports) if recipe else {},
+        "target": context.target.fingerprint,
+        "code": context.code_digest,
+    }
 
 
 def _proven(

@@ -13,6 +13,9 @@ from crosswheel.wheels.materials import Materials
 from crosswheel.wheels.proof import WheelFacts
 from crosswheel.wheels.reading import WheelModules
 
+OF_THIS_MACHINE = ("wheel", "is_kept", "instead_of", "shared_as")
+"""What of a record says nothing to other machines."""
+
 
 class BuildLock(BaseModel):
     """What a build is locked to, beside its recipe.
@@ -44,6 +47,7 @@ class WheelRecord(WheelFacts):
         lock: what its build was locked to; ``None`` for what was taken.
         warnings: what the user should know of it.
         is_kept: whether it was in the cache.
+        shared_as: the digest by which a shared cache is to get it, if it came from none.
         instead_of: the target's own wheel, where this is another target's that passed the audit as well.
     """
 
@@ -61,6 +65,7 @@ class WheelRecord(WheelFacts):
     warnings: tuple[str, ...] = ()
     is_kept: bool = False
     instead_of: WheelRecord | None = None
+    shared_as: str | None = None
 
     @classmethod
     def read(cls, folder: Path) -> WheelRecord | None:
@@ -80,4 +85,7 @@ class WheelRecord(WheelFacts):
 
     def write(self, folder: Path) -> None:
         """Write the record to a folder of the cache."""
-        write_sealed(folder / "made.json", self.model_dump_json(indent=1, exclude={"is_kept", "instead_of"}))
+        write_sealed(
+            folder / "made.json",
+            self.model_dump_json(indent=1, exclude={"is_kept", "instead_of", "shared_as"}),
+        )

@@ -138,6 +138,22 @@ def library(
     return Library(name, prefix, versions, environment, needs, language, licence)
 
 
+def library_inputs(names: Iterable[str], more: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return all that is known of libraries before they are made, and of those that they need, by name.
+
+    Raises:
+        RecipeError: no library of a name is known.
+    """
+    inputs: dict[str, Any] = {}
+    todo = list(names)
+    while todo:
+        name = todo.pop()
+        if name not in inputs:
+            inputs[name] = {key: value for key, value in _known(name, more).items() if key != "archive"}
+            todo += inputs[name].get("needs", ())
+    return inputs
+
+
 def _known(name: str, declared: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
     known = {**known_libraries(), **declared}
     if name not in known:

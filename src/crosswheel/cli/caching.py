@@ -1,0 +1,129 @@
+"""The commands about a cache that a team shares: show, verify and prune."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from crosswheel.errors import UsageError
+from crosswheel.progress import table
+from crosswheel.progress.wording import size as size_in_words
+from crosswheel.settings import Settings
+from crosswheel.shared_cache.configured import open_cache_store
+from crosswheel.shared_cache.upkeep import prune as prune_cache
+from crosswheel.shared_cache.upkeep import read_contents
+from crosswheel.shared_cache.upkeep import verify as verify_cache
+from crosswheel.signing.keys import KeyFolder, PublicKey
+from crosswheel.stores.store import Store
+
+commands = typer.Typer(
+    help="Look after a cache that a team shares (--shared-cache): show, verify and prune it.",
+    no_args_is_help=True,
+)
+CacheOption = Annotated[
+    list[str] | None,
+    typer.Option("--shared-cache", envvar="CROSSWHEEL_SHARED_CACHE", help="The store: a URL or a folder."),
+]
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_DAYS = {"d": 1, "w": 7}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.add_typer(commands, name="cache")
+
+
+@commands.command()
+def show(shared_cache: CacheOption = None) -> None:
+    """Show what is in a shared cache, who signed it, and what was not reproducible."""
+    trusted = _trusted()
+    for store in _stores(shared_cache):
+        contents = read_contents(store, trusted)
+        rows = [[kind, str(number)] for kind, number in sorted(contents.counts().items())]
+        table(Console(), store.url, ("kind", "records"), rows, right=("records",))
+        print(f"{len(contents.blobs)} blobs, {size_in_words(contents.size)}.")
+        if contents.strangers:
+            print(f"{contents.strangers} records of keys that are not trusted here; they are never used.")
+        if contents.faults:
+            print(
+                f"{len(contents.faults)} records are damaged: `crosswheel cache verify --remove` removes them."
+            )
+        for path, record in contents.differing.items():
+            names = [blob.name for use, blob in record.blobs.items() if use != "log"]
+            print(f"not reproducible: {', '.join(names)} was built with other bytes, {path}")
+
+
+@commands.command()
+def verify(
+    shared_cache: CacheOption = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove what is damaged: it is made anew.")
+    ] = False,
+) -> None:
+    """Compare every record with its signature, and every blob with its hash."""
+    trusted, code = _trusted(), 0
+    for store in _stores(shared_cache):
+        faults = verify_cache(store, trusted)
+        for fault in faults.values():
+            typer.echo(fault, err=True)
+        if remove:
+            store.remove_all(faults)
+        if faults:
+            code = 1
+        done = " and removed" if remove else ""
+        print(
+            f"{store.url}: {f'{len(faults)} files are damaged{done}' if faults else 'all is as it was stored'}."
+        )
+    raise typer.Exit(code)
+
+
+@commands.command()
+def prune(
+    shared_cache: CacheOption = None,
+    keep: Annotated[
+        str | None, typer.Option("--keep", help="Remove what is older, such as 30d or 8w.")
+    ] = None,
+    max_size: Annotated[
+        str | None,
+        typer.Option("--max-size", help="Then remove the oldest, until no more is left: 50G, 800M."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Make room in a shared cache: what is removed is built again when it is needed."""
+    days = _number(keep, _DAYS, "--keep", "30d") if keep else None
+    bytes_left = _number(max_size, _UNITS, "--max-size", "50G") if max_size else None
+    if days is None and bytes_left is None:
+        raise UsageError("nothing says what to remove", hint="give --keep 30d, --max-size 50G, or both.")
+    now = datetime.datetime.now(datetime.timezone.utc)
+    before = None if days is None else now - datetime.timedelta(days=days)
+    for store in _stores(shared_cache):
+        removed = prune_cache(store, _trusted(), written_before=before, max_size=bytes_left, dry_run=dry_run)
+        print(
+            f"{store.url}: {removed.records} records and {removed.blobs} blobs, {size_in_words(removed.size)}, "
+            f"{'would be ' if dry_run else ''}removed."
+        )
+
+
+def _stores(urls: list[str] | None) -> Iterator[Store]:
+    if not urls:
+        raise UsageError(
+            "no shared cache is named", hint="give --shared-cache URL, or set CROSSWHEEL_SHARED_CACHE."
+        )
+    yield from map(open_cache_store, urls)
+
+
+def _trusted() -> list[PublicKey]:
+    return KeyFolder.of(Settings.from_environment().keys).trusted()
+
+
+def _number(text: str, units: dict[str, int], option: str, example: str) -> int:
+    match = re.fullmatch(r"(\d{1,9})\s*([A-Za-z]?)B?", text.strip())
+    unit = match and next((name for name in units if name.lower() == match[2].lower()), None)
+    if match is None or unit is None:
+        raise UsageError(f"{option} {text}: that is no amount", hint=f"write it as {example}.")
+    return int(match[1]) * units[unit]

@@ -1,0 +1,250 @@
+"""What others of a team have made and proven of the same inputs, and what is given to them: a shared cache.
+
+What is looked for is named by what is known before any tool is there: no compiler, emulator or C library has to be made
+to find out that none is needed. The versions of those are in the record and the proof of whoever made them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from crosswheel.build.requirements import RequirementsStore
+from crosswheel.files import (
+    full_digest_of,
+    make_folder,
+    new_folder,
+    place_copy,
+    read_sealed,
+    remove_tree,
+    sha256_of,
+    write_sealed,
+    write_text,
+)
+from crosswheel.job.context import BuildContext
+from crosswheel.job.record import OF_THIS_MACHINE, WheelRecord
+from crosswheel.plan import Step
+from crosswheel.shared_cache.records import CacheRecord
+from crosswheel.toolchain.compilers.zig import zig_compilers
+from crosswheel.toolchain.libraries.linking import library_inputs
+from crosswheel.wheels.dist import Dist
+from crosswheel.wheels.proof import Proof
+
+WHEEL, PROOF, BUNDLE = "wheel", "proof", "bundle"
+_LOG = "build.log"
+
+
+def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord | None:
+    """Return the wheel that somebody else took or built for a step, and audited; ``None`` if nobody did.
+
+    It is kept in the cache of this machine. Of a wheel that was refused there is no record, so that what was built
+    instead is looked for as well.
+    """
+    if context.shared_cache is None:
+        return None
+    for candidate in filter(None, (step, step.fallback)):
+        digest = wheel_digest(candidate, store, context)
+        with context.lock_for(digest):
+            record = WheelRecord.read(context.settings.cache / "made" / digest) or _fetched(
+                candidate, digest, context
+            )
+        if record is not None:
+            log = context.log(record.name, record.version)
+            kept_log = record.wheel.with_name(_LOG)
+            if record.origin == "built" and kept_log.is_file() and not log.exists():
+                place_copy(kept_log, log)
+            return record.model_copy(update={"shared_as": digest})
+    return None
+
+
+def _fetched(step: Step, digest: str, context: BuildContext) -> WheelRecord | None:
+    """Put what the shared cache has of a step's wheel into the cache of this machine, and return its record."""
+    assert context.shared_cache is not None
+    context.display.step(step.pin.name, "asking the shared cache")
+    kept = context.settings.cache / "made" / digest
+    make_folder(kept.parent)
+    with tempfile.TemporaryDirectory(prefix=".shared", dir=kept.parent) as name:
+        folder = Path(name)
+        found = context.shared_cache.get(WHEEL, digest, folder)
+        record = _as_record(found, step, kept, context) if found else None
+        if record is None:
+            _notes(digest, context).unlink(missing_ok=True)
+            return None
+        record.write(folder)
+        remove_tree(kept)  # what is damaged
+        with new_folder(kept) as temporary:
+            for file in folder.iterdir():
+                file.rename(temporary / file.name)
+    _note(digest, context)
+    return WheelRecord.read(kept)
+
+
+def _as_record(found: CacheRecord, step: Step, kept: Path, context: BuildContext) -> WheelRecord | None:
+    """Return what a shared record says of a wheel, if it is of this step."""
+    blob = found.blobs.get("wheel")
+    try:
+        if step.action == "take":
+            assert step.file is not None
+            wheel = context.registry.fetch(step.file)  # it is its registry's to give
+        elif blob is not None:
+            wheel = kept / blob.name
+        else:
+            return None
+        record = WheelRecord.model_validate({**found.facts, "wheel": wheel})
+    except ValidationError:
+        return None
+    sha256 = step.file.sha256 if step.action == "take" and step.file else blob and blob.sha256
+    same = (record.name, record.version, record.sha256) == (step.pin.name, step.pin.version, sha256)
+    return record if same else None
+
+
+def reused_proof(digest: str, record: WheelRecord, context: BuildContext) -> Proof | None:
+    """Return the proof that somebody else gave of a wheel, with all that it was tested with; ``None`` if nobody did."""
+    if context.shared_cache is None:
+        return None
+    kept = context.settings.cache / "proofs" / f"{digest}.json"
+    proof = _parsed(read_sealed(kept), record, context)
+    if proof is None:
+        found = context.shared_cache.get(PROOF, digest, kept.parent)
+        proof = _parsed(found.facts if found else None, record, context)
+        if proof is not None:
+            write_sealed(kept, proof.model_dump_json())
+            _note(digest, context)
+        else:
+            _notes(digest, context).unlink(missing_ok=True)
+    return proof
+
+
+def _parsed(said: str | Mapping[str, Any] | None, record: WheelRecord, context: BuildContext) -> Proof | None:
+    """Return a proof, if it is of this very wheel and target."""
+    try:
+        if said is None:
+            return None
+        proof = Proof.model_validate_json(said) if isinstance(said, str) else Proof.model_validate(said)
+    except ValidationError:
+        return None
+    of = (proof.wheel, proof.sha256, proof.target)
+    return proof if of == (record.wheel.name, record.sha256, context.target.name) else None
+
+
+def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext) -> None:
+    """Give others a wheel that was proven: its bytes, its log and its record, then its proof; what they have not yet.
+
+    What could not be run on this machine is no proof for others.
+
+    Args:
+        digest: names the proof, as :func:`proof_digest` does.
+    """
+    cache = context.shared_cache
+    ran = proof.emulator is not None or not (record.modules.extensions or record.modules.pure)
+    if cache is None or record.shared_as is None or record.instead_of or not ran:
+        return
+    write_sealed(context.settings.cache / "proofs" / f"{digest}.json", proof.model_dump_json())
+    files = {}
+    if record.origin == "built":
+        log = record.wheel.with_name(_LOG)
+        files = {"wheel": record.wheel, **({"log": log} if log.is_file() else {})}
+    _keep(record, record.shared_as, files, context)
+    if not _is_noted(record.shared_as, context):
+        facts = record.model_dump(mode="json", exclude=set(OF_THIS_MACHINE))
+        if cache.put(WHEEL, record.shared_as, facts, files):
+            _note(record.shared_as, context)
+    if not _is_noted(digest, context) and cache.put(PROOF, digest, proof.model_dump(mode="json")):
+        _note(digest, context)
+
+
+def _is_noted(digest: str, context: BuildContext) -> bool:
+    """Whether the stores have a record, as far as this machine knows."""
+    return _notes(digest, context).exists()
+
+
+def _note(digest: str, context: BuildContext) -> None:
+    """Note that the stores have a record, so that they need not be asked the next time."""
+    write_text(_notes(digest, context), "")
+
+
+def _notes(digest: str, context: BuildContext) -> Path:
+    assert context.shared_cache is not None
+    return context.settings.cache / "shared-with" / context.shared_cache.identity / digest
+
+
+def _keep(record: WheelRecord, digest: str, files: Mapping[str, Path], context: BuildContext) -> None:
+    """Keep a wheel under the digest by which it is shared, so that the next run need not ask for it."""
+    kept = context.settings.cache / "made" / digest
+    if WheelRecord.read(kept) is not None:
+        return
+    with new_folder(kept) as temporary:
+        for file in files.values():
+            shutil.copyfile(file, temporary / file.name)
+        wheel = kept / record.wheel.name if files else record.wheel
+        record.model_copy(update={"wheel": wheel}).write(temporary)
+
+
+def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
+    """Put a bundle wheel that somebody else made of the same wheels into the tree of wheels, if there is one."""
+    cache = context.shared_cache
+    if cache is None:
+        return False
+    digest = _bundle_digest(source, context)
+    folder = context.settings.cache / "bundles" / digest
+    found = cache.get(BUNDLE, digest, folder)
+    try:
+        proof = Proof.model_validate(found.facts) if found else None
+    except ValidationError:
+        return False
+    wheel = folder / path.name
+    if proof is None or not wheel.is_file() or sha256_of(wheel) != proof.sha256:
+        return False
+    if (proof.wheel, proof.target, proof.source) != (path.name, context.target.name, source):
+        return False
+    Dist(context.trees.dist).put(wheel, proof, path.parent)
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def share_bundle(source: str, path: Path, context: BuildContext) -> None:
+    """Give others a bundle wheel that was proven here."""
+    proof = Proof.read_beside(path, context.target.name)
+    if context.shared_cache is not None and proof is not None:
+        digest = _bundle_digest(source, context)
+        context.shared_cache.put(BUNDLE, digest, proof.model_dump(mode="json"), {"wheel": path})
+
+
+def _bundle_digest(source: str, context: BuildContext) -> str:
+    return full_digest_of(source=source, target=context.target.fingerprint, code=context.code_digest)
+
+
+def wheel_digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
+    """Name what comes of a step by all that is known before any tool is made."""
+    recipe = step.recipe if step.action == "build" else None
+    locked = store.read(step.pin.name) if step.action == "build" and store.frozen else None
+    return full_digest_of(
+        action=step.action,
+        file=step.file.sha256 if step.file else None,
+        name=str(step.pin),
+        recipe=recipe.fingerprint if recipe else None,
+        requirements=locked.file.read_text() if locked else store.day if step.action == "build" else None,
+        libraries=library_inputs(recipe.libraries if recipe else (), context.recipes.libraries),
+        compilers=_compilers(context),
+        sandbox=context.sandbox if step.action == "build" else None,
+        target=context.target.fingerprint,
+        userland=context.userland,
+        code=context.code_digest,
+    )
+
+
+def proof_digest(inputs: Mapping[str, object]) -> str:
+    """Name a proof by all that is known before the emulator is there."""
+    return full_digest_of(**inputs)
+
+
+def _compilers(context: BuildContext) -> str:
+    """Return the identity of the compilers, which costs nothing where they are zig's."""
+    if context.sdk is not None:
+        return context.toolchain.compilers.identity
+    return zig_compilers(context.target, context.settings.cache).identity
