@@ -222,6 +222,20 @@ def test_a_broken_archive_and_an_absent_root_are_named(tmp_path: Path) -> None:
         pass
 
 
+def test_an_archive_that_is_cut_is_told_and_nothing_is_kept(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.tar"
+    with tarfile.open(whole, "w") as sink:
+        for path in SMALL:
+            member = tarfile.TarInfo(path[1:])
+            member.size = 100_000
+            sink.addfile(member, io.BytesIO(path.encode().ljust(member.size)))
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole.read_bytes()[:250_000])
+    with pytest.raises(IntegrityError, match=r"cut\.tar cannot be read to its end"):
+        take(TarSource(cut), UserlandStore(tmp_path / "cache"), silent)
+    assert not list((tmp_path / "cache").glob("userlands/*/manifest.json"))
+
+
 def test_a_folder_is_listed_without_following_its_links(tmp_path: Path) -> None:
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "up").symlink_to("..")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.cli.learning import check, learn, update
+from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
-from crosswheel.errors import UsageError
-from crosswheel.process import Runner
-from crosswheel.progress import activity, table
-from crosswheel.settings import Settings
+from crosswheel.progress import table
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.choosing import origin
 
@@ -24,6 +22,8 @@ commands = typer.Typer(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
+    for command in (learn, check, update):
+        commands.command()(spread(command))
     app.add_typer(commands, name="target")
 
 
@@ -56,34 +56,6 @@ def show_target(
         ["of", "what is known"],
         [list(row) for row in facts(chosen)],
     )
-
-
-@commands.command("learn")
-def learn_target(
-    name: Annotated[str, typer.Argument(help="What the target shall be called.", show_default=False)],
-    rootfs: Annotated[
-        Path | None,
-        typer.Option(
-            "--rootfs",
-            help="Its root file system: a folder, a tar archive as of docker export, an image of SquashFS or ext4.",
-        ),
-    ] = None,
-    title: Annotated[str | None, typer.Option("--title", help="What people call it.")] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of another machine's file of this name.")
-    ] = False,
-) -> None:
-    """Learn a machine from its root file system: write targets/NAME.toml, and keep its own libraries and Python."""
-    from crosswheel.learning.learn import Named, learn_root, require_name, write_target
-
-    require_name(name)
-    if rootfs is None:
-        raise UsageError("no machine is named", hint="name its root file system with --rootfs.")
-    settings = Settings.from_environment()
-    with activity(Console(stderr=True)) as tell:
-        learned = learn_root(Named(name, title), rootfs, settings, Runner(), tell)
-    path, target = write_target(learned, TARGETS, replace=replace)
-    typer.echo(f"{target.title}: written to {path}. `crosswheel target show {name}` shows it.")
 
 
 def facts(target: Target) -> list[tuple[str, str]]:

@@ -231,7 +231,7 @@ class Connection:
         code = self._child.wait()
         self._error_stream.seek(0)
         errors = self._error_stream.read().decode(errors="replace").strip()
-        return _explained(self.address, code, errors)
+        return explained(self.address, code, errors)
 
 
 def _present(stream: IO[bytes] | None) -> IO[bytes]:
@@ -341,7 +341,8 @@ _REASONS: Iterable[tuple[str, str, str]] = (
 )
 
 
-def _explained(address: Address, code: int, errors: str) -> CrosswheelError:
+def explained(address: Address, code: int, errors: str) -> CrosswheelError:
+    """Return what to raise where ssh ended, by its exit code and what it wrote to its standard error."""
     host, last = address.host, f": {errors.splitlines()[-1]}" if errors else ""
     if code == 127:
         lacking = "sudo" if "sudo" in last else "python3"

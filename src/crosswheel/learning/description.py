@@ -19,6 +19,7 @@ from crosswheel.targets import Artifact, Robot, Target
 _GUESS = "a guess"
 _OLDEST_GLIBC = "2.17"
 _LINE = 100
+_LONGEST_COMMENT = 300
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Learned:
         robot: how programs are kept there.
         live: whether the machine itself was asked.
         day: when.
+        remarks: what else it told, for people.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Learned:
     userland: str = ""
     live: bool = False
     day: date | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def description(file: str, learned: Learned) -> tuple[str, Target]:
@@ -91,6 +94,7 @@ def _top(learned: Learned) -> Iterator[str]:
     how = "asked itself" if learned.live else "learned from its root file system"
     yield f"# {learned.title}: {how} on {learned.day}, by `crosswheel target learn`."
     yield "# Learn it again after an update of its image."
+    yield from (f"#   {_comment(remark)}" for remark in learned.remarks)
     machine = Known(learned.python.machine if learned.live else names.machine)
     if not learned.live:
         machine = Known(machine.value, f"{_GUESS}: the least that runs its C library")
@@ -262,6 +266,11 @@ def _lines(values: Mapping[str, Known]) -> Iterator[str]:
 def _text(value: object) -> str:
     """Return a TOML value; its strings are those of JSON, but for DEL."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _comment(text: str) -> str:
+    """Return a line of a comment, in which TOML allows no control characters."""
+    return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_COMMENT]
 
 
 def _key(name: str) -> str:

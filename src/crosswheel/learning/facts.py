@@ -96,11 +96,12 @@ class LibraryFacts:
     oldest_kernel: str
 
 
-def library_facts(userland: Userland, python: str, title: str) -> LibraryFacts:
+def library_facts(userland: Userland, python: str, title: str, names: Iterable[str] = ()) -> LibraryFacts:
     """Read what a machine's libraries tell.
 
     Args:
         python: the path of its Python.
+        names: libraries that it has, by name, and that were not taken.
 
     Raises:
         TargetError: crosswheel cannot build for such a machine.
@@ -114,20 +115,20 @@ def library_facts(userland: Userland, python: str, title: str) -> LibraryFacts:
         )
     loader = program.interpreter
     _require_glibc(loader, userland, title)
-    names = libraries(userland, loader)
-    if "libc.so.6" not in names:
+    paths = libraries(userland, loader)
+    if "libc.so.6" not in paths:
         raise IntegrityError(
             f"{title} has no libc.so.6", hint="it is half a root file system: name a whole one."
         )
-    found = dict(_objects(userland, names))
+    found = dict(_objects(userland, paths))
     libc = found["libc.so.6"]
     nodes = {node for item in found.values() for node in item.exports.nodes}
     return LibraryFacts(
-        kind=_kind_of(program, libc, userland.path(names["libc.so.6"]).read_bytes(), title),
+        kind=_kind_of(program, libc, userland.path(paths["libc.so.6"]).read_bytes(), title),
         loader=loader,
-        glibc=_glibc_version(userland.path(names["libc.so.6"]).read_bytes(), libc, title),
+        glibc=_glibc_version(userland.path(paths["libc.so.6"]).read_bytes(), libc, title),
         newest=_newest(nodes),
-        sonames=tuple(sorted({posixpath.basename(loader), *found})),
+        sonames=tuple(sorted({posixpath.basename(loader), *found, *names})),
         versions={
             name: tuple(sorted(item.exports.nodes))
             for name, item in sorted(found.items())

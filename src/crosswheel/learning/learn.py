@@ -65,8 +65,8 @@ def learn_root(
     kernel = Known(oldest, "a guess: the oldest that its C library runs on")
     return Learned(
         name=named.name,
-        title=named.title or _system(userland) or named.name,
-        system=_system(userland),
+        title=named.title or system_of(userland) or named.name,
+        system=system_of(userland),
         libraries=libraries,
         python=python,
         kernel=Known(selection.kernel) if selection.kernel else kernel,
@@ -161,7 +161,8 @@ def today() -> date:
     return datetime.now(timezone.utc).date()
 
 
-def _system(userland: Userland) -> str:
+def system_of(userland: Userland) -> str:
+    """Return what a machine's image calls itself; empty where it does not say."""
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         if userland.has(path):
             values = dict(re.findall(r"^(\w+)=[\"']?([^\"'\n]*)", _read(userland, path), re.MULTILINE))

@@ -9,27 +9,19 @@ import shutil
 import stat
 import tarfile
 import tempfile
-import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
 
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import cached_folder, digest_of
-from crosswheel.learning.source import Listed, Source
+from crosswheel.learning.source import DAMAGE, FileStream, Listed, Source
 from crosswheel.process import Runner, Word
 from crosswheel.settings import Settings
-from crosswheel.userlands import resolved
+from crosswheel.userlands import Readable, resolved
 
-try:
-    from lzma import LZMAError
-except ImportError:  # a Python built without liblzma; tarfile then says so itself when it meets a .tar.xz
-    LZMAError = tarfile.CompressionError  # type: ignore[misc,assignment]
-
-_DAMAGE = (EOFError, OSError, tarfile.TarError, zlib.error, LZMAError)
 _SQUASHFS, _EXT4, _EXT4_AT = b"hsqs", b"\x53\xef", 1080
 _HEAD_BYTES = 1082
 
@@ -49,7 +41,7 @@ class RootFolder:
         """Return what is there; no link is followed."""
         return dict(self._listed(self.folder, ""))
 
-    def files(self, paths: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
         """Yield files with their content."""
         for path in paths:
             try:
@@ -98,7 +90,7 @@ class TarSource:
                 listed[path] = listed.get(_path_of(member.linkname), Listed("other"))
         return listed
 
-    def files(self, paths: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
         """Yield files with their content, in the order of the archive."""
         chosen = set(paths)
         with self._opened() as archive:
@@ -107,19 +99,22 @@ class TarSource:
                     stream = archive.extractfile(member)  # of a hard link, the first one's
                     if stream is None:
                         raise _unreadable(self.title, path, "it is no file")
-                    yield path, stream
+                    yield path, FileStream(stream, self._damaged)
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tarfile.TarFile]:
         try:
             with tarfile.open(self.archive) as archive:
                 yield archive
-        except (*_DAMAGE, KeyError) as error:
-            raise IntegrityError(
-                f"{self.archive} cannot be read to its end: {error}",
-                hint="get or make it again; it should be a tar archive of a root file system, such as `docker export` "
-                "writes.",
-            ) from error
+        except DAMAGE as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> IntegrityError:
+        return IntegrityError(
+            f"{self.archive} cannot be read to its end: {error}",
+            hint="get or make it again; it should be a tar archive of a root file system, such as `docker export` "
+            "writes.",
+        )
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from crosswheel.errors import IntegrityError, TargetError
 from crosswheel.learning.source import Listed, Source
@@ -69,11 +69,17 @@ def select(listing: Mapping[str, Listed], title: str) -> Selection:
     return Selection(tuple(sorted(_with_goals(chosen, listing, link_of))), python, _kernel_of(listing))
 
 
-def take(source: Source, store: UserlandStore, tell: Callable[[str], None]) -> tuple[Userland, Selection]:
+def take(
+    source: Source,
+    store: UserlandStore,
+    tell: Callable[[str], None],
+    chosen: Callable[[str], bool] = lambda path: True,
+) -> tuple[Userland, Selection]:
     """Keep the userland of a machine; what is kept already is not read again.
 
     Args:
         tell: is told how far it is.
+        chosen: tells by a path whether a file is taken; all that belong to it are, if not given.
 
     Raises:
         TargetError, IntegrityError, NetworkError, StorageError: it cannot be had as a whole, and then nothing is kept
@@ -82,12 +88,19 @@ def take(source: Source, store: UserlandStore, tell: Callable[[str], None]) -> t
     tell(f"looking what is in {source.title}")
     listing = source.listing()
     selection = select(listing, source.title)
+    paths = (path for path in selection.paths if listing[path].kind == "link" or chosen(path))
+    selection = replace(selection, paths=tuple(paths))
     entries = dict(_entries(selection, listing, store))
     files = [path for path in selection.paths if listing[path].kind == "file"]
     missing = [path for path in files if path not in entries]
     expected, done = sum(listing[path].size for path in missing), 0
     for number, (path, stream) in enumerate(source.files(missing), 1):
-        entries[path] = UserlandEntry("file", store.put_blob(stream), listing[path].executable)
+        sha256 = store.put_blob(stream)
+        if listing[path].sha256 not in ("", sha256):
+            raise IntegrityError(
+                f"{path} of {source.title} was changed while it was read", hint="run the same command again."
+            )
+        entries[path] = UserlandEntry("file", sha256, listing[path].executable)
         done += listing[path].size
         tell(f"{number} of {len(missing)} files, {done >> 20} of {expected >> 20} MiB: {path}")
     absent = [path for path in files if path not in entries]

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import tarfile
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Literal, Protocol
+
+from crosswheel.errors import CrosswheelError
+from crosswheel.userlands import Readable
+
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python built without liblzma; tarfile then says so itself when it meets a .tar.xz
+    LZMAError = tarfile.CompressionError  # type: ignore[misc,assignment]
+
+DAMAGE = (EOFError, OSError, KeyError, tarfile.TarError, zlib.error, LZMAError)
+"""What reading an archive raises where it is not whole."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,25 @@ class Listed:
     sha256: str = ""
 
 
+@dataclass(frozen=True)
+class FileStream:
+    """A file's content, whose errors are told as its source's."""
+
+    stream: IO[bytes]
+    explain: Callable[[Exception], CrosswheelError]
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes, fewer at its end.
+
+        Raises:
+            CrosswheelError: they cannot be read, as the source explains it.
+        """
+        try:
+            return self.stream.read(size)
+        except DAMAGE as error:
+            raise self.explain(error) from error
+
+
 class Source(Protocol):
     """A machine's file system; paths are absolute, as on the machine."""
 
@@ -38,7 +70,7 @@ class Source(Protocol):
             IntegrityError: it cannot be read, or not all of it is there.
         """
 
-    def files(self, paths: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
         """Yield files with their content, in any order; a stream is read before the next one is asked for.
 
         Raises:

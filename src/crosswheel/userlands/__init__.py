@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal, Protocol
 
 from crosswheel.errors import IntegrityError
 from crosswheel.files import (
@@ -31,6 +31,13 @@ from crosswheel.files import (
 _BLOCK = 1 << 20
 _MANIFEST = "manifest.json"
 _MOST_LINKS = 40  # as many as Linux follows
+
+
+class Readable(Protocol):
+    """Bytes that are read once, from their beginning to their end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes; fewer at the end, and none after it."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,11 @@ class UserlandStore:
         """Tell whether a file of this content is kept, and is what it was."""
         return _is_of(self._blob(sha256), sha256)
 
-    def put_blob(self, stream: IO[bytes]) -> str:
+    def count(self) -> int:
+        """Return how many files are kept."""
+        return sum(1 for _ in (self._folder / "files").glob("??/*"))
+
+    def put_blob(self, stream: Readable) -> str:
         """Keep a file's content; return its SHA-256.
 
         Raises:

@@ -1,0 +1,152 @@
+"""From a running machine, asked over ssh, to all that is known of it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from crosswheel.deploy.ssh import Address
+from crosswheel.errors import NetworkError
+from crosswheel.learning.description import Known, Learned
+from crosswheel.learning.facts import LibraryFacts, library_facts
+from crosswheel.learning.learn import Named, required_python, robot_guess, system_of, today
+from crosswheel.learning.python_facts import PythonFacts
+from crosswheel.learning.robot import Answers, Mount, Robot
+from crosswheel.learning.selection import Selection, take
+from crosswheel.learning.source import Listed
+from crosswheel.settings import Settings
+from crosswheel.targets import Robot as Keeping
+from crosswheel.userlands import Userland, UserlandStore
+
+# What tells of the C library, the CPU's kind and the image, without the rest.
+_TELLING = re.compile(
+    r"/(ld-[^/]*|ld\.so\.cache|lib(c|stdc\+\+|gcc_s)[.-][^/]*so[^/]*|pip\.conf|os-release|python3(\.\d+)?)$"
+)
+_NUMBERED = re.compile(r".*/(lib[^/]+\.so\.\d+)$")
+_TRIES = 5  # in a row, without a single new file
+_MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs", "devtmpfs", "proc", "sysfs", "devpts", "overlay", "squashfs")
+
+
+def learn_robot(
+    named: Named,
+    address: Address,
+    settings: Settings,
+    tell: Callable[[str], None],
+    *,
+    facts_only: bool = False,
+) -> Learned:
+    """Learn a machine by asking it; where the line drops, go on with what is missing.
+
+    Args:
+        facts_only: do not keep its userland.
+        tell: is told what is done.
+
+    Raises:
+        NetworkError: it cannot be reached.
+        TargetError: crosswheel cannot build for such a machine; it has no Python, for instance.
+        IntegrityError: its files were changed meanwhile.
+    """
+    store = UserlandStore(settings.cache)
+    answers, python, userland, selection, listing = _taken(address, store, tell, facts_only)
+    path = required_python(selection, address.host)
+    tell("reading its libraries")
+    names = sorted({m[1] for m in map(_NUMBERED.match, listing) if m}) if facts_only else ()
+    libraries = library_facts(userland, path, address.host, names)
+    page = answers.page_bytes or python.page_bytes
+    return Learned(
+        name=named.name,
+        title=named.title or system_of(userland) or named.name,
+        system=system_of(userland),
+        libraries=libraries,
+        python=_of_its_programs(python, libraries),
+        kernel=Known(answers.line("uname", 2)),
+        page_bytes=Known(page),
+        robot=_keeping(answers, robot_guess(userland, path)),
+        python_path=path,
+        userland="" if facts_only else userland.digest,
+        live=True,
+        day=today(),
+        remarks=tuple(_remarks(answers)),
+    )
+
+
+def _taken(
+    address: Address, store: UserlandStore, tell: Callable[[str], None], facts_only: bool
+) -> tuple[Answers, PythonFacts, Userland, Selection, Mapping[str, Listed]]:
+    gained, fruitless = False, 0
+    while True:
+        before = store.count()
+        try:
+            with Robot(address, whole=not facts_only) as robot:
+                tell(f"asking {address.host}")
+                answers, python = robot.answers, robot.python
+                userland, selection = take(robot, store, tell, _tells if facts_only else lambda path: True)
+                return answers, python, userland, selection, robot.listing()
+        except NetworkError:
+            fruitless = 0 if store.count() > before else fruitless + 1
+            gained = gained or not fruitless
+            if not gained or fruitless > _TRIES:
+                raise
+            tell(f"the line to {address.host} dropped; going on with what is missing")
+
+
+def _tells(path: str) -> bool:
+    return bool(_TELLING.search(path))
+
+
+def _of_its_programs(python: PythonFacts, libraries: LibraryFacts) -> PythonFacts:
+    """Return a Python's facts with the machine that its programs go by, where only the kernel is a wider one."""
+    kind = libraries.kind
+    if python.pointer_bits == 32 and python.machine in ("aarch64", "x86_64"):
+        return python.model_copy(update={"machine": kind.names.machine})
+    return python
+
+
+def _keeping(answers: Answers, guess: Keeping) -> Keeping:
+    """Return where programs may be kept: as pip is told, or where may be written to."""
+    if guess.bundle or _mount_of("/opt", answers.mounts).writable:
+        return guess
+    lasting = [m for m in answers.mounts if m.writable and m.kind not in _MEMORY_FILE_SYSTEMS]
+    largest = max(lasting, key=lambda mount: mount.free_bytes, default=None)
+    if largest is None or not re.fullmatch(r"/[A-Za-z0-9._/-]+", largest.path):
+        return guess
+    on_path = (
+        folder
+        for folder in answers.line("login").split(":")
+        if _mount_of(folder, answers.mounts) in lasting and re.fullmatch(r"/[A-Za-z0-9._/-]+", folder)
+    )
+    store = posixpath.join(largest.path, "crosswheel")
+    return guess.model_copy(update={"store": store, "programs": next(on_path, f"{store}-bin")})
+
+
+def _mount_of(path: str, mounts: tuple[Mount, ...]) -> Mount:
+    """Return the file system that a path is on; of two at one folder, the later hides the other."""
+    holding = [m for m in mounts if m.path == "/" or f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
+    return max(reversed(holding), key=lambda mount: len(mount.path), default=Mount("/", "", True))
+
+
+def _remarks(answers: Answers) -> Iterator[str]:
+    """Yield what else it told, for people."""
+    cpu = answers.sections.get("cpu", "")
+    for name, pattern in (
+        ("CPU", r"^model name\s*: (.+)$"),
+        ("CPU features", r"^(?:Features|flags|isa)\s*: (.+)$"),
+    ):
+        found = re.search(pattern, cpu, re.MULTILINE)
+        if found:
+            yield f"{name}: {found[1].strip()}"
+    memory = re.search(r"(\d+) kB", answers.line("memory"))
+    if memory:
+        yield f"memory: {int(memory[1]) >> 10} MiB"
+    if answers.line("init"):
+        yield f"first process: {answers.line('init')}"
+    disks = [m for m in answers.mounts if m.kind not in _MEMORY_FILE_SYSTEMS[:6]]
+    for mount in disks[:8]:
+        free = f", {mount.free_bytes >> 20} MiB free" if mount.free_bytes else ""
+        yield f"file system {mount.path} ({mount.kind}): {'writable' if mount.writable else 'read-only'}{free}"
+    yield f"PATH of a login over ssh: {answers.line('login')}"
+    if answers.line("services"):
+        yield f"PATH of services: {answers.line('services').removeprefix('PATH=')}"
+    for line in answers.sections.get("running", "").splitlines()[:5]:
+        yield f"running with Python: {line.strip()}"

@@ -1,0 +1,248 @@
+"""A machine that is asked over one ssh connection: nothing is needed there but a shell, and tar or Python."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import shlex
+import subprocess
+import tarfile
+import tempfile
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from types import TracebackType
+from typing import IO
+
+from crosswheel.deploy.ssh import Address, explained
+from crosswheel.errors import CrosswheelError, IntegrityError, MissingToolError, NetworkError, TargetError
+from crosswheel.learning.python_facts import ASKED, PythonFacts, read_facts
+from crosswheel.learning.source import DAMAGE, FileStream, Listed
+from crosswheel.userlands import Readable, resolved
+
+_LINE = re.compile(r"([-l])(\S{9})\S*\s+\d+\s+\S+\s+\S+\s+(\d+)\s+\S+\s+\S+\s+\S+\s(/.*)$")
+_HASH = re.compile(r"([0-9a-f]{64})  (/.*)$")
+_SCRIPT = resources.files("crosswheel.learning") / "ask.sh"
+_WAIT_SECONDS = 10
+_SSH_FAILED = 255
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A file system of a machine: where it is, of which kind, whether it may be written to, and how much is free."""
+
+    path: str
+    kind: str
+    writable: bool
+    free_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a machine told of itself before its files.
+
+    Attributes:
+        sections: what was printed, by subject; the names are those of ``ask.sh``.
+    """
+
+    sections: Mapping[str, str]
+
+    def line(self, subject: str, number: int = 0) -> str:
+        """Return a line of a subject; empty where there is none."""
+        lines = self.sections.get(subject, "").splitlines()
+        return lines[number].strip() if number < len(lines) else ""
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        """Its file systems, in the order in which they were mounted."""
+        free = {}
+        for line in self.sections.get("space", "").splitlines():
+            words = line.split()
+            if len(words) >= 6 and words[3].isdigit():
+                free[words[5]] = int(words[3]) << 10
+        mounts = (line.split() for line in self.sections.get("mounts", "").splitlines())
+        return tuple(
+            Mount(words[1], words[2], "rw" in words[3].split(","), free.get(words[1], 0))
+            for words in mounts
+            if len(words) >= 4
+        )
+
+    @property
+    def page_bytes(self) -> int | None:
+        """The size of its pages, where it tells."""
+        text = self.line("page")
+        return int(text) if text.isdigit() else None
+
+
+class Robot:
+    """The connection to a machine that is asked; use it as a context manager, once.
+
+    Raises:
+        NetworkError: the machine cannot be reached, or the line dropped.
+        MissingToolError: this machine has no OpenSSH client.
+    """
+
+    def __init__(self, address: Address, *, whole: bool) -> None:
+        self._address = address
+        self._mark = secrets.token_hex(16)
+        half = len(self._mark) // 2
+        values = {
+            "one": self._mark[:half],  # a shell that prints the script does not print the mark
+            "two": self._mark[half:],
+            "python": ASKED.read_text(),
+            "whole": "1" if whole else "",
+        }
+        script = (
+            "".join(f"{name}={shlex.quote(text)}\n" for name, text in values.items()) + _SCRIPT.read_text()
+        )
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        try:
+            self._child = subprocess.Popen(
+                address.command("sh", "-c", script),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+            )
+        except FileNotFoundError as error:
+            raise MissingToolError(
+                "there is no OpenSSH client on this machine",
+                hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
+            ) from error
+
+    def __enter__(self) -> Robot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for stream in (self._child.stdin, self._child.stdout):
+            if stream:
+                stream.close()
+        self._end()
+        self._errors.close()
+
+    @property
+    def title(self) -> str:
+        """The machine's address."""
+        return self._address.host
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What it tells of itself and its files, up to where it waits for names.
+
+        Raises:
+            NetworkError: the line dropped.
+            TargetError: it is no Linux.
+        """
+        assert self._child.stdout
+        sections: dict[str, list[str]] = {}
+        lines: list[str] = []  # before the first mark is what its login prints
+        for data in self._child.stdout:
+            line = data.decode(errors="surrogateescape").rstrip("\n")
+            if line.startswith(self._mark):
+                lines = sections.setdefault(line[len(self._mark) + 1 :], [])
+                if "tar" in sections:
+                    break
+            else:
+                lines.append(line)
+        if "tar" not in sections:
+            raise self._dropped()
+        answers = Answers({name: "\n".join(text) for name, text in sections.items()})
+        if answers.line("uname") != "Linux":
+            raise TargetError(
+                f"{self.title} is no Linux, but {answers.line('uname') or 'unknown'}",
+                hint="crosswheel makes wheels for Linux alone.",
+            )
+        return answers
+
+    @property
+    def python(self) -> PythonFacts:
+        """What its own Python tells.
+
+        Raises:
+            TargetError: it has none, or it does not answer.
+        """
+        text = self.answers.sections.get("python", "")
+        if not text.strip():
+            raise TargetError(
+                f"{self.title} has no python3 in the PATH of a login",
+                hint="wheels are for a Python: install one in the image.",
+            )
+        return read_facts(text, self.title)
+
+    def listing(self) -> Mapping[str, Listed]:
+        """Return its files and links, as far as they may be of use."""
+        sections = self.answers.sections
+        hashes = {
+            found[2]: found[1] for found in map(_HASH.match, sections.get("hashes", "").splitlines()) if found
+        }
+        listed = dict(_listed(sections.get("files", ""), hashes))
+        links = {path: item.link for path, item in listed.items() if item.kind == "link"}
+        real = (path for path in listed if resolved(_folder(path), links.get) == _folder(path))
+        return {path: listed[path] for path in real}
+
+    def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
+        """Yield files with their content, as they come.
+
+        Raises:
+            NetworkError: the line dropped.
+            IntegrityError: a file was changed meanwhile.
+        """
+        assert self._child.stdin
+        assert self._child.stdout
+        # Beside the reading: the machine takes no more names while nobody takes its files.
+        names = "".join(f"{path}\0" for path in paths).encode(errors="surrogateescape")
+        writer = threading.Thread(target=_write, args=(self._child.stdin, names), daemon=True)
+        writer.start()
+        if not paths:
+            return
+        try:
+            with tarfile.open(fileobj=self._child.stdout, mode="r|", ignore_zeros=True) as archive:
+                for member in archive:
+                    stream = archive.extractfile(member) if member.isreg() else None
+                    if stream is not None:
+                        yield "/" + member.name.lstrip("/"), FileStream(stream, self._dropped)
+        except DAMAGE as error:
+            raise self._dropped(error) from error
+        if self._end() == _SSH_FAILED:
+            raise self._dropped()
+
+    def _end(self) -> int:
+        """Return the exit code of ssh, which is ended where it does not end itself."""
+        try:
+            return self._child.wait(_WAIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._child.terminate()
+            return self._child.wait()
+
+    def _dropped(self, cause: Exception | None = None) -> CrosswheelError:
+        code = self._end()
+        self._errors.seek(0)
+        error = explained(self._address, code, self._errors.read().decode(errors="replace").strip())
+        if isinstance(error, NetworkError | TargetError):
+            return error
+        return IntegrityError(error.message, hint=error.hint)
+
+
+def _write(stream: IO[bytes], data: bytes) -> None:
+    with contextlib.suppress(OSError, ValueError):  # the line dropped, which who reads tells
+        stream.write(data)
+        stream.close()
+
+
+def _listed(text: str, hashes: Mapping[str, str]) -> Iterator[tuple[str, Listed]]:
+    for found in filter(None, map(_LINE.match, text.splitlines())):
+        kind, mode, size, name = found.groups()
+        if kind == "l":
+            path, arrow, link = name.partition(" -> ")
+            if arrow:
+                yield path, Listed("link", link=link)
+        else:
+            yield name, Listed("file", int(size), "x" in mode, sha256=hashes.get(name, ""))
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
