@@ -61,8 +61,8 @@ class Machine:
         Raises:
             UsageError: none is named, or two are.
         """
-        from crosswheel.learning.asking import learn_robot
         from crosswheel.learning.learn import Named, learn_root
+        from crosswheel.learning.over_ssh import learn_robot
 
         settings = Settings.from_environment()
         if self.robot and not self.rootfs:

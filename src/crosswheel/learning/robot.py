@@ -77,7 +77,7 @@ class Answers:
         return int(text) if text.isdigit() else None
 
 
-class Robot:
+class AskedMachine:
     """The connection to a machine that is asked; use it as a context manager, once.
 
     Raises:
@@ -112,7 +112,7 @@ class Robot:
                 hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
             ) from error
 
-    def __enter__(self) -> Robot:
+    def __enter__(self) -> AskedMachine:
         return self
 
     def __exit__(

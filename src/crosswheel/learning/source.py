@@ -44,7 +44,7 @@ class FileStream:
     stream: IO[bytes]
     explain: Callable[[Exception], CrosswheelError]
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """Return so many bytes, fewer at its end.
 
         Raises:

@@ -36,7 +36,7 @@ _MOST_LINKS = 40  # as many as Linux follows
 class Readable(Protocol):
     """Bytes that are read once, from their beginning to their end."""
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """Return so many bytes; fewer at the end, and none after it."""
 
 

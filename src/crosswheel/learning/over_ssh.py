@@ -12,11 +12,11 @@ from crosswheel.learning.description import Known, Learned
 from crosswheel.learning.facts import LibraryFacts, library_facts
 from crosswheel.learning.learn import Named, required_python, robot_guess, system_of, today
 from crosswheel.learning.python_facts import PythonFacts
-from crosswheel.learning.robot import Answers, Mount, Robot
+from crosswheel.learning.robot import Answers, AskedMachine, Mount
 from crosswheel.learning.selection import Selection, take
 from crosswheel.learning.source import Listed
 from crosswheel.settings import Settings
-from crosswheel.targets import Robot as Keeping
+from crosswheel.targets import Robot
 from crosswheel.userlands import Userland, UserlandStore
 
 # What tells of the C library, the CPU's kind and the image, without the rest.
@@ -78,7 +78,7 @@ def _taken(
     while True:
         before = store.count()
         try:
-            with Robot(address, whole=not facts_only) as robot:
+            with AskedMachine(address, whole=not facts_only) as robot:
                 tell(f"asking {address.host}")
                 answers, python = robot.answers, robot.python
                 userland, selection = take(robot, store, tell, _tells if facts_only else lambda path: True)
@@ -103,7 +103,7 @@ def _of_its_programs(python: PythonFacts, libraries: LibraryFacts) -> PythonFact
     return python
 
 
-def _keeping(answers: Answers, guess: Keeping) -> Keeping:
+def _keeping(answers: Answers, guess: Robot) -> Robot:
     """Return where programs may be kept: as pip is told, or where may be written to."""
     if guess.bundle or _mount_of("/opt", answers.mounts).writable:
         return guess
