@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from crosswheel.simulator.look_alike import ALIAS, Simulation, running
 
 from crosswheel import targets
 from crosswheel.process import Runner
+from crosswheel.simulator.look_alike import ALIAS, Simulation, running
 from support import look_alike
 
 _CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
