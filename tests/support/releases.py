@@ -42,12 +42,14 @@ def release(
     target: Target | None = None,
 ) -> Release:
     """Make a release of a program that says its version; ``more`` are further files, by path."""
+    made_for = target or this_machine()
+    site = f"lib/python{made_for.python.short}/site-packages"
     hello = folder / version / "hello"
-    _write(hello / SITE / "hello.py", f"print('hello {version}')\n".encode())
+    _write(hello / site / "hello.py", f"print('hello {version}')\n".encode())
     # Another package, the same in each version.
     other = folder / version / "other"
     for number in range(3):
-        _write(other / SITE / "other" / f"part{number}.py", f"number = {number}\n".encode() * 500)
+        _write(other / site / "other" / f"part{number}.py", f"number = {number}\n".encode() * 500)
     for path, data in (more or {}).items():
         _write(hello / path, data)
     launchers = folder / version / "launchers"
@@ -57,7 +59,7 @@ def release(
         name="hello",
         program="hello",
         version=version,
-        target=target or this_machine(),
+        target=made_for,
         closure=(Package.read("hello", version, hello), Package.read("other", "1", other)),
         launchers=Package.read("launchers", version, launchers),
         programs=("hello",),

@@ -22,6 +22,7 @@ from crosswheel.errors import CrosswheelError, Interrupted
 _MODULES = {
     "crosswheel.cli.building": ("build", "add", "plan", "lock"),
     "crosswheel.cli.updating": ("outdated", "update"),
+    "crosswheel.cli.rebuilding": ("rebuild",),
     "crosswheel.cli.checking": ("check", "doctor"),
     "crosswheel.cli.machines": ("target",),
     "crosswheel.cli.indexing": ("index", "serve"),

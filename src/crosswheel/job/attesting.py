@@ -7,7 +7,6 @@ machine that was.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -18,10 +17,11 @@ from crosswheel.job.record import WheelRecord
 from crosswheel.plan import Step
 from crosswheel.signing.keys import KeyFolder, SigningKey
 from crosswheel.wheels import provenance
+from crosswheel.wheels.materials import Material, Materials
 from crosswheel.wheels.proof import Proof
 
-_PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
+# How in-toto calls what names a state of a git repository.
+_GIT = {"git-commit": "gitCommit", "git-tree": "gitTree"}
 
 
 def attest(step: Step, record: WheelRecord, proof: Proof, wheel: Path, context: BuildContext) -> None:
@@ -79,26 +79,30 @@ def _definition(step: Step, record: WheelRecord, context: BuildContext) -> Mappi
             "toolchain": dict(record.toolchain),
             "sandbox": record.sandbox,
         },
-        "resolvedDependencies": list(_dependencies(step, record)),
+        "resolvedDependencies": list(_dependencies(record.materials)) if record.materials else [],
     }
 
 
-def _dependencies(step: Step, record: WheelRecord) -> Iterator[Mapping[str, object]]:
-    """Yield what a build used: the source, patches, and the requirements of the build."""
-    assert record.lock is not None
-    if record.lock.sdist:
-        yield _dependency(f"{record.name}-{record.version} sdist", {"sha256": record.lock.sdist})
-    for patch in step.recipe.patches if step.recipe else ():
-        assert step.recipe is not None
-        yield _dependency(f"patch {patch}", {"sha256": sha256_of(step.recipe.folder / patch)})
-    for name, version, hashes in _PINNED.findall(record.lock.requirements):
-        # uv takes one of the files that the lock allows: each is named.
-        for sha256 in sorted(_HASH.findall(hashes)):
-            yield _dependency(f"{name}=={version}", {"sha256": sha256})
+def _dependencies(materials: Materials) -> Iterator[Mapping[str, object]]:
+    """Yield what a build used: the source and its patches, what is linked in, the requirements of the build."""
+    for material in materials:
+        name = f"{material.name}=={material.version}" if material.version else material.name
+        uri = {"uri": material.purl} if material.purl else {}
+        for digest in _digests(material) or [{}]:
+            yield {**_dependency(name, digest), **uri, "annotations": {"role": material.role}}
+        for patch in material.patches:
+            yield {**_dependency(patch.name, {"sha256": patch.sha256}), "annotations": {"role": "patch"}}
+
+
+def _digests(material: Material) -> list[Mapping[str, str]]:
+    """Return the digests of a material: of a requirement of the build, one for each file that its lock allows."""
+    kind, _, commit = (material.commit or "").partition(":")
+    named = [{_GIT[kind]: commit}] if kind in _GIT else []
+    return [*({"sha256": sha256} for sha256 in material.sha256), *named]
 
 
 def _dependency(name: str, digest: Mapping[str, str]) -> Mapping[str, object]:
-    return {"name": name, "digest": digest}
+    return {"name": name, "digest": digest} if digest else {"name": name}
 
 
 def _of_other_target(record: WheelRecord, wheel: Path, context: BuildContext) -> Mapping[str, object] | None:

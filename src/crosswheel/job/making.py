@@ -100,7 +100,7 @@ def _built(step: Step, store: RequirementsStore, context: BuildContext) -> Wheel
         if record is None:
             with context.own_folder(name, version):
                 # Another command may have built it while this one waited for the folder.
-                record = _fitting(kept, context) or _build(step, store, kept, context)
+                record = _fitting(kept, context) or build_anew(step, store, kept, context)
         elif (kept / "build.log").is_file() and not context.log(name, version).exists():
             place_copy(kept / "build.log", context.log(name, version))
     return record
@@ -164,7 +164,12 @@ def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> W
     return record
 
 
-def _build(step: Step, store: RequirementsStore, kept: Path, context: BuildContext) -> WheelRecord:
+def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildContext) -> WheelRecord:
+    """Build a package's wheel, audit it, and keep it in a folder, whatever was built before.
+
+    Raises:
+        CrosswheelError: of the part that failed.
+    """
     began = time.monotonic()
     _tell_of_damage(kept, step, context)
     name, version = step.pin.name, step.pin.version

@@ -83,7 +83,7 @@ def read_signed(path: Path, trusted: Iterable[PublicKey], sha256: str) -> Statem
     except FileNotFoundError as error:
         raise IntegrityError(
             f"{path.name} is missing: nothing tells who made the wheel, and from what",
-            hint="`crosswheel build` writes it, signed where there is a key (`crosswheel keys show`).",
+            hint="make it with `crosswheel build`, which signs it where there is a key (`crosswheel keys show`).",
         ) from error
     found = open_signed(data, PAYLOAD, trusted, str(path))
     require_subject(found, sha256, path)
