@@ -82,5 +82,5 @@ def test_what_is_linked_with_a_library_runs_on_the_robot_alone(
 
 
 def test_every_library_that_is_taken_is_tried() -> None:
-    taken = {name for name, said in known_libraries().items() if "packages" in said}
+    taken = {name for name, spec in known_libraries().items() if spec.packages}
     assert taken == USES.keys() | _ELSEWHERE

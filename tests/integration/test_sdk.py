@@ -14,6 +14,7 @@ from crosswheel.check.suitability import suitability
 from crosswheel.debian import Debian
 from crosswheel.errors import IntegrityError, ToolchainError, UsageError
 from crosswheel.process import Runner
+from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.sdk import open_sdk
 from crosswheel.toolchain.compilers.zig import zig_compilers
@@ -122,7 +123,7 @@ def test_a_library_in_cxx_is_built_by_it_too_and_what_is_written_in_c_gets_its_r
         tmp_path / "shapes-1.0", {"shapes.cpp": text, "CMakeLists.txt": lists, "LICENSE": "Free."}
     )
     made = Path(shutil.make_archive(str(tmp_path / "shapes_1.0.orig"), "gztar", tmp_path, tree.name))
-    known = {"shapes": {"source": "shapes", "language": "C++", "cmake": []}}
+    known = {"shapes": LibrarySpec(source="shapes", language="C++", cmake=())}
     monkeypatch.setattr(libraries, "known_libraries", lambda: known)
     monkeypatch.setattr(Debian, "source", lambda self, package, folder: made)
     source = "int shape_corners(const char *name);\n" + projects.C_SOURCE.replace(

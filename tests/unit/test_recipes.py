@@ -19,10 +19,8 @@ from crosswheel.job.adding import number_build
 from crosswheel.job.closures import closure_of_lock
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.editing import change_build_number
-from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.recipes.loader import Recipes, load_folder, shipped_helpers
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, UrlSource
-from crosswheel.toolchain.libraries.linking import known_libraries
 
 HASH, COMMIT = "0" * 64, "0" * 40
 
@@ -452,8 +450,8 @@ def write_library(folder: Path, **changes: object) -> None:
 def test_a_folder_of_recipes_adds_libraries(tmp_path: Path) -> None:
     write_library(tmp_path / "packages", needs=["zlib"])
     known = load_folder(tmp_path / "packages", tmp_path / "dist").libraries
-    assert known["tiny"]["archive"] == str(tmp_path / "packages/tiny-1.0.tar.gz")
-    assert known["tiny"]["needs"] == ["zlib"]
+    assert known["tiny"].archive == str(tmp_path / "packages/tiny-1.0.tar.gz")
+    assert known["tiny"].needs == ("zlib",)
     (tmp_path / "packages/libraries.toml").unlink()
     assert load_folder(tmp_path / "packages", tmp_path / "dist").libraries == {}
 
@@ -486,8 +484,3 @@ def test_a_file_of_libraries_that_is_no_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "libraries.toml").write_text("tiny = 3\n")
     with pytest.raises(RecipeError, match=r"libraries\.toml: tiny"):
         load_folder(tmp_path, tmp_path / "dist")
-
-
-@pytest.mark.parametrize("name", sorted(known_libraries()))
-def test_what_ships_is_said_as_a_folder_of_recipes_may(name: str) -> None:
-    LibrarySpec.model_validate(known_libraries()[name])

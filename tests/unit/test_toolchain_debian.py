@@ -268,15 +268,16 @@ def test_an_unknown_library_is_answered_with_the_known_ones(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", sorted(known_libraries()))
 def test_every_library_is_either_taken_or_built(name: str) -> None:
-    said = known_libraries()[name]
+    spec = known_libraries()[name]
+    said = spec.model_fields_set
     ways = {
         "packages": {"packages", "rename", "folders", "fortran"},
         "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake", "runs"},
     }
     (way,) = (way for way in ways if way in said)
-    assert said.keys() <= ways[way] | {"environment", "needs", "merge", "scripts", "language", "licence"}
-    assert way == "packages" or len(said.keys() & {"commands", "configure", "cmake"}) == 1
-    assert set(said.get("needs", ())) <= set(known_libraries())
+    assert said <= ways[way] | {"environment", "needs", "merge", "scripts", "language", "licence"}
+    assert way == "packages" or len(said & {"commands", "configure", "cmake"}) == 1
+    assert set(spec.needs) <= set(known_libraries())
 
 
 @needs_apt

@@ -14,6 +14,7 @@ from crosswheel import targets
 from crosswheel.debian import Debian
 from crosswheel.errors import BuildFailed
 from crosswheel.process import Runner
+from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
 from crosswheel.toolchain.compilers.zig import zig_compilers
@@ -63,7 +64,9 @@ def test_what_a_library_needs_is_inside_its_archive(tmp_path: Path) -> None:
     own = archive(tmp_path / "own/lib/libpng.a", "png_read")
     archive(tmp_path / "own/lib/libpngport.a", "png_port")
     workshop(tmp_path, tmp_path / "needed").finish(
-        tmp_path / "own", tmp_path / "own", {"merge": {"libpng.a": ["libpngport.a"]}}
+        tmp_path / "own",
+        tmp_path / "own",
+        LibrarySpec(source="demo", commands=(), merge={"libpng.a": ["libpngport.a"]}),
     )
     assert members(own) == ["inflate.o", "png_port.o", "png_read.o"]
 
@@ -94,8 +97,8 @@ def test_nothing_that_is_shared_or_runs_only_there_is_left(tmp_path: Path) -> No
     }.items():  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    said = {"scripts": {"pg_config": "echo {prefix}/lib"}}
-    workshop(tmp_path).finish(tmp_path, Path("/there"), said)
+    spec = LibrarySpec(source="demo", commands=(), scripts={"pg_config": "echo {prefix}/lib"})
+    workshop(tmp_path).finish(tmp_path, Path("/there"), spec)
     assert sorted(path.name for path in (tmp_path / "lib").iterdir()) == ["libpq.a", "pkgconfig"]
     assert sorted(path.name for path in (tmp_path / "bin").iterdir()) == ["pg_config", "pq-config"]
     assert (tmp_path / "lib/pkgconfig/libpq.pc").read_text() == "Requires: a\nLibs: -lpq\n"
@@ -120,7 +123,7 @@ def test_what_is_written_in_c_is_linked_with_the_runtime_of_a_library_in_cxx(tmp
     assert "-lc++" not in link_environment([zlib], tmp_path, compilers)["LDFLAGS"]
     flags = link_environment([zlib, geos], tmp_path, compilers)["LDFLAGS"].split()
     assert flags == ["-L/zlib/lib", "-L/geos/lib", "-lc++"]
-    assert {name for name, said in known_libraries().items() if "language" in said} == {"geos", "libzmq"}
+    assert {name for name, spec in known_libraries().items() if spec.language != "C"} == {"geos", "libzmq"}
 
 
 def source_of(tmp_path: Path, **files: str) -> Path:
@@ -142,7 +145,9 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **files: str) -> Path
     monkeypatch.setattr(Debian, "source", lambda self, package, folder: made)
     folder = tmp_path / "folder"
     folder.mkdir()
-    workshop(tmp_path).build(folder, tmp_path / "prefix", {"source": "demo", "commands": _COMMANDS})
+    workshop(tmp_path).build(
+        folder, tmp_path / "prefix", LibrarySpec(source="demo", commands=_COMMANDS), "demo"
+    )
     return folder
 
 

@@ -130,7 +130,7 @@ def _compiled(module: ExtensionModule, python: PythonTree, workshop: Workshop) -
     digest = digest_of(
         python=str(target.python.target),
         module=asdict(module),
-        library=known_libraries()[module.library],
+        library=known_libraries()[module.library].inputs,
         compilers=compilers.identity,
     )
     folder, name = (

@@ -258,7 +258,7 @@ class BuildContext:
             libraries=libraries,
             rust=self._rust if rust else None,
             fortran=fortran,
-            more=self.recipes.libraries,
+            declared=self.recipes.libraries,
         )
 
     @property

@@ -69,8 +69,13 @@ class LibrarySpec(BaseModel):
             raise ValueError("archive, sha256 and version go together")
         return self
 
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """What a library is made of, for its digest: an archive counts by its hash, wherever it lies."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"archive", "language"})
 
-def read_libraries(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+
+def read_libraries(folder: Path) -> Mapping[str, LibrarySpec]:
     """Return the C libraries that a folder of recipes adds, by name; none where it has no ``libraries.toml``.
 
     An archive that lies there is given by its absolute path.
@@ -88,7 +93,7 @@ def read_libraries(folder: Path) -> Mapping[str, Mapping[str, Any]]:
     return {name: _spec(path, name, table) for name, table in tables.items()}
 
 
-def _spec(path: Path, name: str, table: object) -> Mapping[str, Any]:
+def _spec(path: Path, name: str, table: object) -> LibrarySpec:
     if not _NAME.fullmatch(name):
         raise RecipeError(f"{path}: {name!r} is no name for a library", hint="use small letters and digits.")
     try:
@@ -97,12 +102,9 @@ def _spec(path: Path, name: str, table: object) -> Mapping[str, Any]:
         first = error.errors()[0]
         key = ".".join(map(str, (name, *first["loc"])))
         raise RecipeError(f"{path}: {key}: {first['msg']}", hint=_HINT) from error
-    told = spec.model_dump(mode="json", exclude_unset=True)
-    if spec.archive:
-        told["name"] = name
-        if "://" not in spec.archive:
-            told["archive"] = str(_beside(path, name, spec.archive))
-    return told
+    if spec.archive and "://" not in spec.archive:
+        return spec.model_copy(update={"archive": str(_beside(path, name, spec.archive))})
+    return spec
 
 
 def _beside(path: Path, name: str, archive: str) -> Path:

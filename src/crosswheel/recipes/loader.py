@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from packaging.utils import canonicalize_name
 
 from crosswheel.errors import RecipeError
 from crosswheel.recipes.api import PackageBuild
-from crosswheel.recipes.libraries import read_libraries
+from crosswheel.recipes.libraries import LibrarySpec, read_libraries
 from crosswheel.recipes.model import Recipe
 
 
@@ -37,7 +36,7 @@ class Recipes:
     folder: Path
     roots: tuple[Recipe, ...]
     helpers: Mapping[str, Recipe]
-    libraries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    libraries: Mapping[str, LibrarySpec] = field(default_factory=dict)
 
     def for_package(self, name: str, version: str) -> Recipe | None:
         """Return what is said of a package of a closure: by a root of that version, or by a helper.

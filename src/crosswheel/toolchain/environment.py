@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
+from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View
 from crosswheel.settings import Settings
@@ -163,7 +163,7 @@ def cross_environment(
     libraries: Sequence[str] = (),
     rust: Rust | None = None,
     fortran: bool = False,
-    more: Mapping[str, Mapping[str, Any]] | None = None,
+    declared: Mapping[str, LibrarySpec] | None = None,
 ) -> CrossEnvironment:
     """Return the environment of a build.
 
@@ -172,7 +172,7 @@ def cross_environment(
         libraries: names of C libraries to offer it.
         rust: what compiles its Rust, if it has any.
         fortran: whether it compiles Fortran.
-        more: C libraries beside those that crosswheel knows, as a folder of recipes says them.
+        declared: C libraries beside those that crosswheel knows, as a folder of recipes says them.
 
     Raises:
         MissingToolError, NetworkError: Fortran or a library cannot be had.
@@ -192,7 +192,7 @@ def cross_environment(
         versions["gfortran"] = found_fortran.version
         folders = (*folders, found_fortran.bin)
     linked = with_needs(
-        library(name, target, compilers, settings, runner, emulator, more) for name in libraries
+        library(name, target, compilers, settings, runner, emulator, declared) for name in libraries
     )
     if linked or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)

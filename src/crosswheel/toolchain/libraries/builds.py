@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from crosswheel.debian import Debian
@@ -20,6 +19,7 @@ from crosswheel.download import download
 from crosswheel.errors import BuildFailed, IntegrityError
 from crosswheel.files import sha256_of
 from crosswheel.process import Runner
+from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
@@ -84,7 +84,7 @@ class Workshop:
             "LC_ALL": "C.UTF-8",
         }
 
-    def build(self, folder: Path, prefix: Path, spec: Mapping[str, Any]) -> None:
+    def build(self, folder: Path, prefix: Path, spec: LibrarySpec, title: str) -> None:
         """Build a library as libraries.toml says, and put it into ``folder``, which will be ``prefix``.
 
         It is made for /usr, as on the target; what tells builds where it lies is then made to name ``prefix``.
@@ -103,11 +103,11 @@ class Workshop:
             "build": f"{os.uname().machine}-pc-linux-gnu",
             "multiarch": self.target.multiarch,
             "arch": self.target.machine,
-            "machine": spec.get("machines", {}).get(self.target.machine, self.target.machine),
+            "machine": spec.machines.get(self.target.machine, self.target.machine),
             "emulator": work / "run-on-target",
         }
         env = {**self.environment, "DESTDIR": str(stage), "CROSSWHEEL_PREFIX_MAP": self._prefix_map(tree)}
-        if spec.get("runs"):
+        if spec.runs:
             env.update(self._running(work))
         links = work / LINKS
         links.mkdir()
@@ -118,7 +118,7 @@ class Workshop:
         for command in commands:
             filled = [word.format(**words) for word in command]
             sandbox.run(self.runner, filled, view, cwd=tree, env=env, check=True)
-        write_origins(folder, [Origin(spec.get("source"), version, sha256_of(archive), as_released=True)])
+        write_origins(folder, [Origin(spec.source, version, sha256_of(archive), as_released=True)])
         for installed in (stage / _PREFIX.relative_to("/")).iterdir():
             installed.rename(folder / installed.name)
         for path in (
@@ -127,30 +127,31 @@ class Workshop:
             *_scripts(folder),
         ):
             path.write_text(relocated(path.read_text(), prefix))
-        _copy_licences(tree, folder, spec)
+        _copy_licences(tree, folder, spec.licences, title)
         if any(links.iterdir()) and not _archives(folder):  # what goes into an archive is not linked yet
             links.rename(folder / LINKS)
         shutil.rmtree(work)
         shutil.rmtree(stage)
-        (folder / "versions").write_text(f"{_title(spec)} {version}\n")
+        (folder / "versions").write_text(f"{title} {version}\n")
 
-    def _archive(self, spec: Mapping[str, Any], folder: Path) -> tuple[Path, str]:
+    def _archive(self, spec: LibrarySpec, folder: Path) -> tuple[Path, str]:
         """Return the archive of a library's original sources, and which version that is."""
-        if "source" in spec:
-            archive = self.debian.source(spec["source"], folder)
+        if spec.source:
+            archive = self.debian.source(spec.source, folder)
             return archive, archive.name.split("_")[1].split(".orig")[0]
-        location: str = spec["archive"]
+        location, sha256, version = spec.archive, spec.sha256, spec.version
+        assert location and sha256 and version  # noqa: PT018 - LibrarySpec has all or none of them
         if "://" in location:
             destination = folder / PurePosixPath(unquote(urlsplit(location).path)).name
-            archive = download(location, destination, sha256=spec["sha256"], settings=self.debian.settings)
+            archive = download(location, destination, sha256=sha256, settings=self.debian.settings)
         else:
             archive = Path(location)
-            if sha256_of(archive) != spec["sha256"]:
+            if sha256_of(archive) != sha256:
                 raise IntegrityError(
                     f"{archive} is not what libraries.toml says: its SHA-256 is {sha256_of(archive)}",
                     hint="find out which of the two is right.",
                 )
-        return archive, spec["version"]
+        return archive, version
 
     def _prefix_map(self, tree: Path) -> str:
         home = [f"{self.compilers.home}=/usr"] if self.compilers.home else []
@@ -166,7 +167,7 @@ class Workshop:
             "CONFIG_SITE": str(folder / "config.site"),
         }
 
-    def finish(self, folder: Path, prefix: Path, spec: Mapping[str, Any]) -> None:
+    def finish(self, folder: Path, prefix: Path, spec: LibrarySpec) -> None:
         """Leave in a library's folder what a build for the target can use, with what it needs in its archives."""
         archives = _archives(folder)
         for path in folder.glob("lib/*"):
@@ -176,11 +177,11 @@ class Workshop:
             path.unlink()  # a program of the target
         for path in folder.glob("lib/pkgconfig/*.pc"):
             path.write_text(_PRIVATE.sub("", path.read_text()))
-        for name, text in spec.get("scripts", {}).items():
+        for name, text in spec.scripts.items():
             (folder / "bin").mkdir(exist_ok=True)
             (folder / "bin" / name).write_text(f"#!/bin/sh\n{text.format(prefix=prefix)}\n")
             (folder / "bin" / name).chmod(0o755)
-        for name, parts in spec.get("merge", {}).items():
+        for name, parts in spec.merge.items():
             self._merge(folder / "lib" / name, [folder / "lib" / part for part in parts])
         inside = [archive for needed in self.needs for archive in _archives(needed)]
         for archive in archives:
@@ -201,38 +202,29 @@ def _scripts(folder: Path) -> list[Path]:
     return [path for path in folder.glob("bin/*") if path.is_file() and path.read_bytes()[:2] == b"#!"]
 
 
-def _commands(spec: Mapping[str, Any]) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
+def _commands(spec: LibrarySpec) -> tuple[Sequence[Sequence[str]], Sequence[str]]:
     """Return the commands that build a library, and the programs of this machine that they want."""
-    tools: Sequence[str] = spec.get("tools", [])
-    if "cmake" in spec:
+    if spec.cmake is not None:
         first, *then = _CMAKE
-        return [[*first, *spec["cmake"]], *then], ["cmake", "make", *tools]
-    if "configure" in spec:
+        return [[*first, *spec.cmake], *then], ["cmake", "make", *spec.tools]
+    if spec.configure is not None:
         first, *then = _AUTOTOOLS
-        return [[*first, *spec["configure"]], *then], ["make", *tools]
-    commands: Sequence[Sequence[str]] = spec["commands"]
-    return commands, tools
+        return [[*first, *spec.configure], *then], ["make", *spec.tools]
+    return spec.commands or (), spec.tools
 
 
-def _title(spec: Mapping[str, Any]) -> str:
-    """Return what a library's sources are called: as Debian does, or as the folder of recipes that adds it does."""
-    title: str = spec.get("source") or spec["name"]
-    return title
-
-
-def _copy_licences(tree: Path, folder: Path, spec: Mapping[str, Any]) -> None:
+def _copy_licences(tree: Path, folder: Path, names: Sequence[str], title: str) -> None:
     """Keep the licences of a source tree beside what is made of it; where there is none, that is an error."""
-    named = [tree / name for name in spec.get("licences", [])]
-    texts = named or [
+    texts = [tree / name for name in names] or [
         path for path in sorted(tree.iterdir()) if path.is_file() and _LICENCES.match(path.name)
     ]
     if not texts:
         raise BuildFailed(
-            f"the sources of {_title(spec)} have no licence beside them",
+            f"the sources of {title} have no licence beside them",
             hint="name its files with `licences` in libraries.toml.",
         )
     for licence in texts:
-        shutil.copyfile(licence, folder / f"copyright-{_title(spec)}-{licence.name}")
+        shutil.copyfile(licence, folder / f"copyright-{title}-{licence.name}")
 
 
 def _archives(prefix: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from crosswheel.debian import Debian
 from crosswheel.errors import BuildFailed, RecipeError
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
+from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import fetched_version, fortran_for
@@ -60,10 +61,10 @@ class Library:
         return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
-def known_libraries() -> Mapping[str, Mapping[str, Any]]:
-    """Return what is known of each library, by name."""
+def known_libraries() -> Mapping[str, LibrarySpec]:
+    """Return the libraries that crosswheel knows, by name."""
     text = (resources.files("crosswheel.toolchain.libraries") / "libraries.toml").read_text()
-    return tomllib.loads(text)
+    return {name: LibrarySpec.model_validate(table) for name, table in tomllib.loads(text).items()}
 
 
 def with_needs(libraries: Iterable[Library]) -> list[Library]:
@@ -84,7 +85,7 @@ def library(
     settings: Settings,
     runner: Runner,
     emulator: Sequence[str] = (),
-    declared: Mapping[str, Mapping[str, Any]] | None = None,
+    declared: Mapping[str, LibrarySpec] | None = None,
 ) -> Library:
     """Return a C library for the target, fetched or built if need be.
 
@@ -98,20 +99,15 @@ def library(
         NetworkError, MissingToolError: it cannot be fetched, or a program to build it with is missing.
         BuildFailed: it cannot be built.
     """
-    spec = {**_known(name, declared or {})}
-    language: str = spec.pop("language", "C")  # of no concern to what it is made of
-    licence: str | None = spec.get("licence")
+    spec = _known(name, declared or {})
     needs = tuple(
-        library(need, target, compilers, settings, runner, emulator, declared)
-        for need in spec.get("needs", ())
+        library(need, target, compilers, settings, runner, emulator, declared) for need in spec.needs
     )
     prefixes = [item.prefix for item in with_needs(needs)]
-    built = "packages" not in spec
+    built = not spec.packages
     compiled = compilers.identity if built or needs else None
     digest = digest_of(
-        said={
-            key: value for key, value in spec.items() if key != "archive"
-        },  # its hash tells, wherever it lies
+        said={**spec.inputs, **({"name": name} if spec.archive else {})},
         target=target.kind,
         compilers=compiled,
         needs=[path.name for path in prefixes],
@@ -123,7 +119,7 @@ def library(
 
     def fill(temporary: Path) -> None:
         if built:
-            workshop.build(temporary, prefix, spec)
+            workshop.build(temporary, prefix, spec, spec.source or name)
         else:
             _take(temporary, prefix, spec, debian, target, compilers)
         workshop.finish(temporary, prefix, spec)
@@ -132,13 +128,12 @@ def library(
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
     environment = {
-        key: value.format(prefix=prefix, version=version)
-        for key, value in spec.get("environment", {}).items()
+        key: value.format(prefix=prefix, version=version) for key, value in spec.environment.items()
     }
-    return Library(name, prefix, versions, environment, needs, language, licence)
+    return Library(name, prefix, versions, environment, needs, spec.language, spec.licence)
 
 
-def library_inputs(names: Iterable[str], more: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+def library_inputs(names: Iterable[str], declared: Mapping[str, LibrarySpec]) -> Mapping[str, Any]:
     """Return all that is known of libraries before they are made, and of those that they need, by name.
 
     Raises:
@@ -149,12 +144,13 @@ def library_inputs(names: Iterable[str], more: Mapping[str, Mapping[str, Any]]) 
     while todo:
         name = todo.pop()
         if name not in inputs:
-            inputs[name] = {key: value for key, value in _known(name, more).items() if key != "archive"}
-            todo += inputs[name].get("needs", ())
+            spec = _known(name, declared)
+            inputs[name] = {**spec.inputs, "language": spec.language}
+            todo += spec.needs
     return inputs
 
 
-def _known(name: str, declared: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+def _known(name: str, declared: Mapping[str, LibrarySpec]) -> LibrarySpec:
     known = {**known_libraries(), **declared}
     if name not in known:
         raise RecipeError(
@@ -168,43 +164,43 @@ def _known(name: str, declared: Mapping[str, Mapping[str, Any]]) -> Mapping[str,
 def _take(
     folder: Path,
     prefix: Path,
-    spec: Mapping[str, Any],
+    spec: LibrarySpec,
     debian: Debian,
     target: Target,
     compilers: Compilers,
 ) -> None:
     """Fill a folder with the headers and static archives of Debian's development packages."""
     unpacked = folder / "unpacked"
-    packages = debian.unpack_packages(spec["packages"], unpacked)
+    packages = debian.unpack_packages(spec.packages, unpacked)
     include, lib = folder / "include", folder / "lib"
     shutil.copytree(unpacked / "usr" / "include", include, symlinks=False)
     (lib / "pkgconfig").mkdir(parents=True)
     libraries = unpacked / "usr" / "lib" / target.multiarch
     # Debian keeps what differs between machines, or between variants of a library, in folders of their own.
-    for subfolder in (target.multiarch, *spec.get("folders", ())):
+    for subfolder in (target.multiarch, *spec.folders):
         if (include / subfolder).is_dir():
             shutil.copytree(include / subfolder, include, dirs_exist_ok=True)
             shutil.rmtree(include / subfolder)
-    for source_folder in (libraries, *(libraries / name for name in spec.get("folders", ()))):
+    for source_folder in (libraries, *(libraries / name for name in spec.folders)):
         for archive in source_folder.glob("*.a"):  # and no shared library: what is linked is inside the wheel
             shutil.copyfile(archive, lib / archive.name, follow_symlinks=False)
         for description in source_folder.glob("pkgconfig/*.pc"):
-            text = _moved(description.read_text(), prefix, (target.multiarch, *spec.get("folders", ())))
+            text = _moved(description.read_text(), prefix, (target.multiarch, *spec.folders))
             (lib / "pkgconfig" / description.name).write_text(text)
-    for name in spec.get("fortran", ()):
+    for name in spec.fortran:
         runtime = fortran_for(target, compilers, debian.settings, debian.runner).runtime / "libgfortran.a"
         archive = (lib / name).resolve()
         merge_archives([archive, runtime], archive, compilers, debian.runner)
         names = "".join(f"{member}\n" for member in archive_members(runtime))
         version = fetched_version(target, debian.settings)
         (folder / "fortran-members").write_text(f"{version}\n{names}")
-    for old, new in spec.get("rename", {}).items():
+    for old, new in spec.rename.items():
         (lib / old).replace(lib / new)
     # The packages of one source have its licence once, and links to that; one may lead to a package that is not here.
     licences = [path for path in unpacked.glob("usr/share/doc/*/copyright") if not path.parent.is_symlink()]
     if not licences:
         raise BuildFailed(
-            f"{', '.join(spec['packages'])} have no licence beside them",
+            f"{', '.join(spec.packages)} have no licence beside them",
             hint="name the package that has it, too, with `packages` in libraries.toml.",
         )
     for licence in licences:
