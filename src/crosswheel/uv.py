@@ -160,6 +160,12 @@ class Uv:
             ]
         )
 
+    def install_wheels(self, wheels: Sequence[Path], *, python: Path) -> None:
+        """Install wheels into an environment, without what they require."""
+        words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
+        if wheels:
+            self._run([*words, *wheels])
+
     def install_wheel(self, wheel: Path, folder: Path, *, python: Path, compiled: bool = True) -> Path:
         """Install one wheel, without what it requires; byte-compiled, if not told otherwise; return :func:`site_of` it.
 

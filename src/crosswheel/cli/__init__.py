@@ -32,6 +32,7 @@ _MODULES = {
     "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
     "crosswheel.cli.bundling": ("bundle", "robot-sim"),
     "crosswheel.cli.exporting": ("export",),
+    "crosswheel.cli.simulating": ("run", "twin"),
 }  # fmt: skip
 
 _COLLECT_AFTER = 50_000  # objects; by itself, Python looks for garbage after every 700

@@ -175,18 +175,18 @@ def _run(step: Step, importable: Importable, trial: Trial, context: BuildContext
 
 def _trial(step: Step, needed: list[WheelRecord], context: BuildContext) -> Trial:
     runner = context.runner(step.pin.name, step.pin.version)
-    sites = [_installed(record, context) for record in needed]
+    sites = [installed_site(record.wheel, record.sha256, context) for record in needed]
     scratch = context.folder(step.pin.name, step.pin.version) / "trial"
     remove_tree(scratch)
     return Trial(context.emulator, sites, scratch, runner)
 
 
-def _installed(record: WheelRecord, context: BuildContext) -> Path:
-    """Return a ``site-packages`` of the cache into which uv has installed the wheel."""
-    folder = context.settings.cache / "sites" / f"{record.sha256[:20]}-prefix"
+def installed_site(wheel: Path, sha256: str, context: BuildContext) -> Path:
+    """Return a ``site-packages`` of the cache into which uv has installed a wheel, whose hash is known."""
+    folder = context.settings.cache / "sites" / f"{sha256[:20]}-prefix"
     install = partial(
         Uv(context.settings, context.general_runner).install_wheel,
-        record.wheel,
+        wheel,
         python=context.toolchain.interpreter,
     )
     return site_of(cached_folder(folder, ["lib/*/site-packages/*.dist-info/RECORD"], install))

@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from crosswheel.registry.release_files import ReleaseFile
 from crosswheel.uv import ReleaseMetadata
 
+_ORIGINS = ("the project ", "the archive ", "git ")
+
+
+def is_of_project(source: str) -> bool:
+    """Tell from what a proof says of a wheel's source whether it is of a project, of which no registry is asked."""
+    return source.startswith(_ORIGINS)
+
 
 @dataclass(frozen=True)
 class LocalRelease:
