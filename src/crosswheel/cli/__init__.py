@@ -24,6 +24,7 @@ _MODULES = {
     "crosswheel.cli.updating": ("outdated", "update"),
     "crosswheel.cli.rebuilding": ("rebuild",),
     "crosswheel.cli.checking": ("check", "doctor"),
+    "crosswheel.cli.auditing": ("audit",),
     "crosswheel.cli.machines": ("target",),
     "crosswheel.cli.indexing": ("index", "serve"),
     "crosswheel.cli.publishing": ("publish", "yank", "unyank", "prune"),

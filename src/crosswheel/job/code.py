@@ -15,8 +15,8 @@ from crosswheel.files import digest_of
 # What a wheel or a proof passes through is not listed, since what is forgotten there would let old proofs pass. These
 # files and folders only ask, show and hand on; what is said of packages, targets and C libraries names their wheels.
 WITHOUT_INFLUENCE = frozenset({
-    "__main__.py", "agent", "cli", "deploy", "doctor.py", "index", "learning", "progress", "publish", "py.typed",
-    "recipes/data", "serve.py", "simulator", "stores", "targets/data", "toolchain/libraries/libraries.toml",
+    "__main__.py", "agent", "audit", "cli", "deploy", "doctor.py", "index", "learning", "progress", "publish",
+    "py.typed", "recipes/data", "serve.py", "simulator", "stores", "targets/data", "toolchain/libraries/libraries.toml",
 })  # fmt: skip
 # Libraries of the parts above.
 _OTHER_LIBRARIES = frozenset({

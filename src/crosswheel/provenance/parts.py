@@ -17,13 +17,13 @@ from typing import Any, NoReturn
 from packageurl import PackageURL
 
 from crosswheel.errors import IntegrityError
-from crosswheel.provenance.sbom import NAMESPACE
+from crosswheel.provenance.sbom import NAMESPACE, SBOM_NAME
 from crosswheel.wheels.reading import WheelFile
 
 LARGEST = 32 << 20
 """The most bytes that an SBOM may have: some write each file into it."""
 _DEEPEST = 100
-_MOST = 100_000
+_MOST = 20_000
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
@@ -181,9 +181,9 @@ def parts_of_wheel(wheel: WheelFile, sha256: str) -> tuple[Part, list[str]]:
     parts, refusals = list[Part](), []
     (info,) = (name.split("/")[0] for name in wheel.members if name.endswith(".dist-info/METADATA"))
     folder = f"{info}/sboms/"
-    for member in sorted(
-        name for name in wheel.members if name.startswith(folder) and name.endswith(".json")
-    ):
+    members = sorted(name for name in wheel.members if name.startswith(folder) and name.endswith(".json"))
+    # That of a build with crosswheel tells what is linked in; the others in it, what a tool read in lock files.
+    for member in [name for name in members if name == folder + SBOM_NAME] or members:
         title = f"{wheel.path.name}: {member}"
         try:
             data = wheel.read(member)

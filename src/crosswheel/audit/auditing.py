@@ -1,0 +1,134 @@
+"""An audit: wheels, what is in them, and a source of advisories that is young enough."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from crosswheel.audit.advisories import Matches, Record, match
+from crosswheel.audit.database import read_database
+from crosswheel.audit.osv_service import ask_service
+from crosswheel.audit.subjects import AuditedParts
+from crosswheel.download import offline_error
+from crosswheel.errors import IntegrityError, UsageError
+from crosswheel.files import sha256_of
+from crosswheel.provenance.parts import Part, parts_of_wheel
+from crosswheel.settings import Settings
+from crosswheel.wheels.reading import WheelFile
+
+
+@dataclass(frozen=True)
+class AdvisorySources:
+    """Where advisories come from.
+
+    Attributes:
+        databases: files and folders.
+        services: addresses.
+        max_age: how old the newest advisory of a database may be, in days.
+    """
+
+    databases: tuple[Path, ...]
+    services: tuple[str, ...]
+    max_age: int
+
+    @classmethod
+    def of(cls, stated: Sequence[str], max_age: int) -> AdvisorySources:
+        """Return sources as they are written on a command line.
+
+        Raises:
+            UsageError: none is.
+        """
+        if not stated:
+            raise UsageError(
+                "there is nothing to look for vulnerabilities in",
+                hint="name OSV's database with --osv: a file or a folder of its export, or the address of a service.",
+            )
+        services = tuple(text for text in stated if text.startswith(("http://", "https://")))
+        return cls(tuple(Path(text) for text in stated if text not in services), services, max_age)
+
+    def matches(
+        self, subjects: AuditedParts, settings: Settings, now: datetime.datetime, tell: Callable[[str], None]
+    ) -> Matches:
+        """Return what the sources have on what is asked about.
+
+        Raises:
+            UsageError: a database is not there, or older than it may be.
+            IntegrityError: a database is damaged.
+            NetworkError: a service cannot be asked.
+        """
+        if self.services and settings.offline:
+            raise offline_error(f"what {self.services[0]} knows of vulnerabilities")
+        parts = [self._of_database(path, subjects, now, tell) for path in self.databases]
+        asked = chain.from_iterable(ask_service(url, subjects, tell) for url in self.services)
+        return _joined([*parts, match(asked, subjects)])
+
+    def _of_database(
+        self, path: Path, subjects: AuditedParts, now: datetime.datetime, tell: Callable[[str], None]
+    ) -> Matches:
+        matches = match(_counted(read_database(path), path, tell), subjects)
+        if matches.newest is None:
+            raise IntegrityError(
+                f"{path} has no advisory that tells when it was changed, so it is not known how old it is",
+                hint="fetch OSV's export again.",
+            )
+        age = now - matches.newest
+        if age > datetime.timedelta(days=self.max_age):
+            raise UsageError(
+                f"the newest advisory in {path} is of {matches.newest.date()}, {age.days} days old",
+                hint=f"fetch OSV's export again, or allow its age with --max-age {age.days + 1}.",
+            )
+        return matches
+
+
+def _counted(records: Iterable[Record], path: Path, tell: Callable[[str], None]) -> Iterator[Record]:
+    for number, record in enumerate(records, 1):
+        if number % 1000 == 0:
+            tell(f"{path.name}: {number} advisories")
+        yield record
+
+
+def _joined(parts: Sequence[Matches]) -> Matches:
+    """Return what several sources have; of what two have under one identifier, the first."""
+    findings = {(found.id, found.subject): found for part in reversed(parts) for found in part.findings}
+    return Matches(
+        sorted(findings.values(), key=lambda found: (found.subject.title, found.id)),
+        sum(part.read for part in parts),
+        min((part.newest for part in parts if part.newest), default=None),
+        [text for part in parts for text in part.undecided],
+    )
+
+
+def read_wheels(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[Part]:
+    """Yield wheels with all that the SBOMs in them tell.
+
+    Raises:
+        IntegrityError: a wheel is not sound, or an SBOM in it cannot be read.
+    """
+    for path in paths:
+        tell(f"reading {path.name}")
+        part, refusals = parts_of_wheel(WheelFile.open(path), sha256_of(path))
+        if refusals:
+            raise IntegrityError(
+                f"what is inside of {path.name} is not known: {refusals[0]}",
+                hint="tell the authors of the wheel; or build it: a recipe with prefer='source'.",
+            )
+        yield part
+
+
+def wheels_of_index(folder: Path) -> list[Path]:
+    """Return the wheels of a site or of a tree of wheels; of the same file in several places, one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = {
+        (path.name, path.stat().st_size, path.stat().st_ino): path
+        for path in sorted(folder.rglob("*.whl"))
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
+    if not found:
+        raise UsageError(f"there is no wheel in {folder}", hint="name the folder of an index, or of wheels.")
+    return list(found.values())

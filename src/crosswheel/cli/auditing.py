@@ -1,0 +1,153 @@
+"""The command that looks for known vulnerabilities: audit."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from crosswheel import targets
+from crosswheel.audit.advisories import Matches
+from crosswheel.audit.auditing import AdvisorySources, read_wheels, wheels_of_index
+from crosswheel.audit.exceptions import AuditException, AuditVerdict, apply_exceptions, read_exceptions
+from crosswheel.audit.reports import sarif, summary_of, vex
+from crosswheel.audit.subjects import AuditedParts, subjects_of
+from crosswheel.cli.common_options import TargetOption
+from crosswheel.cli.robot_options import Wheels
+from crosswheel.cli.spreading import spread
+from crosswheel.cli.trees import TARGETS
+from crosswheel.errors import UsageError
+from crosswheel.files import write_text
+from crosswheel.progress import activity, table
+from crosswheel.progress.wording import plural, printable
+from crosswheel.settings import Settings
+
+
+@dataclass(frozen=True)
+class AdvisoryOptions:
+    """Where advisories come from, and which do not count."""
+
+    osv: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--osv",
+            envvar="CROSSWHEEL_OSV",
+            help="OSV's database: a file or a folder of its export, or the address of a service; several times.",
+        ),
+    ] = None
+    max_age: Annotated[
+        int, typer.Option("--max-age", min=0, help="How many days old the newest advisory may be.")
+    ] = 30
+    exceptions: Annotated[
+        Path | None, typer.Option("--exceptions", help="A TOML file of advisories that do not count.")
+    ] = None
+
+    @property
+    def sources(self) -> AdvisorySources:
+        """The sources; raises :class:`UsageError` where none is named."""
+        return AdvisorySources.of(self.osv or (), self.max_age)
+
+    @property
+    def excused(self) -> Sequence[AuditException]:
+        """The exceptions."""
+        return read_exceptions(self.exceptions) if self.exceptions else ()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(spread(audit))
+
+
+def audit(
+    wheels: Wheels,
+    known: AdvisoryOptions,
+    requirement: Annotated[
+        str | None, typer.Argument(help="A root whose wheels were built, such as prefect==3.3.4.")
+    ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            "--index",
+            help="A folder of wheels: an index, or the tree of wheels.",
+            file_okay=False,
+            exists=True,
+        ),
+    ] = None,
+    report: Annotated[
+        Literal["text", "sarif", "vex"], typer.Option("--format", help="What to write.")
+    ] = "text",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write it, instead of the terminal.")
+    ] = None,
+    target: TargetOption = "ot2",
+) -> None:
+    """Look for known vulnerabilities of wheels and of what is inside them: exit code 0, or 1 if there are some."""
+    if (requirement is None) == (index is None):
+        raise UsageError(
+            "name a root, or a folder with --index", hint="such as `crosswheel audit --index index`."
+        )
+    sources, excused = known.sources, known.excused
+    now = datetime.datetime.now(datetime.timezone.utc)
+    errors = Console(stderr=True)
+    with activity(errors) as tell:
+        if index:
+            paths = wheels_of_index(index)
+        else:
+            assert requirement is not None
+            _, proven = wheels.of(requirement, targets.load(target, TARGETS))
+            paths = [wheel.path for wheel in proven]
+        subjects = subjects_of(read_wheels(paths, tell))
+        matches = sources.matches(subjects, Settings.from_environment(), now, tell)
+    verdict = apply_exceptions(matches.findings, excused, now.date())
+    forms = {"sarif": lambda: sarif(verdict), "vex": lambda: vex(verdict, matches.newest)}
+    if report != "text":
+        _write(forms[report](), output)
+    _tell(verdict, matches, subjects, errors)
+    if report == "text":
+        _tell_findings(verdict, output)
+    if verdict.counted:
+        raise typer.Exit(1)
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output:
+        write_text(output, text)
+    else:
+        sys.stdout.write(text)
+
+
+def _tell(verdict: AuditVerdict, matches: Matches, subjects: AuditedParts, errors: Console) -> None:
+    """Tell what was looked at, what could not be, and what exceptions have to be looked at again."""
+    lines = [f"warning: not decided: {text}" for text in matches.undecided]
+    lines += [
+        f"warning: the exception of {item.id} expired on {item.expires}: {item.reason}"
+        for item in verdict.expired
+    ]
+    lines += [f"warning: the exception of {item.id} is of nothing that was found" for item in verdict.unused]
+    for found, item in verdict.excepted:
+        lines.append(f"excepted until {item.expires}: {found.id} of {found.subject.title}: {item.reason}")
+    if subjects.unnamed:
+        names = sorted({subject.part.name for subject in subjects.unnamed})
+        lines.append(f"advisories have no name for {plural(len(names), 'part')}: {', '.join(names)}")
+    as_of = f", the newest of {matches.newest.date()}" if matches.newest else ""
+    counted = f"{plural(len(verdict.counted), 'finding')}"
+    lines.append(
+        f"{plural(subjects.count, 'part')} looked for; advisories read: {matches.read}{as_of}; {counted}"
+    )
+    for line in lines:
+        typer.echo(printable(errors, line), err=True)
+
+
+def _tell_findings(verdict: AuditVerdict, output: Path | None) -> None:
+    console = Console()
+    rows = [[printable(console, cell) for cell in summary_of(finding)] for finding in verdict.counted]
+    if output:
+        write_text(output, "".join("\t".join(row) + "\n" for row in rows))
+    elif rows:
+        table(console, "known vulnerabilities", ["advisory", "of", "mended in", "what"], rows)
