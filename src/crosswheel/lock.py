@@ -21,6 +21,8 @@ from crosswheel.files import digest_of, write_text
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
 
+NEWER = "newer-fails"
+"""What a lock says of a newer day than its own that was tried, and does not work."""
 _NO_DAY = "today"
 _HEADER = re.compile(r"^# ([a-z-]+): (.*)$")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -124,6 +126,17 @@ def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
     header += "".join(f"# {key}: {value}\n" for key, value in made_for.items())
     write_text(path, header + resolved)
     return read(path)
+
+
+def note_newer(path: Path, day: datetime.date, reason: str) -> None:
+    """Write into a lock which newer day does not work, and why."""
+    lock = read(path)
+    text = path.read_text()
+    key, value = list(lock.made_for.items())[-1]
+    last = f"# {key}: {value}\n"
+    line = f"# {NEWER}: {day}: {' '.join(reason.split())}\n"
+    if NEWER not in lock.made_for:
+        write_text(path, text.replace(last, last + line, 1))
 
 
 def rewrite(path: Path, text: str) -> Lock:

@@ -110,3 +110,27 @@ def test_an_update_that_fails_names_the_package_and_leaves_everything_as_it_was(
     }
     assert after == before
     crosswheel.run("update", "nosuch").explains(2, "no lock for ot2 has nosuch")
+
+
+def test_the_newest_day_that_works_is_found_and_written_down_with_the_reason(tmp_path: Path) -> None:
+    """A release since which nothing starts: found by bisection, although each package alone can be imported."""
+    program = b"def main():\n    import alpha\n    print(alpha.name)\n"
+    points = {"entry_points.txt": b"[console_scripts]\ntool = tool:main\n"}
+    with command_line(tmp_path) as line:
+        wheel = make_wheel(
+            line.folder / "w", "tool", "1.0", {"tool.py": program}, requires=["alpha"], dist_info=points
+        )
+        line.registry.add(wheel, uploaded="2024-01-01T00:00:00Z")
+        for version, day, source in (
+            ("1.0", "2023-06-01", b"name = 1\n"),
+            ("2.0", "2024-05-05", b"names = 1\n"),
+        ):
+            offer(line, "alpha", version, uploaded=f"{day}T12:00:00Z", source=source)
+        done = line.run("add", "tool", "--find-day")
+        assert done.returncode == 0, done.output
+        text = (line.folder / "packages/tool/1.0/ot2.lock").read_text()
+        assert "alpha==1.0" in text
+        assert "# as-of: 2024-05-04" in text
+        assert "# newer-fails: 2024-05-05: tool==1.0 does not start: AttributeError" in text
+        assert line.run("lock").returncode == 0
+        assert (line.folder / "packages/tool/1.0/ot2.lock").read_text() == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
@@ -13,6 +14,7 @@ import typer
 from pyproject_hooks import BuildBackendWarning
 from rich.console import Console
 
+from crosswheel import lock as locks
 from crosswheel import targets
 from crosswheel.cli.common_options import (
     AsOfOption,
@@ -50,6 +52,7 @@ from crosswheel.job.adding import add_root, number_build
 from crosswheel.job.asking import Asking
 from crosswheel.job.closures import Closure, closure_of, roots_of
 from crosswheel.job.context import BuildContext, Trees
+from crosswheel.job.finding_day import FoundDay, find_day
 from crosswheel.job.locking import renew
 from crosswheel.job.recipe_projects import offering_recipes
 from crosswheel.job.running import run_closure
@@ -275,6 +278,12 @@ def add(
         bool,
         typer.Option("--rebuild", help="Give NAME==VERSION the next build number, and build it once more."),
     ] = False,
+    find_newest: Annotated[
+        bool,
+        typer.Option(
+            "--find-day", help="Find the newest day as of which it can be built, proven and started."
+        ),
+    ] = False,
     sdk: SdkOption = None,
     sandbox: SandboxOption = None,
     shared_cache: SharedCacheOption = None,
@@ -300,12 +309,25 @@ def add(
             console.print(f"{requirement} gets the build number {number}.")
         for name in target_names(target, python):
             with scene.context(console, name) as context:
-                offered = offering_recipes(context)
-                root, context = add_root(requirement, day(as_of), offered, tuple(group or ()))
-                context.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
-                codes.append(_build_all([partial(_build_root, root, context)], context))
+                newest = find_day(requirement, offering_recipes(context)) if find_newest else None
+                codes.append(_add(requirement, newest or day(as_of), tuple(group or ()), context))
         _write_index(scene, console, None, codes)
     raise typer.Exit(max(codes))
+
+
+def _add(
+    requirement: str, as_of: FoundDay | datetime.date | None, groups: Sequence[str], context: BuildContext
+) -> int:
+    """Lock a package for one target, then build and prove it; return the exit code."""
+    chosen = as_of.day if isinstance(as_of, FoundDay) else as_of
+    root, context = add_root(requirement, chosen, offering_recipes(context), groups)
+    if isinstance(as_of, FoundDay) and as_of.newer and as_of.reason:
+        locks.note_newer(locks.path_of(root, context.target), as_of.newer, context.public(as_of.reason))
+        context.display.message(
+            f"{requirement} works as of {as_of.day}, found in {as_of.tried} steps; as of {as_of.newer}: {as_of.reason}"
+        )
+    context.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
+    return _build_all([partial(_build_root, root, context)], context)
 
 
 def plan(

@@ -39,6 +39,8 @@ def renew(root: Recipe, context: BuildContext, renewal: Renewal | None = None) -
     renewal = renewal or Renewal(exceptions=locks.exceptions_of(old.made_for) if old else {})
     resolution = resolve(Request(root.roots), root.as_of, context, renewal=renewal)
     made_for = locks.with_exceptions(resolution.made_for, renewal.exceptions)
+    if old and old.made_for.get("as-of") == made_for["as-of"] and locks.NEWER in old.made_for:
+        made_for = {**made_for, locks.NEWER: old.made_for[locks.NEWER]}
     drafts = context.trees.build / "locks" / f"{root.name}-{root.version}-{context.target.name}"
     shutil.rmtree(drafts, ignore_errors=True)
     store = RequirementsStore(drafts / "build", root.as_of, frozen=False)
