@@ -20,9 +20,10 @@ DEMO = "demo-1.0-cp310-cp310-linux_armv7l.whl"
 WORDS = ("build", "demo", "pure", "--as-of", "2024-12-31")
 
 
-@pytest.fixture
-def crosswheel(tmp_path: Path) -> Iterator[CommandLine]:
-    with command_line(tmp_path) as line:
+# One for all, so that the cross view is verified once: each test builds packages of its own.
+@pytest.fixture(scope="module")
+def crosswheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    with command_line(tmp_path_factory.mktemp("integrity")) as line:
         line.offer_real("setuptools", "75.8.0")
         line.offer_sdist(projects.c_project())
         line.offer_wheel("pure", files={"pure.py": b""})
@@ -51,7 +52,7 @@ def test_a_byte_that_changes_in_what_is_kept_is_noticed_and_the_thing_is_made_an
     right = contents(dist)
     assert {path.stat().st_nlink for path in cache.glob("made/*/*.whl")} == {1}
     (placed,) = dist.glob(f"demo/1.0/{DEMO}")
-    (wheel,), (tool, *_) = cache.glob("made/*/*.whl"), sorted(cache.glob("tools/*/cc"))
+    (wheel,), (tool, *_) = cache.glob("made/*/demo*.whl"), sorted(cache.glob("tools/*/cc"))
     said, proofs, files = (
         cache.glob("made/*/made.json"),
         cache.glob("proofs/*.json"),
@@ -107,13 +108,15 @@ def test_builds_in_one_checkout_and_in_two_of_one_cache_leave_one_wheel_with_its
 def test_where_there_is_no_sandbox_it_is_said_once_and_proven_and_what_was_built_is_not_taken_for_another(
     crosswheel: CommandLine,
 ) -> None:
-    crosswheel.offer_sdist(projects.c_project("second"), name="second")
-    words = ("build", "demo", "second", "pure", "--as-of", "2024-12-31")
+    for name in ("second", "third"):
+        crosswheel.offer_sdist(projects.c_project(name), name=name)
+    shutil.rmtree(crosswheel.folder / "dist", ignore_errors=True)
+    words = ("build", "second", "third", "pure", "--as-of", "2024-12-31")
     opened = crosswheel.run(*words, "--sandbox", "none")
     assert opened.returncode == 0, opened.output
     assert opened.words.count("run without a sandbox") == 1
     assert set(sandboxes(crosswheel).values()) == {"none"}
-    page = (crosswheel.folder / "index/project/demo.html").read_text()
+    page = (crosswheel.folder / "index/project/second.html").read_text()
     assert "all rights of the user" in page
     closed = crosswheel.run(*words)
     assert "2 built" in closed.output, closed.output
