@@ -76,3 +76,26 @@ def test_a_package_links_a_library_that_its_folder_of_recipes_brings(crosswheel:
     (folder / "tiny-1.1.tar.gz").write_bytes(b"other")
     shutil.rmtree(crosswheel.cache / "libraries")
     crosswheel.run("build").explains(2, "is not what libraries.toml says")
+
+
+def test_a_library_that_one_machine_built_another_takes_from_what_the_team_shares(
+    crosswheel: CommandLine, tmp_path: Path
+) -> None:
+    setup = SETUP.replace("name='demo'", "name='other'")
+    assert setup != SETUP
+    crosswheel.variables["CROSSWHEEL_KEYS"] = str(tmp_path / "keys")
+    assert crosswheel.run("keys", "new").returncode == 0
+    store = ("--shared-cache", str(tmp_path / "shared"))
+    for name in ("demo", "other"):
+        files = {**projects.c_project(name), "setup.py": SETUP if name == "demo" else setup, "demo.c": SOURCE}
+        crosswheel.offer_sdist(files, name=name)
+        crosswheel.recipe('libraries=["tiny"]', place=name)
+    offer_library(crosswheel.folder / "packages", 5, "1.0")
+    first = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31", *store)
+    assert first.returncode == 0, first.output
+    assert "library 1" in crosswheel.run("cache", "show", *store).words
+    shutil.rmtree(crosswheel.cache / "libraries")
+    (crosswheel.folder / "packages/tiny-1.0.tar.gz").write_bytes(b"not to be built again")
+    second = crosswheel.run("build", "other==1.0", "--as-of", "2024-12-31", *store)
+    assert second.returncode == 0, second.output
+    assert {path.name.split("-")[0] for path in crosswheel.folder.glob("dist/*/*/*.whl")} == {"demo", "other"}

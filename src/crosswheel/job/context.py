@@ -259,6 +259,7 @@ class BuildContext:
             rust=self._rust if rust else None,
             fortran=fortran,
             declared=self.recipes.libraries,
+            shared=self.shared_cache,
         )
 
     @property

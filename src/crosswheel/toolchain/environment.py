@@ -13,6 +13,7 @@ from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View
 from crosswheel.settings import Settings
+from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder
 from crosswheel.toolchain.compilers.fortran import fortran_for
@@ -164,6 +165,7 @@ def cross_environment(
     rust: Rust | None = None,
     fortran: bool = False,
     declared: Mapping[str, LibrarySpec] | None = None,
+    shared: SharedCache | None = None,
 ) -> CrossEnvironment:
     """Return the environment of a build.
 
@@ -173,6 +175,7 @@ def cross_environment(
         rust: what compiles its Rust, if it has any.
         fortran: whether it compiles Fortran.
         declared: C libraries beside those that crosswheel knows, as a folder of recipes says them.
+        shared: what a team shares: what one has built of these, the others take.
 
     Raises:
         MissingToolError, NetworkError: Fortran or a library cannot be had.
@@ -192,7 +195,7 @@ def cross_environment(
         versions["gfortran"] = found_fortran.version
         folders = (*folders, found_fortran.bin)
     linked = with_needs(
-        library(name, target, compilers, settings, runner, emulator, declared) for name in libraries
+        library(name, target, compilers, settings, runner, emulator, declared, shared) for name in libraries
     )
     if linked or found_fortran:
         compat = compat_archive(target, compilers, settings.cache, runner)

@@ -17,11 +17,13 @@ from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
+from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import fetched_version, fortran_for
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
 from crosswheel.toolchain.libraries.archives import archive_members
 from crosswheel.toolchain.libraries.builds import Workshop, relocated
+from crosswheel.toolchain.libraries.exchange import fetch_library, share_library
 from crosswheel.toolchain.libraries.origins import ORIGINS, Origin, write_origins
 
 if sys.version_info >= (3, 11):
@@ -86,6 +88,7 @@ def library(
     runner: Runner,
     emulator: Sequence[str] = (),
     declared: Mapping[str, LibrarySpec] | None = None,
+    shared: SharedCache | None = None,
 ) -> Library:
     """Return a C library for the target, fetched or built if need be.
 
@@ -93,6 +96,7 @@ def library(
         compilers: what it is built with.
         emulator: the words before a program of the target that run it here.
         declared: what is known of further libraries, by name, as a folder of recipes says it; of two, these come first.
+        shared: what a team shares: what one has built, the others take.
 
     Raises:
         RecipeError: no library of that name is known.
@@ -101,7 +105,7 @@ def library(
     """
     spec = _known(name, declared or {})
     needs = tuple(
-        library(need, target, compilers, settings, runner, emulator, declared) for need in spec.needs
+        library(need, target, compilers, settings, runner, emulator, declared, shared) for need in spec.needs
     )
     prefixes = [item.prefix for item in with_needs(needs)]
     built = not spec.packages
@@ -116,8 +120,13 @@ def library(
     prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
     debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.archives)
     workshop = Workshop(target, compilers, debian, prefixes, emulator)
+    built_here = False
 
     def fill(temporary: Path) -> None:
+        nonlocal built_here
+        if built and fetch_library(shared, temporary, prefix):
+            return
+        built_here = built
         if built:
             workshop.build(temporary, prefix, spec, spec.source or name)
         else:
@@ -125,6 +134,12 @@ def library(
         workshop.finish(temporary, prefix, spec)
 
     cached_folder(prefix, ["versions", "include", "lib", "copyright-*", ORIGINS], fill)
+    if built_here:
+        share_library(shared, prefix)
+    return _described(name, prefix, spec, needs)
+
+
+def _described(name: str, prefix: Path, spec: LibrarySpec, needs: tuple[Library, ...]) -> Library:
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
     version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
     environment = {
