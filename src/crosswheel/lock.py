@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +26,15 @@ NEWER = "newer-fails"
 _NO_DAY = "today"
 _HEADER = re.compile(r"^# ([a-z-]+): (.*)$")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
-_VIA = re.compile(r"^\s*#\s*(?:via\s+)?([A-Za-z0-9][A-Za-z0-9._-]*)$")  # and not `-r file`
 
 
 @dataclass(frozen=True)
 class Pin:
-    """One locked release: any file with one of ``sha256`` may be used. ``wanted_by`` is for people."""
+    """One locked release: any file with one of ``sha256`` may be used."""
 
     name: str
     version: str
     sha256: frozenset[str]
-    wanted_by: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name}=={self.version}"
@@ -171,7 +169,7 @@ def pins_of(text: str, path: Path) -> Iterable[Pin]:
         LockError: a line of it cannot be read.
     """
     lines = text.replace("\\\n", " ").splitlines()
-    for number, line in enumerate(lines):
+    for line in lines:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         requirement = line.split("--hash")[0].strip()
@@ -182,13 +180,7 @@ def pins_of(text: str, path: Path) -> Iterable[Pin]:
                 f"{path}: {requirement} has no sha256 hash, so nothing could be verified",
                 hint="make the lock anew with `crosswheel lock`.",
             )
-        comments = _comments_after(lines, number)
-        yield Pin(
-            name,
-            version,
-            hashes,
-            tuple(match[1] for comment in comments if (match := _VIA.match(comment)) and match[1] != "via"),
-        )
+        yield Pin(name, version, hashes)
 
 
 def _exact(pin: str, path: Path) -> tuple[str, str]:
@@ -204,13 +196,6 @@ def _exact(pin: str, path: Path) -> tuple[str, str]:
             hint="make the lock anew with `crosswheel lock`.",
         )
     return canonicalize_name(requirement.name), str(Version(specifier.version))
-
-
-def _comments_after(lines: Sequence[str], number: int) -> Iterable[str]:
-    for line in lines[number + 1 :]:
-        if not line.lstrip().startswith("#"):
-            return
-        yield line
 
 
 def require_fit(lock: Lock, path: Path, required: Mapping[str, str]) -> None:

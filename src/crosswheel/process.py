@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from crosswheel.errors import BuildFailed, Interrupted, MissingToolError
@@ -104,10 +104,6 @@ class Runner:
     cancellation: Cancellation = field(default_factory=Cancellation)
     log: Path | None = None
     echo: Callable[[str], None] | None = None
-
-    def logging_to(self, log: Path, echo: Callable[[str], None] | None = None) -> Runner:
-        """Return a runner that is cancelled together with this one but has a log of its own."""
-        return replace(self, log=log, echo=echo)
 
     def run(
         self,

@@ -36,7 +36,7 @@ ruamel-yaml[libyaml]==0.18.10 ; platform_machine == 'armv7l' \\
     # via -r requirements.in
 """
 PINS = {
-    "alpha": Pin("alpha", "1.0", frozenset({FIRST, SECOND}), ("ruamel.yaml",)),
+    "alpha": Pin("alpha", "1.0", frozenset({FIRST, SECOND})),
     "ruamel-yaml": Pin("ruamel-yaml", "0.18.10", frozenset({SECOND})),
 }
 
@@ -161,7 +161,7 @@ def test_requirements_become_exact_releases_with_their_hashes(
     registry.add(make_wheel(wheels, "Beta_B", "2.0", {}))
     assert resolve(registry, tmp_path, "alpha").pins == {
         "alpha": Pin("alpha", "1.1", frozenset({alpha})),
-        "beta-b": Pin("beta-b", "1.5", frozenset({beta}), ("alpha",)),
+        "beta-b": Pin("beta-b", "1.5", frozenset({beta})),
     }
 
 

@@ -91,14 +91,6 @@ def test_each_line_is_in_the_log_when_it_is_echoed_and_the_log_is_opened_once(tm
     assert echoed == ["$ seq 50", *(str(number) for number in range(1, 51))]
 
 
-def test_a_runner_with_its_own_log_is_cancelled_together_with_the_first(tmp_path: Path) -> None:
-    first = Runner()
-    own = first.logging_to(tmp_path / "log")
-    first.cancellation.cancel()
-    with pytest.raises(Interrupted):
-        own.run(["true"])
-
-
 def test_a_failing_program_is_named_with_its_code_its_last_lines_and_its_log(tmp_path: Path) -> None:
     with pytest.raises(BuildFailed) as caught:
         Runner(log=tmp_path / "log").run(["sh", "-c", "seq 100; echo the reason; exit 3"])

@@ -7,7 +7,6 @@ on every kind of it. Those of a root lie at ``packages/<name>/<version>/<target>
 from __future__ import annotations
 
 import datetime
-import re
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import BuildFailed, LockError
 from crosswheel.files import write_text
+from crosswheel.lock import Pin, pins_of
 from crosswheel.process import tail
 from crosswheel.recipes.model import Recipe
 from crosswheel.uv import Uv, require_answered
@@ -30,7 +30,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 # A setup.py that is run as a program is of a time when setuptools had pkg_resources.
 _FOR_SETUP_PY = ("setuptools<82", "wheel")
 SETUP_PY = "setuptools.build_meta:__legacy__"
@@ -123,13 +122,16 @@ class LockedRequirements:
     @property
     def pinned(self) -> tuple[str, ...]:
         """The releases that will be installed, as ``name==version``."""
-        lines = self.file.read_text().splitlines()
-        return tuple(line.split()[0] for line in lines if "==" in line and line[0] not in "# ")
+        return tuple(map(str, self._pins))
 
     @property
     def sha256(self) -> frozenset[str]:
         """The hashes of all files that may be installed."""
-        return frozenset(_HASH.findall(self.file.read_text()))
+        return frozenset().union(*(pin.sha256 for pin in self._pins))
+
+    @property
+    def _pins(self) -> Iterable[Pin]:
+        return pins_of(self.file.read_text(), self.file)
 
     def require(self, requirements: Iterable[str]) -> None:
         """Raise :class:`LockError` if something is wanted that these were not resolved for."""

@@ -17,9 +17,9 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
+from crosswheel.closing import Closing
 from crosswheel.deploy.carried import Agent
 from crosswheel.errors import (
     CheckFailed,
@@ -81,7 +81,7 @@ class Address:
         return ["ssh", "-T", *options, "--", self.host, shlex.join([*rights, *words])]
 
 
-class Connection:
+class Connection(Closing):
     """A connection with an agent at its end; use it as a context manager.
 
     Attributes:
@@ -118,17 +118,6 @@ class Connection:
         except CrosswheelError:  # it broke at once; nobody else could close what was begun
             self.close()
             raise
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the connection, and with it the agent."""

@@ -15,9 +15,8 @@ import os
 import struct
 import sys
 
-# From Linux 5.1 on, system calls have the same number on all machines.
-NUMBERED_ALIKE = 424
-# The first number of a system call that came with a version of Linux, up to the one of the next line.
+# The first number of a system call that came with a version of Linux, up to the one of the next line. From 424 on
+# (Linux 5.1), they are the same on all machines.
 SINCE = (
     (424, (5, 1)), (428, (5, 2)), (434, (5, 3)), (436, (5, 9)), (437, (5, 6)), (439, (5, 8)), (440, (5, 10)),
     (441, (5, 11)), (442, (5, 12)), (443, (5, 14)), (444, (5, 13)), (447, (5, 14)), (448, (5, 15)), (449, (5, 16)),

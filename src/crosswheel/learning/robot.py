@@ -14,9 +14,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
-from types import TracebackType
 from typing import IO
 
+from crosswheel.closing import Closing
 from crosswheel.deploy.ssh import Address, explained
 from crosswheel.errors import CrosswheelError, IntegrityError, MissingToolError, NetworkError, TargetError
 from crosswheel.learning.python_facts import ASKED, PythonFacts, read_facts
@@ -77,7 +77,7 @@ class Answers:
         return int(text) if text.isdigit() else None
 
 
-class AskedMachine:
+class AskedMachine(Closing):
     """The connection to a machine that is asked; use it as a context manager, once.
 
     Raises:
@@ -98,7 +98,7 @@ class AskedMachine:
         script = (
             "".join(f"{name}={shlex.quote(text)}\n" for name, text in values.items()) + _SCRIPT.read_text()
         )
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
         try:
             self._child = subprocess.Popen(
                 address.command("sh", "-c", script),
@@ -112,12 +112,8 @@ class AskedMachine:
                 hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
             ) from error
 
-    def __enter__(self) -> AskedMachine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the connection, and what runs at its end."""
         for stream in (self._child.stdin, self._child.stdout):
             if stream:
                 stream.close()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
 
 from rich.console import Console
 from rich.text import Text
 
+from crosswheel.closing import Closing
 from crosswheel.progress import report
 from crosswheel.progress.state import STYLES, Ended, Outcome, Running, RunState
 from crosswheel.progress.wording import duration, first_line, printable
 
 
-class Display(ABC):
+class Display(Closing):
     """Shows what is going on. Every method may be called from any thread; packages are told apart by name."""
 
     def __init__(self, console: Console, *, verbose: bool) -> None:
@@ -26,17 +26,6 @@ class Display(ABC):
         # Reentrant, because a signal handler may have something to say while this thread says something.
         self._lock = threading.RLock()
         self._state = RunState()
-
-    def __enter__(self) -> Display:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def console(self) -> Console:

@@ -39,7 +39,7 @@ class LiveDisplay(Display):
             console=console, get_renderable=self._draw, refresh_per_second=_REFRESHES_PER_SECOND
         )
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> LiveDisplay:
         self._live.start()
         return self
 

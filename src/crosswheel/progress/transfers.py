@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import (
@@ -18,12 +17,13 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from crosswheel.closing import Closing
 from crosswheel.progress.wording import can_redraw, printable, size
 
 _SECONDS_BETWEEN_LINES = 10
 
 
-class Transfers:
+class Transfers(Closing):
     """Shows what is told of each machine, from any thread; use it as a context manager.
 
     On a screen each machine has a bar while something is sent to it; elsewhere there is a line every ten seconds.
@@ -40,15 +40,8 @@ class Transfers:
         self._tasks: dict[str, TaskID] = {}
         self._told: dict[str, tuple[float, int]] = {}
 
-    def __enter__(self) -> Transfers:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Leave the terminal as it was."""
         if self._bars:
             self._bars.stop()
 

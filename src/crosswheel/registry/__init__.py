@@ -7,12 +7,12 @@ import datetime
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from packaging.utils import NormalizedName, canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
+from crosswheel.closing import Closing
 from crosswheel.download import Progress, download, get, new_client, offline_error
 from crosswheel.errors import PlanError
 from crosswheel.files import digest_of, place_copy, write_text
@@ -26,7 +26,7 @@ __all__ = ["Registry", "ReleaseFile"]
 _MAX_AGE = datetime.timedelta(days=1)
 
 
-class Registry:
+class Registry(Closing):
     """The package registry: releases and their files, each fetched once and then found in the cache.
 
     It holds one HTTP client, may be used from several threads, and is closed as a context manager.
@@ -52,17 +52,6 @@ class Registry:
         own = {name: (_parsed_version(version), file) for name, (version, file) in projects.items()}
         offering._projects = {**self._projects, **own}
         return offering
-
-    def __enter__(self) -> Registry:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connections."""

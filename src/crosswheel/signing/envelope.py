@@ -29,11 +29,6 @@ def sign(statement: Mapping[str, object], kind: str, key: SigningKey) -> dict[st
     return dict(envelope.to_dict())
 
 
-def is_envelope(data: Mapping[str, object]) -> bool:
-    """Tell whether it is an envelope, and no bare statement."""
-    return "payloadType" in data
-
-
 def open_signed(data: bytes, kind: str, trusted: Iterable[PublicKey], origin: str) -> dict[str, Any]:
     """Return the statement of an envelope that a trusted key has signed.
 

@@ -8,13 +8,13 @@ and then runs, run under emulation.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crosswheel.files import cached_texts, digest_of
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import Fortran
+from crosswheel.toolchain.compilers.programs import script
 from crosswheel.toolchain.python.tree import PythonTree
 
 # Meson's and CMake's names where they differ from the kernel's.
@@ -114,7 +114,7 @@ def description_folder(
         prefixes: where the C libraries lie that the build may find.
     """
     files = _files(target, python, tools, fortran, prefixes)
-    wrapper = f'#!/bin/sh\nexec {shlex.join(emulator)} "$@"\n'
+    wrapper = script(emulator)
     folder = cache / "build-systems" / digest_of(files=files, wrapper=wrapper)
     texts = {name: text.replace("@folder@", str(folder)) for name, text in files.items()}
     return cached_texts(folder, {**texts, "run-on-target": wrapper}, ("run-on-target", "python-config"))

@@ -5,13 +5,13 @@ What it must never see are this machine's own libraries: ``PKG_CONFIG_LIBDIR`` t
 
 from __future__ import annotations
 
-import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
 from crosswheel.errors import ToolchainError
 from crosswheel.files import cached_texts, digest_of
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.programs import script
 
 
 def pkg_config_folder(target: Target, cache: Path) -> Path:
@@ -23,8 +23,7 @@ def pkg_config_folder(target: Target, cache: Path) -> Path:
     program = _program()
     folder = cache / "pkg-config" / digest_of(program=program, multiarch=target.multiarch)
     names = ("pkg-config", f"{target.multiarch}-pkg-config")
-    text = f'#!/bin/sh\nexec {shlex.quote(str(program))} "$@"\n'
-    return cached_texts(folder, dict.fromkeys(names, text), programs=names)
+    return cached_texts(folder, dict.fromkeys(names, script([str(program)])), programs=names)
 
 
 def _program() -> Path:
