@@ -32,7 +32,10 @@ from crosswheel.cli.common_options import (
     UpgradeOption,
     VerboseOption,
 )
+from crosswheel.cli.machine_options import ProveOnOption
 from crosswheel.cli.options import Scene, day, target_names
+from crosswheel.cli.robot_options import Login
+from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import (
     BUILD,
     DIST,
@@ -125,10 +128,11 @@ def register(app: typer.Typer) -> None:
     # These warnings are for the authors of what is built, not for who builds it.
     warnings.simplefilter("ignore", BuildBackendWarning)
     for command in (build, add, plan, lock):
-        app.command()(command)
+        app.command()(spread(command))
 
 
 def build(
+    login: Login,
     requirements: RequirementsArgument = None,
     requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
@@ -156,14 +160,14 @@ def build(
     container_tag: Annotated[str | None, typer.Option(help="Accepted; no container is used.")] = None,
     container_source: ContainerSourceOption = None,
     prep_container_only: PrepareOnlyOption = False,
+    prove_on: ProveOnOption = None,
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
-    trees = Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve())
     request = _request(requirements, requirement_files)
     asking = Asking(request, day(as_of), tuple(group or ()), upgrade, tuple(constraint or ()))
     scene = Scene(
         recipes,
-        trees,
+        Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve()),
         output,
         verbose,
         _choice(prefer, from_source),
@@ -179,7 +183,7 @@ def build(
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
         codes = []
         for name in _best_order(target_names(target, python)):
-            with scene.context(console, name) as context:
+            with scene.context(console, name, prove_on, login) as context:
                 if prep_container_only:
                     _prepare(context)
                 elif build_type is not BuildType.INDEX_ONLY:

@@ -10,7 +10,10 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.cli.common_options import SandboxOption, TargetOption
+from crosswheel.cli.machine_options import machine_at
 from crosswheel.cli.options import settings_for
+from crosswheel.cli.robot_options import Login
+from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
 from crosswheel.doctor import examine
 from crosswheel.job.examining import examine_wheels
@@ -22,8 +25,8 @@ from crosswheel.settings import Settings
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (check, doctor):
-        app.command()(command)
+    app.command()(spread(check))
+    app.command()(doctor)
 
 
 def check(
@@ -31,18 +34,27 @@ def check(
         list[Path],
         typer.Argument(help="Wheels, from anywhere.", show_default=False, exists=True, dir_okay=False),
     ],
+    login: Login,
     target: TargetOption = "ot2",
     run: Annotated[
         bool,
         typer.Option("--run", help="Also import their modules on the emulated target, all together."),
     ] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            help="Also import their modules on this machine itself, as for ssh.",
+        ),
+    ] = None,
     sandbox: SandboxOption = None,
 ) -> None:
     """Check whether wheels would load on the target: exit code 0 or 1, and a line for each fault."""
     chosen = targets.load(target, TARGETS)
     errors = Console(stderr=True)
-    with activity(errors) as tell:
-        examined = examine_wheels(wheels, chosen, settings_for(sandbox), run=run, tell=tell)
+    with machine_at(on, login, chosen) as machine, activity(errors) as tell:
+        settings = settings_for(sandbox)
+        examined = examine_wheels(wheels, chosen, settings, run=run, tell=tell, machine=machine)
     unproven = [
         f"{module} was not imported: {reason} (name the wheels that it needs as well)"
         for module, reason in examined.skipped.items()
@@ -55,7 +67,8 @@ def check(
     if examined.faults:
         raise typer.Exit(1)
     imported = f"{plural(len(examined.imported), 'module')} imported"
-    ran = imported if run else "nothing was run, as --run would"
+    ran = imported if run or on else "nothing was run, as --run would"
+    ran += f", on {on} itself" if on else ""
     typer.echo(f"{plural(len(wheels), 'wheel')} without fault for {chosen.title}; {ran}", err=True)
 
 

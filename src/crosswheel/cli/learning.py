@@ -28,7 +28,7 @@ NameArgument = Annotated[str, typer.Argument(help="What the target is called.", 
 
 
 @dataclass(frozen=True)
-class Machine:
+class LearningSource:
     """Where a machine is learned from."""
 
     rootfs: Annotated[
@@ -79,7 +79,7 @@ class Machine:
 
 def learn(
     name: NameArgument,
-    machine: Machine,
+    machine: LearningSource,
     login: Login,
     facts_only: Annotated[
         bool,
@@ -103,7 +103,9 @@ def learn(
     _tell_changes(before, target, dist_tree_root)
 
 
-def update(name: NameArgument, machine: Machine, login: Login, dist_tree_root: DistOption = DIST) -> None:
+def update(
+    name: NameArgument, machine: LearningSource, login: Login, dist_tree_root: DistOption = DIST
+) -> None:
     """Learn a machine again, and show what changed since, and which wheels are no longer proven for it."""
     before = _written(name)
     if before is None:
@@ -114,7 +116,7 @@ def update(name: NameArgument, machine: Machine, login: Login, dist_tree_root: D
     learn(name, machine, login, facts_only=False, title=before.title, dist_tree_root=dist_tree_root)
 
 
-def check(name: NameArgument, machine: Machine, login: Login) -> None:
+def check(name: NameArgument, machine: LearningSource, login: Login) -> None:
     """Tell whether what is kept of a machine is whole; with --robot or --rootfs, also what changed since."""
     from crosswheel.learning.changes import changes
     from crosswheel.learning.description import description

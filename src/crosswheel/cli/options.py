@@ -11,6 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.cli.machine_options import machine_at
+from crosswheel.cli.robot_options import Login
 from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
@@ -62,8 +64,15 @@ class Scene:
         return Recipes(folder, (), shipped_helpers()) if needless else load_folder(folder, self.trees.dist)
 
     @contextlib.contextmanager
-    def context(self, console: Console, target: str) -> Iterator[BuildContext]:
-        """Give the tools and folders of a run for one target."""
+    def context(
+        self, console: Console, target: str, prove_on: str | None = None, login: Login | None = None
+    ) -> Iterator[BuildContext]:
+        """Give the tools and folders of a run for one target.
+
+        Args:
+            prove_on: a machine of the target's kind, on which wheels are run as well.
+            login: how to get into it.
+        """
         settings = replace(
             settings_for(self.sandbox),
             shared_caches=tuple(self.shared_caches or ()),
@@ -77,6 +86,7 @@ class Scene:
             Registry(settings) as registry,
             display(console, verbose=self.verbose) as progress,
             reaching_private(settings, registry) as reaching,
+            machine_at(prove_on, login or Login(), chosen) as machine,
         ):
             yield BuildContext(
                 chosen,
@@ -89,6 +99,7 @@ class Scene:
                 self.prefer,
                 self.sdk,
                 shared_cache=shared_cache_of(settings, progress.warning),
+                machine=machine,
             )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote, unquote
 
 from crosswheel.check.fault import Fault
@@ -22,7 +23,9 @@ from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelModules, installed_path
 
 # What the target's Python finds first: see the modules there.
-_START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
+START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
+HIDDEN_IMAGE = "CROSSWHEEL_HIDES_IMAGE"
+"""The variable that tells whether the image's own packages are hidden."""
 # A module that writes when it is imported may not have ended its line.
 _TOLD = re.compile(r"(importing|imported|unimportable|opening|unopenable) (\S+)(?: (\{.*\}))?$")
 _NOT_FOUND = re.compile(r"(\S+): cannot open shared object file")  # glibc's words
@@ -35,6 +38,17 @@ def _without_site(folder: str, names: list[str]) -> list[str]:
 def _link(path: str, link: str) -> None:
     with contextlib.suppress(FileExistsError):  # another wheel has it, too
         Path(link).symlink_to(path)
+
+
+class Trying(Protocol):
+    """The target's Python with some installed wheels, emulated or on the machine itself."""
+
+    def run(self, *words: str) -> Result:
+        """Run it with words; a path is that of a file on this machine.
+
+        Raises:
+            BuildFailed: it does not end.
+        """
 
 
 @dataclass(frozen=True)
@@ -56,11 +70,11 @@ class Trial:
         """Run the target's Python with the installed wheels."""
         self.scratch.mkdir(parents=True, exist_ok=True)
         environment = {
-            "PYTHONPATH": str(_START),
+            "PYTHONPATH": str(START),
             "CROSSWHEEL_SITES": os.pathsep.join(map(str, self.sites)),
             "CROSSWHEEL_PREFIX": str(self._prefix()),
             # What its image has may not stand in for what a wheel requires, nor hide it.
-            "CROSSWHEEL_HIDES_IMAGE": "1" if self.emulator.userland else "",
+            HIDDEN_IMAGE: "1" if self.emulator.userland else "",
             "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
             "PYTHONFAULTHANDLER": "1",
         }
@@ -171,14 +185,14 @@ class Imports:
     faults: tuple[Fault, ...] = ()
 
 
-def import_modules(importable: Importable, trial: Trial) -> Imports:
+def import_modules(importable: Importable, trial: Trying) -> Imports:
     """Import a wheel's modules, all in one process; a fault names one that does not load.
 
     The process is started where there is none, too: files of the wheel may be run by every start of Python.
     """
     modules = importable.modules
     try:
-        result = trial.run(str(_START / "import_all.py"), *modules, "--", *importable.objects)
+        result = trial.run(str(START / "import_all.py"), *modules, "--", *importable.objects)
     except BuildFailed as error:
         listed = ", ".join(modules) or "nothing"
         fault = Fault(importable.wheel, f"importing {listed} does not end: {error}", "read the log")
@@ -280,7 +294,7 @@ def _crashed(importable: Importable, result: Result) -> Fault:
     )
 
 
-def run_test(test: Path, wheel: str, trial: Trial) -> list[Fault]:
+def run_test(test: Path, wheel: str, trial: Trying) -> list[Fault]:
     """Run a recipe's test on the emulated target."""
     try:
         result = trial.run(str(test))

@@ -178,7 +178,9 @@ def read_found(item: ScannedWheel, dist: Path) -> tuple[Entry, bytes, Mapping[st
             ) from error
     entry = entry_of(item.filename, item.size, item.changed, sha256, metadata)
     facts = {
-        "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
+        "targets": tuple(
+            sorted({proof.target for proof in proofs.values() if proof.emulator or proof.on_machine})
+        ),
         "offered": tuple(sorted(proof.target for proof in proofs.values())),
         "log": next((proof.log for proof in proofs.values() if proof.log), None),
         "yanked": read_reason(item, dist),

@@ -22,6 +22,7 @@ from crosswheel.emulation.verification import verify
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
 from crosswheel.files import exclusive, explained_storage_errors
 from crosswheel.job.code import code_digest
+from crosswheel.job.machine_runs import Machine
 from crosswheel.job.single_flight import SingleFlight
 from crosswheel.process import Cancellation, Runner
 from crosswheel.progress import Display, display
@@ -64,7 +65,8 @@ class BuildContext:
 
     ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies; ``projects`` are the
     user's own, which the registry of this context offers as well (:meth:`offering`); ``no_binary`` and ``only_binary``
-    name packages as pip's options of these names do; ``shared_cache`` is what a team shares. What takes time to
+    name packages as pip's options of these names do; ``shared_cache`` is what a team shares; ``machine`` is
+    one of the target's kind, on which wheels are run as well. What takes time to
     make (the emulator, the environments) is made once, by whichever worker needs it first.
     """
 
@@ -81,6 +83,7 @@ class BuildContext:
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
     shared_cache: SharedCache | None = None
+    machine: Machine | None = None
     _single_flights: SingleFlight = field(default_factory=SingleFlight)
 
     def offering(self, projects: Iterable[LocalRelease]) -> BuildContext:
@@ -236,6 +239,11 @@ class BuildContext:
         """The digest of the target's own userland, where wheels are audited against that and run in it."""
         learned = self._single_flights.get("userland", lambda: kept_userland(self.target, self.settings))
         return learned.digest if learned else None
+
+    @property
+    def has_runnable_python(self) -> bool:
+        """Whether a Python of the target runs here: the machine's own, or another of its version."""
+        return self.userland is not None or self.toolchain.python.runs
 
     @property
     def pythons(self) -> Iterator[Interpreter]:

@@ -16,8 +16,9 @@ from crosswheel.check.suitability import suitability
 from crosswheel.check.system import System, system_of
 from crosswheel.emulation.emulator import emulator_for, kept_userland, userland
 from crosswheel.emulation.pythons import compiling_pythons
-from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
+from crosswheel.emulation.trials import Importable, Imports, Trial, Trying, import_modules
 from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, Interrupted
+from crosswheel.job.machine_runs import Machine
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -49,12 +50,19 @@ class Examined:
 
 
 def examine_wheels(
-    paths: Sequence[Path], target: Target, settings: Settings, *, run: bool, tell: Callable[[str], None]
+    paths: Sequence[Path],
+    target: Target,
+    settings: Settings,
+    *,
+    run: bool,
+    tell: Callable[[str], None],
+    machine: Machine | None = None,
 ) -> Examined:
     """Look for every reason why wheels would not load on a target.
 
     Args:
-        run: also import their modules, with all the wheels installed together.
+        run: also import their modules, with all the wheels installed together, on the emulated target.
+        machine: a machine of the target's kind, on which they are imported as well.
         tell: called with what is begun.
 
     Raises:
@@ -80,7 +88,7 @@ def examine_wheels(
         faults += [_named(fault, wheel) for fault in wheel_faults]
         wheels += [] if wheel_faults else [(wheel, audited)]
         unproven += [f"{path.name}: {item.file}: {need}" for item in audited for need in item.unproven]
-    ran = _run(wheels, target, settings, tell) if run else Examined(())
+    ran = _run(wheels, target, settings, tell, run, machine) if run or machine else Examined(())
     return replace(
         ran,
         faults=(*faults, *ran.faults),
@@ -122,11 +130,13 @@ def _run(
     target: Target,
     settings: Settings,
     tell: Callable[[str], None],
+    emulated: bool,
+    machine: Machine | None,
 ) -> Examined:
-    """Import the modules of wheels on the emulated target."""
+    """Import the modules of wheels on the emulated target, and on a machine."""
     runner = Runner()
     tell(f"preparing the emulated {target.title}")
-    emulator = emulator_for(target, settings, runner)
+    emulator = emulator_for(target, settings, runner) if emulated else None
     interpreter = toolchain_for(target, settings).interpreter
     all_imports: list[Imports] = []
     with tempfile.TemporaryDirectory() as name:
@@ -136,17 +146,19 @@ def _run(
         sites = folder.glob(
             "installed/lib/python*/site-packages"
         )  # there is none where none could be installed
-        trial = Trial(emulator, list(sites), folder / "scratch", runner)
+        folders = list(sites)
+        trials: list[Trying] = [Trial(emulator, folders, folder / "scratch", runner)] if emulator else []
+        trials += [machine.trial(folders)] if machine else []
         for wheel, audited in wheels:
             tell(f"importing {wheel.path.name}")
             name, modules = wheel.path.name, wheel.modules(target)
             importable = Importable.of(name, modules, audited, target, complete=False)
-            all_imports.append(import_modules(importable, trial))
+            all_imports += [import_modules(importable, trial) for trial in trials]
     return Examined(
         faults=(*faults, *(fault for imports in all_imports for fault in imports.faults)),
-        imported=tuple(module for imports in all_imports for module in imports.imported),
+        imported=tuple(dict.fromkeys(module for imports in all_imports for module in imports.imported)),
         skipped={module: reason for imports in all_imports for module, reason in imports.skipped.items()},
-        warnings=emulator.warnings,
+        warnings=emulator.warnings if emulator else (),
     )
 
 

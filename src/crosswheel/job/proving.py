@@ -15,6 +15,7 @@ from crosswheel.emulation.trials import Importable, Imports, Trial, import_modul
 from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
 from crosswheel.job.attesting import attest
 from crosswheel.job.context import BuildContext
+from crosswheel.job.machine_runs import KeptRuns, run_on_machine
 from crosswheel.job.making import refuse
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
@@ -22,7 +23,7 @@ from crosswheel.job.reuse import proof_digest, reused_proof, share
 from crosswheel.plan import Step
 from crosswheel.uv import Uv, site_of
 from crosswheel.wheels.dist import Dist
-from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.proof import MachineRun, Proof
 
 
 def prove(
@@ -43,6 +44,8 @@ def prove(
     if proof is None:
         proof = _proven_here(step, record, needed, inputs, context, incomplete=bool(absent))
     share(record, proof, shared_digest, context)
+    run = _on_machine(step, record, needed, inputs, context, incomplete=bool(absent))
+    proof = proof.model_copy(update={"on_machine": run}) if run else proof
     if absent and proof.skipped:
         context.display.warning(
             f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
@@ -55,6 +58,32 @@ def prove(
     return proof
 
 
+def _on_machine(
+    step: Step,
+    record: WheelRecord,
+    needed: list[WheelRecord],
+    inputs: Mapping[str, object],
+    context: BuildContext,
+    *,
+    incomplete: bool,
+) -> MachineRun | None:
+    """Return what ran on a machine itself; it is run there, if one is named and it was not run on it before."""
+    kept = KeptRuns(context.settings.cache, inputs)
+    run = kept.read(context.machine)
+    if run is not None or context.machine is None:
+        return run
+    recipe = step.recipe
+    skip = recipe.skip_imports if recipe else {}
+    importable = Importable.of(
+        record.wheel.name, record.modules, record.audited, context.target, skip=skip, complete=not incomplete
+    )
+    context.display.step(step.pin.name, f"testing on {context.machine.title} itself")
+    sites = [_installed(required, context) for required in needed]
+    run = run_on_machine(context.machine, importable, recipe.test_files if recipe else (), sites)
+    kept.write(run)
+    return run
+
+
 def _proven_here(
     step: Step,
     record: WheelRecord,
@@ -65,7 +94,7 @@ def _proven_here(
     incomplete: bool,
 ) -> Proof:
     """Return the proof that the cache of this machine has, or give one."""
-    emulator = context.emulator.version if context.toolchain.python.runs else None
+    emulator = context.emulator.version if context.has_runnable_python else None
     kept = context.settings.cache / "proofs" / f"{digest_of(**inputs, emulator=emulator)}.json"
     proof = _kept_proof(kept, record, context)
     if proof is None:
@@ -127,7 +156,7 @@ def _proven(
     importable = Importable.of(
         record.wheel.name, record.modules, record.audited, context.target, skip=skip, complete=not incomplete
     )
-    if context.toolchain.python.runs:
+    if context.has_runnable_python:
         imports = _run(step, importable, _trial(step, needed, context), context)
     else:
         reason = f"no Python {context.target.python.short} for {context.target.machine} can be had here"

@@ -78,6 +78,20 @@ class WheelFacts(_ProofModel):
         return {name: getattr(self, name) for name in WheelFacts.model_fields}
 
 
+class MachineRun(_ProofModel):
+    """What ran of a wheel on a machine of the target's kind itself.
+
+    ``day`` is in UTC, as ``YYYY-MM-DD``; ``python`` and ``kernel`` are what it had then.
+    """
+
+    day: str
+    machine: str
+    kernel: str
+    python: str
+    imported: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
+
+
 class Proof(WheelFacts):
     """What was done to show that a wheel loads and runs on a target; kept beside it in ``dist/``.
 
@@ -88,6 +102,7 @@ class Proof(WheelFacts):
         compiled_by: which one, such as ``CPython 3.10.8 of the build machine``.
         emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
         userland: the digest of the machine's own userland, where the wheel was audited against that and ran in it.
+        on_machine: what ran on the machine itself, if anything did.
         imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
         skipped: modules that were not, with the reason.
         tests: names of the recipe's tests that passed.
@@ -102,6 +117,7 @@ class Proof(WheelFacts):
     compiled_by: str | None = None
     emulator: str | None = None
     userland: str | None = None
+    on_machine: MachineRun | None = None
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = Field(default_factory=dict)
     tests: tuple[str, ...] = ()

@@ -1,0 +1,38 @@
+"""The options of commands that run wheels on a machine itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from crosswheel.cli.robot_options import Login
+from crosswheel.job.machine_runs import Machine
+from crosswheel.targets import Target
+
+ProveOnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prove-on",
+        help="Also run each wheel on this machine itself, as for ssh, in a temporary folder and at low priority.",
+    ),
+]
+
+
+@contextlib.contextmanager
+def machine_at(host: str | None, login: Login, target: Target) -> Iterator[Machine | None]:
+    """Give the machine that is named, if one is, while the block lasts; nothing is left on it.
+
+    Raises:
+        NetworkError: it cannot be reached.
+        TargetError: it is not of the target's kind.
+    """
+    if host is None:
+        yield None
+        return
+    from crosswheel.deploy.proving_ground import ProvingGround
+
+    with ProvingGround(login.to(host), target) as ground:
+        yield Machine(host, ground.facts, ground.trial)

@@ -1,0 +1,94 @@
+"""Running wheels on the machine itself, beside the emulated one: for whoever has it, and dares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from crosswheel.emulation.trials import Importable, Trying, import_modules, run_test
+from crosswheel.errors import CheckFailed
+from crosswheel.files import digest_of, read_sealed, sha256_of, write_sealed
+from crosswheel.wheels.proof import MachineRun
+
+# What a run passes through that the name of our code does not cover.
+_CODE = ("deploy/proving_ground.py", "deploy/on_robot/prover.py")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of the target's kind.
+
+    Attributes:
+        title: what people call it.
+        facts: what it tells of itself: ``machine``, ``kernel`` and ``python``.
+        trial: gives what runs Python there with wheels that are installed in these folders ``site-packages`` here.
+    """
+
+    title: str
+    facts: Mapping[str, object]
+    trial: Callable[[Sequence[Path]], Trying]
+
+    @property
+    def state(self) -> tuple[str, str, str]:
+        """What it is now: the machine, its kernel and its Python."""
+        return str(self.facts["machine"]), str(self.facts["kernel"]), str(self.facts["python"])
+
+
+def run_on_machine(
+    machine: Machine, importable: Importable, tests: Sequence[Path], sites: Sequence[Path]
+) -> MachineRun:
+    """Import a wheel's modules on a machine, and run tests there.
+
+    Raises:
+        CheckFailed: a module does not load, or a test fails.
+        NetworkError: the line dropped.
+        StorageError: the machine has not enough space.
+    """
+    trial = machine.trial(sites)
+    imports = import_modules(importable, trial)
+    faults = list(imports.faults)
+    for test in tests:
+        faults += [] if faults else run_test(test, importable.wheel, trial)
+    if faults:
+        listed = "\n".join(f"    {fault.file}: {fault.message}" for fault in faults)
+        remedies = "; ".join(dict.fromkeys(fault.remedy for fault in faults))
+        raise CheckFailed(
+            f"{importable.wheel} was refused by {machine.title} itself:\n{listed}", hint=f"{remedies}."
+        )
+    name, kernel, python = machine.state
+    return MachineRun(
+        day=datetime.now(timezone.utc).date().isoformat(),
+        machine=name,
+        kernel=kernel,
+        python=python,
+        imported=imports.imported,
+        tests=tuple(test.stem for test in tests),
+    )
+
+
+class KeptRuns:
+    """The last run of a wheel on a machine, by all that it depends on but for the machine."""
+
+    def __init__(self, cache: Path, inputs: Mapping[str, object]) -> None:
+        package = Path(__file__).parents[1]
+        code = [sha256_of(package / name) for name in _CODE]
+        self._path = cache / "machine-runs" / f"{digest_of(**inputs, machine_code=code)}.json"
+
+    def read(self, machine: Machine | None) -> MachineRun | None:
+        """Return the last run, on a machine as it is now if one is given; ``None`` if there is none."""
+        try:
+            text = read_sealed(self._path)
+            run = MachineRun.model_validate_json(text) if text is not None else None
+        except ValidationError:  # written by another version
+            return None
+        if run is None or machine is None:
+            return run
+        return run if (run.machine, run.kernel, run.python) == machine.state else None
+
+    def write(self, run: MachineRun) -> None:
+        """Keep a run."""
+        write_sealed(self._path, run.model_dump_json())
