@@ -117,7 +117,7 @@ def _probed(
     (folder / "program.c").write_text(_PROGRAM)
     env = environment.for_hook(toolchain.host.root, folder, {})
     compiled = runner.run([toolchain.host.executable, "-c", _COMPILE], cwd=folder, env=env)
-    if toolchain.python.runs:
+    if emulator.python.runs:
         loaded = emulator.run(runner, ["-c", _LOAD], environment={"PYTHONPATH": str(folder)}, cwd=folder)
     else:
         cc, include = toolchain.compilers.folder / "cc", f"-I{toolchain.python.include}"
