@@ -78,7 +78,7 @@ def _on_machine(
         record.wheel.name, record.modules, record.audited, context.target, skip=skip, complete=not incomplete
     )
     context.display.step(step.pin.name, f"testing on {context.machine.title} itself")
-    sites = [_installed(required, context) for required in needed]
+    sites = [installed_site(required.wheel, required.sha256, context) for required in needed]
     run = run_on_machine(context.machine, importable, recipe.test_files if recipe else (), sites)
     kept.write(run)
     return run
