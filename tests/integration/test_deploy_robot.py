@@ -102,9 +102,11 @@ class Bench:
         return look_alike.ssh(self.simulation, command, **options)
 
     def _run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [_CROSSWHEEL, *words], capture_output=True, text=True, check=False, cwd=self.folder
-        )
+        return _run(words, self.folder)
+
+
+def _run(words: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([_CROSSWHEEL, *words], capture_output=True, text=True, check=False, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +166,7 @@ def test_a_look_alike_that_cannot_be_started_is_explained(
     refuses.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted'\nexit 1\n")
     refuses.chmod(0o755)
     monkeypatch.setenv("PATH", f"{refuses.parent}:{os.environ['PATH']}")
-    done = Bench._run(["robot-sim", "--port", "0", "--folder", str(tmp_path / "robot")])
+    done = _run(["robot-sim", "--port", "0", "--folder", str(tmp_path / "robot")], tmp_path)
     assert (done.returncode, "Traceback" in done.stderr) == (2, False), done.stderr
     assert "cannot be started by this user: unshare failed: Operation not permitted" in done.stderr
     assert "what to do: it needs a user namespace" in done.stderr

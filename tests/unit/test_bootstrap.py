@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,19 @@ def test_uv_is_asked_for_a_python_that_is_new_enough(machine: Path) -> None:
     assert "--python >=3.10 " in (machine.parent / "asked").read_text()
     new_environment(machine, CROSSWHEEL_PYTHON="python3.12")
     assert "--python python3.12 " in (machine.parent / "asked").read_text()
+
+
+def test_an_environment_that_is_older_than_the_code_is_told_how_to_be_renewed(tmp_path: Path) -> None:
+    # As after `git pull`, where the new code imports a library that the environment does not have yet.
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cryptography'] = None\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from crosswheel.cli import main; main()", "keys", "show"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "needs the library cryptography" in done.stderr
+    assert "./build-packages --help" in done.stderr
+    assert "Traceback" not in done.stderr

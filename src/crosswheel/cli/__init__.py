@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from crosswheel import __version__
-from crosswheel.errors import CrosswheelError, Interrupted
+from crosswheel.errors import CrosswheelError, HostError, Interrupted
 
 # By module, the commands in it: `register` there adds them.
 _MODULES = {
@@ -95,11 +95,24 @@ def main() -> None:
     except CrosswheelError as error:
         _show(error)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "crosswheel").partition(".")[0] == "crosswheel":  # a fault of ours, not of the environment
+            raise
+        _show(_outdated(error))
+        sys.exit(HostError.exit_code)
     except SystemExit as ending:
         if ending.code == Interrupted.exit_code:  # typer ends so on Ctrl-C, and says nothing
             stopped = Interrupted("stopped", hint="run the same command again: it goes on where it stopped.")
             _show(stopped)
         raise
+
+
+def _outdated(error: ModuleNotFoundError) -> HostError:
+    """Explain a library that the environment lacks: it was made for an earlier version of the code."""
+    return HostError(
+        f"this version of crosswheel needs the library {error.name}, which {sys.prefix} lacks",
+        hint="in a checkout, run `./build-packages --help`: it renews the environment; elsewhere, install crosswheel again.",
+    )
 
 
 def _show(error: CrosswheelError) -> None:
