@@ -89,6 +89,7 @@ class ToolchainNames(Table):
     qemu_cpu: str = ""
     suite: str = "bookworm"
     archives: str = "bookworm"
+    defines: tuple[str, ...] = ()
 
     @property
     def cpu_model(self) -> str:

@@ -35,13 +35,15 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
         ToolchainError: zig is not installed.
     """
     zig, triple = _zig(), _triple(target)
+    defines = [f"-D{define}" for define in target.toolchain.defines]
     programs = {
-        name: script(driver("zig", name, zig, triple, target.toolchain.cpu)) for name in ("cc", "c++")
+        name: script([*driver("zig", name, zig, triple, target.toolchain.cpu), *defines])
+        for name in ("cc", "c++")
     }
     programs.update({name: script([zig, name]) for name in ("ar", "ranlib", "objcopy")})
     folder = tools_folder(programs, host_programs(), target.multiarch, cache)
     version = zig_version()
-    identity = digest_of(zig=version, driver=driver_text(), target=[triple, target.toolchain.cpu])
+    identity = digest_of(zig=version, driver=driver_text(), target=[triple, target.toolchain.cpu, *defines])
     return Compilers(folder, identity, {"zig": version}, zig_environment(cache), "-lc++", Path(zig).parent)
 
 
