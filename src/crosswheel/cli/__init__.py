@@ -96,7 +96,7 @@ def main() -> None:
         _show(error)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        if (error.name or "crosswheel").partition(".")[0] == "crosswheel":  # a fault of ours, not of the environment
+        if not error.name or error.name.startswith("crosswheel"):  # a fault of ours, not of the environment
             raise
         _show(_outdated(error))
         sys.exit(HostError.exit_code)
@@ -111,7 +111,7 @@ def _outdated(error: ModuleNotFoundError) -> HostError:
     """Explain a library that the environment lacks: it was made for an earlier version of the code."""
     return HostError(
         f"this version of crosswheel needs the library {error.name}, which {sys.prefix} lacks",
-        hint="in a checkout, run `./build-packages --help`: it renews the environment; elsewhere, install crosswheel again.",
+        hint="in a checkout, run `./build-packages --help`, which renews it; elsewhere, install crosswheel again.",
     )
 
 

@@ -140,8 +140,8 @@ def _tell_clashes(release: Release, outcomes: Sequence[RobotResult[deploying.Dep
         if differing:
             some = ", ".join(differing[:_SHOWN_CLASHES]) + (" and more" if differing[_SHOWN_CLASHES:] else "")
             text = (
-                f"Of its {len(release.closure)} packages, the image of {', '.join(names)} has {len(differing)} at other "
-                f"versions ({some}), which stay as they are."
+                f"Of its {len(release.closure)} packages, the image of {', '.join(names)} has {len(differing)} at "
+                f"other versions ({some}), which stay as they are."
             )
             Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
