@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from crosswheel.files import sha256_of
 from support.command_line import CommandLine, command_line
-from support.projects import own_project, write_tree
+from support.projects import make_sdist, own_project, write_tree
 from support.wheels import make_wheel
 
 LAB = "lab-1.0-py3-none-any.whl"
@@ -113,6 +114,23 @@ def test_a_tag_of_a_repository_is_built_and_a_recipe_of_it_has_a_day(crosswheel:
     assert again.returncode == 0, again.output
     crosswheel.run("build", f"other @ git+{url}@v1").explains(2, "the project there is called labshared")
     crosswheel.run("build", f"labshared @ git+{url}@v7").explains(2, "has no tag or branch v7")
+
+
+def test_an_archive_at_an_address_is_built_and_offered_from_then_on(crosswheel: CommandLine) -> None:
+    crosswheel.offer_wheel("six", files={"six.py": b""})
+    files = own_project("my-lab", "1.0.dev3+g12ab", requires=("six",))
+    sdist = make_sdist(crosswheel.folder, files, name="my_lab", version="1.0.dev3+g12ab", requires="six")
+    server = crosswheel.registry.server
+    server.bodies["/x/my_lab-1.0.dev3+g12ab.tar.gz"] = sdist.read_bytes()
+    address = f"my-lab @ {server.url}/x/my_lab-1.0.dev3%2Bg12ab.tar.gz#sha256="
+    crosswheel.run("build", address + "0" * 64).explains(2, "is not what was expected")
+    added = crosswheel.run("add", address + sha256_of(sdist))
+    assert added.returncode == 0, added.output
+    lock = (crosswheel.folder / "packages/my-lab/1.0.dev3+g12ab/ot2.lock").read_text()
+    assert re.search(r"^# as-of: \d{4}-\d\d-\d\d$", lock, re.MULTILINE)
+    assert f"--hash=sha256:{sha256_of(sdist)}" in lock
+    assert "0 built, 2 found" in crosswheel.run("build").output
+    assert "my-lab" not in {path.split("/")[2] for path in server.requested if path.startswith("/simple/")}
 
 
 def test_projects_that_need_each_other_and_a_folder_of_them(crosswheel: CommandLine) -> None:

@@ -82,7 +82,10 @@ def _add_project(
 
 
 def _today(pins: Iterable[Pin], context: BuildContext) -> datetime.date | None:
-    files = (context.registry.release_files(pin.name, pin.version) for pin in pins)
+    projects = {release.name for release in context.projects}
+    files = (
+        context.registry.release_files(pin.name, pin.version) for pin in pins if pin.name not in projects
+    )
     if all(any(file.upload_time for file in release_files) for release_files in files):
         return datetime.datetime.now(datetime.timezone.utc).date()
     context.display.warning(

@@ -45,13 +45,22 @@ def _location(recipe: Recipe, context: BuildContext) -> Location | None:
             f"{recipe.label or recipe.file} names the folder {source.path}, which is not there"
         )
         return None
-    if not isinstance(source, GitSource) or recipe.is_alone:
+    if not isinstance(source, GitSource | UrlSource) or not _is_of_project(recipe, context):
         return None
+    return source if isinstance(source, GitSource) else Archive(source.url, source.sha256)
+
+
+def _is_of_project(recipe: Recipe, context: BuildContext) -> bool:
+    """Tell whether a recipe's source is of a project that no registry has; of those that `add` wrote, none is asked."""
+    if recipe.file.read_text().startswith(_WRITTEN):
+        return True
+    if recipe.version is None or recipe.is_alone:
+        return False
     try:
-        context.registry.release_files(recipe.name, recipe.version or "0")
+        context.registry.release_files(recipe.name, recipe.version)
     except PlanError:
-        return source
-    return None
+        return True
+    return False
 
 
 def _require_own(recipe: Recipe, found: Iterable[LocalRelease], location: Location) -> None:
