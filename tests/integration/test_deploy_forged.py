@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +16,19 @@ from crosswheel.deploy.deploying import deploy
 from crosswheel.deploy.signing import signed_offer
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.errors import IntegrityError
+from crosswheel.index.site import write_site
 from crosswheel.process import Runner
+from crosswheel.publish import publish
+from crosswheel.publish.channel_manifest import Reader, Signatory
 from crosswheel.signing.keys import KeyFolder
 from crosswheel.signing.rotation import rotate
 from crosswheel.simulator.look_alike import ALIAS, Simulation, running
+from crosswheel.stores.folder import FolderStore
 from support import look_alike
 from support.releases import release
 from support.signatures import Offer, forgeries, keys_in
+from support.static_server import serving
+from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")
 
@@ -96,3 +103,34 @@ def test_a_robot_follows_the_key_that_the_former_one_hands_over_to(robot: Pinned
     rotate(robot.keys)
     robot.put("3")
     assert robot.state().startswith("hello 3\n")
+
+
+def test_install_sh_takes_on_a_robot_that_knows_a_key_only_what_is_signed(
+    robot: PinnedRobot, tmp_path: Path
+) -> None:
+    key = robot.keys.signing_key()
+    assert key is not None
+    signatory = Signatory(key, Reader((key.public,), tmp_path / "memory"))
+    for name, signed_by in (("ours", signatory), ("theirs", None)):
+        points = {"entry_points.txt": b"[console_scripts]\ngreet = greet:main\n"}
+        source = f"def main(): print('{name}')\n".encode()
+        make_wheel(tmp_path / name / "dist/greet/1.0", "greet", "1.0", {"greet.py": source}, dist_info=points)
+        write_site(tmp_path / name / "dist", tmp_path / name / "index")
+        publish(tmp_path / name / "index", FolderStore(tmp_path / name / "channel"), signatory=signed_by)
+    script = tmp_path / "ours/channel/install.sh"
+
+    def install(name: str) -> subprocess.CompletedProcess[str]:
+        with serving(tmp_path / name / "channel") as server, script.open("rb") as source:
+            return robot.ssh(f"sh -s -- {server.url} greet==1.0 /var/{name}", stdin=source)
+
+    done = install("ours")
+    assert done.returncode == 0, done.stderr
+    assert robot.ssh("/var/ours/bin/greet").stdout == "ours\n"
+    unsigned = install("theirs")
+    assert "is not signed, and this machine takes only what is" in unsigned.stderr
+    # Who serves the index shows another wheel of that name, beside what we signed.
+    shutil.copy(tmp_path / "ours/channel/signed.json", tmp_path / "theirs/channel/signed.json")
+    replaced = install("theirs")
+    assert "is not what was signed of the channel" in replaced.stderr
+    assert (unsigned.returncode, replaced.returncode) == (2, 2)
+    assert "greet" not in robot.ssh("ls /var/theirs/bin").stdout

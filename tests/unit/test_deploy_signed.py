@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.agent.signed import CHANNEL
 from crosswheel.deploy.bundles import write_program
 from crosswheel.deploy.deploying import Deployed, deploy, rehearse
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.signing import signed_offer
 from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import CrosswheelError, IntegrityError
+from crosswheel.signing.envelope import sign
 from crosswheel.signing.keys import KeyFolder, SigningKey
 from crosswheel.signing.rotation import rotate
 from support.releases import Here, place, release, says, this_machine
@@ -192,3 +195,91 @@ def test_a_bundle_holds_the_verifier(tmp_path: Path) -> None:
     write_program(release(tmp_path, "1", target=target), tmp_path / "hello.pyz")
     with zipfile.ZipFile(tmp_path / "hello.pyz") as archive:
         assert "crosswheel/agent/ed25519.py" in archive.namelist()
+
+
+def installer(robot: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the program that a signed deployment left in the store."""
+    program = robot / "store/installer.pyz"
+    return subprocess.run([sys.executable, program, *words], capture_output=True, text=True, check=False)
+
+
+def test_the_installer_of_a_robot_installs_what_is_signed_and_runs_nothing_of_what_is_not(
+    pinned: tuple[Path, Path, KeyFolder], tmp_path: Path
+) -> None:
+    folder, robot, keys = pinned
+    target = this_machine().model_copy(update={"robot": place(tmp_path / "elsewhere")})
+    second = release(folder, "1", target=target)
+    write_program(second, tmp_path / "good.pyz", signed_offer(second, keys))
+    done = installer(robot, "install", tmp_path / "good.pyz")
+    assert done.returncode == 0, done.stderr
+    assert says(robot) == "hello 1"
+    assert not (tmp_path / "elsewhere").exists()  # a bundle does not say where
+    # A bundle is a program, and this one does harm.
+    hostile = tmp_path / "hostile.pyz"
+    write_program(second, hostile, forgeries(second, keys)["another key"][0])
+    with zipfile.ZipFile(hostile) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    harm = f"open({str(tmp_path / 'harm')!r}, 'w')\n".encode()
+    rewritten(hostile, {n: harm if n.endswith(".py") else data for n, data in members.items()})
+    refused = installer(robot, "install", hostile)
+    assert (refused.returncode, "by a key that is trusted" in refused.stderr) == (2, True), refused.stderr
+    assert not (tmp_path / "harm").exists()
+    subprocess.run([sys.executable, hostile, "install"], check=False)
+    assert (tmp_path / "harm").exists()  # had it been run
+
+
+def rewritten(path: Path, members: dict[str, bytes]) -> None:
+    """Write a bundle with other members, and the hash that it then has to tell."""
+    path.unlink()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+        archive.comment = b"0" * 64
+    data = path.read_bytes()[:-64]
+    path.write_bytes(data + hashlib.sha256(data).hexdigest().encode())
+
+
+@pytest.mark.parametrize(
+    "content", [{}, {"release.json": b"{}"}, {"release.json": b"["}, {"release.json": b'{"root": 1}'}]
+)
+def test_what_is_no_bundle_is_refused_without_a_trace(
+    pinned: tuple[Path, Path, KeyFolder], tmp_path: Path, content: dict[str, bytes]
+) -> None:
+    path = tmp_path / "it.pyz"
+    path.touch()
+    rewritten(path, {"place.json": b'{"name": "hello"}', **content})
+    refused = installer(pinned[1], "install", path)
+    assert (refused.returncode, "Traceback" in refused.stderr) == (2, False), refused.stderr
+    assert refused.stderr.startswith("error: ")
+
+
+def test_wheels_are_compared_with_the_manifest_of_their_channel(
+    pinned: tuple[Path, Path, KeyFolder], tmp_path: Path
+) -> None:
+    _, robot, keys = pinned
+    key = keys.signing_key()
+    assert key is not None
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    wheel.write_bytes(b"wheel")
+
+    def manifest(by: SigningKey, version: int, expires: int = 4_000_000_000) -> None:
+        files = {f"simple/a/{wheel.name}": {"sha256": hashlib.sha256(b"wheel").hexdigest(), "size": 5}}
+        said = {"channel": "c", "version": version, "issued": 1, "expires": expires, "files": files}
+        (tmp_path / "signed.json").write_text(json.dumps(sign(said, CHANNEL, by)))
+
+    def refusal() -> str:
+        done = installer(robot, "check", tmp_path)
+        assert done.returncode in (0, 2), done.stderr
+        return done.stderr
+
+    manifest(key, 7)
+    assert refusal() == ""
+    manifest(key, 6)
+    assert "is number 6, and number 7 was here before" in refusal()
+    manifest(key, 8, expires=2)
+    assert "expired" in refusal()
+    manifest(SigningKey.new(), 9)
+    assert "none of its signatures" in refusal()
+    manifest(key, 9)
+    wheel.write_bytes(b"other")
+    assert "is not what was signed of the channel" in refusal()

@@ -74,12 +74,16 @@ def test_what_openssl_signs_is_signed() -> None:
         assert is_signed(public, message, private.sign(message))
 
 
-@pytest.mark.parametrize("point", ["neutral", "not on the curve", "not canonical", "short"])
-def test_a_key_that_is_no_point_signs_nothing(point: str) -> None:
+@pytest.mark.parametrize(
+    "point", ["neutral", "neutral with a sign", "not on the curve", "not canonical", "short"]
+)
+def test_a_key_that_is_no_point_or_everybodys_signs_nothing(point: str) -> None:
     keys = {
-        "neutral": b"\x01" + b"\0" * 30 + b"\x80",
+        "neutral": b"\x01" + b"\0" * 31,
+        "neutral with a sign": b"\x01" + b"\0" * 30 + b"\x80",
         "not on the curve": b"\x02" + b"\0" * 31,
         "not canonical": b"\xee" + b"\xff" * 30 + b"\x7f",
         "short": b"\x01" * 31,
     }
-    assert not is_signed(keys[point], b"", b"\0" * 64)
+    # What is a signature by the neutral point of anything, where nobody looks at the key.
+    assert not is_signed(keys[point], b"anything", b"\x01" + b"\0" * 63)

@@ -1,6 +1,8 @@
 """A bundle is called by hand: everything that it installs is inside, and no network is needed.
 
-It is a zip archive that Python runs, or the same as a folder.
+It is a zip archive that Python runs, or the same as a folder. A bundle is a program, so whoever made it decides what it
+does. The installer in a robot's store is the same program without a release: it takes bundles as data, and runs nothing
+of one whose signature it has not verified.
 """
 
 from __future__ import annotations
@@ -12,14 +14,16 @@ import json
 import os
 import sys
 import zipfile
+import zlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crosswheel.agent.disk import sha256_of
 from crosswheel.agent.environments import Environments
 from crosswheel.agent.machine import require_target
 from crosswheel.agent.manifest import Refused
-from crosswheel.agent.trust import accepted
+from crosswheel.agent.trust import Trust, accepted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +31,10 @@ if TYPE_CHECKING:
 
     # Opens a file of a bundle, by its path in there.
     Open = Callable[[str], IO[bytes]]
+
+
+# What reading a file raises that is no bundle, or a broken one.
+_BROKEN = (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def install(store: Environments, open_: Open, keep: int = 1) -> str:
@@ -39,7 +47,10 @@ def install(store: Environments, open_: Open, keep: int = 1) -> str:
         Refused: it does not fit this machine, or does not work on it; what was active stays active.
     """
     with store.exclusive():
-        release, signed = accepted(store.root, **json.loads(_bytes(open_, "release.json")))
+        offer = json.loads(_bytes(open_, "release.json"))
+        release, signed = accepted(
+            store.root, offer.get("release"), offer.get("envelope"), offer.get("rotations") or ()
+        )
         require_target(release["target"])
         store.require_programs(release)
         arrival = store.expect(release, json.loads(_bytes(open_, "files.json")))
@@ -106,13 +117,22 @@ def _blocks(open_: Open, path: str) -> Iterator[bytes]:
 def main() -> int:
     """Do what the command line says; return the exit code."""
     parser = argparse.ArgumentParser(description="Install, undo, check or remove the program in this bundle.")
-    parser.add_argument("do", choices=("install", "list", "verify", "rollback", "remove"))
+    parser.add_argument("do", choices=("install", "list", "verify", "rollback", "remove", "check"))
+    parser.add_argument("what", nargs="?", help="another bundle than this; of check, a folder of wheels")
     parser.add_argument("--keep", type=int, default=1, help="how many versions before it stay (1)")
     arguments = parser.parse_args()
     os.umask(0o022)
     try:
-        with opened(Path(sys.argv[0])) as open_:
-            print(_perform(arguments.do, open_, max(arguments.keep, 0)))
+        with contextlib.ExitStack() as stack:
+            program = stack.enter_context(opened(Path(sys.argv[0])))
+            if arguments.do == "check":
+                print(_checked(program, Path(arguments.what or ".")))
+                return 0
+            other = stack.enter_context(opened(Path(arguments.what))) if arguments.what else program
+            print(_perform(arguments.do, program, other, max(arguments.keep, 0)))
+    except _BROKEN as error:
+        print(f"error: {arguments.what or sys.argv[0]} is damaged, or no bundle: {error!r}", file=sys.stderr)
+        return 2
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return 1 if refusal.kind == "test" else 2  # as crosswheel itself
@@ -124,9 +144,22 @@ def main() -> int:
     return 0
 
 
-def _perform(do: str, open_: Open, keep: int) -> str:
-    robot = json.loads(_bytes(open_, "place.json"))
-    store, name = Environments(Path(robot["store"]), Path(robot["programs"])), robot["name"]
+def _checked(program: Open, folder: Path) -> str:
+    """Compare the wheels in a folder with the manifest of a channel there, ``signed.json``; return what to tell."""
+    robot = json.loads(_bytes(program, "place.json"))
+    files = Trust(Path(robot["store"])).channel_files(json.loads((folder / "signed.json").read_bytes()))
+    signed = {(path.rpartition("/")[2], sha256) for path, sha256 in files.items()}
+    wheels = sorted(folder.glob("*.whl"))
+    for wheel in wheels:
+        if (wheel.name, sha256_of(str(wheel))) not in signed:
+            raise Refused("signature", f"{wheel.name} is not what was signed of the channel")
+    return f"{len(wheels)} wheels are what was signed"
+
+
+def _perform(do: str, program: Open, open_: Open, keep: int) -> str:
+    robot = json.loads(_bytes(program, "place.json"))  # not of what was brought
+    store = Environments(Path(robot["store"]), Path(robot["programs"]))
+    name = str(json.loads(_bytes(open_, "place.json")).get("name") or "")
     if do == "install":
         return install(store, open_, keep)
     if do == "list":

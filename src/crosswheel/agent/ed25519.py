@@ -27,7 +27,7 @@ def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
     if len(public) != 32 or len(signature) != 64:
         return False
     key, scalar = _decoded(public), int.from_bytes(signature[32:], "little")
-    if key is None or scalar >= _ORDER:
+    if key is None or _is_of_small_order(key) or scalar >= _ORDER:
         return False
     digest = hashlib.sha512(signature[:32] + public + message).digest()
     challenge = int.from_bytes(digest, "little") % _ORDER
@@ -45,6 +45,13 @@ def _combined(of_base: int, of_key: int, key: Point) -> Point:
         if term is not None:
             result = _sum(result, term)
     return result
+
+
+def _is_of_small_order(point: Point) -> bool:
+    """Tell whether a point is one of the eight as whose key everybody can sign."""
+    for _ in range(3):
+        point = _sum(point, point)
+    return point[0] % _P == 0 and (point[1] - point[2]) % _P == 0
 
 
 def _sum(one: Point, two: Point) -> Point:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import struct
@@ -12,7 +14,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from crosswheel.agent.disk import existing, replace_text
+from crosswheel.agent.disk import existing, replace_text, sha256_of, write_shared
 from crosswheel.agent.environments import Environments
 from crosswheel.agent.machine import about_this_machine, image_packages, require_target
 from crosswheel.agent.manifest import Refused
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from crosswheel.agent.trust import Signed
 
 _LENGTH = struct.Struct("!I")
+INSTALLER = "installer.pyz"
 _PIECE = 1 << 18
 _PIECES_AHEAD = 8
 
@@ -145,7 +148,18 @@ class Server:
         pinned = self._signed.remember(self._folder) if self._signed else None
         generation = self._opened.activate(self._folder, keep)
         services = [] if generation == previous else self._opened.services(self._release["programs"])
-        return {"generation": generation, "services": services, "pinned": pinned}
+        installer = self._opened.root / INSTALLER
+        known = sha256_of(str(installer)) if self._signed and installer.exists() else None
+        return {"generation": generation, "services": services, "pinned": pinned, "installer": known}
+
+    def do_keep_installer(self, data: str) -> dict[str, Any]:
+        """Keep the program that installs bundles in the store: what it verifies, it has not from a bundle."""
+        program = base64.b64decode(data)
+        temporary = self._opened.root / f".{INSTALLER}.new"
+        temporary.unlink(missing_ok=True)
+        write_shared(str(temporary), hashlib.sha256(program).hexdigest(), True, [program])
+        temporary.replace(self._opened.root / INSTALLER)
+        return {}
 
     def do_list(self) -> dict[str, Any]:
         """Return what there is."""

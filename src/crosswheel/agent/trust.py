@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from crosswheel.agent.disk import replace_text
 from crosswheel.agent.manifest import Refused
-from crosswheel.agent.signed import RELEASE, ROTATION, opened, unverified
+from crosswheel.agent.signed import CHANNEL, RELEASE, ROTATION, opened, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,10 +43,12 @@ class Trust:
         self.key: str | None = None
         self._former: list[str] = []
         self._issued: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
         if self._path.exists():
             try:
                 kept = json.loads(self._path.read_bytes())
                 self.key, self._former, self._issued = kept["key"], kept["former"], dict(kept["issued"])
+                self._channels = dict(kept.get("channels", {}))
                 bytes.fromhex(str(self.key))
             except (KeyError, TypeError, ValueError):
                 raise Refused(
@@ -74,9 +76,7 @@ class Trust:
                 "signature",
                 f"it was signed on {_day(issued)}, and what is installed on {_day(newest)}: nothing older is taken",
             )
-        now = max([time.time(), *self._issued.values()])
-        if expires < now:
-            raise Refused("signature", f"its signature expired on {_day(expires)}, and it is {_day(now)}")
+        self._require_time(expires)
         return release, issued
 
     def remember(self, folder: Path, name: str, envelope: Envelope, issued: int) -> str | None:
@@ -89,9 +89,30 @@ class Trust:
         self.key = self.key or pinned
         self._issued[name] = issued
         replace_text(folder / _ENVELOPE, json.dumps(envelope), 0o444)
-        kept = {"key": self.key, "former": self._former, "issued": self._issued}
-        replace_text(self._path, json.dumps(kept, indent=1), 0o644)
+        self._write()
         return pinned
+
+    def channel_files(self, envelope: Envelope) -> dict[str, str]:
+        """Return the SHA-256 of each file that the manifest of a channel has, by path; and remember its number.
+
+        Raises:
+            Refused: no key is trusted here, or it did not sign this, or this expired or is older than one before.
+        """
+        if self.key is None:
+            raise Refused("signature", "no key is trusted here: deploy something that is signed first")
+        statement = opened(envelope, CHANNEL, [self.key])
+        channel, version = str(statement["channel"]), int(statement["version"])
+        newest = self._channels.get(channel, 0)
+        if version < newest:
+            raise Refused(
+                "signature",
+                f"the channel's manifest is number {version}, and number {newest} was here before",
+            )
+        self._require_time(int(statement["expires"]))
+        if version > newest:
+            self._channels[channel] = version
+            self._write()
+        return {path: str(file["sha256"]) for path, file in statement["files"].items()}
 
     def faults(self, folder: Path, release: Manifest) -> Iterator[str]:
         """Tell whether a release is not to the word what was signed, if it was."""
@@ -106,6 +127,15 @@ class Trust:
         packages = [{k: v for k, v in package.items() if k != "place"} for package in release["packages"]]
         if {**release, "packages": packages} != statement["release"]:
             yield f"{folder}/release.json: it is not what was signed"
+
+    def _write(self) -> None:
+        kept = {"key": self.key, "former": self._former, "issued": self._issued, "channels": self._channels}
+        replace_text(self._path, json.dumps(kept, indent=1), 0o644)
+
+    def _require_time(self, expires: int) -> None:
+        now = max([time.time(), *self._issued.values()])
+        if expires < now:
+            raise Refused("signature", f"its signature expired on {_day(expires)}, and it is {_day(now)}")
 
     def _follow(self, rotations: Iterable[Envelope]) -> None:
         """Go on to the key that the trusted one handed over to, as often as it did.
@@ -158,7 +188,8 @@ def accepted(
         raise Refused(
             "signature", f"it is not signed, and only what the key {trust.key[:16]} signed is installed here"
         )
-    assert release is not None
+    if release is None:
+        raise Refused("damaged", "it holds no release")
     return release, None
 
 

@@ -8,15 +8,16 @@ import json
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from crosswheel.deploy.carried import bundle_members
 from crosswheel.deploy.release import Release
 from crosswheel.errors import MissingToolError, UsageError
 from crosswheel.files import new_file
 from crosswheel.process import Runner
-from crosswheel.targets import robot_of
+from crosswheel.targets import Robot, robot_of
 from crosswheel.wheels.writing import Member, add_member
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
@@ -77,16 +78,37 @@ def write_program(release: Release, path: Path, offer: Offer | None = None) -> N
     """
     with new_file(path) as temporary:
         with temporary.open("wb") as stream:
-            stream.write(_SHEBANG)
-            with zipfile.ZipFile(stream, "w") as archive:
-                for member in _members(release, offer):
-                    add_member(archive, member)
-                archive.comment = b"0" * 64
-        data = temporary.read_bytes()[:-64]
-        with temporary.open("r+b") as stream:
-            stream.seek(len(data))
-            stream.write(hashlib.sha256(data).hexdigest().encode())
+            _pack(stream, _members(release, offer))
+        _seal(temporary)
     path.chmod(0o755)
+
+
+def installer(robot: Robot) -> bytes:
+    """Return the program that a robot keeps to install bundles with: a bundle without a release."""
+    installed_at = json.dumps({"store": robot.store, "programs": robot.programs}).encode()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "installer.pyz"
+        members = {**bundle_members(), "place.json": installed_at}
+        with path.open("wb") as stream:
+            _pack(stream, (Member(name, data) for name, data in members.items()))
+        _seal(path)
+        return path.read_bytes()
+
+
+def _pack(stream: IO[bytes], members: Iterable[Member]) -> None:
+    stream.write(_SHEBANG)
+    with zipfile.ZipFile(stream, "w") as archive:
+        for member in members:
+            add_member(archive, member)
+        archive.comment = b"0" * 64
+
+
+def _seal(path: Path) -> None:
+    """Put the SHA-256 of all that is before to the end of a program."""
+    data = path.read_bytes()[:-64]
+    with path.open("r+b") as stream:
+        stream.seek(len(data))
+        stream.write(hashlib.sha256(data).hexdigest().encode())
 
 
 def write_archive(
