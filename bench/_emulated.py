@@ -64,8 +64,7 @@ class _Apt(Debian):
 
     def closure(self, *packages: str) -> list[str]:
         """Return the names of packages and of all that they depend on, as apt would fill an empty machine."""
-        self._update()
-        planned = self._apt("install", "--simulate", "--no-install-recommends", *packages)
+        planned = self._apt(self._lists(), "install", "--simulate", "--no-install-recommends", *packages)
         return [line.split()[1] for line in planned.splitlines() if line.startswith("Inst ")]
 
 

@@ -30,13 +30,14 @@ from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.emulation.trials import Trial, run_test
 from crosswheel.errors import CrosswheelError
 from crosswheel.files import write_text
-from crosswheel.index.failures import SUFFIX, Failure, read_failures
+from crosswheel.index.failures import Failure, read_failures
 from crosswheel.process import Runner
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import Toolchain, toolchain_for
 from crosswheel.uv import Uv, site_of
+from crosswheel.wheels.layout import FAILURE_SUFFIX
 from crosswheel.wheels.proof import Proof
 
 if sys.version_info >= (3, 11):
@@ -226,7 +227,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 def _told(name: str, place: Path) -> str:
     """Return what is said of the package that failed, or of one that it needs."""
-    failures = read_failures(place.glob(f"dist/*/*/*{SUFFIX}")).failures
+    failures = read_failures(place.glob(f"dist/*/*/*{FAILURE_SUFFIX}")).failures
     causes = [failure for failure in failures if not failure.message.startswith("it needs ")]
     causes.sort(key=lambda failure: failure.name != name)
     return "; ".join(_in_one_line(failure, name) for failure in causes[:3])

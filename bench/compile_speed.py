@@ -30,6 +30,7 @@ from crosswheel.build.requirements import LockedRequirements
 from crosswheel.emulation.emulator import emulator_for
 from crosswheel.process import Runner
 from crosswheel.registry import Registry
+from crosswheel.sandbox.levels import Sandbox
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.sources.prepare import pin_version
@@ -57,6 +58,7 @@ class Package:
     venv: Path
     locked: LockedRequirements
     variables: Mapping[str, str]
+    sandbox: Sandbox
 
     def seconds(self, environment: CrossEnvironment, folder: Path) -> float:
         """Build the wheel from a fresh copy of the tree, and return how long the build backend took."""
@@ -64,7 +66,7 @@ class Package:
         shutil.copytree(self.tree, tree, symlinks=True)
         system = build_requirements.build_system(tree, None)
         runner = Runner(log=folder / "build.log")
-        backend = Backend(system, tree, self.venv, environment, self.variables, runner)
+        backend = Backend(system, tree, self.venv, environment, self.variables, runner, self.sandbox)
         (folder / "wheel").mkdir()
         began = time.perf_counter()
         backend.build_wheel(folder / "wheel", {})
@@ -83,7 +85,7 @@ def prepared(name: str, toolchain: Toolchain, folder: Path) -> Package:
     uv, venv = Uv(settings, Runner()), folder / name / "venv"
     uv.venv(venv, python=toolchain.host.executable)
     uv.install_locked(locked.file, python=venv / "bin" / "python")
-    return Package(name, tree, venv, locked, pin_version(tree, _PACKAGES[name]))
+    return Package(name, tree, venv, locked, pin_version(tree, _PACKAGES[name]), toolchain.sandbox)
 
 
 def warm_zig(toolchain: Toolchain, folder: Path) -> float:
@@ -105,7 +107,8 @@ def native_environment(toolchain: Toolchain) -> CrossEnvironment:
     asked = "import sysconfig; print(sysconfig.get_config_var('CFLAGS'))"
     flags = subprocess.run([toolchain.interpreter, "-c", asked], capture_output=True, text=True, check=True)
     compilers = {"CC": "gcc", "CXX": "g++", "LDSHARED": "gcc -shared", "LDCXXSHARED": "g++ -shared"}
-    return CrossEnvironment({**compilers, "CFLAGS": f"{flags.stdout.strip()} -g0"}, {})
+    view = toolchain.compilers.view(toolchain.settings.cache)
+    return CrossEnvironment({**compilers, "CFLAGS": f"{flags.stdout.strip()} -g0"}, {}, view=view)
 
 
 def cross_seconds(

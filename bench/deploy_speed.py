@@ -40,7 +40,7 @@ from crosswheel.deploy.assembling import assembler_for, chosen
 from crosswheel.deploy.deploying import deploy
 from crosswheel.deploy.ssh import Address, Connection
 from crosswheel.files import sha256_of
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.simulator.image import image_for

@@ -22,7 +22,7 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from crosswheel.index import write_site
+from crosswheel.index.site import write_site
 from support.site_server import serving
 from support.sites import add_wheel
 
