@@ -61,13 +61,13 @@ def new_client(auth: httpx.Auth | None = None) -> httpx.Client:
 
 
 def has_system_trust() -> bool:
-    """Tell whether this machine says whose certificates it trusts."""
+    """Return whether this machine says whose certificates it trusts."""
     configured = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     return any(configured) or any(map(os.path.exists, _STORES))
 
 
 def is_absent(error: NetworkError) -> bool:
-    """Tell whether a server was reached, and has no such file."""
+    """Return whether a server was reached, and has no such file."""
     cause = error.__cause__
     return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.NOT_FOUND
 

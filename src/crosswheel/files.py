@@ -116,7 +116,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_file(path: Path, mode: int | None = 0o644) -> Iterator[Path]:
-    """Give a path beside ``path``: what the block makes there replaces ``path`` if it ends well.
+    """Yield a path beside ``path``: what the block makes there replaces ``path`` if it ends well.
 
     Args:
         mode: its permissions; as the block left them, if ``None``.
@@ -200,11 +200,10 @@ def remove_tree(folder: Path) -> None:
 
 @contextlib.contextmanager
 def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
-    """Make a folder, and keep others that ask for it waiting while the block lasts; if this process dies, no longer.
+    """Make a folder and lock it while the block lasts; the kernel frees the lock if this process dies.
 
-    Gives whether nobody was waited for: what was found out before holds then.
-
-    A folder in which nothing is left at the end is removed.
+    Yields ``True`` if the lock was free: what this process read of the folder beforehand still holds then. Removes the
+    folder if it is empty at the end.
 
     Args:
         folder: the folder.
@@ -223,7 +222,7 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
 
 
 def _locked(lock: Path, waiting: Callable[[], None]) -> tuple[IO[str], bool]:
-    """Return a file, made with its folder if need be, that is locked until it is closed; and whether it was at once."""
+    """Return an open file that is locked until it is closed, and whether it was free at once."""
     at_once = True
     while True:
         try:
@@ -256,7 +255,7 @@ def _temporary_path(path: Path) -> Path:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder beside ``path`` that becomes ``path`` if the block ends well.
+    """Yield an empty folder beside ``path`` that becomes ``path`` if the block ends well.
 
     If another process made ``path`` meanwhile, that one stays: both were made from the same inputs.
     """
@@ -276,7 +275,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def cached_folder(folder: Path, patterns: Sequence[str], fill: Callable[[Path], object]) -> Path:
-    """Return a folder of the cache: made where it is not there, made anew where it is not whole.
+    """Return a folder of the cache; fill it where it is missing, and anew where it is damaged.
 
     Args:
         patterns: what the folder is used for, as patterns of paths in it (:meth:`Path.glob`). Each must lead to a
@@ -333,7 +332,7 @@ def _is_kept(path: Path, data: bytes, mode: int) -> bool:
 
 
 def is_whole(folder: Path, patterns: Sequence[str]) -> bool:
-    """Tell whether a folder has in it what :func:`cached_folder` asks for."""
+    """Return whether a folder has in it what :func:`cached_folder` asks for."""
     return all(any(map(_has_content, folder.glob(pattern))) for pattern in patterns)
 
 
@@ -342,7 +341,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _take_place(temporary: Path, folder: Path, patterns: Sequence[str]) -> None:
-    """Put what was made into the place of what is damaged, if anything; what is whole meanwhile stays."""
+    """Rename a filled folder to its path, in place of a damaged one; one that is whole by now stays."""
     # One at a time, threads as well as processes, up to the rename: a second one would discard what the first has made.
     with _turn_at(folder.parent):
         if is_whole(folder, patterns):

@@ -27,7 +27,7 @@ class PrivateIndex:
     packages: tuple[str, ...] = ()
 
     def has(self, project: str) -> bool:
-        """Tell whether a package belongs to it, by its normalised name."""
+        """Return whether a package belongs to it, by its normalised name."""
         return any(fnmatchcase(project, pattern) for pattern in self.packages)
 
     @property

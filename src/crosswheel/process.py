@@ -178,7 +178,7 @@ class Runner:
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[Callable[[str], None]]:
-        """Give what writes a line to the log, which is opened once for all of them, and calls ``echo`` with it."""
+        """Yield what writes a line to the log, which is opened once for all of them, and calls ``echo`` with it."""
         with contextlib.ExitStack() as held:
             log = None
             if self.log is not None:

@@ -73,7 +73,7 @@ def install(store: Environments, open_: Open, keep: int = 1) -> str:
 
 @contextlib.contextmanager
 def opened(bundle: Path) -> Iterator[Open]:
-    """Give what opens the files of a bundle.
+    """Yield what opens the files of a bundle.
 
     Raises:
         Refused: a byte of it is not what it was.

@@ -20,7 +20,7 @@ _NEUTRAL = (0, 1, 1, 0)
 
 
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Tell whether a signature of a message was made with the private key that belongs to ``public``.
+    """Return whether a signature of a message was made with the private key that belongs to ``public``.
 
     Every encoding has to be the canonical one, so that nobody can make a second signature of one that he has seen.
     """

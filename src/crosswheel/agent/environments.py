@@ -255,7 +255,7 @@ class Environments:
         _remove_if_empty(self.packages.root, self._environments)
 
     def _folders(self) -> Iterator[Path]:
-        """Give the folders of all finished releases."""
+        """Yield the folders of all finished releases."""
         return self._environments.glob("*/releases/[!.]*")
 
     def _environment(self, name: str) -> Path:

@@ -49,7 +49,7 @@ def id_of(release: Manifest) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether an environment may have a name."""
+    """Return whether an environment may have a name."""
     return bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name))
 
 

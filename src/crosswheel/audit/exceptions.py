@@ -41,7 +41,7 @@ class AuditException(BaseModel):
     state: Literal["not_affected", "false_positive", "exploitable", "in_triage"] = "in_triage"
 
     def is_of(self, finding: Vulnerability) -> bool:
-        """Tell whether it is of a finding, whatever the day."""
+        """Return whether it is of a finding, whatever the day."""
         part = finding.subject.part.name
         fits = self.package is None or canonicalize_name(self.package) == canonicalize_name(part)
         return fits and self.id in finding.names

@@ -30,7 +30,7 @@ class Coordinates:
     release: str | None = None
 
     def matches(self, ecosystem: str) -> bool:
-        """Tell whether an ecosystem as an advisory spells it is this one: ``Debian:12``, or ``Debian`` for all."""
+        """Return whether an ecosystem as an advisory spells it is this one: ``Debian:12``, or ``Debian`` for all."""
         base, _, release = ecosystem.partition(":")
         return base == self.ecosystem and (not release or not self.release or release == self.release)
 

@@ -24,7 +24,7 @@ def parse_for(ecosystem: str, kind: str) -> Parse | None:
 
 
 def is_affected(version: str, affected: Mapping[str, Any], ecosystem: str) -> bool:
-    """Tell whether a version is among those that a part of an advisory is of.
+    """Return whether a version is among those that a part of an advisory is of.
 
     Args:
         affected: an element of the advisory's ``affected``.

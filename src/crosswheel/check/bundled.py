@@ -44,11 +44,11 @@ class Bundle:
         )
 
     def has(self, library: str) -> bool:
-        """Tell whether the wheel brings a library of this name along, wherever it lies."""
+        """Return whether the wheel brings a library of this name along, wherever it lies."""
         return library in self.folders
 
     def finds(self, member: str, library: str) -> bool:
-        """Tell whether a member would find that library in the wheel."""
+        """Return whether a member would find that library in the wheel."""
         return not self.searched[member].isdisjoint(self.folders.get(library, ()))
 
     def together(self, member: str) -> frozenset[str]:

@@ -70,7 +70,7 @@ class Module:
 
 
 def _expects_failure(node: ast.AST) -> bool:
-    """Tell whether a ``try`` or ``with`` goes on where an import fails."""
+    """Return whether a ``try`` or ``with`` goes on where an import fails."""
     if isinstance(node, ast.Try):
         caught = [handler.type for handler in node.handlers]
     else:
@@ -80,7 +80,7 @@ def _expects_failure(node: ast.AST) -> bool:
 
 
 def _is_other_language(source: bytes) -> bool:
-    """Tell whether what cannot be compiled was never meant to be: a template, or Python 2."""
+    """Return whether what cannot be compiled was never meant to be: a template, or Python 2."""
     if b"{%" in source or b"<%" in source or b"\0" in source:
         return True
     with contextlib.suppress(Exception), warnings.catch_warnings():

@@ -77,7 +77,7 @@ class Exports:
     nodes: frozenset[str] = frozenset()
 
     def has(self, symbol: Symbol) -> bool:
-        """Tell whether the dynamic loader would find a symbol here."""
+        """Return whether the dynamic loader would find a symbol here."""
         versions = self.symbols.get(symbol.name, frozenset())
         # What has no version at all serves whoever asks for one.
         return symbol.version in versions or versions == {UNVERSIONED}
@@ -269,7 +269,7 @@ def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
 
 
 def _needed_versions(tables: _Tables) -> Iterator[tuple[int, NeededVersion]]:
-    """Give each version that is needed of a library, and the index by which symbols ask for it."""
+    """Yield each version that is needed of a library, and the index by which symbols ask for it."""
     if tables.verneed is None:
         return
     users: dict[int, list[str]] = {}
@@ -316,7 +316,7 @@ def _exports(tables: _Tables) -> Exports:
 
 
 def _defined_versions(tables: _Tables) -> Iterator[tuple[int, str]]:
-    """Give the index and name of each version that the object defines; its first entry is its own name."""
+    """Yield the index and name of each version that the object defines; its first entry is its own name."""
     if tables.verdef is None:
         return
     for version, names in _bounded(tables.verdef.iter_versions()):

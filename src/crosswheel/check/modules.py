@@ -98,7 +98,7 @@ def _modules(wheel: WheelFile) -> Iterator[tuple[str, str]]:
 
 
 def _is_reached(path: PurePosixPath, packages: set[PurePosixPath]) -> bool:
-    """Tell whether each folder below the outermost package is a package: other folders there hold data."""
+    """Return whether each folder below the outermost package is a package: other folders there hold data."""
     around = [folder in packages for folder in path.parents if folder.name]
     return all(around[: len(around) - around[::-1].index(True)]) if any(around) else True
 

@@ -46,7 +46,7 @@ class Verdict:
 
 
 def system_versions(elf: ElfObject, bundle: Bundle) -> Iterator[NeededVersion]:
-    """Give the versions that the target's own libraries have to have; a bundled library has its own."""
+    """Yield the versions that the target's own libraries have to have; a bundled library has its own."""
     return (version for version in elf.versions if not bundle.has(version.library))
 
 
@@ -70,7 +70,7 @@ def judge_names(subject: Subject) -> Verdict:
 
 
 def _has_version(subject: Subject, needed: NeededVersion) -> bool | None:
-    """Tell whether a library has a version that an object needs of it; ``None`` where that is not known."""
+    """Return whether a library has a version that an object needs of it; ``None`` where that is not known."""
     node = needed.version
     bundled = subject.bundle.bundled(subject.member, needed.library)
     if bundled:

@@ -130,7 +130,7 @@ def described(
 
 
 def exceeds(node: str, abi: Abi) -> bool | None:
-    """Tell whether a version is above those that the target has; ``None`` where its family is not limited."""
+    """Return whether a version is above those that the target has; ``None`` where its family is not limited."""
     if node in _ABILITIES:
         return Version(abi.glibc) < Version(_ABILITIES[node])
     family = family_of(node, abi)
@@ -218,7 +218,7 @@ def copies_in(folder: Path | None, target: Target, *, exact: bool) -> Mapping[st
 
 
 def _is_told(exports: Exports, soname: str, target: Target) -> bool:
-    """Tell whether its versions say which symbols of a newer library an older one has."""
+    """Return whether its versions say which symbols of a newer library an older one has."""
     nodes = exports.nodes
     return soname in target.image.versions or (
         bool(nodes) and all(family_of(node, target.abi) is not None for node in nodes)
@@ -244,7 +244,7 @@ def _copy(
 
 
 def _is_as_new(objects: Iterable[ElfObject], abi: Abi) -> bool:
-    """Tell whether a system's libraries are as new as the target's: theirs have all that those have, then."""
+    """Return whether a system's libraries are as new as the target's: theirs have all that those have, then."""
     newest: dict[str, Version] = {}
     for family, number in filter(None, (numbered(node) for item in objects for node in item.exports.nodes)):
         newest[family] = max(number, newest.get(family, number))

@@ -23,7 +23,7 @@ ProveOnOption = Annotated[
 
 @contextlib.contextmanager
 def machine_at(host: str | None, login: Login, target: Target) -> Iterator[Machine | None]:
-    """Give the machine that is named, if one is, while the block lasts; nothing is left on it.
+    """Yield the machine that is named, if one is, while the block lasts; nothing is left on it.
 
     Raises:
         NetworkError: it cannot be reached.

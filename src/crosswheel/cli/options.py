@@ -50,7 +50,7 @@ class Scene:
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
-        """Give the terminal, or the file that was asked for instead."""
+        """Yield the terminal, or the file that was asked for instead."""
         if self.output is None:
             yield Console()
             return
@@ -67,7 +67,7 @@ class Scene:
     def context(
         self, console: Console, target: str, prove_on: str | None = None, login: Login | None = None
     ) -> Iterator[BuildContext]:
-        """Give the tools and folders of a run for one target.
+        """Yield the tools and folders of a run for one target.
 
         Args:
             prove_on: a machine of the target's kind, on which wheels are run as well.

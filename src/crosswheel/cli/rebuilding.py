@@ -106,7 +106,7 @@ def _statement(path: Path, wheel: Path, keys: KeyFolder) -> provenance.Statement
 
 @contextmanager
 def _located(wheel: str, channel: str | None, target: str, dist: Path, keys: KeyFolder) -> Iterator[Path]:
-    """Give the path of a wheel that is named, with its provenance beside it."""
+    """Yield the path of a wheel that is named, with its provenance beside it."""
     if channel is not None:
         with tempfile.TemporaryDirectory() as folder, verified_channel(channel, reader_of(keys)) as verified:
             yield _fetched(wheel, verified, target, Path(folder))

@@ -23,7 +23,7 @@ C_LIBRARY = "libc6"
 
 
 def needs_libc() -> bool:
-    """Tell whether the host's C library is older than that of Debian's packages, or another one."""
+    """Return whether the host's C library is older than that of Debian's packages, or another one."""
     return host_glibc() < Version(GLIBC)
 
 

@@ -157,7 +157,7 @@ def _extras_of(name: str, lock: Path) -> set[str]:
 
 
 def _locks_of(name: str, recipes: Path, target: Target) -> Iterator[tuple[Version, Path]]:
-    """Give the locked versions of a program with their locks, however their folders are spelled (PEP 503, PEP 440)."""
+    """Yield the locked versions of a program with their locks, however their folders are spelled (PEP 503, PEP 440)."""
     for path in sorted(recipes.glob(f"*/*/{target.name}.lock")):
         if canonicalize_name(path.parents[1].name) == name:
             with contextlib.suppress(InvalidVersion):  # no folder of a release

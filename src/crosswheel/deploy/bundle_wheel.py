@@ -176,7 +176,7 @@ class BundleWheel:
         return f"{self._home}/lib/python{self._target.python.short}/site-packages"
 
     def _members(self) -> Iterator[Member]:
-        """Give the members but RECORD."""
+        """Yield the members but RECORD."""
         robot = robot_of(self._target)
         release = self.assembler.release(self.locked, self.wheels, self.name or self.locked.name)
         brought = release.python
@@ -211,7 +211,7 @@ class BundleWheel:
         yield Member(f"{self._base}.dist-info/WHEEL", "\n".join([*about, ""]).encode())
 
     def _audited(self) -> Iterator[AuditedObject]:
-        """Give what was found in the closure's wheels, as it lies in this one."""
+        """Yield what was found in the closure's wheels, as it lies in this one."""
         for wheel in self.wheels:
             for item in wheel.proof.audited:
                 yield item.model_copy(update={"file": f"{self._site}/{item.file}"})

@@ -90,7 +90,7 @@ def compile_agent(python: str, cache: Path, interpreter: list[Word], runner: Run
 
 
 def has_compiled(python: str, cache: Path) -> bool:
-    """Tell whether the agent is kept compiled for a version of Python."""
+    """Return whether the agent is kept compiled for a version of Python."""
     return _compiled(python, cache).is_file()
 
 

@@ -119,7 +119,7 @@ def _keep_installer(
 
 
 def _shadowing(paths: Iterable[str], robot: Robot) -> Iterator[str]:
-    """Give a warning for each program of the image that whoever calls one of the release gets instead."""
+    """Yield a warning for each program of the image that whoever calls one of the release gets instead."""
     for path in paths:
         yield (
             f"{path} comes first on a login's PATH: write {robot.programs}/{path.rpartition('/')[2]} to run this one, "

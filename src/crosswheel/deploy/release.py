@@ -118,7 +118,7 @@ class PackagePart:
         return sum(file.size for file in self.files)
 
     def stream(self) -> Iterator[tuple[bytes, int]]:
-        """Give its files as they are sent, one after the other, compressed: data, and how many bytes went into it."""
+        """Yield its files as they are sent, one after the other, compressed: data, and how many bytes went into it."""
         if self.files == self.package.files and self.package.packed.is_file():
             yield from self._kept()
             return

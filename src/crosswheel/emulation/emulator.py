@@ -250,7 +250,7 @@ def kept_qemu(target: Target, settings: Settings) -> Path | None:
 
 
 def has_root(target: Target, settings: Settings) -> bool:
-    """Tell whether the libraries that emulated programs load were fetched before."""
+    """Return whether the libraries that emulated programs load were fetched before."""
     return is_whole(_root_folder(target, settings), _ROOT_HOLDS)
 
 

@@ -140,7 +140,7 @@ def _expected(toolchain: Toolchain) -> dict[str, object]:
 
 
 def _agrees(name: str, answer: object, expected: object, target: Target) -> bool:
-    """Tell whether an answer is the target's: headers of any patch release fit a machine's own Python."""
+    """Return whether an answer is the target's: headers of any patch release fit a machine's own Python."""
     if name == "python" and target.userland:
         return str(answer).rpartition(".")[0] == target.python.short
     return answer == expected

@@ -146,7 +146,7 @@ def left_out(entries: Iterable[Entry]) -> frozenset[str]:
 
 
 def requirements(raw: RawMetadata) -> Iterable[Requirement]:
-    """Give the Requires-Dist of a wheel's metadata, without those that old tools wrote wrong."""
+    """Yield the Requires-Dist of a wheel's metadata, without those that old tools wrote wrong."""
     for line in raw.get("requires_dist", ()):
         try:
             yield Requirement(line)

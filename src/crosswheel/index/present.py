@@ -47,7 +47,7 @@ class Present:
         return project_path(project) in self.pages and files <= self.simple.get(project, frozenset())
 
     def besides(self, files: Mapping[str, Set[str]], lists: Collection[str]) -> Iterator[str]:
-        """Give the paths in the site of what is neither the page nor among the files of one of these projects.
+        """Yield the paths in the site of what is neither the page nor among the files of one of these projects.
 
         Args:
             files: the projects' files.
@@ -60,7 +60,7 @@ class Present:
 
 
 def _files(site: Path, folder: str) -> Iterator[str]:
-    """Give the paths of the files in a project's folder, and in the folders of targets in it."""
+    """Yield the paths of the files in a project's folder, and in the folders of targets in it."""
     for name, is_folder in _items(site / folder):
         if is_folder:
             yield from (f"{folder}/{name}/{below}" for below, _ in _items(site / folder / name))

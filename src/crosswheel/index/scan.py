@@ -133,7 +133,7 @@ def _by_project(wheels: Iterable[ScannedWheel]) -> dict[str, ProjectWheels]:
 
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Give the files below a folder, each folder's own in the order of their names, then its folders'."""
+    """Yield the files below a folder, each folder's own in the order of their names, then its folders'."""
     folders = [folder]
     while folders:
         with os.scandir(folders.pop()) as items:

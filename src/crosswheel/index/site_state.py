@@ -148,7 +148,7 @@ def _project_of(path: str) -> str:
 
 
 def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator[str]:
-    """Give the names of the files in a project's folder of ``simple/``, from what a state says of its wheels."""
+    """Yield the names of the files in a project's folder of ``simple/``, from what a state says of its wheels."""
     yield from ("index.html", "index.json", *(path + LOG_SUFFIX for path in logs))
     for wheel in wheels:
         filename, apart = wheel["entry"]["filename"], wheel["entry"].get("apart")

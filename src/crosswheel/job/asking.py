@@ -167,7 +167,7 @@ def _of_lock(lock: ForeignLock, path: Path, gathered: Gathered) -> Path:
 
 
 def _has_own_project(path: Path) -> bool:
-    """Tell whether a project that is built lies beside a lock, which has no entry for it."""
+    """Return whether a project that is built lies beside a lock, which has no entry for it."""
     if path.name not in ("poetry.lock", "pdm.lock"):
         return False
     project = ProjectFolder(path.parent.absolute())

@@ -142,7 +142,7 @@ class BuildContext:
 
     @contextmanager
     def own_folder(self, name: str, version: str) -> Iterator[Path]:
-        """Give a package's folder in the build tree, which no other command works in meanwhile."""
+        """Yield a package's folder in the build tree, which no other command works in meanwhile."""
         folder = self.folder(name, version)
         waiting = partial(self.display.step, name, "waiting for another command that builds it")
         with explained_storage_errors(folder), exclusive(folder, waiting):
@@ -159,7 +159,7 @@ class BuildContext:
 
     @contextmanager
     def workers(self, count: int) -> Iterator[Executor]:
-        """Give a pool of workers; Ctrl-C in the block ends their programs, too."""
+        """Yield a pool of workers; Ctrl-C in the block ends their programs, too."""
         executor = ThreadPoolExecutor(count, thread_name_prefix="crosswheel")
         try:
             yield executor

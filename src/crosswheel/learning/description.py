@@ -130,7 +130,7 @@ def _python(learned: Learned, refused_tags: Sequence[str]) -> Iterator[str]:
 
 
 def _distribution(learned: Learned) -> Iterator[str]:
-    """Give the builds of its Python that compile for it and run build hooks: those that a shipped target names."""
+    """Yield the builds of its Python that compile for it and run build hooks: those that a shipped target names."""
     names = learned.libraries.kind.names
     shipped = map(targets.load, targets.names())
     published = (target for target in shipped if target.python.target or target.python.headers)

@@ -119,7 +119,7 @@ class TarSource:
 
 @contextlib.contextmanager
 def opened_root(path: Path, settings: Settings, runner: Runner) -> Iterator[Source]:
-    """Give the root file system that is in a folder, an archive or an image; the kind is told by its content.
+    """Yield the root file system that is in a folder, an archive or an image; the kind is told by its content.
 
     Raises:
         UsageError: there is none.

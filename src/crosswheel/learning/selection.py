@@ -44,7 +44,7 @@ class Selection:
 
 
 def belongs(path: str) -> bool:
-    """Tell whether a file of a machine is loaded by its Python, or tells how something is."""
+    """Return whether a file of a machine is loaded by its Python, or tells how something is."""
     if _OUTSIDE.match(path) or _SKIPPED.search(path):
         return False
     return any(kind.match(path) for kind in (_LIBRARY, _PYTHON, _PROGRAM, _SETTINGS))

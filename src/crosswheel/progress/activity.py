@@ -13,7 +13,7 @@ from crosswheel.progress.wording import can_redraw, printable
 
 @contextlib.contextmanager
 def activity(console: Console) -> Iterator[Callable[[str], None]]:
-    """Give what is told of each step: on a screen the last one is shown while the block runs, elsewhere none."""
+    """Yield what is told of each step: on a screen the last one is shown while the block runs, elsewhere none."""
     if not can_redraw(console):
         yield lambda step: None
         return

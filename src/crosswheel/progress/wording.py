@@ -13,12 +13,12 @@ _SOURCES = (".c", ".cc", ".cpp", ".cxx", ".C", ".m", ".s", ".S", ".f", ".f90", "
 
 
 def is_screen(console: Console) -> bool:
-    """Tell whether somebody looks at the console; ``FORCE_COLOR`` makes a CI log claim so to Rich."""
+    """Return whether somebody looks at the console; ``FORCE_COLOR`` makes a CI log claim so to Rich."""
     return console.is_terminal and console.file.isatty()
 
 
 def can_redraw(console: Console) -> bool:
-    """Tell whether what is drawn on the console may be drawn over: a screen that moves, and has Unicode."""
+    """Return whether what is drawn on the console may be drawn over: a screen that moves, and has Unicode."""
     # Rich's ellipsis and spinners are not in other encodings.
     return is_screen(console) and console.is_interactive and not console.options.ascii_only
 

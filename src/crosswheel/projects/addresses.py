@@ -86,7 +86,7 @@ def project_request(text: str, base: Path) -> ProjectRequest | None:
 
 
 def is_project(text: str) -> bool:
-    """Tell whether a requirement names a place of its own, and not what a registry has."""
+    """Return whether a requirement names a place of its own, and not what a registry has."""
     return project_request(text, Path.cwd()) is not None
 
 

@@ -204,7 +204,7 @@ _NO_PIN = ForeignPin("", "")
 
 
 def _fits_python(package: Mapping[str, Any], target: Target) -> bool:
-    """Tell whether one of several entries of a package is for the target's Python."""
+    """Return whether one of several entries of a package is for the target's Python."""
     text = package.get("python-versions") or package.get("requires_python") or ""
     try:
         return SpecifierSet("" if text == "*" else text).contains(target.python.version, prereleases=True)

@@ -200,7 +200,7 @@ def parse(data: bytes, trusted: Iterable[PublicKey], origin: str) -> Manifest:
 
 
 def belongs_to_manifests(path: str) -> bool:
-    """Tell whether a file of a channel is one of its manifests."""
+    """Return whether a file of a channel is one of its manifests."""
     return path == NEWEST or re.fullmatch(rf"{FOLDER}/\d+\.json", path) is not None
 
 

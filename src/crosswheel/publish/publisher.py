@@ -274,7 +274,7 @@ def write_pages(store: Store) -> list[str]:
 
 
 def _left_over(store: Store, pages: Collection[str]) -> Iterator[str]:
-    """Give the paths of the pages of projects of which nothing is published any more; what pip reads goes first."""
+    """Yield the paths of the pages of projects of which nothing is published any more; what pip reads goes first."""
     roots = ["", *(page[: -len(_LIST)] for page in pages if page.endswith(f"/{_LIST}"))]
     for path in store.listing("project"):
         if path not in pages and belongs_to_channel(path):

@@ -147,7 +147,7 @@ def _not_there(store: Store, selection: WheelSelection, records: Mapping[str, Ch
 
 
 def _bundles(store: Store, selection: WheelSelection, records: Mapping[str, ChannelRecord]) -> Iterator[str]:
-    """Give the paths of the wheels, of other releases, that hold the one that is meant."""
+    """Yield the paths of the wheels, of other releases, that hold the one that is meant."""
     for path, record in records.items():
         # A bundle has a local version, and only what is inside it tells what it holds.
         if record.order[0].local is None or selection.is_release(record.name, record.version):

@@ -61,7 +61,7 @@ class _Gateway:
 
 @contextlib.contextmanager
 def reaching_private(settings: Settings, registry: Registry) -> Iterator[Settings]:
-    """Give settings by which uv reaches the private registries, while the block lasts.
+    """Yield settings by which uv reaches the private registries, while the block lasts.
 
     Raises:
         NetworkError: at the end of the block, if it failed because one of them could not be reached.

@@ -58,7 +58,7 @@ class CacheRecord(BaseModel):
         return json.dumps(sign(self.model_dump(mode="json"), PAYLOAD_TYPE, key)).encode()
 
     def agrees(self, other: CacheRecord) -> bool:
-        """Tell whether another record of the same digest has the same bytes; logs differ from run to run."""
+        """Return whether another record of the same digest has the same bytes; logs differ from run to run."""
         mine, theirs = (
             {use: blob.sha256 for use, blob in record.blobs.items() if use != "log"}
             for record in (self, other)

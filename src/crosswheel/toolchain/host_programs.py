@@ -64,7 +64,7 @@ def turn_of_apt() -> Iterator[None]:
 
 
 def is_usable(name: str, runner: Runner) -> bool:
-    """Tell whether a program is there and whole: Debian's minimal perl lacks most of its library."""
+    """Return whether a program is there and whole: Debian's minimal perl lacks most of its library."""
     if shutil.which(name) is None:
         return False
     return name != "perl" or runner.run(["perl", "-MIPC::Cmd", "-e", "1"], check=False).returncode == 0

@@ -76,7 +76,7 @@ class Userland:
         return self.root / resolved(path, lambda name: _link_of(self.entries, name))[1:]
 
     def has(self, path: str) -> bool:
-        """Tell whether a file of the machine is kept."""
+        """Return whether a file of the machine is kept."""
         return self.path(path).is_file()
 
     def damaged(self) -> list[str]:
@@ -92,7 +92,7 @@ class UserlandStore:
         self._folder = cache / "userlands"
 
     def has_blob(self, sha256: str) -> bool:
-        """Tell whether a file of this content is kept, and is what it was."""
+        """Return whether a file of this content is kept, and is what it was."""
         return _is_of(self._blob(sha256), sha256)
 
     def count(self) -> int:

@@ -148,7 +148,7 @@ def _folder_in(word: str) -> str:
 
 
 def _is_of_host(folder: str) -> bool:
-    """Tell whether a folder is one of this machine's own, such as /usr/local/include or /opt/vendor/lib.
+    """Return whether a folder is one of this machine's own, such as /usr/local/include or /opt/vendor/lib.
 
     Not all of /usr and /opt: sources and the cache may lie there, and often do in containers.
     """
@@ -228,13 +228,13 @@ def _gcc(language: str, front: list[str], words: list[str]) -> None:
 
 
 def is_probe(words: list[str]) -> bool:
-    """Tell whether a configure script links a program that it may want to run."""
+    """Return whether a configure script links a program that it may want to run."""
     linked = ("-o", _PROBE) in zip(words, words[1:]) and "-shared" not in words
     return linked and not any(word in _NOT_LINKING for word in words)
 
 
 def is_link(words: list[str]) -> bool:
-    """Tell whether a call of a compiler links something, and does not only ask or compile."""
+    """Return whether a call of a compiler links something, and does not only ask or compile."""
     return "-o" in words and not any(word in _NOT_LINKING for word in words)
 
 

@@ -55,7 +55,7 @@ class Fortran:
 
 
 def needs_fortran(tree: Path) -> bool:
-    """Tell whether a source tree has Fortran in it, beside tests, examples and documents."""
+    """Return whether a source tree has Fortran in it, beside tests, examples and documents."""
     for _, folders, files in os.walk(tree):
         folders[:] = [name for name in folders if not name.lower().startswith(_ASIDE)]
         if any(name.lower().endswith(SOURCES) for name in files):

@@ -69,7 +69,7 @@ def host_target() -> Target:
 
 
 def has_built(target: Target, settings: Settings) -> bool:
-    """Tell whether the Python of a target was built before, with what it is built with now."""
+    """Return whether the Python of a target was built before, with what it is built with now."""
     kept = settings.cache / "python"
     source = _source_of(target)
     return any(kept.glob(f"cpython-{source.version}-{target.toolchain.debian}-*"))

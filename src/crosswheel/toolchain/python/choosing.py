@@ -67,7 +67,7 @@ def host_python(
 
 
 def has_host(target: Target) -> bool:
-    """Tell whether there is a Python of the target's version for this machine, or one can be made."""
+    """Return whether there is a Python of the target's version for this machine, or one can be made."""
     return os.uname().machine in target.python.host or _source(target) is not None
 
 
@@ -79,7 +79,7 @@ def _source(target: Target) -> PythonSource | None:
 
 
 def has_pythons(target: Target, settings: Settings) -> bool:
-    """Tell whether both Pythons of a target, its own and its twin for this machine, are in the cache."""
+    """Return whether both Pythons of a target, its own and its twin for this machine, are in the cache."""
     python = target.python
     published = python.target or python.headers
     if python.packaged:

@@ -46,7 +46,7 @@ def published_python(target: Target, artifact: Artifact, settings: Settings) -> 
 
 
 def has_published(target: Target, artifact: Artifact, settings: Settings) -> bool:
-    """Tell whether one of them was downloaded before."""
+    """Return whether one of them was downloaded before."""
     return is_whole(*_kept(target, artifact, settings))
 
 

@@ -40,7 +40,7 @@ def packaged_python(target: Target, settings: Settings, runner: Runner) -> Pytho
 
 
 def has_packaged(target: Target, settings: Settings) -> bool:
-    """Tell whether it was unpacked before."""
+    """Return whether it was unpacked before."""
     return is_whole(*_kept(target, settings))
 
 
