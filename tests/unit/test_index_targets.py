@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -12,12 +13,14 @@ import httpx
 import pytest
 from pypi_simple import ProjectPage
 
+from crosswheel import targets
 from crosswheel.errors import IntegrityError
+from crosswheel.index.rendering import known_targets
 from crosswheel.index.site import write_site
 from crosswheel.publish import open_store, publish
 from crosswheel.stores.store import Store
 from crosswheel.wheels.dist import Dist
-from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.proof import MachineRun, Proof
 from support.site_server import serving
 from support.sites import add_wheel, prove, tree
 
@@ -123,6 +126,38 @@ def test_an_index_follows_when_targets_part_and_meet_again(dist: Path, site: Pat
         once, again = ({p: d for p, d in tree(folder).items() if p not in hidden}
                        for folder in (tmp_path / f"anew-{flex.decode()}", site))  # fmt: skip
         assert again == once
+
+
+def test_each_target_has_a_page_of_what_it_can_take_and_how_its_wheels_were_proven(
+    dist: Path, site: Path
+) -> None:
+    placed = offer(dist, "ot2", b"a")
+    proof = Proof.read_beside(placed, "ot2")
+    assert proof
+    run = MachineRun(day="2026-12-01", machine="armv7l", kernel="4.14", python="3.10.8", imported=("demo",))
+    ran = {"emulator": "qemu-arm", "userland": "ab" * 32, "on_machine": run}
+    proof.model_copy(update=ran).write_beside(placed)
+    offer(dist, "mine", b"b")
+    mine = targets.load("ot2").model_copy(update={"name": "mine", "title": "My <own> machine"})
+    write_site(dist, site, root_url="https://lab.example/", described={**known_targets(), "mine": mine})
+    page = (site / "ot2" / "target.html").read_text()
+    assert "Opentrons OT-2" in page
+    assert "https://lab.example/ot2/simple/" in page
+    assert "glibc 2.25, GLIBCXX 3.4.24" in page
+    counts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(\d+)</dd>", page))
+    assert counts == {
+        "Wheels": "1",
+        "Emulated": "0",
+        "In its userland": "1",
+        "On the machine": "1",
+        "Not run": "0",
+    }
+    assert (
+        'Ran on the robot itself, <time datetime="2026-12-01">'
+        in (site / "project" / "demo.html").read_text()
+    )
+    assert "My &lt;own&gt; machine" in (site / "mine" / "target.html").read_text()
+    assert '<a href="ot2/target.html">' in (site / "status.html").read_text()
 
 
 def test_a_target_that_has_nothing_any_more_leaves_no_index(dist: Path, site: Path) -> None:

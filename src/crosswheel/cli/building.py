@@ -50,6 +50,7 @@ from crosswheel.cli.trees import (
     RootUrlOption,
 )
 from crosswheel.errors import CrosswheelError, HostError
+from crosswheel.index.rendering import known_targets
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root, number_build
 from crosswheel.job.asking import Asking
@@ -232,7 +233,14 @@ def _write_index(scene: Scene, console: Console, root_url: str | None, codes: Se
     if any(codes) and not trees.dist.is_dir():
         return  # nothing could be built, and the reasons were told
     tell = partial(typer.echo, err=True)
-    summary = write_site(trees.dist, trees.index, root_url=root_url, build=trees.build, tell=tell)
+    summary = write_site(
+        trees.dist,
+        trees.index,
+        root_url=root_url,
+        build=trees.build,
+        described=known_targets(TARGETS),
+        tell=tell,
+    )
     console.print(f"The index is in {trees.index}/simple: {summary.wheels} wheels.", soft_wrap=True)
     for sentence in summary.sentences:
         console.print(sentence, soft_wrap=True)

@@ -12,6 +12,7 @@ from crosswheel.cli.trees import (
     BUILD,
     DIST,
     INDEX,
+    TARGETS,
     BuildOption,
     DistOption,
     IndexOption,
@@ -37,9 +38,9 @@ def index(
     """Make the index of all wheels that are there: pages for pip, for tools, and for people."""
     dist, site = dist_tree_root.resolve(), index_tree_root.resolve()
     with ahead(partial(scan, dist)) as scanned:
-        from crosswheel.index.site import (
-            write_site,  # takes as long to import as it takes to look through the tree
-        )
+        # These take as long to import as it takes to look through the tree.
+        from crosswheel.index.rendering import known_targets
+        from crosswheel.index.site import write_site
 
         written = write_site(
             dist,
@@ -47,6 +48,7 @@ def index(
             scanned=scanned,
             root_url=index_root_url,
             build=build_tree_root.resolve(),
+            described=known_targets(TARGETS),
             tell=partial(typer.echo, err=True),
         )
     print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
 from packaging.metadata import RawMetadata
@@ -13,7 +13,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag, parse_tag
 from packaging.utils import BuildTag, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
 # All that is said of a wheel of its own; to parse all of METADATA would take longer than to read the wheel.
@@ -41,6 +41,8 @@ class Entry(BaseModel):
         summary: the project's one-line description.
         targets: names of the targets on which it was proven to load and run.
         offered: names of the targets that have a proof of it, also those that say that nothing was run there.
+        ways: by target, how it was proven there: ``emulated``, or in its ``userland``; on the ``machine`` itself; or
+            ``not run``.
         apart: the folder in its project's that it lies in, where its name is taken there: it is called as a target.
         log: where the log of its build is, relative to the build tree.
         yanked: why the wheel should not be used any more; an empty reason counts (PEP 592).
@@ -60,6 +62,7 @@ class Entry(BaseModel):
     summary: str = ""
     targets: tuple[str, ...] = ()
     offered: tuple[str, ...] = ()
+    ways: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     apart: str | None = None
     log: str | None = None
     yanked: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from packaging.tags import Tag
@@ -38,6 +39,8 @@ class Overview(BaseModel):
         proven: target and version, for each wheel and each target on which it was proven.
         unproven: file names of the wheels that were proven on no target.
         offered: the targets that have a proof of one of its wheels.
+        offers: by target, how many wheels have a proof for it.
+        ways: by target, how many wheels were proven which way, by the words of :class:`Entry`.
         left_out: file names that are left out of the index of all targets, as these have other bytes under them.
         recent: the wheels that came last, the newest first.
     """
@@ -60,6 +63,8 @@ class Overview(BaseModel):
     proven: tuple[tuple[str, str], ...]
     unproven: tuple[str, ...]
     offered: tuple[str, ...]
+    offers: Mapping[str, int]
+    ways: Mapping[str, Mapping[str, int]]
     left_out: tuple[str, ...]
     recent: tuple[Recent, ...]
 
@@ -88,9 +93,21 @@ def overview_of(entries: Sequence[Entry]) -> Overview:
         proven=tuple((target, entry.version) for entry in entries for target in entry.targets),
         unproven=tuple(sorted(entry.filename for entry in entries if not entry.targets)),
         offered=tuple(sorted({target for entry in entries for target in entry.offered})),
+        offers=dict(Counter(target for entry in entries for target in entry.offered)),
+        ways=_ways(entries),
         left_out=tuple(sorted(left_out(entries))),
         recent=tuple((entry.uploaded, entry.filename, entry.version) for entry in recent[:NEWEST_SHOWN]),
     )
+
+
+def _ways(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
+    counted: dict[str, dict[str, int]] = {}
+    for entry in entries:
+        for target, ways in entry.ways.items():
+            of_target = counted.setdefault(target, {})
+            for way in ways:
+                of_target[way] = of_target.get(way, 0) + 1
+    return counted
 
 
 def pythons(tags: Iterable[Tag]) -> list[str]:

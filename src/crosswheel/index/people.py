@@ -19,12 +19,15 @@ from packaging.version import Version
 from crosswheel.index import readme
 from crosswheel.index.entry import Entry, left_out, newest, newest_on, requirements
 from crosswheel.index.failures import Failure
+from crosswheel.index.machine_facts import facts
 from crosswheel.index.overview import NEWEST_SHOWN, Overview, python_order, pythons
 from crosswheel.index.templates import render
+from crosswheel.targets import Target
 from crosswheel.wheels.layout import LOG_SUFFIX
 from crosswheel.wheels.proof import AuditedObject, Proof
 
 HOME, STATUS = "index.html", "status.html"
+TARGET_PAGE = "target.html"
 
 
 @dataclass(frozen=True)
@@ -160,6 +163,36 @@ def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -
         yanked=sum(project.yanked_wheels for project in overviews),
         failures=failures,
         recent=recent,
+    )
+
+
+def target_path(target: str) -> str:
+    """Return where a target's page is, relative to the site."""
+    return f"{target}/{TARGET_PAGE}"
+
+
+def target_page(
+    target: str, described: Target | None, projects: Iterable[Overview], root_url: str | None
+) -> str:
+    """Return a target's page: what it can take, how to install, and how many wheels were proven which way.
+
+    Args:
+        described: what is known of it; its page goes without, where nothing is.
+        projects: those that have a wheel with a proof for it.
+        root_url: the site's URL; if it is not known, the page finds it out where it is shown.
+    """
+    overviews = [project for project in projects if target in project.offered]
+    ways = sum((Counter(project.ways.get(target, {})) for project in overviews), Counter[str]())
+    return _page(
+        "target.html",
+        "../",
+        target=target,
+        title=described.title if described else None,
+        facts=facts(described) if described else (),
+        ways=ways,
+        wheels=sum(project.offers.get(target, 0) for project in overviews),
+        site_url=root_url.rstrip("/") if root_url else None,
+        trusted_host=untrusted_host(root_url),
     )
 
 

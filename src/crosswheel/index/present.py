@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.index.people import project_path
+from crosswheel.index.people import project_path, target_path
 
 # What lies in a site beside the folders of targets.
 _SHARED = ("simple", "project", "assets")
@@ -20,7 +20,7 @@ class Present:
     Attributes:
         pages: the paths in the site of what lies in ``project/``.
         simple: the paths in the site of what lies in the folders of ``simple/`` and those of targets, by project.
-        lists: the paths of the pages that name the projects of a target.
+        lists: the paths of the pages of targets, and of those that name the projects of one.
     """
 
     pages: frozenset[str]
@@ -34,6 +34,7 @@ class Present:
         simple: dict[str, set[str]] = {}
         lists: set[str] = set()
         targets = [name for name, is_folder in _items(site) if is_folder and name not in _SHARED]
+        lists.update(page for page in map(target_path, targets) if (site / page).is_file())
         for root in ("simple", *(f"{target}/simple" for target in targets)):
             for name, is_folder in _items(site / root):
                 if is_folder:

@@ -182,10 +182,17 @@ def read_found(item: ScannedWheel, dist: Path) -> tuple[Entry, bytes, Mapping[st
             sorted({proof.target for proof in proofs.values() if proof.emulator or proof.on_machine})
         ),
         "offered": tuple(sorted(proof.target for proof in proofs.values())),
+        "ways": {proof.target: ways(proof) for proof in proofs.values()},
         "log": next((proof.log for proof in proofs.values() if proof.log), None),
         "yanked": read_reason(item, dist),
     }
     return entry.model_copy(update=facts), metadata, proofs
+
+
+def ways(proof: Proof) -> tuple[str, ...]:
+    """Return how a wheel was proven, by the words of :class:`Entry`."""
+    emulated = ("userland" if proof.userland else "emulated",) if proof.emulator else ()
+    return (*emulated, *(("machine",) if proof.on_machine else ())) or ("not run",)
 
 
 def read_reason(item: ScannedWheel, dist: Path) -> str | None:

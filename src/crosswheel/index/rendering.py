@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from packaging.metadata import RawMetadata
 
+from crosswheel import targets
+from crosswheel.errors import TargetError
 from crosswheel.index import people, simple
 from crosswheel.index.entry import left_out
 from crosswheel.index.failures import Failure, still_failing
 from crosswheel.index.overview import Overview
 from crosswheel.index.people import ListedWheel
+from crosswheel.targets import Target
 
 Pages = Mapping[str, bytes]
 """Pages by their path in the site, in the order in which they are to be written."""
@@ -50,9 +55,18 @@ def project_pages(
 
 
 def root_pages(
-    projects: Mapping[str, Overview], failures: Sequence[Failure], root_url: str | None = None
+    projects: Mapping[str, Overview],
+    failures: Sequence[Failure],
+    root_url: str | None = None,
+    described: Mapping[str, Target] | None = None,
 ) -> Pages:
-    """Return the pages that name projects, and the files that all pages use; ``projects`` are in their order."""
+    """Return the pages that name projects, those of targets, and the files that all pages use.
+
+    Args:
+        projects: in their order.
+        described: what is known of targets, by name; those that ship with crosswheel, if not given.
+    """
+    known = known_targets() if described is None else described
     roots = {"": list(projects)}
     for name, project in projects.items():
         for target in project.offered:
@@ -65,9 +79,24 @@ def root_pages(
     return {
         **people.asset_files(),
         **lists,
+        **{
+            people.target_path(target): people.target_page(
+                target, known.get(target), projects.values(), root_url
+            ).encode()
+            for target in sorted({target for project in projects.values() for target in project.offered})
+        },
         people.STATUS: people.status_page(projects, still_failing(failures, projects)).encode(),
         people.HOME: people.home_page(projects).encode(),
     }
+
+
+def known_targets(folder: Path | None = None) -> Mapping[str, Target]:
+    """Return the targets that ship with crosswheel, and those of a folder, by name, but for wrong files."""
+    known = {}
+    for name in targets.names(folder):
+        with contextlib.suppress(TargetError):
+            known[name] = targets.load(name, folder)
+    return known
 
 
 def _simple_url(root_url: str | None, root: str = "") -> str:

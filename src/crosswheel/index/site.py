@@ -23,9 +23,10 @@ from crosswheel.index.project_writing import (
     staged,
     write_pages,
 )
-from crosswheel.index.rendering import root_pages
+from crosswheel.index.rendering import Pages, root_pages
 from crosswheel.index.scan import ProjectWheels, Tree, scan
 from crosswheel.index.site_state import ProjectPart, SiteState, begin, named
+from crosswheel.targets import Target
 
 # Starting processes costs as much as reading this many wheels and writing their projects.
 _FEW_WHEELS = 500
@@ -67,6 +68,7 @@ def write_site(
     scanned: Callable[[], Tree] | None = None,
     root_url: str | None = None,
     build: Path | None = None,
+    described: Mapping[str, Target] | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> IndexSummary:
     """Make the index of all wheels below ``dist``; what is not there any more leaves the index too.
@@ -85,6 +87,7 @@ def write_site(
         scanned: gives what :func:`scan` returns of ``dist``, if that was begun before.
         root_url: what the site's URL will be, for absolute links; links are relative without it.
         build: the build tree, from which the logs that the proofs name are taken.
+        described: what is known of targets, by name; those that ship with crosswheel, if not given.
         tell: is told if another process is waited for.
 
     Raises:
@@ -113,13 +116,16 @@ def write_site(
             begin(site, written)
         for name in stale:
             move_project(setting, name, parts[name].project)
-        overviews = {name: part.project.overview for name, part in parts.items()}
-        pages = root_pages(overviews, failures.failures, root_url)
-        write_pages(setting, pages)
+        write_pages(setting, pages := _root_pages(after, root_url, described))
         remove(site, named(site, present.besides({**settled, **written}, pages)))
         if changed:
             after.save(site)
-    return _summary(site, overviews.values(), len(stale))
+    return _summary(site, [part.project.overview for part in parts.values()], len(stale))
+
+
+def _root_pages(state: SiteState, root_url: str | None, described: Mapping[str, Target] | None) -> Pages:
+    overviews = {name: part.project.overview for name, part in state.parts.items()}
+    return root_pages(overviews, state.failures.failures, root_url, described)
 
 
 def _summary(site: Path, projects: Collection[Overview], changed: int) -> IndexSummary:

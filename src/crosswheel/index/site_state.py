@@ -19,7 +19,7 @@ from crosswheel.files import write_bytes, write_text
 from crosswheel.index.failures import Failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.owner import STATE_FILE, UNFINISHED
-from crosswheel.index.people import project_path
+from crosswheel.index.people import project_path, target_path
 from crosswheel.index.project_reading import KnownProject
 from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, PROVENANCE_SUFFIX
@@ -134,6 +134,7 @@ def named(site: Path, paths: Iterable[str]) -> list[str]:
         for (name, entry), line in zip(json.loads(first)["projects"].items(), lines):
             targets = entry["overview"].get("offered", ())
             files.update(page for target in targets for page in list_pages(f"{target}/"))
+            files.update(map(target_path, targets))
             if name in projects:
                 files.update(f"simple/{name}/{file}" for file in _names(json.loads(line), entry["logs"]))
                 files.update(page for target in targets for page in simple_pages(name, f"{target}/"))
@@ -144,7 +145,7 @@ def named(site: Path, paths: Iterable[str]) -> list[str]:
 def _project_of(path: str) -> str:
     """Return the project that a path in a site is of: of its page, of its folder, or of a target's folder of it."""
     first, *parts = path.split("/")
-    return (parts if first in ("project", "simple") else parts[1:])[0].removesuffix(".html")
+    return (parts if first in ("project", "simple") else parts[1:] or parts)[0].removesuffix(".html")
 
 
 def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator[str]:

@@ -96,6 +96,8 @@ def belongs_to_channel(path: str) -> bool:
         return True
     if parts[0] == "simple" and len(parts) > 1 and ".whl" in name:
         return len(parts) <= 3
+    if name == people.TARGET_PAGE:
+        return len(parts) == 1
     return name in FORMS and is_page_of_index(parts)
 
 

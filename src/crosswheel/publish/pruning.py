@@ -80,7 +80,7 @@ def _removed_when(path: str) -> int:
     """Order removals: pages that name projects, pages of projects, records, all else; what tells whose it is last."""
     if path == LAST_PUBLICATION:
         return 4
-    if path in (people.HOME, people.STATUS) or path.endswith(list_pages()):
+    if path in (people.HOME, people.STATUS) or path.endswith((*list_pages(), f"/{people.TARGET_PAGE}")):
         return 0
     if path.endswith(tuple(f"/{form}" for form in FORMS)) or path.startswith("project/"):
         return 1
