@@ -7,6 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ import s3fs
 from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.index.site import write_site
 from crosswheel.publish import WheelSelection, open_store, prune, publish, set_yanked
+from crosswheel.shared_cache.cache import SharedCache
+from crosswheel.shared_cache.configured import open_cache_store
+from crosswheel.shared_cache.guarded import GuardedStore
+from crosswheel.shared_cache.upkeep import prune as prune_cache
+from crosswheel.shared_cache.upkeep import verify
+from crosswheel.signing.keys import SigningKey
 from support.gcs import gcs_server
 from support.publishing import published_wheels, start_publisher
 from support.s3 import s3_server
@@ -221,3 +228,39 @@ def test_a_bucket_that_is_not_there_or_a_server_that_vanished_is_explained(
         with pytest.raises(StorageError) as caught:
             publish(site, open_store("s3://robots/index"))
     assert "credentials" in caught.value.hint
+
+
+def test_every_store_serves_as_a_shared_cache(new_url: NewUrl, tmp_path: Path) -> None:
+    url, key = new_url(), SigningKey.new()
+    warnings: list[str] = []
+
+    def cache() -> SharedCache:
+        store = GuardedStore(url, lambda: open_cache_store(url), warnings.append, 60)
+        return SharedCache([store], [key.public], key, warnings.append)
+
+    digests = [f"{number:064x}" for number in range(3)]
+    assert cache().get("wheel", digests[0], tmp_path / "got") is None
+    files = {}
+    for digest in digests:
+        files[digest] = tmp_path / f"demo-{digest[-1]}.whl"
+        files[digest].write_bytes(digest.encode() * 10_000)
+
+    def put(digest: str) -> bool:
+        return cache().put("wheel", digest, {"n": digest[-1]}, {"wheel": files[digest]})
+
+    with ThreadPoolExecutor(6) as pool:  # each digest from two writers at once
+        assert all(pool.map(put, digests * 2))
+    for digest in digests:
+        record = cache().get("wheel", digest, tmp_path / "got")
+        assert record is not None
+        assert (tmp_path / "got" / files[digest].name).read_bytes() == files[digest].read_bytes()
+    store = open_cache_store(url)
+    assert verify(store, [key.public]) == {}
+    store.write(record.blobs["wheel"].path, b"poisoned")
+    assert list(verify(store, [key.public])) == [record.blobs["wheel"].path]
+    assert cache().get("wheel", digests[2], tmp_path / "got") is None
+    assert put(digests[2])
+    assert verify(store, [key.public]) == {}
+    assert prune_cache(store, [key.public], max_size=0).records == 3
+    assert not store.listing("")
+    assert [warning for warning in warnings if "damaged" not in warning] == []
