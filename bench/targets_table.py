@@ -56,6 +56,7 @@ def _row(target: Target, requirement: str) -> list[str]:
         "headers alone" if target.python.headers else origin(target).partition(",")[0],
     ]
     with tempfile.TemporaryDirectory(prefix="targets.") as name:
+        (Path(name) / "packages").mkdir()
         prepared = _crosswheel(Path(name), "build", "--prep-container-only", "--target", target.name)
         if prepared.returncode != 0:
             say(tail(prepared.stdout))
@@ -69,7 +70,12 @@ def _row(target: Target, requirement: str) -> list[str]:
         return [*known, "no", "", ""]
     imported = sum(len(proof["imported"]) for proof in proofs)
     seconds = sum(proof["seconds"] for proof in proofs)  # of the build, also where it was kept
-    return [*known, "yes", f"{imported} modules" if imported else "not run", f"{seconds:.0f}"]
+    return [
+        *known,
+        "yes",
+        f"{imported} module{'s' * (imported > 1)}" if imported else "not run",
+        f"{seconds:.0f}",
+    ]
 
 
 def _crosswheel(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
