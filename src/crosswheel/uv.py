@@ -17,7 +17,7 @@ from crosswheel.download import connection_hint, has_system_trust
 from crosswheel.errors import BuildFailed, LockError, NetworkError
 from crosswheel.files import write_text
 from crosswheel.process import Result, Runner, Word, tail
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 
 # How uv begins to tell of a registry that it could not ask; a name or version in its answer must not look like it.
 _UNREACHABLE = re.compile(r"Failed to fetch: |Request failed after |the network was disabled")
@@ -198,7 +198,7 @@ class Uv:
 
     def _environment(self) -> Mapping[str, str]:
         env = {name: value for name, value in os.environ.items() if name.upper() in _ENVIRONMENT}
-        env["UV_CACHE_DIR"] = str(self.settings.cache / "uv")
+        env["UV_CACHE_DIR"] = str(cache_path(self.settings.cache, "uv"))
         env["UV_NO_CONFIG"] = "1"  # a project around the checkout must not take part
         env["UV_PYTHON_DOWNLOADS"] = "never"
         if has_system_trust():

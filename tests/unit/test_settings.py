@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from platformdirs import user_cache_path
 
+from crosswheel import settings as settings_module
 from crosswheel.settings import Settings
 
 
@@ -56,3 +58,14 @@ def test_a_relative_cache_does_not_follow_the_working_folder(
 
 def test_offline_can_be_switched_off() -> None:
     assert not Settings.from_environment({"CROSSWHEEL_OFFLINE": "0"}).offline
+
+
+def test_every_kind_of_thing_in_the_cache_is_named_in_one_place() -> None:
+    root = Path(settings_module.__file__).parent
+    elsewhere = {
+        str(path.relative_to(root)): line.strip()
+        for path in root.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if re.search(r"""\bcache / ["']""", line)
+    }
+    assert elsewhere == {}

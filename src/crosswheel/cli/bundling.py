@@ -27,7 +27,7 @@ from crosswheel.deploy.signing import signed_offer
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
 from crosswheel.progress.wording import size
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.simulator.image import image_for
 from crosswheel.simulator.look_alike import ALIAS, require_look_alike, running
 
@@ -64,7 +64,7 @@ def bundle(
         keys.signing_key()  # what cannot be used is told at once
         release = wheels.release(requirement, made_for, name=name, test=test)
         offer = signed_offer(release, keys)
-        runner = Runner(log=Settings.from_environment().cache / "installed" / "log.txt")
+        runner = Runner(log=cache_path(Settings.from_environment().cache, "installed") / "log.txt")
         _tell_file(output, write(release, offer, output.resolve(), runner))
         warn_of_unsigned(offer)
     if wheel:
@@ -96,7 +96,7 @@ def robot_sim(
     require_look_alike()
     with contextlib.ExitStack() as stack:
         workspace = folder.resolve() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        runner = Runner(log=settings.cache / "robots" / "log.txt")
+        runner = Runner(log=cache_path(settings.cache, "robots") / "log.txt")
         image = image_for(chosen, settings, runner, partial(console.print, markup=False))
         running_robot = stack.enter_context(running(image, workspace, runner, port=port, var_size=var_size))
         config = shlex.quote(str(running_robot.ssh_config))

@@ -20,7 +20,7 @@ from crosswheel.debian.apt_sources import SUITE, Offer, Sources, as_options, sou
 from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted, MissingToolError, NetworkError
 from crosswheel.files import cached_folder, digest_of, is_whole, sha256_of, write_text
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 
 NO_APT_HINT = (
     "install apt, dpkg and debootstrap, which other distributions have packages of, too (nothing is installed with "
@@ -157,7 +157,8 @@ class Debian:
     def _states(self) -> Path:
         # Named by the sources: lists of others tell of packages that these may not have.
         return (
-            self.settings.cache / "debian" / f"{self.architecture}-{digest_of(sources=asdict(self.sources))}"
+            cache_path(self.settings.cache, "debian")
+            / f"{self.architecture}-{digest_of(sources=asdict(self.sources))}"
         )
 
     def _lists(self) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from crosswheel.errors import BuildFailed, MissingToolError, UsageError
 from crosswheel.files import cached_folder
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 
 # One release for all machines, whatever theirs is: the same packages everywhere, and none that was compiled for a
 # 64-bit time_t, which a target with an older C library does not have.
@@ -107,7 +107,7 @@ def debootstrap_mirror(settings: Settings, runner: Runner) -> str:
     """
     program = INSTALLED_DEBOOTSTRAP
     if not program.is_file():
-        folder = settings.cache / "debian" / "debootstrap"
+        folder = cache_path(settings.cache, "debian") / "debootstrap"
         program = cached_folder(folder, [_DEBOOTSTRAP], partial(_unpack_debootstrap, runner)) / _DEBOOTSTRAP
     match = _MIRROR.search(program.read_text())
     if match is None:

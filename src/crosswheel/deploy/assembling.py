@@ -29,7 +29,7 @@ from crosswheel.errors import CheckFailed, IntegrityError, UsageError
 from crosswheel.files import cached_folder, digest_of, sha256_of
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
@@ -311,7 +311,7 @@ class Assembler:
     def _folder(self, **contents: object) -> Path:
         python = self.target.python
         digest = digest_of(layout=_LAYOUT, python=[python.version, python.soabi], **contents)
-        return self.settings.cache / "installed" / digest
+        return cache_path(self.settings.cache, "installed") / digest
 
     def _compile(self, site: Path) -> None:
         # Unchecked: nothing in a release ever changes, so Python need not look at the source's time each time. The
@@ -448,5 +448,5 @@ def chosen(
 
 def assembler_for(target: Target, settings: Settings) -> Assembler:
     """Return what installs wheels for a target on this machine."""
-    runner = Runner(log=settings.cache / "installed" / "log.txt")
+    runner = Runner(log=cache_path(settings.cache, "installed") / "log.txt")
     return Assembler(target, settings, runner)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from crosswheel.files import digest_of, new_file
 from crosswheel.process import Runner, Word
+from crosswheel.settings import cache_path
 
 _PACKAGES = ("crosswheel", "crosswheel.agent")
 # In the order in which they need each other.
@@ -103,7 +104,7 @@ def bundle_members() -> dict[str, bytes]:
 
 
 def _compiled(python: str, cache: Path) -> Path:
-    return cache / "agents" / digest_of(python=python, sources=_sources().hex())
+    return cache_path(cache, "agents") / digest_of(python=python, sources=_sources().hex())
 
 
 def _sources() -> bytes:

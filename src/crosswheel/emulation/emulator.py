@@ -25,7 +25,7 @@ from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Result, Runner, Word
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.toolchain.python.tree import PythonTree
@@ -156,7 +156,7 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     status = qemu.stat()
     program = [*kernel, str(qemu), status.st_size, status.st_mtime_ns, *machine]
     digest = digest_of(qemu=program, root=root, python=python.root, version=target.python.version)
-    seen_working = settings.cache / "emulators" / digest
+    seen_working = cache_path(settings.cache, "emulators") / digest
     if not seen_working.is_file():
         write_text(seen_working, _try(untried, target, runner))
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
@@ -245,7 +245,7 @@ def installed_qemu(target: Target) -> Path | None:
 
 def kept_qemu(target: Target, settings: Settings) -> Path | None:
     """Return the emulator that was fetched before, if it is there."""
-    folder, program = settings.cache / "qemu", _program(target.toolchain.qemu)
+    folder, program = cache_path(settings.cache, "qemu"), _program(target.toolchain.qemu)
     return folder / program if is_whole(folder, [program]) else None
 
 
@@ -263,7 +263,7 @@ def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:
     installed = _installed(kind)
     if installed:
         return installed
-    folder, program = settings.cache / "qemu", _program(kind)
+    folder, program = cache_path(settings.cache, "qemu"), _program(kind)
     debian = Debian(host_architecture(), settings, runner)
     return cached_folder(folder, [program], partial(debian.unpack, ["qemu-user-static"])) / program
 
@@ -297,4 +297,4 @@ def userland(target: Target, settings: Settings, runner: Runner) -> Path:
 def _root_folder(target: Target, settings: Settings) -> Path:
     names = target.toolchain
     digest = digest_of(packages=ROOT_PACKAGES, architecture=names.debian, suite=names.suite)
-    return settings.cache / "roots" / f"{target.toolchain.debian}-{digest}"
+    return cache_path(settings.cache, "roots") / f"{target.toolchain.debian}-{digest}"

@@ -18,7 +18,7 @@ from crosswheel.errors import CrosswheelError, Interrupted, ToolchainError
 from crosswheel.files import cached_folder, digest_of, place_link
 from crosswheel.process import Runner, Word
 from crosswheel.registry import Registry
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
@@ -100,7 +100,8 @@ def completed(
     if not compiled:
         return python, lacking
     folder = (
-        settings.cache / "python" / f"{digest_of(made=[path.parent.name for path in compiled])}-completed"
+        cache_path(settings.cache, "python")
+        / f"{digest_of(made=[path.parent.name for path in compiled])}-completed"
     )
     tree = PythonTree(folder, python.short)
     modules = [tree.stdlib / "lib-dynload" / path.name for path in compiled]
@@ -134,7 +135,7 @@ def _compiled(module: ExtensionModule, python: PythonTree, workshop: Workshop) -
         compilers=compilers.identity,
     )
     folder, name = (
-        settings.cache / "python" / f"{digest}-{module.name}",
+        cache_path(settings.cache, "python") / f"{digest}-{module.name}",
         _path_of(python, module, target).name,
     )
     return (

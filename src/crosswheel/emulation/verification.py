@@ -13,6 +13,7 @@ from crosswheel.emulation.emulator import Emulator
 from crosswheel.errors import CrosswheelError, ToolchainError
 from crosswheel.files import cached_folder, digest_of, write_text
 from crosswheel.process import Runner
+from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 
@@ -94,7 +95,7 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
         identity=toolchain.identity,
         compilers=toolchain.compilers.identity,
     )
-    folder = toolchain.settings.cache / "verified" / digest
+    folder = cache_path(toolchain.settings.cache, "verified") / digest
 
     def fill(temporary: Path) -> None:
         try:

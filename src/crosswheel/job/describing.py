@@ -15,6 +15,7 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
+from crosswheel.settings import cache_path
 from crosswheel.uv import ReleaseMetadata
 
 
@@ -28,7 +29,7 @@ def describe(name: str, version: str, as_of: datetime.date | None, context: Buil
         NetworkError: the source cannot be had.
     """
     step = _building(name, version, context)
-    kept = context.settings.cache / "metadata" / f"{_digest(step, as_of, context)}.json"
+    kept = cache_path(context.settings.cache, "metadata") / f"{_digest(step, as_of, context)}.json"
     with context.lock_for(kept.stem):
         metadata = _read(kept)
         if metadata is None:

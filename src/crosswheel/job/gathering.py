@@ -30,6 +30,7 @@ from crosswheel.projects.pyproject import ProjectFolder, projects_in
 from crosswheel.projects.snapshot import Snapshot, take_snapshot
 from crosswheel.recipes.model import GitSource
 from crosswheel.registry import ReleaseFile
+from crosswheel.settings import cache_path
 from crosswheel.sources.archive import unpack
 from crosswheel.sources.git import clone, commit_of
 from crosswheel.uv import ReleaseMetadata
@@ -178,7 +179,7 @@ class Gathered:
             commit if source.ref == "HEAD" else source.ref
         )  # a tag is kept, from which a version may be made
         pinned = source.model_copy(update={"ref": ref, "commit": commit})
-        folder = settings.cache / "git" / digest_of(url=source.url, commit=commit) / "tree"
+        folder = cache_path(settings.cache, "git") / digest_of(url=source.url, commit=commit) / "tree"
         if not (folder / ".git").is_dir():
             with new_folder(folder) as temporary:
                 clone(pinned, temporary, runner)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from crosswheel.emulation.trials import Importable, Trying, import_modules, run_test
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, read_sealed, sha256_of, write_sealed
+from crosswheel.settings import cache_path
 from crosswheel.wheels.proof import MachineRun
 
 # What a run passes through that the name of our code does not cover.
@@ -76,7 +77,7 @@ class KeptRuns:
     def __init__(self, cache: Path, inputs: Mapping[str, object]) -> None:
         package = Path(__file__).parents[1]
         code = [sha256_of(package / name) for name in _CODE]
-        self._path = cache / "machine-runs" / f"{digest_of(**inputs, machine_code=code)}.json"
+        self._path = cache_path(cache, "machine-runs") / f"{digest_of(**inputs, machine_code=code)}.json"
 
     def read(self, machine: Machine | None) -> MachineRun | None:
         """Return the last run, on a machine as it is now if one is given; ``None`` if there is none."""

@@ -32,6 +32,7 @@ from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource
 from crosswheel.registry import ReleaseFile
+from crosswheel.settings import cache_path
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
 from crosswheel.toolchain.compilers.fortran import fetched_version, needs_fortran
@@ -81,7 +82,7 @@ def _taken_or_refused(step: Step, context: BuildContext) -> WheelRecord | None:
         target=context.target.fingerprint,
         code=context.code_digest,
     )
-    kept = context.settings.cache / "made" / digest
+    kept = cache_path(context.settings.cache, "made") / digest
     with context.lock_for(digest):
         try:
             return WheelRecord.read(kept) or _take(step, step.file, kept, context)
@@ -94,7 +95,7 @@ def _taken_or_refused(step: Step, context: BuildContext) -> WheelRecord | None:
 
 def _built(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
     name, version = step.pin.name, step.pin.version
-    kept = context.settings.cache / "made" / _digest(step, store, context)
+    kept = cache_path(context.settings.cache, "made") / _digest(step, store, context)
     with context.lock_for(kept.name):
         record = _fitting(kept, context)
         if record is None:

@@ -23,6 +23,7 @@ from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.projects.pyproject import ProjectFolder
 from crosswheel.projects.snapshot import Snapshot
+from crosswheel.settings import cache_path
 from crosswheel.sources.archive import unpack
 from crosswheel.uv import ReleaseMetadata
 from crosswheel.wheels.legacy import repaired_requirement, repaired_specifiers
@@ -46,7 +47,7 @@ def metadata_of(project: ProjectFolder, snapshot: Snapshot, context: BuildContex
         target=context.target.fingerprint,
         code=context.code_digest,
     )
-    kept = context.settings.cache / "metadata" / f"{digest}.json"
+    kept = cache_path(context.settings.cache, "metadata") / f"{digest}.json"
     with context.lock_for(kept.stem):
         metadata = _read(kept)
         if metadata is None:

@@ -21,6 +21,7 @@ from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
 from crosswheel.job.reuse import proof_digest, reused_proof, share
 from crosswheel.plan import Step
+from crosswheel.settings import cache_path
 from crosswheel.uv import Uv, site_of
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import MachineRun, Proof
@@ -95,7 +96,7 @@ def _proven_here(
 ) -> Proof:
     """Return the proof that the cache of this machine has, or give one."""
     emulator = context.emulator.version if context.has_runnable_python else None
-    kept = context.settings.cache / "proofs" / f"{digest_of(**inputs, emulator=emulator)}.json"
+    kept = cache_path(context.settings.cache, "proofs") / f"{digest_of(**inputs, emulator=emulator)}.json"
     proof = _kept_proof(kept, record, context)
     if proof is None:
         with context.own_folder(step.pin.name, step.pin.version):
@@ -212,7 +213,7 @@ def _trial(step: Step, needed: list[WheelRecord], context: BuildContext) -> Tria
 
 def installed_site(wheel: Path, sha256: str, context: BuildContext) -> Path:
     """Return a ``site-packages`` of the cache into which uv has installed a wheel, whose hash is known."""
-    folder = context.settings.cache / "sites" / f"{sha256[:20]}-prefix"
+    folder = cache_path(context.settings.cache, "sites") / f"{sha256[:20]}-prefix"
     install = partial(
         Uv(context.settings, context.general_runner).install_wheel,
         wheel,

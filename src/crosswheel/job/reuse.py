@@ -29,6 +29,7 @@ from crosswheel.files import (
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import OF_THIS_MACHINE, WheelRecord
 from crosswheel.plan import Step
+from crosswheel.settings import cache_path
 from crosswheel.shared_cache.records import CacheRecord
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.linking import library_inputs
@@ -50,7 +51,7 @@ def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) ->
     for candidate in filter(None, (step, step.fallback)):
         digest = wheel_digest(candidate, store, context)
         with context.lock_for(digest):
-            record = WheelRecord.read(context.settings.cache / "made" / digest) or _fetched(
+            record = WheelRecord.read(cache_path(context.settings.cache, "made") / digest) or _fetched(
                 candidate, digest, context
             )
         if record is not None:
@@ -66,7 +67,7 @@ def _fetched(step: Step, digest: str, context: BuildContext) -> WheelRecord | No
     """Put what the shared cache has of a step's wheel into the cache of this machine, and return its record."""
     assert context.shared_cache is not None
     context.display.step(step.pin.name, "asking the shared cache")
-    kept = context.settings.cache / "made" / digest
+    kept = cache_path(context.settings.cache, "made") / digest
     make_folder(kept.parent)
     with tempfile.TemporaryDirectory(prefix=".shared", dir=kept.parent) as name:
         folder = Path(name)
@@ -107,7 +108,7 @@ def reused_proof(digest: str, record: WheelRecord, context: BuildContext) -> Pro
     """Return the proof that somebody else gave of a wheel, with all that it was tested with; ``None`` if nobody did."""
     if context.shared_cache is None:
         return None
-    kept = context.settings.cache / "proofs" / f"{digest}.json"
+    kept = cache_path(context.settings.cache, "proofs") / f"{digest}.json"
     proof = _parsed(read_sealed(kept), record, context)
     if proof is None:
         found = context.shared_cache.get(PROOF, digest, kept.parent)
@@ -144,7 +145,7 @@ def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext)
     ran = proof.emulator is not None or not (record.modules.extensions or record.modules.pure)
     if cache is None or record.shared_as is None or record.instead_of or not ran:
         return
-    write_sealed(context.settings.cache / "proofs" / f"{digest}.json", proof.model_dump_json())
+    write_sealed(cache_path(context.settings.cache, "proofs") / f"{digest}.json", proof.model_dump_json())
     files = {}
     if record.origin == "built":
         log = record.wheel.with_name(_LOG)
@@ -170,12 +171,12 @@ def _note(digest: str, context: BuildContext) -> None:
 
 def _notes(digest: str, context: BuildContext) -> Path:
     assert context.shared_cache is not None
-    return context.settings.cache / "shared-with" / context.shared_cache.identity / digest
+    return cache_path(context.settings.cache, "shared-with") / context.shared_cache.identity / digest
 
 
 def _keep(record: WheelRecord, digest: str, files: Mapping[str, Path], context: BuildContext) -> None:
     """Keep a wheel under the digest by which it is shared, so that the next run need not ask for it."""
-    kept = context.settings.cache / "made" / digest
+    kept = cache_path(context.settings.cache, "made") / digest
     if WheelRecord.read(kept) is not None:
         return
     with new_folder(kept) as temporary:
@@ -191,7 +192,7 @@ def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
     if cache is None:
         return False
     digest = _bundle_digest(source, context)
-    folder = context.settings.cache / "bundles" / digest
+    folder = cache_path(context.settings.cache, "bundles") / digest
     found = cache.get(BUNDLE, digest, folder)
     try:
         proof = Proof.model_validate(found.facts) if found else None

@@ -19,6 +19,7 @@ from crosswheel.errors import IntegrityError
 from crosswheel.files import place_copy, sha256_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import WheelRecord
+from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
@@ -89,7 +90,7 @@ def _is_like(proof: Proof, record: WheelRecord, target: Target) -> bool:
 
 def _kept(wheel: Path, proof: Proof, context: BuildContext) -> Path:
     """Return a copy of a wheel in the cache: the one in the tree of wheels may be moved meanwhile."""
-    kept = context.settings.cache / "shared" / proof.sha256[:20] / wheel.name
+    kept = cache_path(context.settings.cache, "shared") / proof.sha256[:20] / wheel.name
     if not kept.is_file() or sha256_of(kept) != proof.sha256:
         place_copy(wheel, kept)
     return kept

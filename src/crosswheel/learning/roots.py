@@ -19,7 +19,7 @@ from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.learning.source import DAMAGE, FileStream, Listed, Source
 from crosswheel.process import Runner, Word
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.userlands import Readable, resolved
 
 _SQUASHFS, _EXT4, _EXT4_AT = b"hsqs", b"\x53\xef", 1080
@@ -184,7 +184,7 @@ def _program(name: str, package: str, settings: Settings, runner: Runner) -> tup
         return Path(installed), system
     debian = Debian(host_architecture(), settings, runner)
     needed = [package, *debian.shared_libraries([package])]
-    folder = settings.cache / "tools" / digest_of(packages=needed)
+    folder = cache_path(settings.cache, "tools") / digest_of(packages=needed)
     cached_folder(folder, [f"**/{name}"], partial(debian.unpack, needed))
     libraries = [path for pattern in ("lib/*-linux-*", "usr/lib/*-linux-*") for path in folder.glob(pattern)]
     program = next(path for path in folder.glob(f"**/{name}") if path.is_file())

@@ -19,7 +19,7 @@ from crosswheel.files import digest_of, place_copy, write_text
 from crosswheel.private_index import index_of
 from crosswheel.registry.credentials import RegistryAuth
 from crosswheel.registry.release_files import ProjectRelease, ReleaseFile, with_password, without_password
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 
 __all__ = ["Registry", "ReleaseFile"]
 
@@ -159,12 +159,12 @@ class Registry(Closing):
 
     def kept(self, sha256: str, filename: str) -> Path:
         """Return where a file of this hash and name is kept in the cache, if it is."""
-        return self._settings.cache / "files" / sha256[:2] / sha256 / filename
+        return cache_path(self._settings.cache, "files") / sha256[:2] / sha256 / filename
 
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
         address = self._registry_of(project)
         registry = without_password(address) if address else None
-        answers = self._settings.cache / "registry" / digest_of(registry=registry)
+        answers = cache_path(self._settings.cache, "registry") / digest_of(registry=registry)
         return answers / project / f"{canonicalize_version(version)}.json"
 
 

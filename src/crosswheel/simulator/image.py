@@ -27,7 +27,7 @@ from crosswheel.plan import choose
 from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import Registry, ReleaseFile
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Robot, Target, robot_of
 from crosswheel.toolchain.python.choosing import host_python
 from crosswheel.wheels.reading import installed_path
@@ -79,7 +79,7 @@ def image_for(
     digest = digest_of(
         layout=_LAYOUT, packages=_PACKAGES, target=target.model_dump(mode="json", include=tables)
     )
-    folder = settings.cache / "robots" / f"{target.name}-{digest}"
+    folder = cache_path(settings.cache, "robots") / f"{target.name}-{digest}"
     if not is_whole(folder, _HOLDS):
         tell(f"making the look-alike {target.title}: once, and it takes a few minutes")
     emulator = emulator_for(target, settings, runner)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from crosswheel.files import cached_texts, digest_of
+from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import Fortran
 from crosswheel.toolchain.compilers.programs import script
@@ -115,7 +116,7 @@ def description_folder(
     """
     files = _files(target, python, tools, fortran, prefixes)
     wrapper = script(emulator)
-    folder = cache / "build-systems" / digest_of(files=files, wrapper=wrapper)
+    folder = cache_path(cache, "build-systems") / digest_of(files=files, wrapper=wrapper)
     texts = {name: text.replace("@folder@", str(folder)) for name, text in files.items()}
     return cached_texts(folder, {**texts, "run-on-target": wrapper}, ("run-on-target", "python-config"))
 

@@ -12,7 +12,7 @@ from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder
@@ -222,7 +222,7 @@ def _view(toolchain: Toolchain, rust: Rust | None) -> View:
     view = toolchain.compilers.view(toolchain.settings.cache)
     if rust is None:
         return view
-    crates = toolchain.settings.cache / "cargo"
+    crates = cache_path(toolchain.settings.cache, "cargo")
     crates.mkdir(parents=True, exist_ok=True)
     return replace(view, readable=(*view.readable, rust.bin.parent), layered=(*view.layered, crates))
 

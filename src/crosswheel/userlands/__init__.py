@@ -27,6 +27,7 @@ from crosswheel.files import (
     sha256_of,
     write_text,
 )
+from crosswheel.settings import cache_path
 
 _BLOCK = 1 << 20
 _MANIFEST = "manifest.json"
@@ -89,7 +90,7 @@ class UserlandStore:
     """The userlands that are kept in a cache."""
 
     def __init__(self, cache: Path) -> None:
-        self._folder = cache / "userlands"
+        self._folder = cache_path(cache, "userlands")
 
     def has_blob(self, sha256: str) -> bool:
         """Return whether a file of this content is kept, and is what it was."""

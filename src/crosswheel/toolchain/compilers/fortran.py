@@ -19,7 +19,7 @@ from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.gfortran import SOURCES
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, script, tools_folder
@@ -111,7 +111,10 @@ def fetched_version(target: Target, settings: Settings) -> str | None:
 
 def _folder(target: Target, settings: Settings) -> Path:
     libc = "-libc" if needs_libc() else ""
-    return settings.cache / "fortran" / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}{libc}"
+    return (
+        cache_path(settings.cache, "fortran")
+        / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}{libc}"
+    )
 
 
 def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:

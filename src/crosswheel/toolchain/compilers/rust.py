@@ -16,7 +16,7 @@ from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import cached_folder, cached_texts, digest_of
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 
 # Debian's packages of Rust: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
@@ -50,7 +50,7 @@ class Rust:
         triple, host = target.toolchain.rust, f"{os.uname().machine}-unknown-linux-gnu"
         key, host_key = _variable(triple), _variable(host)
         variables = {
-            "CARGO_HOME": str(cache / "cargo"),
+            "CARGO_HOME": str(cache_path(cache, "cargo")),
             "CARGO_BUILD_TARGET": triple,
             f"CARGO_TARGET_{key}_LINKER": str(tools / "cc"),
             f"CARGO_TARGET_{host_key}_LINKER": str(tools / "host-cc"),
@@ -112,7 +112,7 @@ def installed_rust(target: Target, runner: Runner) -> Rust | None:
 def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     host = Debian(host_architecture(), settings, runner)
     brings_libc = needs_libc()
-    folder = settings.cache / "rust" / f"{target.toolchain.rust}{'-libc' if brings_libc else ''}"
+    folder = cache_path(settings.cache, "rust") / f"{target.toolchain.rust}{'-libc' if brings_libc else ''}"
 
     def fill(temporary: Path) -> None:
         foreign = Debian(target.toolchain.debian, settings, runner)
@@ -171,7 +171,7 @@ def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:
 def _recorder(cache: Path) -> Path:
     """Return the program through which cargo calls rustc: of each crate, it records what is compiled into what."""
     folder = cached_texts(
-        cache / "tools" / f"rustc-{digest_of(text=_RECORDER)}",
+        cache_path(cache, "tools") / f"rustc-{digest_of(text=_RECORDER)}",
         {"rustc-wrapper": _RECORDER},
         ["rustc-wrapper"],
     )

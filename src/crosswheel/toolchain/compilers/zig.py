@@ -12,6 +12,7 @@ from pathlib import Path
 
 from crosswheel.errors import ToolchainError
 from crosswheel.files import digest_of
+from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers, driver, driver_text, script, tools_folder
 
@@ -56,7 +57,7 @@ def _triple(target: Target) -> str:
 
 def zig_environment(cache: Path) -> Mapping[str, str]:
     """Return the variables that keep zig's own cache below ``cache``."""
-    return {name: str(cache / "zig") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+    return {name: str(cache_path(cache, "zig")) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
 
 
 def host_programs() -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from crosswheel.errors import BuildFailed, RecipeError
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import fetched_version, fortran_for
@@ -117,7 +117,7 @@ def library(
         needs=[path.name for path in prefixes],
         way=_HOW_BUILT.read_text() if built else None,
     )
-    prefix = settings.cache / "libraries" / f"{name}-{target.toolchain.debian}-{digest}"
+    prefix = cache_path(settings.cache, "libraries") / f"{name}-{target.toolchain.debian}-{digest}"
     debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.archives)
     workshop = Workshop(target, compilers, debian, prefixes, emulator)
     built_here = False
@@ -237,7 +237,9 @@ def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
     """Return an archive of stand-ins for what static archives want above the target's glibc."""
     source = (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text()
-    folder = cache / "compat" / digest_of(source=source, glibc=target.abi.glibc, compilers=compilers.identity)
+    folder = cache_path(cache, "compat") / digest_of(
+        source=source, glibc=target.abi.glibc, compilers=compilers.identity
+    )
     archive = "libcrosswheel-compat.a"
 
     def fill(temporary: Path) -> None:

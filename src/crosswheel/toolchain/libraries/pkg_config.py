@@ -10,6 +10,7 @@ from pathlib import Path
 
 from crosswheel.errors import ToolchainError
 from crosswheel.files import cached_texts, digest_of
+from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import script
 
@@ -21,7 +22,7 @@ def pkg_config_folder(target: Target, cache: Path) -> Path:
         ToolchainError: the package that has it is not installed.
     """
     program = _program()
-    folder = cache / "pkg-config" / digest_of(program=program, multiarch=target.multiarch)
+    folder = cache_path(cache, "pkg-config") / digest_of(program=program, multiarch=target.multiarch)
     names = ("pkg-config", f"{target.multiarch}-pkg-config")
     return cached_texts(folder, dict.fromkeys(names, script([str(program)])), programs=names)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from crosswheel import targets
 from crosswheel.errors import TargetError
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.python.cpython import CPythonBuild
 from crosswheel.toolchain.python.tree import PythonTree
@@ -70,7 +70,7 @@ def host_target() -> Target:
 
 def has_built(target: Target, settings: Settings) -> bool:
     """Return whether the Python of a target was built before, with what it is built with now."""
-    kept = settings.cache / "python"
+    kept = cache_path(settings.cache, "python")
     source = _source_of(target)
     return any(kept.glob(f"cpython-{source.version}-{target.toolchain.debian}-*"))
 

@@ -22,7 +22,7 @@ from crosswheel.errors import BuildFailed
 from crosswheel.files import cached_folder, digest_of, exclusive, is_whole
 from crosswheel.process import Runner
 from crosswheel.sandbox.levels import find_sandbox
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.compilers.programs import Compilers
@@ -111,7 +111,7 @@ class CPythonBuild:
             host=self.host and self.host.root.name,
         )
         name = f"cpython-{self.source.version}-{self.target.toolchain.debian}-{digest}"
-        return self.settings.cache / "python" / name
+        return cache_path(self.settings.cache, "python") / name
 
     def _fill(self, folder: Path) -> None:
         require_programs(["make"], self.runner)

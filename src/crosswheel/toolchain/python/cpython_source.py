@@ -10,7 +10,7 @@ from crosswheel.download import download, is_absent
 from crosswheel.errors import IntegrityError, NetworkError
 from crosswheel.files import cached_folder, sha256_of
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import PythonSource
 
 _MIRROR = "name a mirror of CPython's source archives in CROSSWHEEL_CPYTHON_URL"
@@ -25,7 +25,7 @@ def source_archive(source: PythonSource, settings: Settings, runner: Runner) -> 
         NetworkError, MissingToolError: it cannot be had.
         IntegrityError: what was received has another hash.
     """
-    folder = settings.cache / "python-source" / source.sha256[:20]
+    folder = cache_path(settings.cache, "python-source") / source.sha256[:20]
 
     def fill(temporary: Path) -> None:
         if settings.cpython:

@@ -12,7 +12,7 @@ from pathlib import Path
 from crosswheel.download import connection_hint, download, is_absent
 from crosswheel.errors import IntegrityError, NetworkError
 from crosswheel.files import cached_folder, is_whole
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Artifact, Target
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -54,7 +54,7 @@ def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path,
     """Return the folder where a Python is kept, and what of it must be there: the program and its headers."""
     root, short = f"org/*/*/{artifact.classifier}", target.python.short
     patterns = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")
-    return settings.cache / "python" / artifact.sha256[:20], patterns
+    return cache_path(settings.cache, "python") / artifact.sha256[:20], patterns
 
 
 def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:

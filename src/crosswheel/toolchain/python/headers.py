@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from crosswheel.files import cached_folder, digest_of
+from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -30,7 +31,9 @@ def headers_for(target: Target, donor: PythonTree, cache: Path) -> PythonTree:
     It does not run anywhere. The shared library in it is the other machine's, and only good for its list of names.
     """
     facts = _facts(target)
-    folder = cache / "python-headers" / digest_of(other=donor.root, facts=facts, multiarch=target.multiarch)
+    folder = cache_path(cache, "python-headers") / digest_of(
+        other=donor.root, facts=facts, multiarch=target.multiarch
+    )
     tree = PythonTree(folder, donor.short)
     data = tree.stdlib / f"{target.python.sysconfigdata}.py"
 

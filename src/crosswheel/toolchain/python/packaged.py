@@ -10,7 +10,7 @@ from crosswheel.debian import Debian
 from crosswheel.errors import TargetError
 from crosswheel.files import cached_folder, is_whole
 from crosswheel.process import Runner
-from crosswheel.settings import Settings
+from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -46,7 +46,7 @@ def has_packaged(target: Target, settings: Settings) -> bool:
 
 def _kept(target: Target, settings: Settings) -> tuple[Path, tuple[str, ...]]:
     short, names = target.python.short, target.toolchain
-    folder = settings.cache / "python" / f"{names.suite}-{names.debian}-{target.python.version}"
+    folder = cache_path(settings.cache, "python") / f"{names.suite}-{names.debian}-{target.python.version}"
     config = f"include/python{short}/pyconfig.h"
     return folder, (f"bin/python{short}", config, f"lib/python{short}/{target.python.sysconfigdata}.py")
 
