@@ -18,16 +18,17 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from typer.testing import CliRunner
 
+from crosswheel import targets
 from crosswheel.audit.advisories import match
 from crosswheel.audit.database import LARGEST, read_database
 from crosswheel.audit.subjects import subjects_of
 from crosswheel.audit.version_ranges import CRATES, is_affected
 from crosswheel.cli import app
 from crosswheel.errors import CrosswheelError, IntegrityError
-from crosswheel.provenance.parts import Part, parts_of_wheel, read_sbom
+from crosswheel.provenance.closure import closure_sbom, taken_sbom
+from crosswheel.provenance.parts import Part, parts_of_wheel, read_closure, read_sbom
 from crosswheel.provenance.sbom import Described, wheel_sbom
 from crosswheel.wheels.materials import Material, Materials, Patch
-from crosswheel.wheels.reading import WheelFile
 from support.wheels import make_wheel
 
 
@@ -50,6 +51,7 @@ def run_command(*words: str) -> Told:
     return Told(result.exit_code, result.stdout, result.stderr)
 
 
+OT2 = targets.load("ot2")
 MATERIALS = Materials(
     source=Material(
         role="source",
@@ -136,7 +138,7 @@ def demo_wheel(folder: Path, sbom: bytes | None = None) -> Path:
 
 
 def part_of(wheel: Path) -> Part:
-    part, refusals = parts_of_wheel(WheelFile.open(wheel), "0" * 64)
+    part, refusals = parts_of_wheel(wheel, "0" * 64)
     assert not refusals
     return part
 
@@ -295,6 +297,30 @@ def test_the_sbom_of_a_wheel_is_valid_and_the_same_for_the_same_materials(tmp_pa
     assert pedigree["ancestors"][0]["hashes"][0]["content"] == "0" * 64
     assert pedigree["patches"][0]["diff"]["text"]["content"].startswith("--- a")
     assert document["metadata"]["timestamp"] == "1970-01-01T00:00:00+00:00"
+
+
+def test_the_sbom_of_a_closure_has_each_wheel_with_its_parts_and_is_audited_the_same(tmp_path: Path) -> None:
+    needed = make_wheel(tmp_path, "needed", "2.0", {"needed.py": b""}, requires=["absent; extra == 'x'"])
+    root = make_wheel(tmp_path, "root", "1.0", {"root.py": b""}, requires=["Needed>=1", "demo"])
+    wheels = dict.fromkeys([root, needed, demo_wheel(tmp_path)], "0" * 64)
+    data = closure_sbom("root", wheels, OT2.marker_environment, 0)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode()) is None
+    document = json.loads(data)
+    assert document["metadata"]["component"]["name"] == "root"
+    graph = {item["ref"]: item.get("dependsOn", []) for item in document["dependencies"]}
+    required = [name.split("@")[0] for name in graph[document["metadata"]["component"]["bom-ref"]]]
+    assert required == ["pkg:pypi/demo", "pkg:pypi/needed"]
+    parts = read_closure(data, "closure")
+    assert [part.name for part in parts] == ["root", "demo", "needed"]
+    assert {finding.id for finding in match(DATABASE, subjects_of(parts)).findings} == FOUND
+    assert data == closure_sbom("root", dict(reversed(wheels.items())), OT2.marker_environment, 0)
+
+
+def test_the_sbom_of_a_taken_wheel_tells_what_cannot_be_read_of_it(tmp_path: Path) -> None:
+    wheel = demo_wheel(tmp_path, b'{"bomFormat": "CycloneDX", "components": [3]}')
+    data = taken_sbom(wheel, "0" * 64, 0)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode()) is None
+    assert b"crosswheel:unreadable" in data
 
 
 def test_sarif_vex_and_a_table_tell_of_each_and_the_exit_code_is_1(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from crosswheel.agent import links as trees
 from crosswheel.agent.disk import remove_tree, replace_link, require_space, sync
 from crosswheel.agent.links import slot_of
 from crosswheel.agent.machine import about_this_machine, processes_in
-from crosswheel.agent.manifest import Refused, id_of, is_name, require_name
+from crosswheel.agent.manifest import SBOM, Refused, id_of, is_name, require_name
 from crosswheel.agent.packages import Arrival, Packages
 from crosswheel.agent.trust import Trust
 
@@ -192,6 +192,14 @@ class Environments:
         if not release["target"].get("provided") and release["target"]["python"] != python:
             faults.append(f"it was made for Python {release['target']['python']}, and this is {python}")
         return faults
+
+    def sbom(self, name: str) -> str | None:
+        """Return what the active release tells of what is in it, if it does."""
+        active = self.active(name)
+        if active is None:
+            raise Refused("nothing", f"there is no environment {name!r}")
+        file = self._generation(name, active) / SBOM
+        return file.read_text() if file.is_file() else None
 
     def listing(self) -> list[dict[str, Any]]:
         """Return a row for each generation of each environment: its version, programs and size."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # an older Python has to come as far as to be refused
 # A package of a release that is the Python which runs it, in a folder of its own. No distribution has capitals in its
 # normalised name.
 PYTHON, PYTHON_FOLDER = "CPython", "python"
+SBOM = "sbom.cdx.json"
+"""What is in an environment, in its top folder: CycloneDX."""
 
 
 class Refused(Exception):

@@ -179,6 +179,10 @@ class Server:
         """Compare an environment with its hashes."""
         return {"faults": self._opened.verify(name)}
 
+    def do_sbom(self, name: str) -> dict[str, Any]:
+        """Return the SBOM of an environment."""
+        return {"sbom": self._opened.sbom(name)}
+
     def do_write(self, path: str, text: str, mode: int = 0o644) -> dict[str, Any]:
         """Write a small file, as a whole or not at all."""
         replace_text(Path(path), text, mode)

@@ -109,7 +109,8 @@ def read_wheels(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[
     """
     for path in paths:
         tell(f"reading {path.name}")
-        part, refusals = parts_of_wheel(WheelFile.open(path), sha256_of(path))
+        WheelFile.open(path)  # it is whole, and what it says
+        part, refusals = parts_of_wheel(path, sha256_of(path))
         if refusals:
             raise IntegrityError(
                 f"what is inside of {path.name} is not known: {refusals[0]}",

@@ -26,11 +26,11 @@ from crosswheel.provenance.sbom import Described, wheel_sbom
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.link_map import FOLDER as LINKS_VARIABLE
-from crosswheel.toolchain.environment import EPOCH, CrossEnvironment, Toolchain
+from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 from crosswheel.uv import Uv
 from crosswheel.wheels.materials import Material, Materials
 from crosswheel.wheels.reading import WheelFile
-from crosswheel.wheels.writing import with_build_number
+from crosswheel.wheels.writing import EPOCH, with_build_number
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,14 +18,16 @@ from crosswheel.audit.auditing import AdvisorySources, read_wheels, wheels_of_in
 from crosswheel.audit.exceptions import AuditException, AuditVerdict, apply_exceptions, read_exceptions
 from crosswheel.audit.reports import sarif, summary_of, vex
 from crosswheel.audit.subjects import AuditedParts, subjects_of
-from crosswheel.cli.common_options import TargetOption
-from crosswheel.cli.robot_options import Wheels
+from crosswheel.cli.robot_options import Fleet, Login, Wheels
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
+from crosswheel.deploy.fleet import RobotResult
+from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import UsageError
 from crosswheel.files import write_text
 from crosswheel.progress import activity, table
 from crosswheel.progress.wording import plural, printable
+from crosswheel.provenance.parts import Part, read_closure
 from crosswheel.settings import Settings
 
 
@@ -67,6 +69,8 @@ def register(app: typer.Typer) -> None:
 def audit(
     wheels: Wheels,
     known: AdvisoryOptions,
+    fleet: Fleet,
+    login: Login,
     requirement: Annotated[
         str | None, typer.Argument(help="A root whose wheels were built, such as prefect==3.3.4.")
     ] = None,
@@ -85,24 +89,13 @@ def audit(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write it, instead of the terminal.")
     ] = None,
-    target: TargetOption = "ot2",
 ) -> None:
     """Look for known vulnerabilities of wheels and of what is inside them: exit code 0, or 1 if there are some."""
-    if (requirement is None) == (index is None):
-        raise UsageError(
-            "name a root, or a folder with --index", hint="such as `crosswheel audit --index index`."
-        )
     sources, excused = known.sources, known.excused
     now = datetime.datetime.now(datetime.timezone.utc)
     errors = Console(stderr=True)
     with activity(errors) as tell:
-        if index:
-            paths = wheels_of_index(index)
-        else:
-            assert requirement is not None
-            _, proven = wheels.of(requirement, targets.load(target, TARGETS))
-            paths = [wheel.path for wheel in proven]
-        subjects = subjects_of(read_wheels(paths, tell))
+        subjects = subjects_of(_audited(requirement, index, fleet, login, wheels, tell))
         matches = sources.matches(subjects, Settings.from_environment(), now, tell)
     verdict = apply_exceptions(matches.findings, excused, now.date())
     forms = {"sarif": lambda: sarif(verdict), "vex": lambda: vex(verdict, matches.newest)}
@@ -113,6 +106,56 @@ def audit(
         _tell_findings(verdict, output)
     if verdict.counted:
         raise typer.Exit(1)
+
+
+def _audited(
+    requirement: str | None,
+    index: Path | None,
+    fleet: Fleet,
+    login: Login,
+    wheels: Wheels,
+    tell: Callable[[str], None],
+) -> Iterable[Part]:
+    """Return what is asked about: the wheels of a root or of a folder, or the environments of robots."""
+    robots = bool(fleet.robot or fleet.robots)
+    if [requirement is not None, index is not None, robots].count(True) != 1:
+        raise UsageError(
+            "name one of: a root, a folder with --index, robots with --robot",
+            hint="such as `crosswheel audit --index index`.",
+        )
+    if robots:
+        tell("asking the robots")
+        return robot_parts(fleet.ask(login, robot_sboms))
+    if index:
+        return read_wheels(wheels_of_index(index), tell)
+    assert requirement is not None
+    _, proven = wheels.of(requirement, targets.load(fleet.target, TARGETS))
+    return read_wheels([wheel.path for wheel in proven], tell)
+
+
+def robot_sboms(connection: Connection) -> dict[str, str | None]:
+    """Return the SBOMs of the active environments of a robot, by name."""
+    names = [row["name"] for row in connection.ask("list")["environments"] if row["active"]]
+    return {name: connection.ask("sbom", name=name)["sbom"] for name in names}
+
+
+def robot_parts(outcomes: Iterable[RobotResult[dict[str, str | None]]]) -> Iterator[Part]:
+    """Yield the environments of robots, with their wheels.
+
+    Raises:
+        CrosswheelError: a robot could not be asked, or an environment does not tell what is in it.
+    """
+    for outcome in outcomes:
+        if outcome.error:
+            raise outcome.error
+        for name, sbom in outcome.value.items():
+            if sbom is None:
+                raise UsageError(
+                    f"{name} on {outcome.robot} does not tell what is in it",
+                    hint="an earlier crosswheel put it there; deploy it again.",
+                )
+            title = f"{name} on {outcome.robot}"
+            yield Part(title, role="root", parts=read_closure(sbom.encode(), title))
 
 
 def _write(text: str, output: Path | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import csv
+import hashlib
 import io
 import os
 import shlex
@@ -22,19 +23,21 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from crosswheel import lock as locks
-from crosswheel.agent.manifest import PYTHON, PYTHON_FOLDER, Refused, require_name
+from crosswheel.agent.manifest import PYTHON, PYTHON_FOLDER, SBOM, Refused, require_name
 from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
-from crosswheel.files import cached_folder, digest_of, sha256_of
+from crosswheel.files import cached_folder, digest_of, sha256_of, write_bytes
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
+from crosswheel.provenance.closure import closure_sbom
 from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.preference import by_preference
 from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.writing import EPOCH
 
 if TYPE_CHECKING:
     from crosswheel.toolchain.environment import Toolchain
@@ -53,7 +56,7 @@ To the shell, the second line is a command; to Python, the second and third are 
 _TRAMPOLINE = b"#!/bin/sh\n'''exec' "
 # What an environment has by itself.
 _RESERVED_FOLDERS = ("launchers/", f"{PYTHON_FOLDER}/")
-_RESERVED = ("pyvenv.cfg", "release.json", "bin/python", "bin/python3")
+_RESERVED = ("pyvenv.cfg", "release.json", SBOM, "bin/python", "bin/python3")
 # The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on. The file that stays
 # open tells an update that the release is in use.
 _LAUNCHER = """#!/bin/sh
@@ -228,8 +231,17 @@ class Assembler:
         root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == locked.name)
         commands = [file.path.split("/")[1] for file in packages[root].files if file.path.startswith("bin/")]
         called = {program: _called(program, locked.name, name) for program in commands}
-        launchers = self._launchers(name, packages[root], called)
-        programs = tuple(sorted(file.path.split("/")[1] for file in launchers.files))
+        bill = closure_sbom(
+            locked.name,
+            {wheel.path: wheel.proof.sha256 for wheel in wheels},
+            self.target.marker_environment,
+            EPOCH,
+        )
+        launchers = self._launchers(name, packages[root], called, bill)
+        folder = "launchers/"
+        programs = tuple(
+            sorted(file.path[len(folder) :] for file in launchers.files if file.path.startswith(folder))
+        )
         command = locked.name if locked.name in wheels[root].commands else None
         check: tuple[str, ...] = (f"launchers/{name}-python", "-c", _trial(packages[root], command))
         if test:
@@ -326,7 +338,8 @@ class Assembler:
             [self._toolchain.host.executable, *words, str(site)], check=False, env=env, cwd=folder
         )
 
-    def _launchers(self, name: str, root: Package, called: Mapping[str, str]) -> Package:
+    def _launchers(self, name: str, root: Package, called: Mapping[str, str], bill: bytes) -> Package:
+        """Return what an environment has beside its packages: what is run by those who call it, and its SBOM."""
         texts = {f"{name}-python": _LAUNCHER.format(command='"$environment/bin/python3"')}
         for program, launcher in called.items():
             words = f'"$environment/bin/{program}"'
@@ -337,9 +350,12 @@ class Assembler:
         def fill(temporary: Path) -> None:
             for launcher, text in texts.items():
                 _write_program(temporary / "files" / "launchers" / launcher, text.encode())
+            write_bytes(temporary / "files" / SBOM, bill)
 
         paths = [f"files/launchers/{launcher}" for launcher in texts]
-        folder = cached_folder(self._folder(launchers=texts), paths, fill)
+        folder = cached_folder(
+            self._folder(launchers=texts, bill=hashlib.sha256(bill).hexdigest()), paths, fill
+        )
         return Package.read("launchers", root.version, folder / "files")
 
 

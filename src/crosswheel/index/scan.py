@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 
 from crosswheel.errors import UsageError
 from crosswheel.files import digest_of
-from crosswheel.wheels.layout import FAILURE_SUFFIX, PROOF_SUFFIX, PROVENANCE_SUFFIX, YANKED_SUFFIX
+from crosswheel.wheels.layout import FAILURE_SUFFIX, PROOF_SUFFIX, SIDECAR_SUFFIXES, YANKED_SUFFIX
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, size and time of change (ns) of a wheel and of each file beside it: what changes when they do."""
@@ -55,8 +55,8 @@ class ScannedWheel:
 
     @property
     def sidecar_names(self) -> list[str]:
-        """The file names of all that is published with it: its proofs and provenances."""
-        return [name for name, _, _ in self.stamp if name.endswith((PROOF_SUFFIX, PROVENANCE_SUFFIX))]
+        """The file names of all that is published with it: its proofs, provenances and SBOMs."""
+        return [name for name, _, _ in self.stamp if name.endswith(SIDECAR_SUFFIXES)]
 
     @property
     def yanked_by(self) -> str | None:

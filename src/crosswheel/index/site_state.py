@@ -22,7 +22,7 @@ from crosswheel.index.owner import STATE_FILE, UNFINISHED
 from crosswheel.index.people import project_path, target_path
 from crosswheel.index.project_reading import KnownProject
 from crosswheel.index.simple import list_pages, simple_pages
-from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, PROVENANCE_SUFFIX
+from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, SIDECAR_SUFFIXES
 
 # What wheels and pages pass through on their way into a site, below the package's folder; a test compares it with what
 # is imported. What these import is named by its version.
@@ -153,9 +153,7 @@ def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator
     yield from ("index.html", "index.json", *(path + LOG_SUFFIX for path in logs))
     for wheel in wheels:
         filename, apart = wheel["entry"]["filename"], wheel["entry"].get("apart")
-        sidecars = (
-            name for name, *_ in wheel["found"]["stamp"] if name.endswith((PROOF_SUFFIX, PROVENANCE_SUFFIX))
-        )
+        sidecars = (name for name, *_ in wheel["found"]["stamp"] if name.endswith(SIDECAR_SUFFIXES))
         for name in (filename, filename + METADATA_SUFFIX, *sidecars):
             yield f"{apart}/{name}" if apart else name
 

@@ -14,6 +14,7 @@ from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
 from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
 from crosswheel.job.attesting import attest
+from crosswheel.job.bills import write_sboms
 from crosswheel.job.context import BuildContext
 from crosswheel.job.machine_runs import KeptRuns, run_on_machine
 from crosswheel.job.making import refuse
@@ -56,6 +57,7 @@ def prove(
         record.wheel, proof, context.dist_folder(step.pin.name, step.pin.version)
     )
     attest(step, record, proof, placed, context)
+    write_sboms(step.pin.name, records, requirements, placed, context)
     return proof
 
 

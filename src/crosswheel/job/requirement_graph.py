@@ -30,6 +30,11 @@ class Requirements:
         self._roots = [node for text in roots for node in _nodes(Requirement(text))]
         self._direct: dict[_Node, tuple[Requirement, ...]] = {}
 
+    @property
+    def roots(self) -> frozenset[str]:
+        """The normalised names of what was asked for."""
+        return frozenset(name for name, _ in self._roots)
+
     def follow(self, names: Iterable[str], records: Mapping[str, WheelRecord]) -> tuple[set[str], set[str]]:
         """Follow the requirements of wheels through those that they lead to.
 

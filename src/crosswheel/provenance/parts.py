@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.parser import BytesParser
 from email.policy import compat32
+from pathlib import Path
 from typing import Any, NoReturn
 
 from packageurl import PackageURL
+from packaging.utils import canonicalize_name
 
 from crosswheel.errors import IntegrityError
 from crosswheel.provenance.sbom import NAMESPACE, SBOM_NAME
-from crosswheel.wheels.reading import WheelFile
+from crosswheel.wheels.reading import ZIP_ERRORS, read_metadata
 
 LARGEST = 32 << 20
 """The most bytes that an SBOM may have: some write each file into it."""
 _DEEPEST = 100
 _MOST = 20_000
+_SBOM = re.compile(r"[^/]+\.dist-info/sboms/[^/]+\.json")
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
@@ -64,13 +68,25 @@ def read_sbom(data: bytes, title: str) -> Part:
     Raises:
         IntegrityError: it is not an SBOM of CycloneDX as JSON, or is too large, too deep or of wrong types.
     """
+    subject, parts = _read(data, title)
+    return replace(subject, parts=(*subject.parts, *parts))
+
+
+def read_closure(data: bytes, title: str) -> tuple[Part, ...]:
+    """Return the wheels of a closure's SBOM, that of its root first; errors as in :func:`read_sbom`."""
+    subject, parts = _read(data, title)
+    return (subject, *parts)
+
+
+def _read(data: bytes, title: str) -> tuple[Part, tuple[Part, ...]]:
+    """Return what an SBOM is of, and its other components."""
     document = _object(_parsed(data, title), title)
     if document.get("bomFormat") != "CycloneDX":
         _refuse(title, "it is not of CycloneDX")
     counter = [0]
     subject = _object(_object(document.get("metadata", {}), title).get("component", {}), title)
-    found = _part(subject, title, counter) if subject else Part(title)
-    return replace(found, parts=(*found.parts, *_parts(document, title, counter)))
+    described = _part(subject, title, counter) if subject else Part(title)
+    return described, _parts(document, title, counter)
 
 
 def _parsed(data: bytes, title: str) -> object:
@@ -173,32 +189,60 @@ def _refuse(title: str, reason: str, cause: BaseException | None = None) -> NoRe
     ) from cause
 
 
-def parts_of_wheel(wheel: WheelFile, sha256: str) -> tuple[Part, list[str]]:
+def parts_of_wheel(path: Path, sha256: str) -> tuple[Part, list[str]]:
     """Return a wheel with all that the SBOMs in it tell (PEP 770), and the reasons why some of them cannot be read.
 
     Those that are neither CycloneDX nor JSON are passed over: of SPDX nothing is read here.
+
+    Raises:
+        IntegrityError: the wheel cannot be read.
     """
-    parts, refusals = list[Part](), []
-    (info,) = (name.split("/")[0] for name in wheel.members if name.endswith(".dist-info/METADATA"))
-    folder = f"{info}/sboms/"
-    members = sorted(name for name in wheel.members if name.startswith(folder) and name.endswith(".json"))
-    # That of a build with crosswheel tells what is linked in; the others in it, what a tool read in lock files.
-    for member in [name for name in members if name == folder + SBOM_NAME] or members:
-        title = f"{wheel.path.name}: {member}"
-        try:
-            data = wheel.read(member)
-            if b"CycloneDX" in data:
-                parts += _without(read_sbom(data, title), wheel.name)
-        except IntegrityError as error:
-            refusals.append(error.message)
-    name, version = wheel.name, str(wheel.version)
-    url = PackageURL("pypi", None, name, version, {"file_name": wheel.path.name})
-    described = BytesParser(policy=compat32).parsebytes(wheel.read(f"{info}/METADATA"), headersonly=True)
-    licence = described["License-Expression"]
-    return Part(name, version, url.to_string(), None, "wheel", licence, sha256, _distinct(parts)), refusals
+    parts, refusals = list[Part](), list[str]()
+    name, version = path.name.split("-")[:2]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = BytesParser(policy=compat32).parsebytes(read_metadata(path), headersonly=True)
+            for entry in _sboms(archive):
+                title = f"{path.name}: {entry.filename}"
+                if entry.file_size > LARGEST:
+                    refusals.append(f"the SBOM {title} cannot be read: it has {entry.file_size >> 20} MiB")
+                    continue
+                data = archive.read(entry)
+                if b"CycloneDX" not in data:
+                    continue
+                try:
+                    parts += _without(read_sbom(data, title))
+                except IntegrityError as error:
+                    refusals.append(error.message)
+    except (*ZIP_ERRORS,) as error:
+        raise IntegrityError(
+            f"{path.name} cannot be read: {error}", hint="make or fetch it again."
+        ) from error
+    name = canonicalize_name(name)
+    url = PackageURL("pypi", None, name, version, {"file_name": path.name})
+    return Part(
+        name,
+        version,
+        url.to_string(),
+        None,
+        "wheel",
+        metadata["License-Expression"],
+        sha256,
+        _distinct(parts),
+    ), refusals
 
 
-def _without(part: Part, name: str) -> tuple[Part, ...]:
+def _sboms(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Return the SBOMs of a wheel: that of a build with crosswheel tells what is linked in, and is enough.
+
+    The others beside it tell what a tool read in lock files.
+    """
+    entries = [entry for entry in archive.infolist() if _SBOM.fullmatch(entry.filename)]
+    own = [entry for entry in entries if entry.filename.endswith(f"/{SBOM_NAME}")]
+    return own or sorted(entries, key=lambda entry: entry.filename)
+
+
+def _without(part: Part) -> tuple[Part, ...]:
     """Return the components of an SBOM; what it is of counts, too, where that is not the wheel's own package."""
     is_wheel = not part.purl or PackageURL.from_string(part.purl).type == "pypi"
     return part.parts if is_wheel else (replace(part, parts=()), *part.parts)

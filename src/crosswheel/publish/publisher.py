@@ -37,6 +37,7 @@ from crosswheel.wheels.layout import (
     METADATA_SUFFIX,
     PROOF_SUFFIX,
     PROVENANCE_SUFFIX,
+    SBOM_SUFFIX,
     YANKED_SUFFIX,
 )
 
@@ -302,8 +303,9 @@ def _upload(site: Path, entry: Entry, published: _ChannelSnapshot) -> _Upload:
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
         # The proofs of several targets meet in a channel.
         companions[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
-    for path in wheel.parent.glob(f"{wheel.name}.*{PROVENANCE_SUFFIX}"):
-        companions[path.name[len(wheel.name) :]] = path
+    for path in wheel.parent.glob(f"{wheel.name}.*.json"):
+        if path.name.endswith((PROVENANCE_SUFFIX, SBOM_SUFFIX)):
+            companions[path.name[len(wheel.name) :]] = path
     return _Upload(*published.placed(entry), wheel, companions)
 
 

@@ -33,9 +33,7 @@ from crosswheel.toolchain.python.built import Tell
 from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.toolchain.python.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.python.tree import PythonTree
-
-EPOCH = 315532800
-"""What every build is told as ``SOURCE_DATE_EPOCH``: a zip holds no time before 1980, and backends pass it on."""
+from crosswheel.wheels.writing import EPOCH
 
 
 @dataclass(frozen=True)

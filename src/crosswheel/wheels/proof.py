@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crosswheel.files import write_text
-from crosswheel.wheels.layout import PROVENANCE_SUFFIX
+from crosswheel.wheels.layout import CLOSURE_SUFFIX, PROVENANCE_SUFFIX, SBOM_SUFFIX
 from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 
 SUFFIX = ".proof.json"
@@ -158,9 +158,10 @@ class Proof(WheelFacts):
 
     @staticmethod
     def remove_beside(wheel: Path, target: str) -> bool:
-        """Remove the proof of a wheel on a target, and its provenance; tell whether it was the last proof."""
+        """Remove the proof of a wheel on a target, its provenance and its SBOMs; tell whether it was the last proof."""
         _path(wheel, target).unlink(missing_ok=True)
-        wheel.with_name(f"{wheel.name}.{target}{PROVENANCE_SUFFIX}").unlink(missing_ok=True)
+        for suffix in (PROVENANCE_SUFFIX, SBOM_SUFFIX, CLOSURE_SUFFIX):
+            wheel.with_name(f"{wheel.name}.{target}{suffix}").unlink(missing_ok=True)
         return not Proof.paths_beside(wheel)
 
 

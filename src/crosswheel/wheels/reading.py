@@ -47,7 +47,7 @@ _END_RECORD = 22  # bytes, of a zip archive without a comment
 _RECORD_HASHES = ("sha256", "sha384", "sha512")
 # What a damaged or malicious archive makes zipfile raise: NotImplementedError for an unknown
 # compression, RuntimeError for an encrypted member, ValueError for a wrong offset.
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -298,7 +298,7 @@ def _refuse(path: Path, reason: str, cause: BaseException | None = None) -> NoRe
 def _explained(path: Path, subject: str) -> Iterator[None]:
     try:
         yield
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         _refuse(path, f"{subject} cannot be read: {error}", error)
 
 

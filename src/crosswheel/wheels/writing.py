@@ -14,6 +14,8 @@ from pathlib import Path
 from crosswheel.files import new_file
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+EPOCH = 315532800
+"""The same in seconds since 1970: what every build is told as ``SOURCE_DATE_EPOCH``, as backends pass it on."""
 
 
 @dataclass(frozen=True)

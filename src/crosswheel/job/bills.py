@@ -1,0 +1,41 @@
+"""SBOMs beside wheels in ``dist/``: of each that was taken, and of each root with all that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from crosswheel.files import write_bytes
+from crosswheel.job.context import BuildContext
+from crosswheel.job.record import WheelRecord
+from crosswheel.job.requirement_graph import Requirements
+from crosswheel.provenance.closure import closure_sbom, taken_sbom
+from crosswheel.wheels.layout import CLOSURE_SUFFIX, SBOM_SUFFIX
+from crosswheel.wheels.writing import EPOCH
+
+
+def write_sboms(
+    name: str,
+    records: Mapping[str, WheelRecord],
+    requirements: Requirements,
+    placed: Path,
+    context: BuildContext,
+) -> None:
+    """Write what lies beside a proven wheel; a wheel that was built has its own SBOM in it.
+
+    Args:
+        name: the wheel's package.
+        records: the wheels of its closure, by package.
+        placed: where it lies in ``dist/``.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    record, front = records[name], f"{placed.name}.{context.target.name}"
+    if record.origin == "taken":
+        write_bytes(placed.with_name(front + SBOM_SUFFIX), taken_sbom(record.wheel, record.sha256, EPOCH))
+    if name in requirements.roots:
+        reached, _ = requirements.follow([name], records)
+        wheels = {records[other].wheel: records[other].sha256 for other in reached}
+        bill = closure_sbom(name, wheels, context.target.marker_environment, EPOCH)
+        write_bytes(placed.with_name(front + CLOSURE_SUFFIX), bill)
