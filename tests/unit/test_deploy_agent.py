@@ -741,6 +741,17 @@ def test_verifying_finds_a_launcher_that_was_replaced(tmp_path: Path) -> None:
     assert faults_of(robot) == [f"{robot}/programs/hello: it is not the launcher any more"]
 
 
+def test_an_environment_tells_what_is_in_it(tmp_path: Path) -> None:
+    robot = tmp_path / "robot"
+    put(release(tmp_path, "1", more={"sbom.cdx.json": b"{}"}), robot)
+    assert ask(robot, "sbom", name="hello") == {"sbom": "{}"}
+    assert faults_of(robot) == []
+    put(release(tmp_path, "2"), robot)  # as an earlier version of crosswheel put it together
+    assert ask(robot, "sbom", name="hello") == {"sbom": None}
+    with pytest.raises(UsageError, match="no environment"):
+        ask(robot, "sbom", name="other")
+
+
 def test_a_program_that_the_image_has_first_is_named(tmp_path: Path) -> None:
     robot, made = tmp_path / "robot", release(tmp_path, "1")
     assert put(made, robot).warnings == ()
