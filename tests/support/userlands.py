@@ -15,7 +15,7 @@ from crosswheel.errors import NetworkError
 from crosswheel.files import cached_folder, digest_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.toolchain.python.distribution import target_python
+from crosswheel.toolchain.python.choosing import target_python
 from support.objects import Compiler
 
 _LIBRARIES = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1", "libbz2-1.0", "liblzma5", "libuuid1")
