@@ -91,6 +91,7 @@ def test_an_added_project_is_offered_to_all_and_its_lock_tells_when_it_changed(
     again = crosswheel.run("build")
     assert "0 built, 4 found" in again.output
     (folder / "lab.py").write_text("def main(): pass\n")
+    assert "lab 1.0 build it is the project lab" in crosswheel.run("plan", "lab==1.0").words
     crosswheel.run("build").explains(2, "your project lab==1.0 is no longer what was locked")
     assert "lab: 1.0, other files" in crosswheel.run("lock").words
     assert "1 built, 3 found" in crosswheel.run("build").output

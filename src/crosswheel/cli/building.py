@@ -211,10 +211,10 @@ def _prepare(context: BuildContext) -> None:
 
 def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[Row]]]:
     """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
+    offering = offering_recipes(context)
     if asking.request:
-        return [lambda: run_closure(*asking.closure(context))]
-    context = offering_recipes(context)
-    return [partial(_build_root, root, context) for root in roots_of(context)]
+        return [lambda: run_closure(*asking.closure(offering))]
+    return [partial(_build_root, root, offering) for root in roots_of(offering)]
 
 
 def _build_root(root: Recipe, context: BuildContext) -> list[Row]:
@@ -369,12 +369,12 @@ def plan(
 
 
 def _closures(asking: Asking, context: BuildContext) -> Iterator[Closure]:
+    offering = offering_recipes(context)
     if asking.request:
-        yield asking.closure(context)[0]
+        yield asking.closure(offering)[0]
         return
-    context = offering_recipes(context)
-    for root in roots_of(context):
-        yield closure_of(root, context)
+    for root in roots_of(offering):
+        yield closure_of(root, offering)
 
 
 def _show_plan(closure: Closure, console: Console, context: BuildContext) -> None:

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
 from crosswheel.errors import LockError, UsageError
 from crosswheel.files import digest_of, write_text
 from crosswheel.job.closures import Closure
@@ -64,16 +67,13 @@ class Prepared:
 
     Attributes:
         exact: the releases that it names exactly.
+        has_projects: whether projects of the user's are asked for themselves.
     """
 
     request: Request
     context: BuildContext
     exact: tuple[ForeignPin, ...] = ()
-
-    @property
-    def has_projects(self) -> bool:
-        """Whether projects of the user's are among it."""
-        return bool(self.context.projects)
+    has_projects: bool = False
 
 
 def prepare(
@@ -116,7 +116,17 @@ def prepare(
         files.append(_limited(requirements, constraints, context))
         requirements = ()
     offering = context.offering(gathered.releases.values())
-    return Prepared(Request(requirements, tuple(files)), offering, tuple(exact))
+    offered = {release.name for release in offering.projects}
+    has_projects = bool(gathered.releases) or any(_name(text) in offered for text in requirements)
+    return Prepared(Request(requirements, tuple(files)), offering, tuple(exact), has_projects)
+
+
+def _name(requirement: str) -> str:
+    """Return the normalised name of what is required; what is no requirement is refused where it is resolved."""
+    try:
+        return canonicalize_name(Requirement(requirement).name)
+    except InvalidRequirement:
+        return ""
 
 
 def _limited(requirements: Iterable[str], constraints: Sequence[Path], context: BuildContext) -> Path:
