@@ -27,6 +27,11 @@ _GRACE_SECONDS = 3.0
 _SUPERVISOR_SECONDS, _LAST_WORDS_SECONDS = 12.0, 1.0
 
 
+def this_python() -> str:
+    """Return the interpreter that runs this; a path with ``..`` in it leads nowhere where folders are left out."""
+    return os.path.normpath(sys.executable)
+
+
 class Cancellation:
     """Knows every program that is running, so that one call ends them all."""
 
@@ -204,7 +209,7 @@ def _started(
     """Start a program below a supervisor; give that, and where it reports that the program could not be started."""
     report, end = os.pipe()
     facts = (os.getpid(), end, _GRACE_SECONDS, (os.environ if env is None else env).get("LC_CTYPE", ""))
-    supervisor = [sys.executable, "-ISs", str(_SUPERVISOR), *map(str, facts), "--"]
+    supervisor = [this_python(), "-ISs", str(_SUPERVISOR), *map(str, facts), "--"]
     try:
         try:
             with (stdin or Path(os.devnull)).open() as source:

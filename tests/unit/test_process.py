@@ -266,3 +266,11 @@ def test_a_log_on_a_full_disk_is_explained_and_nothing_is_started(tmp_path: Path
 
 def test_the_tail_is_the_last_lines_indented() -> None:
     assert tail("a\nb\nc\n\n", 2) == "    b\n    c"
+
+
+def test_a_python_that_was_called_by_a_path_upwards_is_named_without_it() -> None:
+    """In a sandbox, ``folder/../.venv/bin/python`` is not there: nobody shows it that folder."""
+    python = Path(sys.executable)
+    code = "from crosswheel.process import this_python; print(this_python())"
+    named = Runner().run([f"../bin/{python.name}", "-c", code], cwd=python.parent).lines[-1]
+    assert named == str(python)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from crosswheel.emulation import as_kernel
 from crosswheel.emulation.standard_library import completed
 from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
 from crosswheel.files import cached_folder, digest_of, is_whole, write_text
-from crosswheel.process import Result, Runner, Word
+from crosswheel.process import Result, Runner, Word, this_python
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings, cache_path
@@ -202,7 +201,7 @@ def _kernel(target: Target, runner: Runner) -> tuple[str, ...]:
         return ()
     largest = f"{_LARGEST_MAPPING:x}" if target.abi.bits == 32 else "0"
     release = ".".join(map(str, (*target.kernel_version.release, 0)[:2]))
-    words = (sys.executable, "-ISs", str(Path(as_kernel.__file__)), release, largest, "--")
+    words = (this_python(), "-ISs", str(Path(as_kernel.__file__)), release, largest, "--")
     return words if runner.run([*words, "true"], check=False).returncode == 0 else ()
 
 

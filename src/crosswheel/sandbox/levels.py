@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from crosswheel.errors import MissingToolError, UsageError
-from crosswheel.process import Result, Runner, Word
+from crosswheel.process import Result, Runner, Word, this_python
 from crosswheel.sandbox import restrict
 from crosswheel.sandbox.view import Limits, View, system_paths
 
@@ -159,7 +158,7 @@ def _restricted(view: View, scratch: Path) -> list[str]:
 
 
 def _policy(policy: dict[str, object]) -> list[str]:
-    return [sys.executable, "-ISs", str(_RESTRICT), json.dumps(policy)]
+    return [this_python(), "-ISs", str(_RESTRICT), json.dumps(policy)]
 
 
 def find_sandbox(requested: str = "auto") -> Sandbox:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from crosswheel.debian import Debian, host_architecture
 from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.files import cached_folder, digest_of
-from crosswheel.process import Runner
+from crosswheel.process import Runner, this_python
 from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.gfortran import SOURCES
@@ -88,7 +87,7 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
     binutils = folder / "usr" / "bin" / f"{target.multiarch}-"
     cpu = target.toolchain.cpu_model
     words = [
-        sys.executable,
+        this_python(),
         "-ISs",
         _FRONT,
         compiler,

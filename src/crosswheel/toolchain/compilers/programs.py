@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crosswheel.files import cached_texts, digest_of
-from crosswheel.process import Runner, Word
+from crosswheel.process import Runner, Word, this_python
 from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import cache_path
 from crosswheel.toolchain.compilers import link_map
@@ -76,7 +75,7 @@ def driver_text() -> str:
 
 def driver(*front: str) -> list[str]:
     """Return the words that call a compiler through the driver, its arguments following."""
-    return [sys.executable, "-ISs", str(DRIVER), *front, "--"]
+    return [this_python(), "-ISs", str(DRIVER), *front, "--"]
 
 
 def script(words: Sequence[str]) -> str:
