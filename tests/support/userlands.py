@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -41,7 +40,7 @@ def older(settings: Settings, runner: Runner, folder: Path) -> Path:
 
     The test is skipped where the archive does not have Debian 11 any more.
     """
-    archived = settings.cache / "test-roots" / digest_of(older=_LIBRARIES)
+    archived = settings.cache / "test-roots" / digest_of(older=_LIBRARIES, suite="bullseye")
     fill = partial(_unpack_older, settings, runner)
     try:
         cached_folder(archived, ["lib/*/libc-2.31.so"], fill)
@@ -69,8 +68,4 @@ def own_libcrypt(folder: Path, *versions: str) -> bytes:
 
 
 def _unpack_older(settings: Settings, runner: Runner, folder: Path) -> None:
-    debian = Debian("armhf", settings, runner)
-    offer = debian.sources.offers(settings, runner)[0]
-    sources = folder / "sources"
-    sources.write_text(offer.lines().replace("bookworm", "bullseye"))
-    Debian("armhf", replace(settings, debian_sources=sources), runner).unpack(_LIBRARIES, folder)
+    Debian("armhf", settings, runner, suite="bullseye").unpack(_LIBRARIES, folder)
