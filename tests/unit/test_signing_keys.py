@@ -103,6 +103,13 @@ def test_what_is_signed_here_a_robot_verifies_and_the_other_way_round() -> None:
     assert open_signed(json.dumps(envelope).encode(), KIND, [other.public, key.public], "it") == {"a": 1}
 
 
+def test_what_is_signed_as_something_else_is_refused_though_the_signature_is_right() -> None:
+    key = SigningKey.new()
+    data = json.dumps(sign({"a": 1}, "application/vnd.in-toto+json", key)).encode()
+    with pytest.raises(IntegrityError, match="and not as"):
+        open_signed(data, KIND, [key.public], "it")
+
+
 @pytest.mark.parametrize("change", ["payload", "type", "key", "name", "list", "text"])
 def test_what_was_changed_is_refused_here_as_on_a_robot(change: str) -> None:
     key, other = SigningKey.new(), SigningKey.new()

@@ -125,6 +125,7 @@ def test_it_goes_where_the_proof_goes_and_is_gone_with_it(tmp_path: Path) -> Non
         made.write_text(text)
         proof = Proof(wheel=name, sha256=sha256_of(made), target=target, origin="built", reason="", source="")
         placed = dist.put(made, proof, dist.root / "demo/1.0")
+        assert not provenance.path_beside(placed, target).exists()  # it was of other bytes
         said = provenance.statement({name: proof.sha256}, provenance.PROVENANCE, {"target": target})
         provenance.write(provenance.path_beside(placed, target), said, None)
         return placed

@@ -92,6 +92,7 @@ class CrossEnvironment:
             "GIT_CEILING_DIRECTORIES": str(venv.parent),
             "CROSSWHEEL_PREFIX_MAP": os.pathsep.join(f"{folder}={name}" for folder, name in named.items()),
             "SOURCE_DATE_EPOCH": str(EPOCH),
+            "PYTHONHASHSEED": "0",  # what a code generator reads from a set comes in the order of hashes
             **self.variables,
             **_remapping(self.variables, named),
             **extra,
