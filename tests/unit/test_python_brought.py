@@ -22,7 +22,7 @@ from crosswheel.toolchain.libraries.visibility import hidden_copy
 from crosswheel.toolchain.python.choosing import has_host, origin
 from crosswheel.toolchain.python.cpython_source import source_archive
 from support.debian_archive import DebianArchive
-from support.releases import SITE, Here, place, release, says, this_machine
+from support.releases import Here, place, release, says, this_machine
 from support.servers import FolderServer
 
 DATA = b"the source of a Python"
@@ -37,7 +37,7 @@ SOURCE = PythonSource(
 # Stands for an interpreter of another version: it runs the one of the tests with the environment that it lies in.
 INTERPRETER = f"""#!/bin/sh
 environment=${{0%/bin/python3}}
-BROUGHT=yes PYTHONPATH="$environment/{SITE}" exec {sys.executable} "$@"
+BROUGHT=yes PYTHONPATH="$environment/lib/python3.99/site-packages" exec {sys.executable} "$@"
 """
 
 
