@@ -131,13 +131,15 @@ def material_component(material: Material) -> Component:
         properties.append(Property(name=f"{NAMESPACE}:debian-source", value=material.debian))
     if material.commit:
         properties.append(Property(name=f"{NAMESPACE}:commit", value=material.commit))
-    where = [Occurrence(location=file) for file in material.files]
+    name = f"{material.role}:{material.purl or material.name}"
+    # The library sorts by these: without them, the order is that of the objects in memory.
+    where = [Occurrence(bom_ref=f"{name}#{file}", location=file) for file in material.files]
     return Component(
         name=material.name,
         version=material.version,
         type=ComponentType.LIBRARY,
         purl=url,
-        bom_ref=f"{material.role}:{material.purl or material.name}",
+        bom_ref=name,
         licenses=licences_of(material.licence),
         hashes=hashes_of(material.sha256[0] if len(material.sha256) == 1 else None),
         properties=properties,
