@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,9 +15,12 @@ from crosswheel.emulation.emulator import emulator_for, kept_userland
 from crosswheel.emulation.trials import Importable, Trial, import_modules
 from crosswheel.job.examining import examine_wheels
 from crosswheel.learning.learn import Named, learn_root, write_target
+from crosswheel.learning.roots import image_program, opened_root
+from crosswheel.learning.selection import take
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
+from crosswheel.userlands import UserlandStore
 from crosswheel.wheels.reading import WheelFile
 from support import userlands
 from support.objects import Compiler
@@ -93,15 +95,26 @@ def test_the_same_files_give_the_same_userland_from_a_folder_an_archive_and_imag
 ) -> None:
     with tarfile.open(tmp_path / "root.tar.gz", "w:gz", compresslevel=1) as archive:
         archive.add(bookworm, ".")
-    subprocess.run(
-        ["/usr/sbin/mkfs.ext4", "-q", "-d", bookworm, tmp_path / "root.ext4", "200M"],
-        check=True,
-        capture_output=True,
-    )
+    ext4, squashfs = tmp_path / "root.ext4", tmp_path / "root.squashfs"
+    images = {
+        ("mkfs.ext4", "e2fsprogs"): ["-q", "-d", bookworm, ext4, "200M"],
+        ("mksquashfs", "squashfs-tools"): [
+            bookworm,
+            squashfs,
+            "-quiet",
+            "-no-progress",
+            "-Xcompression-level",
+            "1",
+        ],
+    }
+    for program, words in images.items():
+        path, env = image_program(*program, SETTINGS, runner)
+        runner.run([path, *words], env=env)
     assert debian.userland
-    for image in ("root.tar.gz", "root.ext4"):
-        learned = learn_root(Named("bench"), tmp_path / image, SETTINGS, runner, silent)
-        assert learned.userland == debian.userland.digest, image
+    for image in (tmp_path / "root.tar.gz", ext4, squashfs):
+        with opened_root(image, SETTINGS, runner) as source:
+            userland, _ = take(source, UserlandStore(SETTINGS.cache), silent)
+        assert userland.digest == debian.userland.digest, image
 
 
 def test_wheels_are_run_by_the_machines_own_python(debian: Target, runner: Runner) -> None:

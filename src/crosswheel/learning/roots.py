@@ -154,7 +154,7 @@ def _extractor(head: bytes, image: Path, settings: Settings, runner: Runner) -> 
 
 
 def _unsquash(image: Path, settings: Settings, runner: Runner, folder: Path) -> None:
-    program, env = _program("unsquashfs", "squashfs-tools", settings, runner)
+    program, env = image_program("unsquashfs", "squashfs-tools", settings, runner)
     # Without root it makes no device nodes, and says so by its exit code; the listing tells what is there.
     words: list[Word] = [program, "-quiet", "-no-progress", "-no-xattrs", "-dest", folder, image]
     result = runner.run(words, env=env, check=False)
@@ -162,7 +162,7 @@ def _unsquash(image: Path, settings: Settings, runner: Runner, folder: Path) -> 
 
 
 def _dump_ext4(image: Path, settings: Settings, runner: Runner, folder: Path) -> None:
-    program, env = _program("debugfs", "e2fsprogs", settings, runner)
+    program, env = image_program("debugfs", "e2fsprogs", settings, runner)
     folder.mkdir()
     result = runner.run([program, "-R", f'rdump / "{folder}"', image], env=env, check=False)
     _require_extracted(image, folder, result.output)
@@ -176,8 +176,12 @@ def _require_extracted(image: Path, folder: Path, output: str) -> None:
         )
 
 
-def _program(name: str, package: str, settings: Settings, runner: Runner) -> tuple[Path, dict[str, str]]:
-    """Return a program of this machine, or of Debian's package, and the environment that it runs in."""
+def image_program(name: str, package: str, settings: Settings, runner: Runner) -> tuple[Path, dict[str, str]]:
+    """Return a program of this machine, or of Debian's package, and the environment that it runs in.
+
+    Raises:
+        MissingToolError, NetworkError: it can be had neither here nor from Debian.
+    """
     system = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
     installed = shutil.which(name, path=system["PATH"])
     if installed:
