@@ -26,7 +26,7 @@ from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, SIDECAR_SUFFIX
 
 # What wheels and pages pass through on their way into a site, below the package's folder; a test compares it with what
 # is imported. What these import is named by its version.
-MADE_BY = ("errors.py", "files.py", "index", "targets", "versions.py", "wheels")
+MADE_BY = ("errors.py", "files.py", "index", "targets", "toolchain/python", "versions.py", "wheels")
 LIBRARIES = (
     "comrak", "docutils", "jinja2", "markupsafe", "nh3", "packaging", "pydantic", "pygments", "readme-renderer",
 )  # fmt: skip
