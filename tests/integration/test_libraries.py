@@ -81,6 +81,23 @@ def test_what_is_linked_with_a_library_runs_on_the_robot_alone(
     assert set(audited.needed) <= _GLIBC
 
 
+def test_what_edits_lines_and_draws_on_a_terminal_links(crossing: Crossing, tmp_path: Path) -> None:
+    """Debian has ncurses narrow and wide, which define the same: libedit brings one of them, as CPython needs."""
+    (tmp_path / "use.c").write_text(
+        "#define NCURSES_WIDECHAR 1\n#include <stdio.h>\n#include <histedit.h>\n#include <curses.h>\n"
+        "#include <term.h>\n"
+        "void *volatile used[] = {el_init, history_init, initscr, endwin, addwstr, get_wch, unget_wch, setupterm,\n"
+        "  tigetstr, getstr, getwin, putwin, wborder, wgetn_wstr, keyname, key_name, mvwin, copywin};\n"
+        "int main(void) { return used[0] == NULL; }\n"
+    )
+    env = crossing.environment(libraries=["libedit"]).for_hook(tmp_path / "venv", tmp_path, {})
+    linked = "$(pkg-config --cflags --libs libedit ncursesw)"
+    crossing.runner.run(
+        ["sh", "-ec", f"$CC use.c -o use $CFLAGS $LDFLAGS {linked} -lm -lpthread"], cwd=tmp_path, env=env
+    )
+    crossing.runner.run([*crossing.emulator.prefix, tmp_path / "use"], cwd=tmp_path)
+
+
 def test_every_library_that_is_taken_is_tried() -> None:
     taken = {name for name, spec in known_libraries().items() if spec.packages}
     assert taken == USES.keys() | _ELSEWHERE

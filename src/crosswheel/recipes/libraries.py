@@ -41,6 +41,7 @@ class LibrarySpec(BaseModel):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     version: Annotated[str, Field(pattern=r"^\S+$")] | None = None
     folders: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
     rename: Mapping[str, str] = Field(default_factory=dict)
     fortran: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
@@ -65,6 +66,8 @@ class LibrarySpec(BaseModel):
         ways = [name for name in _WAYS if getattr(self, name) is not None]
         if len(ways) != (0 if self.packages else 1):
             raise ValueError(f"what is built needs one of {', '.join(_WAYS)}, and what is taken none")
+        if self.only and not self.packages:
+            raise ValueError("only is for what is taken from packages")
         if bool(self.archive) != bool(self.sha256) or bool(self.archive) != bool(self.version):
             raise ValueError("archive, sha256 and version go together")
         return self

@@ -197,9 +197,11 @@ def _take(
             shutil.copytree(include / subfolder, include, dirs_exist_ok=True)
             shutil.rmtree(include / subfolder)
     for source_folder in (libraries, *(libraries / name for name in spec.folders)):
-        for archive in source_folder.glob("*.a"):  # and no shared library: what is linked is inside the wheel
+        for archive in _chosen(
+            source_folder, "*.a", spec
+        ):  # no shared library: what is linked is inside the wheel
             shutil.copyfile(archive, lib / archive.name, follow_symlinks=False)
-        for description in source_folder.glob("pkgconfig/*.pc"):
+        for description in _chosen(source_folder, "pkgconfig/*.pc", spec):
             text = _moved(description.read_text(), prefix, (target.multiarch, *spec.folders))
             (lib / "pkgconfig" / description.name).write_text(text)
     for name in spec.fortran:
@@ -225,6 +227,11 @@ def _take(
     write_origins(
         folder, [Origin(item.source, item.source_version, item.sha256, item.name) for item in packages]
     )
+
+
+def _chosen(folder: Path, pattern: str, spec: LibrarySpec) -> list[Path]:
+    """Return the files of a pattern that a library is taken with: all, unless it names those."""
+    return [path for path in folder.glob(pattern) if not spec.only or path.name in spec.only]
 
 
 def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
