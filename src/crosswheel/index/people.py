@@ -140,6 +140,7 @@ def home_page(projects: Mapping[str, Overview]) -> str:
         "",
         projects=projects,
         targets=sorted({target for project in overviews for target in project.newest_on}),
+        machines=sorted({target for project in overviews for target in project.offered}),
         pythons=sorted({python for project in overviews for python in project.all_pythons}, key=python_order),
     )
 
