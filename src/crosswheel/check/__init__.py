@@ -1,5 +1,5 @@
-"""The wheel against the target: is it whole, would it load there, and what does the official one have?
+"""Check a wheel against a target: its integrity, whether it would load there, and its parity with the official wheel.
 
-A wheel that is not whole raises :class:`~crosswheel.errors.IntegrityError`; every reason why a whole one
-would not work on the target is a :class:`Fault`.
+A damaged wheel raises :class:`~crosswheel.errors.IntegrityError`. Every reason why an intact wheel would not
+work on the target is a :class:`Fault`.
 """

@@ -1,6 +1,6 @@
-"""Which of a wheel's own libraries the dynamic loader would find.
+"""Find out which of a wheel's bundled libraries the dynamic loader would find.
 
-ld.so(8) has the rules of DT_RPATH, DT_RUNPATH and $ORIGIN.
+ld.so(8) describes the rules of DT_RPATH, DT_RUNPATH and $ORIGIN.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from crosswheel.wheels.reading import installed_path
 
 @dataclass(frozen=True)
 class Bundle:
-    """All ELF objects of a wheel, where they lie once installed, and where each looks for the others.
+    """All ELF objects of a wheel, their folders once installed, and the folders that each searches for the others.
 
     Attributes:
-        folders: file name of an object to the folders that have one of this name.
-        searched: member to the folders in which it looks for libraries.
-        objects: member to what it says of itself.
-        loaded: member to those that are loaded with it, itself included: all that it needs, directly or not.
+        folders: maps the file name of an object to the folders that contain an object of this name.
+        searched: maps a member to the folders in which it searches for libraries.
+        objects: maps a member to the ELF object read from it.
+        loaded: maps a member to itself and its direct and indirect dependencies.
     """
 
     folders: Mapping[str, frozenset[str]]
@@ -31,7 +31,7 @@ class Bundle:
 
     @classmethod
     def of(cls, objects: Mapping[str, ElfObject]) -> Bundle:
-        """Lay out the objects of a wheel, given by member."""
+        """Lay out the objects of a wheel; ``objects`` maps members to them."""
         folders: dict[str, set[str]] = {}
         for member in objects:
             folders.setdefault(posixpath.basename(member), set()).add(_folder(member))
@@ -44,7 +44,7 @@ class Bundle:
         )
 
     def has(self, library: str) -> bool:
-        """Return whether the wheel brings a library of this name along, wherever it lies."""
+        """Return whether the wheel bundles a library of this name, in any folder."""
         return library in self.folders
 
     def finds(self, member: str, library: str) -> bool:
@@ -52,16 +52,16 @@ class Bundle:
         return not self.searched[member].isdisjoint(self.folders.get(library, ()))
 
     def together(self, member: str) -> frozenset[str]:
-        """Return the members that are loaded when one is, or when any that needs it is."""
+        """Return every member that is loaded together with this one: its dependencies, its dependents, and theirs."""
         return frozenset().union(*(members for members in self.loaded.values() if member in members))
 
     def bundled(self, member: str, library: str) -> list[ElfObject]:
-        """Return those of the wheel's objects that a member may get as that library."""
+        """Return the wheel's objects that a member may load as that library."""
         return [self.objects[name] for name in _members_named(member, library, self.objects, self.searched)]
 
 
 def below_origin(path: str) -> str | None:
-    """Return what follows ``$ORIGIN`` in an entry of a library path; ``None`` if it does not begin so."""
+    """Return what follows ``$ORIGIN`` in an entry of a library path; ``None`` if the entry does not begin with it."""
     for origin in ("$ORIGIN", "${ORIGIN}"):
         if path == origin or path.startswith(f"{origin}/"):
             return path[len(origin) :]
@@ -88,7 +88,7 @@ def _searched(objects: Mapping[str, ElfObject]) -> dict[str, frozenset[str]]:
 def _members_named(
     member: str, library: str, objects: Mapping[str, ElfObject], searched: Mapping[str, frozenset[str]]
 ) -> list[str]:
-    """Return the members that a library's name leads to; any of that name, where the loader would find none."""
+    """Return the members that a library's name may resolve to; all of that name, if the loader would find none."""
     named = [candidate for candidate in objects if posixpath.basename(candidate) == library]
     return [candidate for candidate in named if _folder(candidate) in searched[member]] or named
 
@@ -107,10 +107,10 @@ def _loaded(
 
 
 def _by_rpath(objects: Mapping[str, ElfObject]) -> dict[str, set[str]]:
-    """Return in which folders libraries are looked for because of a DT_RPATH.
+    """Map each member to the folders that a DT_RPATH adds to its search.
 
-    It holds for all that an object loads, directly or not (DT_RUNPATH for its own libraries only). Which
-    object of a wheel will be loaded first is not known, so one that leads there is taken to be enough.
+    A DT_RPATH holds for all direct and indirect dependencies; a DT_RUNPATH holds for direct ones only. The order
+    in which a wheel's objects are loaded is unknown, so one object whose DT_RPATH leads to a folder is enough.
     """
     reached = {
         member: set() if elf.runpath else set(_folders(member, elf.rpath)) for member, elf in objects.items()

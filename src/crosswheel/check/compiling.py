@@ -1,8 +1,8 @@
-"""Run by a Python of the target's version, with nothing but its standard library: compiles the modules of a wheel.
+"""Compile the modules of a wheel; a Python of the target's version runs this file, with its standard library alone.
 
-It prints, as JSON, which modules cannot work with this Python: their syntax is of a newer one, or they import from the
-standard library what only a newer one has. What a module allows for is no fault: an import under a condition, in a
-``try`` that expects it to fail, or in a function; nor is a module that is itself imported so alone.
+Prints as JSON the modules that cannot work with this Python: their syntax needs a newer one, or they import a name that
+only a newer standard library has. An import that the module allows to fail is no fault: one under a condition, in a
+``try`` that expects the failure, or in a function. Neither is a module that other modules import only in such a way.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
 class Module:
-    """A module: what it imports when it is imported, and why it cannot be compiled, if that is so."""
+    """A module: its imports at import time, and the reason why it does not compile, if there is one."""
 
     def __init__(self, name: str, member: str, source: bytes) -> None:
         self.name = name
@@ -47,7 +47,7 @@ class Module:
                 self.imports += [(f"{origin}.{alias.name}", node.lineno, guarded) for alias in node.names]
             else:
                 self._read_below(node, guarded)
-            # What follows a condition that may end the module is under it.
+            # Statements after a condition that may end the module are under that condition too.
             ends = isinstance(node, ast.If) and any(isinstance(part, ast.Raise) for part in ast.walk(node))
             guarded = guarded or ends
 
@@ -70,7 +70,7 @@ class Module:
 
 
 def _expects_failure(node: ast.AST) -> bool:
-    """Return whether a ``try`` or ``with`` goes on where an import fails."""
+    """Return whether execution continues after a ``try`` or ``with`` in which an import fails."""
     if isinstance(node, ast.Try):
         caught = [handler.type for handler in node.handlers]
     else:
@@ -80,7 +80,7 @@ def _expects_failure(node: ast.AST) -> bool:
 
 
 def _is_other_language(source: bytes) -> bool:
-    """Return whether what cannot be compiled was never meant to be: a template, or Python 2."""
+    """Return whether source that does not compile is not meant for Python 3: a template, or Python 2."""
     if b"{%" in source or b"<%" in source or b"\0" in source:
         return True
     with contextlib.suppress(Exception), warnings.catch_warnings():
@@ -95,7 +95,7 @@ def _is_other_language(source: bytes) -> bool:
 
 
 def _allowed_for(modules: dict[str, Module]) -> set[str]:
-    """Return the modules that others import, and never but where it may fail."""
+    """Return the modules that others import, but only where the import may fail."""
     users: dict[str, list[tuple[str, bool]]] = {name: [] for name in modules}
     for module in modules.values():
         for imported, _, guarded in module.imports:
@@ -117,7 +117,7 @@ def _allowed_for(modules: dict[str, Module]) -> set[str]:
 
 
 def _lacking(module: Module, newer: dict[str, str]) -> str | None:
-    """Return what a module imports from the standard library and this one has not."""
+    """Return a name that a module imports from the standard library and that this Python's lacks."""
     for imported, line, guarded in module.imports:
         parts = imported.split(".")
         names = [] if guarded else [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
@@ -138,7 +138,7 @@ def _is_there(name: str) -> bool:
 
 
 def main(request: str) -> None:
-    """Answer what a file asks: the path of a wheel, its modules by member, and what newer Pythons have, since when."""
+    """Answer a request file: the path of a wheel, its modules by member, and the names that newer Pythons added."""
     with open(request) as stream:  # noqa: PTH123
         loaded = json.load(stream)
     warnings.simplefilter("ignore")

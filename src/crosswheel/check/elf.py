@@ -1,4 +1,4 @@
-"""The ELF objects in a wheel against a target: would its dynamic loader take them?"""
+"""Check whether the target's dynamic loader would load the ELF objects in a wheel."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
 
 _LOADED = ("ET_DYN", "ET_EXEC")
-# Where glibc takes a missing PT_GNU_STACK for a stack that need not be executable
-# (DEFAULT_STACK_PERMS in its sysdeps/*/stackinfo.h); elsewhere, Arm and x86 included, it makes all
-# stacks of the process executable, and newer ones refuse to load such an object.
+# Architectures for which glibc assumes a non-executable stack if PT_GNU_STACK is missing (DEFAULT_STACK_PERMS in
+# its sysdeps/*/stackinfo.h). Elsewhere, Arm and x86 included, it makes all stacks of the process executable; newer
+# versions refuse to load such an object.
 _SAFE_WITHOUT_STACK_HEADER = frozenset({"EM_AARCH64", "EM_RISCV", "EM_LOONGARCH"})
 _GLIBC_WITH_RELR = Version("2.36")
-# What glibc's loaders take, the older ones too (VALID_ELF_OSABI in its sources).
+# What glibc's loaders accept, older ones included (VALID_ELF_OSABI in its sources).
 _OS_ABIS = ("ELFOSABI_SYSV", "ELFOSABI_LINUX", "ELFOSABI_ARM_AEABI")
 
 
@@ -29,10 +29,10 @@ def audit(wheel: WheelFile, target: Target, system: System) -> tuple[list[Audite
     """Examine every ELF object in a wheel: extension modules, bundled libraries, programs.
 
     Args:
-        system: what the target offers to them.
+        system: the libraries and symbols that the target provides.
 
     Returns:
-        What each object needs, and the reasons why some would not load.
+        The requirements of each object, and the reasons why some would not load.
 
     Raises:
         IntegrityError: a member cannot be read.
@@ -49,7 +49,7 @@ def audit(wheel: WheelFile, target: Target, system: System) -> tuple[list[Audite
 
 
 def unstripped(wheel: WheelFile) -> list[str]:
-    """Return the members that carry debug information, which no robot needs."""
+    """Return the members with debug information, which no robot needs."""
     objects, _ = _read_objects(wheel)
     return [member for member, elf in objects.items() if elf.debug]
 
@@ -67,10 +67,10 @@ def _read_objects(wheel: WheelFile) -> tuple[dict[str, ElfObject], list[Fault]]:
 
 
 def _carried(wheel: WheelFile, member: str, elf: ElfObject, target: Target) -> bool:
-    """Tell what is only carried along: a wheel for every platform may hold objects for several of them.
+    """Return whether an object for another platform is in the wheel on purpose.
 
-    A debugger's wheel does, for instance, and chooses when it runs. An extension module that the target
-    would import is not such a thing.
+    A wheel for every platform may hold objects for several and choose one at run time, as a debugger's wheel does.
+    An extension module that the target would import does not count.
     """
     modules = wheel.extension_modules(target).values()
     return wheel.is_pure and elf.machine != target.abi.elf_machine and member not in modules
@@ -92,7 +92,7 @@ def _audited(member: str, elf: ElfObject, bundle: Bundle, verdict: Verdict) -> A
 def _judge(subject: Subject) -> Verdict:
     stranger = tuple(_wrong_machine(subject))
     if stranger:
-        return Verdict(stranger)  # whatever else it needs, it needs of another machine
+        return Verdict(stranger)  # its other requirements are those of another machine
     names = judge_names(subject)
     faults = [*_wrong_float_abi(subject), *_text_relocations(subject), *_executable_stack(subject)]
     faults += [*_not_for_this_loader(subject), *_not_for_this_kernel(subject), *_wrong_alignment(subject)]

@@ -1,4 +1,4 @@
-"""What an ELF object says of itself: read with pyelftools, judged elsewhere."""
+"""Read ELF objects with pyelftools; other modules judge them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _DF_1_PIE = 0x08000000
 _PF_X = 0x1
 _VER_FLG_BASE = 0x1
 _VER_FLG_WEAK = 0x2
-_VER_NDX_GLOBAL = 1  # up to this index a symbol has no version
+_VER_NDX_GLOBAL = 1  # a symbol with an index up to this one has no version
 _VERSION_INDEX = 0x7FFF
-_HIDDEN = 0x8000  # set where only who asks for the version finds the symbol
-_OLDEST_VERSION = 2  # the index of the first version that a library defines: it is never hidden
-# Dynamic tags of relocations in a form that a loader has to know; pyelftools has names for some of them.
+_HIDDEN = 0x8000  # if set, only a lookup that names the version finds the symbol
+_OLDEST_VERSION = 2  # the index of the first version that a library defines, which is never hidden
+# Dynamic tags of relocations in formats that a loader must support; pyelftools names some of them.
 _PACKED = {
     "DT_RELR": "DT_RELR", "DT_ANDROID_RELR": "DT_ANDROID_RELR", "DT_ANDROID_REL": "DT_ANDROID_REL",
     "DT_ANDROID_RELA": "DT_ANDROID_RELA", 0x40000014: "DT_CREL",
@@ -34,20 +34,20 @@ _PACKED = {
 UNVERSIONED = ""
 # Tag_ABI_VFP_args of the ABI for the Arm architecture: how floating-point arguments are passed.
 _VFP_ARGS: dict[int, FloatAbi] = {0: "soft", 1: "hard", 3: "any"}
-# Tables of real objects stay far below; the counts in a damaged one would keep us for hours.
+# Tables of real objects stay far below this limit; the counts in a damaged object could keep us busy for hours.
 _MOST_ENTRIES = 1_000_000
 _T = TypeVar("_T")
 
 
 class UnreadableObject(Exception):
-    """The bytes begin like an ELF object and are not one, or lack what a loader would look at."""
+    """The bytes begin like an ELF object but are not one, or lack tables that a loader reads."""
 
 
 @dataclass(frozen=True)
 class NeededVersion:
-    """A symbol version that a library has to have, such as ``GLIBC_2.17`` of ``libc.so.6``.
+    """A symbol version that a library must define, such as ``GLIBC_2.17`` of ``libc.so.6``.
 
-    ``weak`` means that the loader goes on without it. ``symbols`` are those that ask for it.
+    If ``weak``, the loader continues without it. ``symbols`` are the names that require this version.
     """
 
     library: str
@@ -58,7 +58,7 @@ class NeededVersion:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name, and the version that is asked for; :data:`UNVERSIONED` where it is none."""
+    """A symbol's name and required version; :data:`UNVERSIONED` if none is required."""
 
     name: str
     version: str = UNVERSIONED
@@ -66,10 +66,10 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Exports:
-    """What a library or program offers to what is loaded with it.
+    """The symbols and versions that a library or program exports to the other objects of its process.
 
     Attributes:
-        symbols: the versions of each name; :data:`UNVERSIONED` is among them where who asks for none finds it.
+        symbols: the versions of each name; includes :data:`UNVERSIONED` if an unversioned lookup finds the symbol.
         nodes: the versions that it defines, with symbols or without.
     """
 
@@ -79,33 +79,33 @@ class Exports:
     def has(self, symbol: Symbol) -> bool:
         """Return whether the dynamic loader would find a symbol here."""
         versions = self.symbols.get(symbol.name, frozenset())
-        # What has no version at all serves whoever asks for one.
+        # An object without versions satisfies lookups of any version.
         return symbol.version in versions or versions == {UNVERSIONED}
 
 
 @dataclass(frozen=True)
 class ElfObject:
-    """The parts of an ELF object that decide where it loads.
+    """The properties of an ELF object that decide where it loads.
 
     Attributes:
         kind: ``e_type``, such as ``ET_DYN``.
         machine: ``e_machine``, such as ``EM_ARM``.
-        float_abi: how floating-point arguments are passed; ``any`` where the machine has one way only, or
-            the object does not care.
+        float_abi: how floating-point arguments are passed; ``any`` if the architecture has one way only, or if
+            the object works with each.
         needed, rpath, runpath, soname: ``DT_NEEDED``, ``DT_RPATH`` and ``DT_RUNPATH`` (entry by entry),
             ``DT_SONAME``.
         interpreter: the dynamic loader of a program (``PT_INTERP``).
-        program: whether it is one; else it is loaded by others.
-        executable_stack: what ``PT_GNU_STACK`` says; ``None`` where there is none.
+        program: whether it is a program; other objects load a library.
+        executable_stack: the flag in ``PT_GNU_STACK``; ``None`` without that segment.
         text_relocations: whether the loader has to write to its code.
-        packed_relocations: the dynamic tags of relocations that older loaders pass over.
-        os_abi: the operating system it is made for (``EI_OSABI``), such as ``ELFOSABI_SYSV``.
-        kernel: the oldest Linux that it loads on, as its ABI note says; ``None`` where it says nothing.
-        alignments: those of its segments in memory.
-        versions: the symbol versions it needs.
-        undefined: the symbols that it cannot do without.
-        exports: what it offers to others.
-        debug: whether it carries debug information.
+        packed_relocations: the dynamic tags of relocation formats that older loaders ignore.
+        os_abi: the operating system ABI (``EI_OSABI``), such as ``ELFOSABI_SYSV``.
+        kernel: the oldest Linux that its ABI note accepts; ``None`` without such a note.
+        alignments: the alignments of its loaded segments.
+        versions: the symbol versions that it needs.
+        undefined: the symbols that it requires (strong references).
+        exports: the symbols that it exports.
+        debug: whether it has debug information.
     """
 
     kind: str
@@ -135,14 +135,14 @@ def read_object(data: bytes) -> ElfObject:
     """Read an ELF object.
 
     Raises:
-        UnreadableObject: it cannot be read, with the reason.
+        UnreadableObject: the object cannot be read; the message gives the reason.
     """
     try:
         return _read(ELFFile(io.BytesIO(data)))
     except UnreadableObject:
         raise
-    # Whatever its parsing stumbles over in bytes of unknown origin comes out of pyelftools: its own errors,
-    # but also AssertionError, KeyError, UnicodeDecodeError, MemoryError …
+    # Bytes of unknown origin make pyelftools raise anything: its own errors, but also AssertionError, KeyError,
+    # UnicodeDecodeError, MemoryError …
     except Exception as error:
         raise UnreadableObject(f"{type(error).__name__}: {error}" if str(error) else repr(error)) from error
 
@@ -196,7 +196,7 @@ def _segments(elf: ELFFile, kind: str) -> Iterator[Any]:
 
 
 def _dynamic_tags(elf: ELFFile) -> list[Any]:
-    # The segment, not the section that covers the same bytes: the loader looks at segments only.
+    # Use the segment, not the section that covers the same bytes: the loader reads segments only.
     return [tag for segment in _segments(elf, "PT_DYNAMIC") for tag in _bounded(segment.iter_tags())]
 
 
@@ -220,7 +220,7 @@ def _float_abi(elf: ELFFile) -> FloatAbi:
         return "hard"
     if elf["e_flags"] & _EF_ARM_ABI_FLOAT_SOFT:
         return "soft"
-    # Older linkers set neither flag in a shared object; the compiler's attributes are there then.
+    # Older linkers set neither flag in a shared object; then the compiler's attributes tell.
     for section in elf.iter_sections():
         if isinstance(section, ARMAttributesSection):
             return _VFP_ARGS.get(_vfp_args(section), "soft")
@@ -232,7 +232,7 @@ def _vfp_args(section: ARMAttributesSection) -> int:
         for part in _bounded(subsection.iter_subsubsections("TAG_FILE")):
             for attribute in _bounded(part.iter_attributes("TAG_ABI_VFP_ARGS")):
                 return int(attribute.value)
-    return 0  # what the ABI says an absent tag means
+    return 0  # the ABI's default for an absent tag
 
 
 @dataclass(frozen=True)
@@ -260,8 +260,8 @@ def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
         elif isinstance(section, GNUVerDefSection):
             verdef = section
     stated_tags = {tag["d_tag"] for tag in tags}
-    # A loader finds these tables through the dynamic tags, pyelftools through section headers. Without
-    # section headers an object would load, and nothing could be said about it here.
+    # A loader finds these tables through the dynamic tags, pyelftools through section headers. An object without
+    # section headers would load, but could not be checked here.
     hidden = {"DT_SYMTAB": not symbols, "DT_VERNEED": verneed is None, "DT_VERDEF": verdef is None}
     if any(tag in stated_tags and missing for tag, missing in hidden.items()):
         raise UnreadableObject("its section headers were removed, so its symbols cannot be examined")
@@ -269,7 +269,7 @@ def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
 
 
 def _needed_versions(tables: _Tables) -> Iterator[tuple[int, NeededVersion]]:
-    """Yield each version that is needed of a library, and the index by which symbols ask for it."""
+    """Yield each version that the object needs of a library, and the index by which its symbols refer to it."""
     if tables.verneed is None:
         return
     users: dict[int, list[str]] = {}
@@ -301,7 +301,7 @@ def _exports(tables: _Tables) -> Exports:
     nodes = dict(_defined_versions(tables))
     symbols: dict[str, set[str]] = {}
     for symbol, index in zip(tables.symbols, tables.indices or itertools.repeat(_VER_NDX_GLOBAL)):
-        # Local entries of a dynamic symbol table are those of sections, and have no name.
+        # Local entries of a dynamic symbol table are section symbols without a name.
         if symbol.name and symbol["st_shndx"] != "SHN_UNDEF":
             versions_of_name = symbols.setdefault(symbol.name, set())
             number = index & _VERSION_INDEX

@@ -1,6 +1,6 @@
-"""The modules of a wheel, compiled by a Python of the target's version: what cannot work with it is found unimported.
+"""Compile a wheel's modules with a Python of the target's version, to find unfit ones without importing them.
 
-Those are meant that can be imported: nobody asks that tests compile, or files without a package around them.
+Only importable modules count: tests need not compile, and neither do files outside any package.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TESTS = frozenset({"test", "tests", "_test", "_tests", "conftest"})
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python that can be asked: ``place`` is where it runs, for people."""
+    """A Python that can compile modules; ``place`` names where it runs, for messages."""
 
     folder: str
     run: Callable[[list[Word]], Result]
@@ -32,12 +32,12 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What came of compiling modules.
+    """The result of compiling modules.
 
     Attributes:
-        by: what compiled them, such as ``CPython 3.10.8 of the build machine``; empty if there was nothing to do it.
-        count: how many there are.
-        unfit: those that cannot work on the target, each with the reason.
+        by: the Python that compiled them, such as ``CPython 3.10.8 of the build machine``; empty if none did.
+        count: the number of modules.
+        unfit: maps each module that cannot work on the target to the reason.
     """
 
     by: str = ""
@@ -46,10 +46,10 @@ class Compiled:
 
 
 def compile_modules(wheel: WheelFile, target: Target, pythons: Iterable[Interpreter]) -> Compiled:
-    """Compile a wheel's modules, and look at what they import from the standard library.
+    """Compile a wheel's modules and check their imports from the standard library.
 
     Args:
-        pythons: the first whose version is that of the target is believed; if none is, the last.
+        pythons: candidates; the first of the target's version is used, or the last if no version fits.
 
     Raises:
         BuildFailed: a Python did not answer.
@@ -73,7 +73,7 @@ def compile_modules(wheel: WheelFile, target: Target, pythons: Iterable[Interpre
 
 
 def unfit_modules(compiled: Compiled, wheel: str, short: str, skip: Iterable[str] = ()) -> list[Fault]:
-    """Return a fault for each module that cannot work with the target's Python, other than those to be skipped."""
+    """Return a fault for each module that cannot work with the target's Python, except those in ``skip``."""
     remedy = (
         "lock a release for this Python; if nothing needs the module, name it with skip_imports in a recipe"
     )
@@ -85,7 +85,7 @@ def unfit_modules(compiled: Compiled, wheel: str, short: str, skip: Iterable[str
 
 
 def _modules(wheel: WheelFile) -> Iterator[tuple[str, str]]:
-    """Yield the members that can be imported, with the names they have then."""
+    """Yield the importable members, each with its module name."""
     members = {PurePosixPath(installed_path(member) or ""): member for member in wheel.members}
     packages = {path.parent for path in members if path.name == "__init__.py" and path.parent.name}
     for path, member in members.items():
@@ -98,14 +98,14 @@ def _modules(wheel: WheelFile) -> Iterator[tuple[str, str]]:
 
 
 def _is_reached(path: PurePosixPath, packages: set[PurePosixPath]) -> bool:
-    """Return whether each folder below the outermost package is a package: other folders there hold data."""
+    """Return whether every folder below the outermost package is a package; other folders there hold data."""
     around = [folder in packages for folder in path.parents if folder.name]
     return all(around[: len(around) - around[::-1].index(True)]) if any(around) else True
 
 
 def _newer(wheel: WheelFile, target: Target) -> dict[str, str]:
-    """Return what the standard libraries of newer Pythons have, with the version; not what is brought along."""
-    from vermin import Config  # late: it takes a while, and is needed only if something is made
+    """Return the names that newer standard libraries added, with the version; without those that the wheel bundles."""
+    from vermin import Config  # imported late: slow to import, and needed only when something is compiled
     from vermin.rules import MOD_MEM_REQS, MOD_REQS
 
     config = Config()

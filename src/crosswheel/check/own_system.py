@@ -1,6 +1,6 @@
-"""What a machine offers to what is loaded there, read from its own userland, as ``ldd -r`` would resolve it there.
+"""Read what a machine provides to the objects it loads from its own userland, as ``ldd -r`` would resolve it there.
 
-Libraries are read when something asks for them: an image may have hundreds.
+Libraries are read on demand: an image may have hundreds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crosswheel.userlands.library_lookup import libraries
 
 
 class OwnLibraries(Mapping[str, SystemLibrary]):
-    """The libraries of a userland, by the names that the loader finds them by."""
+    """The libraries of a userland, by the names under which the loader finds them."""
 
     def __init__(self, userland: Userland, loader: str) -> None:
         self._userland = userland
@@ -43,11 +43,11 @@ class OwnLibraries(Mapping[str, SystemLibrary]):
 
 
 def own_system(target: Target, userland: Userland) -> System:
-    """Return what a target offers, as its own files tell.
+    """Return the system of a target, read from its own files.
 
     Raises:
-        IntegrityError: one of them cannot be read.
-        ToolchainError: zig's lists, which tell the newer glibcs' symbols, cannot be read.
+        IntegrityError: a file cannot be read.
+        ToolchainError: zig's lists, which hold the symbols of newer glibcs, cannot be read.
     """
     assert target.userland is not None
     assert target.loader is not None
@@ -73,7 +73,7 @@ def own_system(target: Target, userland: Userland) -> System:
 def _shared_python(
     userland: Userland, target: Target, program: ElfObject, found: Mapping[str, SystemLibrary]
 ) -> Iterator[ElfObject]:
-    """Yield the shared library that the interpreter is in, if it is one; it may lie beside the program alone."""
+    """Yield the shared library that holds the interpreter, if there is one; it may lie next to the program only."""
     assert target.userland is not None
     for name in program.needed:
         if name.startswith("libpython"):

@@ -1,7 +1,7 @@
-"""A wheel against the official ones of the same version for other platforms: only the suffixes should differ.
+"""Compare a wheel with the official wheels of the same version for other platforms: only suffixes should differ.
 
-What a build left out silently, or put in by mistake, shows here at once. What is for another kind of CPU alone is told
-by the other official wheels, which do not have it either.
+This reveals at once what a build silently left out or wrongly added. A module for another CPU family alone is no loss:
+the other official wheels lack it too.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _SYSTEMS = tuple(
 )
 _FAMILIES = (re.compile(r"(?:arm|aarch)\w*"), re.compile(r"x86_64|amd64|i\d86|32|intel"))
 _LARGE = re.compile(r"\w*64\w*|s390x|universal2")
-# What most have; the others' wheels may be made with less care.
+# The machines that most people use; wheels for others may be made with less care.
 _USUAL = ("x86_64", "aarch64")
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What comparing a wheel with official ones has shown.
+    """The result of comparing a wheel with official ones.
 
     Attributes:
-        official: file name of the nearest one.
-        faults: in what it differs from all of them, where it should not.
-        notes: in what it differs from some of them.
+        official: the file name of the nearest official wheel.
+        faults: unexpected differences from all official wheels.
+        notes: differences from some of them.
     """
 
     official: str
@@ -47,13 +47,13 @@ class Parity:
 
 
 def official_wheels(candidates: Sequence[str], target: Target) -> list[str]:
-    """Return the wheels of a release that are of use to compare with, the nearest first, one for each platform.
+    """Return the wheels of a release that are worth comparing with, the nearest first, one for each platform.
 
-    They are native, for the target's version of CPython or its stable ABI, and for Linux, if there is one. The nearest
-    is for the same family of CPUs, then for the same size of words.
+    Such wheels are native, fit the target's version of CPython or its stable ABI, and are for Linux if any is. The
+    nearest is for the same CPU family, then for the same word size.
 
     Args:
-        candidates: file names of the files of one release.
+        candidates: the file names of one release.
     """
     ranked = sorted((distance, name) for name in candidates for distance in _distances(name, target))
     platforms: dict[tuple[int, str, bool], str] = {}
@@ -66,11 +66,11 @@ def official_wheels(candidates: Sequence[str], target: Target) -> list[str]:
 def compare(
     wheel: WheelFile, official: Iterator[WheelFile], target: Target, without: Collection[str] = ()
 ) -> Parity | None:
-    """Return in what a wheel differs from the official ones; ``None`` if there is none.
+    """Return how a wheel differs from the official ones; ``None`` if there is none.
 
     Args:
-        official: the nearest first; the others are asked for only if the wheel differs from that.
-        without: extension modules that it is not to have.
+        official: the nearest first; the others are fetched only if the wheel differs from that one.
+        without: extension modules that the wheel should not have.
     """
     nearest = next(official, None)
     if nearest is None:
@@ -130,7 +130,7 @@ def _added_name(wheel: WheelFile, name: str, official: str) -> Fault:
 
 @dataclass(frozen=True, order=True)
 class _Distance:
-    """How far a platform is from the target's, and how far down its list of interpreters a tag is: less is better."""
+    """The distance of a platform from the target's, and a tag's rank among interpreters; less is better."""
 
     system: int
     other_machine: bool
@@ -143,7 +143,7 @@ class _Distance:
 
 
 def _distances(filename: str, target: Target) -> Iterator[_Distance]:
-    """Yield the distance of each platform that a wheel is for, if it is for the target's Python."""
+    """Yield the distance of each platform that a wheel supports, if it supports the target's Python."""
     try:
         tags = parse_wheel_filename(filename)[3]
     except InvalidWheelFilename:

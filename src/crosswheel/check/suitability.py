@@ -1,4 +1,4 @@
-"""Whether the target's pip would install a wheel, and its Python see the modules in it."""
+"""Check whether the target's pip would install a wheel, and whether its Python would find the modules in it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from crosswheel.check.fault import Fault
 
-if TYPE_CHECKING:  # what reads wheels without looking at targets need not load them
+if TYPE_CHECKING:  # callers that read wheels without targets need not load these
     from crosswheel.targets import Target
 from crosswheel.wheels.reading import WheelFile
 
 
 def suitability(wheel: WheelFile, target: Target) -> list[Fault]:
-    """Return why the target's pip would not install this wheel, or its Python not see a module of it."""
+    """Return why the target's pip would not install this wheel, or why its Python would not find one of its modules."""
     if wheel.tags.isdisjoint(target.tags):
         return [
             Fault(
@@ -38,7 +38,7 @@ def suitability(wheel: WheelFile, target: Target) -> list[Fault]:
 
 
 def _foreign_modules(wheel: WheelFile, target: Target) -> Iterator[Fault]:
-    # A wheel for every platform may carry modules for several, and choose among them when it runs.
+    # A wheel for every platform may hold modules for several and choose among them at run time.
     if wheel.is_pure:
         return
     loaded = wheel.extension_modules(target)

@@ -1,7 +1,7 @@
-"""Is all that an object asks for by name defined by something that is loaded with it?
+"""Check whether every symbol that an object requires is defined by an object loaded with it.
 
-The emulator cannot tell: its libraries are newer than the target's. Neither can symbol versions alone: what a linker
-left undefined without a version is looked for by its name, wherever it is.
+The emulator cannot tell, because its libraries are newer than the target's. Symbol versions alone cannot tell either:
+the loader looks up an undefined symbol without a version by its name, in every library.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from crosswheel.check.fault import Fault
 from crosswheel.check.system import PYTHON_NAME, System, exceeds, limits, numbered
 from crosswheel.targets import Target
 
-_MOST_NAMES = 4  # how many symbols a message names
+_MOST_NAMES = 4  # the number of symbols that a message lists
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is missing for certain, and what is neither there for certain nor missing for certain.
+    """The certain faults, and the names that are neither certainly defined nor certainly missing.
 
-    ``alone`` tells whether nothing is missing where the object is loaded before all others.
+    ``alone`` tells whether nothing is missing if the object is loaded before all others.
     """
 
     faults: tuple[Fault, ...] = ()
@@ -46,13 +46,13 @@ class Verdict:
 
 
 def system_versions(elf: ElfObject, bundle: Bundle) -> Iterator[NeededVersion]:
-    """Yield the versions that the target's own libraries have to have; a bundled library has its own."""
+    """Yield the versions that the target's own libraries must define; bundled libraries define their own."""
     return (version for version in elf.versions if not bundle.has(version.library))
 
 
 def judge_names(subject: Subject) -> Verdict:
-    """Look for every version and symbol that an object needs, where the target's dynamic loader would."""
-    # Without a weak version the loader goes on, and the program asks whether the symbol is there.
+    """Look up every version and symbol that an object needs, where the target's dynamic loader would."""
+    # The loader continues without a weak version, and the program tests whether the symbol exists.
     defined = {v: _has_version(subject, v) for v in subject.object.versions if not v.weak}
     refused = [version for version, is_defined in defined.items() if is_defined is False]
     faults = [_refused_version(subject, version) for version in refused]
@@ -70,7 +70,7 @@ def judge_names(subject: Subject) -> Verdict:
 
 
 def _has_version(subject: Subject, needed: NeededVersion) -> bool | None:
-    """Return whether a library has a version that an object needs of it; ``None`` where that is not known."""
+    """Return whether a library defines a version that an object needs of it; ``None`` if unknown."""
     node = needed.version
     bundled = subject.bundle.bundled(subject.member, needed.library)
     if bundled:
@@ -87,7 +87,7 @@ def _has_version(subject: Subject, needed: NeededVersion) -> bool | None:
 
 
 def _defines(exports: Exports, node: str) -> bool:
-    # Of a library without any versions the loader does not ask for one.
+    # The loader requires no version of a library that defines none.
     return node in exports.nodes or not exports.nodes
 
 
@@ -145,16 +145,16 @@ def _judge_symbols(subject: Subject, undefined: Iterable[Symbol]) -> Verdict:
 
 
 def _libraries(subject: Subject, members: Iterable[str]) -> list[str]:
-    """Return the target's libraries that are in the process when some objects of the wheel are loaded."""
+    """Return the target's libraries that are in the process when these objects of the wheel are loaded."""
     needed = {name for member in members for name in subject.bundle.objects[member].needed}
     present = {subject.system.loader} if subject.system.loader else set()
-    if not subject.object.interpreter:  # a program is a process of its own, without Python in it
+    if not subject.object.interpreter:  # a program runs in its own process, without Python in it
         present |= subject.system.loaded
     return sorted(subject.system.reached({name for name in needed if not subject.bundle.has(name)} | present))
 
 
 def _scope(subject: Subject, members: Iterable[str], libraries: Iterable[str]) -> list[Exports]:
-    """Return what the loader looks through for what an object needs."""
+    """Return the exports that the loader searches for the symbols of an object."""
     scope = [subject.bundle.objects[member].exports for member in members]
     scope += [subject.system.library(library).exports for library in libraries]
     return scope if subject.object.interpreter else [*scope, subject.system.python]

@@ -1,8 +1,8 @@
-"""What a target offers to the shared objects that are loaded there: its C library, Python, its image's libraries.
+"""Determine what a target provides to the shared objects loaded there: its C library, Python, its image's libraries.
 
-glibc's symbols are told by zig's lists, for the target's own version. Of another library a copy is looked at: the
-SDK's own, or a newer system's, less the versions that are above the target's. What no copy tells is not known, which
-is not the same as absent.
+zig's lists give glibc's symbols for the target's version. For any other library a copy is read: the SDK's own, or
+a newer system's without the versions above the target's. What no copy shows is unknown, which is not the same as
+absent.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from crosswheel.toolchain.python.tree import PythonTree
 
 PYTHON_NAME = re.compile(r"_?Py[A-Z_]\w*")
 _NUMBERED = re.compile(r"(?P<family>[A-Z][A-Z_]*)_(?P<number>\d+(?:\.\d+)*)")
-# Versions of glibc's that stand for what its dynamic loader can do, and since when.
+# Versions of glibc's that stand for an ability of its dynamic loader, with the release that introduced them.
 _ABILITIES = {"GLIBC_ABI_DT_RELR": "2.36"}
 _LIBRARY_FOLDERS = ("lib", "usr/lib", "lib64", "usr/lib64")
 
 
 @dataclass(frozen=True)
 class SystemLibrary:
-    """What is known of a library of the target.
+    """What is known about a library of the target.
 
     Attributes:
-        exports: what it is known to offer.
+        exports: its known exports.
         needed: the libraries that it loads itself.
-        whole: whether it offers nothing else.
+        whole: whether ``exports`` is complete.
     """
 
     exports: Exports = field(default_factory=Exports)
@@ -49,11 +49,11 @@ class System:
     """A process of the target's Python, as the dynamic loader sees it.
 
     Attributes:
-        python: what the interpreter offers to extension modules.
-        loaded: the libraries that are there before any module, by soname.
-        loader: the dynamic loader, which is in any process.
-        libraries: what is known of the image's libraries, by soname.
-        later: symbols that glibc got later, with its version then.
+        python: the interpreter's exports to extension modules.
+        loaded: the libraries that are loaded before any module, by soname.
+        loader: the dynamic loader, which is in every process.
+        libraries: what is known about the image's libraries, by soname.
+        later: symbols that later glibcs added, each with its version there.
     """
 
     python: Exports
@@ -63,18 +63,18 @@ class System:
     later: Mapping[str, str]
 
     def library(self, soname: str) -> SystemLibrary:
-        """Return what is known of a library, which may be nothing."""
+        """Return what is known about a library, which may be nothing."""
         return self.libraries.get(soname, SystemLibrary())
 
     def reached(self, sonames: Iterable[str]) -> frozenset[str]:
-        """Return libraries and what they load themselves."""
+        """Return these libraries and their dependencies."""
         return closure(sonames, self.libraries)
 
 
 def system_of(
     target: Target, python: PythonTree, userland: Path | None, sysroot: Path | None = None
 ) -> System:
-    """Find out what a target offers.
+    """Determine what a target provides.
 
     Args:
         python: its Python.
@@ -97,14 +97,14 @@ def system_of(
 def described(
     target: Target, *, python: Iterable[str], needed: Iterable[str], copies: Mapping[str, SystemLibrary]
 ) -> System:
-    """Return a target's system from what was found out of its parts.
+    """Assemble a target's system from what is known about its parts.
 
     Args:
         python: the names that its interpreter exports.
         needed: the libraries that its interpreter needs.
-        copies: what is known of libraries other than glibc's.
+        copies: what is known about libraries other than glibc's.
     """
-    # Of what else this Python's own libraries happen to export, the target's may have none.
+    # The target's Python may lack other symbols that this build's bundled libraries happen to export.
     names = {name: frozenset({UNVERSIONED}) for name in python if PYTHON_NAME.fullmatch(name)}
     interpreter = SystemLibrary(Exports(names), is_complete=True)
     symbols = glibc_symbols(zig_folder(), target.toolchain.zig)
@@ -130,7 +130,7 @@ def described(
 
 
 def exceeds(node: str, abi: Abi) -> bool | None:
-    """Return whether a version is above those that the target has; ``None`` where its family is not limited."""
+    """Return whether a version is above the target's limit; ``None`` if its family has no limit."""
     if node in _ABILITIES:
         return Version(abi.glibc) < Version(_ABILITIES[node])
     family = family_of(node, abi)
@@ -139,23 +139,23 @@ def exceeds(node: str, abi: Abi) -> bool | None:
     match = _NUMBERED.fullmatch(node)
     if match and match["family"] == family:
         return Version(match["number"]) > Version(limits(abi)[family])
-    # GLIBC_PRIVATE changes with every glibc, and what else its loader may be asked for is newer than all targets;
-    # such as CXXABI_ARM_1.3.3 and CXXABI_TM_1 are older.
+    # GLIBC_PRIVATE changes with every glibc, and other abilities of its loader are newer than all targets.
+    # Versions such as CXXABI_ARM_1.3.3 and CXXABI_TM_1 are older.
     return family == "GLIBC"
 
 
 def limits(abi: Abi) -> Mapping[str, str]:
-    """Return the newest version that the target has, by family."""
+    """Return the newest version that the target has of each family."""
     return {"GLIBC": abi.glibc, "GLIBCXX": abi.glibcxx, "CXXABI": abi.cxxabi, "GCC": abi.gcc}
 
 
 def family_of(node: str, abi: Abi) -> str | None:
-    """Return the limited family that a version belongs to: ``GLIBC`` of ``GLIBC_2.17``."""
+    """Return the limited family that a version belongs to: ``GLIBC`` for ``GLIBC_2.17``."""
     return next((family for family in limits(abi) if node.startswith(f"{family}_")), None)
 
 
 def numbered(node: str) -> tuple[str, Version] | None:
-    """Return the family and the number of a version, if it is of that form."""
+    """Return the family and number of a version; ``None`` if it does not have that form."""
     match = _NUMBERED.fullmatch(node)
     return (match["family"], Version(match["number"])) if match else None
 
@@ -170,7 +170,7 @@ def _read(path: Path) -> ElfObject:
 
 
 def _glibc(symbols: Iterable[GlibcSymbol], target: Target, loader: str | None) -> Mapping[str, SystemLibrary]:
-    """Return what the libraries of the target's glibc offer, of those that its image has."""
+    """Return the exports of the target's glibc, limited to the libraries that its image has."""
     offered: dict[str, dict[str, set[str]]] = {}
     for symbol in symbols:
         nodes_of_symbol = {f"GLIBC_{v}" for v in symbol.versions if Version(v) <= Version(target.abi.glibc)}
@@ -194,10 +194,10 @@ def _abilities(abi: Abi) -> frozenset[str]:
 
 
 def copies_in(folder: Path | None, target: Target, *, exact: bool) -> Mapping[str, SystemLibrary]:
-    """Return what copies of the image's libraries tell, for those that are below a folder.
+    """Return what copies of the image's libraries below a folder show.
 
     Args:
-        exact: the copies are the target's own; else only what versions tell of the target's library counts.
+        exact: the copies are the target's own; otherwise only what versions reveal about the target's library counts.
     """
     if folder is None:
         return {}
@@ -218,7 +218,7 @@ def copies_in(folder: Path | None, target: Target, *, exact: bool) -> Mapping[st
 
 
 def _is_told(exports: Exports, soname: str, target: Target) -> bool:
-    """Return whether its versions say which symbols of a newer library an older one has."""
+    """Return whether a newer library's versions reveal which symbols an older one has."""
     nodes = exports.nodes
     return soname in target.image.versions or (
         bool(nodes) and all(family_of(node, target.abi) is not None for node in nodes)
@@ -237,14 +237,14 @@ def _copy(
     symbols = {}
     for name, versions in exports.symbols.items():
         mine = versions & kept
-        # Who asks for no version finds the newest one; that of an older library is another.
+        # An unversioned lookup finds the newest version; that of an older library differs.
         if mine or versions == {UNVERSIONED}:
             symbols[name] = versions if mine == versions - {UNVERSIONED} else mine | {UNVERSIONED}
     return SystemLibrary(Exports(symbols, kept), needed, is_complete)
 
 
 def _is_as_new(objects: Iterable[ElfObject], abi: Abi) -> bool:
-    """Return whether a system's libraries are as new as the target's: theirs have all that those have, then."""
+    """Return whether a system's libraries are at least as new as the target's, and so have all of its symbols."""
     newest: dict[str, Version] = {}
     for family, number in filter(None, (numbered(node) for item in objects for node in item.exports.nodes)):
         newest[family] = max(number, newest.get(family, number))
@@ -255,7 +255,7 @@ def _is_as_new(objects: Iterable[ElfObject], abi: Abi) -> bool:
 
 
 def closure(sonames: Iterable[str], libraries: Mapping[str, SystemLibrary]) -> frozenset[str]:
-    """Return libraries and those that they load, directly or not, as far as that is known."""
+    """Return these libraries and their known dependencies, direct and indirect."""
     reached: set[str] = set()
     pending = list(sonames)
     while pending:

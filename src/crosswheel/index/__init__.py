@@ -1,1 +1,1 @@
-"""The index: wheels → a static site for pip, for tools and for people; see `site`."""
+"""Build the index: turn wheels into a static site for pip, for tools and for people (see `site`)."""

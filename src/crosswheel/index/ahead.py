@@ -1,4 +1,4 @@
-"""Work begun in a process of its own, so that this one can load meanwhile what comes after it."""
+"""Start work in another process, so that this one can load other modules meanwhile."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Outcome = TypeVar("Outcome")
 
 @contextlib.contextmanager
 def ahead(function: Callable[[], Outcome]) -> Iterator[Callable[[], Outcome]]:
-    """Call a function in another process while the block runs; give what waits for its outcome and returns it.
+    """Call a function in another process while the block runs; yield a callable that waits for the outcome.
 
-    The function may only read, for it may be called twice: where no process can be forked, or that brings no outcome
-    (the function raised an exception, or was killed), it is called here when its outcome is asked for. The outcome must
-    be picklable.
+    The function may only read, because it may run twice: if no process can be forked, or the process returns no outcome
+    (the function raised an exception, or was killed), the callable runs the function here. The outcome must be
+    picklable.
     """
     if not can_fork():
         yield function
@@ -41,15 +41,15 @@ def ahead(function: Callable[[], Outcome]) -> Iterator[Callable[[], Outcome]]:
 
 
 def can_fork() -> bool:
-    """Whether a forked process would be sound: with all that was loaded, it is there at once.
+    """Return whether forking is safe; a forked process has all loaded modules at once.
 
-    But it has the locks of this one's threads as they are, too, and on macOS those of the system's libraries.
+    A forked process also inherits the state of this one's locks, and on macOS that of the system libraries' locks.
     """
     return sys.platform == "linux" and threading.active_count() == 1
 
 
 def _bring(function: Callable[[], object], writing: int) -> NoReturn:
-    """Write a function's outcome to a pipe, and end this process: nothing of what it was forked from is ended."""
+    """Write a function's outcome to a pipe and exit this process without running the parent's cleanup."""
     try:
         with os.fdopen(writing, "wb") as stream:
             pickle.dump(function(), stream, pickle.HIGHEST_PROTOCOL)

@@ -1,4 +1,4 @@
-"""One wheel as the index knows it: what pages say of it, and the files that lie beside it."""
+"""Describe one wheel as the index knows it: the facts on its pages, and the files next to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, Field
 
 _EMPTY_LINE = re.compile(rb"\r?\n\r?\n")
-# All that is said of a wheel of its own; to parse all of METADATA would take longer than to read the wheel.
+# The only headers that an entry needs; parsing all of METADATA would take longer than reading the wheel.
 _FIELD = re.compile(
     rb"^(name|summary|requires-python):[ \t]*([^\r\n]*(?:\r?\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE
 )
@@ -24,28 +24,28 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 
 
 class Entry(BaseModel):
-    """What the index says about one wheel.
+    """What the index records about one wheel.
 
-    What another version of crosswheel said in addition, in a channel that both publish to, is passed over.
+    Additional fields, which another version of crosswheel wrote into a shared channel, are ignored.
 
     Attributes:
         filename: the wheel's file name.
         project: the project's name as its metadata spells it.
         name: the project's normalised name (PEP 503).
         version: the version, normalised (PEP 440).
-        sha256: hash of the wheel's bytes, in hexadecimal.
-        size: in bytes.
-        uploaded: when the wheel came into the index (PEP 700), UTC.
-        metadata_sha256: hash of the wheel's METADATA.
-        requires_python: as in the metadata.
+        sha256: the hash of the wheel's bytes, in hexadecimal.
+        size: the size in bytes.
+        uploaded: when the wheel was added to the index (PEP 700), UTC.
+        metadata_sha256: the hash of the wheel's METADATA.
+        requires_python: the value in the metadata.
         summary: the project's one-line description.
         targets: names of the targets on which it was proven to load and run.
-        offered: names of the targets that have a proof of it, also those that say that nothing was run there.
+        offered: names of the targets with a proof of the wheel, including proofs that nothing was run.
         ways: by target, how it was proven there: ``emulated``, or in its ``userland``; on the ``machine`` itself; or
             ``not run``.
-        apart: the folder in its project's that it lies in, where its name is taken there: it is called as a target.
-        log: where the log of its build is, relative to the build tree.
-        yanked: why the wheel should not be used any more; an empty reason counts (PEP 592).
+        apart: the subfolder of the project's folder, named after a target, if the wheel's file name is taken there.
+        log: the path of its build log, relative to the build tree.
+        yanked: the reason to avoid the wheel; an empty reason counts (PEP 592).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ignored_types=(cached_property,))
@@ -69,7 +69,7 @@ class Entry(BaseModel):
 
     @property
     def path(self) -> str:
-        """Where it lies in its project's folder of ``simple/``."""
+        """The wheel's path in its project's folder of ``simple/``."""
         return self.filename if self.apart is None else f"{self.apart}/{self.filename}"
 
     @cached_property
@@ -79,27 +79,27 @@ class Entry(BaseModel):
 
     @cached_property
     def order(self) -> tuple[Version, BuildTag, str]:
-        """Sorts the wheels of a project, the oldest version first, and of one version the oldest build (PEP 427)."""
+        """The sort key of a project's wheels: the oldest version first, then its oldest build (PEP 427)."""
         return Version(self.version), _build_tag(self.filename), self.filename
 
     def is_of_release(self, entry: Entry) -> bool:
-        """Whether it is of the release that another wheel is of, as it is or as a local version (PEP 440)."""
+        """Return whether both wheels belong to one release, local versions of it included (PEP 440)."""
         return Version(self.order[0].public) == Version(entry.order[0].public)
 
 
 def _build_tag(filename: str) -> BuildTag:
-    # Most have none, and to parse all of a name takes long where there are ten thousand.
+    # Most wheels have no build tag, and parsing every part of ten thousand names takes long.
     return parse_wheel_filename(filename)[2] if filename.count("-") == 5 else ()
 
 
 def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: bytes) -> Entry:
-    """Return the entry of a sound wheel, as far as the wheel itself tells it.
+    """Return the entry of a sound wheel, with the facts that the wheel itself holds.
 
     Args:
         filename: its file name.
-        size: in bytes.
-        changed: when it was changed, in nanoseconds since the epoch.
-        sha256: hash of its bytes, in hexadecimal.
+        size: its size in bytes.
+        changed: its modification time, in nanoseconds since the epoch.
+        sha256: the hash of its bytes, in hexadecimal.
         metadata: its METADATA.
     """
     name, version = filename.split("-")[:2]
@@ -120,15 +120,15 @@ def entry_of(filename: str, size: int, changed: int, sha256: str, metadata: byte
 
 
 def _headers(metadata: bytes) -> bytes:
-    """Return METADATA without the long description that may follow after an empty line."""
+    """Return METADATA without the long description, which follows an empty line."""
     end = _EMPTY_LINE.search(metadata)
     return metadata[: end.start()] if end else metadata
 
 
 def newest(entries: Iterable[Entry]) -> Entry:
-    """Return the wheel of the newest version, preferring what is not yanked, no pre-release, and for everyone.
+    """Return the wheel of the newest version; prefer wheels not yanked, then final releases, then those for everyone.
 
-    A local version (PEP 440) is what one kind of robot gets of a version that others get as it is.
+    A local version (PEP 440) serves one kind of robot, while others get the plain version.
     """
     return max(
         entries,
@@ -137,19 +137,19 @@ def newest(entries: Iterable[Entry]) -> Entry:
 
 
 def newest_on(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """Return for each target on which one of these wheels was proven the newest that was."""
+    """Return, for each target, the newest of these wheels that was proven on it."""
     targets = sorted({target for entry in entries for target in entry.targets})
     return {target: newest(entry for entry in entries if target in entry.targets) for target in targets}
 
 
 def left_out(entries: Iterable[Entry]) -> frozenset[str]:
-    """Return the file names that several wheels of a project have: which of them a robot got would be chance."""
+    """Return the file names that several wheels of a project share, because a robot would get one of them by chance."""
     hashes: dict[str, str] = {}
     return frozenset(e.filename for e in entries if hashes.setdefault(e.filename, e.sha256) != e.sha256)
 
 
 def requirements(raw: RawMetadata) -> Iterable[Requirement]:
-    """Yield the Requires-Dist of a wheel's metadata, without those that old tools wrote wrong."""
+    """Yield the Requires-Dist of a wheel's metadata, without malformed ones that old tools wrote."""
     for line in raw.get("requires_dist", ()):
         try:
             yield Requirement(line)

@@ -1,4 +1,4 @@
-"""What could not be built: kept beside the wheels, so that the status page can say so and why."""
+"""Record failed builds next to the wheels, so that the status page can show them with the reason."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from crosswheel.wheels.layout import FAILURE_SUFFIX
 
 
 class Failure(BaseModel):
-    """A package that could not be built, or was refused, for a target.
+    """A package that could not be built for a target, or was refused for it.
 
     Attributes:
         name: the project's normalised name.
         version: the version.
         target: name of the target.
-        step: what was being done, such as ``build`` or ``check``.
+        step: the step that failed, such as ``build`` or ``check``.
         message: what happened.
         hint: what to do next.
-        failed: when, UTC.
+        failed: the time of the failure, UTC.
     """
 
     model_config = ConfigDict(
@@ -40,14 +40,14 @@ class Failure(BaseModel):
     failed: datetime.datetime
 
     def write(self, folder: Path) -> Path:
-        """Write it into the folder of its release, where the wheel would have been: ``<target>.failed.json``."""
+        """Write the failure into its release's folder, next to where the wheel would be: ``<target>.failed.json``."""
         path = folder / f"{self.target}{FAILURE_SUFFIX}"
         write_text(path, self.model_dump_json(indent=1) + "\n")
         return path
 
 
 class Failures(BaseModel):
-    """What could not be built, the newest first."""
+    """Failed builds, the newest first."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,7 +55,7 @@ class Failures(BaseModel):
 
 
 def read_failures(paths: Iterable[Path]) -> Failures:
-    """Read what could not be built, the newest first; a file that says something else is passed over."""
+    """Read failed builds, the newest first; ignore files with other contents."""
     failures = filter(None, map(_read, paths))
     newest_first = sorted(failures, key=lambda failure: (failure.failed, failure.name), reverse=True)
     return Failures(failures=tuple(newest_first))
@@ -69,7 +69,7 @@ def _read(path: Path) -> Failure | None:
 
 
 def still_failing(failures: Iterable[Failure], projects: Mapping[str, Overview]) -> list[Failure]:
-    """Return the failures that were not overcome: no wheel of that version was proven on that target."""
+    """Return the failures that still stand: no wheel of that version has been proven on that target."""
     return [failure for failure in failures if not _is_overcome(failure, projects.get(failure.name))]
 
 

@@ -1,4 +1,4 @@
-"""What is known of a target, in the words of people: for the terminal and for its page in an index."""
+"""Describe a target in plain words, for the terminal and for its page in an index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _MOST_LIBRARIES = 60
 
 
 def facts(target: Target) -> list[tuple[str, str]]:
-    """Return what is known of a target, by what it is about."""
+    """Return label and value of every known fact about a target."""
     abi, python, image = target.abi, target.python, target.image
     floats = "" if abi.float == "any" else f", {abi.float}-float"
     newest = f"glibc {abi.glibc}, GLIBCXX {abi.glibcxx}, CXXABI {abi.cxxabi}, GCC {abi.gcc}"

@@ -1,4 +1,4 @@
-"""What pages that name projects say of one: made of its entries once, and kept as long as they hold."""
+"""Summarise a project for pages that list projects; a summary is made once and kept while its entries hold."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ NEWEST_SHOWN = 20
 
 
 Recent = tuple[datetime.datetime, str, str]
-"""When a wheel came into the index, its file name and its version: no model, as an index has one for each wheel."""
+"""A wheel's upload time, file name and version; a tuple, because models are slow and there is one for each wheel."""
 
 
 class Overview(BaseModel):
-    """What pages that name projects say of one.
+    """The summary of a project on pages that list projects.
 
     Attributes:
-        project: its name as its metadata spells it.
-        version: the version that :func:`crosswheel.index.entry.newest` chooses; the next four are of its wheels.
+        project: its name, as its metadata spells it.
+        version: the version that :func:`crosswheel.index.entry.newest` chooses; the next four describe its wheels.
         summary: its one-line description.
-        targets: the targets on which one of them was proven.
-        pythons: the Pythons that they are for.
-        native: whether one of them is not for every platform.
-        newest_on: the version that the same function chooses of what was proven on a target, by its name.
-        all_pythons: the Pythons that wheels of any version are for.
-        kinds: ``native``, ``pure`` or both, of wheels of any version.
-        yanked: why the version should not be used, if that is so.
-        wheels: how many wheels there are, of all versions.
-        bytes: their size.
-        yanked_wheels: how many of them are yanked.
+        targets: the targets on which at least one of them was proven.
+        pythons: the Pythons that they support.
+        native: whether at least one of them is not for every platform.
+        newest_on: maps a target to the version that the same function chooses among wheels proven there.
+        all_pythons: the Pythons that wheels of any version support.
+        kinds: ``native``, ``pure`` or both, over wheels of all versions.
+        yanked: the reason to avoid the version, if it is yanked.
+        wheels: the number of wheels, over all versions.
+        bytes: their total size.
+        yanked_wheels: the number of yanked wheels.
         proven: target and version, for each wheel and each target on which it was proven.
-        unproven: file names of the wheels that were proven on no target.
-        offered: the targets that have a proof of one of its wheels.
-        offers: by target, how many wheels have a proof for it.
-        ways: by target, how many wheels were proven which way, by the words of :class:`Entry`.
-        left_out: file names that are left out of the index of all targets, as these have other bytes under them.
-        recent: the wheels that came last, the newest first.
+        unproven: the file names of wheels that were proven on no target.
+        offered: the targets with a proof of one of its wheels.
+        offers: maps a target to the number of wheels with a proof for it.
+        ways: maps a target to the number of wheels proven in each way, in the words of :class:`Entry`.
+        left_out: file names missing from the index of all targets, because targets have different bytes under them.
+        recent: the most recent wheels, the newest first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +70,7 @@ class Overview(BaseModel):
 
 
 def overview_of(entries: Sequence[Entry]) -> Overview:
-    """Return the overview of a project."""
+    """Summarise a project."""
     chosen = newest(entries)
     current = [entry for entry in entries if entry.order[0] == chosen.order[0]]
     tags = {tag for entry in current for tag in entry.tags}
@@ -111,12 +111,12 @@ def _ways(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
 
 
 def pythons(tags: Iterable[Tag]) -> list[str]:
-    """Return the Pythons that wheels with these tags are for, such as ``3.10``, ``3.8+`` or ``3``."""
+    """Return the Pythons that wheels with these tags support, such as ``3.10``, ``3.8+`` or ``3``."""
     return sorted({_python(tag) for tag in tags}, key=python_order)
 
 
 def python_order(python: str) -> tuple[Version, str]:
-    """Sort Pythons, as :func:`pythons` writes them, the oldest first."""
+    """Return a sort key that puts Pythons, as :func:`pythons` writes them, in ascending order."""
     return Version(python.rstrip("+") or "0"), python
 
 

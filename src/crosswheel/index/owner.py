@@ -1,4 +1,4 @@
-"""Whose a folder with an index is: a file in it tells, and nobody writes into another's."""
+"""Tell which tool owns a folder with an index by a marker file, and refuse to write into another's folder."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from crosswheel.errors import UsageError
 
 STATE_FILE = ".crosswheel.json"
-"""What an index was made from: its presence tells that `crosswheel index` made what is in the folder."""
+"""The state an index was made from; its presence shows that `crosswheel index` made the folder's contents."""
 UNFINISHED = ".crosswheel.unfinished"
-"""The paths of the files in ``simple/`` that are about to be written; gone when all is written."""
+"""The paths of the files in ``simple/`` that are being written; removed once all are written."""
 LAST_PUBLICATION = "last-publication.json"
-"""What the last publisher said: its presence tells that the folder is a channel."""
+"""The last publisher's statement; its presence shows that the folder is a channel."""
 
 
 def refuse_foreign(site: Path) -> None:
-    """Refuse a folder for an index that has something else in it; what is hidden does not count.
+    """Refuse to put an index into a folder with other contents; hidden files do not count.
 
     Raises:
-        UsageError: it is a channel, or it is not empty, and no index was made there.
+        UsageError: the folder is a channel, or is not empty and has no index.
     """
     if (site / LAST_PUBLICATION).exists():
         raise UsageError(

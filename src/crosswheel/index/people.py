@@ -1,4 +1,4 @@
-"""Pages for people: a home page with search, a page for each project with its proof, a status page."""
+"""Make the pages for people: a home page with search, a page with proofs for each project, a status page."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ TARGET_PAGE = "target.html"
 
 @dataclass(frozen=True)
 class ListedWheel:
-    """A wheel as a project's page shows it.
+    """A wheel on its project's page.
 
     Attributes:
-        entry: what the index knows of it.
-        proofs: its proofs by the name of the file that holds each; a page shows those of the newest release only.
-        has_log: whether the log of its build lies beside it.
+        entry: the index's entry for it.
+        proofs: its proofs, by file name; a page shows only those of the newest release.
+        has_log: whether its build log is published next to it.
     """
 
     entry: Entry
@@ -46,7 +46,7 @@ class ListedWheel:
 
     @property
     def folder(self) -> str:
-        """The URL of the folder that it lies in, relative to the project's page."""
+        """The URL of its folder, relative to the project's page."""
         apart = f"{self.entry.apart}/" if self.entry.apart else ""
         return f"../simple/{self.entry.name}/{apart}"
 
@@ -57,7 +57,7 @@ class ListedWheel:
 
     @property
     def pythons(self) -> list[str]:
-        """The Pythons it is for, such as ``3.10`` or ``3.8+``."""
+        """The Pythons that it supports, such as ``3.10`` or ``3.8+``."""
         return pythons(self.entry.tags)
 
     @property
@@ -68,7 +68,7 @@ class ListedWheel:
 
 @dataclass(frozen=True)
 class Link:
-    """A dependency: the requirement as it is written, and the project's page if it is in this index."""
+    """A dependency: the requirement as written, and the project's page if this index has the project."""
 
     name: str
     suffix: str
@@ -77,24 +77,24 @@ class Link:
 
 @dataclass(frozen=True)
 class Command:
-    """How to install a project: on which target (``None``: wherever it fits), and which requirement."""
+    """How to install a project: the target (``None`` for any suitable machine), and the requirement."""
 
     target: str | None
     requirement: str
 
     @property
     def folder(self) -> str:
-        """The folder of the site that has the index to install from: the target's own."""
+        """The folder of the site whose index to install from: the target's own."""
         return f"{self.target}/" if self.target else ""
 
 
 def project_path(name: str) -> str:
-    """Return where a project's page is, relative to the site; ``name`` is the normalised name."""
+    """Return the path of a project's page in the site; ``name`` is the normalised name."""
     return f"project/{name}.html"
 
 
 def asset_files() -> dict[str, bytes]:
-    """Return what all pages use, and the script that installs into an environment, by their paths in the site."""
+    """Return the files that all pages use, and the script that installs into an environment, by path."""
     folder = resources.files("crosswheel.index") / "assets"
     assets = {"assets/site.css": "site.css", "assets/site.js": "site.js", "install.sh": "install.sh"}
     return {path: (folder / name).read_bytes() for path, name in assets.items()}
@@ -107,9 +107,9 @@ def project_page(
 
     Args:
         files: its wheels, the oldest version first.
-        raw: what METADATA of the wheel says that :func:`newest` chooses.
-        known: the normalised names of projects in the index, to which dependencies are linked.
-        root_url: the site's URL; if it is not known, the page finds it out where it is shown.
+        raw: the METADATA of the wheel that :func:`newest` chooses.
+        known: the normalised names of projects in the index; the page links dependencies to these.
+        root_url: the site's URL; without it, the page determines it in the browser.
     """
     entry = newest([file.entry for file in files])
     return _page(
@@ -119,7 +119,7 @@ def project_page(
         author=raw.get("author") or raw.get("author_email"),
         license=raw.get("license_expression") or _one_line(raw.get("license", "")),
         links=_links(raw),
-        readme=Markup(readme.render(raw)),  # sanitised there
+        readme=Markup(readme.render(raw)),  # render() sanitises
         files=list(reversed(files)),
         current=[file for file in files if file.entry.is_of_release(entry)],
         left_out=left_out(file.entry for file in files),
@@ -133,7 +133,7 @@ def project_page(
 
 
 def home_page(projects: Mapping[str, Overview]) -> str:
-    """Return the page that lists all projects, to be searched and filtered where it is shown."""
+    """Return the page that lists all projects; the browser searches and filters it."""
     overviews = projects.values()
     return _page(
         "home.html",
@@ -146,7 +146,7 @@ def home_page(projects: Mapping[str, Overview]) -> str:
 
 
 def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -> str:
-    """Return the page that says what is there, what could not be built and why, and what is newest."""
+    """Return the status page: what is available, what could not be built and why, and what is newest."""
     overviews = projects.values()
     recent = heapq.nlargest(
         NEWEST_SHOWN, ((wheel, name) for name, project in projects.items() for wheel in project.recent)
@@ -168,19 +168,19 @@ def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -
 
 
 def target_path(target: str) -> str:
-    """Return where a target's page is, relative to the site."""
+    """Return the path of a target's page in the site."""
     return f"{target}/{TARGET_PAGE}"
 
 
 def target_page(
     target: str, described: Target | None, projects: Iterable[Overview], root_url: str | None
 ) -> str:
-    """Return a target's page: what it can take, how to install, and how many wheels were proven which way.
+    """Return a target's page: its facts, how to install for it, and how many wheels were proven in each way.
 
     Args:
-        described: what is known of it; its page goes without, where nothing is.
-        projects: those that have a wheel with a proof for it.
-        root_url: the site's URL; if it is not known, the page finds it out where it is shown.
+        described: the target; ``None`` if nothing is known about it.
+        projects: the projects with a proof for it.
+        root_url: the site's URL; without it, the page determines it in the browser.
     """
     overviews = [project for project in projects if target in project.offered]
     ways = sum((Counter(project.ways.get(target, {})) for project in overviews), Counter[str]())
@@ -198,7 +198,7 @@ def target_page(
 
 
 def newest_symbols(audited: Iterable[AuditedObject]) -> dict[str, str]:
-    """Return the newest version of each kind of symbol that any of these objects needs."""
+    """Return the newest symbol version of each family that any of these objects needs."""
     newest: dict[str, str] = {}
     for item in audited:
         for prefix, version in item.newest.items():
@@ -214,7 +214,7 @@ def _commands(entries: Sequence[Entry], chosen: Entry) -> list[Command]:
 
 
 def untrusted_host(root_url: str | None) -> str | None:
-    """Return the host that pip would refuse to ask without encryption."""
+    """Return the host that pip would refuse to contact without encryption."""
     parts = urlsplit(root_url or "")
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
     return parts.hostname if parts.scheme == "http" and not local else None
@@ -233,13 +233,13 @@ def _links(raw: RawMetadata) -> dict[str, str]:
 
 
 def _one_line(text: str) -> str:
-    # Some put the whole licence here; its first line is its name.
+    # Some projects put the whole licence text here; its first line is the licence's name.
     lines = text.strip().splitlines()
     return lines[0][:80] if lines else ""
 
 
 def _page(template: str, root: str, **values: object) -> str:
-    # The assets' address changes with them, so that a cache never pairs a new page with old ones.
+    # The assets' URL changes with their contents, so that a cache never pairs a new page with old assets.
     return render(template, root=root, assets=_ASSETS_DIGEST, home=HOME, status=STATUS, **values)
 
 

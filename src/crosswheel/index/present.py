@@ -1,4 +1,4 @@
-"""What lies in a site already: whether a project's part is whole, and what is there besides."""
+"""List the files that a site already has: which projects are complete, and what else lies there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from crosswheel.index.people import project_path, target_path
 
-# What lies in a site beside the folders of targets.
+# The entries of a site other than the folders of targets.
 _SHARED = ("simple", "project", "assets")
 
 
@@ -18,9 +18,9 @@ class Present:
     """The files in a site's folders of projects.
 
     Attributes:
-        pages: the paths in the site of what lies in ``project/``.
-        simple: the paths in the site of what lies in the folders of ``simple/`` and those of targets, by project.
-        lists: the paths of the pages of targets, and of those that name the projects of one.
+        pages: the paths in the site of the files in ``project/``.
+        simple: the paths in the site of the files in ``simple/`` and in the targets' folders, by project.
+        lists: the paths of the targets' pages, and of the pages that list a target's projects.
     """
 
     pages: frozenset[str]
@@ -29,7 +29,7 @@ class Present:
 
     @classmethod
     def in_site(cls, site: Path) -> Present:
-        """Look into a site's folders; one that is not there has nothing in it."""
+        """List a site's folders; a missing folder counts as empty."""
         pages = frozenset(f"project/{name}" for name, _ in _items(site / "project"))
         simple: dict[str, set[str]] = {}
         lists: set[str] = set()
@@ -44,15 +44,15 @@ class Present:
         return cls(pages, simple, frozenset(lists))
 
     def has(self, project: str, files: Set[str]) -> bool:
-        """Whether a project's page is there, and all these files."""
+        """Return whether a project's page and all of these files exist."""
         return project_path(project) in self.pages and files <= self.simple.get(project, frozenset())
 
     def besides(self, files: Mapping[str, Set[str]], lists: Collection[str]) -> Iterator[str]:
-        """Yield the paths in the site of what is neither the page nor among the files of one of these projects.
+        """Yield the paths in the site of files that are neither the page nor among the files of one of these projects.
 
         Args:
             files: the projects' files.
-            lists: the pages that name projects.
+            lists: the pages that list projects.
         """
         yield from self.pages.difference(map(project_path, files))
         yield from self.lists.difference(lists)
@@ -61,7 +61,7 @@ class Present:
 
 
 def _files(site: Path, folder: str) -> Iterator[str]:
-    """Yield the paths of the files in a project's folder, and in the folders of targets in it."""
+    """Yield the paths of the files in a project's folder, and in its targets' subfolders."""
     for name, is_folder in _items(site / folder):
         if is_folder:
             yield from (f"{folder}/{name}/{below}" for below, _ in _items(site / folder / name))

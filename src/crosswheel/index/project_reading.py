@@ -1,4 +1,4 @@
-"""The wheels of projects, read only where something is new."""
+"""Read the wheels of projects; skip those that have not changed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from crosswheel.wheels.reading import WheelFile, read_metadata
 
 
 class IndexedWheel(BaseModel):
-    """A wheel that was read: its entry holds as long as its stamp does."""
+    """A wheel that was read; its entry is valid while its stamp stays the same."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # The state of a site calls it so.
+    # the key in a site's state
     scanned: ScannedWheel = Field(
         validation_alias=AliasChoices("scanned", "found"), serialization_alias="found"
     )
@@ -39,16 +39,16 @@ _Wheels = TypeAdapter(tuple[IndexedWheel, ...])
 
 @dataclass(frozen=True)
 class KnownProject:
-    """What is kept of a project whose wheels were read.
+    """What the state keeps about a project whose wheels were read.
 
     Attributes:
-        read_from: the digest of what was found of its wheels.
-        overview: what pages that name projects say of it.
+        read_from: the digest of the scanned wheels that it was read from.
+        overview: its summary for pages that list projects.
         requires: normalised names of the projects that its newest version depends on.
-        logs: where the logs of its wheels' builds are, relative to the build tree, by the wheels' places.
-        apart: the folder of each wheel that lies in one of its own, by its location in the tree.
-        wheels: its wheels, as JSON without line breaks. Most are as they were before, and never looked at. Their
-            places are said below the tree's root: what lies in a site is published.
+        logs: maps a wheel's place to the path of its build log, relative to the build tree.
+        apart: maps the location in the tree of each wheel with a subfolder of its own to that subfolder.
+        wheels: its wheels, as JSON without line breaks, which is parsed only when needed. Their places are relative to
+            the tree's root, because a site's files are published.
     """
 
     read_from: str
@@ -65,15 +65,15 @@ class KnownProject:
 
 @dataclass(frozen=True)
 class ReadProject:
-    """A project as it was read.
+    """A project after reading.
 
     Attributes:
         wheels: its wheels, the oldest version first; one for each place.
         newest: the entry that :func:`crosswheel.index.entry.newest` chooses.
-        described: what METADATA of that wheel says.
-        texts: METADATA of the wheels that were read now, by their locations in the tree.
-        proofs: the proofs of these, by their file names, by location of the wheel.
-        dist: the root of the tree that they lie in.
+        described: the METADATA of that wheel.
+        texts: the METADATA of the wheels read in this run, by their locations in the tree.
+        proofs: their proofs, by location of the wheel and file name of the proof.
+        dist: the root of the tree.
     """
 
     wheels: tuple[IndexedWheel, ...]
@@ -84,7 +84,7 @@ class ReadProject:
     dist: Path
 
     def kept(self, read_from: str) -> KnownProject:
-        """Return what is kept of it."""
+        """Return what the state keeps about the project."""
         entries = [wheel.entry for wheel in self.wheels]
         return KnownProject(
             read_from,
@@ -96,13 +96,13 @@ class ReadProject:
         )
 
     def proofs_of(self, wheel: IndexedWheel) -> Mapping[str, Proof]:
-        """Return the proofs of a wheel by their file names, as they were read or by reading them now."""
+        """Return the proofs of a wheel by their file names; read them if they have not been read yet."""
         known = self.proofs.get(wheel.scanned.location)
         return read_proofs(wheel.scanned, self.dist, wheel.entry.sha256) if known is None else known
 
 
 def read_project(project: ProjectWheels, dist: Path, known: Iterable[IndexedWheel] = ()) -> ReadProject:
-    """Read the wheels of a project below ``dist`` that are new or changed since they were read ``known``.
+    """Read the wheels of a project below ``dist`` that are new or changed compared with ``known``.
 
     Raises:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
@@ -127,7 +127,7 @@ def read_project(project: ProjectWheels, dist: Path, known: Iterable[IndexedWhee
 
 
 def _placed(wheels: Sequence[IndexedWheel], dist: Path) -> list[IndexedWheel]:
-    """Return wheels with the places that they have in the site: what shares its name with others lies apart."""
+    """Return the wheels with their places in the site; wheels that share a file name get separate subfolders."""
     shared = left_out(wheel.entry for wheel in wheels)
     for filename in shared:
         _require_different_targets([wheel for wheel in wheels if wheel.entry.filename == filename], dist)
@@ -154,17 +154,17 @@ def _require_different_targets(wheels: Sequence[IndexedWheel], dist: Path) -> No
 
 
 def read_found(item: ScannedWheel, dist: Path) -> tuple[Entry, bytes, Mapping[str, Proof]]:
-    """Read a wheel and what lies beside it; return its entry, its METADATA and its proofs.
+    """Read a wheel and the files next to it; return its entry, its METADATA and its proofs.
 
-    A wheel with a proof was read from its first byte to its last when it was proven, and need not be again as long
-    as its hash is the one that the proof names; any other wheel is.
+    Proving a wheel read it completely, so a proven wheel is not read again while its hash is the one in the proof. Any
+    other wheel is read completely.
 
     Raises:
-        IntegrityError: it is not sound, not what its file name says, or its proof is not a proof of it.
+        IntegrityError: it is not sound, does not match its file name, or its proof is not a proof of it.
     """
     path = item.path(dist)
     with path.open("rb") as file:
-        # Most wheels are small; in memory, to look around in one asks nothing more of the system.
+        # Most wheels are small; reading one into memory saves system calls for every seek.
         opened: IO[bytes] = BytesIO(file.read()) if item.size <= _SMALL else file
         sha256 = sha256_of_stream(opened)
         proofs = read_proofs(item, dist, sha256)
@@ -190,13 +190,13 @@ def read_found(item: ScannedWheel, dist: Path) -> tuple[Entry, bytes, Mapping[st
 
 
 def ways(proof: Proof) -> tuple[str, ...]:
-    """Return how a wheel was proven, by the words of :class:`Entry`."""
+    """Return how a wheel was proven, in the words of :class:`Entry`."""
     emulated = ("userland" if proof.userland else "emulated",) if proof.emulator else ()
     return (*emulated, *(("machine",) if proof.on_machine else ())) or ("not run",)
 
 
 def read_reason(item: ScannedWheel, dist: Path) -> str | None:
-    """Return why a wheel is yanked, or ``None`` if it is not; what is not UTF-8 is shown as such."""
+    """Return why a wheel is yanked, ``None`` if it is not; invalid UTF-8 is escaped."""
     if item.yanked_by is None:
         return None
     return item.sibling(dist, item.yanked_by).read_text(encoding="utf-8", errors="replace").strip()

@@ -1,4 +1,4 @@
-"""A project's part of a site: made beside the site from what lies in the tree of wheels, then moved into it."""
+"""Make a project's part of the site on a stage next to it, then move it into the site."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PAGE = "page"
 
 @dataclass(frozen=True)
 class Task:
-    """A project whose part of the site is to be made: its wheels now, and what was read of them before."""
+    """A project whose part of the site is to be made: its current wheels, and those read before."""
 
     name: str
     wheels: ProjectWheels
@@ -34,14 +34,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Setting:
-    """What the parts of all projects are made with.
+    """What all parts of a site have in common.
 
     Attributes:
         site: the site's folder.
         dist: the root of the tree of wheels.
-        names: the normalised names of all projects, to which dependencies are linked.
-        root_url: the site's URL, if links shall be absolute.
-        build: the build tree, for the logs of builds.
+        names: the normalised names of all projects, for links to dependencies.
+        root_url: the site's URL, for absolute links.
+        build: the build tree, which holds the build logs.
     """
 
     site: Path
@@ -52,7 +52,7 @@ class Setting:
 
     @property
     def stage(self) -> Path:
-        """The folder in which parts are made: hidden, and in the site, so that moving is renaming."""
+        """The folder in which parts are made: hidden, and inside the site, so that moving is a rename."""
         return self.site / _STAGE
 
     def links(self, project: KnownProject) -> list[str]:
@@ -60,7 +60,7 @@ class Setting:
         return [name for name in project.requires if name in self.names]
 
     def logs(self, project: KnownProject) -> dict[str, Path]:
-        """Return the logs of wheels' builds, by the wheels' places: those that are inside the build tree."""
+        """Return the wheels' build logs inside the build tree, by the wheels' places."""
         if self.build is None or not project.logs:
             return {}
         root = self.build.resolve()
@@ -68,7 +68,7 @@ class Setting:
         return {path: log for path, log in logs.items() if root in log.parents and log.is_file()}
 
     def part(self, project: KnownProject) -> ProjectPart:
-        """Return a project with the digest of all that its part of the site is made from."""
+        """Return a project with the digest of all inputs of its part of the site."""
         made_from = digest_of(
             read_from=project.read_from,
             links=self.links(project),
@@ -78,7 +78,7 @@ class Setting:
         return ProjectPart(made_from, project)
 
     def files(self, name: str, wheels: ProjectWheels, project: KnownProject) -> frozenset[str]:
-        """Return the paths in the site of all that belongs to a project, without its page for people."""
+        """Return the paths in the site of all of a project's files, except its page for people."""
         folder = f"simple/{name}"
         paths = {f"{folder}/{path}{LOG_SUFFIX}" for path in self.logs(project)}
         for wheel in wheels.scanned:
@@ -95,7 +95,7 @@ class Setting:
 def staged(site: Path) -> Iterator[None]:
     """Keep an empty stage in a site while the block lasts."""
     stage = site / _STAGE
-    shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(stage, ignore_errors=True)  # left over from a killed process
     for folder in ("simple", "project"):
         make_folder(stage / folder)
     try:
@@ -105,7 +105,7 @@ def staged(site: Path) -> Iterator[None]:
 
 
 def make_project(setting: Setting, task: Task) -> ProjectPart:
-    """Read a project's wheels, and make on the stage what the site does not have of its part yet.
+    """Read a project's wheels, and put on the stage the files that its part of the site still lacks.
 
     Raises:
         IntegrityError: a wheel is not sound, its proof is not a proof of it, or two wheels of the same name
@@ -128,7 +128,7 @@ def make_project(setting: Setting, task: Task) -> ProjectPart:
 
 
 def _stage_wheels(folder: Path, published: Path | None, read: ReadProject, logs: Mapping[str, Path]) -> None:
-    """Put wheels and what lies beside them on the stage, except what is ``published`` already."""
+    """Put wheels and the files next to them on the stage, except those that are ``published`` already."""
     for wheel in read.wheels:
         scanned, path = wheel.scanned, wheel.entry.path
         prefix = path[: -len(scanned.filename)]
@@ -151,13 +151,13 @@ def _stage_wheels(folder: Path, published: Path | None, read: ReadProject, logs:
 
 
 def _file(read: ReadProject, wheel: IndexedWheel, logs: Mapping[str, Path]) -> ListedWheel:
-    """Return a wheel for its project's page; its proofs, too, where the page shows them."""
+    """Return a wheel for its project's page, with its proofs if the page shows them."""
     is_newest = wheel.entry.is_of_release(read.newest)
     return ListedWheel(wheel.entry, read.proofs_of(wheel) if is_newest else {}, wheel.entry.path in logs)
 
 
 def move_project(setting: Setting, name: str, project: KnownProject) -> None:
-    """Move a project's part from the stage into the site: wheels are in their place before a page names them."""
+    """Move a project's part from the stage into the site; wheels go first, so that no page names a missing wheel."""
     folder, published = (root / "simple" / name for root in (setting.stage, setting.site))
     if published.is_dir():
         for file in sorted(folder.iterdir(), key=_pages_last):
@@ -177,7 +177,7 @@ def _pages_last(file: Path) -> tuple[bool, str]:
 
 
 def _move(file: Path, destination: Path) -> None:
-    """Move a file, or what is in a folder into the one that is there."""
+    """Move a file; merge a folder into an existing one."""
     if not file.is_dir():
         file.replace(destination)
         return
@@ -201,7 +201,7 @@ def _has(path: Path, data: bytes) -> bool:
 
 
 def write_pages(setting: Setting, pages: Mapping[str, bytes]) -> None:
-    """Write those of these pages, by their path in the site, that are not there as they are."""
+    """Write the pages whose bytes in the site differ; ``pages`` maps paths in the site to contents."""
     for path, data in pages.items():
         destination = setting.site / path
         if not _has(destination, data):
@@ -216,17 +216,17 @@ def remove(site: Path, paths: Iterable[str]) -> None:
     for path in removed:
         (site / path).unlink()
     for folder in {path.rpartition("/")[0] for path in removed} - {"project"}:
-        with contextlib.suppress(OSError):  # something else is in it
+        with contextlib.suppress(OSError):  # the folder is not empty
             (site / folder).rmdir()
 
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
-    path.chmod(0o644)  # whatever the umask is: a site is there to be read by web servers
+    path.chmod(0o644)  # independent of the umask, because web servers have to read a site
 
 
 def _copy(source: Path, destination: Path) -> None:
     if source.stat().st_mode & 0o044 == 0o044:
         place_link(source, destination)
-    else:  # a link would have the same mode
+    else:  # a link would share the mode
         _write(destination, source.read_bytes())

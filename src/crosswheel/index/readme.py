@@ -1,4 +1,4 @@
-"""A project's long description as HTML that is safe to show."""
+"""Render a project's long description as safe HTML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import nh3
 from packaging.metadata import RawMetadata
 from pygments.token import STANDARD_TYPES
 
-_LARGEST = 60_000  # characters, of the text and of its HTML
+_LARGEST = 60_000  # characters, for the text and for its HTML
 _TAGS = (nh3.ALLOWED_TAGS | {"section"}) - {"map", "area", "img"}
 _ATTRIBUTES = {
     "*": {"id"},
@@ -20,7 +20,7 @@ _ATTRIBUTES = {
     "th": {"align", "colspan", "rowspan"},
 }
 _IMAGE = re.compile(r"<img\b[^>]*>")
-_EMPTY_LINK = re.compile(r"<a\b[^>]*>\s*</a>")  # around a picture without text, or the mark of a heading
+_EMPTY_LINK = re.compile(r"<a\b[^>]*>\s*</a>")  # left by a picture without text, or by a heading's anchor
 _ALT = re.compile(r'\balt="([^"]*)"')
 _CLASSES = {"span": set(STANDARD_TYPES.values())}
 
@@ -28,7 +28,7 @@ _CLASSES = {"span": set(STANDARD_TYPES.values())}
 def render(metadata: RawMetadata) -> str:
     """Return the long description as sanitised HTML: no scripts, no styles, nothing loaded from elsewhere.
 
-    What would be more than 60 kB of HTML is cut at the end of a paragraph.
+    A description of more than 60 kB of HTML is cut at the end of a paragraph.
     """
     text, content_type = metadata.get("description", ""), metadata.get("description_content_type")
     html = _safe_html(text[:_LARGEST], content_type)
@@ -41,8 +41,8 @@ def render(metadata: RawMetadata) -> str:
 
 def _safe_html(text: str, content_type: str | None) -> str:
     html = _to_html(text, content_type)
-    # No page asks another server for anything: the text of a picture stands for it. Cleaning comes last,
-    # whatever this makes of pictures that were written to confuse it.
+    # Pages send no requests to other servers, so a picture's text replaces it. Cleaning comes last, because a
+    # picture may be written to confuse this step.
     html = _IMAGE.sub(lambda image: "".join(_ALT.findall(image[0])), html)
     html = _EMPTY_LINK.sub("", html)
     return nh3.clean(
@@ -60,7 +60,7 @@ def _to_html(text: str, content_type: str | None) -> str:
     message["Content-Type"] = content_type or "text/x-rst"
     kind = message.get_content_type()
     html = None
-    # Each renderer takes a while to import, and most indexes need but one.
+    # Renderers are slow to import, and most indexes need only one.
     if kind == "text/markdown":
         from readme_renderer import markdown
 
@@ -77,7 +77,7 @@ def _to_html(text: str, content_type: str | None) -> str:
 
 
 def _filter(tag: str, attribute: str, value: str) -> str | None:
-    # A relative link would lead into the project's own repository, which is not here.
+    # A relative link would point into the project's own repository, which the site does not have.
     if attribute == "href" and not value.startswith(("https://", "http://", "mailto:", "#")):
         return None
     return value

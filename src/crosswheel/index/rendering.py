@@ -1,4 +1,4 @@
-"""All pages of a site, as bytes by path: what a folder and a published channel have in common."""
+"""Render all pages of a site as bytes by path, for an index in a folder and for a published channel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def project_pages(
 
     Args:
         files: the project's wheels, the oldest version first.
-        described: what METADATA of the wheel says that :func:`crosswheel.index.entry.newest` chooses.
+        described: the METADATA of the wheel that :func:`crosswheel.index.entry.newest` chooses.
         links: normalised names of projects in the index, to which dependencies are linked.
         root_url: the site's URL, for absolute links.
     """
@@ -60,11 +60,11 @@ def root_pages(
     root_url: str | None = None,
     described: Mapping[str, Target] | None = None,
 ) -> Pages:
-    """Return the pages that name projects, those of targets, and the files that all pages use.
+    """Return the pages that list projects, the targets' pages, and the files that all pages use.
 
     Args:
-        projects: in their order.
-        described: what is known of targets, by name; those that ship with crosswheel, if not given.
+        projects: in the order to list them.
+        described: known targets, by name; those that ship with crosswheel, if not given.
     """
     known = known_targets() if described is None else described
     roots = {"": list(projects)}
@@ -91,7 +91,7 @@ def root_pages(
 
 
 def known_targets(folder: Path | None = None) -> Mapping[str, Target]:
-    """Return the targets that ship with crosswheel, and those of a folder, by name, but for wrong files."""
+    """Return the targets that ship with crosswheel and those of a folder, by name; skip malformed files."""
     known = {}
     for name in targets.names(folder):
         with contextlib.suppress(TargetError):

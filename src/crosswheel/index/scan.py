@@ -1,4 +1,4 @@
-"""What lies in a tree of wheels: each wheel, and the files beside it."""
+"""Scan a tree of wheels for each wheel and the files next to it."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from crosswheel.files import digest_of
 from crosswheel.wheels.layout import FAILURE_SUFFIX, PROOF_SUFFIX, SIDECAR_SUFFIXES, YANKED_SUFFIX
 
 Stamp = tuple[tuple[str, int, int], ...]
-"""Name, size and time of change (ns) of a wheel and of each file beside it: what changes when they do."""
+"""Name, size and modification time (ns) of a wheel and of each file next to it; identifies their state."""
 
 
 @dataclass(frozen=True)
 class ScannedWheel:
-    """A wheel in the tree: where it is below the tree's root, and the stamp of it and the files beside it."""
+    """A wheel in the tree: its path below the tree's root, and the stamp of it and the files next to it."""
 
     location: str
     stamp: Stamp
 
     def path(self, dist: Path) -> Path:
-        """Return where the wheel is; ``dist`` is the tree's root."""
+        """Return the wheel's path; ``dist`` is the tree's root."""
         return dist / self.location
 
     def sibling(self, dist: Path, name: str) -> Path:
-        """Return where the file of this name is that lies beside the wheel."""
+        """Return the path of the file with this name next to the wheel."""
         return dist / (self.location[: -len(self.filename)] + name)
 
     @property
@@ -40,12 +40,12 @@ class ScannedWheel:
 
     @property
     def size(self) -> int:
-        """How many bytes the wheel has."""
+        """The wheel's size in bytes."""
         return self.stamp[0][1]
 
     @property
     def changed(self) -> int:
-        """When the wheel was changed, in nanoseconds since the epoch."""
+        """The wheel's modification time, in nanoseconds since the epoch."""
         return self.stamp[0][2]
 
     @property
@@ -55,7 +55,7 @@ class ScannedWheel:
 
     @property
     def sidecar_names(self) -> list[str]:
-        """The file names of all that is published with it: its proofs, provenances and SBOMs."""
+        """The file names of all files published with it: its proofs, provenances and SBOMs."""
         return [name for name, _, _ in self.stamp if name.endswith(SIDECAR_SUFFIXES)]
 
     @property
@@ -71,7 +71,7 @@ class ProjectWheels:
 
     Attributes:
         found: the wheels.
-        digest: changes when one of them, or a file beside it, does.
+        digest: changes when a wheel or a file next to it changes.
     """
 
     scanned: tuple[ScannedWheel, ...]
@@ -79,18 +79,18 @@ class ProjectWheels:
 
     @classmethod
     def of(cls, scanned: Iterable[ScannedWheel]) -> ProjectWheels:
-        """Return these wheels, which are all of one project."""
+        """Group these wheels, which belong to one project."""
         wheels = tuple(scanned)
         return cls(wheels, digest_of(found=[(wheel.location, wheel.stamp) for wheel in wheels]))
 
 
 @dataclass(frozen=True)
 class Tree:
-    """What lies in a tree of wheels.
+    """The contents of a tree of wheels.
 
     Attributes:
         projects: the wheels by the normalised name of their project, in the order of names.
-        failures: the paths of what could not be built.
+        failures: the paths of the records of failed builds.
     """
 
     projects: Mapping[str, ProjectWheels]
@@ -98,7 +98,7 @@ class Tree:
 
 
 def scan(dist: Path) -> Tree:
-    """Look through a folder, at any depth; hidden files and folders are passed over.
+    """Scan a folder at any depth; ignore hidden files and folders.
 
     Raises:
         UsageError: there is no such folder.
@@ -116,7 +116,7 @@ def scan(dist: Path) -> Tree:
         elif file.name.endswith(FAILURE_SUFFIX):
             failures.append(Path(file.path))
         elif wheels and file.path.startswith(f"{wheels[-1][0]}.", root):
-            # Sorted by name, the files that belong to a wheel come right after it.
+            # In sorted order, the files that belong to a wheel follow it directly.
             wheels[-1][1].append(stamp)
     scanned = (ScannedWheel(location, tuple(stamps)) for location, stamps in wheels)
     return Tree(_by_project(scanned), tuple(failures))
@@ -133,7 +133,7 @@ def _by_project(wheels: Iterable[ScannedWheel]) -> dict[str, ProjectWheels]:
 
 
 def _files(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Yield the files below a folder, each folder's own in the order of their names, then its folders'."""
+    """Yield the files below a folder in depth-first order: each folder's own by name, then its subfolders'."""
     folders = [folder]
     while folders:
         with os.scandir(folders.pop()) as items:

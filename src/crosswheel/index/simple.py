@@ -1,4 +1,4 @@
-"""Pages for pip and other tools: the simple repository API, as HTML and as JSON.
+"""Make the pages for pip and other tools: the simple repository API, as HTML and as JSON.
 
 Implements PEP 503 (HTML), 592 (yanked), 629 (version), 658 and 714 (core metadata), 691 (JSON) and
 700 (versions, sizes, upload times).
@@ -17,22 +17,22 @@ API_VERSION = "1.1"
 
 
 def simple_pages(name: str, root: str = "") -> tuple[str, str]:
-    """Return where both forms of a project's page are in a site; ``root`` is a target's folder, with its slash."""
+    """Return the paths of both forms of a project's page in a site; ``root`` is a target's folder, with its slash."""
     return f"{root}simple/{name}/index.html", f"{root}simple/{name}/index.json"
 
 
 def list_pages(root: str = "") -> tuple[str, str]:
-    """Return where both forms of the page that names all projects are; ``root`` is a target's folder, as above."""
+    """Return the paths of both forms of the page that lists all projects; ``root`` is a target's folder, as above."""
     return f"{root}simple/index.html", f"{root}simple/index.json"
 
 
 def project_list_html(names: Sequence[str], base: str = "") -> str:
-    """Return the page that names all projects; ``base`` is the URL of ``simple/``, relative if empty."""
+    """Return the page that lists all projects; ``base`` is the URL of ``simple/``, relative if empty."""
     return render("simple-projects.html", api_version=API_VERSION, names=names, base=base)
 
 
 def project_list_json(names: Sequence[str]) -> str:
-    """Return the JSON form of the page that names all projects."""
+    """Return the JSON form of the page that lists all projects."""
     return _dumps({"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in names]})
 
 
@@ -41,7 +41,7 @@ def project_html(name: str, entries: Sequence[Entry], base: str = "", left_out: 
 
     Args:
         base: the URL of the folder that its wheels are in, relative if empty.
-        left_out: wheels that are only in the indexes of single targets, which the page says.
+        left_out: wheels that only the indexes of single targets have; the page mentions them.
     """
     return render(
         "simple-project.html",
@@ -66,7 +66,7 @@ def project_json(name: str, entries: Sequence[Entry], base: str = "") -> str:
 
 
 def _file(entry: Entry, base: str) -> dict[str, object]:
-    # "dist-info-metadata", the key's old name, is left out as in HTML: pip 22.3 stops at its value.
+    # Omit "dist-info-metadata", the key's old name, as in HTML: pip 22.3 fails on its value.
     fields: dict[str, object] = {
         "filename": entry.filename,
         "url": base + quote(entry.path),

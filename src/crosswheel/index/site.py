@@ -1,4 +1,4 @@
-"""Wheels below ``dist/`` → a static site that any file store can serve."""
+"""Build a static site, which any file store can serve, from the wheels below ``dist/``."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from crosswheel.index.scan import ProjectWheels, Tree, scan
 from crosswheel.index.site_state import ProjectPart, SiteState, begin, named
 from crosswheel.targets import Target
 
-# Starting processes costs as much as reading this many wheels and writing their projects.
+# Starting processes costs as much as handling this many wheels.
 _FEW_WHEELS = 500
 
 
 @dataclass(frozen=True)
 class IndexSummary:
-    """What an index holds after it was written, and how many of its projects had changed.
+    """What an index holds after a run, and how many of its projects changed.
 
     Attributes:
-        targets: those that have an index of their own in it.
+        targets: the targets with an index of their own in the site.
         left_out: the file names that the index of all targets leaves out.
     """
 
@@ -51,7 +51,7 @@ class IndexSummary:
 
     @property
     def sentences(self) -> Iterator[str]:
-        """What is to be said of it: the index of each target, and what the index of all targets leaves out."""
+        """Sentences that summarise the index: each target's index, and the files left out of the common one."""
         if self.left_out:
             yield (
                 f"Left out of {self.site}/simple, as targets have other bytes under one name: "
@@ -71,28 +71,28 @@ def write_site(
     described: Mapping[str, Target] | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> IndexSummary:
-    """Make the index of all wheels below ``dist``; what is not there any more leaves the index too.
+    """Make the index of all wheels below ``dist``; remove wheels that are gone from ``dist``.
 
-    The site's folder is its own: one with anything else in it is refused, and nothing is removed but what an index
-    wrote.
+    The site needs a folder of its own. A folder with other contents is refused, and only files that an index wrote
+    are removed.
 
-    All wheels are read, and all that is new is made beside the site, before anything in it changes: if one is bad,
-    the site stays as it was. A wheel is in its place before a page names it, and no page names it any more when it
-    is removed, so the site can be served meanwhile. Only what changed since the last time is read and written. Of
-    two processes that make an index in one folder, one waits for the other.
+    All wheels are read and all new files are staged before the site changes, so a bad wheel leaves the site as it
+    was. A wheel is in the site before a page names it, and is removed only after no page names it, so the site can
+    be served meanwhile. Unchanged files are neither read nor written again. Of two processes that index into one
+    folder, one waits for the other.
 
     Args:
         dist: a folder with wheels at any depth, as ``dist/<name>/<version>/*.whl``.
-        site: where the site goes; pip is pointed at ``simple/`` below it.
-        scanned: gives what :func:`scan` returns of ``dist``, if that was begun before.
-        root_url: what the site's URL will be, for absolute links; links are relative without it.
-        build: the build tree, from which the logs that the proofs name are taken.
-        described: what is known of targets, by name; those that ship with crosswheel, if not given.
-        tell: is told if another process is waited for.
+        site: the folder of the site; pip uses ``simple/`` below it.
+        scanned: returns the result of :func:`scan` of ``dist``, if a scan was started before.
+        root_url: the site's future URL, for absolute links; without it links are relative.
+        build: the build tree, which holds the logs that proofs name.
+        described: known targets, by name; those that ship with crosswheel, if not given.
+        tell: called with a message while waiting for another process.
 
     Raises:
-        UsageError: there is no such folder of wheels, or something else is in the site's.
-        IntegrityError: a wheel is damaged or not what its name says, or two differ under one name.
+        UsageError: there is no such folder of wheels, or the site's folder has other contents.
+        IntegrityError: a wheel is damaged or does not match its name, or two differ under one name.
         StorageError: the site cannot be written.
     """
     _refuse_unfit(dist, site)
@@ -101,7 +101,7 @@ def write_site(
         make_folder(site)
     with explained_storage_errors(site), exclusive(site, waiting) as at_once, staged(site):
         old, present = SiteState.load(site), Present.in_site(site)
-        # Whoever was waited for may have added wheels meanwhile.
+        # The process that held the lock may have added wheels meanwhile.
         tree = scanned() if scanned and at_once else scan(dist)
         failures = read_failures(tree.failures)
         setting = Setting(site, dist, frozenset(tree.projects), root_url, build)
@@ -112,7 +112,7 @@ def write_site(
         after = SiteState(old.reader, parts, failures)
         changed = bool(stale) or after != old
         written = {name: setting.files(name, wheels, parts[name].project) for name, wheels in stale.items()}
-        if changed:  # until it is written, what is about to be is not known to be right
+        if changed:  # new contents are unverified until they are staged
             begin(site, written)
         for name in stale:
             move_project(setting, name, parts[name].project)
@@ -142,7 +142,7 @@ def _summary(site: Path, projects: Collection[Overview], changed: int) -> IndexS
 
 @dataclass(frozen=True)
 class SiteContents:
-    """What a site was made from: its wheels, its projects by their normalised names, and what could not be built."""
+    """The inputs of a site: its wheels, its projects by normalised name, and the failed builds."""
 
     entries: tuple[Entry, ...]
     projects: Mapping[str, Overview]
@@ -150,10 +150,10 @@ class SiteContents:
 
 
 def read_site(site: Path) -> SiteContents:
-    """Return what a finished site was made from.
+    """Return the inputs of a finished site.
 
     Raises:
-        UsageError: there is no site, or it was made by another version or not finished.
+        UsageError: there is no site, or it is unfinished or of another version.
     """
     state = SiteState.load(site)
     if not state.finished or not (site / "simple" / "index.html").is_file():
@@ -181,7 +181,7 @@ def _refuse_unfit(dist: Path, site: Path) -> None:
 def _settled(
     setting: Setting, scanned: Mapping[str, ProjectWheels], old: SiteState, present: Present
 ) -> dict[str, frozenset[str]]:
-    """Return the names of the files of those projects of which nothing is new, and whose files are all there."""
+    """Return the file names of unchanged projects whose files all exist, by project."""
     settled = {}
     for name, part in old.parts.items():
         wheels = scanned.get(name)
@@ -199,7 +199,7 @@ def _settled(
 def _new_parts(
     setting: Setting, stale: Mapping[str, ProjectWheels], old: SiteState
 ) -> dict[str, ProjectPart]:
-    """Read what is new, and make the parts of these projects beside the site."""
+    """Read new wheels, and stage the parts of these projects next to the site."""
     tasks = []
     for name, wheels in stale.items():
         part = old.parts.get(name)
@@ -207,6 +207,6 @@ def _new_parts(
     make = partial(make_project, setting)
     if sum(len(wheels.scanned) for wheels in stale.values()) <= _FEW_WHEELS:
         return dict(zip(stale, map(make, tasks)))
-    from crosswheel.index.work import map_in_processes  # takes a while to import
+    from crosswheel.index.work import map_in_processes  # slow to import
 
     return dict(zip(stale, map_in_processes(make, tasks)))

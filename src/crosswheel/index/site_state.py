@@ -1,4 +1,4 @@
-"""What an index was made from: lets the next one read only new wheels, and write only changed pages."""
+"""Keep an index's inputs, so that the next run reads only new wheels and writes only changed pages."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from crosswheel.index.project_reading import KnownProject
 from crosswheel.index.simple import list_pages, simple_pages
 from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, SIDECAR_SUFFIXES
 
-# What wheels and pages pass through on their way into a site, below the package's folder; a test compares it with what
-# is imported. What these import is named by its version.
+# The code that wheels and pages pass through on their way into a site, below the package's folder; a test compares it
+# with the imports. Other dependencies are covered by their versions.
 MADE_BY = ("errors.py", "files.py", "index", "targets", "toolchain/python", "versions.py", "wheels")
 LIBRARIES = (
     "comrak", "docutils", "jinja2", "markupsafe", "nh3", "packaging", "pydantic", "pygments", "readme-renderer",
@@ -37,7 +37,7 @@ class ProjectPart:
     """A project's part of a site.
 
     Attributes:
-        made_from: digest of all that its pages were made from.
+        made_from: the digest of all inputs of its pages.
         project: what was read.
     """
 
@@ -47,16 +47,16 @@ class ProjectPart:
 
 @dataclass(frozen=True)
 class SiteState:
-    """What a site was made from; lies in the site as a hidden file, and tells that crosswheel made the site.
+    """The inputs of a site; a hidden file in the site keeps them, and marks the site as crosswheel's.
 
-    The file's first line says all but the wheels; they follow, those of each project in a line of their own, which is
-    parsed only if it is needed. :func:`named` reads the file of any version.
+    The file's first line holds everything but the wheels. Each project's wheels follow in a line of their own, which is
+    parsed only when needed. :func:`named` reads the file of any version.
 
     Attributes:
-        reader: what read the wheels; parts of another are not taken over.
+        reader: identifies the code that read the wheels; parts that other code read are not reused.
         parts: the parts of the site by the normalised name of the project, in the order of names.
-        failures: what could not be built.
-        finished: whether all of the site was written.
+        failures: the failed builds.
+        finished: whether the whole site was written.
     """
 
     reader: str
@@ -66,7 +66,7 @@ class SiteState:
 
     @classmethod
     def load(cls, site: Path) -> SiteState:
-        """Return a site's state; an empty one, not finished, if it has none, or one that other code wrote."""
+        """Return a site's state; an unfinished, empty one if it has none, or if other code wrote it."""
         reader = code_digest()
         unknown = cls(reader, finished=False)
         try:
@@ -86,7 +86,7 @@ class SiteState:
         return cls(reader, parts, header.failures, unfinished_paths is None)
 
     def save(self, site: Path) -> None:
-        """Write the state of a site that is finished into it."""
+        """Write the state into a finished site."""
         first = _FirstLine(
             reader=self.reader,
             failures=self.failures,
@@ -98,21 +98,21 @@ class SiteState:
 
 
 def begin(site: Path, files: Mapping[str, Iterable[str]]) -> None:
-    """Write down which files of projects are written until the state is saved, and that it does not hold until then.
+    """Record the project files that are about to be written, and mark the state invalid until it is saved.
 
     Args:
         site: the site.
         files: the paths of projects' files, by the projects' normalised names.
     """
     paths = {path for of_project in files.values() for path in of_project}
-    # What another began that was killed may lie there, too.
+    # A killed process may have left unfinished files there, too.
     write_text(
         site / UNFINISHED, "".join(f"{path}\n" for path in sorted(paths | (_unfinished(site) or frozenset())))
     )
 
 
 def _unfinished(site: Path) -> frozenset[str] | None:
-    """Return what is being written into a site, or was when a process was killed; ``None`` if nothing is."""
+    """Return the paths that an unfinished run writes, or a killed one left; ``None`` if there is no such run."""
     try:
         return frozenset((site / UNFINISHED).read_text().splitlines())
     except FileNotFoundError:
@@ -120,9 +120,9 @@ def _unfinished(site: Path) -> frozenset[str] | None:
 
 
 def named(site: Path, paths: Iterable[str]) -> list[str]:
-    """Return those of these paths of files of projects that a site's state names: which an index wrote there.
+    """Return those of these paths that a site's state names, which means that an index wrote them.
 
-    The state may be of any version of crosswheel. Of one that is not understood, no file is named.
+    The state may be of any version of crosswheel. A state that cannot be parsed names no file.
     """
     candidates = list(paths)
     if not candidates:
@@ -143,13 +143,13 @@ def named(site: Path, paths: Iterable[str]) -> list[str]:
 
 
 def _project_of(path: str) -> str:
-    """Return the project that a path in a site is of: of its page, of its folder, or of a target's folder of it."""
+    """Return the project that a path in a site belongs to: its page, its folder, or its folder of a target."""
     first, *parts = path.split("/")
     return (parts if first in ("project", "simple") else parts[1:] or parts)[0].removesuffix(".html")
 
 
 def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator[str]:
-    """Yield the names of the files in a project's folder of ``simple/``, from what a state says of its wheels."""
+    """Yield the names of the files in a project's folder of ``simple/``, as a state records them."""
     yield from ("index.html", "index.json", *(path + LOG_SUFFIX for path in logs))
     for wheel in wheels:
         filename, apart = wheel["entry"]["filename"], wheel["entry"].get("apart")
@@ -159,7 +159,7 @@ def _names(wheels: Iterable[Mapping[str, Any]], logs: Iterable[str]) -> Iterator
 
 
 class _ProjectHeader(BaseModel):
-    """What the first line says of a project."""
+    """A project's entry in the first line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -173,7 +173,7 @@ class _ProjectHeader(BaseModel):
     @classmethod
     def of(cls, part: ProjectPart) -> _ProjectHeader:
         project = part.project
-        return cls.model_construct(  # of values that are right: checking them takes longer than writing them
+        return cls.model_construct(  # trusted values; checking them takes longer than writing them
             made_from=part.made_from,
             read_from=project.read_from,
             overview=project.overview,
@@ -196,14 +196,14 @@ class _FirstLine(BaseModel):
 
 
 def code_digest(root: Path | None = None, parts: Sequence[str] = MADE_BY) -> str:
-    """Return a digest of the code, templates and libraries that decide what is read of wheels and what pages say.
+    """Return a digest of the code, templates and libraries that decide how wheels are read and what pages show.
 
     Args:
         root: the package's folder, if it is not crosswheel's own.
         parts: the folders and files below it that decide.
 
     Raises:
-        ToolchainError: one of ``parts`` is not there, or has no file.
+        ToolchainError: one of ``parts`` is missing or empty.
     """
     root = root or Path(str(resources.files("crosswheel")))
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""An index in a few lines of Markdown, for the page of a CI run."""
+"""Summarise an index in a few lines of Markdown, for the page of a CI run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crosswheel.index.site import SiteContents
 
 
 def markdown(site: SiteContents) -> str:
-    """Return what an index offers and what could not be built, as Markdown tables."""
+    """Return an index's wheels and failed builds as Markdown tables."""
     offered = [
         [
             project.project,
@@ -30,7 +30,7 @@ def markdown(site: SiteContents) -> str:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table; what is in its cells is shown as it is."""
+    """Return a Markdown table; cells are escaped, so that their text appears verbatim."""
     lines = [columns, ["---"] * len(columns), *([_cell(cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
 

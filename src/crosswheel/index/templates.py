@@ -1,4 +1,4 @@
-"""The one way in which pages are made from templates."""
+"""Render pages from templates."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from jinja2.bccache import Bucket
 
 
 def render(template: str, /, **values: object) -> str:
-    """Return the page that a template of ``index/pages/`` makes of these values; all text is escaped."""
+    """Return the page that a template of ``index/pages/`` renders with these values; all text is escaped."""
     return _ENVIRONMENT.get_template(template).render(values)
 
 
 def filesize(size: int) -> str:
-    """Return a number of bytes for people, in decimal units: ``1.2 MB``."""
+    """Return a number of bytes in decimal units, such as ``1.2 MB``."""
     if size < 1000:
         return f"{size} B"
     amount, units = size / 1000, iter(("kB", "MB", "GB"))
@@ -27,13 +27,13 @@ def filesize(size: int) -> str:
 
 
 class _TemplateCache(FileSystemBytecodeCache):
-    """Compiled templates, kept as Python keeps compiled modules; where that cannot be, each start compiles them.
+    """Cache compiled templates on disk, as Python caches compiled modules; without a writable cache, compile each time.
 
-    It takes a tenth of a second, and to add a wheel to a large index should not take one.
+    Compiling takes a tenth of a second, and adding a wheel to a large index should not take longer than that.
     """
 
     def get_source_checksum(self, source: str) -> str:
-        # What is chosen below decides what a template is compiled to.
+        # The settings below affect how a template is compiled.
         return super().get_source_checksum(source + Path(__file__).read_text())
 
     def dump_bytecode(self, bucket: Bucket) -> None:
@@ -45,7 +45,7 @@ class _TemplateCache(FileSystemBytecodeCache):
 
 
 def environment(compiled: Path) -> Environment:
-    """Return what makes pages of the templates, and keeps these in the folder ``compiled``."""
+    """Return the environment that renders the templates and caches them, compiled, in the folder ``compiled``."""
     templates = Environment(
         loader=PackageLoader("crosswheel.index", "pages"),
         bytecode_cache=_TemplateCache(str(compiled), "%s.jinja"),

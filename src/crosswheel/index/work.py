@@ -1,4 +1,4 @@
-"""The same work on many things, in several processes."""
+"""Run the same function on many items, in several processes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Outcome = TypeVar("Outcome")
 
 
 def map_in_processes(function: Callable[[Item], Outcome], items: Sequence[Item]) -> list[Outcome]:
-    """Call a function with each item; return the outcomes in the items' order.
+    """Call a function with each item; return the outcomes in the order of the items.
 
     Function, items and outcomes must be picklable. An exception of the function is raised here.
     """
-    # The first is done before there are other processes: what it loads need not be loaded in each.
+    # Run the first item before forking: the modules that it loads need not be loaded in each process.
     first = function(items[0])
     with ProcessPoolExecutor(
         mp_context=get_context("fork" if can_fork() else "spawn"), initializer=_begin
@@ -35,13 +35,13 @@ def map_in_processes(function: Callable[[Item], Outcome], items: Sequence[Item])
 
 def _begin() -> None:
     """Prepare one of the processes."""
-    # What is there when a process begins stays to its end: not to be looked through for garbage again and again.
+    # Objects that exist at the start stay until the end: exclude them from garbage collection.
     gc.freeze()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it was killed, and so could not tell it to."""
+    """End this process if its parent was killed, and so could not stop it."""
     parent = parent_process()
     assert parent is not None
     parent.join()
