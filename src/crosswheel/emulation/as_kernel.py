@@ -1,11 +1,11 @@
-"""Becomes another program, for which the kernel is an older one: later system calls answer ENOSYS, as they would there.
+"""Execute a program under a filter that simulates an older kernel: newer system calls fail with ENOSYS.
 
-Run as a script, before the emulator, which passes on what its program asks for::
+Run this script before the emulator, which passes on its program's system calls::
 
     python -ISs as_kernel.py RELEASE LARGEST-MAPPING -- PROGRAM ARGUMENT...
 
-It wants no privileges (seccomp(2)). What it starts, and what that starts, keep the filter. A mapping that is larger
-than LARGEST-MAPPING (in hexadecimal; 0 for any) is refused, but for address space that is only reserved.
+It needs no privileges (seccomp(2)), and all descendants inherit the filter. A mapping larger than
+LARGEST-MAPPING (hexadecimal; 0 for any) fails, unless it only reserves address space.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import os
 import struct
 import sys
 
-# The first number of a system call that came with a version of Linux, up to the one of the next line. From 424 on
-# (Linux 5.1), they are the same on all machines.
+# The first system call number that each version of Linux added; its range ends at the next line's number. From 424
+# (Linux 5.1) on, numbers are the same on all architectures.
 SINCE = (
     (424, (5, 1)), (428, (5, 2)), (434, (5, 3)), (436, (5, 9)), (437, (5, 6)), (439, (5, 8)), (440, (5, 10)),
     (441, (5, 11)), (442, (5, 12)), (443, (5, 14)), (444, (5, 13)), (447, (5, 14)), (448, (5, 15)), (449, (5, 16)),
     (450, (5, 17)), (451, (6, 5)), (452, (6, 6)), (454, (6, 7)), (457, (6, 8)), (462, (6, 10)), (463, (6, 13)),
 )  # fmt: skip
-_END = 0x40000000  # beyond are those of the x32 ABI
-# By os.uname().machine: the kernel's name for how system calls are made, and the numbers of mmap and of what came
+_END = 0x40000000  # the x32 ABI's numbers begin here
+# By os.uname().machine: the kernel's identifier of the call convention, and the numbers of mmap and of the calls added
 # between 4.11 and 5.1: statx, io_pgetevents, rseq.
 MACHINES = {
     "x86_64": (0xC000003E, 9, ((332, (4, 11)), (333, (4, 18)), (334, (4, 18)))),
     "aarch64": (0xC00000B7, 222, ((291, (4, 11)), (292, (4, 18)), (293, (4, 18)))),
 }
-# Instructions of the classic BPF, and offsets in the kernel's struct seccomp_data (little-endian).
+# Classic BPF instructions, and offsets in the kernel's struct seccomp_data (little-endian).
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _NUMBER, _MACHINE, _LENGTH, _PROTECTION = 0, 4, 24, 32
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
@@ -38,14 +38,14 @@ _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
 
 
 def later_calls(release: tuple[int, ...], machine: str) -> list[tuple[int, int]]:
-    """Return the ranges of numbers, ends excluded, of the system calls that came after a version of Linux."""
+    """Return the number ranges, ends excluded, of the system calls added after a version of Linux."""
     older = [(number, number + 1) for number, since in MACHINES[machine][2] if since > release]
     ends = [first for first, _ in SINCE[1:]] + [_END]
     return older + [(first, end) for (first, since), end in zip(SINCE, ends) if since > release]
 
 
 def program(release: tuple[int, ...], largest: int, machine: str) -> bytes:
-    """Return the filter as the kernel wants it: classic BPF."""
+    """Return the filter in the kernel's format: classic BPF."""
     architecture, mmap, _ = MACHINES[machine]
     steps = [
         (_LOAD, 0, 0, _MACHINE),
@@ -64,10 +64,10 @@ def program(release: tuple[int, ...], largest: int, machine: str) -> bytes:
 
 
 def install(code: bytes) -> None:
-    """Put the filter around this process, for good.
+    """Apply the filter to this process irrevocably.
 
     Raises:
-        OSError: the kernel takes none.
+        OSError: the kernel refused it.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     instructions = ctypes.create_string_buffer(code, len(code))
@@ -79,7 +79,7 @@ def install(code: bytes) -> None:
 
 
 def main(words: list[str]) -> None:
-    """Become the program."""
+    """Install the filter, then become the program."""
     release, largest, _, *command = words
     numbers = tuple(map(int, release.split(".")[:2]))
     install(program(numbers, int(largest, 16), os.uname().machine))

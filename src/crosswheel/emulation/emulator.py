@@ -1,8 +1,7 @@
-"""A target's Python, running here: qemu's user mode, with just enough of a foreign Linux around it.
+"""Run a target's Python on this machine in qemu's user mode, with the necessary parts of a foreign Linux.
 
-Where the target was learned, its own loader, libraries and Python run. Elsewhere the emulated C library is newer than
-the target's, so that something runs here proves nothing about symbol versions; :mod:`crosswheel.check.elf` proves
-those.
+For a learned target, its own loader, libraries and Python run. For any other, the emulated C library is newer than
+the target's, so a successful run proves nothing about symbol versions; :mod:`crosswheel.check.elf` proves those.
 """
 
 from __future__ import annotations
@@ -30,31 +29,31 @@ from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.toolchain.python.tree import PythonTree
 from crosswheel.userlands import Userland, UserlandStore
 
-# What CPython, and extension modules as they are found, want to load.
+# Libraries that CPython and common extension modules load.
 ROOT_PACKAGES = (
     "libc6", "libgcc-s1", "libstdc++6", "libatomic1", "zlib1g", "libbz2-1.0", "liblzma5", "libexpat1",
     "libuuid1", "libcrypt1", "libusb-1.0-0", "libudev1", "tzdata",
 )  # fmt: skip
-# A 32-bit kernel keeps a quarter of the addresses for itself, and programs and libraries lie in the others, too.
+# A 32-bit kernel reserves a quarter of the address space; programs and libraries also need room.
 _LARGEST_MAPPING = 0xB0000000
 _ROOT_HOLDS = ("lib*/ld*.so*", "lib/*/libc.so.6")
 
 
 @dataclass(frozen=True)
 class Emulator:
-    """Runs programs of a target.
+    """An emulator that runs programs of a target.
 
     Attributes:
         qemu: the emulator program.
         root: a folder with the target's dynamic loader and C library in ``lib``.
-        python: the target's Python, with what it has of the standard library.
-        version: what it is, for people: ``qemu-arm 7.2.22, CPython 3.10.8``; empty where that Python does not run.
-        warnings: what the target's Python has, and the emulated one could not be given.
-        machine: what the emulator is told of the CPU and the kernel that it presents.
-        kernel: the words before it that refuse what the target's kernel does not know; none where this one cannot.
-        sandbox: how what runs is kept from all else.
-        view: what every program that runs has to see.
-        userland: the digest of the target's own userland, where ``root`` and ``python`` are of that.
+        python: the target's Python, with the available part of its standard library.
+        version: what runs, for messages: ``qemu-arm 7.2.22, CPython 3.10.8``; empty if that Python does not run.
+        warnings: features of the target's Python that the emulated one lacks.
+        machine: the emulator's options for the CPU and the kernel that it presents.
+        kernel: the command prefix that hides system calls newer than the target's kernel; empty if unsupported here.
+        sandbox: isolates the programs that run.
+        view: the files that every program has to see.
+        userland: the digest of the target's own userland, if ``root`` and ``python`` come from it.
     """
 
     qemu: Path
@@ -70,11 +69,11 @@ class Emulator:
 
     @property
     def prefix(self) -> list[str]:
-        """The words before any program of the target that run it here."""
+        """The command prefix that runs a program of the target here."""
         return [*self.kernel, str(self.qemu), "-L", str(self.root), *self.machine]
 
     def command(self, *words: Word, environment: Mapping[str, str] | None = None) -> list[str]:
-        """Return the words that run the target's Python with the given arguments."""
+        """Return the command line that runs the target's Python with the given arguments."""
         if not self.python.runs:
             raise ToolchainError(
                 f"there is no Python {self.python.short} that would run here as on the target",
@@ -100,9 +99,9 @@ class Emulator:
         """Run the target's Python to its end, in the sandbox; the rest is as in :meth:`Runner.run`.
 
         Args:
-            cwd: the folder that it runs in, and may write to; one of its own that is gone after it, if not given.
-            network: whether it may reach the network; then it runs without the sandbox.
-            readable: what it sees beside the cache.
+            cwd: the working directory, which it may write to; a temporary one if not given.
+            network: whether it may reach the network; if so, it runs without the sandbox.
+            readable: additional paths that it sees.
         """
         with contextlib.ExitStack() as stack:
             folder = cwd or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crosswheel.")))
@@ -119,14 +118,14 @@ class Emulator:
 
 
 def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator:
-    """Return a working emulator of the target, made if need be.
+    """Return a working emulator of the target; set it up if needed.
+
+    If the target's Python is not available, the emulator runs other programs of the target.
 
     Raises:
-        MissingToolError: qemu can be had neither on this machine nor from its package manager.
-        ToolchainError: it was found, but the target's Python does not start in it.
-        TargetError: that is of another version than the target says.
-
-    Where that Python cannot be had, it runs other programs of the target.
+        MissingToolError: qemu is neither installed nor available from the package manager.
+        ToolchainError: qemu exists, but the target's Python does not start in it.
+        TargetError: that Python has another version than the target states.
     """
     qemu = qemu_program(target.toolchain.qemu, settings, runner)
     learned = kept_userland(target, settings)
@@ -167,10 +166,10 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
 
 
 def kept_userland(target: Target, settings: Settings) -> Userland | None:
-    """Return a target's own userland; ``None`` where it was not learned, or not on this machine.
+    """Return a target's own userland; ``None`` if it was not learned, or is not on this machine.
 
     Raises:
-        IntegrityError: its manifest is not what was kept.
+        IntegrityError: its manifest was modified.
     """
     return UserlandStore(settings.cache).kept(target.userland.digest) if target.userland else None
 
@@ -196,7 +195,7 @@ def _machine(target: Target) -> tuple[str, ...]:
 
 
 def _kernel(target: Target, runner: Runner) -> tuple[str, ...]:
-    """Return the words before a program that make it see the target's kernel; none where ours takes no filter."""
+    """Return the command prefix that presents the target's kernel; empty if this kernel supports no filter."""
     if os.uname().machine not in as_kernel.MACHINES:
         return ()
     largest = f"{_LARGEST_MAPPING:x}" if target.abi.bits == 32 else "0"
@@ -213,7 +212,7 @@ def _lacking(module: str, error: CrosswheelError, target: Target) -> str:
 
 
 def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
-    """Start the target's Python once; return what it is that started it."""
+    """Start the target's Python once; return the version of what ran it."""
     code = "import platform; print(platform.machine(), platform.python_version())"
     answer = emulator.run(runner, ["-I", "-c", code], check=False)
     started = answer.output.split()[-1:]
@@ -243,21 +242,21 @@ def installed_qemu(target: Target) -> Path | None:
 
 
 def kept_qemu(target: Target, settings: Settings) -> Path | None:
-    """Return the emulator that was fetched before, if it is there."""
+    """Return the emulator in the cache, if it was downloaded before."""
     folder, program = cache_path(settings.cache, "qemu"), _program(target.toolchain.qemu)
     return folder / program if is_whole(folder, [program]) else None
 
 
 def has_root(target: Target, settings: Settings) -> bool:
-    """Return whether the libraries that emulated programs load were fetched before."""
+    """Return whether the libraries for emulated programs are in the cache."""
     return is_whole(_root_folder(target, settings), _ROOT_HOLDS)
 
 
 def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:
-    """Return the emulator of a kind of CPU, by the suffix of ``qemu-…-static``; fetched if it is not installed.
+    """Return the emulator of a CPU family, by the suffix of ``qemu-…-static``; download it if it is not installed.
 
     Raises:
-        MissingToolError, NetworkError: it cannot be had.
+        MissingToolError, NetworkError: it is not available.
     """
     installed = _installed(kind)
     if installed:
@@ -277,10 +276,10 @@ def _program(kind: str) -> str:
 
 
 def userland(target: Target, settings: Settings, runner: Runner) -> Path:
-    """Return a folder with the libraries that emulated programs load, fetched if need be.
+    """Return a folder with the libraries that emulated programs load; download them if needed.
 
     Raises:
-        MissingToolError, NetworkError: they cannot be had.
+        MissingToolError, NetworkError: they are not available.
     """
     debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.suite)
 

@@ -1,4 +1,4 @@
-"""A machine's own Python, running here with the machine's own loader and libraries."""
+"""Run a machine's own Python here, with the machine's own loader and libraries."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from crosswheel.userlands import Userland
 def emulated_userland(
     userland: Userland, python: str, qemu: str, cpu: str, settings: Settings, runner: Runner
 ) -> Emulator:
-    """Return what runs the Python of a userland, of which nothing else is known yet.
+    """Return an emulator for the Python of a userland about which nothing else is known yet.
 
     Args:
         qemu: the suffix of ``qemu-…-static``.
         cpu: the CPU that it presents.
 
     Raises:
-        MissingToolError, NetworkError: qemu can be had neither on this machine nor from Debian.
+        MissingToolError, NetworkError: qemu is neither installed nor available from Debian.
     """
     program, interpreter = qemu_program(qemu, settings, runner), userland.path(python)
     return Emulator(

@@ -1,4 +1,4 @@
-"""The Pythons that a wheel's modules can be compiled by."""
+"""Choose the Pythons that can compile a wheel's modules."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from crosswheel.toolchain.python.tree import PythonTree
 def compiling_pythons(
     host: Callable[[], PythonTree], emulator: Callable[[], Emulator], runner: Runner
 ) -> Iterator[Interpreter]:
-    """Yield the build machine's Python of the target's version, which is far quicker, then the emulated one.
+    """Yield the build machine's Python of the target's version, which is far faster, then the emulated one.
 
     Args:
-        host: gives the one; raises :class:`TargetError` where there is none.
-        emulator: gives the other; asked only if another one is wanted.
+        host: returns the former; raises :class:`TargetError` if there is none.
+        emulator: returns the latter; called only if the former does not suffice.
     """
     with contextlib.suppress(TargetError):
         program, env = host().executable, {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
@@ -33,6 +33,6 @@ def compiling_pythons(
 
 
 def _emulated(emulator: Emulator, runner: Runner, words: Sequence[Word]) -> Result:
-    """Run the target's Python with words, of which paths are what it reads."""
+    """Run the target's Python with these arguments; it may read those that are paths."""
     paths = [word for word in words if isinstance(word, Path)]
     return emulator.run(runner, ["-I", *words], readable=paths)

@@ -1,7 +1,7 @@
-"""Modules of the standard library that a target's Python has, and the build of it that runs here was made without.
+"""Add modules of the standard library that a target's Python has, but that the emulated build lacks.
 
-They are compiled for the target from CPython's own sources, and put into a copy of that Python. Wheels are compiled for
-the Python as it came: nothing of this gets into them.
+They are compiled for the target from CPython's own sources, into a copy of the emulated Python. Wheels are compiled
+against the original Python, so nothing of this gets into them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from crosswheel.toolchain.python.tree import PythonTree
 
 @dataclass(frozen=True)
 class ExtensionModule:
-    """A module that may be missing.
+    """A standard library module that may be missing.
 
     Attributes:
-        folder: where it is in the source.
-        sources: what is compiled, in that folder.
-        library: the C library that it uses, by its name in libraries.toml; ``link`` is what the linker calls it.
-        package: a release of the registry that has the source, with the hash of its sdist.
-        debian: or else Debian's source package that has it.
+        folder: its folder in the source.
+        sources: the files to compile, in that folder.
+        library: the C library that it uses, by its name in libraries.toml; ``link`` is its name for the linker.
+        package: a release on the registry with its source, and the hash of the sdist.
+        debian: otherwise, Debian's source package with its source.
     """
 
     name: str
@@ -49,7 +49,7 @@ class ExtensionModule:
     debian: str = ""
 
 
-_PYTHONS = ("3.10", "3.11")  # which the sources fit
+_PYTHONS = ("3.10", "3.11")  # the versions that these sources fit
 MODULES = (
     ExtensionModule(
         "_sqlite3",
@@ -57,7 +57,7 @@ MODULES = (
         "*.c",
         "sqlite",
         "sqlite3",
-        # The release is CPython's own module, which goes by whatever name it is given.
+        # The release is CPython's own module, which takes its name from the build.
         options=('-DMODULE_NAME="sqlite3"',),
         package=("pysqlite3", "0.5.4", "fbc69bfdc0cb43a5badd5403b126d5151371b5037e0397ba9802bb440c5b0021"),
     ),
@@ -78,10 +78,10 @@ MODULES = (
 def completed(
     python: PythonTree, target: Target, settings: Settings, runner: Runner
 ) -> tuple[PythonTree, Mapping[str, CrosswheelError]]:
-    """Return a target's Python with the modules it was made without: a copy of it, made if need be.
+    """Return a copy of a target's Python with its missing modules added; make the copy if needed.
 
-    A module that cannot be made is left out, and made the next time; it is returned with the reason. Where the sources
-    do not fit the Python's version, it stays as it is.
+    A module that cannot be compiled is left out, returned with the reason, and tried again next time. A Python of a
+    version that the sources do not fit is returned unchanged.
     """
     missing = [module for module in MODULES if not _path_of(python, module, target).is_file()]
     if not python.runs or python.short not in _PYTHONS or not missing:
@@ -107,7 +107,7 @@ def completed(
     modules = [tree.stdlib / "lib-dynload" / path.name for path in compiled]
 
     def fill(temporary: Path) -> None:
-        # Hard links where possible: what is in the cache is never written to.
+        # Hard links where possible, because files in the cache are never modified.
         shutil.copytree(python.root, temporary, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
         for path, module in zip(compiled, modules):
             _placed(path, temporary / module.relative_to(folder))
@@ -126,7 +126,7 @@ def _path_of(python: PythonTree, module: ExtensionModule, target: Target) -> Pat
 
 
 def _compiled(module: ExtensionModule, python: PythonTree, workshop: Workshop) -> Path:
-    """Return a module, compiled if need be."""
+    """Return a module; compile it if needed."""
     target, compilers, settings = workshop.target, workshop.compilers, workshop.debian.settings
     digest = digest_of(
         python=str(target.python.target),
@@ -170,7 +170,7 @@ def _compile(module: ExtensionModule, python: PythonTree, workshop: Workshop, pa
 
 
 def _archive(module: ExtensionModule, workshop: Workshop, folder: Path) -> Path:
-    """Return the archive of a module's sources; its hash was checked."""
+    """Return the archive of a module's sources, with a verified hash."""
     if module.package is None:
         return workshop.debian.source(module.debian, folder)
     name, version, sha256 = module.package

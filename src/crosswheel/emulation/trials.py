@@ -1,4 +1,4 @@
-"""Running what a wheel holds on an emulated target: its modules are imported, its tests run."""
+"""Run a wheel's contents on an emulated target: import its modules, run its tests."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from crosswheel.targets import Target
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelModules, installed_path
 
-# What the target's Python finds first: see the modules there.
+# Comes first on the target Python's path; its modules explain how.
 START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
 HIDDEN_IMAGE = "CROSSWHEEL_HIDES_IMAGE"
-"""The variable that tells whether the image's own packages are hidden."""
-# A module that writes when it is imported may not have ended its line.
+"""The environment variable that tells whether the image's own packages are hidden."""
+# A module that prints during import may leave its line unfinished.
 _TOLD = re.compile(r"(importing|imported|unimportable|opening|unopenable) (\S+)(?: (\{.*\}))?$")
-_NOT_FOUND = re.compile(r"(\S+): cannot open shared object file")  # glibc's words
+_NOT_FOUND = re.compile(r"(\S+): cannot open shared object file")  # glibc's wording
 
 
 def _without_site(folder: str, names: list[str]) -> list[str]:
@@ -44,7 +44,7 @@ class Trying(Protocol):
     """The target's Python with some installed wheels, emulated or on the machine itself."""
 
     def run(self, *words: str) -> Result:
-        """Run it with words; a path is that of a file on this machine.
+        """Run the target's Python with these arguments; a path names a file on this machine.
 
         Raises:
             BuildFailed: it does not end.
@@ -53,12 +53,12 @@ class Trying(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """Emulated Python with some installed wheels.
+    """The emulated Python with some installed wheels.
 
     Attributes:
-        sites: for the wheel and everything it depends on, the site-packages that it is installed in.
-        scratch: the working folder of what runs.
-        log: where it goes is the runner's business.
+        sites: the site-packages of the wheel and of each dependency.
+        scratch: the working directory.
+        log: passed to the runner, which decides where output goes.
     """
 
     emulator: Emulator
@@ -73,21 +73,21 @@ class Trial:
             "PYTHONPATH": str(START),
             "CROSSWHEEL_SITES": os.pathsep.join(map(str, self.sites)),
             "CROSSWHEEL_PREFIX": str(self._prefix()),
-            # What its image has may not stand in for what a wheel requires, nor hide it.
+            # The image's packages must neither replace nor hide a wheel's requirements.
             HIDDEN_IMAGE: "1" if self.emulator.userland else "",
             "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
             "PYTHONFAULTHANDLER": "1",
         }
         named = [
             Path(word) for word in words if word.startswith("/")
-        ]  # a recipe's test, and what lies beside it
+        ]  # a recipe's test, and the files next to it
         readable = [*self.sites, *(path.parent for path in named if path.is_file())]
         return self.emulator.run(
             self.runner, words, environment=environment, cwd=self.scratch, check=False, readable=readable
         )
 
     def _prefix(self) -> Path:
-        """Return the ``sys.prefix`` of what runs: it has what the wheels brought as data, as in an environment."""
+        """Return the ``sys.prefix`` of the run, which holds the wheels' data files, as in an environment."""
         prefix = self.scratch / ".prefix"
         if not prefix.is_dir():
             prefix.mkdir()
@@ -100,16 +100,16 @@ class Trial:
 
 @dataclass(frozen=True)
 class Importable:
-    """What is to be imported of a wheel.
+    """The modules and shared objects of a wheel to import or load.
 
     Attributes:
         wheel: its file name.
         extensions: its extension modules.
         pure: the packages and modules of Python source that it adds.
-        skip: modules that are not to be imported, each with the reason.
-        complete: whether all that the wheel requires is there.
-        objects: its shared objects that can be loaded by themselves, by their paths below site-packages.
-        system: the libraries that the target's image has; the emulated one has not all of them.
+        skip: maps modules that are not imported to the reason.
+        complete: whether all requirements of the wheel are installed.
+        objects: its shared objects that load on their own, by their paths below site-packages.
+        system: the libraries of the target's image; the emulated image lacks some of them.
     """
 
     wheel: str
@@ -131,7 +131,7 @@ class Importable:
         skip: Mapping[str, str] | None = None,
         complete: bool,
     ) -> Importable:
-        """Return what is to be imported of a wheel that was audited for a target; ``skip`` as a recipe says."""
+        """Return what to import of a wheel that was audited for a target; ``skip`` comes from a recipe."""
         return cls(
             wheel,
             modules.extensions,
@@ -144,22 +144,22 @@ class Importable:
 
     @property
     def modules(self) -> list[str]:
-        """The modules to be imported: an extension module brings the packages that it is in along."""
+        """The modules to import; importing an extension module also imports the packages around it."""
         extensions = [name for name in self.extensions if name not in self.skip]
         pure = [name for name in self.pure if not any(_is_in(ext, name) for ext in extensions)]
         return [*extensions, *(name for name in pure if name not in self.skip)]
 
     @property
     def left_out(self) -> dict[str, str]:
-        """The modules that are not to be imported, each with the reason."""
+        """The modules that are not imported, each with the reason."""
         return {name: self.skip[name] for name in (*self.extensions, *self.pure) if name in self.skip}
 
     def excuse(self, module: str, error: _Unimportable) -> str | None:
-        """Return why a module that cannot be imported is no fault of the wheel, if that is so.
+        """Return why a failed import is not the wheel's fault; ``None`` if it is.
 
-        An extension module has to load, if all is there that the wheel requires. Of Python source, what only some users
-        have may be missing, and what asks for another system may say so. The tests of a package may want what only its
-        developers have.
+        An extension module must load if all of the wheel's requirements are installed. Python source may lack optional
+        dependencies, or state that it supports another system only. A package's tests may need what only its developers
+        install.
         """
         pure = module not in self.extensions
         absent = error.missing if error.missing and not self._has(error.missing) else None
@@ -172,13 +172,13 @@ class Importable:
 
 
 def openable(audited: Iterable[AuditedObject]) -> tuple[str, ...]:
-    """Return the shared objects that can be loaded by themselves, by their paths below site-packages."""
+    """Return the shared objects that load on their own, by their paths below site-packages."""
     return tuple(filter(None, (installed_path(item.file) for item in audited if item.opened)))
 
 
 @dataclass(frozen=True)
 class Imports:
-    """What came of importing modules; ``skipped`` has a reason for each, and for each object that was not opened."""
+    """The result of importing modules; ``skipped`` maps each module and object that was not tried to the reason."""
 
     imported: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -186,9 +186,9 @@ class Imports:
 
 
 def import_modules(importable: Importable, trial: Trying) -> Imports:
-    """Import a wheel's modules, all in one process; a fault names one that does not load.
+    """Import a wheel's modules in one process; return a fault for each that does not load.
 
-    The process is started where there is none, too: files of the wheel may be run by every start of Python.
+    The process starts even without modules, because every start of Python may run files of the wheel.
     """
     modules = importable.modules
     try:
@@ -217,11 +217,11 @@ class _Unimportable:
     """Why a module was not imported.
 
     Attributes:
-        kind: the error's class.
-        message: what it says.
-        output: what was printed meanwhile, with the traceback.
-        missing: the module that is not there, if that is the reason.
-        by_hand: whether the module itself says that it cannot be imported, and nothing is amiss.
+        kind: the class of the exception.
+        message: its message.
+        output: the output during the import, with the traceback.
+        missing: the missing module, if that is the reason.
+        by_hand: whether the module itself raised the ImportError, and nothing is wrong.
     """
 
     kind: str
@@ -234,7 +234,7 @@ class _Unimportable:
 def _results(
     modules: Sequence[str], objects: Sequence[str], result: Result
 ) -> tuple[list[str], dict[str, _Unimportable], dict[str, str]]:
-    """Return which modules were imported, and why others were not, and why objects could not be opened."""
+    """Return the imported modules, the reasons of failed imports, and the reasons why objects could not be opened."""
     imported: list[str] = []
     failed: dict[str, _Unimportable] = {}
     unopenable: dict[str, str] = {}
@@ -313,7 +313,7 @@ def run_test(test: Path, wheel: str, trial: Trying) -> list[Fault]:
 
 
 def _ending(result: Result) -> str:
-    # qemu ends by the signal that ended the program, or with 128 plus its number.
+    # qemu ends by the signal that ended the program, or with 128 plus the signal's number.
     crashed = {
         -11: "segmentation fault",
         139: "segmentation fault",

@@ -1,7 +1,7 @@
-"""Proving the cross view before anything is built with it.
+"""Verify the cross view before anything is built with it.
 
-A probe extension is compiled with what ``sysconfig`` says inside the view, loaded by the emulated Python, and asked
-what it was compiled as. A view that answers for the wrong machine is found here, not in sixty wheels.
+Compile a probe extension with the view's ``sysconfig`` answers, load it in the emulated Python, and ask it for its
+compile-time facts. This finds a view that describes the wrong machine here, rather than in sixty wheels.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 
-# What Python's configuration states, against the compiler's own idea: a module that is compiled with a wrong one loads.
+# Python's configuration against the compiler's values: a module compiled with a wrong one loads nevertheless.
 _CHECKS = r"""
 #include <Python.h>
 #include <float.h>
@@ -53,7 +53,7 @@ static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "probe", "", -1, meth
 PyMODINIT_FUNC PyInit_probe(void) { return PyModule_Create(&module); }
 """
 )
-# The same answers, by a program that needs no Python to run.
+# The same answers from a program that needs no Python.
 _PROGRAM = (
     _CHECKS
     + r"""
@@ -67,7 +67,7 @@ int main(void)
 }
 """
 )
-# What a backend would do, by the interpreter that believes to be the target.
+# What a backend would read, from the interpreter that poses as the target.
 _COMPILE = """
 import json, shlex, subprocess, sys, sysconfig
 ask = sysconfig.get_config_var
@@ -83,10 +83,10 @@ _MANTISSA = {64: 53, 80: 64, 128: 113}
 
 
 def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulator, runner: Runner) -> None:
-    """Prove that the toolchain makes extension modules that the target loads; once for each toolchain.
+    """Verify that the toolchain makes extension modules that the target loads; once for each toolchain.
 
     Raises:
-        ToolchainError: an answer is not the target's; the message names it.
+        ToolchainError: an answer differs from the target's; the message names it.
     """
     digest = digest_of(
         probe=_PROBE,
@@ -113,7 +113,7 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
 def _probed(
     toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulator, runner: Runner, folder: Path
 ) -> dict[str, object]:
-    """Compile the probe in a folder, run it, and return what both said."""
+    """Compile the probe in a folder, run it, and return the answers of both."""
     (folder / "probe.c").write_text(_PROBE)
     (folder / "program.c").write_text(_PROGRAM)
     env = environment.for_hook(toolchain.host.root, folder, {})
@@ -141,7 +141,7 @@ def _expected(toolchain: Toolchain) -> dict[str, object]:
 
 
 def _agrees(name: str, answer: object, expected: object, target: Target) -> bool:
-    """Return whether an answer is the target's: headers of any patch release fit a machine's own Python."""
+    """Return whether an answer matches the target; the headers of any patch release fit a machine's own Python."""
     if name == "python" and target.userland:
         return str(answer).rpartition(".")[0] == target.python.short
     return answer == expected

@@ -1,10 +1,10 @@
-"""Publishing: a site → a channel of a store, so that no reader ever sees a link to what is not there.
+"""Publish a site to a channel of a store, so that no reader ever sees a link to a missing file.
 
-What is in a channel follows from the wheels in it alone. Each lies there with files that never change; the
-last of them, its record, makes it published, as long as the wheel and its METADATA are there as the record says.
-Pages are made from the records that a listing of the store shows. Whoever publishes lists again after writing
-pages, and makes them again if somebody else published meanwhile: so no lock is needed, the last one to write has
-seen everything, and a publisher that dies leaves nothing that the next one would not put right.
+The wheels in a channel alone decide its contents. A wheel's files never change; its record is written last and
+publishes it, as long as the wheel and its METADATA match the record. Pages are made from the records in a listing of
+the store. A publisher lists the store again after it has written pages, and writes them again if another one
+published meanwhile. So no lock is needed: the last writer has seen everything, and the next publisher repairs what
+an interrupted one left.
 """
 
 from __future__ import annotations

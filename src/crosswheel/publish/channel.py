@@ -1,4 +1,4 @@
-"""Which channel a git reference is published to."""
+"""Choose the channel for a git reference."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from crosswheel.errors import UsageError
 
 _BRANCH, _TAG = "refs/heads/", "refs/tags/"
 _RELEASE = "packages@v"
-# A branch with such a folder in its name would lie among the pages of a shorter one.
+# The pages of such a branch would collide with a folder of a shorter branch's channel.
 _RESERVED = {"simple", "project", "assets", "signed"}
 
 
 @dataclass(frozen=True)
 class Stores:
-    """The URLs of the three places that channels are in; ``None`` where there is none."""
+    """The URLs of the three stores that hold channels; ``None`` for a missing one."""
 
     development: str | None = None
     staging: str | None = None
@@ -23,12 +23,12 @@ class Stores:
 
 @dataclass(frozen=True)
 class Channel:
-    """A place to publish to.
+    """A destination for publishing.
 
     Attributes:
         name: ``staging``, ``production``, or the branch.
         url: the URL below which ``simple/`` is.
-        of_git: whether the name follows from git.
+        of_git: whether the name comes from a git reference.
     """
 
     name: str
@@ -37,17 +37,17 @@ class Channel:
 
 
 def channel_of(ref: str, stores: Stores) -> Channel:
-    """Return the channel of a git reference.
+    """Return the channel for a git reference.
 
-    The branch ``main`` is staged, a tag ``packages@v…`` is released, and every other branch has a channel of
-    its own below the development store; slashes in its name make folders.
+    The branch ``main`` is published to staging and a tag ``packages@v…`` to production. Every other branch gets its own
+    channel below the development store; slashes in its name become folders.
 
     Args:
         ref: a full reference, such as ``refs/heads/main`` or ``refs/tags/packages@v1.2.0``.
-        stores: where channels are.
+        stores: the stores that hold channels.
 
     Raises:
-        UsageError: the reference is published nowhere, or no store is given for it.
+        UsageError: the reference has no channel, or its store is missing.
     """
     if ref == f"{_BRANCH}main":
         return Channel("staging", _required_url("staging", stores.staging))

@@ -1,14 +1,13 @@
-"""The manifest of a channel: which wheels are in it, with their hashes, signed by who published them.
+"""Sign and verify the manifest of a channel: its wheels with their hashes, signed by its publishers.
 
-A store can be written to by more than those who publish, and what serves it can be changed. So a publisher signs what
-it has itself: the wheels of its own site, beside those of the last manifest that a trusted key has signed; never what
-merely lies there. Manifests are numbered, and each is created and never changed (``signed/<number>.json``), so that of
-two publishers at once the second sees the first one's, and adds to it. ``signed.json`` is the newest, for readers.
+Others may have write access to a store, and the server in front of it may be tampered with. So a publisher signs the
+wheels of its own site and those of the last manifest that a trusted key signed, and never mere contents of the store.
+Manifests are numbered and immutable (``signed/<number>.json``), so that the second of two concurrent publishers sees
+the first one's manifest and adds to it. ``signed.json`` is a copy of the newest, for readers.
 
-One signed file takes the place of TUF's timestamp, snapshot and targets roles: the number withstands replay and
-rollback, the time until which it counts withstands a freeze, the channel's identity withstands another channel's
-manifest in this one's place, and as one file has all hashes, nothing can be mixed. Roles with keys of their own, and
-thresholds, it does not have.
+One signed file replaces TUF's timestamp, snapshot and targets roles. The number prevents replay and rollback, the
+expiry prevents freeze attacks, and the channel's identity prevents the substitution of another channel's manifest. As
+one file holds all hashes, mix-and-match attacks are impossible. Separate role keys and thresholds are not supported.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 NEWEST = "signed.json"
 FOLDER = "signed"
 DAYS = 90
-_KEPT = 3  # earlier manifests stay for a while: a reader may have begun with one
+_KEPT = 3  # earlier manifests stay for a while, for readers that began with one
 _TRIES = 50
 _DAY = 24 * 3600
 
@@ -51,14 +50,14 @@ class SignedFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What is signed of a channel.
+    """The signed content of a channel's manifest.
 
     Attributes:
-        channel: its identity: the same in all of its manifests, and in no other channel's.
-        version: each manifest has a higher one than that before.
-        issued: when it was signed, in seconds since 1970 (UTC).
-        expires: until when it counts.
-        files: wheels and their METADATA, by path below the channel.
+        channel: the channel's identity, constant over its manifests and unique to it.
+        version: the manifest's number, higher than that of the manifest before.
+        issued: the time of signing, in seconds since 1970 (UTC).
+        expires: the time from which it is no longer valid, in the same unit.
+        files: the wheels and their METADATA, by path below the channel.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -73,25 +72,25 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Reader:
-    """Who reads the manifests of channels: whose signatures count, and what was seen of each channel before.
+    """A reader of channel manifests, with its trusted keys and a memory of earlier manifests.
 
     Attributes:
-        trusted: the keys whose manifests count.
-        memory: a folder that keeps the identity and the number of each channel's last manifest.
+        trusted: the keys whose signatures count.
+        memory: a folder that keeps the identity and number of each channel's last manifest.
     """
 
     trusted: tuple[PublicKey, ...]
     memory: Path
 
     def open(self, data: bytes, url: str) -> Manifest:
-        """Return the manifest of a channel, and remember it.
+        """Verify and return the manifest of a channel, and remember its number.
 
         Args:
             data: its envelope.
-            url: where the channel is.
+            url: the channel's URL.
 
         Raises:
-            IntegrityError: no trusted key has signed it, or it is another channel's, or older than what was seen here.
+            IntegrityError: no trusted key signed it, it is another channel's, or it is older than one seen before.
         """
         manifest = parse(data, self.trusted, f"the manifest of {url}")
         kept = self.memory / f"{digest_of(url=url)}.json"
@@ -114,12 +113,12 @@ class Reader:
 
 @dataclass(frozen=True)
 class Signatory:
-    """Who signs a channel.
+    """A publisher that signs a channel.
 
     Attributes:
-        key: what it signs with.
-        reader: whose earlier manifests it goes on from.
-        days: for how long a manifest counts.
+        key: the signing key.
+        reader: verifies the earlier manifest that the new one extends.
+        days: the validity of a manifest.
     """
 
     key: SigningKey
@@ -129,14 +128,14 @@ class Signatory:
     def sign(
         self, store: Store, changes: Mapping[str, SignedFile], marks: Mapping[str, bool] | None = None
     ) -> Manifest:
-        """Sign the newest manifest of a channel with some files more, and publish that.
+        """Sign and publish the channel's newest manifest, extended by some files.
 
         Args:
-            marks: whether some of its files are yanked, by path.
+            marks: maps a file's path to whether it is yanked.
 
         Raises:
-            IntegrityError: no trusted key has signed the manifest that is there, or an old one was put back.
-            StorageError: the store failed, or others publish without an end.
+            IntegrityError: no trusted key signed the existing manifest, or it is a replayed old one.
+            StorageError: the store failed, or other publishers kept interfering.
         """
         for _ in range(_TRIES):
             before = read_newest(store, self.reader)
@@ -165,7 +164,7 @@ class Signatory:
 
 
 def read_newest(store: Store, reader: Reader) -> Manifest | None:
-    """Return the newest manifest of a channel; ``None`` where it has none.
+    """Return the newest manifest of a channel; ``None`` if it has none.
 
     Raises: as :meth:`Reader.open`.
     """
@@ -175,7 +174,7 @@ def read_newest(store: Store, reader: Reader) -> Manifest | None:
 
 
 def require_signatory(store: Store, signatory: Signatory | None) -> None:
-    """Raise :class:`UsageError` if a channel is signed and nobody signs what changes in it."""
+    """Raise :class:`UsageError` if the channel is signed and there is no signatory for the change."""
     if signatory is None and _newest(store):
         raise UsageError(
             f"{store.url} is signed, and there is no key here that signs what changes in it",
@@ -184,10 +183,10 @@ def require_signatory(store: Store, signatory: Signatory | None) -> None:
 
 
 def parse(data: bytes, trusted: Iterable[PublicKey], origin: str) -> Manifest:
-    """Return the manifest that an envelope holds.
+    """Return the manifest in an envelope.
 
     Raises:
-        IntegrityError: no trusted key has signed it, or it is none.
+        IntegrityError: no trusted key signed it, or it is not a manifest.
     """
     statement = open_signed(data, CHANNEL, trusted, origin)
     try:
@@ -205,7 +204,7 @@ def belongs_to_manifests(path: str) -> bool:
 
 
 def _announce(store: Store) -> None:
-    """Have readers find the newest manifest; whoever writes last has seen all that were created before."""
+    """Point readers to the newest manifest; the last writer has seen all manifests created before."""
     announced = 0
     while (number := _newest(store)) != announced:
         data = store.read(_path(number))
@@ -214,7 +213,7 @@ def _announce(store: Store) -> None:
         announced = number
     for path in store.listing(FOLDER):
         if belongs_to_manifests(path) and _number(path) <= announced - _KEPT:
-            with contextlib.suppress(StorageError):  # not everybody who publishes may remove something
+            with contextlib.suppress(StorageError):  # some publishers may not remove files
                 store.remove(path)
 
 

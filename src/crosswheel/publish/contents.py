@@ -1,4 +1,4 @@
-"""What is in a channel: wheels with records, and the pages that follow from them."""
+"""Read the contents of a channel: wheels with records, and the pages made from them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 
 RECORD_SUFFIX = ".entry.json"
-"""A wheel's record comes last: there is one if all else is in its place, unless that was removed or damaged."""
+"""A wheel's record is written last, so a record means that all other files exist, unless removed or damaged later."""
 
 Listing = Mapping[str, Stored]
-"""What a store has below ``simple/``, by path."""
+"""The files of a store below ``simple/``, by path."""
 Model = TypeVar("Model", bound=BaseModel)
 
 FORMS = ("index.html", "index.json")
@@ -35,11 +35,11 @@ _ROOT_FILES = (LAST_PUBLICATION, people.HOME, people.STATUS, *people.asset_files
 
 
 class ChannelRecord(Entry):
-    """A wheel as it was published.
+    """A published wheel.
 
     Attributes:
-        metadata_size: size of its METADATA in bytes; older versions of crosswheel did not say.
-        replaces: how often the wheels of its file name were replaced up to it, where that may be done.
+        metadata_size: the size of its METADATA in bytes; older versions of crosswheel did not record it.
+        replaces: in a replaceable channel, the number of wheels of its file name that were replaced before it.
     """
 
     schema_version: SchemaVersion = NEWEST_SCHEMA
@@ -47,7 +47,7 @@ class ChannelRecord(Entry):
     replaces: int = 0
 
     def is_whole(self, listing: Listing) -> bool:
-        """Whether the wheel and its METADATA are in the channel, in their right sizes: else it is not published."""
+        """Return whether the channel has the wheel and its METADATA in full size; without them it is not published."""
         path = wheel_path(self)
         if path not in listing or path + METADATA_SUFFIX not in listing:
             return False
@@ -56,14 +56,14 @@ class ChannelRecord(Entry):
 
 
 class Publication(BaseModel):
-    """What a publisher says beside its wheels.
+    """What a publisher states about the channel as a whole.
 
     Attributes:
-        published: when it was, UTC.
-        failures: what could not be built.
-        channel: the name of the channel, if it follows from git: of a branch, that.
+        published: the time of publication, UTC.
+        failures: the failed builds.
+        channel: the channel's name, if it comes from git; for a branch, the branch's name.
         root_url: the channel's URL for readers, if links are absolute.
-        replaceable: whether other bytes may be published under a file name that is taken.
+        replaceable: whether a wheel may be replaced by other bytes under its file name.
     """
 
     model_config = ConfigDict(
@@ -79,7 +79,7 @@ class Publication(BaseModel):
 
 
 def wheel_path(entry: Entry) -> str:
-    """Return where a wheel is in a channel; the files that belong to it begin with this."""
+    """Return the path of a wheel in a channel; the paths of its other files begin with this one."""
     return f"simple/{entry.name}/{entry.path}"
 
 
@@ -89,7 +89,7 @@ def wheel_of(path: str) -> str:
 
 
 def belongs_to_channel(path: str) -> bool:
-    """Whether a channel has a file of this path: no other is ever removed."""
+    """Return whether a path is one of a channel's files; only such files are ever removed."""
     folder, _, name = path.rpartition("/")
     parts = folder.split("/")
     if path in _ROOT_FILES or belongs_to_manifests(path) or (folder == "project" and name.endswith(".html")):
@@ -102,22 +102,22 @@ def belongs_to_channel(path: str) -> bool:
 
 
 def is_page_of_index(folder: Sequence[str]) -> bool:
-    """Whether a folder, given by its parts, is one of ``simple/``, or of the same of a target."""
+    """Return whether a folder, given by its parts, belongs to ``simple/`` of the channel or of a target."""
     below = folder[1:] if folder[0] == "simple" else folder[2:]
     return "simple" in folder[:2] and len(below) <= 1
 
 
 def list_channel(store: Store) -> Listing:
-    """Return what is in a channel, without its pages: what pages are made from."""
+    """Return a channel's files except the pages: the inputs of its pages."""
     listing = store.listing("simple")
     return {path: stored for path, stored in listing.items() if path.count("/") in (2, 3) and ".whl" in path}
 
 
 def read_records(store: Store, listing: Listing) -> dict[str, ChannelRecord]:
-    """Return the records of wheels, also of those that are not whole, by the path of the wheel.
+    """Return the records of wheels, incomplete wheels included, by the path of the wheel.
 
     Raises:
-        StorageError: a record is not one, so somebody else wrote into the channel.
+        StorageError: a record is malformed, so something else wrote to the channel.
     """
     paths = [path for path in listing if path.endswith(RECORD_SUFFIX)]
     texts = store.read_all(paths).items()
@@ -125,10 +125,10 @@ def read_records(store: Store, listing: Listing) -> dict[str, ChannelRecord]:
 
 
 def parse(model: type[Model], store: Store, path: str, data: bytes) -> Model:
-    """Return what a file of a channel says.
+    """Parse a file of a channel.
 
     Raises:
-        StorageError: it is something else, or a newer version of crosswheel wrote what is not understood here.
+        StorageError: it is malformed, or a newer version of crosswheel wrote a format that this one cannot read.
     """
     try:
         return model.model_validate_json(data)
@@ -142,11 +142,11 @@ def parse(model: type[Model], store: Store, path: str, data: bytes) -> Model:
 
 
 def last_publication(store: Store) -> Publication | None:
-    """Return what the last publisher said; ``None`` where there is no channel yet.
+    """Return the last publisher's statement; ``None`` if there is no channel yet.
 
     Raises:
-        UsageError: there is something else.
-        StorageError: it cannot be understood.
+        UsageError: the store has other contents.
+        StorageError: the statement cannot be read.
     """
     files = store.read_all((STATE_FILE, LAST_PUBLICATION))
     if STATE_FILE in files:
@@ -159,7 +159,7 @@ def last_publication(store: Store) -> Publication | None:
     if LAST_PUBLICATION not in files:
         pages = store.read_all((people.HOME, people.STATUS))
         foreign = [*pages, *(path for folder in ("simple", "project") for path in store.listing(folder))]
-        # Another publisher may have begun a channel meanwhile, with this file before all others.
+        # Another publisher may have begun a channel meanwhile, with this file first.
         files = store.read_all((LAST_PUBLICATION,))
     if LAST_PUBLICATION in files:
         return parse(Publication, store, LAST_PUBLICATION, files[LAST_PUBLICATION])
@@ -173,14 +173,14 @@ def last_publication(store: Store) -> Publication | None:
 
 @dataclass(frozen=True)
 class ChannelContents:
-    """All that pages are made from: entries with their proofs, by project, and what the last publisher said."""
+    """The inputs of a channel's pages: entries with their proofs, by project, and the last publisher's statement."""
 
     projects: Mapping[str, list[people.ListedWheel]]
     described: Mapping[str, RawMetadata]
     last: Publication | None
 
     def pages(self) -> dict[str, bytes]:
-        """Return all pages of the channel, in the order in which they are to be written."""
+        """Return all pages of the channel, in the order in which to write them."""
         pages: dict[str, bytes] = {}
         overviews = {}
         root_url = self.last.root_url if self.last else None
@@ -198,12 +198,12 @@ class ChannelContents:
 
 
 def read_contents(store: Store, listing: Listing, last: bytes | None) -> ChannelContents:
-    """Read from a channel what its pages are made from: the wheels that are whole.
+    """Read the inputs of a channel's pages, for complete wheels only.
 
     Args:
         store: the channel.
-        listing: what is in it.
-        last: what its last publisher said.
+        listing: its files.
+        last: the last publisher's statement.
     """
     records = read_records(store, listing)
     proofs: dict[str, dict[str, Proof]] = {}
@@ -230,7 +230,7 @@ def read_contents(store: Store, listing: Listing, last: bytes | None) -> Channel
     }
     metadata = store.read_all(paths.values())
     return ChannelContents(
-        # What was removed since it was listed is not there for anybody.
+        # A file removed since the listing is missing for readers, too.
         {name: group for name, group in projects.items() if paths[name] in metadata},
         {name: parse_email(metadata[path])[0] for name, path in paths.items() if path in metadata},
         parse(Publication, store, LAST_PUBLICATION, last) if last else None,

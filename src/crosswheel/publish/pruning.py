@@ -1,4 +1,4 @@
-"""Removing the channels of branches that nobody publishes to any more."""
+"""Remove the channels of branches that are no longer published to."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from crosswheel.stores.store import Store
 
 @dataclass(frozen=True)
 class Pruned:
-    """What was removed, or with ``dry_run`` would be.
+    """What was removed; with ``dry_run``, what would be.
 
     Attributes:
         removed: the names of the channels.
-        unknown: channels of which it is not known when they were published to, and why; they stay.
+        unknown: maps channels whose last publication is unknown to the reason; they are kept.
     """
 
     removed: Sequence[str]
@@ -37,15 +37,15 @@ class Pruned:
 def prune(
     store: Store, published_before: datetime.datetime, *, keep: Collection[str] = (), dry_run: bool = False
 ) -> Pruned:
-    """Remove old channels below the development store: what publishing wrote there, and nothing else.
+    """Remove old channels below the development store, but only files that publishing wrote there.
 
-    A reader meanwhile finds pages missing, and never a link to a wheel that is not there.
+    A concurrent reader may miss pages, but never sees a link to a missing wheel.
 
     Args:
         store: the development store.
-        published_before: channels that were last published to before this moment are removed.
-        keep: names of branches whose channels stay in any case.
-        dry_run: only say which would be removed.
+        published_before: channels that were last published to before this time are removed.
+        keep: names of branches whose channels are always kept.
+        dry_run: remove nothing; only report.
 
     Raises:
         StorageError: the store failed.
@@ -60,7 +60,7 @@ def prune(
         except StorageError as error:
             unknown.append(error)
             continue
-        # Called otherwise, it is no branch's of this store, but such as that of production.
+        # A channel of another name does not belong to a branch of this store; it may be production's.
         if name not in keep and last.published < published_before and last.channel in (None, name):
             old.append(name)
     for name in [] if dry_run else old:
@@ -69,7 +69,7 @@ def prune(
 
 
 def _remove(store: Store, channel: str, paths: Sequence[str]) -> None:
-    # A branch a and a branch a/b can both have been: what is of the latter stays.
+    # A branch a and a branch a/b may both have existed; keep the latter's files.
     below = tuple(path[: -len(LAST_PUBLICATION)] for path in paths if path.endswith(f"/{LAST_PUBLICATION}"))
     removable = [path for path in paths if belongs_to_channel(path) and not path.startswith(below)]
     for _, together in itertools.groupby(sorted(removable, key=_removed_when), _removed_when):
@@ -77,7 +77,7 @@ def _remove(store: Store, channel: str, paths: Sequence[str]) -> None:
 
 
 def _removed_when(path: str) -> int:
-    """Order removals: pages that name projects, pages of projects, records, all else; what tells whose it is last."""
+    """Return the rank for removal: lists of projects, projects' pages, records, other files, the owner's mark."""
     if path == LAST_PUBLICATION:
         return 4
     if path in (people.HOME, people.STATUS) or path.endswith((*list_pages(), f"/{people.TARGET_PAGE}")):

@@ -1,4 +1,4 @@
-"""Publishing itself: what is new is uploaded, and then the pages are made to say what is there."""
+"""Publish a site: upload its new wheels, then write pages that list what the channel has."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ _LIST = list_pages()[0]
 
 @dataclass(frozen=True)
 class Published:
-    """What a publication did, or with ``dry_run`` would do.
+    """What a publication did; with ``dry_run``, what it would do.
 
     Attributes:
-        new: file names of the wheels that were not there before.
-        mended: file names of wheels that were published, and were not there as a whole any more.
-        proofs: file names of new proofs of wheels that were.
-        replaced: file names of wheels that take the place of others, with other bytes, in a channel that allows it.
-        kept: how many wheels were there already.
-        of_yanked: file names of new wheels of releases that are yanked there; they are not.
-        pages: paths of the pages that were written; in a dry run none, for they depend on what is there then.
-        manifest: what was signed, if anything was.
+        new: file names of the new wheels.
+        mended: file names of published wheels that were incomplete and were repaired.
+        proofs: file names of new proofs of existing wheels.
+        replaced: file names of wheels that replace others of the same name, in a channel that allows it.
+        kept: the number of unchanged wheels.
+        of_yanked: file names of new wheels, not yanked themselves, of releases that are yanked in the channel.
+        pages: paths of the pages that were written; none in a dry run, because they depend on the contents then.
+        manifest: the signed manifest, if there is one.
     """
 
     new: tuple[str, ...]
@@ -71,9 +71,9 @@ class Published:
 
 @dataclass(frozen=True)
 class _Upload:
-    """A wheel of the site, with its place in the channel, and the files that go with it by their suffix there.
+    """A wheel of the site, with its place in the channel and its other files by suffix.
 
-    ``replaces`` numbers it among the wheels of its file name, where others are replaced.
+    ``replaces`` is its number among the wheels of its file name, if they replace each other.
     """
 
     entry: Entry
@@ -92,25 +92,25 @@ def publish(
     signatory: Signatory | None = None,
     replaceable: bool | None = None,
 ) -> Published:
-    """Add what is in a site to a channel; what is there stays, and is never changed, only made whole again.
+    """Add the contents of a site to a channel; existing files are never changed, only restored if damaged.
 
-    In a channel that is replaceable, other bytes of a file name lie apart, and pages name the newest.
+    In a replaceable channel, other bytes under a file name get a separate folder, and pages name the newest.
 
     Args:
         site: a site, as :func:`crosswheel.index.site.write_site` makes it.
         store: the channel.
-        channel: the channel's name, if it follows from git.
-        root_url: the channel's URL for readers, for absolute links from now on; relative if it is empty, and as they
-            were if it is not given.
-        dry_run: only say what would be done.
-        signatory: who signs what is in the site.
-        replaceable: whether wheels of the channel may be replaced from now on; as before, if it is not given.
+        channel: the channel's name, if it comes from git.
+        root_url: the channel's URL for readers, for absolute links from now on; empty for relative links, ``None`` to
+            keep the present setting.
+        dry_run: write nothing; only report.
+        signatory: signs the site's wheels.
+        replaceable: whether wheels may be replaced from now on; ``None`` keeps the present setting.
 
     Raises:
-        UsageError: there is no index in the site, or something else than a channel in the store; or what is signed
-            there is to be changed, and nobody signs; or the channel can never be replaceable.
-        IntegrityError: a wheel of that name was published with other bytes, or somebody else signed the channel.
-        StorageError: the store failed; doing the same again goes on where this stopped.
+        UsageError: the site has no index, the store has other contents than a channel, a signed channel is changed
+            without a signatory, or the channel can never be replaceable.
+        IntegrityError: a wheel of that name was published with other bytes, or an untrusted key signed the channel.
+        StorageError: the store failed; running the same command again resumes.
     """
     local = read_site(site)
     last = last_publication(store)
@@ -133,19 +133,19 @@ def publish(
         root_url=root_url or None,
         replaceable=may_replace,
     )
-    if last is None:  # from its first file on, what is there tells whose it is
+    if last is None:  # the first file marks the channel's owner
         store.create(
             LAST_PUBLICATION, publication.model_copy(update={"failures": ()}).model_dump_json().encode()
         )
     _in_parallel(store, partial(_store_wheel, published), uploads)
-    # Before the pages that name them, so that whoever verifies finds everything signed that pages name.
+    # Sign before writing pages, so that every wheel that a page names is signed.
     manifest = signatory.sign(store, _signed_files(uploads)) if signatory else None
     store.write(LAST_PUBLICATION, publication.model_dump_json().encode())
     return replace(plan, pages=tuple(write_pages(store)), manifest=manifest)
 
 
 def _signed_files(uploads: Sequence[_Upload]) -> dict[str, SignedFile]:
-    """Return what is signed of the wheels of a site: what they are here, whatever lies in the channel."""
+    """Return the signed facts about a site's wheels, taken from the site and not from the channel."""
     files = {}
     for upload in uploads:
         path, entry, metadata = wheel_path(upload.entry), upload.entry, upload.companions[METADATA_SUFFIX]
@@ -156,7 +156,7 @@ def _signed_files(uploads: Sequence[_Upload]) -> dict[str, SignedFile]:
 
 @dataclass(frozen=True)
 class _ChannelSnapshot:
-    """What was in a channel when it was looked at: its files, and the records among them by the wheel's path."""
+    """A channel's contents at one moment: its files, and the records among them by the wheel's path."""
 
     store: Store
     listing: Listing
@@ -164,24 +164,24 @@ class _ChannelSnapshot:
     replaceable: bool = False
 
     def has(self, entry: Entry) -> bool:
-        """Whether a wheel is published there, as a whole."""
+        """Return whether the channel has a wheel completely published."""
         record = self.records.get(wheel_path(entry))
         return record is not None and record.is_whole(self.listing)
 
     def targets_of(self, record: ChannelRecord) -> set[str]:
-        """Return the targets that have a proof of a wheel there."""
+        """Return the targets with a proof of a wheel in the channel."""
         path = wheel_path(record) + "."
         names = [name[len(path) :] for name in self.listing if name.startswith(path)]
         return {name.removesuffix(PROOF_SUFFIX) for name in names if name.endswith(PROOF_SUFFIX)}
 
     def placed(self, entry: Entry) -> tuple[Entry, int]:
-        """Return a wheel with its place there, and its number among those of its name where they replace each other.
+        """Return a wheel with its place in the channel, and its number among replaceable wheels of its name.
 
-        It lies apart where its name is taken: by other targets' bytes, or by those that it replaces.
+        It gets a separate folder if its name is taken: by other targets' bytes, or by the bytes that it replaces.
 
         Raises:
-            IntegrityError: its name is taken by other bytes for one of its targets, or where no proof tells for whom,
-                and the channel is not replaceable.
+            IntegrityError: other bytes have the name for one of its targets, or without a proof of any target, and the
+                channel is not replaceable.
         """
         hashed = entry.model_copy(update={"apart": folder_of(entry.sha256)})
         taken = self._by_name.get((entry.name, entry.filename), [])
@@ -201,7 +201,7 @@ class _ChannelSnapshot:
         return entry.model_copy(update={"apart": entry.offered[0]}), 0
 
     def _is_in_the_way(self, entry: Entry) -> bool:
-        """Whether other bytes lie where a wheel would: of a publisher that died, as there is no record of them."""
+        """Return whether an interrupted publisher left other bytes at a wheel's path; such a wheel has no record."""
         path = wheel_path(entry)
         return (
             path in self.listing and hashlib.sha256(self.store.read(path) or b"").hexdigest() != entry.sha256
@@ -253,10 +253,10 @@ def _plan(uploads: Sequence[_Upload], published: _ChannelSnapshot) -> Published:
 
 
 def write_pages(store: Store) -> list[str]:
-    """Make a channel's pages say what is there; return the paths of those that were written or removed.
+    """Bring a channel's pages up to date; return the paths of those that were written or removed.
 
-    Pages of projects are written before those that name projects, and removed after them. When anything came
-    meanwhile, from another publisher, it is done again: that one may have written its pages before these.
+    Projects' pages are written before the pages that list projects, and removed after them. If another publisher
+    changed the channel meanwhile, start over: it may have written its pages before these.
     """
     written: dict[str, None] = {}
     last_state: object = None
@@ -275,7 +275,7 @@ def write_pages(store: Store) -> list[str]:
 
 
 def _left_over(store: Store, pages: Collection[str]) -> Iterator[str]:
-    """Yield the paths of the pages of projects of which nothing is published any more; what pip reads goes first."""
+    """Yield the paths of the pages of projects without wheels; pages that pip reads come first."""
     roots = ["", *(page[: -len(_LIST)] for page in pages if page.endswith(f"/{_LIST}"))]
     for path in store.listing("project"):
         if path not in pages and belongs_to_channel(path):
@@ -285,7 +285,7 @@ def _left_over(store: Store, pages: Collection[str]) -> Iterator[str]:
 
 
 def _stages(paths: Iterable[str]) -> list[list[str]]:
-    """Return paths of pages in groups, to be written one after the other: assets, projects, what names them."""
+    """Group paths of pages in the order of writing: assets, projects, then the pages that name them."""
     stages: list[list[str]] = [[], [], []]
     for path in paths:
         folder = path.split("/")[:-1]
@@ -301,7 +301,7 @@ def _upload(site: Path, entry: Entry, published: _ChannelSnapshot) -> _Upload:
     if log.is_file():
         companions[LOG_SUFFIX] = log
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
-        # The proofs of several targets meet in a channel.
+        # In a channel, the proofs of several targets come together.
         companions[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
     for path in wheel.parent.glob(f"{wheel.name}.*.json"):
         if path.name.endswith((PROVENANCE_SUFFIX, SBOM_SUFFIX)):
@@ -310,7 +310,7 @@ def _upload(site: Path, entry: Entry, published: _ChannelSnapshot) -> _Upload:
 
 
 def _store_wheel(channel: _ChannelSnapshot, upload: _Upload) -> None:
-    """Store a wheel and what belongs to it, as far as it is not there as a whole; its record comes last."""
+    """Store a wheel and its other files unless they are complete already; write its record last."""
     store, path, entry = channel.store, wheel_path(upload.entry), upload.entry
     is_whole, published = channel.has(entry), path in channel.records
     if not is_whole and sha256_of(upload.wheel) != entry.sha256:
@@ -321,14 +321,14 @@ def _store_wheel(channel: _ChannelSnapshot, upload: _Upload) -> None:
     for suffix, file in {"": upload.wheel, **upload.companions}.items():
         if (is_whole and path + suffix in channel.listing) or store.create(path + suffix, file):
             continue
-        # Without a record it may be there from a publisher that died, or of one that is not done yet.
+        # Without a record, the file may come from an interrupted publisher, or from one that still runs.
         if suffix in ("", METADATA_SUFFIX) and store.read(path + suffix) != file.read_bytes():
             if not published:
                 raise _refused(store, entry)
             store.write(path + suffix, file.read_bytes())
     if not published or upload.replaces > channel.records[path].replaces:
         data = _record(upload).model_dump_json(exclude_defaults=True).encode()
-        if published:  # it was replaced, and is back
+        if published:  # a wheel that had been replaced is published again
             store.write(path + RECORD_SUFFIX, data)
         else:
             store.create(path + RECORD_SUFFIX, data)

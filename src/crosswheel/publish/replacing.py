@@ -1,7 +1,7 @@
-"""Channels in which a wheel may be replaced: other bytes of its file name lie apart, and the newest record counts.
+"""Replace wheels in channels that allow it: new bytes of a file name get a separate folder; the newest record counts.
 
-What was published stays where it is, to the byte, also here: who is in the middle of a download gets all of it, and
-caches between are never wrong. Only pages name the newer wheel from then on.
+Published files still never change. So a running download completes, and caches stay right. Only pages switch to the
+newer wheel.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ _IMMUTABLE = ("staging", "production")
 
 
 def folder_of(sha256: str) -> str:
-    """Return the folder, in its project's, of a wheel whose name is taken there by other bytes."""
+    """Return the subfolder of a project's folder for a wheel whose file name is taken by other bytes."""
     return sha256[:16]
 
 
 def is_replaceable(declared: bool | None, channel: str | None, before: bool) -> bool:
-    """Return whether wheels of a channel may be replaced: as is declared, or else as it was ``before``.
+    """Return whether wheels of a channel may be replaced: as declared, or else as ``before``.
 
     Raises:
-        UsageError: it is declared of a channel whose readers count on what was published.
+        UsageError: replacing is declared for a channel whose readers rely on fixed files.
     """
     if declared and channel in _IMMUTABLE:
         raise UsageError(
@@ -35,12 +35,12 @@ def is_replaceable(declared: bool | None, channel: str | None, before: bool) -> 
 
 
 def in_force(files: Iterable[tuple[int, people.ListedWheel]]) -> Iterator[people.ListedWheel]:
-    """Yield the wheels that pages name: of each file name and target, the one that was published last.
+    """Yield the wheels that pages name: for each file name and target, the one published last.
 
-    A wheel that others replaced on some of its targets is named for the rest.
+    A wheel that was replaced on some of its targets is yielded for the others.
 
     Args:
-        files: the wheels of a channel, each behind the number of replacements that its record tells.
+        files: the wheels of a channel, each after the number of replacements in its record.
     """
     claimed: dict[tuple[str, str], set[str]] = {}
     closed: set[tuple[str, str]] = set()
@@ -51,7 +51,7 @@ def in_force(files: Iterable[tuple[int, people.ListedWheel]]) -> Iterator[people
         if key in closed or (taken and not left):
             continue
         taken |= offered
-        if not offered:  # nothing tells for whom it is, so it is for all
+        if not offered:  # without a proof it counts for all targets
             closed.add(key)
         yield _only(file, left)
 
@@ -62,7 +62,7 @@ def _age(numbered: tuple[int, people.ListedWheel]) -> tuple[int, datetime.dateti
 
 
 def _only(file: people.ListedWheel, targets: set[str]) -> people.ListedWheel:
-    """Return a wheel as it is shown for some of its targets."""
+    """Return a wheel as pages show it for some of its targets."""
     if targets == set(file.entry.offered):
         return file
     entry = file.entry.model_copy(

@@ -1,4 +1,4 @@
-"""Reading a channel as its publisher signed it, from wherever it is served: what is not signed is not read."""
+"""Read a channel's signed files from any server; unsigned files are not read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from crosswheel.publish.channel_manifest import NEWEST, Manifest, Reader
 from crosswheel.stores.opening import open_store
 
 Fetch = Callable[[str], bytes | None]
-"""Gives the bytes of a file of a channel, or ``None`` where it has none."""
+"""Returns the bytes of a channel's file, ``None`` if it does not exist."""
 
 
 @dataclass(frozen=True)
 class VerifiedChannel:
-    """A channel whose manifest a trusted key has signed.
+    """A channel with a manifest that a trusted key signed.
 
     Attributes:
-        url: where it is, for people.
+        url: its URL, for messages.
     """
 
     url: str
@@ -33,14 +33,14 @@ class VerifiedChannel:
 
     @property
     def wheels(self) -> dict[str, bool]:
-        """The paths of its wheels, and whether each is yanked."""
+        """The paths of its wheels, each with whether it is yanked."""
         return {path: file.yanked for path, file in self.manifest.files.items() if path.endswith(".whl")}
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of a file of it, which are those that were signed.
+        """Return the bytes of one of the channel's files, verified against the manifest.
 
         Raises:
-            IntegrityError: they are not, or it is not signed, or it is not there.
+            IntegrityError: the bytes differ from the signed ones, or the file is unsigned or missing.
         """
         signed, name = self.manifest.files.get(path), f"{self.url.rstrip('/')}/{path}"
         if signed is None:
@@ -63,14 +63,14 @@ class VerifiedChannel:
 
 @contextmanager
 def verified_channel(url: str, reader: Reader) -> Iterator[VerifiedChannel]:
-    """Open a channel whose manifest a trusted key has signed, and whose time has not run out.
+    """Open a channel with a manifest that a trusted key signed and that has not expired.
 
     Args:
-        url: where it is served (``http``, ``https``), or its store as for ``publish``.
+        url: the URL that serves it (``http``, ``https``), or its store as for ``publish``.
 
     Raises:
         UsageError: it is not signed.
-        IntegrityError: no trusted key has signed it, an old manifest was put back, or it has expired.
+        IntegrityError: no trusted key signed it, an old manifest was replayed, or it has expired.
         NetworkError: it cannot be reached.
     """
     with new_client() as client:

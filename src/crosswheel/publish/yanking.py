@@ -1,4 +1,4 @@
-"""Yanking (PEP 592): marking what is published as not to be used, and taking that back."""
+"""Yank published wheels (PEP 592), and undo that."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from crosswheel.wheels.layout import PROOF_SUFFIX, YANKED_SUFFIX
 
 @dataclass(frozen=True)
 class WheelSelection:
-    """Which published wheels are meant: those of a release, or some of them.
+    """A selection of published wheels: those of a release, or some of them.
 
     Attributes:
-        name: the project, however it is spelled.
-        version: the release, with its local versions (PEP 440), which pip prefers to it; or one local version.
-        file: a file name, if only this one is meant.
-        target: a target's name, if only the wheels that were proven on it are meant.
-        bundles: whether the wheels that hold this release, with all that a program needs, are meant as well.
+        name: the project, in any spelling.
+        version: the release, with its local versions (PEP 440), which pip prefers; or one local version.
+        file: a file name, to select only this wheel.
+        target: a target's name, to select only wheels that were proven on it.
+        bundles: whether to select bundles that contain the release as well.
     """
 
     name: str
@@ -45,7 +45,7 @@ class WheelSelection:
     bundles: bool = False
 
     def is_release(self, name: str, version: str) -> bool:
-        """Whether a release is this one, or a local version of it."""
+        """Return whether a release is the selected one, or a local version of it."""
         try:
             selected, candidate = Version(self.version), Version(version)
         except InvalidVersion:
@@ -54,7 +54,7 @@ class WheelSelection:
         return canonicalize_name(self.name) == canonicalize_name(name) and same
 
     def has(self, path: str, entry: Entry, listing: Listing) -> bool:
-        """Whether a wheel, by its path in a channel, is among those that are meant."""
+        """Return whether the selection includes a wheel, given by its path in a channel."""
         return (
             self.is_release(entry.name, entry.version)
             and self.file in (None, entry.filename)
@@ -64,11 +64,11 @@ class WheelSelection:
 
 @dataclass(frozen=True)
 class Yanked:
-    """What was marked, or unmarked, by file names.
+    """The file names of the wheels that were yanked or restored.
 
     Attributes:
         wheels: the wheels of the release.
-        bundles: the wheels that hold it; they were marked, too, if that was asked for.
+        bundles: the bundles that contain it; they were changed too if the selection says so.
     """
 
     wheels: tuple[str, ...]
@@ -83,17 +83,17 @@ def set_yanked(
     root_url: str | None = None,
     signatory: Signatory | None = None,
 ) -> Yanked:
-    """Yank published wheels, or with ``None`` as the reason take that back.
+    """Yank published wheels; with ``None`` as the reason, undo that.
 
     Args:
         store: the channel.
-        selection: which wheels.
+        selection: the wheels.
         reason: why; may be empty.
         root_url, signatory: as in :func:`crosswheel.publish.publisher.publish`.
 
     Raises:
-        UsageError: that was not published there, or the reason is not text.
-        StorageError: the store failed; doing the same again goes on where this stopped.
+        UsageError: no such wheel was published, or the reason is not text.
+        StorageError: the store failed; running the same command again resumes.
     """
     text, last = _encoded(reason), last_publication(store)
     require_signatory(store, signatory)
@@ -147,9 +147,9 @@ def _not_there(store: Store, selection: WheelSelection, records: Mapping[str, Ch
 
 
 def _bundles(store: Store, selection: WheelSelection, records: Mapping[str, ChannelRecord]) -> Iterator[str]:
-    """Yield the paths of the wheels, of other releases, that hold the one that is meant."""
+    """Yield the paths of the wheels of other releases that contain the selected one."""
     for path, record in records.items():
-        # A bundle has a local version, and only what is inside it tells what it holds.
+        # A bundle has a local version; only its contents tell what it contains.
         if record.order[0].local is None or selection.is_release(record.name, record.version):
             continue
         held = _held(store.read(path) or b"")
@@ -158,7 +158,7 @@ def _bundles(store: Store, selection: WheelSelection, records: Mapping[str, Chan
 
 
 def _held(wheel: bytes) -> Sequence[tuple[str, str]]:
-    """Return name and version of each distribution that lies in a wheel, its own included."""
+    """Return name and version of each distribution in a wheel, its own included."""
     try:
         members = ZipFile(BytesIO(wheel)).namelist()
     except BadZipFile:

@@ -1,1 +1,1 @@
-"""The one way to start code that is not ours: build hooks, configure probes, what a wheel does when it is imported."""
+"""Run untrusted code in a sandbox: build hooks, configure probes, modules of a wheel during import."""

@@ -1,4 +1,4 @@
-"""How code that is not ours is kept from all else: by namespaces, by Landlock, or, if the user says so, not at all."""
+"""Isolate untrusted code with namespaces or Landlock, or not at all if the user says so."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crosswheel.sandbox.view import Limits, View, system_paths
 
 Level = Literal["namespaces", "landlock", "none"]
 _RESTRICT = Path(restrict.__file__)
-# Landlock's first version refuses to move files from one folder to another, which builds do.
+# Landlock's first version refuses to move files between folders, which builds do.
 _LEAST_LANDLOCK = 2
 _KERNEL = ("sys", "sysrq-trigger", "irq", "bus", "acpi", "scsi", "fs", "driver", "mtrr")
 _NOTHING = ("/bin/sh", "-c", ":")
@@ -30,13 +30,13 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A way to start code that is not ours.
+    """A way to run untrusted code.
 
     Attributes:
-        level: ``namespaces``: it sees a file system, processes and a network of its own (bubblewrap). ``landlock``: it
-            sees the host's, and the kernel refuses it what is not in its view. ``none``: nothing is refused.
-        bubblewrap: the program that makes namespaces.
-        layers: whether it can lay a folder over another; otherwise what is layered is copied.
+        level: ``namespaces``: it gets its own file system, processes and network (bubblewrap). ``landlock``: it shares
+            the host's, and the kernel denies access to all files outside its view. ``none``: nothing is denied.
+        bubblewrap: the program that creates namespaces.
+        layers: whether it supports overlay folders; otherwise layered folders are copied.
     """
 
     level: Level
@@ -54,7 +54,7 @@ class Sandbox:
         timeout: float = 3600,
         check: bool = False,
     ) -> Result:
-        """Run a command with nothing but a view, in a folder of it; the rest is as in :meth:`Runner.run`."""
+        """Run a command that sees only a view, in a folder of it; the rest is as in :meth:`Runner.run`."""
         with tempfile.TemporaryDirectory(prefix="crosswheel.") as name:
             scratch = Path(name)
             layers = (
@@ -71,11 +71,11 @@ class Sandbox:
             return runner.run(command, cwd=cwd, env=variables, timeout=timeout, check=check, prefix=prefix)
 
     def words(self, command: Sequence[Word], view: View, *, cwd: Path, scratch: Path) -> list[str]:
-        """Return the words that run a command with nothing but a view.
+        """Return the command line that runs a command with only a view.
 
         Args:
-            cwd: the folder that it runs in; it is in the view.
-            scratch: an empty folder that is its ``/tmp``, or takes the place of that where it cannot be hidden.
+            cwd: the working directory; it is in the view.
+            scratch: an empty folder that becomes its ``/tmp``, or replaces it if the level cannot hide ``/tmp``.
         """
         program = list(map(str, command))
         if self.level == "none":
@@ -87,7 +87,7 @@ class Sandbox:
     def _variables(
         self, env: Mapping[str, str], layers: Mapping[Path, Path], temporary: Path
     ) -> dict[str, str]:
-        """Return the environment, with the copies in the place of what was copied, and a folder for temporary files."""
+        """Return the environment with paths of copied folders replaced, and with a folder for temporary files."""
         moved = dict(env)
         for path, copy in layers.items():
             moved = {name: value.replace(str(path), str(copy)) for name, value in moved.items()}
@@ -111,7 +111,7 @@ class Sandbox:
                 words += ["--ro-bind", str(path), str(path)]
         for path in (
             path.resolve() for path in view.layered
-        ):  # who lays it over another does not follow links
+        ):  # overlay mounts do not follow links
             words += ["--overlay-src", str(path), "--tmp-overlay", str(path)]
         for path in _outermost(view.writable):
             words += ["--bind", str(path), str(path)]
@@ -119,7 +119,7 @@ class Sandbox:
 
 
 def _copied(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
-    """Return copies of folders that cannot be layered, by the folder."""
+    """Copy folders that cannot be layered; return the copies by folder."""
     copies = {path: folder / str(number) for number, path in enumerate(paths)}
     for path, copy in copies.items():
         if not copy.is_dir():
@@ -128,13 +128,13 @@ def _copied(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
 
 
 def _read_only_kernel() -> list[str]:
-    """Return what keeps root from the kernel's settings: these files ask who it is outside, not what it may do."""
+    """Protect the kernel's settings from root: their permission check uses the user outside the namespace."""
     paths = [path for name in _KERNEL if (path := Path("/proc") / name).exists()]
     return [word for path in paths for word in ("--ro-bind", str(path), str(path))]
 
 
 def _outermost(paths: Sequence[Path]) -> list[Path]:
-    """Return the paths that lie in none of the others, each once."""
+    """Return the paths that lie below none of the others, without duplicates."""
     every = dict.fromkeys(paths)
     return [path for path in every if not any(parent in every for parent in path.parents)]
 
@@ -162,10 +162,10 @@ def _policy(policy: dict[str, object]) -> list[str]:
 
 
 def find_sandbox(requested: str = "auto") -> Sandbox:
-    """Return the strictest sandbox that the host allows, or the one that is asked for.
+    """Return the strictest sandbox that the host allows, or the requested one.
 
     Raises:
-        MissingToolError: the host allows neither namespaces nor Landlock, or not the one that is asked for.
+        MissingToolError: the host allows neither namespaces nor Landlock, or not the requested level.
         UsageError: there is no such level.
     """
     if requested == "none":

@@ -1,10 +1,10 @@
-"""Give up rights for good, then become another program: run as a script, with the standard library alone.
+"""Drop rights irrevocably, then execute another program; a script that needs the standard library alone.
 
     python -ISs restrict.py POLICY COMMAND...
 
-``POLICY`` is JSON: ``readable``, ``writable`` and ``limits``; with ``readable`` absent, only the limits are set.
-Landlock closes the file system but for what is named, and seccomp closes the system calls by which a process reaches
-others or a network. Both need nothing but ``no_new_privs``, and neither can be undone by what is started.
+``POLICY`` is JSON: ``readable``, ``writable`` and ``limits``; without ``readable``, only the limits are set.
+Landlock closes the file system except for the named paths. seccomp blocks the system calls that reach other processes
+or a network. Both need only ``no_new_privs``, and no child process can undo either.
 Sources: landlock(7), seccomp(2), capabilities(7).
 """
 
@@ -31,18 +31,18 @@ _SET_MODE_FILTER, _NEW_LISTENER = ctypes.c_uint(1), ctypes.c_uint(8)
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _OLD_TIMES = {"x86_64": (132, 235, 261), "aarch64": ()}
 _SIGKILL = 9
-# The same numbers on every machine.
+# These numbers are the same on every architecture.
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _PATH_BENEATH = 1
 _READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read files, read folders
 _READ_FILE = 1 << 0 | 1 << 2
 _WRITE_FILE = 1 << 1
 _FILE_RIGHTS = _READ_FILE | _WRITE_FILE | 1 << 14 | 1 << 15
-# How many of the rights each version of Landlock knows: REFER, TRUNCATE and IOCTL_DEV came later.
+# The number of rights in each version of Landlock; REFER, TRUNCATE and IOCTL_DEV were added one by one.
 _KNOWN_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _SCOPE_ALL = 0b11  # abstract unix sockets, signals
 
-# By system: the identifier of the machine for seccomp, and the numbers of what is refused.
+# By architecture: seccomp's identifier, and the numbers of the blocked system calls.
 _REFUSED = {
     "x86_64": (0xC000003E, {
         "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "io_uring_setup": 425, "io_uring_enter": 426,
@@ -68,14 +68,14 @@ _CLONE, _CLONE3 = {"x86_64": 56, "aarch64": 220}, 435
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}, CLONE_NEWTIME
 _AF_UNIX = 1
 _FIRST_ARGUMENT, _SECOND_ARGUMENT = 16, 24
-# What sets how another process runs, by its number: sched_set{param,scheduler,affinity,attr}; setpriority, ioprio_set.
+# They change how another process runs: sched_set{param,scheduler,affinity,attr}; setpriority, ioprio_set.
 _OF_OTHERS = {"x86_64": ((142, 144, 203, 314), (141, 251)), "aarch64": ((118, 119, 122, 274), (140, 30))}
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _EPERM, _ENOSYS, _KILL, _ASK = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000, 0x7FC00000
 
 
 def main() -> None:
-    """Give up rights, and become the command, or what watches it."""
+    """Drop rights, then become the command or its supervisor."""
     policy, command = json.loads(sys.argv[1]), sys.argv[2:]
     limit(policy["limits"])
     if "readable" not in policy:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def restrict(readable: list[str], writable: list[str]) -> int:
-    """Give up all rights but those to some files; return where the kernel asks about system calls."""
+    """Drop all rights except those to some files; return the descriptor on which the kernel asks about system calls."""
     _prctl(_SET_PDEATHSIG, _SIGKILL)
     _prctl(_SET_NO_NEW_PRIVS, 1)
     drop_capabilities()
@@ -94,7 +94,7 @@ def restrict(readable: list[str], writable: list[str]) -> int:
 
 
 def limit(limits: dict[str, int]) -> None:
-    """Set the limits of this process and its children; one that is lower already stays."""
+    """Set the limits of this process and its children; keep a limit that is lower already."""
     names = {"memory": "RLIMIT_DATA", "file_size": "RLIMIT_FSIZE", "processes": "RLIMIT_NPROC"}
     for name, value in {**{names[key]: value for key, value in limits.items()}, "RLIMIT_CORE": 0}.items():
         kind = getattr(resource, name)
@@ -104,12 +104,12 @@ def limit(limits: dict[str, int]) -> None:
 
 
 def landlock_version() -> int:
-    """Return the version of Landlock that the kernel has; 0 where it has none."""
+    """Return the version of Landlock in the kernel; 0 if it has none."""
     return max(0, int(_LIBC.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))))
 
 
 def restrict_files(readable: list[str], writable: list[str]) -> None:
-    """Close the file system but for what is named."""
+    """Close the file system except for the named paths."""
     version = landlock_version()
     if not version:
         raise SystemExit("the kernel has no Landlock")
@@ -138,7 +138,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def refuse_system_calls() -> int:
-    """Refuse the system calls by which a process reaches a network, or others; return where it asks about some."""
+    """Block system calls that reach a network or other processes; return the descriptor on which the kernel asks."""
     machine = platform.machine()
     if machine not in _REFUSED:
         raise SystemExit(f"which system calls to refuse is not known for {machine}")
@@ -149,19 +149,19 @@ def refuse_system_calls() -> int:
 
 
 def _filter(machine: str) -> list[tuple[int, int, int, int]]:
-    """Return a program of BPF for seccomp: each rule is a code, how far to jump if true and if false, and a value."""
+    """Return a BPF program for seccomp: each rule is an opcode, the jumps if true and if false, and a value."""
     architecture, refused, socket, socketpair = _REFUSED[machine]
     rules = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
-    if machine == "x86_64":  # the x32 variants have numbers of their own
+    if machine == "x86_64":  # the x32 variants have separate numbers
         rules += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
     answers = dict.fromkeys((*refused.values(), socket), _EPERM)
     answers.update(dict.fromkeys(CALLS, _ASK))
-    # The arguments of clone3 cannot be looked at: libraries use clone then. So with old spellings of utimensat.
+    # A filter cannot read clone3's arguments, so libraries fall back to clone. So do old forms of utimensat.
     answers.update(dict.fromkeys((_CLONE3, *_OLD_TIMES[machine]), _ENOSYS))
     for number, answer in answers.items():
         rules += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, answer)]
     for numbers, argument in zip(_OF_OTHERS[machine], (_FIRST_ARGUMENT, _SECOND_ARGUMENT)):
-        for number in numbers:  # 0 is the process itself
+        for number in numbers:  # 0 means the process itself
             rules += [(_EQUAL, 0, 4, number), (_LOAD, 0, 0, argument)]
             rules += [(_EQUAL, 1, 0, 0), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
     rules += [(_EQUAL, 0, 4, socketpair), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
@@ -172,7 +172,7 @@ def _filter(machine: str) -> list[tuple[int, int, int, int]]:
 
 
 def drop_capabilities() -> None:
-    """Give up what root may do beyond other users; it stays the owner of its files."""
+    """Drop root's privileges over other users; it remains the owner of its files."""
     for capability in range(64):
         if _LIBC.prctl(_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break

@@ -1,8 +1,8 @@
-"""Decide on system calls that Landlock does not: who may change the mode and the times of which file.
+"""Decide on system calls that Landlock does not cover: changes of a file's mode and times.
 
-The kernel stops a process at such a call and asks (seccomp_unotify(2)). What was asked for is done here, by a handle of
-the very file that was looked at, so that nothing can be exchanged in between; the call itself never runs. Standard
-library alone: a script uses it (:mod:`crosswheel.sandbox.restrict`).
+The kernel stops a process at such a call and asks (seccomp_unotify(2)). This process performs the request on a handle
+of the file that it checked, so that nothing can be exchanged in between; the original call never runs. Standard
+library alone, because a script imports this module (:mod:`crosswheel.sandbox.restrict`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST_PATH = 4096
 _TWO_TIMES = 32
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-# By machine: the numbers of the system calls that are asked about; and where their arguments are (folder, path, value).
+# By architecture: the supervised system calls, and the positions of their arguments (folder, path, value).
 _CALLS: dict[str, dict[int, tuple[str, int | None, int | None, int]]] = {
     "x86_64": {
         90: ("mode", None, 0, 1), 91: ("mode", 0, None, 1), 268: ("mode", 0, 1, 2), 452: ("mode", 0, 1, 2),
@@ -43,12 +43,12 @@ CALLS = frozenset(_CALLS.get(platform.machine(), ()))
 
 @dataclass(frozen=True)
 class Call:
-    """A system call that a process waits for.
+    """A system call that blocks a process until it is answered.
 
     Attributes:
-        process: the number of the thread that made it.
-        number: which system call it is.
-        arguments: its arguments, as the kernel has them.
+        process: the id of the calling thread.
+        number: the number of the system call.
+        arguments: its arguments, as the kernel reports them.
     """
 
     process: int
@@ -56,10 +56,10 @@ class Call:
     arguments: tuple[int, ...]
 
     def perform(self, writable: Sequence[str]) -> None:
-        """Do what is asked for, if the file lies below one of the writable folders.
+        """Perform the call if the file lies below one of the writable folders.
 
         Raises:
-            OSError: it does not, or it cannot be done.
+            OSError: the file lies elsewhere, or the call failed.
         """
         kind, folder, path, value = _CALLS[platform.machine()][self.number]
         handle = self._open(folder, path, self.arguments[3] if folder is not None and path is not None else 0)
@@ -76,7 +76,7 @@ class Call:
             os.close(handle)
 
     def _open(self, folder: int | None, path: int | None, flags: int) -> int:
-        """Return a handle of the file that the call names, which lets nothing be read or written."""
+        """Return a handle of the file that the call names, which permits neither reading nor writing."""
         base = _AT_FDCWD if folder is None else ctypes.c_int(self.arguments[folder]).value
         at = f"/proc/{self.process}/cwd" if base == _AT_FDCWD else f"/proc/{self.process}/fd/{base}"
         name = "" if path is None or not self.arguments[path] else self._text(self.arguments[path])
@@ -95,7 +95,7 @@ class Call:
             raise OSError(ctypes.get_errno(), "its times cannot be set")
 
     def _text(self, address: int) -> str:
-        # A page at a time: what lies behind the text may not be there to be read.
+        # Read page by page: the page after the text may not be mapped.
         text = b""
         while b"\0" not in text and len(text) < _LONGEST_PATH:
             text += self._bytes(address + len(text), 4096 - (address + len(text)) % 4096)
@@ -108,12 +108,12 @@ class Call:
 
 
 def supervised(command: Sequence[str], writable: Sequence[str], restrict: Callable[[], int]) -> NoReturn:
-    """Run a command in a child that ``restrict`` restricts, answer what it asks, and end as it ends; nothing lives on.
+    """Run a command in a restricted child, answer its requests, and end as it ends; no descendant outlives it.
 
     Args:
-        restrict: gives up rights in the child; returns where the kernel asks about its system calls.
+        restrict: drops rights in the child; returns the descriptor on which the kernel asks about system calls.
     """
-    _LIBC.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what loses its parent becomes a child of this one
+    _LIBC.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # orphans become children of this process
     ours, theirs = socket.socketpair()
     child = os.fork()
     if child == 0:
@@ -125,7 +125,7 @@ def supervised(command: Sequence[str], writable: Sequence[str], restrict: Callab
     status = _answer(handles[0], child, roots) if handles else os.waitpid(child, 0)[1]
     _end_the_others()
     code = os.waitstatus_to_exitcode(status)
-    if code < 0:  # ended by a signal, and so is this
+    if code < 0:  # a signal ended it, so end in the same way
         if -code != signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
@@ -145,7 +145,7 @@ def _become(command: Sequence[str], parent: socket.socket, restrict: Callable[[]
 
 
 def _answer(listener: int, child: int, writable: Sequence[str]) -> int:
-    """Answer until the child has ended; return its status."""
+    """Answer requests until the child has ended; return its status."""
     ended = os.pidfd_open(child)
     poll = select.poll()
     poll.register(listener, select.POLLIN)
@@ -153,7 +153,7 @@ def _answer(listener: int, child: int, writable: Sequence[str]) -> int:
     while True:
         ready = dict(poll.poll())
         if ready.get(listener, 0) & select.POLLIN:
-            with contextlib.suppress(OSError):  # who asked is gone
+            with contextlib.suppress(OSError):  # the caller is gone
                 _answer_one(listener, writable)
         elif ended in ready:
             return os.waitpid(child, 0)[1]
@@ -174,7 +174,7 @@ def _answer_one(listener: int, writable: Sequence[str]) -> None:
 
 
 def _end_the_others() -> None:
-    """End what the child has started and left behind; it has become a child of this process."""
+    """End the processes that the child left behind; they have become children of this process."""
     while True:
         try:
             with open(f"/proc/self/task/{os.getpid()}/children") as stream:

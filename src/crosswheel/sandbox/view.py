@@ -1,4 +1,4 @@
-"""What code that is not ours may see and use."""
+"""Define what untrusted code may see and use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-# What every program needs: the system's programs and libraries, and the few files by which the C library finds them.
+# Needed by every program: the system's programs and libraries, and the files by which the C library finds them.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = (
     "alternatives", "group", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types",
@@ -19,12 +19,12 @@ _MiB = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a program may take, children included where the kernel counts so.
+    """The resource limits of a program; children count where the kernel counts them.
 
     Attributes:
         memory: bytes of private memory of one process (``RLIMIT_DATA``).
         file_size: bytes of the largest file that it may write.
-        processes: how many processes and threads the user may have at once.
+        processes: the number of processes and threads that the user may have at once.
     """
 
     memory: int = field(default_factory=lambda: os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -34,14 +34,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class View:
-    """The files that a program sees; it sees no others, no network, and no other process.
+    """The files that a program sees. It sees no others, no network and no other process.
 
     Attributes:
         readable: files and folders that it may read and execute.
         writable: folders that it may write to.
-        layered: folders that it may write to without changing them.
-        copies: where copies of those are kept from one program to the next, if they have to be copied; otherwise, what
-            is written to them is gone when the program ends.
+        layered: folders that it may write to without changing them on the host.
+        copies: a folder that keeps copies of layered folders between programs, if they have to be copied; otherwise
+            changes are lost when the program ends.
     """
 
     readable: tuple[Path, ...] = ()
@@ -51,18 +51,18 @@ class View:
     copies: Path | None = None
 
     def writing(self, paths: Iterable[Path]) -> View:
-        """Return the same view with more to write to."""
+        """Return the same view with additional writable paths."""
         return replace(self, writable=tuple(dict.fromkeys((*self.writable, *paths))))
 
 
 def cache_paths(cache: Path) -> tuple[Path, ...]:
-    """Return what is to be readable of the cache: its folder, and where links in it lead, as to another disk."""
+    """Return the cache's readable paths: its folder, and the targets of links in it, such as on another disk."""
     links = [path for path in cache.iterdir() if path.is_symlink()] if cache.is_dir() else []
     return (cache, *(step for path in links if path.exists() for step in _steps(path)))
 
 
 def _steps(link: Path) -> Iterator[Path]:
-    """Yield where a link leads, link by link."""
+    """Yield each step of a chain of links."""
     while link.is_symlink():
         link = Path(os.path.normpath(link.parent / link.readlink()))
         yield link
@@ -70,8 +70,8 @@ def _steps(link: Path) -> Iterator[Path]:
 
 
 def system_paths() -> tuple[Path, ...]:
-    """Return what every program needs of the host, as far as it is there."""
+    """Return the host's paths that every program needs and that exist."""
     named = [*map(Path, _SYSTEM), *(Path("/etc") / name for name in _SETTINGS)]
-    # Our own interpreter runs the compilers' driver, which is in this package.
+    # Our interpreter runs the compiler driver, which is in this package.
     named += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
     return tuple(path for path in named if path.exists())
