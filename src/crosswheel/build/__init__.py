@@ -1,7 +1,7 @@
-"""Building: a prepared source tree and a cross environment go in, one wheel comes out.
+"""Build one wheel from a prepared source tree and a cross environment.
 
-Build requirements are programs of the host and are installed as such; only while a hook of the build backend
-runs does its interpreter answer as the target, and only then is there no network.
+Build requirements are host programs and are installed as such. Only while a hook of the build backend runs does the
+interpreter answer as the target, and only then is there no network.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from crosswheel.wheels.writing import EPOCH, with_build_number
 
 @dataclass(frozen=True)
 class Project:
-    """A prepared source tree: unpacked, patched, and knowing its version.
+    """A prepared source tree: unpacked, patched, and with a known version.
 
     Attributes:
-        folder: the package's folder in the build tree; ``venv`` and ``build`` are made in it.
-        variables: variables that tell the version to backends that would ask git.
-        source: what ``tree`` was unpacked from; its sdist, where nothing more is known.
+        folder: the package's folder in the build tree; ``venv`` and ``build`` are created in it.
+        variables: environment variables that pass the version to backends that would ask git.
+        source: the archive that ``tree`` was unpacked from; the sdist, if nothing more is known.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Project:
 
 @dataclass(frozen=True)
 class Built:
-    """A wheel that was built, and what went into it."""
+    """A built wheel, and what went into it."""
 
     wheel: Path
     materials: Materials
 
 
 Resolve = Callable[[list[str]], LockedRequirements]
-"""Gives the locked form of build requirements: from a committed file, or by resolving them."""
+"""Returns build requirements in locked form, from a committed file or by resolving them."""
 
 
 def prepare(
@@ -77,20 +77,20 @@ def prepare(
     uv: Uv,
     runner: Runner,
 ) -> tuple[Backend, LockedRequirements]:
-    """Install a project's build backend, with everything that it asks for, so that it can be called.
+    """Install a project's build backend with all of its requirements, ready for hook calls.
 
     Returns:
-        The backend, and the requirements that were installed.
+        The backend, and the installed requirements.
 
     Raises:
-        BuildFailed: the tree is not a project, or the backend fails when it is asked what it needs.
+        BuildFailed: the tree is not a project, or the backend fails to report its requirements.
         LockError: the build asks for requirements that are not locked.
     """
     system = build_requirements.build_system(project.tree, project.recipe)
     locked = resolve(list(system.requires))
     variables = extra_variables(project.recipe, project.variables)
     venv = project.folder / "venv"
-    remove_tree(project.folder / "copies")  # of a build that was stopped
+    remove_tree(project.folder / "copies")  # left over from an interrupted build
     backend = Backend(system, project.tree, venv, environment(locked), variables, runner, toolchain.sandbox)
     uv.venv(venv, python=toolchain.host.executable)
     uv.install_locked(locked.file, python=venv / "bin" / "python")
@@ -122,7 +122,7 @@ def build_wheel(
     if locked.needs_rust:
         on_step("fetching crates")
         fetch_crates(backend)
-        remove_tree(backend.copies)  # it was made before they came
+        remove_tree(backend.copies)  # made before the crates were fetched
     on_step("building")
     backend = replace(backend, extra={**backend.extra, LINKS_VARIABLE: str(links)})
     commands = project.recipe.setup_py_commands if project.recipe else None
@@ -135,7 +135,7 @@ def build_wheel(
     finally:
         remove_tree(backend.copies)
     _require_target(wheel, target)
-    WheelFile.open(wheel)  # what the backend made is to be sound before any of it is written anew
+    WheelFile.open(wheel)  # verify the backend's wheel before rewriting it
     renamed = backend.environment.named(backend.venv, backend.tree)
     linked = LinkedMaterials(backend.environment, backend.venv, backend.tree, links)
     source = project.source or Material(role="source", name=project.name, version=project.version)

@@ -1,4 +1,4 @@
-"""From what a build used to the materials of its wheel: the source, what is linked in, what the build required."""
+"""Derive the materials of a wheel from its build: the source, linked code, and the build requirements."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# zig compiles its runtime libraries when they are first needed, each into a folder of its cache.
+# zig compiles its runtime libraries on first use, each into a folder of its cache.
 _OF_ZIG = re.compile(
     r"/o/[0-9a-f]{32}/lib(c\+\+|c\+\+abi|unwind|compiler_rt|c_nonshared|ubsan_rt|fuzzer)\.a$"
 )
@@ -62,9 +62,9 @@ def source_material(name: str, version: str, source: Source, digest: str, recipe
     """Return the source of a package as a material.
 
     Args:
-        source: where it came from.
-        digest: what it is, as :class:`~crosswheel.sources.SourceTree` has it.
-        recipe: whose patches change it.
+        source: the origin.
+        digest: its digest, as in :class:`~crosswheel.sources.SourceTree`.
+        recipe: the recipe whose patches apply.
     """
     patches = recipe.patches if recipe else ()
     kind, _, value = digest.partition(":")
@@ -96,10 +96,10 @@ def _purl_of_source(source: Source, name: str, version: str) -> PackageURL:
 def materials_of(
     contents: Contents, source: Material, linked: LinkedMaterials, required: tuple[Material, ...]
 ) -> Materials:
-    """Return all that went into a wheel: of what is linked, each with the files that it is in.
+    """Return all materials of a wheel; linked ones name the files that contain them.
 
     Raises:
-        BuildFailed: what the compilers recorded cannot be read.
+        BuildFailed: the compilers' records cannot be read.
     """
     by_build_id, files, unknown = linked.by_build_id(), dict[Material, list[str]](), []
     parts = {name: linked.of_shared(library) for name, library in contents.bundled.items()}
@@ -120,7 +120,7 @@ def materials_of(
 
 
 def required_materials(venv: Path, locked: LockedRequirements) -> tuple[Material, ...]:
-    """Return the releases in a build environment, with the hashes that its lock allows them."""
+    """Return the releases in a build environment, with the hashes that its lock allows."""
     text = locked.file.read_text()
     hashes: dict[tuple[str, str], tuple[str, ...]] = {
         (canonicalize_name(name), version): tuple(_HASH.findall(rest))
@@ -149,11 +149,11 @@ def _installed_material(metadata: Message, hashes: Mapping[tuple[str, str], tupl
 
 @dataclass(frozen=True)
 class LinkedMaterials:
-    """What the compilers of a build linked, told as materials.
+    """The materials that the compilers of a build linked.
 
     Attributes:
-        folder: where they recorded it.
-        tree: the source tree; what was compiled in it is part of the source.
+        folder: the folder with the compilers' records.
+        tree: the source tree; code compiled in it belongs to the source.
     """
 
     environment: CrossEnvironment
@@ -162,7 +162,7 @@ class LinkedMaterials:
     folder: Path
 
     def by_build_id(self) -> Mapping[str, list[Material]]:
-        """Return the materials in each thing that was linked, by its build ID.
+        """Return the materials in each linked file, by its build ID.
 
         Raises:
             BuildFailed: the records cannot be read.
@@ -171,7 +171,7 @@ class LinkedMaterials:
         return {link.build_id: self._materials(link, records) for link in records.links if link.build_id}
 
     def of_shared(self, library: Library) -> list[Material]:
-        """Return a shared library that goes into a wheel, with what is inside it."""
+        """Return a shared library that goes into a wheel, with the materials in it."""
         materials = _library_materials(library)
         for link in read_records(library.prefix / LINKS).links:
             materials += self._materials(link, Records((link,), {}))
@@ -201,11 +201,11 @@ class LinkedMaterials:
         if Path(archive).is_relative_to(self.venv):
             return self._of_requirement(Path(archive))
         if Path(archive).is_relative_to(self.tree.parent) or archive.startswith(("/tmp/", "/build/")):
-            return []  # made by the build, of its source
+            return []  # made by the build from its own source
         return [Material(role="library", name=Path(archive).name)]
 
     def _runtime(self, archive: str) -> Material | None:
-        """Return the compiler's runtime library that an archive is, if it is one."""
+        """Return the compiler's runtime library that an archive is; ``None`` if it is not one."""
         versions = self.environment.versions
         of_zig, of_gcc = _OF_ZIG.search(archive), _OF_GCC.search(archive)
         if of_zig and of_zig[1] in ("c++", "c++abi", "unwind"):
@@ -227,7 +227,7 @@ class LinkedMaterials:
 
     @cached_property
     def _members(self) -> Mapping[str, Counter[str]]:
-        """The names in the archives of each library, without those of the libraries that were merged into them."""
+        """The member names in each library's archives, without those of libraries merged into them."""
         every = {
             library.name: Counter(
                 name
@@ -249,7 +249,7 @@ class LinkedMaterials:
         }
 
     def _of_library(self, library: Library, members: set[str]) -> list[Material]:
-        """Return a library, if its own members were taken, and those merged into its archive, if theirs were."""
+        """Return a library if its own members were linked, and likewise each library merged into its archive."""
         inside = [item for item in self.environment.libraries if item.name in _names_needed(library)]
         merged = [item for item in inside if self._members[item.name].keys() & members]
         rest = members - {name for item in merged for name in self._members[item.name]}
@@ -261,7 +261,7 @@ class LinkedMaterials:
         ]
 
     def _runtime_in(self, library: Library, members: set[str]) -> Material | None:
-        """Return Fortran's runtime library, where it is merged into a library's archive and was taken from there."""
+        """Return Fortran's runtime library if it is merged into a library's archive and was linked from there."""
         file = library.prefix / "fortran-members"
         if not file.is_file():
             return None
@@ -271,7 +271,7 @@ class LinkedMaterials:
         return _runtime("libgfortran", version, _GCC, PackageURL("generic", "gcc", "libgfortran"))
 
     def _from_libraries(self, members: set[str]) -> list[Material]:
-        """Return the libraries that C code in a crate is from: a crate's archive takes in what it links."""
+        """Return the libraries whose C code is in a crate: a crate's archive includes the libraries that it links."""
         return [
             material
             for library in self.environment.libraries
@@ -280,7 +280,7 @@ class LinkedMaterials:
         ]
 
     def _of_requirement(self, archive: Path) -> list[Material]:
-        """Return the release in the build environment that an archive is of, by the files that it installed."""
+        """Return the release in the build environment that installed an archive."""
         for info, metadata in _installed(self.venv):
             path = archive.relative_to(info.parent) if archive.is_relative_to(info.parent) else None
             if path and (info / "RECORD").is_file() and f"{path}," in (info / "RECORD").read_text():
@@ -307,7 +307,7 @@ class LinkedMaterials:
         ]
 
     def _native_of(self, crate: Crate, records: Records) -> list[Material]:
-        """Return the C library that a crate compiled, from sources of its own or of a crate that carries them."""
+        """Return the C library that a crate compiled, from its own sources or from those of another crate."""
         carriers = [item for item in records.build_script_of(crate.package) if item.package.endswith("-src")]
         materials = [material for carrier in carriers for material in self._crate_material(carrier)]
         for carrier in carriers or [crate]:
@@ -324,7 +324,7 @@ class LinkedMaterials:
 
     @cached_property
     def _lock(self) -> Mapping[tuple[str, str], tuple[str, str | None]]:
-        """Where each crate of the project's locks comes from, and the hash of it; its own crates come from nowhere."""
+        """The origin and hash of each crate in the project's locks; the project's own crates have no origin."""
         found: dict[tuple[str, str], tuple[str, str | None]] = {}
         for file in sorted(self.tree.rglob("Cargo.lock")):
             for package in _packages(file):
@@ -356,7 +356,7 @@ def _names_needed(library: Library) -> set[str]:
 
 
 def _library_materials(library: Library) -> list[Material]:
-    """Return a library of the toolchain as a material: one for each source package that it is built from."""
+    """Return a library of the toolchain as materials: one for each source package that it is built from."""
     origins = {origin.source: origin for origin in read_origins(library.prefix)}
     qualifiers = {"arch": "source", "distro": SUITE}
     return [

@@ -1,4 +1,4 @@
-"""Calling a build backend (PEP 517), which believes to be on the target while it is called."""
+"""Call a build backend (PEP 517) in an environment that presents the target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crosswheel.recipes.model import Recipe
 from crosswheel.sandbox.levels import Sandbox
 from crosswheel.toolchain.environment import CrossEnvironment
 
-# Against a build that waits for ever; that of OpenCV takes hours where there are few processors.
+# A limit for builds that hang; OpenCV's takes hours on a machine with few processors.
 _LIMIT = 6 * 3600.0
 
 
@@ -36,21 +36,21 @@ class Backend:
 
     @property
     def copies(self) -> Path:
-        """Where the build has its own copies of what its tools write to, where it needs some."""
+        """The folder with the build's own copies of paths that its tools write to, if it needs copies."""
         return self.venv.parent / "copies"
 
     def requirements_for_wheel(self, config: Mapping[str, str]) -> Sequence[str]:
-        """Return what the backend wants to be installed as well before it builds a wheel.
+        """Return the additional requirements that the backend needs for building a wheel.
 
         Raises:
-            BuildFailed: it is not there, or fails.
+            BuildFailed: it is not installed, or fails.
         """
         with self._explained():
             requirements: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
         return requirements
 
     def prepare_metadata(self, folder: Path, config: Mapping[str, str]) -> bytes:
-        """Return the METADATA that the wheel will have; a backend that cannot prepare it builds the wheel.
+        """Return the METADATA of the future wheel; a backend that cannot prepare it builds the wheel.
 
         Raises:
             BuildFailed: the backend failed; the lines that it printed last are in the message.
@@ -81,7 +81,7 @@ class Backend:
             ) from error
 
     def run_setup_py(self, commands: Sequence[str], folder: Path) -> Path:
-        """Run ``setup.py`` with commands, as the original tool did; ``bdist_wheel`` puts the wheel in ``folder``."""
+        """Run ``setup.py`` with commands, as the original tools did; ``bdist_wheel`` puts the wheel into ``folder``."""
         words: list[str] = []
         for command in commands:
             words += [command, f"--dist-dir={folder}"] if command == "bdist_wheel" else [command]
@@ -95,7 +95,7 @@ class Backend:
         return wheels[0]
 
     def _settings(self, config: Mapping[str, str]) -> dict[str, str | list[str]] | None:
-        """Return the config settings to pass: the recipe's, and those by which a backend learns of the target."""
+        """Return the config settings to pass: the recipe's, and those that describe the target to a backend."""
         settings: dict[str, str | list[str]] = dict(config)
         if self.system.backend == "mesonpy":
             cross_file = [f"--cross-file={self.environment.variables['CROSSWHEEL_MESON_CROSS_FILE']}"]
@@ -116,7 +116,7 @@ class Backend:
     ) -> None:
         env = self.environment.for_hook(self.venv, self.tree, {**self.extra, **(extra_environ or {})})
         where = Path(cwd) if cwd else self.tree
-        # pyproject_hooks hands what it asks and what it is answered through a folder, which is the last word.
+        # pyproject_hooks exchanges requests and answers through a folder, the last argument.
         exchange = [Path(word) for word in cmd[-1:] if Path(word).is_dir()]
         view = replace(self.environment.view, copies=self.copies)
         view = view.writing([self.venv.parent, self.tree, *exchange])
@@ -131,7 +131,7 @@ class Backend:
 
 
 def extra_variables(recipe: Recipe | None, version_variables: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the variables that are this package's own: its recipe's, and those that tell its version."""
+    """Return the variables for this package: its recipe's, and those that pass its version."""
     variables: dict[str, str] = dict(version_variables)
     if recipe is None:
         return variables

@@ -1,4 +1,4 @@
-"""The crates of a project that is written in Rust: downloaded before its build, which has no network."""
+"""Download the crates of a project in Rust before its build, which has no network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crosswheel.errors import BuildFailed
 from crosswheel.process import tail
 
 _CRATE = re.compile(r'^name = "(.+)"\nversion = "(.+)"$', re.MULTILINE)
-# How this machine reaches others: proxies, certificates, mirrors of the registry of crates.
+# How this machine reaches the network: proxies, certificates, mirrors of the crate registry.
 _OF_THE_NETWORK = re.compile(
     r"(?:HTTPS?|ALL|NO)_PROXY|(?:https?|all|no)_proxy|SSL_CERT_(?:FILE|DIR)|CARGO_(?:HTTP|NET|SOURCE|REGISTRY|REGISTRIES)_\w+"
 )
@@ -20,12 +20,12 @@ _GIT_SOURCE = re.compile(r"[Uu]nable to update (\w+://[^\s?#]+)")
 
 
 def fetch_crates(backend: Backend) -> None:
-    """Download the crates that the project's Cargo.lock names.
+    """Download the crates in the project's Cargo.lock.
 
-    For every platform: `cargo metadata`, which maturin runs, insists on all of them.
+    Crates for every platform are included, because `cargo metadata`, which maturin runs, requires all of them.
 
     Raises:
-        BuildFailed: one of them cannot be had.
+        BuildFailed: a crate is not available.
     """
     for manifest in _workspaces(backend.tree):
         lock = manifest.with_name("Cargo.lock")
@@ -33,7 +33,7 @@ def fetch_crates(backend: Backend) -> None:
             _fetch(backend, manifest)
             continue
         named = _crates(lock)
-        # Not by --locked, which refuses the lock of a workspace of which an sdist has only a part.
+        # Not with --locked, which rejects a workspace's lock if the sdist has only a part of that workspace.
         _fetch(backend, manifest)
         added = sorted(_crates(lock) - named)
         if added:
@@ -57,7 +57,7 @@ def _crates(lock: Path) -> set[str]:
 
 
 def _workspaces(tree: Path) -> list[Path]:
-    """Return the project's manifests that have a lock beside them; else the outermost one."""
+    """Return the project's manifests that have a lock next to them; otherwise the outermost one."""
     vendored = {path.parent for path in tree.rglob(".cargo-checksum.json")}
     manifests = [path for path in sorted(tree.rglob("Cargo.toml")) if not vendored & {*path.parents}]
     locked = [path for path in manifests if path.with_name("Cargo.lock").is_file()]

@@ -1,4 +1,4 @@
-"""Why a build failed: the lines of its output that matter, a cause where it is a known kind, and what to try next."""
+"""Diagnose a failed build: pick the relevant lines of output, name a known cause, and suggest what to try next."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from crosswheel.process import tail
 from crosswheel.toolchain.libraries.linking import known_libraries
 
-# The library that a header or a -l belongs to, where its name does not tell.
+# The library that provides a header or a -l option, if its name differs.
 _LIBRARIES = {
     "ffi": "libffi", "yaml": "libyaml", "ssl": "openssl", "crypto": "openssl", "openssl": "openssl",
     "libxml": "libxml2", "libxslt": "libxslt", "z": "zlib", "zlib": "zlib", "sqlite3": "sqlite",
@@ -31,7 +31,7 @@ _FIRST_ERROR = re.compile(
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What to tell the user: ``cause`` may be empty, ``lines`` and ``remedy`` never are."""
+    """A diagnosis for the user: ``cause`` may be empty, ``lines`` and ``remedy`` are not."""
 
     cause: str
     lines: str
@@ -40,7 +40,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A known kind of failure; ``{0}`` in its texts is what the pattern caught."""
+    """A known kind of failure; ``{0}`` in its texts is the pattern's first group."""
 
     pattern: re.Pattern[str]
     cause: str
@@ -51,7 +51,7 @@ def _kind(pattern: str, cause: str, remedy: str) -> _Kind:
     return _Kind(re.compile(pattern, re.MULTILINE), cause, remedy)
 
 
-# The first that matches is told, so the special come before the general.
+# The first match wins, so special patterns come before general ones.
 _KINDS: Sequence[_Kind] = (
     _kind(
         r"LONG_BIT definition appears wrong|pyconfig\.h.*(?:wrong|mismatch)",
@@ -164,7 +164,7 @@ _KINDS: Sequence[_Kind] = (
 
 
 def diagnose(output: str) -> Diagnosis:
-    """Say why a build failed, from what it printed."""
+    """Diagnose a failed build from its output."""
     for kind in _KINDS:
         match = kind.pattern.search(output)
         if match:
@@ -185,7 +185,7 @@ def _library(name: str) -> str:
 
 
 def _around(output: str, position: int) -> str:
-    """Return the line at a position with some before and after it, indented."""
+    """Return the line at a position with its surrounding lines, indented."""
     number = output.count("\n", 0, position)
     lines = output.splitlines()[max(0, number - _LINES_BEFORE) : number + _LINES_AFTER]
     return "\n".join(f"    {line[:300]}" for line in lines)

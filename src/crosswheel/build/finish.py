@@ -1,9 +1,9 @@
-"""What a wheel needs after its backend made it, so that it can go alone to a robot.
+"""Complete a backend's wheel, so that it works on a robot on its own.
 
-The C libraries that are in it bring their licences along (PEP 639). A library that was linked as a shared one
-is put beside the package, as auditwheel does: in ``<name>.libs``, under a name that no other copy of it has, where
-what needs it looks for it. Where a text tells with what it was built, it tells it as the target would. What Python
-compiled while the package was built is left out: it names this machine's folders, and who installs it compiles anew.
+Add the licences of the C libraries in it (PEP 639). Put each shared library next to the package, as auditwheel does:
+in ``<name>.libs``, under a unique name, and on the search path of the objects that need it. Rewrite texts that describe
+the build machine to describe the target. Leave out bytecode that the build compiled: it names this machine's folders,
+and the installer compiles anew.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _ELF_MAGIC = b"\x7fELF"
 
 @dataclass(frozen=True)
 class Contents:
-    """What is in a wheel that an SBOM has to tell of.
+    """The contents of a wheel that an SBOM describes.
 
     Attributes:
         objects: shared objects and programs by their paths, as the build made them.
-        bundled: the libraries that are put beside them as shared ones, by their paths.
+        bundled: the bundled shared libraries, by their paths.
         sboms: the SBOMs that the build wrote, by their paths in ``*.dist-info/sboms/`` (PEP 770).
         licence: the License-Expression in its METADATA.
     """
@@ -55,18 +55,17 @@ def finish(
     renamed: Mapping[Path, str] | None = None,
     describe: Callable[[Contents], bytes] | None = None,
 ) -> None:
-    """Complete a wheel that was built, and write it anew, so that its bytes depend on what is in it alone.
+    """Complete a built wheel and rewrite it, so that its bytes depend on its contents alone.
 
-    The order of its files, their times and modes would tell of the file system, the clock and the user's umask.
+    The original order, times and modes of its files depend on the file system, the clock and the user's umask.
 
     Args:
-        renamed: folders of this machine that the wheel's texts may name, and what these are on the target; of two that
-            fit, the earlier holds.
+        renamed: maps folders of this machine that the wheel's texts may name to the target's; the first match wins.
         describe: makes the wheel's SBOM (PEP 770).
 
     Raises:
-        MissingToolError: a library has to be bundled, and patchelf is not there.
-        BuildFailed: patchelf cannot change what was built.
+        MissingToolError: a library has to be bundled, and patchelf is not installed.
+        BuildFailed: patchelf cannot modify an object.
     """
     with zipfile.ZipFile(wheel) as archive:
         compiled = [name for name in archive.namelist() if "__pycache__" in name.split("/")]
@@ -75,9 +74,9 @@ def finish(
 
 
 def traces(wheel: Path, folders: Iterable[Path]) -> Mapping[str, int]:
-    """Return how often files of a wheel name folders of the machine that built it, by their paths in the wheel.
+    """Count how often each file of a wheel names a folder of the build machine; return counts by path in the wheel.
 
-    Such a wheel has other bytes where it is built in other folders, and tells whose machine it was.
+    Such a wheel is not reproducible in other folders, and reveals on whose machine it was built.
     """
     pattern = re.compile(b"|".join(re.escape(os.fsencode(folder)) for folder in folders))
     with zipfile.ZipFile(wheel) as archive:
@@ -93,7 +92,7 @@ def _completed(
     renamed: Mapping[Path, str],
     describe: Callable[[Contents], bytes] | None,
 ) -> Mapping[str, bytes]:
-    """Return what is to be changed in a wheel and added to it, by where it is."""
+    """Return the files to change in a wheel and those to add, by path."""
     objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
     named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **renamed}
     texts = _as_on_the_target(archive, objects.keys(), named)
@@ -124,7 +123,7 @@ def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
 def _as_on_the_target(
     archive: zipfile.ZipFile, objects: Collection[str], renamed: Mapping[Path, str]
 ) -> Mapping[str, bytes]:
-    """Return the texts of a wheel that name folders of this machine, with the target's in their place."""
+    """Return the wheel's texts that name folders of this machine, with the target's folders instead."""
     texts = {}
     for name in archive.namelist():
         data = b"" if name in objects or name.endswith("/RECORD") else archive.read(name)
@@ -137,7 +136,7 @@ def _as_on_the_target(
 
 
 def _licences(libraries: Sequence[Library]) -> Mapping[str, bytes]:
-    """Return the licences' texts by where they are below ``*.dist-info/licenses/``."""
+    """Return the licence texts by their paths below ``*.dist-info/licenses/``."""
     return {
         f"{library.name}/{licence.name}": licence.read_bytes()
         for library in libraries
@@ -146,7 +145,7 @@ def _licences(libraries: Sequence[Library]) -> Mapping[str, bytes]:
 
 
 def _naming(metadata: bytes, licences: Iterable[str]) -> bytes:
-    """Return METADATA that also names these files; before version 2.4 it has no field for them (PEP 639)."""
+    """Return METADATA that lists these licence files; before version 2.4 it has no field for them (PEP 639)."""
     headers, empty_line, description = metadata.partition(b"\n\n")
     version = re.match(rb"metadata-version:\s*(\d+)\.(\d+)", headers, re.IGNORECASE)
     if version is None or (int(version[1]), int(version[2])) < (2, 4):
@@ -158,9 +157,9 @@ def _naming(metadata: bytes, licences: Iterable[str]) -> bytes:
 def _bundled(
     wheel: Path, objects: Mapping[str, bytes], libraries: Sequence[Library], patchelf: _Patchelf
 ) -> tuple[Mapping[str, bytes], dict[str, Library]]:
-    """Return the shared libraries that objects of a wheel need, and these objects, changed to find them.
+    """Return the shared libraries that a wheel's objects need, and the objects, changed to find them.
 
-    Beside that, return what each of these shared libraries is of, by its path.
+    Also return the library that each of these files belongs to, by path.
     """
     owners = {patchelf.soname(path): (path, library) for library in libraries for path in library.shared}
     offered = {soname: path for soname, (path, _) in owners.items()}
@@ -201,7 +200,7 @@ def _reachable(first: Iterable[str], needed: Mapping[str, set[str]]) -> list[str
 
 
 def _unique_name(soname: str, data: bytes) -> str:
-    """Return ``libusb-1.0-<hash>.so.0`` for ``libusb-1.0.so.0``: a process may have another copy of it."""
+    """Return ``libusb-1.0-<hash>.so.0`` for ``libusb-1.0.so.0``, because a process may load another copy of it."""
     stem, dot, suffix = soname.partition(".so")
     return f"{stem}-{hashlib.sha256(data).hexdigest()[:8]}{dot}{suffix}"
 
@@ -211,7 +210,7 @@ def _renamed(sonames: Iterable[str], names: Mapping[str, str]) -> Mapping[str, s
 
 
 def _installed(member: str) -> str:
-    """Return where a member is installed, relative to site-packages."""
+    """Return the path of an installed member, relative to site-packages."""
     parts = member.split("/")
     return (
         "/".join(parts[2:]) if parts[0].endswith(".data") and parts[1] in ("purelib", "platlib") else member
@@ -220,7 +219,7 @@ def _installed(member: str) -> str:
 
 @dataclass(frozen=True)
 class _Patchelf:
-    """patchelf, working in a folder that may be removed afterwards."""
+    """Run patchelf in a temporary folder."""
 
     folder: Path
     runner: Runner
@@ -235,20 +234,20 @@ class _Patchelf:
         return program
 
     def soname(self, path: Path) -> str:
-        """Return the name by which others need a library."""
+        """Return a library's SONAME."""
         return self._query("--print-soname", path) or path.name
 
     def needed(self, data: bytes) -> set[str]:
-        """Return the names of the libraries that an object needs."""
+        """Return an object's DT_NEEDED entries."""
         return set(self._query("--print-needed", self._file(data)).splitlines())
 
     def changed(self, data: bytes, renamed: Mapping[str, str], rpath: str, *, soname: str = "") -> bytes:
-        """Return an object that needs libraries by other names and looks for them in ``rpath``."""
+        """Return an object with renamed dependencies and ``rpath`` as its search path."""
         file = self._file(data)
         words = [word for old, new in renamed.items() for word in ("--replace-needed", old, new)]
         words += ["--set-soname", soname] if soname else []
         kept = [folder for folder in self._query("--print-rpath", file).split(":") if "ORIGIN" in folder]
-        # DT_RPATH rather than DT_RUNPATH, which would not hold for what the libraries need themselves.
+        # DT_RPATH, because a DT_RUNPATH would not apply to the libraries' own dependencies.
         words += ["--force-rpath", "--set-rpath", os.pathsep.join(dict.fromkeys([*kept, rpath]))]
         self.runner.run([self._program, *words, file])
         return file.read_bytes()

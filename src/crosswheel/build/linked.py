@@ -1,7 +1,7 @@
-"""What is linked into what a build made, as the linker and rustc recorded it.
+"""Read the records of the linker and rustc about the code linked into a build's output.
 
-The records lie in a folder that the build can write to, as its compilers run beside it. They are read as what a
-stranger wrote: a build that changes them can only say something false of itself.
+The records lie in a folder that the build can write to, because its compilers run inside it. So they are untrusted
+input: a build that changes them can only misrepresent itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NATIVE_OF_CRATE = re.compile(r"/build/([^/]+)-[0-9a-f]{16}/out/")
 
 
 class LinkRecord(BaseModel):
-    """A record of the linker: the members that it took, by archive, and who asked rustc to link.
+    """A linker's record: the members that it took from each archive, and the rustc call that started it.
 
     ``output`` and the paths of ``archives`` and ``objects`` are as the build saw them.
     """
@@ -41,14 +41,14 @@ class LinkRecord(BaseModel):
 
 @dataclass(frozen=True)
 class Crate:
-    """A call of rustc: the package that cargo had it compile, and the crates that it was given.
+    """A call of rustc: the package that cargo compiled, and the crates passed to it.
 
     Attributes:
-        licence: as its manifest spells it.
-        name: the crate's name, as rustc has it.
-        key: name and suffix by which other crates are given it: ``libNAME-HASH``.
-        given: keys of the crates that it uses; no macros, which are programs of the build machine.
-        for_target: it is compiled for the target, and not for the machine that builds.
+        licence: the licence in its manifest, verbatim.
+        name: the crate's name for rustc.
+        key: the name and suffix under which other crates receive it: ``libNAME-HASH``.
+        given: keys of the crates that it uses; not macros, which run on the build machine.
+        for_target: whether it is compiled for the target, and not for the build machine.
     """
 
     package: str
@@ -62,19 +62,19 @@ class Crate:
 
     @property
     def is_script(self) -> bool:
-        """Whether it is a build script: a program of the build machine."""
+        """Whether it is a build script, which runs on the build machine."""
         return self.name.startswith("build_script_")
 
 
 @dataclass(frozen=True)
 class Records:
-    """All that the compilers of one build recorded."""
+    """All records of one build's compilers."""
 
     links: tuple[LinkRecord, ...]
     crates: Mapping[str, Crate]
 
     def crates_in(self, link: LinkRecord) -> list[Crate]:
-        """Return the crates of which code is in what was linked: what rustc was given, also through one another."""
+        """Return the crates with code in a linked file: those passed to rustc, and their dependencies."""
         roots = [crate for crate in self.crates.values() if crate.for_target and _is_root(crate, link)]
         reached: dict[str, Crate] = {}
         pending = [crate.key for crate in roots]
@@ -87,13 +87,13 @@ class Records:
         return [reached[key] for key in sorted(reached)]
 
     def build_script_of(self, package: str) -> Iterator[Crate]:
-        """Yield the crates that a package's build script was given."""
+        """Yield the crates that a package's build script received."""
         for script in self.crates.values():
             if script.is_script and script.package == package:
                 yield from (self.crates[key] for key in script.given if key in self.crates)
 
     def whole(self, link: LinkRecord) -> Mapping[str, set[str]]:
-        """Return the members by archive of a link, with those that are in objects which were linked before."""
+        """Return the members by archive of a link, including those in objects that were linked before."""
         partial = {earlier.output: earlier for earlier in self.links}
         taken: dict[str, set[str]] = {}
         pending, seen = [link], {link.output}
@@ -115,10 +115,10 @@ def _is_root(crate: Crate, link: LinkRecord) -> bool:
 
 
 def read_records(folder: Path) -> Records:
-    """Read what the compilers of a build recorded.
+    """Read the records of a build's compilers.
 
     Raises:
-        BuildFailed: the build wrote there, too: it is not a record.
+        BuildFailed: a file is no record, so the build itself wrote there.
     """
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     if len(paths) > _MOST:
@@ -136,7 +136,7 @@ def read_records(folder: Path) -> Records:
             crate = _crate(path.read_bytes())
             if crate:
                 crates[crate.key] = crate
-    # Their files have random names; what is told of them has an order.
+    # Their files have random names; sort their contents.
     return Records(tuple(sorted(links, key=lambda link: (link.output, link.build_id or ""))), crates)
 
 
@@ -148,7 +148,7 @@ def _unreadable(path: Path, reason: str) -> BuildFailed:
 
 
 def _crate(text: bytes) -> Crate | None:
-    """Return what a record of rustc tells, or ``None`` where it was only asked something."""
+    """Return the crate in a record of rustc; ``None`` if the call was only a query."""
     package, version, licence, *words = text.decode(errors="replace").split("\0")[:-1] or ["", "", ""]
     values: dict[str, list[str]] = {}
     for before, word in zip(["", *words], words):
@@ -176,20 +176,20 @@ def _crate(text: bytes) -> Crate | None:
 
 
 def _key(file: str) -> str | None:
-    """Return the key of a crate by its file: an rlib, or what is known of it before that is written."""
+    """Return the key of a crate from its file: an rlib, or the metadata written before it."""
     stem, dot, kind = file.rpartition(".")
     return stem[len("lib") :] if dot and kind in ("rlib", "rmeta") and stem.startswith("lib") else None
 
 
 def native_members(archive: str, members: Iterable[str]) -> set[str]:
-    """Return the members of a crate's archive that rustc did not compile: C code that the crate brings along."""
+    """Return the members of a crate's archive that rustc did not compile: the crate's bundled C code."""
     if not archive.endswith(".rlib"):
         return set()
     return {member for member in members if not _RUST_OBJECT.fullmatch(member)}
 
 
 def crate_of_archive(archive: str, crates: Sequence[Crate]) -> Crate | None:
-    """Return the crate that an archive with C code belongs to: its own archive, or one that its build script made."""
+    """Return the crate that an archive with C code belongs to: its own archive, or one made by its build script."""
     named = _RLIB.fullmatch(Path(archive).name)
     if named:
         key = f"{named[1]}{named[2] or ''}"

@@ -1,4 +1,4 @@
-"""What a source's wheel will require: read where the source states it, asked of its build backend elsewhere."""
+"""Determine the requirements of a source's future wheel, from static metadata or from its build backend."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _REQUIRES = frozenset({"requires-dist", "provides-extra", "requires-python"})
 
 
 def stated_metadata(project: Project) -> ReleaseMetadata | None:
-    """Return what a project states of its wheel, or ``None`` where only its build backend can tell.
+    """Return a project's static metadata; ``None`` if only its build backend knows.
 
-    An sdist states it in PKG-INFO (PEP 643), which a recipe's patches do not change; any project in the table
-    ``[project]`` (PEP 621), of which setuptools makes something else where there is a setup.py.
+    An sdist has it in PKG-INFO (PEP 643), unless a recipe's patches change it. Any project may have it in the table
+    ``[project]`` (PEP 621), but setuptools may override that table if there is a setup.py.
     """
     patched = project.recipe and (project.recipe.patches or project.recipe.source)
     info = project.tree / "PKG-INFO"
@@ -44,7 +44,7 @@ def stated_metadata(project: Project) -> ReleaseMetadata | None:
 
 
 def asked_metadata(project: Project, backend: Backend, locked: LockedRequirements) -> ReleaseMetadata:
-    """Ask the build backend of a project, as a build does: installed for this machine, answering for the target.
+    """Ask a project's build backend as a build does: installed on this machine, answering for the target.
 
     Raises:
         BuildFailed: it fails, or its answer cannot be read.
@@ -53,7 +53,7 @@ def asked_metadata(project: Project, backend: Backend, locked: LockedRequirement
 
 
 def asked_raw_metadata(project: Project, backend: Backend, locked: LockedRequirements) -> RawMetadata:
-    """Ask the same, and return all that it says, name and version included.
+    """Ask the same, and return the complete answer, name and version included.
 
     Raises: as :func:`asked_metadata`.
     """
@@ -62,7 +62,7 @@ def asked_raw_metadata(project: Project, backend: Backend, locked: LockedRequire
     folder.mkdir(parents=True)
     if locked.needs_rust:
         fetch_crates(backend)
-    if project.recipe and project.recipe.setup_py_commands:  # installed for those is setuptools alone
+    if project.recipe and project.recipe.setup_py_commands:  # for these, only setuptools is installed
         backend = replace(backend, system=replace(backend.system, backend=SETUP_PY))
     raw, _ = parse_email(backend.prepare_metadata(folder, project.config))
     return raw

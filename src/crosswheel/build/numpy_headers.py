@@ -1,9 +1,9 @@
-"""numpy in a build environment: what a build compiles against and links must be the target's.
+"""Make numpy in a build environment match the target, because builds compile against it and link it.
 
-A build that asks numpy for its headers runs the host's numpy, whose ``_numpyconfig.h`` says that a long has eight
-bytes. What it compiles against that is silently wrong on a 32-bit target. The compiler knows better: each size is
-replaced by the macro that it predefines. The static libraries beside the headers are code for the wrong machine:
-where a build links them, they are replaced by those in the target's own wheel of the same numpy.
+A build that asks numpy for its headers runs the host's numpy, whose ``_numpyconfig.h`` states eight bytes for a long.
+Code compiled against that is silently wrong on a 32-bit target. So each size is replaced by the macro that the compiler
+predefines. The static libraries next to the headers are for the host's architecture. If a build links them, they are
+replaced by those in the target's wheel of the same numpy.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _MACROS = {
     "UINTP": "__SIZEOF_POINTER__",
     "WCHAR_T": "__SIZEOF_WCHAR_T__",
     "OFF_T": "__SIZEOF_LONG__",
-    # Python's own long long; numpy states it beside C's.
+    # Python's own long long, which numpy states in addition to C's
     "PY_LONG_LONG": "__SIZEOF_LONG_LONG__",
 }
 
 _LIBRARY = re.compile(r"numpy/(?:_?core|random)/lib/lib\w+\.a")
-# Where builds say what they link, and how numpy's two libraries are called there.
+# Files in which builds declare what they link, and the names of numpy's two libraries there.
 _BUILD_FILES = ("meson.build", "setup.py", "CMakeLists.txt")
 _NAMED = re.compile(r"\bnpy(?:math|random)\b")
 
 
 def retarget(venv: Path) -> list[Path]:
-    """Rewrite the headers of a numpy in a build environment; return the files that were changed."""
+    """Rewrite numpy's headers in a build environment; return the changed files."""
     changed = []
     for header in venv.glob("lib/python*/site-packages/numpy/*core/include/numpy/_numpyconfig.h"):
         text = header.read_text()
@@ -59,7 +59,7 @@ def _replacement(match: re.Match[str]) -> str:
 
 
 def linked_version(venv: Path, tree: Path) -> str | None:
-    """Return the version of the numpy in a build environment, if the build links numpy's static libraries."""
+    """Return the version of numpy in a build environment; ``None`` if the build links none of its static libraries."""
     for info in venv.glob("lib/python*/site-packages/numpy-*.dist-info"):
         if _links_numpy(tree):
             return info.name[len("numpy-") : -len(".dist-info")]
@@ -75,7 +75,7 @@ def _links_numpy(tree: Path) -> bool:
 
 
 def replace_libraries(venv: Path, wheel: Path) -> list[str]:
-    """Replace numpy's static libraries in a build environment by those in a wheel of it; return their names."""
+    """Replace numpy's static libraries in a build environment by those in a numpy wheel; return their names."""
     (site,) = venv.glob("lib/python*/site-packages")
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if _LIBRARY.fullmatch(name)]

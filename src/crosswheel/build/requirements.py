@@ -1,7 +1,7 @@
-"""What a build needs beside its source: requirements of the backend, locked as of the closure's day.
+"""Lock the requirements of a build backend as of the closure's day.
 
-They run on the machine that builds, so they are resolved for the host, and universally: the lock is the same
-on every kind of it. Those of a root lie at ``packages/<name>/<version>/<target>.build/<package>.txt``.
+They run on the build machine, so they are resolved for the host, and universally: the lock is the same on every kind
+of host. A root's locks lie at ``packages/<name>/<version>/<target>.build/<package>.txt``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# A setup.py that is run as a program is of a time when setuptools had pkg_resources.
+# Projects that run setup.py as a program are from a time when setuptools had pkg_resources.
 _FOR_SETUP_PY = ("setuptools<82", "wheel")
 SETUP_PY = "setuptools.build_meta:__legacy__"
-"""The build backend of a project that has a setup.py and names none."""
-_PREFIX = "# for: "  # a line for each requirement, followed by what they all were resolved to
+"""The build backend of a project with a setup.py that declares no backend."""
+_PREFIX = "# for: "  # one line for each requirement, followed by the releases that they resolved to
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class BuildSystem:
 
 
 class _BuildSystemTable(BaseModel):
-    """The table of that name; without it, or without a backend in it, setuptools builds as ever."""
+    """The table ``build-system``; without it, or without a backend in it, setuptools' legacy backend builds."""
 
     model_config = ConfigDict(frozen=True, strict=True, alias_generator=lambda name: name.replace("_", "-"))
 
@@ -57,7 +57,7 @@ class _BuildSystemTable(BaseModel):
 
 
 def build_system(tree: Path, recipe: Recipe | None) -> BuildSystem:
-    """Read which backend builds a tree; a tree that names none is built by setuptools as ever.
+    """Return the build system of a tree; setuptools' legacy backend if it declares none.
 
     Raises:
         BuildFailed: the tree is not a Python project, or its pyproject.toml cannot be read.
@@ -71,7 +71,7 @@ def build_system(tree: Path, recipe: Recipe | None) -> BuildSystem:
         )
     table = table or _BuildSystemTable()
     by_setup_py = bool(recipe and recipe.setup_py_commands)
-    # Who runs setup.py is not bound to what the project states for its build backend, and may contradict it.
+    # Running setup.py bypasses the declared build backend and may contradict it.
     static = () if by_setup_py and extra else table.requires
     requires = [*static, *(_FOR_SETUP_PY if by_setup_py else ()), *extra]
     return BuildSystem(tuple(dict.fromkeys(requires)), table.build_backend, tuple(table.backend_path))
@@ -90,7 +90,7 @@ def _table(tree: Path) -> _BuildSystemTable | None:
 
 
 def pyproject(tree: Path) -> Mapping[str, Any]:
-    """Return what a tree's pyproject.toml says; nothing, if there is none.
+    """Return the contents of a tree's pyproject.toml; empty if there is none.
 
     Raises:
         BuildFailed: it cannot be read.
@@ -108,20 +108,20 @@ def pyproject(tree: Path) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class LockedRequirements:
-    """Requirements of a build, resolved: the file to install from, and what it was resolved for."""
+    """Resolved build requirements: the file to install from, and the requirements that it was resolved for."""
 
     file: Path
     requirements: frozenset[str]
 
     @property
     def needs_rust(self) -> bool:
-        """Whether a backend that compiles Rust is among them."""
+        """Whether they include a backend that compiles Rust."""
         names = {_name(requirement) for requirement in self.requirements}
         return bool(names & {"maturin", "setuptools-rust"})
 
     @property
     def pinned(self) -> tuple[str, ...]:
-        """The releases that will be installed, as ``name==version``."""
+        """The releases to install, as ``name==version``."""
         return tuple(map(str, self._pins))
 
     @property
@@ -134,7 +134,7 @@ class LockedRequirements:
         return pins_of(self.file.read_text(), self.file)
 
     def require(self, requirements: Iterable[str]) -> None:
-        """Raise :class:`LockError` if something is wanted that these were not resolved for."""
+        """Raise :class:`LockError` for a requirement that the lock was not resolved for."""
         missing = sorted(set(requirements) - self.requirements)
         if missing:
             raise LockError(
@@ -145,13 +145,13 @@ class LockedRequirements:
 
 @dataclass(frozen=True)
 class RequirementsStore:
-    """The locked build requirements of a closure: a file for each package that is built.
+    """The locked build requirements of a closure, with a file for each package that is built.
 
     Attributes:
-        folder: where the files lie.
-        as_of: the day that they are resolved as of; without one, whatever there is.
-        frozen: they are committed, and only ``crosswheel lock`` renews them.
-        day: the day that they stand for: ``as_of``, or else that on which they are resolved.
+        folder: the folder of the files.
+        as_of: the day as of which they are resolved; without one, the latest releases count.
+        frozen: whether they are committed, so that only ``crosswheel lock`` renews them.
+        day: ``as_of``, or otherwise the day of resolution.
     """
 
     folder: Path
@@ -160,16 +160,16 @@ class RequirementsStore:
     day: datetime.date | None = None
 
     def read(self, package: str) -> LockedRequirements | None:
-        """Read the requirements of a package's build, or return ``None`` where they are not locked yet."""
+        """Return the locked requirements of a package's build; ``None`` if they are not locked yet."""
         return read(self._file(package))
 
     def obtain(
         self, package: str, requirements: Sequence[str], *, python: Path, uv: Uv
     ) -> LockedRequirements:
-        """Return locked requirements that cover what a build wants; resolve them where that is allowed.
+        """Return locked requirements that cover a build's requirements; resolve them if that is allowed.
 
         Raises:
-            LockError: they are frozen, and do not cover it; or no set of releases satisfies them.
+            LockError: they are frozen and do not cover them, or no set of releases satisfies them.
         """
         locked = self.read(package)
         if self.frozen and locked is None:
@@ -189,7 +189,7 @@ class RequirementsStore:
 
 
 def read(file: Path) -> LockedRequirements | None:
-    """Read resolved requirements, or return ``None`` where there are none."""
+    """Return the resolved requirements in a file; ``None`` if it does not exist."""
     if not file.is_file():
         return None
     lines = file.read_text().splitlines()

@@ -109,9 +109,7 @@ class Sandbox:
                 words += ["--symlink", str(path.readlink()), str(path)]
             else:
                 words += ["--ro-bind", str(path), str(path)]
-        for path in (
-            path.resolve() for path in view.layered
-        ):  # overlay mounts do not follow links
+        for path in (path.resolve() for path in view.layered):  # overlay mounts do not follow links
             words += ["--overlay-src", str(path), "--tmp-overlay", str(path)]
         for path in _outermost(view.writable):
             words += ["--bind", str(path), str(path)]

@@ -1,4 +1,4 @@
-"""Reading what others made, and giving what was made here: through all stores, in their order."""
+"""Read and store results through all stores of a shared cache, in their order."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from crosswheel.signing.keys import PublicKey, SigningKey
 
 @dataclass(frozen=True)
 class SharedCache:
-    """The stores that are asked, the keys that are believed, and the one that signs; ``None`` where nothing is written.
+    """The stores to use, the trusted keys, and the signing key; without a signing key nothing is written.
 
-    ``warn`` is told what is wrong; nothing here raises for what a store has or does.
+    ``warn`` receives problems; faults of a store never raise here.
     """
 
     stores: Sequence[GuardedStore]
@@ -31,17 +31,17 @@ class SharedCache:
 
     @property
     def identity(self) -> str:
-        """Names the stores, and who signs what is stored there."""
+        """The stores and the signer, as one text."""
         signer = self.key.public.short if self.key else None
         return digest_of(stores=[store.url for store in self.stores], signer=signer)
 
     @property
     def is_writable(self) -> bool:
-        """Whether what is made here is stored."""
+        """Whether results of this machine are stored."""
         return self.key is not None
 
     def get(self, kind: str, digest: str, folder: Path) -> CacheRecord | None:
-        """Return what a store has of a digest, its blobs written into ``folder`` by their names; ``None`` if none has.
+        """Fetch the result for a digest, its blobs as named files in ``folder``; ``None`` if no store has it.
 
         Raises:
             StorageError: the folder cannot be written.
@@ -56,10 +56,10 @@ class SharedCache:
     def put(
         self, kind: str, digest: str, facts: Mapping[str, Any], files: Mapping[str, Path] | None = None
     ) -> bool:
-        """Store what was made of inputs that a digest names: its files by what they are for, then its record.
+        """Store the result for a digest of inputs: first its files, by purpose, then its record.
 
         Returns:
-            Whether every store has it now, or other bytes of the same digest.
+            Whether every store now has a result for the digest, this one or one with other bytes.
         """
         if self.key is None:
             return False
@@ -102,7 +102,7 @@ class SharedCache:
         return True
 
     def _tell(self, store: GuardedStore, path: str, fault: str) -> None:
-        """Tell of something damaged, once; it is replaced when the same is stored."""
+        """Warn about a damaged file once; storing the same result again replaces it."""
         if (store.url, path) not in self._damaged:
             self._damaged.add((store.url, path))
             self.warn(f"the shared cache {store.url} has something damaged, which is passed over: {fault}")
@@ -114,7 +114,7 @@ class SharedCache:
         there = store.read(blob.path, blob.size)
         if there is not None and hashlib.sha256(there).hexdigest() == blob.sha256:
             return True
-        return store.write(blob.path, data)  # it was cut, or changed
+        return store.write(blob.path, data)  # it was truncated or modified
 
     def _store_record(self, store: GuardedStore, record: CacheRecord, key: SigningKey) -> bool:
         path, data = record_path(record.kind, record.digest, key.public), record.signed(key)
@@ -131,7 +131,7 @@ class SharedCache:
         return created is not None
 
     def _has_lost_blobs(self, store: GuardedStore, path: str, key: PublicKey) -> bool:
-        """Whether a record is there that names a blob which is not there, or not whole."""
+        """Return whether an existing record names a blob that is missing or incomplete."""
         record = self._record(store, path, key)
         return record is not None and any(
             hashlib.sha256(store.read(blob.path, blob.size) or b"").hexdigest() != blob.sha256

@@ -1,4 +1,4 @@
-"""From the user's settings to a shared cache."""
+"""Open the shared cache that the user's settings configure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from crosswheel.stores.store import Store
 
 
 def shared_cache_of(settings: Settings, warn: Callable[[str], None]) -> SharedCache | None:
-    """Return the shared cache that the user's settings name; ``None`` if they name none.
+    """Return the shared cache in the user's settings; ``None`` if they configure none.
 
     Raises:
-        UsageError: no key is trusted, or the one that signs cannot be used.
+        UsageError: no key is trusted, or the signing key cannot be used.
     """
     if not settings.shared_caches or settings.offline:
         return None
@@ -36,7 +36,7 @@ def shared_cache_of(settings: Settings, warn: Callable[[str], None]) -> SharedCa
 
 
 def open_cache_store(url: str) -> Store:
-    """Return the store at a URL: one that can be published to, or a web server, which is only read.
+    """Return the store at a URL: one that can be published to, or a read-only web server.
 
     Raises: as :func:`crosswheel.stores.opening.open_store`.
     """

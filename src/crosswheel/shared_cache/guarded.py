@@ -1,4 +1,4 @@
-"""A store that may be away, slow or full, and never stops a build."""
+"""Guard a store that may be unreachable, slow or full, so that it never stops a build."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from crosswheel.errors import CrosswheelError
 from crosswheel.stores.store import Store
 
 SECONDS = 20.0
-"""How long a store may take to answer, without the bytes themselves."""
+"""The time limit for a store's answer, without the transfer itself."""
 _SLOWEST = 500_000
-"""Bytes per second below which a store is too slow to be of use."""
+"""Bytes per second below which a store is too slow to be useful."""
 
 T = TypeVar("T")
 
 
 class GuardedStore:
-    """A store that is asked as long as it answers; what it fails at is told once.
+    """A store that is used until it fails; its first failure is reported.
 
     Args:
-        url: the store, for people.
-        connect: opens it; called when it is first asked.
-        warn: told why it is not asked any more.
-        seconds: how long it may take to answer.
+        url: the store's URL, for messages.
+        connect: opens the store on first use.
+        warn: receives the reason why the store is no longer used.
+        seconds: the time limit for an answer.
     """
 
     def __init__(
@@ -40,15 +40,15 @@ class GuardedStore:
         self._failed: set[str] = set()
 
     def read(self, path: str, size: int = 0) -> bytes | None:
-        """Return a file's bytes; ``None`` if there is none, or the store cannot be read."""
+        """Return a file's bytes; ``None`` if it does not exist or cannot be read."""
         return self._ask("read", lambda store: store.read(path), None, size)
 
     def create(self, path: str, content: bytes) -> bool | None:
-        """Store a file if there is none of that name; tell whether there was none, ``None`` if nothing was written."""
+        """Store a file under an unused name; return whether the name was unused, ``None`` if the store failed."""
         return self._ask("written", lambda store: store.create(path, content), None, len(content))
 
     def write(self, path: str, content: bytes) -> bool:
-        """Store a file in place of the one that is there; tell whether that was done."""
+        """Store a file, replacing an existing one; return whether that succeeded."""
 
         def work(store: Store) -> bool:
             store.write(path, content)
@@ -65,14 +65,14 @@ class GuardedStore:
             self._give_up("reached", f"it did not answer within {self._seconds + size / _SLOWEST:.0f} s")
         except CrosswheelError as error:
             self._give_up(doing, str(error))
-        except Exception as error:  # a store's library may raise anything, and no build is to fail for it
+        except Exception as error:  # a store's library may raise anything, and must not fail a build
             self._give_up(doing, f"{type(error).__name__}: {error}")
         return default
 
     def _work(self, work: Callable[[Store], T]) -> T:
         with self._opening:
             self._store = self._store or self._connect()
-        # What has one connection serves one at a time.
+        # A store with a single connection serves one thread at a time.
         with self._turn if self._store.parallel == 1 else contextlib.nullcontext():
             return work(self._store)
 
@@ -85,7 +85,7 @@ class GuardedStore:
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Do some work in a thread that nobody waits for at the end; raise if it takes longer."""
+    """Call a function in a daemon thread; raise if it takes too long."""
     answer: Future[T] = Future()
 
     def run() -> None:

@@ -1,4 +1,4 @@
-"""What is in a shared cache, whether it is sound, and making room in it."""
+"""List, verify and prune a shared cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from crosswheel.stores.store import Store, Stored
 
 @dataclass(frozen=True)
 class CacheContents:
-    """What is in a shared cache.
+    """The contents of a shared cache.
 
     Attributes:
-        records: those of trusted keys, by their paths.
-        blobs: all blobs, by their paths.
-        faults: of records of trusted keys that are not as they should be, by their paths.
-        strangers: how many records others signed; they are never read.
-        differing: records of what was built with other bytes than before, by their paths.
+        records: the records of trusted keys, by path.
+        blobs: all blobs, by path.
+        faults: the faults of trusted keys' records, by path.
+        strangers: the number of records by other signers, which are never read.
+        differing: the records of builds whose bytes differ from those stored before, by path.
     """
 
     records: Mapping[str, CacheRecord]
@@ -34,20 +34,20 @@ class CacheContents:
 
     @property
     def size(self) -> int:
-        """The bytes of all blobs."""
+        """The total size of all blobs in bytes."""
         return sum(stored.size for stored in self.blobs.values())
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many records there are of each kind."""
+        """Return the number of records of each kind."""
         return Counter(record.kind for record in self.records.values())
 
     def blobs_of(self, path: str) -> set[str]:
-        """Return the paths of the blobs that a record names."""
+        """Return the paths of a record's blobs."""
         return {blob.path for blob in self.records[path].blobs.values()}
 
 
 def read_contents(store: Store, trusted: Sequence[PublicKey]) -> CacheContents:
-    """Return what is in a shared cache.
+    """Read the contents of a shared cache.
 
     Raises:
         StorageError: the store failed.
@@ -67,12 +67,12 @@ def read_contents(store: Store, trusted: Sequence[PublicKey]) -> CacheContents:
         try:
             differing[path] = read_record(data, trusted, path)
         except IntegrityError:
-            continue  # a stranger's, or damaged: it is only a remark
+            continue  # by another signer, or damaged: it is informative only
     return CacheContents(records, store.listing(BLOBS), faults, len(paths) - len(own), differing)
 
 
 def verify(store: Store, trusted: Sequence[PublicKey]) -> Mapping[str, str]:
-    """Read every record of trusted keys and every blob; return what is wrong, by path.
+    """Verify every record of trusted keys and every blob; return the faults by path.
 
     Raises:
         StorageError: the store failed.
@@ -90,7 +90,7 @@ def verify(store: Store, trusted: Sequence[PublicKey]) -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class Removed:
-    """What was removed: records, blobs, and the bytes of the blobs."""
+    """The numbers of removed records and blobs, and the blobs' total size in bytes."""
 
     records: int
     blobs: int
@@ -105,17 +105,17 @@ def prune(
     max_size: int | None = None,
     dry_run: bool = False,
 ) -> Removed:
-    """Remove the oldest records of trusted keys, and then the blobs that no record names any more.
+    """Remove the oldest records of trusted keys, then the blobs that no record names any more.
 
-    Who stores something meanwhile may miss a blob afterwards: it is then built once more, and stored again.
+    A concurrent writer may lose a blob; its result is then built and stored once more.
 
     Args:
-        written_before: records that are older are removed.
-        max_size: then the oldest, until what is left has no more bytes.
+        written_before: older records are removed.
+        max_size: then the oldest records are removed until at most this many bytes remain.
 
     Raises:
         StorageError: the store failed.
-        UsageError: others share the store, so that it is not known which blobs are needed.
+        UsageError: the store has records of other signers, so the needed blobs are unknown.
     """
     contents = read_contents(store, trusted)
     if contents.strangers:
@@ -152,7 +152,7 @@ def _doomed(
 
 
 def _remarks(contents: CacheContents, kept: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of remarks on records that are not kept."""
+    """Yield the paths of differing builds' records that belong to no kept record."""
     places = {tuple(path.split("/")[1:3]) for path in kept}
     yield from (path for path in contents.differing if tuple(path.split("/")[1:3]) not in places)
 

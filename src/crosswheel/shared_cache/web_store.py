@@ -1,4 +1,4 @@
-"""A folder that a web server serves: it is only read, and nothing in it is listed."""
+"""Read files from a web server, which cannot list them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ABSENT = (httpx.codes.NOT_FOUND, httpx.codes.FORBIDDEN, httpx.codes.GONE)  # S3
 
 
 class HttpsStore(Store):
-    """Files below an ``https`` or ``http`` address."""
+    """A read-only store of files below an ``https`` or ``http`` URL."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")

@@ -1,5 +1,5 @@
-"""Signatures: the laboratory's key (Ed25519), the keys that it trusts, and envelopes (DSSE) of what is signed.
+"""Sign and verify: the laboratory's key (Ed25519), the keys that it trusts, and envelopes (DSSE) of signed statements.
 
-What is signed here is verified on this side with ``securesystemslib``; on a robot, which has no library for it, with
+``securesystemslib`` verifies signatures on this side. A robot lacks a library for that, so it uses
 :mod:`crosswheel.agent.ed25519`.
 """

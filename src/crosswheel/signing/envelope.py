@@ -1,4 +1,4 @@
-"""Envelopes (DSSE): a statement, its type, and signatures of both."""
+"""Make and open envelopes (DSSE): a statement, its type, and signatures over both."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from crosswheel.errors import IntegrityError
 from crosswheel.signing.keys import PublicKey, SigningKey
 
-# The library is imported where it is used: it looks for the libraries of all clouds.
+# The library is imported late: it searches for the libraries of every cloud provider.
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
 
 
 def sign(statement: Mapping[str, object], kind: str, key: SigningKey) -> dict[str, Any]:
-    """Return the envelope of a statement, as JSON writes it.
+    """Sign a statement; return its envelope as JSON data.
 
     Args:
         kind: the type of the payload.
@@ -30,14 +30,14 @@ def sign(statement: Mapping[str, object], kind: str, key: SigningKey) -> dict[st
 
 
 def open_signed(data: bytes, kind: str, trusted: Iterable[PublicKey], origin: str) -> dict[str, Any]:
-    """Return the statement of an envelope that a trusted key has signed.
+    """Return the statement of an envelope that a trusted key signed.
 
     Args:
-        kind: the type of its payload; a signature of another kind of statement is none of this.
-        origin: what it is, and where it is from, for people.
+        kind: the expected type of its payload; signed statements of other types are rejected.
+        origin: what it is and where it comes from, for messages.
 
     Raises:
-        IntegrityError: it is no such envelope, or no trusted key has signed it.
+        IntegrityError: it is no such envelope, or no trusted key signed it.
     """
     from securesystemslib.dsse import Envelope
 
@@ -72,7 +72,7 @@ def _has_signed(key: PublicKey, envelope: Envelope) -> bool:
     from securesystemslib.exceptions import VerificationError
     from securesystemslib.signer import Signature
 
-    # The key's name in an envelope is a hint that nobody has signed: only the signature counts.
+    # The key id in an envelope is an unsigned hint; only the signature counts.
     name = key.verifier.keyid
     for signature in envelope.signatures.values():
         candidate = Envelope(

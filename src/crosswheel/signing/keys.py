@@ -1,4 +1,4 @@
-"""Keys: the private one that signs, and the public ones that are trusted, as PEM files in a folder of the user's."""
+"""Keep keys as PEM files in a folder of the user's: the private signing key, and the trusted public keys."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ _SHORT = 16
 
 @dataclass(frozen=True)
 class PublicKey:
-    """A public key, by its 32 bytes in hexadecimal."""
+    """A public key, as its 32 bytes in hexadecimal."""
 
     hexadecimal: str
 
     @property
     def short(self) -> str:
-        """What it is called where people read: its first digits."""
+        """The first digits of the key, for messages."""
         return self.hexadecimal[:_SHORT]
 
     @property
     def pem(self) -> bytes:
-        """It as others read it: ``SubjectPublicKeyInfo``, in PEM."""
+        """The key in the common exchange format: ``SubjectPublicKeyInfo``, in PEM."""
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     @cached_property
     def verifier(self) -> SSlibKey:
-        """It as the library wants it that verifies."""
+        """The key as securesystemslib's verifier."""
         from securesystemslib.signer import SSlibKey  # looks for the libraries of all clouds
 
         return SSlibKey.from_crypto(self._key)
@@ -62,10 +62,10 @@ class PublicKey:
 
     @classmethod
     def read(cls, path: Path) -> PublicKey:
-        """Read a key from a PEM file.
+        """Read a public key from a PEM file.
 
         Raises:
-            UsageError: it is none, or of another kind.
+            UsageError: it is not a public key, or one of another kind.
         """
         try:
             key = load_pem_public_key(path.read_bytes())
@@ -81,38 +81,38 @@ class PublicKey:
 
 @dataclass(frozen=True)
 class SigningKey:
-    """A private key."""
+    """A private key that signs."""
 
     private: Ed25519PrivateKey
 
     @property
     def public(self) -> PublicKey:
-        """The public key that belongs to it."""
+        """The corresponding public key."""
         return PublicKey(self.private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex())
 
     @property
     def signer(self) -> CryptoSigner:
-        """It as the library wants it that signs."""
+        """The key as securesystemslib's signer."""
         from securesystemslib.signer import CryptoSigner  # looks for the libraries of all clouds
 
         return CryptoSigner(self.private, self.public.verifier)
 
     @property
     def pem(self) -> bytes:
-        """It as it is kept: PKCS #8, in PEM."""
+        """The key in storage format: PKCS #8, in PEM."""
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     @classmethod
     def new(cls) -> SigningKey:
-        """Make a key."""
+        """Generate a key."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
     def parse(cls, pem: bytes, origin: str) -> SigningKey:
-        """Return the key that a PEM text holds.
+        """Return the private key in a PEM text.
 
         Raises:
-            UsageError: it holds none, or one of another kind, or one with a passphrase.
+            UsageError: it has no private key, one of another kind, or one with a passphrase.
         """
         try:
             key = load_pem_private_key(pem, None)
@@ -127,10 +127,10 @@ class SigningKey:
 
     @classmethod
     def read(cls, path: Path) -> SigningKey:
-        """Read a key from a file that only its owner may read.
+        """Read a private key from a file that only its owner may read.
 
         Raises:
-            UsageError: it cannot be read, others may read it, or it is no such key.
+            UsageError: it cannot be read, others may read it, or it is not a suitable key.
         """
         try:
             with path.open("rb") as stream:
@@ -152,7 +152,7 @@ class SigningKey:
 
 @dataclass(frozen=True)
 class KeyFolder:
-    """The folder that keys are kept in: ``signing.pem``, ``trusted/*.pem`` and what former keys signed.
+    """The folder of keys: ``signing.pem``, ``trusted/*.pem`` and the statements of former keys.
 
     Attributes:
         given: the environment's ``CROSSWHEEL_SIGNING_KEY``, if it is set.
@@ -163,19 +163,19 @@ class KeyFolder:
 
     @classmethod
     def of(cls, path: Path, environ: Mapping[str, str] | None = None) -> KeyFolder:
-        """Return the folder, with what the environment says."""
+        """Return the folder, combined with the environment."""
         return cls(path, (os.environ if environ is None else environ).get(VARIABLE) or None)
 
     @property
     def private(self) -> Path:
-        """Where the key that signs lies."""
+        """The path of the signing key."""
         return self.path / _PRIVATE
 
     def signing_key(self) -> SigningKey | None:
-        """Return the key that signs: the environment's, or else the folder's; ``None`` if there is neither.
+        """Return the signing key: the environment's, or otherwise the folder's; ``None`` if there is neither.
 
         Raises:
-            UsageError: there is one that cannot be used.
+            UsageError: the key cannot be used.
         """
         if self.given and self.given.lstrip().startswith("-----BEGIN"):
             return SigningKey.parse(self.given.encode(), VARIABLE)
@@ -184,20 +184,20 @@ class KeyFolder:
         return SigningKey.read(self.private) if os.path.lexists(self.private) else None
 
     def trusted(self) -> list[PublicKey]:
-        """Return the public keys that are trusted: those of the folder, and the one of the key that signs.
+        """Return the trusted public keys: those in the folder, and that of the signing key.
 
         Raises:
-            UsageError: one of them is none.
+            UsageError: one of them is not a public key.
         """
         keys = [PublicKey.read(path) for path in sorted((self.path / _TRUSTED).glob("*.pem"))]
         signing = self.signing_key()
         return list(dict.fromkeys([*([signing.public] if signing else ()), *keys]))
 
     def create(self) -> SigningKey:
-        """Make the key that signs, and trust it.
+        """Generate the signing key, and trust it.
 
         Raises:
-            UsageError: there is one already.
+            UsageError: there is a signing key already.
             StorageError: it cannot be written.
         """
         if os.path.lexists(self.private):
@@ -210,16 +210,16 @@ class KeyFolder:
         return key
 
     def replace(self, key: SigningKey) -> Path:
-        """Put another key that signs into the place of the one that is there; return where that one is kept."""
+        """Replace the signing key; return the path where the former one is kept."""
         former = SigningKey.read(self.private)
         retired = self.path / _RETIRED / f"{former.public.short}.pem"
         _write_private(retired, former.pem)
-        self.trust([former.public])  # what it signed stays signed
+        self.trust([former.public])  # what it signed stays valid
         self._write(key)
         return retired
 
     def trust(self, keys: Iterable[PublicKey]) -> list[Path]:
-        """Trust keys from now on; return where they are kept."""
+        """Trust keys from now on; return the paths of their files."""
         paths = {self.path / _TRUSTED / f"{key.short}.pem": key.pem for key in keys}
         for path, pem in paths.items():
             write_bytes(path, pem)
@@ -234,7 +234,7 @@ def _write_private(path: Path, pem: bytes) -> None:
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with new_file(path, mode=None) as temporary:
-            # Nobody else reads it, from its first byte on.
+            # Restrict the mode before the first byte is written.
             handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             os.write(handle, pem)
             os.close(handle)

@@ -1,4 +1,4 @@
-"""Handing over from one key to the next: the former one signs which key comes after it, for those who trust it."""
+"""Rotate keys: the former key signs its successor, for everyone who trusts the former key."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _FOLDER = "rotations"
 
 
 def rotate(folder: KeyFolder) -> tuple[PublicKey, PublicKey, Path]:
-    """Make a new key that signs, and have the former one sign that; return both, and where the former one is kept.
+    """Generate a new signing key and sign it with the former one; return both, and the path of the former one.
 
     Raises:
-        UsageError: there is no key in the folder, or one that cannot be used.
-        StorageError: something cannot be written.
+        UsageError: there is no key in the folder, or the key cannot be used.
+        StorageError: a file cannot be written.
     """
     if folder.given is not None or not folder.private.exists():
         raise UsageError(
@@ -40,5 +40,5 @@ def rotate(folder: KeyFolder) -> tuple[PublicKey, PublicKey, Path]:
 
 
 def rotations(folder: KeyFolder) -> Sequence[dict[str, Any]]:
-    """Return what former keys signed, as envelopes, the first one first."""
+    """Return the statements that former keys signed, as envelopes, the oldest first."""
     return [json.loads(path.read_bytes()) for path in sorted((folder.path / _FOLDER).glob("*.json"))]
