@@ -1,1 +1,1 @@
-"""Known vulnerabilities of wheels and of what is inside them: SBOMs against advisories in OSV's format."""
+"""Find known vulnerabilities of wheels and their contents: match SBOMs against advisories in OSV's format."""

@@ -1,4 +1,4 @@
-"""Advisories in OSV's format, matched against what is asked about."""
+"""Match advisories in OSV's format against the audited parts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from crosswheel.audit.version_ranges import is_affected
 from crosswheel.errors import IntegrityError
 
 Record = Mapping[str, Any]
-"""An advisory as it was read."""
+"""An advisory as parsed JSON."""
 
 
 @dataclass(frozen=True)
 class Vulnerability:
-    """An advisory that is of something in a wheel.
+    """An advisory that affects a part of a wheel.
 
     Attributes:
-        aliases: other names of the same, such as a CVE.
-        fixed: versions that mend it, in the ecosystem's way of counting.
+        aliases: other identifiers, such as a CVE.
+        fixed: the versions that fix it, in the ecosystem's version scheme.
     """
 
     id: str
@@ -36,18 +36,18 @@ class Vulnerability:
 
     @property
     def names(self) -> frozenset[str]:
-        """All names of the advisory."""
+        """All identifiers of the advisory."""
         return frozenset((self.id, *self.aliases))
 
 
 @dataclass
 class Matches:
-    """What was found while advisories were read.
+    """The result of matching advisories.
 
     Attributes:
-        read: how many advisories were read.
-        newest: when the last of them was changed.
-        undecided: advisories that name something here, and whose versions cannot be understood.
+        read: the number of advisories.
+        newest: the latest time of modification among them.
+        undecided: advisories that name an audited part, but whose versions cannot be understood.
     """
 
     findings: list[Vulnerability] = field(default_factory=list)
@@ -57,10 +57,10 @@ class Matches:
 
 
 def match(records: Iterable[Record], subjects: AuditedParts) -> Matches:
-    """Match advisories against what is asked about, one after the other: none is kept that names nothing of it.
+    """Match advisories one after the other against the audited parts; irrelevant ones are not kept in memory.
 
     Raises:
-        IntegrityError: one is not of OSV's format.
+        IntegrityError: an advisory is not in OSV's format.
     """
     matches, names = Matches(), {(key.ecosystem, key.name): key for key in subjects.by_coordinates}
     for record in records:
@@ -90,7 +90,7 @@ def _affected(
     if not isinstance(affected, dict) or (package is not None and not isinstance(package, dict)):
         raise _wrong(record, "`affected` names no package")
     if package is None:
-        return  # of commits of a repository alone
+        return  # it states only commits of a repository
     ecosystem, name = package.get("ecosystem"), package.get("name")
     if not isinstance(ecosystem, str) or not isinstance(name, str):
         raise _wrong(record, "a package has no ecosystem or no name")
@@ -128,7 +128,7 @@ def _finding(record: Record, affected: Mapping[str, Any], subject: AuditedPart) 
 
 
 def _severity(record: Record) -> str | None:
-    """Return the vector of an advisory's severity (CVSS), the newest kind first."""
+    """Return the vector of an advisory's severity (CVSS), of the newest CVSS version."""
     stated = [item for item in _list(record, "severity", record) if isinstance(item, dict)]
     scores = sorted(((str(item.get("type")), str(item.get("score"))) for item in stated), reverse=True)
     return scores[0][1] if scores else None

@@ -1,4 +1,4 @@
-"""An audit: wheels, what is in them, and a source of advisories that is young enough."""
+"""Audit wheels and their parts against sufficiently recent sources of advisories."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from crosswheel.wheels.reading import WheelFile
 
 @dataclass(frozen=True)
 class AdvisorySources:
-    """Where advisories come from.
+    """The sources of advisories.
 
     Attributes:
         databases: files and folders.
-        services: addresses.
-        max_age: how old the newest advisory of a database may be, in days.
+        services: URLs.
+        max_age: the maximum age of a database's newest advisory, in days.
     """
 
     databases: tuple[Path, ...]
@@ -36,10 +36,10 @@ class AdvisorySources:
 
     @classmethod
     def of(cls, stated: Sequence[str], max_age: int) -> AdvisorySources:
-        """Return sources as they are written on a command line.
+        """Parse the sources on a command line.
 
         Raises:
-            UsageError: none is.
+            UsageError: there is none.
         """
         if not stated:
             raise UsageError(
@@ -52,12 +52,12 @@ class AdvisorySources:
     def matches(
         self, subjects: AuditedParts, settings: Settings, now: datetime.datetime, tell: Callable[[str], None]
     ) -> Matches:
-        """Return what the sources have on what is asked about.
+        """Match the sources' advisories against the audited parts.
 
         Raises:
-            UsageError: a database is not there, or older than it may be.
+            UsageError: a database is missing or too old.
             IntegrityError: a database is damaged.
-            NetworkError: a service cannot be asked.
+            NetworkError: a service cannot be queried.
         """
         if self.services and settings.offline:
             raise offline_error(f"what {self.services[0]} knows of vulnerabilities")
@@ -91,7 +91,7 @@ def _counted(records: Iterable[Record], path: Path, tell: Callable[[str], None])
 
 
 def _joined(parts: Sequence[Matches]) -> Matches:
-    """Return what several sources have; of what two have under one identifier, the first."""
+    """Merge the results of several sources; of two advisories with one identifier, the first counts."""
     findings = {(found.id, found.subject): found for part in reversed(parts) for found in part.findings}
     return Matches(
         sorted(findings.values(), key=lambda found: (found.subject.title, found.id)),
@@ -102,14 +102,14 @@ def _joined(parts: Sequence[Matches]) -> Matches:
 
 
 def read_wheels(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[Part]:
-    """Yield wheels with all that the SBOMs in them tell.
+    """Yield wheels with the contents of their SBOMs.
 
     Raises:
-        IntegrityError: a wheel is not sound, or an SBOM in it cannot be read.
+        IntegrityError: a wheel is damaged, or an SBOM in it cannot be read.
     """
     for path in paths:
         tell(f"reading {path.name}")
-        WheelFile.open(path)  # it is whole, and what it says
+        WheelFile.open(path)  # verify that it is sound and matches its name
         part, refusals = parts_of_wheel(path, sha256_of(path))
         if refusals:
             raise IntegrityError(
@@ -120,7 +120,7 @@ def read_wheels(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[
 
 
 def wheels_of_index(folder: Path) -> list[Path]:
-    """Return the wheels of a site or of a tree of wheels; of the same file in several places, one.
+    """Return the wheels of a site or of a tree of wheels, without copies of the same file.
 
     Raises:
         UsageError: there is none.

@@ -1,7 +1,7 @@
-"""OSV's database as files: read one advisory after the other, in memory that does not grow with their number.
+"""Read OSV's database from files, one advisory at a time, in constant memory.
 
-Its export is a zip of JSON files. A folder of them, such an archive unpacked, is read as well; and a JSON file with one
-advisory, with a list of them, or with one on each line.
+OSV exports a zip of JSON files. A folder of these files, an unpacked zip, works as well. So does a JSON file with one
+advisory, with a list of advisories, or with one on each line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import explained_storage_errors
 
 LARGEST = 8 << 20
-"""The most bytes of one advisory; the largest of OSV's has less than one million."""
+"""The size limit of one advisory in bytes; OSV's largest has less than one million."""
 _DEEPEST = 100
 _BLOCK = 1 << 16
 
@@ -28,7 +28,7 @@ def read_database(path: Path) -> Iterator[Record]:
     """Yield the advisories of a database.
 
     Raises:
-        UsageError: there is nothing at ``path``, or no advisory in it.
+        UsageError: ``path`` does not exist, or has no advisory.
         IntegrityError: a file is truncated or damaged, or an advisory is too large.
     """
     if not path.exists():
@@ -87,7 +87,7 @@ def _of_list(stream: IO[bytes], title: str) -> Iterator[Record]:
 def _elements(stream: _Limited, title: str) -> Iterator[object]:
     """Yield the elements of a list, each as soon as it is read.
 
-    :func:`ijson.items` does the same, and keeps a name of the way to each value: of what is nested deep, too long ones.
+    :func:`ijson.items` does the same, but builds the path of each value, which deep nesting makes too long.
     """
     builder, depth = ijson.ObjectBuilder(), 0
     for event, value in ijson.basic_parse(stream, use_float=True, buf_size=_BLOCK):
@@ -107,7 +107,7 @@ def _elements(stream: _Limited, title: str) -> Iterator[object]:
 
 
 class _Limited:
-    """A stream that ends in a refusal where one element of the list in it is larger than an advisory may be."""
+    """A stream that raises when one element of the list in it exceeds the size limit of an advisory."""
 
     def __init__(self, stream: IO[bytes], title: str) -> None:
         self.stream, self.title, self.taken = stream, title, 0

@@ -1,4 +1,4 @@
-"""Advisories that do not count, each with a reason and the day on which it counts again: a file that is reviewed."""
+"""Read reviewed exceptions: advisories to ignore, each with a reason and an expiry day."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ else:
 
 
 class AuditException(BaseModel):
-    """An advisory that does not count.
+    """An advisory to ignore.
 
     Attributes:
         id: its identifier, or one of its aliases.
-        package: the part that it does not count for; any, if not given.
-        reason: why, for those who review it.
-        expires: the day from which on it counts again.
-        state: what is thought of it, in the words of VEX.
+        package: the part for which it is ignored; every part, if not given.
+        reason: the reason, for reviewers.
+        expires: the day from which it counts again.
+        state: the assessment, in VEX's vocabulary.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +41,7 @@ class AuditException(BaseModel):
     state: Literal["not_affected", "false_positive", "exploitable", "in_triage"] = "in_triage"
 
     def is_of(self, finding: Vulnerability) -> bool:
-        """Return whether it is of a finding, whatever the day."""
+        """Return whether it applies to a finding, regardless of the day."""
         part = finding.subject.part.name
         fits = self.package is None or canonicalize_name(self.package) == canonicalize_name(part)
         return fits and self.id in finding.names
@@ -55,13 +55,13 @@ class _File(BaseModel):
 
 @dataclass(frozen=True)
 class AuditVerdict:
-    """What counts of what was found.
+    """The findings after applying exceptions.
 
     Attributes:
         counted: the findings that count.
-        excepted: those that do not, with the exception.
-        expired: exceptions that would have been of a finding, and have expired.
-        unused: those that are of none.
+        excepted: the ignored ones, each with its exception.
+        expired: exceptions that match a finding, but have expired.
+        unused: exceptions that match no finding.
     """
 
     counted: tuple[Vulnerability, ...]
@@ -74,7 +74,7 @@ def read_exceptions(path: Path) -> Sequence[AuditException]:
     """Read a file of exceptions (TOML).
 
     Raises:
-        UsageError: it is not there, or is wrong.
+        UsageError: it is missing or malformed.
     """
     try:
         return _File.model_validate(tomllib.loads(path.read_text())).exception
@@ -93,7 +93,7 @@ def read_exceptions(path: Path) -> Sequence[AuditException]:
 def apply_exceptions(
     findings: Iterable[Vulnerability], exceptions: Sequence[AuditException], today: datetime.date
 ) -> AuditVerdict:
-    """Tell what counts on a day."""
+    """Apply exceptions to findings, as of a day."""
     counted, excepted, concerned = list[Vulnerability](), [], set[AuditException]()
     for finding in findings:
         fitting = [item for item in exceptions if item.is_of(finding)]

@@ -1,4 +1,4 @@
-"""A service with the interface of OSV's: it is asked what it has on each part, and then for each advisory it named."""
+"""Query a service with OSV's interface: first the advisories of each part, then each advisory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _HINT = "look whether the address is that of a service with OSV's interface (ver
 
 
 def ask_service(url: str, subjects: AuditedParts, tell: Callable[[str], None]) -> Iterator[Record]:
-    """Yield the advisories that a service has on what is asked about; whether they hold is decided here.
+    """Yield the service's advisories for the audited parts; the caller decides whether they apply.
 
     Args:
-        url: what ``/v1/querybatch`` follows.
+        url: the base URL, to which ``/v1/querybatch`` is appended.
 
     Raises:
         NetworkError: it cannot be reached, or does not answer as OSV does.

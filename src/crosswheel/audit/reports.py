@@ -1,4 +1,4 @@
-"""What an audit found, for tools: SARIF 2.1.0, and VEX as CycloneDX 1.6."""
+"""Report the findings of an audit to tools: as SARIF 2.1.0, and as VEX in CycloneDX 1.6."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def sarif(verdict: AuditVerdict) -> str:
-    """Return a verdict as SARIF: a rule for each advisory, a result for each part that it is of.
+    """Return a verdict as SARIF: a rule for each advisory, and a result for each affected part.
 
-    What an exception holds for is a result that is suppressed, with the reason.
+    An ignored finding is a suppressed result, with the reason.
     """
     every = [(finding, None) for finding in verdict.counted] + list(verdict.excepted)
     rules = {finding.id: _rule(finding) for finding, _ in every}
@@ -67,10 +67,10 @@ def _result(finding: Vulnerability, exception: AuditException | None) -> dict[st
 
 
 def vex(verdict: AuditVerdict, time: datetime.datetime | None) -> str:
-    """Return a verdict as CycloneDX: the parts that advisories are of, and what is thought of each advisory.
+    """Return a verdict as CycloneDX VEX: the affected parts, and the assessment of each advisory.
 
     Args:
-        time: as of when it is: that of the database; there is none where a service was asked.
+        time: the database's time; ``None`` for a service.
     """
     every = [(finding, None) for finding in verdict.counted] + list(verdict.excepted)
     components = {_ref(finding): _component(finding) for finding, _ in every}
@@ -110,7 +110,7 @@ def _vulnerability(finding: Vulnerability, exception: AuditException | None) -> 
 
 
 def summary_of(finding: Vulnerability) -> tuple[str, str, str, str]:
-    """Return a finding as a row: the advisory's names, the part, what mends it, and what it is."""
+    """Return a finding as a row: the advisory's identifiers, the part, the fixed versions, and the summary."""
     aliases = f" ({', '.join(finding.aliases[:3])})" if finding.aliases else ""
     mended = ", ".join(finding.fixed) or "-"
     return f"{finding.id}{aliases}", finding.subject.title, mended, finding.summary

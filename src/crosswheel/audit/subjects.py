@@ -1,4 +1,4 @@
-"""What is asked about: the parts of wheels, each by the name that advisories have for it."""
+"""List the audited parts of wheels, each under the name that advisories use for it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _BUILT_FROM = "12"  # the release whose sources crosswheel's libraries are built
 
 @dataclass(frozen=True, order=True)
 class Coordinates:
-    """A name that advisories are filed under.
+    """A name under which advisories are filed.
 
     Attributes:
-        ecosystem: as OSV calls it, without a release: ``PyPI``, ``Debian``.
-        name: the package's name there; of Debian, the source package's.
-        release: of Debian, the number of its release.
+        ecosystem: OSV's name of it, without a release: ``PyPI``, ``Debian``.
+        name: the package's name there; for Debian, the source package's.
+        release: for Debian, the number of its release.
     """
 
     ecosystem: str
@@ -30,14 +30,14 @@ class Coordinates:
     release: str | None = None
 
     def matches(self, ecosystem: str) -> bool:
-        """Return whether an ecosystem as an advisory spells it is this one: ``Debian:12``, or ``Debian`` for all."""
+        """Return whether an advisory's ecosystem is this one: ``Debian:12``, or ``Debian`` for all releases."""
         base, _, release = ecosystem.partition(":")
         return base == self.ecosystem and (not release or not self.release or release == self.release)
 
 
 @dataclass(frozen=True)
 class AuditedPart:
-    """A part, where it is, and the version that is asked about: ``way`` begins with what it is in, the wheel."""
+    """A part with its audited version; ``way`` is the path to it and begins with its wheel."""
 
     way: tuple[Part, ...]
     version: str
@@ -49,18 +49,18 @@ class AuditedPart:
 
     @property
     def title(self) -> str:
-        """The part and what it is in, for people."""
+        """The part and its container, for messages."""
         names = [f"{part.name} {part.version}" if part.version else part.name for part in reversed(self.way)]
         return " in ".join(names)
 
 
 @dataclass(frozen=True)
 class AuditedParts:
-    """All that is asked about.
+    """All audited parts.
 
     Attributes:
-        by_coordinates: the parts by the name that advisories are filed under.
-        unnamed: those that no advisory known here could name: without a version or a package URL of a known kind.
+        by_coordinates: the parts by the name under which advisories are filed.
+        unnamed: parts that no known advisory can name, because they lack a version or a known type of package URL.
     """
 
     by_coordinates: Mapping[Coordinates, tuple[AuditedPart, ...]]
@@ -68,12 +68,12 @@ class AuditedParts:
 
     @property
     def count(self) -> int:
-        """How many parts are asked about."""
+        """The number of audited parts."""
         return sum(map(len, self.by_coordinates.values()))
 
 
 def subjects_of(roots: Iterable[Part]) -> AuditedParts:
-    """Return what is asked about, of wheels with their parts: each part once for each that it is in."""
+    """Return the parts to audit of wheels; a part counts once for each container."""
     known: dict[Coordinates, dict[AuditedPart, None]] = {}
     unnamed: dict[AuditedPart, None] = {}
     for root in roots:
@@ -88,7 +88,7 @@ def subjects_of(roots: Iterable[Part]) -> AuditedParts:
 
 
 def coordinates_of(part: Part) -> Coordinates | None:
-    """Return the name that advisories are filed under for a part, or ``None`` where there is none."""
+    """Return the name under which a part's advisories are filed; ``None`` if there is none."""
     url = PackageURL.from_string(part.purl) if part.purl else None
     if url and url.type == "deb" and url.namespace == "debian":
         qualifiers = url.qualifiers if isinstance(url.qualifiers, dict) else {}

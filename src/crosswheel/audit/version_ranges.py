@@ -1,4 +1,4 @@
-"""Whether an advisory in OSV's format (schema 1.x) is of a version: its ranges, in the order of its ecosystem."""
+"""Decide whether an advisory in OSV's format (schema 1.x) affects a version, in the ecosystem's version order."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _EVENTS = ("introduced", "fixed", "last_affected", "limit")
 
 
 def parse_for(ecosystem: str, kind: str) -> Parse | None:
-    """Return what makes versions of an ecosystem comparable; ``None`` where its order is not known here."""
+    """Return the parser of an ecosystem's versions; ``None`` if its order is unknown here."""
     if kind == "SEMVER" or ecosystem == CRATES:
         return SemverVersion
     return {"PyPI": Version, "Debian": DebianVersion}.get(ecosystem) if kind == "ECOSYSTEM" else None
 
 
 def is_affected(version: str, affected: Mapping[str, Any], ecosystem: str) -> bool:
-    """Return whether a version is among those that a part of an advisory is of.
+    """Return whether an element of an advisory affects a version.
 
     Args:
         affected: an element of the advisory's ``affected``.
-        ecosystem: its ecosystem, without what follows a colon.
+        ecosystem: its ecosystem, without the suffix after a colon.
 
     Raises:
         ValueError: the advisory, or the version, cannot be understood.
@@ -49,14 +49,14 @@ def _is_in(version: str, stated: object, ecosystem: str) -> bool:
         raise ValueError("a range has no events")
     parse = parse_for(ecosystem, str(stated.get("type")))
     if parse is None:
-        return False  # of commits, say: such a range lists versions beside it
+        return False  # such as GIT ranges, which come with a list of versions
     events = [event for event in map(_event, stated["events"]) if event]
     events.sort(key=lambda event: _order(event[0], event[1], parse))
     return _is_between(_parsed(version, parse), events, parse)
 
 
 def _order(kind: str, text: str, parse: Parse) -> tuple[bool, Any, bool]:
-    """Return what events are sorted by: 0 is before all; of two at one version, what begins there comes last."""
+    """Return the sort key of an event: 0 precedes everything; of two at one version, the introduction comes last."""
     return text != "0", _parsed(text, parse) if text != "0" else 0, kind == "introduced"
 
 

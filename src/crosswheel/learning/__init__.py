@@ -1,1 +1,1 @@
-"""Learning a machine: from its root file system, or by asking it, to a target's file and its userland."""
+"""Learn a machine from its root file system or over ssh: write its target's file and keep its userland."""

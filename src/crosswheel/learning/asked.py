@@ -1,4 +1,4 @@
-"""Run by a machine's own Python, on it or emulated: prints as JSON what only that Python knows."""
+"""Print as JSON the facts that only a machine's own Python knows; this Python runs the file, natively or emulated."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ except ImportError:  # before 3.8
 
 
 def packages() -> dict[str, str]:
-    """Return the names and versions of what is installed."""
+    """Return the names and versions of the installed distributions."""
     found: dict[str, str] = {}
     for item in metadata.distributions() if metadata else ():
         name, version = item.metadata["Name"], item.version
         if name and version:
-            found.setdefault(name, version)  # what comes first on the path is imported
+            found.setdefault(name, version)  # Python imports the first one on the path
     return found
 
 
 def tags() -> list[str]:
-    """Return the wheel tags that its pip takes, the preferred first."""
+    """Return the wheel tags that its pip accepts, in order of preference."""
     try:
         from pip._vendor.packaging.tags import sys_tags
-    except ImportError:  # no pip, or one that a distribution took apart
+    except ImportError:  # no pip, or one repackaged by a distribution
         try:
             from packaging.tags import sys_tags  # type: ignore[assignment]
         except ImportError:
@@ -38,7 +38,7 @@ def tags() -> list[str]:
 
 
 def pip_version() -> str:
-    """Return the version of pip, or nothing."""
+    """Return the version of pip; empty without pip."""
     try:
         import pip
     except ImportError:

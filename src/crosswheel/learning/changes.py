@@ -1,4 +1,4 @@
-"""What is different of a machine since it was learned, and which wheels are proven no longer for it."""
+"""Report how a machine has changed since it was learned, and which proofs this invalidates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_SHOWN = 6
 
 
 def changes(before: Target, after: Target, store: UserlandStore) -> list[str]:
-    """Return what changed between two descriptions of a machine, a line each; nothing where nothing did."""
+    """Return the differences between two descriptions of a machine, one line each."""
     lines = [
         f"{key}: {old or 'nothing'} → {new or 'nothing'}"
         for key, old, new in _differences(before.model_dump(mode="json"), after.model_dump(mode="json"))
@@ -26,7 +26,7 @@ def changes(before: Target, after: Target, store: UserlandStore) -> list[str]:
 
 
 def no_longer_proven(target: Target, dist: Path) -> list[str]:
-    """Return the wheels of a tree whose proofs for a target are of another userland than its own is now."""
+    """Return the wheels of a tree whose proofs for a target name another userland than its present one."""
     digest = target.userland.digest if target.userland else None
     proofs = (Proof.read(path) for path in sorted(dist.rglob(f"*.{target.name}{SUFFIX}")))
     return [proof.wheel for proof in proofs if proof and proof.userland != digest]

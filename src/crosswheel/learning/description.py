@@ -1,4 +1,4 @@
-"""The text of a target's file, from what was learned of the machine: complete, and each guess marked as one."""
+"""Write a complete target file from a machine's facts, with every guess marked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_COMMENT = 300
 
 @dataclass(frozen=True)
 class Known:
-    """A value for a target's file, and what is to be said of it."""
+    """A value for a target's file, with its comment."""
 
     value: object
     note: str = ""
@@ -32,19 +32,19 @@ class Known:
 
 @dataclass(frozen=True)
 class Learned:
-    """All that was learned of a machine.
+    """All facts that were learned about a machine.
 
     Attributes:
-        name, title: what the target is called.
-        system: what its ``os-release`` calls the system.
-        kernel: the release of its kernel.
-        page_bytes: the size of its pages.
-        userland: the digest of its userland, and ``python`` the path of its Python there; empty where only facts were
-            asked for.
+        name, title: the target's name and title.
+        system: the system's name in ``os-release``.
+        kernel: the kernel's release.
+        page_bytes: the size of a memory page.
+        userland: the digest of its userland, and ``python`` the path of its Python there; empty if only facts were
+            requested.
         robot: how programs are kept there.
-        live: whether the machine itself was asked.
-        day: when.
-        remarks: what else it told, for people.
+        live: whether the running machine was queried.
+        day: the day of learning.
+        remarks: other facts, for people.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Learned:
 
 
 def description(file: str, learned: Learned) -> tuple[str, Target]:
-    """Return the text of a target's file, and what it says.
+    """Return the text of a target's file, and the target parsed from it.
 
     Args:
-        file: its name.
+        file: the file's name.
 
     Raises:
-        TargetError: no Python of its version is known that could build for it.
+        TargetError: no known Python of its version could build for it.
     """
     target = targets.parse(file, _described(learned, ()))
     refused = [tag for tag in map(str, target.tags) if learned.python.tags and tag not in learned.python.tags]
@@ -130,7 +130,7 @@ def _python(learned: Learned, refused_tags: Sequence[str]) -> Iterator[str]:
 
 
 def _distribution(learned: Learned) -> Iterator[str]:
-    """Yield the builds of its Python that compile for it and run build hooks: those that a shipped target names."""
+    """Yield the published Pythons to compile against and to run build hooks, taken from a shipped target."""
     names = learned.libraries.kind.names
     shipped = map(targets.load, targets.names())
     published = (target for target in shipped if target.python.target or target.python.headers)
@@ -264,12 +264,12 @@ def _lines(values: Mapping[str, Known]) -> Iterator[str]:
 
 
 def _text(value: object) -> str:
-    """Return a TOML value; its strings are those of JSON, but for DEL."""
+    """Return a value in TOML; its strings are JSON strings with DEL escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _comment(text: str) -> str:
-    """Return a line of a comment, in which TOML allows no control characters."""
+    """Return a comment line without control characters, which TOML forbids."""
     return "".join(char if char.isprintable() else "?" for char in text)[:_LONGEST_COMMENT]
 
 

@@ -1,4 +1,4 @@
-"""What a machine's files tell of it: its CPU's kind, its C library, what its libraries offer."""
+"""Derive facts from a machine's files: its CPU architecture, its C library, the exports of its libraries."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Table(BaseModel):
 
 
 class ElfKind(_Table):
-    """What the ELF header of a kind's programs says; ``arm`` is the least ``Tag_CPU_arch``."""
+    """The values in the ELF header of an architecture's programs; ``arm`` is the lowest ``Tag_CPU_arch``."""
 
     machine: str
     bits: Literal[32, 64]
@@ -47,7 +47,7 @@ class ElfKind(_Table):
 
 
 class KindNames(_Table):
-    """What the kind is called by kernels and distributions, and how large its ``long double`` is."""
+    """The names that kernels and distributions use for the architecture, and the size of its ``long double``."""
 
     machine: str
     multiarch: str
@@ -56,7 +56,7 @@ class KindNames(_Table):
 
 
 class KindTools(_Table):
-    """What the kind is called by each tool."""
+    """The names that each tool uses for the architecture."""
 
     zig: str
     cpu: str
@@ -66,7 +66,7 @@ class KindTools(_Table):
 
 
 class Kind(_Table):
-    """A kind of CPU, with the way that its programs pass floating-point numbers."""
+    """A CPU architecture together with its floating-point calling convention."""
 
     elf: ElfKind
     names: KindNames
@@ -75,16 +75,16 @@ class Kind(_Table):
 
 @dataclass(frozen=True)
 class LibraryFacts:
-    """What a machine's libraries tell.
+    """The facts from a machine's libraries.
 
     Attributes:
-        kind: the CPU's kind.
+        kind: the CPU architecture.
         loader: the path of the dynamic loader.
         glibc: the version of the C library.
-        newest: the newest symbol version of each family that ``[abi]`` limits; a family that no library has is missing.
+        newest: the newest symbol version of each family that ``[abi]`` limits, if any library has one.
         sonames: the libraries that the loader finds.
-        versions: the versions of each library that has others than those of these families.
-        oldest_kernel: the oldest that the C library runs on; empty where it does not say.
+        versions: the symbol versions of each library that has versions outside these families.
+        oldest_kernel: the oldest kernel that the C library supports; empty if it states none.
     """
 
     kind: Kind
@@ -97,15 +97,15 @@ class LibraryFacts:
 
 
 def library_facts(userland: Userland, python: str, title: str, names: Iterable[str] = ()) -> LibraryFacts:
-    """Read what a machine's libraries tell.
+    """Read the facts from a machine's libraries.
 
     Args:
         python: the path of its Python.
-        names: libraries that it has, by name, and that were not taken.
+        names: libraries that the machine has, by name, but that were not copied.
 
     Raises:
         TargetError: crosswheel cannot build for such a machine.
-        IntegrityError: a file that has to be there is missing, or cannot be read.
+        IntegrityError: a necessary file is missing or cannot be read.
     """
     program = _read(userland, python, title)
     if program.interpreter is None:
@@ -139,7 +139,7 @@ def library_facts(userland: Userland, python: str, title: str, names: Iterable[s
 
 
 def kinds() -> tuple[Kind, ...]:
-    """Return the kinds of CPU that are known."""
+    """Return the known CPU architectures."""
     text = (resources.files("crosswheel.learning") / "architectures.toml").read_text()
     return tuple(Kind.model_validate(table) for table in tomllib.loads(text)["kind"])
 
@@ -160,7 +160,7 @@ def _require_glibc(loader: str, userland: Userland, title: str) -> None:
 
 
 def _objects(userland: Userland, names: Mapping[str, str]) -> Iterable[tuple[str, ElfObject]]:
-    """Yield what libraries say, by the names that others ask for them: of a name without a number none asks."""
+    """Yield libraries by the names under which others need them; nothing needs a name without a number."""
     for name, path in names.items():
         try:
             item = read_object(userland.path(path).read_bytes())
@@ -196,12 +196,12 @@ def _kind_of(program: ElfObject, libc: ElfObject, data: bytes, title: str) -> Ki
 
 
 def _arm_architecture(data: bytes) -> int:
-    """Return ``Tag_CPU_arch`` of an object; 0 where it has none."""
+    """Return ``Tag_CPU_arch`` of an object; 0 if it has none."""
     try:
         for section in ELFFile(io.BytesIO(data)).iter_sections():
             if isinstance(section, ARMAttributesSection):
                 return max(_attributes(section), default=0)
-    except (ELFError, AssertionError):  # the header of sections is damaged, or was stripped
+    except (ELFError, AssertionError):  # the section header table is damaged or stripped
         pass
     return 0
 

@@ -1,4 +1,4 @@
-"""From a root file system to all that is known of a machine, and to its target's file."""
+"""Learn a machine from its root file system, and write its target's file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PIP_CONFIGURATIONS = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf")
 
 @dataclass(frozen=True)
 class Named:
-    """What a machine that is learned shall be called; what is not given is chosen."""
+    """The requested names for a machine; missing ones are derived."""
 
     name: str
     title: str | None = None
@@ -44,13 +44,13 @@ def learn_root(
 
     Args:
         root: a folder, a tar archive, or an image of SquashFS or ext4.
-        tell: is told what is done.
+        tell: receives progress messages.
 
     Raises:
-        UsageError: there is no such root, or the name is none.
-        TargetError: crosswheel cannot build for such a machine; it has no Python, for instance.
-        IntegrityError: the root is half there, or damaged.
-        MissingToolError, NetworkError: an emulator or what reads the image cannot be had.
+        UsageError: there is no such root, or the name is invalid.
+        TargetError: crosswheel cannot build for such a machine, such as one without Python.
+        IntegrityError: the root is incomplete or damaged.
+        MissingToolError, NetworkError: the emulator or the program that reads the image is not available.
     """
     with opened_root(root, settings, runner) as source:
         userland, selection = take(source, UserlandStore(settings.cache), tell)
@@ -93,12 +93,12 @@ def required_python(selection: Selection, title: str) -> str:
 
 
 def robot_guess(userland: Userland, python: str) -> Robot:
-    """Return how programs may be kept on a machine, by what its image tells pip."""
+    """Guess how programs are kept on a machine, from its image's configuration of pip."""
     text = next((_read(userland, path) for path in _PIP_CONFIGURATIONS if userland.has(path)), "")
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(text)
-    except configparser.Error:  # pip would not take it either
+    except configparser.Error:  # pip would reject it, too
         text = ""
     base = parser.get("install", "root", fallback="").rstrip("/")
     prefix = posixpath.dirname(posixpath.dirname(python))
@@ -114,14 +114,14 @@ def robot_guess(userland: Userland, python: str) -> Robot:
 
 
 def write_target(learned: Learned, folder: Path, *, replace: bool) -> tuple[Path, Target]:
-    """Write a target's file; a machine of another kind is not replaced by one of the same name.
+    """Write a target's file; never replace the file of a different machine with the same name.
 
     Args:
-        folder: where target files lie.
-        replace: whether another machine's file may be replaced.
+        folder: the folder of target files.
+        replace: whether a different machine's file may be replaced.
 
     Raises:
-        TargetError: the name has another machine's file.
+        TargetError: a different machine's file has the name.
     """
     path = folder / f"{learned.name}.toml"
     text, target = description(path.name, learned)
@@ -148,7 +148,7 @@ def require_same(before: Target, after: Target, path: Path) -> None:
 
 
 def require_name(name: str) -> None:
-    """Raise :class:`TargetError` where a target cannot be called so."""
+    """Raise :class:`TargetError` if the name is not valid for a target."""
     if not _NAME.fullmatch(name):
         raise TargetError(
             f"{name!r} is no name for a target",
@@ -157,12 +157,12 @@ def require_name(name: str) -> None:
 
 
 def today() -> date:
-    """Return the day, in UTC."""
+    """Return the current day in UTC."""
     return datetime.now(timezone.utc).date()
 
 
 def system_of(userland: Userland) -> str:
-    """Return what a machine's image calls itself; empty where it does not say."""
+    """Return the name of a machine's system; empty if its image states none."""
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         if userland.has(path):
             values = dict(re.findall(r"^(\w+)=[\"']?([^\"'\n]*)", _read(userland, path), re.MULTILINE))

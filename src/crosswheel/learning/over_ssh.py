@@ -1,4 +1,4 @@
-"""From a running machine, asked over ssh, to all that is known of it."""
+"""Learn a running machine over ssh."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Robot
 from crosswheel.userlands import Userland, UserlandStore
 
-# What tells of the C library, the CPU's kind and the image, without the rest.
+# The files that reveal the C library, the CPU architecture and the image.
 _TELLING = re.compile(
     r"/(ld-[^/]*|ld\.so\.cache|lib(c|stdc\+\+|gcc_s)[.-][^/]*so[^/]*|pip\.conf|os-release|python3(\.\d+)?)$"
 )
@@ -36,16 +36,16 @@ def learn_robot(
     *,
     facts_only: bool = False,
 ) -> Learned:
-    """Learn a machine by asking it; where the line drops, go on with what is missing.
+    """Learn a machine by querying it; resume after a lost connection.
 
     Args:
         facts_only: do not keep its userland.
-        tell: is told what is done.
+        tell: receives progress messages.
 
     Raises:
         NetworkError: it cannot be reached.
-        TargetError: crosswheel cannot build for such a machine; it has no Python, for instance.
-        IntegrityError: its files were changed meanwhile.
+        TargetError: crosswheel cannot build for such a machine, such as one without Python.
+        IntegrityError: its files changed meanwhile.
     """
     store = UserlandStore(settings.cache)
     answers, python, userland, selection, listing = _taken(address, store, tell, facts_only)
@@ -96,7 +96,7 @@ def _tells(path: str) -> bool:
 
 
 def _of_its_programs(python: PythonFacts, libraries: LibraryFacts) -> PythonFacts:
-    """Return a Python's facts with the machine that its programs go by, where only the kernel is a wider one."""
+    """Return a Python's facts with the architecture of its programs, if only the kernel has a wider one."""
     kind = libraries.kind
     if python.pointer_bits == 32 and python.machine in ("aarch64", "x86_64"):
         return python.model_copy(update={"machine": kind.names.machine})
@@ -104,7 +104,7 @@ def _of_its_programs(python: PythonFacts, libraries: LibraryFacts) -> PythonFact
 
 
 def _keeping(answers: Answers, guess: Robot) -> Robot:
-    """Return where programs may be kept: as pip is told, or where may be written to."""
+    """Return where programs may be kept: as pip is configured, or where the machine is writable."""
     if guess.bundle or _mount_of("/opt", answers.mounts).writable:
         return guess
     lasting = [m for m in answers.mounts if m.writable and m.kind not in _MEMORY_FILE_SYSTEMS]
@@ -121,13 +121,13 @@ def _keeping(answers: Answers, guess: Robot) -> Robot:
 
 
 def _mount_of(path: str, mounts: tuple[Mount, ...]) -> Mount:
-    """Return the file system that a path is on; of two at one folder, the later hides the other."""
+    """Return the file system of a path; of two mounted on one folder, the later hides the other."""
     holding = [m for m in mounts if m.path == "/" or f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
     return max(reversed(holding), key=lambda mount: len(mount.path), default=Mount("/", "", True))
 
 
 def _remarks(answers: Answers) -> Iterator[str]:
-    """Yield what else it told, for people."""
+    """Yield other facts, for people."""
     cpu = answers.sections.get("cpu", "")
     for name, pattern in (
         ("CPU", r"^model name\s*: (.+)$"),

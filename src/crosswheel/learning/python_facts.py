@@ -1,4 +1,4 @@
-"""What a machine's own Python tells of itself, on the machine or emulated."""
+"""Ask a machine's own Python for its facts, natively or emulated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MARK = "learned "
 
 
 class PythonFacts(BaseModel):
-    """The answers of :mod:`crosswheel.learning.asked`, by the names that they have there."""
+    """The answers of :mod:`crosswheel.learning.asked`, under the same names."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -41,12 +41,12 @@ class PythonFacts(BaseModel):
 
     @property
     def short(self) -> str:
-        """Major and minor version, such as ``3.10``."""
+        """The major and minor version, such as ``3.10``."""
         return ".".join(self.version.split(".")[:2])
 
     @property
     def manylinux(self) -> tuple[int, ...]:
-        """The minor versions of glibc whose wheels its pip takes for this machine, the newest first."""
+        """The minor versions of glibc whose wheels its pip accepts on this machine, the newest first."""
         prefix = "-manylinux_2_"
         named = (tag.partition(prefix)[2] for tag in self.tags if prefix in tag)
         machine = f"_{self.machine}"
@@ -55,10 +55,10 @@ class PythonFacts(BaseModel):
 
 
 def emulated_facts(emulator: Emulator, runner: Runner, title: str) -> PythonFacts:
-    """Ask a machine's Python, which runs here.
+    """Ask a machine's Python under emulation.
 
     Raises:
-        TargetError: it does not run, or is none that wheels can be built for.
+        TargetError: it does not run, or no wheels can be built for it.
     """
     result = emulator.run(
         runner,
@@ -76,10 +76,10 @@ def emulated_facts(emulator: Emulator, runner: Runner, title: str) -> PythonFact
 
 
 def read_facts(output: str, title: str) -> PythonFacts:
-    """Read the answers among all that was printed.
+    """Parse the answers out of a program's output.
 
     Raises:
-        TargetError: they are not there, or of a Python that wheels cannot be built for.
+        TargetError: they are missing, or no wheels can be built for this Python.
     """
     lines = [line for line in output.splitlines() if line.startswith(_MARK)]
     try:

@@ -1,4 +1,4 @@
-"""A machine that is asked over one ssh connection: nothing is needed there but a shell, and tar or Python."""
+"""Query a machine over one ssh connection; it needs only a shell, and tar or Python."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SSH_FAILED = 255
 
 @dataclass(frozen=True)
 class Mount:
-    """A file system of a machine: where it is, of which kind, whether it may be written to, and how much is free."""
+    """A mounted file system of a machine: its folder, its type, whether it is writable, and its free space."""
 
     path: str
     kind: str
@@ -42,22 +42,22 @@ class Mount:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a machine told of itself before its files.
+    """The facts that a machine reports before its files.
 
     Attributes:
-        sections: what was printed, by subject; the names are those of ``ask.sh``.
+        sections: the output by subject; ``ask.sh`` defines the names.
     """
 
     sections: Mapping[str, str]
 
     def line(self, subject: str, number: int = 0) -> str:
-        """Return a line of a subject; empty where there is none."""
+        """Return a line of a subject; empty if it does not exist."""
         lines = self.sections.get(subject, "").splitlines()
         return lines[number].strip() if number < len(lines) else ""
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        """Its file systems, in the order in which they were mounted."""
+        """Its file systems, in the order of mounting."""
         free = {}
         for line in self.sections.get("space", "").splitlines():
             words = line.split()
@@ -72,13 +72,13 @@ class Answers:
 
     @property
     def page_bytes(self) -> int | None:
-        """The size of its pages, where it tells."""
+        """The size of a memory page, if the machine reports it."""
         text = self.line("page")
         return int(text) if text.isdigit() else None
 
 
 class AskedMachine(Closing):
-    """The connection to a machine that is asked; use it as a context manager, once.
+    """A connection that queries a machine; use it as a context manager, once.
 
     Raises:
         NetworkError: the machine cannot be reached, or the line dropped.
@@ -90,7 +90,7 @@ class AskedMachine(Closing):
         self._mark = secrets.token_hex(16)
         half = len(self._mark) // 2
         values = {
-            "one": self._mark[:half],  # a shell that prints the script does not print the mark
+            "one": self._mark[:half],  # a shell that echoes the script does not print the whole mark
             "two": self._mark[half:],
             "python": ASKED.read_text(),
             "whole": "1" if whole else "",
@@ -113,7 +113,7 @@ class AskedMachine(Closing):
             ) from error
 
     def close(self) -> None:
-        """End the connection, and what runs at its end."""
+        """End the connection and the remote process."""
         for stream in (self._child.stdin, self._child.stdout):
             if stream:
                 stream.close()
@@ -127,7 +127,7 @@ class AskedMachine(Closing):
 
     @cached_property
     def answers(self) -> Answers:
-        """What it tells of itself and its files, up to where it waits for names.
+        """The facts about the machine and the list of its files, up to the point where it waits for names.
 
         Raises:
             NetworkError: the line dropped.
@@ -135,7 +135,7 @@ class AskedMachine(Closing):
         """
         assert self._child.stdout
         sections: dict[str, list[str]] = {}
-        lines: list[str] = []  # before the first mark is what its login prints
+        lines: list[str] = []  # text before the first mark comes from the login
         for data in self._child.stdout:
             line = data.decode(errors="surrogateescape").rstrip("\n")
             if line.startswith(self._mark):
@@ -156,7 +156,7 @@ class AskedMachine(Closing):
 
     @property
     def python(self) -> PythonFacts:
-        """What its own Python tells.
+        """The facts from its own Python.
 
         Raises:
             TargetError: it has none, or it does not answer.
@@ -170,7 +170,7 @@ class AskedMachine(Closing):
         return read_facts(text, self.title)
 
     def listing(self) -> Mapping[str, Listed]:
-        """Return its files and links, as far as they may be of use."""
+        """Return its potentially useful files and links."""
         sections = self.answers.sections
         hashes = {
             found[2]: found[1] for found in map(_HASH.match, sections.get("hashes", "").splitlines()) if found
@@ -181,15 +181,15 @@ class AskedMachine(Closing):
         return {path: listed[path] for path in real}
 
     def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
-        """Yield files with their content, as they come.
+        """Yield files with their content, in order of arrival.
 
         Raises:
-            NetworkError: the line dropped.
-            IntegrityError: a file was changed meanwhile.
+            NetworkError: the connection was lost.
+            IntegrityError: a file changed meanwhile.
         """
         assert self._child.stdin
         assert self._child.stdout
-        # Beside the reading: the machine takes no more names while nobody takes its files.
+        # Write in a thread of its own: the machine reads no more names while its output is not consumed.
         names = "".join(f"{path}\0" for path in paths).encode(errors="surrogateescape")
         writer = threading.Thread(target=_write, args=(self._child.stdin, names), daemon=True)
         writer.start()
@@ -207,7 +207,7 @@ class AskedMachine(Closing):
             raise self._dropped()
 
     def _end(self) -> int:
-        """Return the exit code of ssh, which is ended where it does not end itself."""
+        """Return ssh's exit code; end ssh if it does not exit."""
         try:
             return self._child.wait(_WAIT_SECONDS)
         except subprocess.TimeoutExpired:
@@ -224,7 +224,7 @@ class AskedMachine(Closing):
 
 
 def _write(stream: IO[bytes], data: bytes) -> None:
-    with contextlib.suppress(OSError, ValueError):  # the line dropped, which who reads tells
+    with contextlib.suppress(OSError, ValueError):  # the connection was lost, which the reader reports
         stream.write(data)
         stream.close()
 

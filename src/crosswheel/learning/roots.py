@@ -1,4 +1,4 @@
-"""Root file systems: a folder, a tar archive such as ``docker export`` writes, an image of SquashFS or ext4."""
+"""Open root file systems: a folder, a tar archive such as ``docker export`` writes, an image of SquashFS or ext4."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _HEAD_BYTES = 1082
 
 @dataclass(frozen=True)
 class RootFolder:
-    """A root file system that lies in a folder."""
+    """A root file system in a folder."""
 
     folder: Path
 
@@ -38,7 +38,7 @@ class RootFolder:
         return str(self.folder)
 
     def listing(self) -> Mapping[str, Listed]:
-        """Return what is there; no link is followed."""
+        """Return its files; no link is followed."""
         return dict(self._listed(self.folder, ""))
 
     def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
@@ -55,7 +55,7 @@ class RootFolder:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except PermissionError:
-            return  # of another user's folder nothing is loaded
+            return  # nothing is loaded from another user's folder
         for entry in entries:
             path, status = f"{prefix}/{entry.name}", entry.stat(follow_symlinks=False)
             if stat.S_ISLNK(status.st_mode):
@@ -81,7 +81,7 @@ class TarSource:
         return str(self.archive)
 
     def listing(self) -> Mapping[str, Listed]:
-        """Return what is in it; of two members of one name, the later."""
+        """Return its files; of two members with one name, the later counts."""
         with self._opened() as archive:
             members = _members(archive)
         listed = {path: _listed_member(member) for path, member in members.items()}
@@ -96,7 +96,7 @@ class TarSource:
         with self._opened() as archive:
             for path, member in _members(archive).items():
                 if path in chosen:
-                    stream = archive.extractfile(member)  # of a hard link, the first one's
+                    stream = archive.extractfile(member)  # for a hard link, the content of its target
                     if stream is None:
                         raise _unreadable(self.title, path, "it is no file")
                     yield path, FileStream(stream, self._damaged)
@@ -119,12 +119,12 @@ class TarSource:
 
 @contextlib.contextmanager
 def opened_root(path: Path, settings: Settings, runner: Runner) -> Iterator[Source]:
-    """Yield the root file system that is in a folder, an archive or an image; the kind is told by its content.
+    """Yield the root file system in a folder, an archive or an image; the content decides which it is.
 
     Raises:
         UsageError: there is none.
         IntegrityError: an image cannot be read.
-        MissingToolError, NetworkError: what reads an image can be had neither here nor from Debian.
+        MissingToolError, NetworkError: the program that reads an image is available neither here nor from Debian.
     """
     if path.is_dir():
         yield RootFolder(path)
@@ -145,7 +145,7 @@ def opened_root(path: Path, settings: Settings, runner: Runner) -> Iterator[Sour
 
 
 def _extractor(head: bytes, image: Path, settings: Settings, runner: Runner) -> Callable[[Path], None] | None:
-    """Return what takes the files out of an image, if it is one."""
+    """Return a function that extracts an image; ``None`` if the file is not an image."""
     if head.startswith(_SQUASHFS):
         return partial(_unsquash, image, settings, runner)
     if head[_EXT4_AT:] == _EXT4:
@@ -155,7 +155,7 @@ def _extractor(head: bytes, image: Path, settings: Settings, runner: Runner) -> 
 
 def _unsquash(image: Path, settings: Settings, runner: Runner, folder: Path) -> None:
     program, env = image_program("unsquashfs", "squashfs-tools", settings, runner)
-    # Without root it makes no device nodes, and says so by its exit code; the listing tells what is there.
+    # Without root it creates no device nodes and fails; verify the extracted files instead.
     words: list[Word] = [program, "-quiet", "-no-progress", "-no-xattrs", "-dest", folder, image]
     result = runner.run(words, env=env, check=False)
     _require_extracted(image, folder, result.output)
@@ -177,10 +177,10 @@ def _require_extracted(image: Path, folder: Path, output: str) -> None:
 
 
 def image_program(name: str, package: str, settings: Settings, runner: Runner) -> tuple[Path, dict[str, str]]:
-    """Return a program of this machine, or of Debian's package, and the environment that it runs in.
+    """Return a program of this machine or of Debian's package, and the environment to run it in.
 
     Raises:
-        MissingToolError, NetworkError: it can be had neither here nor from Debian.
+        MissingToolError, NetworkError: it is available neither here nor from Debian.
     """
     system = {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"}
     installed = shutil.which(name, path=system["PATH"])
@@ -196,7 +196,7 @@ def image_program(name: str, package: str, settings: Settings, runner: Runner) -
 
 
 def _members(archive: tarfile.TarFile) -> Mapping[str, tarfile.TarInfo]:
-    """Return the members by their paths on the machine, where a folder of the way may be a link."""
+    """Return the members by their paths on the machine, with links in folder paths resolved."""
     members = {_path_of(member.name): member for member in archive}
     members.pop("/", None)
     links = {path: member.linkname for path, member in members.items() if member.issym()}
@@ -220,7 +220,7 @@ def _listed_member(member: tarfile.TarInfo) -> Listed:
 
 
 def _path_of(name: str) -> str:
-    """Return a member's path on the machine; ``..`` does not lead out of the root."""
+    """Return a member's path on the machine; ``..`` does not leave the root."""
     return posixpath.normpath("/" + name.lstrip("/"))
 
 

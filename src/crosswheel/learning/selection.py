@@ -1,4 +1,4 @@
-"""Which of a machine's files its Python and what it loads are made of, and the userland that is made of those."""
+"""Select the files of a machine that its Python loads, and keep them as a userland."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from crosswheel.errors import IntegrityError, TargetError
 from crosswheel.learning.source import Listed, Source
 from crosswheel.userlands import Userland, UserlandEntry, UserlandStore, links_on_the_way, resolved
 
-# Folders that hold no programs of the image, whatever lies in them.
+# Folders without programs of the image.
 _OUTSIDE = re.compile(r"/(dev|home|lost\+found|media|mnt|proc|root|run|srv|sys|tmp|var)(/|$)")
 _LIBRARY = re.compile(r"/(usr/(local/)?)?(lib\w*|opt)/.*\.so(\.[^/]*)?$")
 _PYTHON = re.compile(r"/(usr/(local/)?)?(lib\w*|opt)/(.*/)?python3?(\.\d+)?/")
@@ -21,7 +21,7 @@ _SETTINGS = re.compile(
     r"|/usr/lib/os-release$"
 )
 _SKIPPED = re.compile(r"/(__pycache__|modules/\d[^/]*)/|\.a$")
-# Links to folders, by which the same files have several names.
+# Links to folders, which give the same files several names.
 _FOLDER_LINK = re.compile(r"/(usr/(local/)?)?[^/]+$|/etc/alternatives/")
 _PLACES = ("/usr/local/bin", "/usr/bin", "/bin")
 _SHORT = re.compile(r"python(3\.\d+)$")
@@ -30,12 +30,12 @@ _HALF = "this is half a root file system: name a whole one, or the machine itsel
 
 @dataclass(frozen=True)
 class Selection:
-    """What is taken of a machine.
+    """The files to copy from a machine.
 
     Attributes:
         paths: the files and links, by path.
-        python: the path of its Python, with all links followed; ``None`` where it has none.
-        kernel: the newest kernel that it has modules for; empty where it has none.
+        python: the path of its Python, with all links followed; ``None`` if it has none.
+        kernel: the newest kernel with installed modules; empty without modules.
     """
 
     paths: tuple[str, ...]
@@ -44,17 +44,17 @@ class Selection:
 
 
 def belongs(path: str) -> bool:
-    """Return whether a file of a machine is loaded by its Python, or tells how something is."""
+    """Return whether a machine's Python loads a file, or the file describes the machine."""
     if _OUTSIDE.match(path) or _SKIPPED.search(path):
         return False
     return any(kind.match(path) for kind in (_LIBRARY, _PYTHON, _PROGRAM, _SETTINGS))
 
 
 def select(listing: Mapping[str, Listed], title: str) -> Selection:
-    """Choose what is taken of a machine.
+    """Choose the files to copy from a machine.
 
     Raises:
-        TargetError: it is no Linux.
+        TargetError: it is not a Linux system.
         IntegrityError: a part is missing.
     """
     link_of = _links_of(listing)
@@ -75,15 +75,15 @@ def take(
     tell: Callable[[str], None],
     chosen: Callable[[str], bool] = lambda path: True,
 ) -> tuple[Userland, Selection]:
-    """Keep the userland of a machine; what is kept already is not read again.
+    """Keep the userland of a machine; files in the store are not read again.
 
     Args:
-        tell: is told how far it is.
-        chosen: tells by a path whether a file is taken; all that belong to it are, if not given.
+        tell: receives progress messages.
+        chosen: returns whether to copy the file at a path; all files of the selection, if not given.
 
     Raises:
-        TargetError, IntegrityError, NetworkError, StorageError: it cannot be had as a whole, and then nothing is kept
-            of it but single files, with which the next attempt goes on.
+        TargetError, IntegrityError, NetworkError, StorageError: the userland is incomplete. Nothing is kept except
+            single files, which the next attempt reuses.
     """
     tell(f"looking what is in {source.title}")
     listing = source.listing()
@@ -112,7 +112,7 @@ def take(
 def _entries(
     selection: Selection, listing: Mapping[str, Listed], store: UserlandStore
 ) -> Iterator[tuple[str, UserlandEntry]]:
-    """Yield what needs not be read: links, and files whose content is kept."""
+    """Yield entries that need no reading: links, and files with content in the store."""
     for path in selection.paths:
         item = listing[path]
         if item.kind == "link":
@@ -124,13 +124,13 @@ def _entries(
 def _with_goals(
     chosen: Iterable[str], listing: Mapping[str, Listed], link_of: Callable[[str], str | None]
 ) -> set[str]:
-    """Add the links and the files that chosen links lead to; nobody is led out of the root."""
+    """Add the targets of selected links; no link leaves the root."""
     reached = set(chosen)
     for path in [path for path in reached if listing[path].kind == "link"]:
         try:
             reached |= set(links_on_the_way(path, link_of))
             goal = resolved(path, link_of)
-        except IntegrityError:  # a circle: nobody can load that
+        except IntegrityError:  # a circle, which no program can load
             reached.discard(path)
             continue
         if goal in listing and listing[goal].kind == "file":
@@ -139,7 +139,7 @@ def _with_goals(
 
 
 def _relative(path: str, link: str) -> str:
-    """Return a link's text so that it leads to the same file wherever the root lies, and never out of it."""
+    """Return a link's text so that it has the same target wherever the root lies, and never leaves it."""
     folder = posixpath.dirname(path)
     depth = len([name for name in folder.split("/") if name])
     if not link.startswith("/") and link.split("/").count("..") <= depth:
@@ -156,7 +156,7 @@ def _links_of(listing: Mapping[str, Listed]) -> Callable[[str], str | None]:
 
 
 def _python_of(listing: Mapping[str, Listed], link_of: Callable[[str], str | None]) -> str | None:
-    """Return the Python that a login starts; the newest one, where none is called ``python3``."""
+    """Return the Python that a login shell starts; the newest one, if none is named ``python3``."""
     named = [f"{folder}/python3" for folder in _PLACES]
     numbered = [path for path in listing if _PROGRAM.match(path) and _SHORT.search(path)]
     numbered.sort(key=lambda path: int(path.rpartition(".")[2]), reverse=True)

@@ -1,4 +1,4 @@
-"""Where a machine's files are learned from: what any such source answers."""
+"""Define the interface of a source of a machine's files."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ except ImportError:  # a Python built without liblzma; tarfile then says so itse
     LZMAError = tarfile.CompressionError  # type: ignore[misc,assignment]
 
 DAMAGE = (EOFError, OSError, KeyError, tarfile.TarError, zlib.error, LZMAError)
-"""What reading an archive raises where it is not whole."""
+"""The exceptions that reading an incomplete archive raises."""
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What a source tells of one path without reading the file.
+    """What a source knows about one path without reading the file.
 
     Attributes:
         kind: ``other`` is a device, a pipe or a socket.
-        link: where a symbolic link leads, as it is written.
-        sha256: of a file's bytes, where the source knows it.
+        link: the text of a symbolic link.
+        sha256: the hash of a file's bytes, if the source knows it.
     """
 
     kind: Literal["file", "folder", "link", "other"]
@@ -39,16 +39,16 @@ class Listed:
 
 @dataclass(frozen=True)
 class FileStream:
-    """A file's content, whose errors are told as its source's."""
+    """A file's content; it raises errors in terms of its source."""
 
     stream: IO[bytes]
     explain: Callable[[Exception], CrosswheelError]
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return so many bytes, fewer at its end.
+        """Return this many bytes, fewer at the end.
 
         Raises:
-            CrosswheelError: they cannot be read, as the source explains it.
+            CrosswheelError: the source cannot read them.
         """
         try:
             return self.stream.read(size)
@@ -61,18 +61,18 @@ class Source(Protocol):
 
     @property
     def title(self) -> str:
-        """What it is, for people."""
+        """A description of the source, for messages."""
 
     def listing(self) -> Mapping[str, Listed]:
-        """Return what is there, by path.
+        """Return all files and links, by path.
 
         Raises:
-            IntegrityError: it cannot be read, or not all of it is there.
+            IntegrityError: it cannot be read, or is incomplete.
         """
 
     def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
-        """Yield files with their content, in any order; a stream is read before the next one is asked for.
+        """Yield files with their content, in any order; read a stream before you take the next one.
 
         Raises:
-            IntegrityError, NetworkError: not all of them can be read.
+            IntegrityError, NetworkError: a file cannot be read.
         """

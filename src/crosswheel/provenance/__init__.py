@@ -1,1 +1,1 @@
-"""What wheels are made of, told in the formats of the field: software bills of materials (CycloneDX 1.6, PEP 770)."""
+"""Describe what wheels consist of in software bills of materials (CycloneDX 1.6, PEP 770)."""

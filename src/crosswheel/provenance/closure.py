@@ -1,4 +1,4 @@
-"""SBOMs beside wheels: of a wheel that was taken, and of a program with all that it needs and all that is inside."""
+"""Write SBOMs next to wheels: of a published wheel taken as it is, and of a program with its whole closure."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from crosswheel.wheels.reading import read_metadata
 
 
 def closure_sbom(root: str, wheels: Mapping[Path, str], environment: Mapping[str, str], epoch: int) -> bytes:
-    """Return one SBOM of wheels that are installed together, each with its parts in it.
+    """Return one SBOM of wheels that are installed together, each with its parts.
 
     Args:
-        root: the normalised name of the package that the others are for.
+        root: the normalised name of the package that needs the others.
         wheels: the wheels, each with its SHA-256.
-        environment: answers the markers of what they require (PEP 508).
-        epoch: its time, in seconds since 1970.
+        environment: the values of environment markers (PEP 508).
+        epoch: the SBOM's time, in seconds since 1970.
 
     Raises:
         IntegrityError: a wheel cannot be read.
@@ -52,7 +52,7 @@ def closure_sbom(root: str, wheels: Mapping[Path, str], environment: Mapping[str
 
 
 def _required(wheel: Path, environment: Mapping[str, str]) -> list[str]:
-    """Return the normalised names of what a wheel requires without its extras, as far as that can be read."""
+    """Return the normalised names of a wheel's requirements without extras, as far as they are readable."""
     raw, _ = parse_email(read_metadata(wheel))
     names = set()
     for text in raw.get("requires_dist", ()):
@@ -64,7 +64,7 @@ def _required(wheel: Path, environment: Mapping[str, str]) -> list[str]:
 
 
 def taken_sbom(path: Path, sha256: str, epoch: int) -> bytes:
-    """Return the SBOM of a wheel as it was taken: what it is, and what SBOMs in it tell.
+    """Return the SBOM of a wheel from the registry: its identity, and the contents of SBOMs in it.
 
     Raises:
         IntegrityError: the wheel cannot be read.
@@ -75,7 +75,7 @@ def taken_sbom(path: Path, sha256: str, epoch: int) -> bytes:
 
 
 def _component(part: Part, way: tuple[str, ...]) -> Component:
-    """Return a part with its parts; what two wheels have is named by the way to it."""
+    """Return a part with its parts; ``way``, the path to it, tells equal parts of two wheels apart."""
     here = (*way, part.purl or part.name)
     return Component(
         name=part.name,

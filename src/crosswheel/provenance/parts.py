@@ -1,7 +1,7 @@
-"""Reading SBOMs that others wrote: what is in a wheel, and what of that has parts of its own.
+"""Read SBOMs by other tools: the parts of a wheel, and their parts.
 
-An SBOM inside a taken wheel is a stranger's. It is read as far as is needed here, with limits on its size, its depth
-and the number of its components, and refused where a part of it is not of the type that CycloneDX gives it.
+An SBOM inside a wheel from the registry is untrusted input. Only the necessary fields are read, with limits on size,
+depth and number of components. A field of a type that CycloneDX does not allow is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from crosswheel.provenance.sbom import NAMESPACE, SBOM_NAME
 from crosswheel.wheels.reading import ZIP_ERRORS, read_metadata
 
 LARGEST = 32 << 20
-"""The most bytes that an SBOM may have: some write each file into it."""
+"""The size limit of an SBOM in bytes; some tools list every file in it."""
 _DEEPEST = 100
 _MOST = 20_000
 _SBOM = re.compile(r"[^/]+\.dist-info/sboms/[^/]+\.json")
@@ -36,11 +36,11 @@ class Part:
     """A component of an SBOM.
 
     Attributes:
-        debian: the source package by which Debian's advisories name it.
-        role: what crosswheel says that it is, such as ``crate``; empty where others wrote it.
+        debian: the source package under which Debian's advisories list it.
+        role: crosswheel's word for its role, such as ``crate``; empty in SBOMs by other tools.
         licence: an SPDX expression or a name.
-        sha256: of the file that it came as.
-        parts: what is in it.
+        sha256: the hash of the file that it came in.
+        parts: the components inside it.
     """
 
     name: str
@@ -53,33 +53,33 @@ class Part:
     parts: tuple[Part, ...] = ()
 
     def every(self) -> Iterator[tuple[Part, ...]]:
-        """Yield the way to each part, itself first: what it is in, and it."""
+        """Yield each part, this one first, as the path of parts that leads to it."""
         yield (self,)
         for part in self.parts:
             yield from ((self, *way) for way in part.every())
 
 
 def read_sbom(data: bytes, title: str) -> Part:
-    """Return what an SBOM is of, with all its components that are not excluded.
+    """Return the subject of an SBOM with all of its components that are not excluded.
 
     Args:
-        title: where it lies, for errors.
+        title: where the SBOM lies, for errors.
 
     Raises:
-        IntegrityError: it is not an SBOM of CycloneDX as JSON, or is too large, too deep or of wrong types.
+        IntegrityError: it is not a CycloneDX SBOM in JSON, or is too large, too deep or malformed.
     """
     subject, parts = _read(data, title)
     return replace(subject, parts=(*subject.parts, *parts))
 
 
 def read_closure(data: bytes, title: str) -> tuple[Part, ...]:
-    """Return the wheels of a closure's SBOM, that of its root first; errors as in :func:`read_sbom`."""
+    """Return the wheels of a closure's SBOM, the root's first; errors as in :func:`read_sbom`."""
     subject, parts = _read(data, title)
     return (subject, *parts)
 
 
 def _read(data: bytes, title: str) -> tuple[Part, tuple[Part, ...]]:
-    """Return what an SBOM is of, and its other components."""
+    """Return the subject of an SBOM, and its other components."""
     document = _object(_parsed(data, title), title)
     if document.get("bomFormat") != "CycloneDX":
         _refuse(title, "it is not of CycloneDX")
@@ -190,9 +190,9 @@ def _refuse(title: str, reason: str, cause: BaseException | None = None) -> NoRe
 
 
 def parts_of_wheel(path: Path, sha256: str) -> tuple[Part, list[str]]:
-    """Return a wheel with all that the SBOMs in it tell (PEP 770), and the reasons why some of them cannot be read.
+    """Return a wheel with the contents of its SBOMs (PEP 770), and the reasons why some are unreadable.
 
-    Those that are neither CycloneDX nor JSON are passed over: of SPDX nothing is read here.
+    SBOMs in formats other than CycloneDX as JSON, such as SPDX, are ignored.
 
     Raises:
         IntegrityError: the wheel cannot be read.
@@ -233,9 +233,9 @@ def parts_of_wheel(path: Path, sha256: str) -> tuple[Part, list[str]]:
 
 
 def _sboms(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return the SBOMs of a wheel: that of a build with crosswheel tells what is linked in, and is enough.
+    """Return the SBOMs of a wheel to read; crosswheel's own suffices, because it lists the linked code.
 
-    The others beside it tell what a tool read in lock files.
+    The others next to it list what a tool found in lock files.
     """
     entries = [entry for entry in archive.infolist() if _SBOM.fullmatch(entry.filename)]
     own = [entry for entry in entries if entry.filename.endswith(f"/{SBOM_NAME}")]
@@ -243,13 +243,13 @@ def _sboms(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _without(part: Part) -> tuple[Part, ...]:
-    """Return the components of an SBOM; what it is of counts, too, where that is not the wheel's own package."""
+    """Return the components of an SBOM, and its subject if that is not the wheel's own package."""
     is_wheel = not part.purl or PackageURL.from_string(part.purl).type == "pypi"
     return part.parts if is_wheel else (replace(part, parts=()), *part.parts)
 
 
 def _distinct(parts: list[Part]) -> tuple[Part, ...]:
-    """Return parts, each once: of several with one package URL, the first."""
+    """Return parts without duplicates: of several with one package URL, the first."""
     found: dict[object, Part] = {}
     for part in parts:
         found.setdefault(part.purl or part, part)

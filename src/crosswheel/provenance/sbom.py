@@ -1,7 +1,7 @@
-"""Writing an SBOM of a wheel: CycloneDX 1.6 as JSON, the same bytes for the same materials.
+"""Write the SBOM of a wheel: CycloneDX 1.6 as JSON, with the same bytes for the same materials.
 
-What is linked in are components; the source is the wheel's ancestor, with the patches that were applied to it; what the
-build required are components with the scope ``excluded``, as they are not in the wheel.
+Linked code is listed as components. The source is the ancestor, with its patches. Build requirements are
+components with the scope ``excluded``, because they are not in the wheel.
 """
 
 from __future__ import annotations
@@ -47,21 +47,21 @@ from crosswheel.wheels.materials import Material, Materials
 from crosswheel.wheels.materials import Patch as AppliedPatch
 
 SBOM_NAME = "crosswheel.cdx.json"
-"""The file in ``*.dist-info/sboms/`` of a wheel that was built."""
+"""The file in ``*.dist-info/sboms/`` of a built wheel."""
 NAMESPACE = "crosswheel"
-"""The namespace of the properties that no field of CycloneDX is for."""
+"""The namespace of properties for which CycloneDX has no field."""
 _SERIALS = uuid.uuid5(uuid.NAMESPACE_DNS, "crosswheel.sbom")
 
 
 @dataclass(frozen=True)
 class Described:
-    """A wheel as its SBOM names it.
+    """The identity of a wheel in its SBOM.
 
     Attributes:
-        filename: the wheel's file name, or that which its build gave it.
+        filename: the wheel's file name, or the name that its build gave it.
         licence: its License-Expression (PEP 639), if it has one.
-        sha256: of its bytes; unknown to what is inside of it.
-        kept: the other SBOMs in it, by their paths in ``*.dist-info/sboms/``: of maturin, of auditwheel.
+        sha256: the hash of its bytes; unknown in an SBOM inside the wheel.
+        kept: the other SBOMs in it, by their paths in ``*.dist-info/sboms/``, such as maturin's or auditwheel's.
     """
 
     name: str
@@ -73,10 +73,10 @@ class Described:
 
 
 def wheel_sbom(wheel: Described, materials: Materials, epoch: int) -> bytes:
-    """Return the SBOM of a wheel that was built.
+    """Return the SBOM of a built wheel.
 
     Args:
-        epoch: what the build was told as ``SOURCE_DATE_EPOCH``: no clock is asked.
+        epoch: the build's ``SOURCE_DATE_EPOCH``; no clock is read.
     """
     linked = [material_component(material) for material in materials.linked]
     required = [_with_scope(material_component(material)) for material in materials.requirements]
@@ -104,7 +104,7 @@ def written(
     epoch: int,
     properties: Sequence[Property] = (),
 ) -> bytes:
-    """Return an SBOM as JSON: its serial number is made from what is in it, its time is ``epoch``."""
+    """Return an SBOM as JSON; its serial number derives from its contents, its time is ``epoch``."""
     bom = Bom(components=components, dependencies=dependencies, properties=properties)
     tool = Component(
         name="crosswheel",
@@ -116,7 +116,7 @@ def written(
     bom.metadata = BomMetaData(component=subject, tools=ToolRepository(components=[tool]), timestamp=time)
     bom.serial_number = _SERIALS
     with warnings.catch_warnings():
-        # Of a wheel in which nothing is linked, it asks for what its package depends on.
+        # For a wheel without linked code, the library warns about missing dependencies.
         warnings.filterwarnings("ignore", "The Component this BOM is describing", UserWarning)
         content = JsonV1Dot6(bom).output_as_string(indent=1)
     serial = uuid.uuid5(_SERIALS, hashlib.sha256(content.encode()).hexdigest())
@@ -124,7 +124,7 @@ def written(
 
 
 def material_component(material: Material) -> Component:
-    """Return a material as a component; its scope tells nothing yet."""
+    """Return a material as a component, without a scope."""
     url = PackageURL.from_string(material.purl) if material.purl else None
     properties = [Property(name=f"{NAMESPACE}:role", value=material.role)]
     if material.debian:
@@ -132,7 +132,7 @@ def material_component(material: Material) -> Component:
     if material.commit:
         properties.append(Property(name=f"{NAMESPACE}:commit", value=material.commit))
     name = f"{material.role}:{material.purl or material.name}"
-    # The library sorts by these: without them, the order is that of the objects in memory.
+    # The library sorts by these; without them, the order is that of the objects in memory.
     where = [Occurrence(bom_ref=f"{name}#{file}", location=file) for file in material.files]
     return Component(
         name=material.name,
@@ -188,12 +188,12 @@ def _patch(patch: AppliedPatch) -> Patch:
 
 
 def hashes_of(sha256: str | None) -> list[HashType]:
-    """Return a SHA-256 as CycloneDX has it."""
+    """Return a SHA-256 in CycloneDX's form."""
     return [HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else []
 
 
 def licences_of(text: str | None) -> list[LicenseExpression | DisjunctiveLicense]:
-    """Return a licence as an SPDX expression, where it is one; by its name otherwise."""
+    """Return a licence as an SPDX expression if it is valid; by its name otherwise."""
     if not text:
         return []
     stated = _spdx().validate(text)

@@ -1,4 +1,4 @@
-"""What a shared cache says of a digest: a statement in a signed envelope (DSSE)."""
+"""Read and write the records of a shared cache: statements in signed envelopes (DSSE)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SCHEMA = 1
 
 
 class Blob(BaseModel):
-    """Bytes of a record: their SHA-256, their number, and the name of the file that they are."""
+    """A file of a record: its name, size and SHA-256."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -29,19 +29,19 @@ class Blob(BaseModel):
 
     @property
     def path(self) -> str:
-        """Where it lies in a store."""
+        """The blob's path in a store."""
         return f"{BLOBS}/{self.sha256[:2]}/{self.sha256}"
 
 
 class CacheRecord(BaseModel):
-    """What came of inputs that a digest names.
+    """The result for a digest of inputs.
 
     Attributes:
-        kind: what it is of, such as ``wheel``.
-        digest: names all inputs.
-        written: when it was stored, by the clock of who stored it.
-        blobs: files, by what they are for.
-        facts: all else, as JSON.
+        kind: the kind of result, such as ``wheel``.
+        digest: identifies all inputs.
+        written: the time of storing, by the signer's clock.
+        blobs: files, by purpose.
+        facts: everything else, as JSON.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -54,11 +54,11 @@ class CacheRecord(BaseModel):
     facts: Mapping[str, Any] = Field(default_factory=dict)
 
     def signed(self, key: SigningKey) -> bytes:
-        """Return its envelope."""
+        """Return the record's signed envelope."""
         return json.dumps(sign(self.model_dump(mode="json"), PAYLOAD_TYPE, key)).encode()
 
     def agrees(self, other: CacheRecord) -> bool:
-        """Return whether another record of the same digest has the same bytes; logs differ from run to run."""
+        """Return whether another record of the same digest has the same bytes, except for logs, which always differ."""
         mine, theirs = (
             {use: blob.sha256 for use, blob in record.blobs.items() if use != "log"}
             for record in (self, other)
@@ -67,15 +67,15 @@ class CacheRecord(BaseModel):
 
 
 def record_path(kind: str, digest: str, key: PublicKey) -> str:
-    """Return where a signer's record of a digest lies."""
+    """Return the path of a signer's record for a digest."""
     return f"{RECORDS}/{kind}/{digest}/{key.short}.json"
 
 
 def read_record(data: bytes, trusted: Iterable[PublicKey], path: str) -> CacheRecord:
-    """Return a record from its envelope; ``path`` is where it lies, which must be where such a record belongs.
+    """Return the record in an envelope; its contents must match its ``path``.
 
     Raises:
-        IntegrityError: it is not signed by a trusted key, is of another digest, or is no record.
+        IntegrityError: no trusted key signed it, it is for another digest, or it is not a record.
     """
     statement = open_signed(data, PAYLOAD_TYPE, trusted, path)
     try:

@@ -1,7 +1,7 @@
-"""Userlands: a machine's own files, as far as its programs load them, kept by their content.
+"""Keep userlands: a machine's own files, as far as its programs load them, stored by content.
 
-A userland is named by the digest of its manifest, so that two machines of the same image have the same one. A file that
-several have in common is kept once.
+The digest of its manifest names a userland, so two machines with the same image share one. A file that several
+userlands contain is stored once.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from crosswheel.settings import cache_path
 
 _BLOCK = 1 << 20
 _MANIFEST = "manifest.json"
-_MOST_LINKS = 40  # as many as Linux follows
+_MOST_LINKS = 40  # Linux's limit
 
 
 class Readable(Protocol):
-    """Bytes that are read once, from their beginning to their end."""
+    """A stream of bytes that is read once, from beginning to end."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return so many bytes; fewer at the end, and none after it."""
+        """Return this many bytes; fewer at the end, and none after it."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class UserlandEntry:
 
     Attributes:
         kind: ``file``, or ``link`` for a symbolic one.
-        sha256: of a file's bytes.
-        executable: whether a file may be run.
-        link: where a link leads: relative to its folder, and never out of the machine's root.
+        sha256: the hash of a file's bytes.
+        executable: whether a file is executable.
+        link: a link's target, relative to its folder, and never outside the machine's root.
     """
 
     kind: Literal["file", "link"]
@@ -60,12 +60,12 @@ class UserlandEntry:
 
 @dataclass(frozen=True)
 class Userland:
-    """A userland that is kept.
+    """A stored userland.
 
     Attributes:
         digest: the SHA-256 of its manifest.
-        root: the folder that holds its files as the machine's root does.
-        entries: what is in it, by path on the machine.
+        root: the folder that holds its files like the machine's root.
+        entries: its files and links, by path on the machine.
     """
 
     digest: str
@@ -73,35 +73,35 @@ class Userland:
     entries: Mapping[str, UserlandEntry]
 
     def path(self, path: str) -> Path:
-        """Return where a file of the machine is kept; what of its path is a link is followed within the root."""
+        """Return the stored path of a file of the machine; links on the way are followed within the root."""
         return self.root / resolved(path, lambda name: _link_of(self.entries, name))[1:]
 
     def has(self, path: str) -> bool:
-        """Return whether a file of the machine is kept."""
+        """Return whether a file of the machine is stored."""
         return self.path(path).is_file()
 
     def damaged(self) -> list[str]:
-        """Return the files that are not what was kept, by path on the machine; every byte is read."""
+        """Return the files that were modified since, by path on the machine; reads every byte."""
         files = ((path, entry) for path, entry in self.entries.items() if entry.kind == "file")
         return [path for path, entry in files if not _is_of(self.root / path[1:], entry.sha256)]
 
 
 class UserlandStore:
-    """The userlands that are kept in a cache."""
+    """The userlands in a cache."""
 
     def __init__(self, cache: Path) -> None:
         self._folder = cache_path(cache, "userlands")
 
     def has_blob(self, sha256: str) -> bool:
-        """Return whether a file of this content is kept, and is what it was."""
+        """Return whether a file with this content is stored undamaged."""
         return _is_of(self._blob(sha256), sha256)
 
     def count(self) -> int:
-        """Return how many files are kept."""
+        """Return the number of stored files."""
         return sum(1 for _ in (self._folder / "files").glob("??/*"))
 
     def put_blob(self, stream: Readable) -> str:
-        """Keep a file's content; return its SHA-256.
+        """Store a file's content; return its SHA-256.
 
         Raises:
             StorageError: it cannot be written.
@@ -116,9 +116,9 @@ class UserlandStore:
                     for block in iter(lambda: stream.read(_BLOCK), b""):
                         digest.update(block)
                         sink.write(block)
-                temporary.chmod(0o755)  # the manifest has what may be run
+                temporary.chmod(0o755)  # the manifest records which files are executable
                 blob = self._blob(digest.hexdigest())
-                if not self.has_blob(digest.hexdigest()):  # the userlands that have it share it
+                if not self.has_blob(digest.hexdigest()):  # all userlands with this file share it
                     make_folder(blob.parent)
                     temporary.replace(blob)
             finally:
@@ -126,7 +126,7 @@ class UserlandStore:
         return digest.hexdigest()
 
     def keep(self, entries: Mapping[str, UserlandEntry]) -> Userland:
-        """Lay out a userland of files whose content is kept; anew, where one of them was changed.
+        """Lay out a userland from stored files; lay it out anew if a file was modified.
 
         Raises:
             StorageError: it cannot be written.
@@ -141,10 +141,10 @@ class UserlandStore:
         return userland
 
     def kept(self, digest: str) -> Userland | None:
-        """Return the userland of a digest, or ``None`` where it is not kept.
+        """Return the userland with a digest; ``None`` if it is not stored.
 
         Raises:
-            IntegrityError: its manifest is not what was kept.
+            IntegrityError: its manifest was modified.
         """
         folder = self._folder / digest
         try:
@@ -162,7 +162,7 @@ class UserlandStore:
     def _lay_out(self, entries: Mapping[str, UserlandEntry], text: str, folder: Path) -> None:
         root = folder / "root"
         root.mkdir()
-        # Links last: no path of a file may lead through one.
+        # Links last, so that no file is written through a link.
         for path, entry in sorted(entries.items(), key=lambda item: item[1].kind):
             temporary = root / path[1:]
             temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -177,13 +177,13 @@ class UserlandStore:
 
 
 def resolved(path: str, link_of: Callable[[str], str | None]) -> str:
-    """Return the path that one leads to on a machine whose links are known; ``..`` never leads out of the root.
+    """Resolve a path on a machine with known links; ``..`` never leaves the root.
 
     Args:
-        link_of: gives where a link leads, by its path; ``None`` for what is none.
+        link_of: returns the target of the link at a path; ``None`` if there is no link.
 
     Raises:
-        IntegrityError: links lead in a circle.
+        IntegrityError: links form a circle.
     """
     pending, reached, links = path.split("/")[::-1], "/", 0
     while pending:
@@ -210,10 +210,10 @@ def resolved(path: str, link_of: Callable[[str], str | None]) -> str:
 
 
 def links_on_the_way(path: str, link_of: Callable[[str], str | None]) -> Iterator[str]:
-    """Yield the links that are followed on the way to a path, by their own paths.
+    """Yield the links on the way to a path, by their own paths.
 
     Raises:
-        IntegrityError: links lead in a circle.
+        IntegrityError: links form a circle.
     """
     passed: list[str] = []
 

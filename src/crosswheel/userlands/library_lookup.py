@@ -1,4 +1,4 @@
-"""Which file of a userland the dynamic loader takes for a library's name (ld.so(8)): by its cache, then its folders."""
+"""Look up libraries in a userland as the dynamic loader does (ld.so(8)): in its cache, then in its folders."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 _CACHE_HEAD = struct.Struct("<20sII20x")  # magic, entries, bytes of text
 _CACHE_ENTRY = struct.Struct("<iIIIQ")  # flags, name, path, oldest kernel, CPU
 _FOLDER = re.compile(rb"(?<=\0)(/[\w./+-]*lib[\w./+-]*/)(?=\0)")
-# Class and byte order, then the machine: what the loader looks at before it takes a file.
+# ELF class, byte order and machine, which the loader checks before it loads a file.
 _IDENTITY = (slice(0, 6), slice(18, 20))
 
 
 def libraries(userland: Userland, loader: str) -> Mapping[str, str]:
-    """Return the libraries that the loader finds without being told of more folders, by name.
+    """Return the libraries that the loader finds without additional folders, by name.
 
     Args:
         loader: its path on the machine.
@@ -34,7 +34,7 @@ def libraries(userland: Userland, loader: str) -> Mapping[str, str]:
 
 
 def _cached(userland: Userland) -> Iterator[tuple[str, str]]:
-    """Yield names and paths of the loader's cache; nothing, where there is none that is understood."""
+    """Yield the names and paths in the loader's cache; nothing if there is no readable cache."""
     if not userland.has(_CACHE):
         return
     data = userland.path(_CACHE).read_bytes()
@@ -43,7 +43,7 @@ def _cached(userland: Userland) -> Iterator[tuple[str, str]]:
         return
     data = data[at:]
     _, count, _ = _CACHE_HEAD.unpack_from(data)
-    if _CACHE_HEAD.size + count * _CACHE_ENTRY.size > len(data):  # of another byte order, or damaged
+    if _CACHE_HEAD.size + count * _CACHE_ENTRY.size > len(data):  # another byte order, or damaged
         return
     for number in range(count):
         _, name, path, _, _ = _CACHE_ENTRY.unpack_from(data, _CACHE_HEAD.size + number * _CACHE_ENTRY.size)
