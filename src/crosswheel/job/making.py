@@ -54,7 +54,8 @@ def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRe
     record = reused_wheel(step, store, context) or _made_here(step, store, context)
     for warning in record.warnings:
         context.display.warning(f"{step.pin}: {warning}")
-    return shared_wheel(record.model_copy(update={"reason": step.reason}), context)
+    ran = step.fallback if record.origin == "built" and step.fallback else step
+    return shared_wheel(record.model_copy(update={"reason": ran.reason}), context)
 
 
 def _made_here(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
