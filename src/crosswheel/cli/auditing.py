@@ -39,6 +39,7 @@ class AdvisoryOptions:
         list[str] | None,
         typer.Option(
             "--osv",
+            "--advisories",
             envvar="CROSSWHEEL_OSV",
             help="OSV's database: a file or a folder of its export, or the address of a service; several times.",
         ),

@@ -60,7 +60,7 @@ def _misfit(pin: ForeignPin, context: BuildContext) -> str | None:
         return f"{pin.name} {pin.version}: {error}"
     except CrosswheelError:
         return None
-    fitting = [file for file in files if _fits(file, python)]
+    fitting = [file for file in files if fits_python(file, python)]
     if not fitting:
         needed = ", ".join(sorted({file.requires_python or "" for file in files}))
         return f"{pin.name} {pin.version} needs Python {needed}, and there it is {python}; {_newest(pin.name, context)}"
@@ -88,13 +88,14 @@ def newest_fitting(name: str, context: BuildContext, taken: Collection[str] = ()
     fitting = [
         version
         for version, files in context.registry.releases(name).items()
-        if str(version) not in taken and any(_fits(file, python) and not file.yanked for file in files)
+        if str(version) not in taken and any(fits_python(file, python) and not file.yanked for file in files)
     ]
     final = [version for version in fitting if not version.is_prerelease]
     return max(final or fitting, default=None)
 
 
-def _fits(file: ReleaseFile, python: str) -> bool:
+def fits_python(file: ReleaseFile, python: str) -> bool:
+    """Return whether a file is for a version of Python, as far as it says so."""
     try:
         return SpecifierSet(file.requires_python or "").contains(python, prereleases=True)
     except InvalidSpecifier:

@@ -134,10 +134,23 @@ def update_root(
     if names and root.as_of:
         exceptions = {**locks.exceptions_of(lock.made_for), **dict.fromkeys(wanted, day)}
     renewed = root if names or root.as_of is None else root.model_copy(update={"as_of": day})
+    preferred = locks.path_of(root, context.target).read_text() if names and root.as_of is None else None
+    return renew_and_prove(renewed, root, lock, Renewal(preferred, tuple(wanted), exceptions), context)
+
+
+def renew_and_prove(
+    renewed: Recipe, root: Recipe, lock: Lock, renewal: Renewal, context: BuildContext
+) -> list[Change]:
+    """Renew a root's lock in a stated way, then build and prove all of it; return what changed.
+
+    Args:
+        renewed: the root as it shall be; where its day is another, the recipe gets it too.
+
+    Raises: as :func:`update_root`.
+    """
     sizes = {pin.name: _size(pin, context) for pin in lock.pins.values()}
     with _restored_on_failure(root, context):
-        preferred = locks.path_of(root, context.target).read_text() if names and root.as_of is None else None
-        renew(renewed, context, Renewal(preferred, tuple(wanted), exceptions))
+        renew(renewed, context, renewal)
         rows = run_closure(closure_of(renewed, context), context)
         failed = [row for row in rows if row.error]
         if failed:
@@ -147,8 +160,8 @@ def update_root(
                 "lock is as it was",
                 hint="update others by name, or mend that one; its reason is above.",
             )
-        if renewed is not root and root.file.is_file():
-            change_day(root.file, day)
+        if renewed.as_of and renewed.as_of != root.as_of and root.file.is_file():
+            change_day(root.file, renewed.as_of)
     after = locks.read(locks.path_of(root, context.target))
     return list(_changes(lock, after, sizes, context))
 
