@@ -1,1 +1,1 @@
-"""Everything that turns source into something the target loads: compilers, its Python, its C libraries."""
+"""Provide everything that compiles source for a target: compilers, its Python, its C libraries."""

@@ -1,8 +1,8 @@
-"""What each build system wants to be told about a machine it cannot ask: Meson, CMake, autotools.
+"""Describe the target to build systems that cannot probe it: Meson, CMake, autotools.
 
-A folder with a file for each; all say the same. Environment variables lead CMake and autotools to theirs,
-a config setting meson-python (see :mod:`crosswheel.build.backend`). Programs that a build makes for the target
-and then runs, run under emulation.
+A folder has a file with the same facts for each of them. Environment variables point CMake and autotools to their
+files, and a config setting points meson-python to its own (see :mod:`crosswheel.build.backend`). Programs that a build
+compiles for the target and then runs are run under emulation.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crosswheel.toolchain.compilers.fortran import Fortran
 from crosswheel.toolchain.compilers.programs import script
 from crosswheel.toolchain.python.tree import PythonTree
 
-# Meson's and CMake's names where they differ from the kernel's.
+# Meson's and CMake's names that differ from the kernel's.
 _CPU_FAMILIES = {"armv7l": "arm", "armv6l": "arm", "aarch64": "aarch64", "x86_64": "x86_64"}
 _LONG_DOUBLES = {64: "IEEE_DOUBLE_LE", 80: "INTEL_EXTENDED_16_BYTES_LE", 128: "IEEE_QUAD_LE"}
 
@@ -84,8 +84,8 @@ for word; do
 done
 """
 
-# Read by every configure script before it looks at anything, also by those deep inside a build
-# whose caller does not know of --host.
+# Every configure script reads this file first, even one deep inside a build whose caller does not pass
+# --host.
 _AUTOTOOLS = """\
 if test -z "$host_alias"; then
     build_alias={build}
@@ -111,8 +111,8 @@ def description_folder(
     """Return a folder with a file for each build system, ``run-on-target`` and ``python-config``.
 
     Args:
-        emulator: the words before a program of the target that run it here.
-        prefixes: where the C libraries lie that the build may find.
+        emulator: the command prefix that runs a program of the target here.
+        prefixes: the folders of the C libraries that the build may find.
     """
     files = _files(target, python, tools, fortran, prefixes)
     wrapper = script(emulator)
@@ -122,7 +122,7 @@ def description_folder(
 
 
 def build_system_environment(folder: Path) -> Mapping[str, str]:
-    """Return the variables that lead build systems to their descriptions of the target."""
+    """Return the variables that point build systems to their descriptions of the target."""
     return {
         "CMAKE_TOOLCHAIN_FILE": str(folder / "toolchain.cmake"),
         "CONFIG_SITE": str(folder / "config.site"),
@@ -144,7 +144,7 @@ def _files(
         "long_double": _LONG_DOUBLES[target.abi.long_double_bits],
         "multiarch": target.multiarch,
         "build": f"{os.uname().machine}-pc-linux-gnu",
-        # Never an empty list: CMake would look in this machine's folders then.
+        # Never an empty list, because CMake would then search this machine's folders.
         "prefixes": " ".join(map(str, [*prefixes, "@folder@"])),
         "include": python.include,
         "library": python.library,

@@ -1,4 +1,4 @@
-"""The cross environment: everything that a build needs to know, as variables for its backend."""
+"""Assemble the cross environment: all that a build needs to know, as variables for its backend."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from crosswheel.wheels.writing import EPOCH
 
 @dataclass(frozen=True)
 class Toolchain:
-    """What every build for a target shares.
+    """The tools that all builds for a target share.
 
     Attributes:
-        python: the target's Python: headers, and what runs under emulation.
+        python: the target's Python, for headers and for emulation.
         host: a Python of the same version that runs here.
-        compilers: what compiles for the target.
+        compilers: the compilers for the target.
         identity: the folder that makes ``host`` answer as the target (for ``PYTHONPATH``).
         interpreter: an interpreter that always answers as the target (for uv).
-        sysroot: the SDK's folder of the target's own libraries, where it is built with one.
+        sysroot: the SDK's folder of the target's own libraries, if an SDK is used.
     """
 
     target: Target
@@ -60,16 +60,16 @@ class Toolchain:
 
     @property
     def sandbox(self) -> Sandbox:
-        """How a build is kept from all else; :class:`MissingToolError` where the host allows no way."""
+        """The sandbox that isolates a build; raises :class:`MissingToolError` if the host supports none."""
         return find_sandbox(self.settings.sandbox)
 
 
 @dataclass(frozen=True)
 class CrossEnvironment:
-    """The variables of one build, the versions of what it is built with, by name, and the C libraries it may link.
+    """The variables of one build, the versions of its tools by name, and the C libraries that it may link.
 
-    ``places`` are folders of this machine that what is built must not name, and what those are on the target; ``view``
-    is what its programs see.
+    ``places`` maps folders of this machine that must not appear in the output to the names that replace them; ``view``
+    lists the files that its programs see.
     """
 
     variables: Mapping[str, str]
@@ -80,7 +80,7 @@ class CrossEnvironment:
     view: View = field(default_factory=View)
 
     def for_hook(self, venv: Path, tree: Path, extra: Mapping[str, str]) -> dict[str, str]:
-        """Return the whole environment of a build hook, in which the interpreter of ``venv`` is the target's."""
+        """Return the complete environment of a build hook, in which the interpreter of ``venv`` is the target's."""
         named = self.named(venv, tree)
         folders = [venv / "bin", *self.program_folders, *map(Path, os.defpath.split(os.pathsep))]
         return {
@@ -88,31 +88,31 @@ class CrossEnvironment:
             "HOME": str(tree.parent),
             "LC_ALL": "C.UTF-8",
             "VIRTUAL_ENV": str(venv),
-            # A tool that looks for a repository around the package's folder would find ours; a git source is below.
+            # A tool that searches upwards for a repository would find ours; a git source has its own below.
             "GIT_CEILING_DIRECTORIES": str(venv.parent),
             "CROSSWHEEL_PREFIX_MAP": os.pathsep.join(f"{folder}={name}" for folder, name in named.items()),
             "SOURCE_DATE_EPOCH": str(EPOCH),
-            "PYTHONHASHSEED": "0",  # what a code generator reads from a set comes in the order of hashes
+            "PYTHONHASHSEED": "0",  # code generators that iterate over sets depend on the order of hashes
             **self.variables,
             **_remapping(self.variables, named),
             **extra,
         }
 
     def named(self, venv: Path, tree: Path) -> Mapping[Path, str]:
-        """Return the folders that a wheel must not name, and what it names instead; of two, the later holds."""
+        """Return the folders that a wheel must not name, with their replacements; of two, the later counts."""
         return {**self.renamed, venv.parent: "/build", venv: "/usr", tree: "."}
 
 
 def _remapping(variables: Mapping[str, str], named: Mapping[Path, str]) -> Mapping[str, str]:
-    """Return the variables of ``rustc``'s flags, by which it names folders as it should.
+    """Return the variables with ``rustc``'s flags for replacing folder names.
 
-    What is unpacked of a registry of crates lies in a folder that is called as the registry's address.
+    The unpacked crates of a registry lie in a folder that is named after the registry's address.
     """
     if "CARGO_HOME" not in variables:
         return {}
     sources = sorted(Path(variables["CARGO_HOME"], "registry", "src").glob("*"))
     every = {**named, **dict.fromkeys(sources, "/usr/share/cargo/registry")}
-    # The list in the variable is cut at spaces, and nothing quotes them.
+    # cargo splits the variable at spaces, without any quoting.
     flags = [
         f"--remap-path-prefix={folder}={name}" for folder, name in every.items() if " " not in str(folder)
     ]
@@ -131,14 +131,14 @@ def toolchain_for(
     runner: Runner | None = None,
     tell: Tell = lambda step: None,
 ) -> Toolchain:
-    """Return the toolchain of a target, fetched if need be.
+    """Return the toolchain of a target; download it if needed.
 
     Args:
-        sdk: the vendor's compilers and headers, to be used instead of zig and the headers of our Python.
-        runner: what builds its Pythons, where none are published; ``tell`` is told how far that is.
+        sdk: the vendor's compilers and headers, to use instead of zig and the headers of our Python.
+        runner: builds its Pythons, if none are published; its ``tell`` receives the progress.
 
     Raises:
-        NetworkError, IntegrityError: the target's Python cannot be had.
+        NetworkError, IntegrityError: the target's Python is not available.
         BuildFailed, MissingToolError: it cannot be built.
         TargetError: there is no Python of the target's version for this machine.
     """
@@ -169,17 +169,17 @@ def cross_environment(
     """Return the environment of a build.
 
     Args:
-        emulator: the words before a program of the target that run it here.
-        libraries: names of C libraries to offer it.
-        rust: what compiles its Rust, if it has any.
-        fortran: whether it compiles Fortran.
-        declared: C libraries beside those that crosswheel knows, as a folder of recipes says them.
-        shared: what a team shares: what one has built of these, the others take.
+        emulator: the command prefix that runs a program of the target here.
+        libraries: the names of C libraries to provide.
+        rust: the Rust compiler, if the build needs one.
+        fortran: whether the build compiles Fortran.
+        declared: additional C libraries, declared in a folder of recipes.
+        shared: the team's cache of built libraries.
 
     Raises:
-        MissingToolError, NetworkError: Fortran or a library cannot be had.
+        MissingToolError, NetworkError: Fortran or a library is not available.
         RecipeError: no library of that name is known.
-        UsageError: compilers cannot be called from this cache folder.
+        UsageError: compilers cannot run from this cache folder.
     """
     target, settings, compilers = toolchain.target, toolchain.settings, toolchain.compilers
     fault = settings.cache_fault
@@ -217,7 +217,7 @@ def cross_environment(
 
 
 def _view(toolchain: Toolchain, rust: Rust | None) -> View:
-    """Return what the tools of a build read, and what they write to that is not the build's own."""
+    """Return the files that a build's tools read, and the paths outside the build that they write to."""
     view = toolchain.compilers.view(toolchain.settings.cache)
     if rust is None:
         return view
@@ -236,7 +236,7 @@ def _base_variables(toolchain: Toolchain) -> dict[str, str]:
         "_PYTHON_SYSCONFIGDATA_NAME": target.python.sysconfigdata,
         "LDSHARED": f"{tools / 'cc'} -shared",
         "LDCXXSHARED": f"{tools / 'c++'} -shared",
-        # An empty list of folders: pkg-config must not find this machine's libraries.
+        # An empty list of folders, because pkg-config must not find this machine's libraries.
         "PKG_CONFIG_LIBDIR": "",
         "PKG_CONFIG_PATH": "",
     }
@@ -246,6 +246,6 @@ def _pyo3_variables(toolchain: Toolchain) -> dict[str, str]:
     return {
         "PYO3_CROSS_LIB_DIR": str(toolchain.python.stdlib),
         "PYO3_CROSS_PYTHON_VERSION": toolchain.target.python.short,
-        # The tag is ours to give; what it promises is proven by our own audit.
+        # We choose the tag; our own audit proves its promise.
         "MATURIN_PEP517_ARGS": "--compatibility linux",
     }

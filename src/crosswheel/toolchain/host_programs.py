@@ -1,4 +1,4 @@
-"""Programs that have to come from the user's system, because no registry that we use has them."""
+"""Ensure programs that must come from the user's system, because no registry in use has them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError
 from crosswheel.process import Runner
 
-# What a look-alike robot is started with, and Debian's package of each.
+# The programs that a look-alike robot needs, and Debian's package of each.
 _LOOK_ALIKE = {
     "unshare": "util-linux", "mount": "mount", "chroot": "coreutils", "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
@@ -23,14 +23,14 @@ LOOK_ALIKE_HINT = (
     "in /etc/subuid and /etc/subgid (usermod --add-subuids 100000-165535 --add-subgids 100000-165535 NAME); Ubuntu "
     "24.04 and later have to be told, as root: sysctl kernel.apparmor_restrict_unprivileged_userns=0."
 )
-_TURN = Path("/run/crosswheel.apt")  # only root may write there, and so nobody else can be in the way
+_TURN = Path("/run/crosswheel.apt")  # only root may write there, so nobody else can block it
 
 
 def require_programs(names: Sequence[str], runner: Runner) -> None:
-    """Make sure that programs are there; as root on Debian and Ubuntu, install what is missing.
+    """Ensure that programs exist; as root on Debian and Ubuntu, install missing ones.
 
     Args:
-        names: of programs; each is also the name of Debian's package of it.
+        names: the programs; each is also the name of its Debian package.
 
     Raises:
         MissingToolError: one is missing and cannot be installed.
@@ -57,37 +57,37 @@ def require_programs(names: Sequence[str], runner: Runner) -> None:
 
 @contextlib.contextmanager
 def turn_of_apt() -> Iterator[None]:
-    """Keep others that want to install something as root waiting while the block lasts: apt would refuse to begin."""
+    """Hold a lock against other installations as root while the block lasts, because apt refuses to run twice."""
     with _TURN.open("a") as turn:
-        fcntl.flock(turn, fcntl.LOCK_EX)  # keeps threads apart as well as processes
+        fcntl.flock(turn, fcntl.LOCK_EX)  # excludes threads as well as processes
         yield
 
 
 def is_usable(name: str, runner: Runner) -> bool:
-    """Return whether a program is there and whole: Debian's minimal perl lacks most of its library."""
+    """Return whether a program exists and is complete: Debian's minimal perl lacks most of its library."""
     if shutil.which(name) is None:
         return False
     return name != "perl" or runner.run(["perl", "-MIPC::Cmd", "-e", "1"], check=False).returncode == 0
 
 
 def administrators_path() -> str:
-    """Return ``PATH`` with the folders where Debian has chroot and mount, which are not in every user's."""
+    """Return ``PATH`` with the folders of Debian's chroot and mount, which users' paths may lack."""
     folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), "/usr/sbin", "/sbin"]
     return os.pathsep.join(dict.fromkeys(folders))
 
 
 def namespaces() -> list[str]:
-    """Return the words that run a command in a user namespace, with mounts and processes of its own.
+    """Return the command prefix that runs a command in a user namespace with its own mounts and processes.
 
-    Root has one too: what is registered in it as an emulator is so for nobody else.
+    Root uses one too, so that an emulator registered in it affects nobody else.
     """
     words = ["unshare", "--user", "--mount", "--pid", "--fork", "--kill-child"]
-    # An ssh server sets groups, for which one mapped user is not enough.
+    # An ssh server sets groups, which needs more than one mapped user.
     return [*words, "--keep-caps"] if os.geteuid() == 0 else [*words, "--map-root-user", "--map-auto"]
 
 
 def look_alike_fault() -> CrosswheelError | None:
-    """Return why this user cannot start a look-alike robot on this machine, or ``None``."""
+    """Return why this user cannot start a look-alike robot on this machine; ``None`` if it works."""
     programs = {**_LOOK_ALIKE, **(_WITHOUT_ROOT if os.geteuid() != 0 else {})}
     path = administrators_path()
     missing = [name for name in programs if shutil.which(name, path=path) is None]

@@ -1,1 +1,1 @@
-"""The compilers for a target: zig, an SDK, Rust, Fortran."""
+"""Provide the compilers for a target: zig, an SDK, Rust, Fortran."""

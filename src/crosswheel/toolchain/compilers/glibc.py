@@ -1,6 +1,6 @@
-"""Which symbols each version of glibc offers: zig's own lists, of which it makes the stubs that it links with.
+"""List the symbols of each version of glibc, from the lists that zig makes its link stubs from.
 
-The format is documented in zig's source, where it is read (``glibc.zig``).
+The reader in zig's source documents the format (``glibc.zig``).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _LIBRARY = 0x1F  # the rest of the byte are flags
 
 @dataclass(frozen=True)
 class GlibcSymbol:
-    """A symbol of a library of glibc, and the versions that it has there.
+    """A symbol of a glibc library, and its versions there.
 
     Attributes:
-        library: what the linker calls the library: ``c``, ``m``, ``pthread``; ``ld`` is the dynamic loader.
+        library: the linker's name of the library: ``c``, ``m``, ``pthread``; ``ld`` is the dynamic loader.
         versions: such as ``2.4`` and ``2.17``, the oldest first.
     """
 
@@ -31,14 +31,14 @@ class GlibcSymbol:
 
 
 def glibc_symbols(zig: Path, triple: str) -> tuple[GlibcSymbol, ...]:
-    """Return the symbols that glibc has on a machine, in any of its versions; none where zig does not know the machine.
+    """Return the symbols of all glibc versions on an architecture; none if zig does not know the architecture.
 
     Args:
-        zig: the folder of zig.
+        zig: zig's folder.
         triple: zig's target, without a version: ``arm-linux-gnueabihf``.
 
     Raises:
-        ToolchainError: the lists are not there, or in a format that is not known.
+        ToolchainError: the lists are missing, or in an unknown format.
     """
     try:
         return tuple(_symbols(_Reader((zig / _LISTS).read_bytes()), triple))
@@ -81,7 +81,7 @@ class _Reader:
             shift += 7
 
     def marked(self) -> Iterator[int]:
-        """Give bytes up to the one that is marked as the last."""
+        """Yield bytes up to the one that is marked as the last."""
         while True:
             byte = self.byte()
             yield byte & ~_LAST
@@ -94,7 +94,7 @@ def _symbols(lists: _Reader, triple: str) -> Iterator[GlibcSymbol]:
     versions = [_version(lists) for _ in range(lists.byte())]
     targets = {lists.text(): number for number in range(lists.byte())}
     bit = 1 << targets[triple] if triple in targets else 0
-    # Functions, then data, then thread-local data; of data the size is told as well.
+    # Functions, then data, then thread-local data; data symbols also have a size.
     for has_size in (False, True, True):
         name = None
         for _ in range(lists.word()):
@@ -119,7 +119,7 @@ def _version(lists: _Reader) -> str:
 
 
 def first_versions(symbols: tuple[GlibcSymbol, ...]) -> Mapping[str, str]:
-    """Return the version of glibc in which each symbol came, whatever the library."""
+    """Return the glibc version that introduced each symbol, in any library."""
     first: dict[str, str] = {}
     for symbol in symbols:
         for version in symbol.versions:

@@ -1,4 +1,4 @@
-"""The compilers for a target, whatever they are: what the rest of the toolchain knows of them."""
+"""Define the interface of a target's compilers for the rest of the toolchain."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ DRIVER = Path(__file__).with_name("driver.py")
 
 @dataclass(frozen=True)
 class Compilers:
-    """A folder of programs that compile for a target, each called without arguments of its own.
+    """A folder of programs that compile for a target; each is called without additional options.
 
     Attributes:
-        folder: ``cc c++ ar ranlib objcopy`` compile for the target, and so do the same names behind the target's GNU
-            triple; ``host-cc`` and ``host-c++`` compile for this machine, for build scripts that run here.
-        identity: names what they make: the same wherever the folder lies, another when their output may change.
-        versions: what they are, by name, for proofs.
-        environment: variables that they need.
-        home: where what they call lies, with headers of its own.
-        cxx_runtime: the option by which what is written in C is linked with the runtime library of C++.
+        folder: ``cc c++ ar ranlib objcopy`` compile for the target, as do the same names with the target's GNU triple
+            as a prefix; ``host-cc`` and ``host-c++`` compile for this machine, for build scripts that run here.
+        identity: identifies their output: independent of the folder's path, and different if the output may change.
+        versions: their versions by name, for proofs.
+        environment: the variables that they need.
+        home: the folder of the underlying compiler, with headers of its own.
+        cxx_runtime: the option that links the C++ runtime library into a program in C.
     """
 
     folder: Path
@@ -41,17 +41,17 @@ class Compilers:
 
     @property
     def programs(self) -> Mapping[str, str]:
-        """The programs by the variables in which build systems look for them."""
+        """The programs by the variables with which build systems find them."""
         names = {"CC": "cc", "CXX": "c++", "AR": "ar", "RANLIB": "ranlib"}
         return {variable: str(self.folder / name) for variable, name in names.items()}
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """All variables that a build with them needs."""
+        """All variables that a build with these compilers needs."""
         return {**self.environment, **self.programs}
 
     def view(self, cache: Path, writable: Sequence[Path] = ()) -> View:
-        """Return what the programs see; what they keep in the cache for each other stays as it is."""
+        """Return the files that the programs see; their shared files in the cache stay unchanged."""
         kept = [Path(folder) for folder in set(self.environment.values()) if Path(folder).is_dir()]
         return View((*cache_paths(cache), *((self.home,) if self.home else ())), tuple(writable), tuple(kept))
 
@@ -63,29 +63,29 @@ class Compilers:
         cwd: Path | None = None,
         stdin: Path | None = None,
     ) -> None:
-        """Run one of the programs, which is the first word."""
+        """Run one of the programs, named by the first word."""
         env = {**os.environ, **self.environment}
         runner.run([self.folder / words[0], *words[1:]], env=env, cwd=cwd, stdin=stdin)
 
 
 def driver_text() -> str:
-    """Return all that the driver does, as text, to name what compilers make that are called through it."""
+    """Return the source text of the driver, which identifies the output of compilers called through it."""
     return DRIVER.read_text() + Path(link_map.__file__).read_text()
 
 
 def driver(*front: str) -> list[str]:
-    """Return the words that call a compiler through the driver, its arguments following."""
+    """Return the command prefix that calls a compiler through the driver."""
     return [this_python(), "-ISs", str(DRIVER), *front, "--"]
 
 
 def script(words: Sequence[str]) -> str:
-    """Return a program that runs ``words`` with its own arguments behind."""
+    """Return a shell script that runs ``words`` followed by its own arguments."""
     # sh, because the kernel limits the length of a `#!` line; exec, so that signals reach the compiler.
     return f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n'
 
 
 def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch: str, cache: Path) -> Path:
-    """Return a folder of programs, given by name and text; those for the target also behind its GNU triple."""
+    """Return a folder of programs, given by name and text; the target's also with its GNU triple as a prefix."""
     gnu = {"cc": "gcc", "c++": "g++"}
     named = {f"{multiarch}-{gnu.get(name, name)}": text for name, text in programs.items()}
     every = {**programs, **named, **host}
@@ -94,8 +94,8 @@ def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch
 
 def merge_archives(parts: Sequence[Path], merged: Path, compilers: Compilers, runner: Runner) -> None:
     """Write one static archive with the members of several; ``merged`` may be one of them."""
-    # A script, as every archiver understands them (`q` with `L` is newer than many an SDK); short names, as a script
-    # cannot quote one; and nothing is lost, as it would be by unpacking, where two members have the same name.
+    # Use an MRI script, which every archiver understands (`q` with `L` is newer than many an SDK), with short names,
+    # because a script cannot quote. Extracting the members instead would lose one of two with the same name.
     with tempfile.TemporaryDirectory(prefix="merge", dir=merged.parent) as name:
         folder = Path(name)
         for number, part in enumerate(parts):

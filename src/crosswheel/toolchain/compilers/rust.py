@@ -1,4 +1,4 @@
-"""Rust for a target: the user's own through rustup, or Debian's; linked by zig either way."""
+"""Provide Rust for a target: the user's own through rustup, or Debian's; zig links in either case."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 
-# Debian's packages of Rust: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
+# Debian's Rust packages: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
 _DEBIAN_FLAVOURS = (("rustc-web", "cargo-web", "libstd-rust-web"), ("rustc", "cargo", "libstd-rust"))
-# Words end with a NUL: what cargo says of the crate's package, then the call. Each has a process, and so a file.
+# Words end with a NUL: cargo's facts about the package, then the call. Each process writes a file of its own.
 _RECORDER = """\
 #!/bin/sh
 if [ -n "$CROSSWHEEL_LINKS" ] && [ -n "$CARGO_PKG_NAME" ]; then
@@ -33,12 +33,12 @@ exec "$@"
 
 @dataclass(frozen=True)
 class Rust:
-    """A Rust that can compile for the target.
+    """A Rust installation that can compile for the target.
 
     Attributes:
         bin: the folder of ``cargo`` and ``rustc``.
-        libraries: folders of shared libraries that those need, if they are not installed.
-        version: what ``rustc`` calls itself.
+        libraries: folders of shared libraries that they need, if they are not installed.
+        version: the output of ``rustc --version``.
     """
 
     bin: Path
@@ -46,7 +46,7 @@ class Rust:
     version: str
 
     def environment(self, target: Target, tools: Path, cache: Path) -> Mapping[str, str]:
-        """Return the variables by which cargo, maturin, setuptools-rust and the cc crate build for the target."""
+        """Return the variables with which cargo, maturin, setuptools-rust and the cc crate build for the target."""
         triple, host = target.toolchain.rust, f"{os.uname().machine}-unknown-linux-gnu"
         key, host_key = _variable(triple), _variable(host)
         variables = {
@@ -71,7 +71,7 @@ def rust_for(target: Target, settings: Settings, runner: Runner) -> Rust:
     """Return a Rust for the target: an installed one, one that rustup completes, or Debian's.
 
     Raises:
-        MissingToolError: none of them can be had.
+        MissingToolError: none of them is available.
     """
     installed = installed_rust(target, runner)
     if installed:
@@ -95,7 +95,7 @@ def installed_rust(target: Target, runner: Runner) -> Rust | None:
     rustc = shutil.which("rustc")
     if rustc is None:
         return None
-    # From a neutral folder: a rust-toolchain file in a source tree must not choose another version.
+    # Run in a neutral folder, because a rust-toolchain file in a source tree must not choose another version.
     answer = runner.run([rustc, "--print", "sysroot"], cwd=Path("/"), check=False)
     if answer.returncode != 0:
         return None
@@ -103,7 +103,7 @@ def installed_rust(target: Target, runner: Runner) -> Rust | None:
     standard_library = sysroot / "lib" / "rustlib" / target.toolchain.rust / "lib"
     if not any(standard_library.glob("libstd-*.rlib")):
         return None
-    binaries = sysroot / "bin"  # past rustup's shims, which look at files in the source tree
+    binaries = sysroot / "bin"  # not rustup's shims, which read files in the source tree
     if not (binaries / "cargo").is_file():
         return None
     return Rust(binaries, (), _version(binaries, (), runner))
@@ -132,7 +132,7 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     folders += [
         folder / "usr" / "lib" / multiarch,
         folder / "lib" / multiarch,
-    ]  # both, before trixie merged them
+    ]  # both, because trixie merged them
     libraries = tuple(dict.fromkeys(library_folder for library_folder in folders if library_folder.is_dir()))
     binaries = folder / "usr" / "bin"
     if brings_libc:
@@ -141,7 +141,7 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
 
 
 def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
-    """Return a flavour's rustc, cargo and standard library, and the newest version both machines have."""
+    """Return a variant's rustc, cargo and standard library, and the newest version that both architectures have."""
     best: tuple[Version, tuple[str, str, str, str]] | None = None
     for rustc, cargo, std in _DEBIAN_FLAVOURS:
         common = set(host.versions(rustc)) & set(foreign.versions(f"{std}-dev"))
@@ -158,7 +158,7 @@ def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
 
 
 def _runtime(std: str, version: str) -> str:
-    """Return the name of the package of rustc's own shared library, which holds its version: libstd-rust-web-1.85."""
+    """Return the package of rustc's shared library, which has the version in its name: libstd-rust-web-1.85."""
     short = ".".join(re.split(r"[+-]", version)[0].split(".")[:2])
     return f"{std}-{short}"
 
@@ -169,7 +169,7 @@ def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:
 
 
 def _recorder(cache: Path) -> Path:
-    """Return the program through which cargo calls rustc: of each crate, it records what is compiled into what."""
+    """Return the wrapper through which cargo calls rustc; it records the inputs of each crate."""
     folder = cached_texts(
         cache_path(cache, "tools") / f"rustc-{digest_of(text=_RECORDER)}",
         {"rustc-wrapper": _RECORDER},

@@ -1,7 +1,7 @@
-"""The vendor's own toolchain instead of zig: a Buildroot SDK, as a folder or as the tarball that Buildroot makes.
+"""Use a vendor's toolchain instead of zig: a Buildroot SDK, as a folder or as the tarball that Buildroot makes.
 
-An SDK is a folder with ``bin/<triple>-gcc``, which knows its sysroot, and in that sysroot the headers of the C
-library and perhaps of Python. It is asked what it compiles for; its name tells nothing.
+An SDK is a folder with ``bin/<triple>-gcc``, which knows its sysroot. The sysroot has the headers of the C
+library, and perhaps of Python. The compiler itself reports its target; its name proves nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from crosswheel.toolchain.compilers.zig import host_programs, zig_environment
 _RELOCATE = "relocate-sdk.sh"
 _LAYOUT = "a Buildroot SDK has bin/<triple>-gcc, made by `make sdk`"
 _MACRO = re.compile(r"^#define (\w+) (.*)$", re.MULTILINE)
-# What GCC predefines for a machine, by the machine's name in ELF.
+# The macros that GCC predefines for an architecture, by its name in ELF.
 _MACHINES = {
     "__arm__": "EM_ARM",
     "__aarch64__": "EM_AARCH64",
@@ -43,11 +43,11 @@ class Sdk:
 
     Attributes:
         root: its folder.
-        prefix: the path of its programs up to their names: ``<root>/bin/arm-buildroot-linux-gnueabihf-``.
-        sysroot: the folder that stands for the target's root.
+        prefix: the common path of its programs: ``<root>/bin/arm-buildroot-linux-gnueabihf-``.
+        sysroot: the folder with the target's root file system.
         gcc: the version of its GCC.
         glibc: the version of its C library.
-        identity: names its content.
+        identity: identifies its contents.
     """
 
     root: Path
@@ -58,12 +58,12 @@ class Sdk:
     identity: str
 
     def headers(self, target: Target) -> Path | None:
-        """Return the folder of its ``Python.h``, if it has the target's Python."""
+        """Return the folder of its ``Python.h``; ``None`` if it lacks the target's Python."""
         folder = self.sysroot / "usr" / "include" / f"python{target.python.short}"
         return folder if (folder / "Python.h").is_file() else None
 
     def warning(self, target: Target) -> str | None:
-        """Return what the user should know before building with it, if anything."""
+        """Return a warning for the user before building with it; ``None`` if there is none."""
         if Version(self.glibc) <= Version(target.abi.glibc):
             return None
         return (
@@ -72,7 +72,7 @@ class Sdk:
         )
 
     def compilers(self, target: Target, cache: Path) -> Compilers:
-        """Return its compilers, behind the same front as any other."""
+        """Return its compilers, behind the same driver as zig's."""
         gcc, gxx = f"{self.prefix}gcc", f"{self.prefix}g++"
         prefix_map = "-ffile-prefix-map" if Version(self.gcc) >= Version("8") else "-fdebug-prefix-map"
         programs = {name: script(driver("gcc", name, gcc, gxx, prefix_map)) for name in ("cc", "c++")}
@@ -90,7 +90,7 @@ def open_sdk(path: Path, target: Target, settings: Settings, runner: Runner) -> 
     Raises:
         UsageError: there is nothing at that path.
         IntegrityError: the tarball is damaged or malicious.
-        ToolchainError: it is no SDK, or one for another kind of machine.
+        ToolchainError: it is no SDK, or one for another architecture.
     """
     if not path.exists():
         raise UsageError(f"there is no SDK at {path}", hint="--sdk takes a folder, or a tarball of one.")
@@ -101,7 +101,7 @@ def open_sdk(path: Path, target: Target, settings: Settings, runner: Runner) -> 
     folder = cache_path(settings.cache, "sdks") / digest
     root = unpack(path, folder / "sdk")
     relocated = folder / "relocated"
-    # After it lies where it will stay: the script writes that place into the SDK's files.
+    # Run the script in the final location, because it writes that path into the SDK's files.
     if (root / _RELOCATE).is_file() and not relocated.is_file():
         view = View(cache_paths(settings.cache), (root,))
         find_sandbox(settings.sandbox).run(
@@ -112,7 +112,7 @@ def open_sdk(path: Path, target: Target, settings: Settings, runner: Runner) -> 
 
 
 def _fingerprint(root: Path) -> str:
-    """Name the content of a folder by what can be seen without reading it."""
+    """Identify the contents of a folder from metadata, without reading the files."""
     facts = []
     with explained_storage_errors(root):
         for parent, folders, files in os.walk(root):
@@ -157,7 +157,7 @@ def _sdk(root: Path, identity: str, gcc: Path, macros: Mapping[str, str], runner
 
 
 def _macros(gcc: Path, runner: Runner) -> Mapping[str, str]:
-    """Return what a compiler says of itself, of its machine, and of its C library."""
+    """Return a compiler's predefined macros about itself, its architecture and its C library."""
     try:
         output = _query(gcc, ["-E", "-dM", "-x", "c", "-include", "features.h", os.devnull], runner)
     except BuildFailed as error:

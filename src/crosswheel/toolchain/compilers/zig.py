@@ -1,4 +1,4 @@
-"""The default C and C++ toolchain: zig, which compiles for any machine and any glibc, from a wheel."""
+"""Provide the default C and C++ toolchain: zig, from a wheel, which compiles for any architecture and glibc."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from crosswheel.toolchain.compilers.programs import Compilers, driver, driver_te
 
 
 def zig_version() -> str:
-    """Return the version of zig that crosswheel is installed with."""
+    """Return the installed version of zig."""
     return metadata.version("ziglang")
 
 
 def libcxx_version() -> str | None:
-    """Return the version of LLVM whose libc++ and libunwind zig carries, as its headers state it."""
+    """Return the LLVM version of zig's bundled libc++ and libunwind, as its headers state it."""
     text = (zig_folder() / "lib" / "libcxx" / "include" / "__config").read_text()
     match = re.search(r"define _LIBCPP_VERSION (\d+)(\d\d)(\d\d)$", text, re.MULTILINE)
     return ".".join(str(int(part)) for part in match.groups()) if match else None
 
 
 def zig_compilers(target: Target, cache: Path) -> Compilers:
-    """Return compilers for the target that keep what they want to keep below ``cache``.
+    """Return zig's compilers for the target, with their caches below ``cache``.
 
     Raises:
         ToolchainError: zig is not installed.
@@ -49,7 +49,7 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
 
 
 def _triple(target: Target) -> str:
-    """Return zig's name of the target, with the versions of its kernel and of its C library."""
+    """Return zig's triple for the target, with the versions of its kernel and its C library."""
     machine, system, abi = target.toolchain.zig.split("-")
     kernel = ".".join(map(str, (*target.kernel_version.release, 0, 0)[:3]))
     return f"{machine}-{system}.{kernel}-{abi}.{target.abi.glibc}"
@@ -61,12 +61,12 @@ def zig_environment(cache: Path) -> Mapping[str, str]:
 
 
 def host_programs() -> Mapping[str, str]:
-    """Return compilers for this machine, by name, for what a build makes to run it here.
+    """Return the compilers for this machine, by name, for programs that a build compiles to run here.
 
     Raises:
         ToolchainError: zig is not installed.
     """
-    # glibc 2.17 is the oldest that matters on 64-bit machines; what is built for it runs on this one.
+    # glibc 2.17 is the oldest relevant one on 64-bit machines; programs built for it run on this one.
     triple = f"{os.uname().machine}-linux-gnu.2.17"
     return {
         f"host-{name}": _host_script(driver("zig", name, _zig(), triple, "baseline"))
@@ -75,7 +75,7 @@ def host_programs() -> Mapping[str, str]:
 
 
 def zig_folder() -> Path:
-    """Return the folder of zig and of what it knows.
+    """Return the folder of zig and its data.
 
     Raises:
         ToolchainError: zig is not installed.
@@ -93,5 +93,5 @@ def _zig() -> str:
 
 
 def _host_script(words: list[str]) -> str:
-    # What the recipe says of the package is not meant for a build script of it.
+    # The recipe's options for the package do not apply to its build scripts.
     return f'#!/bin/sh\nunset CROSSWHEEL_OPTIMIZE CROSSWHEEL_COMPAT CROSSWHEEL_LINKS\nexec {shlex.join(words)} "$@"\n'

@@ -1,1 +1,1 @@
-"""C libraries for a target, which packages link."""
+"""Provide the C libraries for a target that packages link."""

@@ -1,4 +1,4 @@
-"""Static archives: the names of what is in them (ar(5), in the form that GNU's and LLVM's archivers write)."""
+"""List the members of static archives (ar(5), in GNU's and LLVM's format)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _HEADER = 60
 
 
 def archive_members(path: Path) -> list[str]:
-    """Return the names of an archive's members, in their order; none, if it is no archive."""
+    """Return the names of an archive's members, in order; none if it is not an archive."""
     with path.open("rb") as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
             return []

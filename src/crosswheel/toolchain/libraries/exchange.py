@@ -1,4 +1,4 @@
-"""A built C library in a cache that a team shares: an archive of its folder, which names no folder of a machine."""
+"""Exchange built C libraries through the team's cache, as archives without paths of any machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from crosswheel.sources.archive import unpack
 
 KIND = "library"
 _TOP, _ARCHIVE = "library", "library.tar.gz"
-# Texts of a library tell builds where it lies; this stands for that folder in what is shared.
+# Replaces the library's folder in texts that tell builds where it lies.
 _FOLDER = b"/crosswheel-folder-of-this-library"
 
 
 def fetch_library(shared: SharedCache | None, folder: Path, prefix: Path) -> bool:
-    """Fill an empty folder, which will be ``prefix``, with what a shared cache has of a library, if it has it."""
+    """Fill an empty folder, later moved to ``prefix``, from the shared cache; return whether it has the library."""
     if shared is None:
         return False
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
@@ -42,7 +42,7 @@ def fetch_library(shared: SharedCache | None, folder: Path, prefix: Path) -> boo
 
 
 def share_library(shared: SharedCache | None, prefix: Path) -> None:
-    """Give others a library that was built here, unless a file of it that is no text names a folder of this machine."""
+    """Share a library that was built here, unless one of its binary files names a folder of this machine."""
     if shared is None or not shared.is_writable:
         return
     data = _archive(prefix)
@@ -55,7 +55,7 @@ def share_library(shared: SharedCache | None, prefix: Path) -> None:
 
 
 def _archive(prefix: Path) -> bytes | None:
-    """Return an archive of a library's folder: the same bytes for the same files; ``None`` if it cannot be shared."""
+    """Return an archive of a library's folder, reproducible from its files; ``None`` if it cannot be shared."""
     buffer, own = io.BytesIO(), str(prefix).encode()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,

@@ -1,4 +1,4 @@
-"""C libraries for a target, by name: headers and static archives, so that a wheel needs nothing beside it."""
+"""Provide C libraries for a target by name: headers and static archives, which make wheels self-contained."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _HOW_BUILT = Path(__file__).with_name("builds.py")
 class Library:
     """A C library for the target: ``prefix`` holds ``include``, ``lib``, ``lib/pkgconfig`` and its licences.
 
-    The libraries that it ``needs`` are inside its archives already, and their licences hold, too. ``licence`` is an
-    SPDX expression.
+    Its archives already contain the libraries that it ``needs``, whose licences apply, too. ``licence`` is an SPDX
+    expression.
     """
 
     name: str
@@ -53,24 +53,24 @@ class Library:
 
     @property
     def licences(self) -> Sequence[Path]:
-        """The texts that have to go along with what it is linked into."""
+        """The licence texts that must accompany files into which it is linked."""
         return sorted(self.prefix.glob("copyright-*"))
 
     @property
     def shared(self) -> Sequence[Path]:
-        """Its shared libraries, where it was not built as a static one."""
+        """Its shared libraries, if it was not built as a static one."""
         paths = sorted((self.prefix / "lib").glob("*.so*"))
         return [path for path in paths if path.is_file() and not path.is_symlink()]
 
 
 def known_libraries() -> Mapping[str, LibrarySpec]:
-    """Return the libraries that crosswheel knows, by name."""
+    """Return the libraries that crosswheel ships a specification for, by name."""
     text = (resources.files("crosswheel.toolchain.libraries") / "libraries.toml").read_text()
     return {name: LibrarySpec.model_validate(table) for name, table in tomllib.loads(text).items()}
 
 
 def with_needs(libraries: Iterable[Library]) -> list[Library]:
-    """Return libraries with those that they need, also through one another, each once."""
+    """Return libraries with their direct and indirect dependencies, each once."""
     by_name: dict[str, Library] = {}
     todo = list(libraries)
     while todo:
@@ -90,17 +90,17 @@ def library(
     declared: Mapping[str, LibrarySpec] | None = None,
     shared: SharedCache | None = None,
 ) -> Library:
-    """Return a C library for the target, fetched or built if need be.
+    """Return a C library for the target; download or build it if needed.
 
     Args:
-        compilers: what it is built with.
-        emulator: the words before a program of the target that run it here.
-        declared: what is known of further libraries, by name, as a folder of recipes says it; of two, these come first.
-        shared: what a team shares: what one has built, the others take.
+        compilers: the compilers to build it with.
+        emulator: the command prefix that runs a program of the target here.
+        declared: additional libraries by name, from a folder of recipes; they override known ones.
+        shared: the team's cache of built libraries.
 
     Raises:
         RecipeError: no library of that name is known.
-        NetworkError, MissingToolError: it cannot be fetched, or a program to build it with is missing.
+        NetworkError, MissingToolError: it cannot be downloaded, or a program to build it with is missing.
         BuildFailed: it cannot be built.
     """
     spec = _known(name, declared or {})
@@ -141,7 +141,7 @@ def library(
 
 def _described(name: str, prefix: Path, spec: LibrarySpec, needs: tuple[Library, ...]) -> Library:
     versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
-    version = next(iter(versions.values())).partition("+")[0]  # what follows is Debian's
+    version = next(iter(versions.values())).partition("+")[0]  # without Debian's suffix
     environment = {
         key: value.format(prefix=prefix, version=version) for key, value in spec.environment.items()
     }
@@ -149,7 +149,7 @@ def _described(name: str, prefix: Path, spec: LibrarySpec, needs: tuple[Library,
 
 
 def library_inputs(names: Iterable[str], declared: Mapping[str, LibrarySpec]) -> Mapping[str, Any]:
-    """Return all that is known of libraries before they are made, and of those that they need, by name.
+    """Return the specifications of libraries and their dependencies, by name; they identify the result.
 
     Raises:
         RecipeError: no library of a name is known.
@@ -191,7 +191,7 @@ def _take(
     shutil.copytree(unpacked / "usr" / "include", include, symlinks=False)
     (lib / "pkgconfig").mkdir(parents=True)
     libraries = unpacked / "usr" / "lib" / target.multiarch
-    # Debian keeps what differs between machines, or between variants of a library, in folders of their own.
+    # Debian has separate folders for files that differ between architectures, or between variants of a library.
     for subfolder in (target.multiarch, *spec.folders):
         if (include / subfolder).is_dir():
             shutil.copytree(include / subfolder, include, dirs_exist_ok=True)
@@ -213,7 +213,7 @@ def _take(
         (folder / "fortran-members").write_text(f"{version}\n{names}")
     for old, new in spec.rename.items():
         (lib / old).replace(lib / new)
-    # The packages of one source have its licence once, and links to that; one may lead to a package that is not here.
+    # Packages of one source link to a single copy of its licence, which may be in a package that is not here.
     licences = [path for path in unpacked.glob("usr/share/doc/*/copyright") if not path.parent.is_symlink()]
     if not licences:
         raise BuildFailed(
@@ -230,19 +230,19 @@ def _take(
 
 
 def _chosen(folder: Path, pattern: str, spec: LibrarySpec) -> list[Path]:
-    """Return the files of a pattern that a library is taken with: all, unless it names those."""
+    """Return the matching files to take for a library: all, unless its specification lists names."""
     return [path for path in folder.glob(pattern) if not spec.only or path.name in spec.only]
 
 
 def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
-    """Return what pkg-config is told, for a library that lies at ``prefix`` and in none of the folders below it."""
+    """Return a pkg-config file for a library at ``prefix``, without the folders below it in ``folders``."""
     for name in folders:
         description = description.replace(f"/{name}", "")
     return relocated(description, prefix)
 
 
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
-    """Return an archive of stand-ins for what static archives want above the target's glibc."""
+    """Return an archive of substitutes for glibc functions that static archives need and the target's glibc lacks."""
     source = (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text()
     folder = cache_path(cache, "compat") / digest_of(
         source=source, glibc=target.abi.glibc, compilers=compilers.identity
@@ -259,7 +259,7 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
 
 
 def link_environment(libraries: Sequence[Library], compat: Path, compilers: Compilers) -> Mapping[str, str]:
-    """Return the variables by which compilers and build systems find libraries, and nothing of this machine."""
+    """Return the variables with which compilers and build systems find these libraries, and none of this machine."""
     include = " ".join(f"-I{library.prefix / 'include'}" for library in libraries)
     lib = [f"-L{library.prefix / 'lib'}" for library in libraries]
     if any(library.language == "C++" for library in libraries):

@@ -1,4 +1,4 @@
-"""Where a C library in the cache came from: what an SBOM says of it."""
+"""Record the origin of a C library in the cache, for SBOMs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ORIGINS = "origins.json"
-"""The file in a library's folder."""
+"""The name of the file in a library's folder."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a library was made of.
+    """The origin of a library.
 
     Attributes:
-        source: Debian's name of the source package, where Debian has one.
-        version: that package's version; the authors' own, where it was built from what they released.
-        sha256: of the file that was fetched.
-        package: the binary package that was fetched, where it was one.
-        as_released: it was built from the authors' archive, without what Debian changes in it.
+        source: the name of Debian's source package, if Debian has one.
+        version: that package's version; the authors' own version, if it was built from their release.
+        sha256: the hash of the downloaded file.
+        package: the downloaded binary package, if it was one.
+        as_released: whether it was built from the authors' archive, without Debian's patches.
     """
 
     source: str | None
@@ -36,6 +36,6 @@ def write_origins(folder: Path, origins: Sequence[Origin]) -> None:
 
 
 def read_origins(folder: Path) -> list[Origin]:
-    """Read a library's origins; none, where it has no such file."""
+    """Read a library's origins; empty if it has no such file."""
     file = folder / ORIGINS
     return [Origin(**stated) for stated in json.loads(file.read_text())] if file.is_file() else []

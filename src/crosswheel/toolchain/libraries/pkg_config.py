@@ -1,6 +1,6 @@
-"""pkg-config for builds: our own program, so that none has to be installed, which sees what its environment names.
+"""Provide pkg-config for builds from a package, so that none has to be installed on the system.
 
-What it must never see are this machine's own libraries: ``PKG_CONFIG_LIBDIR`` takes the place of its folders.
+It must never find this machine's own libraries: ``PKG_CONFIG_LIBDIR`` replaces its default folders.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from crosswheel.toolchain.compilers.programs import script
 
 
 def pkg_config_folder(target: Target, cache: Path) -> Path:
-    """Return a folder with ``pkg-config``, which autotools look for behind the target's GNU triple.
+    """Return a folder with ``pkg-config``, also named with the target's GNU triple, as autotools expect.
 
     Raises:
-        ToolchainError: the package that has it is not installed.
+        ToolchainError: the package that provides it is not installed.
     """
     program = _program()
     folder = cache_path(cache, "pkg-config") / digest_of(program=program, multiarch=target.multiarch)

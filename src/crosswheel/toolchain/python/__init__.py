@@ -1,1 +1,1 @@
-"""Pythons for a target: what is compiled for, and what answers as the target's does."""
+"""Provide Pythons for a target: one to compile against, and one that answers as the target's."""

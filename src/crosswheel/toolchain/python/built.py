@@ -1,4 +1,4 @@
-"""Pythons that are built from source: which are, with what inside, and for which machine."""
+"""Build Pythons from source: choose the version, its libraries and the machine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from crosswheel.toolchain.python.cpython import CPythonBuild
 from crosswheel.toolchain.python.tree import PythonTree
 
 Tell = Callable[[str], None]
-"""Is told what is done, a few words each time."""
+"""Receives progress messages, a few words each."""
 
 _LIBRARIES = ("bzip2", "libedit", "libffi", "ncurses", "openssl", "sqlite", "uuid", "xz", "zlib")
 _MODULES = (
     "_bz2", "_ctypes", "_curses", "_curses_panel", "_decimal", "_hashlib", "_lzma", "_sqlite3", "_ssl", "_uuid",
     "pyexpat", "readline", "zlib",
 )  # fmt: skip
-# What runs build backends: they compress, and call libraries.
+# Libraries that build backends need: for compression and for calling C libraries.
 _HOST_LIBRARIES = ("bzip2", "libffi", "xz", "zlib")
 _HOST_MODULES = ("_bz2", "_ctypes", "_decimal", "_lzma", "pyexpat", "zlib")
 
@@ -29,12 +29,12 @@ _HOST_MODULES = ("_bz2", "_ctypes", "_decimal", "_lzma", "pyexpat", "zlib")
 def built_python(
     target: Target, settings: Settings, runner: Runner, tell: Tell = lambda step: None
 ) -> PythonTree:
-    """Return the Python that is built from source for a target, built if need be.
+    """Return the Python that is built from source for a target; build it if needed.
 
     Raises:
-        NetworkError, IntegrityError: its source, or that of a library, cannot be had.
+        NetworkError, IntegrityError: its source, or that of a library, is not available.
         MissingToolError: a program that builds it is missing.
-        BuildFailed: it cannot be built, or a module of its standard library.
+        BuildFailed: it, or a module of its standard library, cannot be built.
     """
     source = _source_of(target)
     host = built_host_python(source, settings, runner, tell)
@@ -44,17 +44,17 @@ def built_python(
 def built_host_python(
     source: PythonSource, settings: Settings, runner: Runner, tell: Tell = lambda step: None
 ) -> PythonTree:
-    """Return a Python of a release for this machine, built if need be; the errors are those of :func:`built_python`.
+    """Return a Python of a release for this machine; build it if needed. Errors are those of :func:`built_python`.
 
     Raises:
-        TargetError: no target tells how to compile for this kind of machine.
+        TargetError: no target describes how to compile for this architecture.
     """
     target = host_target()
     return CPythonBuild(target, source, _HOST_LIBRARIES, _HOST_MODULES, settings, runner, tell, None).tree()
 
 
 def host_target() -> Target:
-    """Return the target that programs for this kind of machine are compiled for: any Linux that is not very old.
+    """Return the target for programs of this architecture: any Linux that is not very old.
 
     Raises:
         TargetError: there is none.
@@ -69,7 +69,7 @@ def host_target() -> Target:
 
 
 def has_built(target: Target, settings: Settings) -> bool:
-    """Return whether the Python of a target was built before, with what it is built with now."""
+    """Return whether the cache has the Python of a target, built with the present tools."""
     kept = cache_path(settings.cache, "python")
     source = _source_of(target)
     return any(kept.glob(f"cpython-{source.version}-{target.toolchain.debian}-*"))

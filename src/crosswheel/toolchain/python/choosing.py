@@ -1,8 +1,8 @@
-"""Where a target's Python comes from, and its twin for the machine that builds: the one place that chooses.
+"""Choose the Pythons of a target: its own, and one of the same version for the build machine.
 
-What is compiled for, and what runs under emulation, is the first of these that the target's file states: the packages
-of the distribution that runs there; a build that is published; one of our own, from source; headers alone. A build
-backend runs on a published build for this machine, else on one of our own.
+The target's Python, to compile against and to emulate, is the first of these that the target's file states: the
+packages of its distribution, a published build, our own build from source, headers alone. Build backends run on a
+published build for this machine, or otherwise on our own.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from crosswheel.toolchain.python.tree import PythonTree
 def target_python(
     target: Target, settings: Settings, runner: Runner | None = None, tell: Tell = lambda step: None
 ) -> PythonTree:
-    """Return the target's own Python, made if need be; one to compile for alone, where no other can be had.
+    """Return the target's own Python; set it up if needed. It may be headers alone, if no other is available.
 
     Args:
-        tell: is told what is done, where that takes minutes.
+        tell: receives messages about steps that take minutes.
 
     Raises:
-        NetworkError: it, or what it is made of, could not be downloaded.
+        NetworkError: a download failed.
         IntegrityError: its bytes are not those that the target states.
         BuildFailed, MissingToolError: it cannot be built.
     """
@@ -48,10 +48,10 @@ def target_python(
 def host_python(
     target: Target, settings: Settings, runner: Runner | None = None, tell: Tell = lambda step: None
 ) -> PythonTree:
-    """Return a Python of the target's version for this machine, made if need be.
+    """Return a Python of the target's version for this machine; set it up if needed.
 
     Raises:
-        TargetError: there is none for this kind of machine.
+        TargetError: there is none for this architecture.
         NetworkError, IntegrityError, BuildFailed, MissingToolError: as for :func:`target_python`.
     """
     machine, python = os.uname().machine, target.python
@@ -67,19 +67,19 @@ def host_python(
 
 
 def has_host(target: Target) -> bool:
-    """Return whether there is a Python of the target's version for this machine, or one can be made."""
+    """Return whether a Python of the target's version for this machine exists or can be built."""
     return os.uname().machine in target.python.host or _source(target) is not None
 
 
 def _source(target: Target) -> PythonSource | None:
-    """Return the source of the target's Python for this machine, where no published one is to be had."""
+    """Return the source to build the target's Python for this machine; ``None`` if a published one is used."""
     if target.python.target or target.python.headers:
-        return None  # published ones have to fit each other
+        return None  # published builds have to match each other
     return target.python.source or targets.python_sources().get(target.python.short)
 
 
 def has_pythons(target: Target, settings: Settings) -> bool:
-    """Return whether both Pythons of a target, its own and its twin for this machine, are in the cache."""
+    """Return whether the cache has both Pythons of a target: its own, and the one for this machine."""
     python = target.python
     published = python.target or python.headers
     if python.packaged:
@@ -91,7 +91,7 @@ def has_pythons(target: Target, settings: Settings) -> bool:
 
 
 def origin(target: Target) -> str:
-    """Return where the Pythons of a target come from, for people."""
+    """Return the origin of a target's Pythons, in words."""
     python = target.python
     if python.packaged:
         return f"unpacked from Debian's packages ({target.toolchain.suite})"

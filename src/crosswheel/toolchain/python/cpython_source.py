@@ -1,4 +1,4 @@
-"""The source of a Python: the archive that its authors publish, by its hash, wherever it is fetched from."""
+"""Provide the source of a Python: its authors' archive, verified by hash, from any server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MIRROR = "name a mirror of CPython's source archives in CROSSWHEEL_CPYTHON_URL"
 
 
 def source_archive(source: PythonSource, settings: Settings, runner: Runner) -> Path:
-    """Return the source archive of a Python, fetched if need be, its hash verified.
+    """Return the verified source archive of a Python; download it if needed.
 
-    It comes from the mirror that the user names, else from Debian's source package, which has the same file.
+    It comes from the mirror that the user names, or otherwise from Debian's source package, which has the same file.
 
     Raises:
-        NetworkError, MissingToolError: it cannot be had.
-        IntegrityError: what was received has another hash.
+        NetworkError, MissingToolError: it is not available.
+        IntegrityError: the downloaded file has another hash.
     """
     folder = cache_path(settings.cache, "python-source") / source.sha256[:20]
 

@@ -1,4 +1,4 @@
-"""Pythons of a Maven distribution, whose files' hashes the target states: one for it, and a twin for each host.
+"""Provide Pythons from a Maven distribution with hashes in the target's file: the target's, and one for each host.
 
 The target's has headers and sysconfig data for compiling, and runs under emulation.
 """
@@ -16,12 +16,12 @@ from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Artifact, Target
 from crosswheel.toolchain.python.tree import PythonTree
 
-# Python.h of 3.9 and before includes it, and zig has none. An extension module gets no function of it from Python.
+# Python.h up to 3.9 includes it, and zig lacks it. Extension modules get no function of it from Python.
 _CRYPT = "/* Declares nothing: the compiler has no libcrypt for the target. */\n"
 
 
 def published_python(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
-    """Return one of the Pythons of a target's Maven distribution, downloaded if need be.
+    """Return one of the Pythons of a target's Maven distribution; download it if needed.
 
     Raises:
         NetworkError: it could not be downloaded.
@@ -46,19 +46,19 @@ def published_python(target: Target, artifact: Artifact, settings: Settings) -> 
 
 
 def has_published(target: Target, artifact: Artifact, settings: Settings) -> bool:
-    """Return whether one of them was downloaded before."""
+    """Return whether the cache has one of these Pythons."""
     return is_whole(*_kept(target, artifact, settings))
 
 
 def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder where a Python is kept, and what of it must be there: the program and its headers."""
+    """Return the folder for a Python in the cache, and the paths that must exist in it: program and headers."""
     root, short = f"org/*/*/{artifact.classifier}", target.python.short
     patterns = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")
     return cache_path(settings.cache, "python") / artifact.sha256[:20], patterns
 
 
 def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:
-    """Download a Python's archive into a folder, from where Maven's layout of repositories has it."""
+    """Download a Python's archive into a folder, from its path in Maven's repository layout."""
     group, name, version = distribution.split(":")
     described = f"Python {distribution} ({artifact.classifier})"
     if settings.offline:
@@ -88,12 +88,12 @@ def _download(distribution: str, artifact: Artifact, folder: Path, settings: Set
 def _repository(settings: Settings, folder: Path) -> str:
     if settings.maven:
         return settings.maven.rstrip("/")
-    from jgo.maven import MavenContext  # late: it takes a quarter of a second, and is needed once
+    from jgo.maven import MavenContext  # imported late: it takes a quarter of a second, and is needed once
 
     return str(next(iter(MavenContext(repo_cache=folder).remote_repos.values()))).rstrip("/")
 
 
 def _restore_executable_bits(folder: Path) -> None:
-    # A Maven archive is a zip made without permissions.
+    # A Maven archive is a zip without file modes.
     for path in folder.glob("org/*/*/*/bin/*"):
         path.chmod(0o755)

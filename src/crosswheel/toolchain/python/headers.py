@@ -1,8 +1,8 @@
-"""Headers of a Python that was never built for the target: those of another machine, with the target's sizes.
+"""Make headers of a Python that was never built for the target, from another machine's with the target's sizes.
 
-``pyconfig.h`` and the sysconfig data state the sizes that the C compiler had on the machine they were made for. Between
-64-bit and 32-bit ARM nothing else in them differs. What they state is compared with what the compiler says before
-anything is built (:mod:`crosswheel.emulation.verification`).
+``pyconfig.h`` and the sysconfig data state the sizes of C types on the machine they were made for. Between
+64-bit and 32-bit ARM they differ in nothing else. Before anything is built, the stated sizes are compared with the
+compiler's (:mod:`crosswheel.emulation.verification`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _OF_A_WORD = (
 
 
 def headers_for(target: Target, donor: PythonTree, cache: Path) -> PythonTree:
-    """Return a tree with headers and sysconfig data for the target, made of another machine's Python.
+    """Return a tree with headers and sysconfig data for the target, made from another machine's Python.
 
-    It does not run anywhere. The shared library in it is the other machine's, and only good for its list of names.
+    It runs nowhere. The shared library in it is the other machine's, and serves only for its list of names.
     """
     facts = _facts(target)
     folder = cache_path(cache, "python-headers") / digest_of(
@@ -54,7 +54,7 @@ def headers_for(target: Target, donor: PythonTree, cache: Path) -> PythonTree:
 
 
 def _facts(target: Target) -> Mapping[str, int | None]:
-    """Return what a target's ABI decides, by macro; ``None`` where it is not defined there."""
+    """Return the values that a target's ABI determines, by macro; ``None`` for an undefined one."""
     word = target.abi.bits // 8
     facts: dict[str, int | None] = dict.fromkeys(_OF_A_WORD, word)
     facts["SIZEOF_LONG_DOUBLE"] = (
@@ -62,7 +62,7 @@ def _facts(target: Target) -> Mapping[str, int | None]:
     )
     facts["ALIGNOF_MAX_ALIGN_T"] = 2 * word
     facts["HAVE_GCC_UINT128_T"] = 1 if word == 8 else None
-    facts["HAVE_LARGEFILE_SUPPORT"] = 1 if word == 4 else None  # files are larger than a long can tell
+    facts["HAVE_LARGEFILE_SUPPORT"] = 1 if word == 4 else None  # files may be larger than a long can express
     facts["PY_SUPPORT_TIER"] = 0
     return facts
 

@@ -1,8 +1,8 @@
-"""The cross view: a folder that makes an interpreter answer as the target's would.
+"""Make the cross view: a folder that makes an interpreter answer as the target's would.
 
-Put on ``PYTHONPATH`` it serves build hooks; named in a ``.pth`` file it serves uv, which runs the interpreter
-isolated. It holds the view's code, who the target is, and the target's sysconfig data with the compilers
-of the machine that builds.
+On ``PYTHONPATH`` it serves build hooks; in a ``.pth`` file it serves uv, which runs the interpreter
+isolated. It holds the view's code, the target's identity, and the target's sysconfig data with the compilers
+of the build machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers
 from crosswheel.toolchain.python.tree import PythonTree
 
-# The flags of a release build. -fwrapv and -fno-strict-aliasing are what CPython's headers rely on.
+# The flags of a release build. CPython's headers rely on -fwrapv and -fno-strict-aliasing.
 _CFLAGS = "-fPIC -O2 -DNDEBUG -fwrapv -fno-strict-aliasing -Wall"
 
 
@@ -27,7 +27,7 @@ def identity_folder(target: Target, python: PythonTree, compilers: Compilers, ca
 
     Args:
         python: the target's Python.
-        compilers: what ``sysconfig`` shall say that extensions are compiled with.
+        compilers: the compilers that ``sysconfig`` shall report.
     """
     package = resources.files("crosswheel.toolchain.python") / "view"
     code = {item.name: item.read_text() for item in package.iterdir() if item.name.endswith(".py")}
@@ -38,7 +38,7 @@ def identity_folder(target: Target, python: PythonTree, compilers: Compilers, ca
 
 
 def asked_interpreter(host: PythonTree, identity: Path, cache: Path) -> Path:
-    """Return an interpreter of the host that answers as the target: the one that uv is pointed at."""
+    """Return an interpreter of the host that answers as the target, for uv."""
     folder = cache_path(cache, "interpreters") / digest_of(host=host.root, identity=identity)
     site, program = folder / "lib" / f"python{host.short}" / "site-packages", folder / "bin" / "python"
     home = f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"

@@ -1,4 +1,4 @@
-"""The Python of a distribution: what its packages install, unpacked beside the libraries that it loads."""
+"""Provide the Python of a distribution: the contents of its packages, next to the libraries that it loads."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from crosswheel.toolchain.python.tree import PythonTree
 
 
 def packaged_python(target: Target, settings: Settings, runner: Runner) -> PythonTree:
-    """Return the Python of the distribution that runs on a target, fetched if need be.
+    """Return the Python of the target's distribution; download it if needed.
 
     Raises:
-        MissingToolError, NetworkError: its packages cannot be had.
+        MissingToolError, NetworkError: its packages are not available.
         TargetError: they have no such Python.
     """
     folder, used = _kept(target, settings)
@@ -40,7 +40,7 @@ def packaged_python(target: Target, settings: Settings, runner: Runner) -> Pytho
 
 
 def has_packaged(target: Target, settings: Settings) -> bool:
-    """Return whether it was unpacked before."""
+    """Return whether the cache has it."""
     return is_whole(*_kept(target, settings))
 
 
@@ -52,7 +52,7 @@ def _kept(target: Target, settings: Settings) -> tuple[Path, tuple[str, ...]]:
 
 
 def _arrange(unpacked: Path, tree: PythonTree, target: Target) -> None:
-    """Move what a Python is made of out of a distribution's folders; the libraries that it loads lie at the top."""
+    """Move a Python's files out of a distribution's folders; the libraries that it loads lie at the top."""
     usr, short = unpacked / "usr", tree.short
     program = usr / "bin" / f"python{short}"
     if not program.is_file():
@@ -72,7 +72,7 @@ def _arrange(unpacked: Path, tree: PythonTree, target: Target) -> None:
     for path in second_names:
         path.unlink()
     shutil.copytree(usr / "include" / f"python{short}", tree.include, symlinks=True)
-    # The header that all machines share leads to that of each.
+    # The architecture-independent header includes that of each architecture.
     shutil.copyfile(
         usr / "include" / target.multiarch / f"python{short}" / "pyconfig.h", tree.include / "pyconfig.h"
     )
@@ -85,5 +85,5 @@ def _gather(unpacked: Path, folder: Path, multiarch: str) -> None:
     )
     for path in libraries:
         if path.is_symlink() and not path.exists():
-            continue  # it leads out of what was unpacked
+            continue  # it leads out of the unpacked files
         shutil.copyfile(path, folder / path.name)

@@ -1,4 +1,4 @@
-"""An unpacked Python, and where things lie in it."""
+"""Locate the parts of an unpacked Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HINT = "the Python that it belongs to is not a whole one; remove its folder, an
 class PythonTree:
     """An unpacked Python: ``root`` holds ``bin``, ``include`` and ``lib``.
 
-    ``headers`` is the folder of ``Python.h`` where that is not the tree's own. ``program`` is the interpreter of a
+    ``headers`` is the folder of ``Python.h``, if that is not the tree's own. ``program`` is the interpreter of a
     machine's own userland, which finds its libraries as on the machine.
     """
 
@@ -47,35 +47,35 @@ class PythonTree:
 
     @property
     def runs(self) -> bool:
-        """Whether there is an interpreter, and not only what is needed to compile for one."""
+        """Whether it has an interpreter, and not only the files to compile against."""
         return self.executable.is_file()
 
     @property
     def names(self) -> Path:
-        """Where there is none: another machine's shared library, which exports the same names."""
+        """In a tree without interpreter: another machine's shared library, which exports the same names."""
         return self.root / "names" / self.library.name
 
     @property
     def exporters(self) -> tuple[Path, ...]:
-        """The files that tell which names it offers to extension modules."""
+        """The files that export its names to extension modules."""
         if not self.runs:
             return (self.names,)
         return (self.library, self.executable) if self.library.is_file() else (self.executable,)
 
     @property
     def sysconfig_data(self) -> Path:
-        """The module that states what ``sysconfig`` knows of its build."""
+        """The module with ``sysconfig``'s facts about its build."""
         (path,) = self.stdlib.glob("_sysconfigdata_*.py")
         return path
 
     @property
     def build_variables(self) -> Mapping[str, str | int]:
-        """What that module states; :class:`IntegrityError` where it states something else than literals."""
+        """The values in that module; raises :class:`IntegrityError` if it has anything but literals."""
         return read_build_variables(self.sysconfig_data)
 
 
 def read_build_variables(path: Path) -> Mapping[str, str | int]:
-    """Return the dictionary ``build_time_vars`` that a module of sysconfig data assigns; nothing of it is run.
+    """Return the dictionary ``build_time_vars`` in a module of sysconfig data, without executing the module.
 
     Raises:
         IntegrityError: there is no such dictionary of literals.
