@@ -1,1 +1,1 @@
-"""The user's own projects: where they lie, what is in them, which others they need. No code of a project is run."""
+"""Read the user's own projects: their location, their files and their dependencies, without running their code."""

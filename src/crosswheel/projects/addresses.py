@@ -1,4 +1,4 @@
-"""What is asked for that lies on no registry: a folder, a commit of git or an archive, as users write it."""
+"""Parse requests for projects outside any registry: a folder, a commit of git or an archive."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _SHA256 = re.compile(r"sha256=([0-9a-fA-F]{64})")
 
 @dataclass(frozen=True)
 class Archive:
-    """An sdist or a wheel at an address; ``sha256`` is what it has to be, where that is stated."""
+    """An sdist or a wheel at a URL; ``sha256`` is its expected hash, if stated."""
 
     url: str
     sha256: str | None = None
 
 
 Location = Path | GitSource | Archive
-"""Where a project lies: its folder, a commit of a git repository, or an archive."""
+"""The location of a project: its folder, a commit of a git repository, or an archive."""
 
 
 @dataclass(frozen=True)
 class ProjectRequest:
-    """A project that is asked for.
+    """A request for a project.
 
     Attributes:
-        name: what it has to be called, where that is stated.
-        marker: when it is asked for (PEP 508), with the semicolon before it; else empty.
+        name: the expected name, if stated.
+        marker: the environment marker (PEP 508), with the semicolon before it; empty without one.
     """
 
     location: Location
@@ -48,20 +48,20 @@ class ProjectRequest:
     marker: str = ""
 
     def satisfied_by(self, requirement: str) -> str:
-        """Return the requirement of an exact release, with the extras and the marker that were asked for."""
+        """Return the requirement of an exact release, with the requested extras and marker."""
         extras = f"[{','.join(sorted(self.extras))}]" if self.extras else ""
         name, _, version = requirement.partition("==")
         return f"{name}{extras}=={version}{self.marker}"
 
 
 def project_request(text: str, base: Path) -> ProjectRequest | None:
-    """Read ``./mylib[vision]``, ``name @ git+https://…@tag`` and the like; return ``None`` for what a registry has.
+    """Parse ``./mylib[vision]``, ``name @ git+https://…@tag`` and the like; return ``None`` for a registry's package.
 
     Args:
-        base: the folder that relative paths are below.
+        base: the folder to which relative paths refer.
 
     Raises:
-        UsageError: it is an address that nothing can be built from.
+        UsageError: nothing can be built from that URL.
     """
     text = text.strip()
     folder = _FOLDER.match(text)
@@ -73,7 +73,7 @@ def project_request(text: str, base: Path) -> ProjectRequest | None:
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        return None  # whoever resolves it says what is wrong with it
+        return None  # the resolver reports what is wrong with it
     if requirement.url is None:
         return None
     marker = f" ; {requirement.marker}" if requirement.marker else ""
@@ -86,7 +86,7 @@ def project_request(text: str, base: Path) -> ProjectRequest | None:
 
 
 def is_project(text: str) -> bool:
-    """Return whether a requirement names a place of its own, and not what a registry has."""
+    """Return whether a requirement names a location, and not a registry's package."""
     return project_request(text, Path.cwd()) is not None
 
 

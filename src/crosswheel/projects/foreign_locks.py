@@ -1,4 +1,4 @@
-"""Locks of other tools (PEP 751, uv, Poetry, PDM, Pipenv), read for one target: the exact releases that apply there."""
+"""Read locks of other tools (PEP 751, uv, Poetry, PDM, Pipenv) for one target: the exact releases that apply there."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ else:
     import tomli as tomllib
 
 UV_LOCK = "uv.lock"
-_PUBLIC = ("main", "default")  # what Poetry and PDM call the group of what a project itself requires
+_PUBLIC = ("main", "default")  # Poetry's and PDM's names for the group of a project's own requirements
 
 
 @dataclass(frozen=True)
 class ForeignPin:
-    """A release in another tool's lock; ``hashes`` as ``sha256:…``, empty where the lock has none."""
+    """A release in another tool's lock; ``hashes`` as ``sha256:…``, empty if the lock has none."""
 
     name: str
     version: str
@@ -42,12 +42,12 @@ class ForeignPin:
 
 @dataclass(frozen=True)
 class ForeignLock:
-    """What another tool's lock has for one target.
+    """The contents of another tool's lock that apply to one target.
 
     Attributes:
-        projects: folders and addresses that it names, as they are asked for on the command line.
-        is_partial: it does not tell what is for the project and what for its development, so that it only limits what
-            the project asks for.
+        projects: the folders and URLs that it names, as on the command line.
+        is_partial: whether it does not separate the project's requirements from those of its development, so that it
+            can only constrain the project's requirements.
     """
 
     pins: tuple[ForeignPin, ...]
@@ -56,15 +56,15 @@ class ForeignLock:
 
 
 def is_foreign_lock(path: Path) -> bool:
-    """Tell by its name whether a file is a lock of another tool."""
+    """Return whether a file's name is that of another tool's lock."""
     return path.name in (UV_LOCK, *_READERS) or _is_pylock(path.name)
 
 
 def read_foreign_lock(path: Path, target: Target, groups: Collection[str] = ()) -> ForeignLock:
-    """Read the lock of another tool; that of uv is to be exported as a ``pylock.toml`` first.
+    """Read another tool's lock; uv's has to be exported as a ``pylock.toml`` first.
 
     Args:
-        groups: dependency groups that are wanted beside what is wanted by itself.
+        groups: additional dependency groups.
 
     Raises:
         UsageError: it cannot be read.
@@ -89,12 +89,12 @@ def _is_pylock(name: str) -> bool:
 
 
 def _require_python(stated: Iterable[str | None], target: Target) -> None:
-    """Raise :class:`LockError` where none of the stated versions of Python is the target's (PEP 440)."""
+    """Raise :class:`LockError` if none of the stated Python versions is the target's (PEP 440)."""
     specifiers = [text for text in stated if text and text != "*"]
     try:
         fits = [SpecifierSet(text).contains(target.python.version, prereleases=True) for text in specifiers]
     except InvalidSpecifier:
-        return  # a dialect, such as Poetry's ^3.10; each release says for itself what it needs
+        return  # a dialect, such as Poetry's ^3.10; each release states its own requirement
     if fits and not any(fits):
         raise LockError(
             f"the lock is for Python {' or '.join(specifiers)}, and {target.title} has {target.python.version}",
@@ -181,12 +181,12 @@ def _of_tables(
     is_partial: bool,
     groups: Collection[str],
 ) -> ForeignLock:
-    """Return what the tables ``[[package]]`` of Poetry and PDM have, whose markers are under ``key``."""
+    """Return the contents of Poetry's and PDM's ``[[package]]`` tables, which have their markers under ``key``."""
     pins: dict[str, ForeignPin] = {}
     projects = []
     for package in packages:
         marker = package.get(key)
-        if isinstance(marker, Mapping):  # of Poetry: by group
+        if isinstance(marker, Mapping):  # Poetry's markers by group
             marker = next((text for group, text in marker.items() if group in groups), None)
         if not _applies(marker, target) or not _fits_python(package, target):
             continue

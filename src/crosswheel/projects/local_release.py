@@ -1,4 +1,4 @@
-"""A project as a release: what stands in the registry's place for it."""
+"""Represent a project as a release, in place of a registry's."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ _ORIGINS = ("the project ", "the archive ", "git ")
 
 
 def is_of_project(source: str) -> bool:
-    """Tell from what a proof says of a wheel's source whether it is of a project, of which no registry is asked."""
+    """Return whether a wheel's source, as a proof states it, is a project, which no registry is asked for."""
     return source.startswith(_ORIGINS)
 
 
 @dataclass(frozen=True)
 class LocalRelease:
-    """A project that is built from the user's own source, and never looked for on a registry.
+    """A release that is built from the user's own source, and never looked up on a registry.
 
     Attributes:
-        metadata: what it says of itself: name, version and requirements.
-        file: its source as an archive, named by its hash; it lies in the cache.
-        origin: what it is, for people and for proofs, without any path of this machine.
+        metadata: its name, version and requirements.
+        file: its source as an archive in the cache, named by its hash.
+        origin: a description for people and proofs, without any path of this machine.
     """
 
     metadata: ReleaseMetadata
@@ -41,5 +41,5 @@ class LocalRelease:
 
     @property
     def requirement(self) -> str:
-        """The requirement that this very release satisfies."""
+        """The requirement that only this release satisfies."""
         return f"{self.name}=={self.version}"

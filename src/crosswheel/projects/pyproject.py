@@ -1,4 +1,4 @@
-"""What a project's pyproject.toml says of itself and of the projects around it; nothing of it is run."""
+"""Read a project's pyproject.toml and those of related projects, without running any code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ProjectFolder:
 
     @cached_property
     def document(self) -> Mapping[str, Any]:
-        """Its pyproject.toml; nothing, if there is none.
+        """Its pyproject.toml; empty if there is none.
 
         Raises:
             UsageError: it cannot be read.
@@ -47,7 +47,7 @@ class ProjectFolder:
 
     @property
     def is_built(self) -> bool:
-        """Whether a wheel can be made of it: it states a build system, metadata, or has a setup.py."""
+        """Whether a wheel can be built from it: it has a build system, metadata, or a setup.py."""
         return (
             (self.folder / "setup.py").is_file()
             or "project" in self.document
@@ -57,7 +57,7 @@ class ProjectFolder:
 
     @property
     def name(self) -> str | None:
-        """Its normalised name, where that is stated."""
+        """Its normalised name, if stated."""
         poetry = self.document.get("tool", {}).get("poetry", {})
         name = self.document.get("project", {}).get("name") or poetry.get("name")
         return canonicalize_name(str(name)) if name else None
@@ -76,7 +76,7 @@ class ProjectFolder:
             )
         try:
             return tuple(resolve_dependency_groups(groups, name))
-        except Exception as error:  # of several kinds, in a group of errors
+        except Exception as error:  # various errors, in an exception group
             reasons = "; ".join(map(str, getattr(error, "exceptions", (error,))))
             raise UsageError(
                 f"the dependency group {name} in {self.folder / 'pyproject.toml'} is wrong: {reasons}",
@@ -85,7 +85,7 @@ class ProjectFolder:
 
     @cached_property
     def workspace(self) -> ProjectFolder | None:
-        """The uv workspace that it is in: the nearest folder above, or itself, whose members it is among."""
+        """The uv workspace that contains it: the nearest folder, itself included, that has it as a member."""
         for folder in (self.folder, *self.folder.parents):
             candidate = ProjectFolder(folder) if (folder / "pyproject.toml").is_file() else None
             if candidate and candidate._table is not None:
@@ -100,7 +100,7 @@ class ProjectFolder:
 
     @cached_property
     def members(self) -> tuple[ProjectFolder, ...]:
-        """The members of a uv workspace, itself not counted; none, if it is no workspace."""
+        """The other members of a uv workspace; empty if it is not a workspace."""
         table = self._table or {}
         left_out = {path for pattern in table.get("exclude", ()) for path in self.folder.glob(pattern)}
         folders = (path for pattern in table.get("members", ()) for path in sorted(self.folder.glob(pattern)))
@@ -111,10 +111,10 @@ class ProjectFolder:
         )
 
     def neighbours(self) -> Mapping[str, Location]:
-        """Return where the requirements lie that are on no registry, by name: uv's sources, and Poetry's paths.
+        """Return the locations of requirements outside any registry, by name: uv's sources, and Poetry's paths.
 
         Raises:
-            UsageError: a source cannot be honoured.
+            UsageError: a source is not supported.
         """
         workspace = self.workspace
         tables = [*([workspace] if workspace else []), self]
@@ -131,7 +131,7 @@ class ProjectFolder:
 
     @property
     def indexes(self) -> Mapping[str, str]:
-        """Which private registry each requirement belongs to, by name: uv's sources with ``index``."""
+        """The private registry of each requirement, by name: uv's sources with ``index``."""
         sources = self.document.get("tool", {}).get("uv", {}).get("sources", {})
         return {
             canonicalize_name(name): str(entry["index"])
@@ -140,7 +140,7 @@ class ProjectFolder:
         }
 
     def _location(self, name: str, where: ProjectFolder, entry: Any) -> Location | None:
-        """Return where a source of uv's leads; ``None`` for one that names a registry."""
+        """Return the location of a uv source; ``None`` if it names a registry."""
         if isinstance(entry, list):
             raise UsageError(
                 f"{where.folder / 'pyproject.toml'} has several sources of {name}, each for other machines",
@@ -169,7 +169,7 @@ class ProjectFolder:
 
 
 def projects_in(folder: Path) -> tuple[ProjectFolder, ...]:
-    """Return the projects that a folder stands for: its own, a workspace's members, or those in the folders below.
+    """Return the projects of a folder: its own, a workspace's members, or those in the folders below.
 
     Raises:
         UsageError: there is no such folder, or no project in it.

@@ -1,4 +1,4 @@
-"""Requirements files in pip's format, read by a library that has pip's own code for it."""
+"""Read requirements files in pip's format, with a library that contains pip's own code for it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from pip_requirements_parser import (
 
 from crosswheel.errors import UsageError
 
-_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")  # as pip has it
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")  # pip's syntax
 _ALL, _NONE = ":all:", ":none:"
-# Options that change nothing here: whatever can be taken is taken, and what is given is stated anyway.
+# Options without effect here: compatible wheels are used in any case, and the input is explicit anyway.
 _NEEDLESS = frozenset({"requirements", "constraints", "prefer_binary"})
 _REMEDIES = {
     "extra_index_urls": "name it with --index NAME=URL, and what belongs to it with --from-index PACKAGE=NAME: where "
@@ -39,10 +39,10 @@ class FileLine:
     """A requirement of a file.
 
     Attributes:
-        text: the requirement (PEP 508), or the address or folder that it names.
-        hashes: as ``sha256:…``; a file with another hash is not taken.
-        is_project: it names a folder or an address.
-        is_constraint: it only holds where something else asks for its name.
+        text: the requirement (PEP 508), or its URL or folder.
+        hashes: the accepted hashes, as ``sha256:…``.
+        is_project: whether it names a folder or a URL.
+        is_constraint: whether it only constrains other requirements of its name.
     """
 
     text: str
@@ -56,11 +56,11 @@ class FileLine:
 
 @dataclass(frozen=True)
 class RequirementsContent:
-    """What a requirements file says, with all that it includes.
+    """The contents of a requirements file, with all files that it includes.
 
     Attributes:
-        index_url: the registry that it names in the place of the default one.
-        no_binary, only_binary: names of packages that are to be built, and to be taken; ``:all:`` stands for all.
+        index_url: the registry that replaces the default one.
+        no_binary, only_binary: the packages to build, and those never to build; ``:all:`` stands for all.
     """
 
     lines: tuple[FileLine, ...]
@@ -70,16 +70,16 @@ class RequirementsContent:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it only names what a registry has, so that a resolver may read the file itself."""
+        """Whether it names only a registry's packages, so that a resolver can read the file itself."""
         options = self.index_url or self.no_binary or self.only_binary
         return not options and not any(line.is_project for line in self.lines)
 
 
 def read_requirements(path: Path) -> RequirementsContent | None:
-    """Read a requirements file; return ``None`` for one that cannot be read, whose fault a resolver tells best.
+    """Read a requirements file; return ``None`` for a malformed one, whose fault a resolver reports best.
 
     Raises:
-        UsageError: it has an option that cannot be honoured, or names a variable that is not set.
+        UsageError: it has an unsupported option, or names a variable that is not set.
     """
     try:
         read = RequirementsFile.from_file(str(path), include_nested=True)
@@ -101,7 +101,7 @@ def read_requirements(path: Path) -> RequirementsContent | None:
 
 
 def _expanded(invalid: InvalidRequirementLine) -> Iterator[InstallRequirement]:
-    """Yield the requirement of a line that cannot be read before its variables are replaced."""
+    """Yield the requirement of a line that is invalid until its variables are replaced."""
     stated = invalid.requirement_line
     missing = [name for name in _VARIABLE.findall(stated.line) if name not in os.environ]
     if missing:
@@ -142,7 +142,7 @@ def _line(item: InstallRequirement, path: Path) -> FileLine:
 
 
 def _options(lines: Iterable[Any]) -> dict[str, Any]:
-    """Return the options of all lines together, those refused that cannot be honoured."""
+    """Return the options of all lines together; refuse unsupported ones."""
     options: dict[str, Any] = {}
     for line in lines:
         for name, value in line.options.items():
@@ -160,7 +160,7 @@ def _options(lines: Iterable[Any]) -> dict[str, Any]:
 
 
 def _names(values: Iterable[str]) -> frozenset[str]:
-    """Return the names that an option lists, as pip reads it: ``:none:`` takes back what was listed before."""
+    """Return the names that an option lists, as pip reads it: ``:none:`` cancels the names before it."""
     names: set[str] = set()
     for value in (part.strip() for text in values for part in text.split(",")):
         if value == _NONE:

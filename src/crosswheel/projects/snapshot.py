@@ -1,4 +1,4 @@
-"""A project's folder as one archive, named by what is in it: the same files give the same bytes on every machine."""
+"""Pack a project's folder into one archive, named by its contents: the same files give the same bytes everywhere."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from crosswheel.sources.git import git_environment
 TOP = "source"
 """The one folder at the top of a snapshot."""
 
-# What tools leave in a project's folder, which is no source, whether or not git is told to ignore it.
+# Tools' leftovers in a project's folder, which are not source, whether or not git ignores them.
 _LEFTOVERS = frozenset({
     ".eggs", ".git", ".hg", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv",
     "__pycache__", "node_modules",
 })  # fmt: skip
 _LEFTOVER_ENDINGS = (".egg-info", ".pyc", ".dist-info")
-_TIME = 1577836800  # of all files: 2020-01-01, which every format of archives can hold
+_TIME = 1577836800  # the time of all files: 2020-01-01, which every archive format can express
 # No setting of a repository may start a program.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The files of a project, packed.
+    """The packed files of a project.
 
     Attributes:
-        archive: an uncompressed tar, whose one folder at the top is :data:`TOP`.
-        state: of git, for people; ``None`` where the folder is in no repository.
-        dirty: files differ from the last commit.
-        history: what git tells of the commit, from which tools make versions; empty without a repository.
+        archive: an uncompressed tar with one folder at the top, :data:`TOP`.
+        state: the state of git, for people; ``None`` outside any repository.
+        dirty: whether files differ from the last commit.
+        history: git's description of the commit, from which tools derive versions; empty outside any repository.
     """
 
     archive: Path
@@ -49,7 +49,7 @@ class Snapshot:
 
     @property
     def origin(self) -> str:
-        """What it is, for people: git's tree, where all files are of a commit; the archive's hash otherwise."""
+        """A description for people: git's tree, if all files are committed; the archive's hash otherwise."""
         if self.state is None or self.dirty:
             changed = f", changed since {self.state}" if self.state else ""
             return f"files sha256:{self.sha256[:16]}{changed}"
@@ -57,7 +57,7 @@ class Snapshot:
 
 
 def take_snapshot(folder: Path, path: Path, runner: Runner) -> Snapshot:
-    """Pack the files of a project's folder into ``path``; what git ignores, and what tools leave there, is not packed.
+    """Pack the files of a project's folder into ``path``, without files that git ignores and tools' leftovers.
 
     Raises:
         UsageError: a file cannot be read, or there is none.
@@ -81,7 +81,7 @@ def take_snapshot(folder: Path, path: Path, runner: Runner) -> Snapshot:
 
 
 def _pack(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    """Add a file or a link, without what differs from machine to machine: owner, time, and most of its mode."""
+    """Add a file or a link, without attributes that differ between machines: owner, time, and most of its mode."""
     entry = tarfile.TarInfo(name)
     entry.mtime = _TIME
     try:
@@ -122,9 +122,9 @@ def _is_leftover(path: PurePosixPath) -> bool:
 
 
 def _listed_by_git(folder: Path, runner: Runner) -> list[str] | None:
-    """Return the files that git does not ignore; ``None`` where there is no git.
+    """Return the files that git does not ignore; ``None`` without git.
 
-    A folder in no repository, or one that its repository ignores as a whole, is looked at as if it were one itself.
+    A folder outside any repository, or ignored as a whole by its repository, is treated as a repository of its own.
     """
     if shutil.which("git") is None:
         return None
@@ -159,7 +159,7 @@ def _git_state(folder: Path, runner: Runner) -> tuple[str | None, bool, str]:
 
 
 def _asked(folder: Path, runner: Runner, *words: str, told: bool = False) -> str | None:
-    """Return what git prints; ``None`` where it fails."""
+    """Return git's output; ``None`` if it fails."""
     try:
         result = runner.run([*_GIT, *words], cwd=folder, env=git_environment(), check=False)
     except CrosswheelError:

@@ -1,4 +1,4 @@
-"""What a resolver is shown of the user's projects: a wheel with metadata alone, so that it need run no code."""
+"""Show a resolver the user's projects as wheels with metadata alone, so that it need not run any code."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _CONSTRAINTS = "projects.txt"
 
 @dataclass(frozen=True)
 class StandIn:
-    """A project's release, and the wheel that stands for it while requirements are resolved."""
+    """A project's release, and the wheel that represents it while requirements are resolved."""
 
     release: LocalRelease
     wheel: Path
 
     @property
     def constraint(self) -> str:
-        """The line by which this release alone is taken wherever its name is asked for (PEP 508)."""
+        """The constraint that selects this release alone for its name (PEP 508)."""
         return f"{self.release.name} @ {self.wheel.as_uri()}"
 
     def restored(self, text: str) -> str:
-        """Return resolved requirements with the release and its source's hash where they have the stand-in."""
+        """Return resolved requirements in which the release and its source's hash replace the stand-in."""
         name = re.escape(self.release.name)
         pattern = rf"^({name}(?:\[[^]]*\])?) @ \S+((?: ;[^\n\\]*)?) \\\n\s+--hash=sha256:[0-9a-f]+"
         exact = rf"\1=={self.release.version}\2 \\\n    --hash=sha256:{self.release.file.sha256}"
@@ -34,21 +34,21 @@ class StandIn:
 
 
 def written_constraints(stand_ins: Sequence[StandIn], folder: Path) -> Path:
-    """Write the lines by which a resolver takes the stand-ins, and return their file."""
+    """Write the constraints that make a resolver use the stand-ins, and return their file."""
     path = folder / _CONSTRAINTS
     path.write_text("".join(f"{stand_in.constraint}\n" for stand_in in stand_ins))
     return path
 
 
 def restored(text: str, stand_ins: Iterable[StandIn]) -> str:
-    """Return resolved requirements with releases in the place of stand-ins, and no word of where those were stated."""
+    """Return resolved requirements with releases instead of stand-ins, without comments that name the stand-ins."""
     for stand_in in stand_ins:
         text = stand_in.restored(text)
     return re.sub(rf"^\s*#\s+-c \S*{re.escape(_CONSTRAINTS)}\n", "", text, flags=re.MULTILINE)
 
 
 def write_stand_in(release: LocalRelease, folder: Path) -> StandIn:
-    """Write a wheel that says what a project's own will say (PEP 427), and holds nothing else."""
+    """Write a wheel with the metadata of a project's future wheel (PEP 427), and no other contents."""
     base = f"{release.name.replace('-', '_')}-{release.version}"
     info = f"{base}.dist-info"
     wheel = folder / f"{base}-py3-none-any.whl"

@@ -1,1 +1,1 @@
-"""Bytes by name, in a folder, in object storage or on a server."""
+"""Store bytes under names: in a folder, in object storage or on a server."""

@@ -1,4 +1,4 @@
-"""A folder of the host, or one that is mounted there."""
+"""Store files in a folder of this machine, or one that is mounted here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FolderStore(Store):
         files = {}
         with explained(self.url):
             for path in (self._root / folder).rglob("*"):
-                # A file beside another, on its way to take its name, may be gone by now.
+                # A temporary file that is being renamed may be gone by now.
                 if not path.name.startswith(".") and path.is_file():
                     status = path.stat()
                     stored = Stored(status.st_size, f"{status.st_mtime_ns}-{status.st_ino}")
@@ -66,21 +66,21 @@ class FolderStore(Store):
         """See :meth:`Store.remove`."""
         with explained(self.url):
             (self._root / path).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # the first that something is left in ends it
+            with contextlib.suppress(OSError):  # the first folder that is not empty ends the loop
                 for folder in folders_above(path):
                     (self._root / folder).rmdir()
 
 
 def _appear(temporary: Path, target: Path) -> bool:
-    """Give a file its name, as a whole; return ``False`` if there is one of that name."""
+    """Give a complete file its final name; return ``False`` if the name is taken."""
     try:
-        os.link(temporary, target)  # fails if there is one
+        os.link(temporary, target)  # fails if the name is taken
     except FileExistsError:
         return False
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        # Such as on a memory stick or a share: looking first protects from all but who does the same at this moment.
+        # On file systems without hard links, such as a memory stick's; checking first leaves only a short race.
         if target.exists():
             return False
         temporary.replace(target)

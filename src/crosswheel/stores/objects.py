@@ -1,4 +1,4 @@
-"""Object storage: S3 and what speaks its protocol, GCS."""
+"""Store files in object storage: S3, compatible services, and GCS."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _TYPES = {
 
 
 class ObjectStore(Store):
-    """S3 or GCS: an object appears whole, and can be created on the condition that there is none.
+    """S3 or GCS: an object appears as a whole, and can be created on the condition that it does not exist.
 
-    Servers that speak S3's protocol but pass over that condition (``If-None-Match``) are protected only by
-    looking first.
+    If a compatible server ignores that condition (``If-None-Match``), only a check beforehand protects existing
+    objects.
     """
 
     def __init__(self, url: str, filesystem: AbstractFileSystem, root: str) -> None:
@@ -55,7 +55,7 @@ class ObjectStore(Store):
         listing = {}
         for full, details in objects.items():
             path = full[len(self._root) + 1 :]
-            # Of a folder that appears while it is looked at, s3fs tells that it is there.
+            # s3fs lists a folder itself if it appears during the listing.
             if details["type"] == "file" and not any(part.startswith(".") for part in path.split("/")):
                 mark = str([details.get(key) for key in ("ETag", "generation", "mtime")])
                 listing[path] = Stored(details["size"], mark)
@@ -105,12 +105,12 @@ class ObjectStore(Store):
 
 
 def content_type(path: str) -> str:
-    """Return the content type that a file is to be served with."""
+    """Return the content type with which a file should be served."""
     if path.startswith("simple/") and path.endswith("index.json"):
         return "application/vnd.pypi.simple.v1+json"
     return _TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")
 
 
 def cache_control(path: str) -> str:
-    """Return how long clients may keep a file: what belongs to a wheel for ever, pages for a minute."""
+    """Return how long clients may cache a file: a wheel's files for ever, pages for a minute."""
     return _IMMUTABLE if ".whl" in path and not path.endswith(".yanked") else _SHORT

@@ -1,7 +1,7 @@
-"""Where an index is published to: a folder, S3 and what speaks its protocol, GCS, SFTP.
+"""Open the store of an index: a folder, S3 and compatible services, GCS, SFTP.
 
-All that publishing asks of a store is that a file appears whole or not at all, and that one can be created
-only if there is none of that name yet. Each store has its own way of doing so.
+Publishing needs only two guarantees of a store: a file appears completely or not at all, and a file can be created
+on the condition that its name is unused. Each kind of store provides these in its own way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from crosswheel.stores.objects import ObjectStore
 from crosswheel.stores.store import Store
 
 _EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "sftp": "sftp", "ssh": "sftp"}
-"""The optional dependencies of this package that a kind of store needs."""
+"""The extra of this package that each kind of store needs."""
 
 
 def open_store(url: str) -> Store:
@@ -34,7 +34,7 @@ def open_store(url: str) -> Store:
     if (not separator and not re.match(r"[^/]+:", url)) or (scheme == "file" and location.startswith("/")):
         return FolderStore(Path(location if separator else url))
     if not separator or scheme not in _EXTRAS or not location.strip("/"):
-        host = re.match(r"([^/:]+):(?!//)(.*)", url)  # as ssh and rsync write it
+        host = re.match(r"([^/:]+):(?!//)(.*)", url)  # the syntax of ssh and rsync
         guess = f"Is it sftp://{host[1]}/{host[2].lstrip('/')}? " if host else ""
         raise UsageError(
             f"{url}: there is no such kind of store",
@@ -43,10 +43,10 @@ def open_store(url: str) -> Store:
         )
     try:
         if scheme in ("sftp", "ssh"):
-            from crosswheel.stores.sftp import SftpStore  # its library is an extra
+            from crosswheel.stores.sftp import SftpStore  # imported late: its library is an extra
 
             return SftpStore(url)
-        import fsspec  # looks for its plugins among all that is installed, which takes a while
+        import fsspec  # imported late: it searches all installed packages for plugins
 
         filesystem, root = fsspec.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
     except ImportError as error:
@@ -59,7 +59,7 @@ def open_store(url: str) -> Store:
 
 
 def _libraries(extra: str) -> list[str]:
-    """Return what is required for an extra of this package, without naming the package: a registry may not have it."""
+    """Return the requirements of an extra of this package, not the extra itself: a registry may lack the package."""
     required = map(Requirement, metadata.requires("crosswheel") or ())
     return [
         f"{requirement.name}{requirement.specifier}"

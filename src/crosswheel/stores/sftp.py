@@ -1,4 +1,4 @@
-"""A folder on a machine that is reached by SFTP."""
+"""Store files in a folder of another machine over SFTP."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from crosswheel.stores.store import Content, Store, Stored, content_bytes, expla
 
 
 class SftpStore(Store):
-    """A folder on a machine that is reached by SFTP.
+    """A folder of another machine, accessed over SFTP.
 
-    Its host key must be known to this user's ssh, or to the file ``CROSSWHEEL_SFTP_KNOWN_HOSTS``; the user's
-    keys are those of the agent and of ``~/.ssh``, or the file ``CROSSWHEEL_SFTP_KEY``.
+    Its host key must be known to this user's ssh, or be in the file ``CROSSWHEEL_SFTP_KNOWN_HOSTS``. The user's
+    keys come from the agent and ``~/.ssh``, or from the file ``CROSSWHEEL_SFTP_KEY``.
     """
 
     parallel = 1
@@ -89,7 +89,7 @@ class SftpStore(Store):
         with explained(self.url):
             with contextlib.suppress(FileNotFoundError):
                 self._sftp.remove(str(self._root / path))
-            with contextlib.suppress(OSError):  # the first that something is left in ends it
+            with contextlib.suppress(OSError):  # the first folder that is not empty ends the loop
                 for folder in folders_above(path):
                     self._sftp.rmdir(str(self._root / folder))
 
@@ -117,11 +117,11 @@ class SftpStore(Store):
             try:
                 self._sftp.mkdir(str(folder))
             except OSError:
-                self._sftp.stat(str(folder))  # another publisher made it meanwhile
+                self._sftp.stat(str(folder))  # another publisher created it meanwhile
             else:
                 self._open_to_all(str(folder), 0o755)
 
     def _open_to_all(self, path: str, mode: int) -> None:
-        """Let every user read what was made, whatever the server's umask is."""
-        with contextlib.suppress(OSError):  # some servers know no modes
+        """Let every user read a new file or folder, whatever the server's umask."""
+        with contextlib.suppress(OSError):  # some servers do not support modes
             self._sftp.chmod(path, mode)

@@ -1,4 +1,4 @@
-"""Bytes by name: what every store can do."""
+"""Define the interface of a store."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import NamedTuple
 from crosswheel.errors import CrosswheelError, StorageError
 
 Content = bytes | Path
-"""What is stored: bytes, or a file of this machine."""
+"""The bytes to store, or a file of this machine."""
 
 
 class Stored(NamedTuple):
-    """What a store tells of a file without reading it."""
+    """The facts about a stored file that are available without reading it."""
 
     size: int
     mark: str
-    """Changes with the bytes."""
+    """Changes when the bytes change."""
 
 
 class Store(ABC):
     """Files by path below a root. Every method raises :class:`StorageError` when the store fails.
 
     Attributes:
-        url: the root, for people.
-        parallel: how many files may be on their way at once.
+        url: the root's URL, for messages.
+        parallel: the maximum number of concurrent transfers.
     """
 
     url: str
@@ -36,7 +36,7 @@ class Store(ABC):
 
     @abstractmethod
     def listing(self, folder: str) -> dict[str, Stored]:
-        """Return what is known of the files below a folder, hidden ones apart, by their paths."""
+        """Return the files below a folder, without hidden ones, by their paths."""
 
     @abstractmethod
     def read(self, path: str) -> bytes | None:
@@ -44,18 +44,18 @@ class Store(ABC):
 
     @abstractmethod
     def create(self, path: str, content: Content) -> bool:
-        """Store a file that is never to change; return ``False``, and change nothing, if there is one."""
+        """Store a file that never changes afterwards; return ``False``, and change nothing, if the name is taken."""
 
     @abstractmethod
     def write(self, path: str, content: bytes) -> None:
-        """Store a file in place of the one that may be there."""
+        """Store a file; replace an existing one."""
 
     @abstractmethod
     def remove(self, path: str) -> None:
-        """Remove a file, if it is there, and the folders that nothing is left in."""
+        """Remove a file, if it exists, and folders that become empty."""
 
     def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the bytes of those files that are there."""
+        """Return the bytes of those files that exist."""
         selected = list(paths)
         with ThreadPoolExecutor(self.parallel) as pool:
             return {
@@ -74,23 +74,23 @@ class Store(ABC):
 
 
 def folders_above(path: str) -> Sequence[PurePosixPath]:
-    """Return the folders that a file of a store lies in, the innermost first, and the root not among them."""
+    """Return the folders above a file of a store, the innermost first, without the root."""
     return list(PurePosixPath(path).parents)[:-1]
 
 
 def content_bytes(content: Content) -> bytes:
-    """Return what is to be stored."""
+    """Return the bytes to store."""
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
 @contextlib.contextmanager
 def explained(url: str) -> Iterator[None]:
-    """Turn whatever a store's library raises into :class:`StorageError`."""
+    """Convert every exception of a store's library to :class:`StorageError`."""
     try:
         yield
     except CrosswheelError:
         raise
-    # Every store's library has errors of its own, and several of them share no base but this.
+    # Each store's library has its own exceptions, and some share only this base class.
     except Exception as error:
         raise StorageError(
             f"{url}: {error or type(error).__name__}",
