@@ -271,7 +271,7 @@ def test_every_library_is_either_taken_or_built(name: str) -> None:
     spec = known_libraries()[name]
     said = spec.model_fields_set
     ways = {
-        "packages": {"packages", "rename", "folders", "fortran"},
+        "packages": {"packages", "rename", "folders", "fortran", "only"},
         "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake", "runs"},
     }
     (way,) = (way for way in ways if way in said)
