@@ -276,8 +276,9 @@ def test_an_emulated_python_that_cannot_be_completed_goes_without_and_is_complet
 
 
 def test_a_machine_that_the_target_names_no_python_for_is_told(ot2: Crossing) -> None:
+    elsewhere = {"another": next(iter(OT2.model_dump()["python"]["host"].values()))}
     with pytest.raises(TargetError, match=r"names no host Python 3\.10\.8 for"):
-        host_python(changed(python={"host": {}}), ot2.settings)
+        host_python(changed(python={"host": elsewhere}), ot2.settings)
 
 
 def test_a_python_that_cannot_be_downloaded_is_a_network_problem(tmp_path: Path) -> None:
