@@ -17,7 +17,7 @@ from typing import Literal
 from crosswheel.errors import MissingToolError, UsageError
 from crosswheel.process import Result, Runner, Word, this_python
 from crosswheel.sandbox import restrict
-from crosswheel.sandbox.view import Limits, View, system_paths
+from crosswheel.sandbox.view import PACKAGE, Limits, View, system_paths
 
 Level = Literal["namespaces", "landlock", "none"]
 _RESTRICT = Path(restrict.__file__)
@@ -150,6 +150,7 @@ def _restricted(view: View, scratch: Path) -> list[str]:
         {
             "limits": vars(view.limits),
             "readable": [str(path) for path in dict.fromkeys(readable)],
+            "listable": [str(PACKAGE.parent)],  # or the compiler driver could not import from the package
             "writable": [str(path) for path in dict.fromkeys(writable)],
         }
     )

@@ -2,7 +2,7 @@
 
     python -ISs restrict.py POLICY COMMAND...
 
-``POLICY`` is JSON: ``readable``, ``writable`` and ``limits``; without ``readable``, only the limits are set.
+``POLICY`` is JSON: ``readable``, ``listable``, ``writable`` and ``limits``; without ``readable``, only limits are set.
 Landlock closes the file system except for the named paths. seccomp blocks the system calls that reach other processes
 or a network. Both need only ``no_new_privs``, and no child process can undo either.
 Sources: landlock(7), seccomp(2), capabilities(7).
@@ -36,6 +36,7 @@ _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 _PATH_BENEATH = 1
 _READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read files, read folders
 _READ_FILE = 1 << 0 | 1 << 2
+_LIST = 1 << 3
 _WRITE_FILE = 1 << 1
 _FILE_RIGHTS = _READ_FILE | _WRITE_FILE | 1 << 14 | 1 << 15
 # The number of rights in each version of Landlock; REFER, TRUNCATE and IOCTL_DEV were added one by one.
@@ -81,15 +82,16 @@ def main() -> None:
     if "readable" not in policy:
         os.execvp(command[0], command)
     _prctl(_SET_PDEATHSIG, _SIGKILL)
-    supervised(command, policy["writable"], lambda: restrict(policy["readable"], policy["writable"]))
+    files = {kind: policy[kind] for kind in ("readable", "listable", "writable")}
+    supervised(command, policy["writable"], lambda: restrict(**files))
 
 
-def restrict(readable: list[str], writable: list[str]) -> int:
+def restrict(readable: list[str], listable: list[str], writable: list[str]) -> int:
     """Drop all rights except those to some files; return the descriptor on which the kernel asks about system calls."""
     _prctl(_SET_PDEATHSIG, _SIGKILL)
     _prctl(_SET_NO_NEW_PRIVS, 1)
     drop_capabilities()
-    restrict_files(readable, writable)
+    restrict_files(readable, listable, writable)
     return refuse_system_calls()
 
 
@@ -108,7 +110,7 @@ def landlock_version() -> int:
     return max(0, int(_LIBC.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))))
 
 
-def restrict_files(readable: list[str], writable: list[str]) -> None:
+def restrict_files(readable: list[str], listable: list[str], writable: list[str]) -> None:
     """Close the file system except for the named paths."""
     version = landlock_version()
     if not version:
@@ -117,7 +119,7 @@ def restrict_files(readable: list[str], writable: list[str]) -> None:
     attributes = struct.pack("QQQ", every, 0b11 if version >= 4 else 0, _SCOPE_ALL if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = _checked(_LIBC.syscall(_LANDLOCK_CREATE, attributes, ctypes.c_size_t(size), ctypes.c_uint32(0)))
-    for paths, rights in ((readable, _READ & every), (writable, every)):
+    for paths, rights in ((readable, _READ & every), (listable, _LIST), (writable, every)):
         for path in paths:
             _allow(ruleset, path, rights)
     _checked(_LIBC.syscall(_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint32(0)))

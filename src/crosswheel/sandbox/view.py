@@ -15,6 +15,8 @@ _SETTINGS = (
     "nsswitch.conf", "os-release", "passwd", "perl", "services",
 )  # fmt: skip
 _MiB = 1 << 20
+PACKAGE = Path(__file__).parents[1]
+"""Where this package is: its compiler driver runs in the sandbox."""
 
 
 @dataclass(frozen=True)
@@ -73,5 +75,5 @@ def system_paths() -> tuple[Path, ...]:
     """Return the host's paths that every program needs and that exist."""
     named = [*map(Path, _SYSTEM), *(Path("/etc") / name for name in _SETTINGS)]
     # Our interpreter runs the compiler driver, which is in this package.
-    named += [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[1]]
+    named += [Path(sys.prefix), Path(sys.base_prefix), PACKAGE]
     return tuple(path for path in named if path.exists())
