@@ -9,7 +9,6 @@ import argparse
 import json
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -128,7 +127,9 @@ def _tests_of(target: Target, settings: Settings, runner: Runner, folder: Path) 
     assert target.python.source
     archive = source_archive(target.python.source, settings, runner)
     tree = unpack(
-        archive, folder / "source", wanted=lambda name: "/Lib/test/" in f"{name}/" or name.endswith("/Lib")
+        archive,
+        folder / "source",
+        is_selected=lambda name: "/Lib/test/" in f"{name}/" or name.endswith("/Lib"),
     )
     (folder / "tests").mkdir()
     shutil.move(tree / "Lib" / "test", folder / "tests" / "test")
@@ -162,4 +163,4 @@ def _tested(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
