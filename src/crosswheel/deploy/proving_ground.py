@@ -18,7 +18,7 @@ from typing import Any
 
 from crosswheel.deploy.ssh import Address, explained
 from crosswheel.emulation.trials import HIDDEN_IMAGE, START
-from crosswheel.errors import BuildFailed, MissingToolError, NetworkError, StorageError, TargetError
+from crosswheel.errors import BuildFailed, NetworkError, StorageError, TargetError
 from crosswheel.files import digest_of
 from crosswheel.process import Result
 from crosswheel.targets import Target
@@ -54,18 +54,7 @@ class ProvingGround:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         mark, program = secrets.token_hex(16), _PROVER.read_bytes()
         code = _BOOTSTRAP.format(mark=mark[::-1], size=len(program))
-        try:
-            self._child = subprocess.Popen(
-                address.command("python3", "-I", "-S", "-B", "-c", code),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-            )
-        except FileNotFoundError as error:
-            raise MissingToolError(
-                "there is no OpenSSH client on this machine",
-                hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
-            ) from error
+        self._child = address.start("python3", "-I", "-S", "-B", "-c", code, errors=self._errors)
         try:
             self._send(program)
             self._pass_greeting(mark)

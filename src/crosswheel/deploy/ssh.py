@@ -80,6 +80,25 @@ class Address:
         rights = ["sudo", "-n", "--"] if self.sudo else []
         return ["ssh", "-T", *options, "--", self.host, shlex.join([*rights, *words])]
 
+    def start(self, *words: str, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a command on the robot, with pipes to its input and from its output.
+
+        Args:
+            errors: a file for what it and the OpenSSH client print to standard error.
+
+        Raises:
+            MissingToolError: this machine has no OpenSSH client.
+        """
+        try:
+            return subprocess.Popen(
+                self.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
+        except FileNotFoundError as error:
+            raise MissingToolError(
+                "there is no OpenSSH client on this machine",
+                hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
+            ) from error
+
 
 class Connection(Closing):
     """A connection with an agent at its end; use it as a context manager.
@@ -100,19 +119,9 @@ class Connection(Closing):
         self._mark = secrets.token_bytes(_MARK_BYTES)
         self._began = False
         # -I, -S: neither its caller's variables nor what users have installed can disturb the agent.
-        words = address.command("python3", "-I", "-S", "-B", "-c", agent.bootstrap(self._mark))
-        try:
-            self._child = subprocess.Popen(
-                words,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._error_stream,
-            )
-        except FileNotFoundError as error:
-            raise MissingToolError(
-                "there is no OpenSSH client on this machine",
-                hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
-            ) from error
+        self._child = address.start(
+            "python3", "-I", "-S", "-B", "-c", agent.bootstrap(self._mark), errors=self._error_stream
+        )
         try:
             self._write(agent.stream)
         except CrosswheelError:  # it broke at once; nobody else could close what was begun

@@ -18,7 +18,7 @@ from typing import IO
 
 from crosswheel.closing import Closing
 from crosswheel.deploy.ssh import Address, explained
-from crosswheel.errors import CrosswheelError, IntegrityError, MissingToolError, NetworkError, TargetError
+from crosswheel.errors import CrosswheelError, IntegrityError, NetworkError, TargetError
 from crosswheel.learning.python_facts import ASKED, PythonFacts, read_facts
 from crosswheel.learning.source import DAMAGE, FileStream, Listed
 from crosswheel.userlands import Readable, resolved
@@ -99,18 +99,7 @@ class AskedMachine(Closing):
             "".join(f"{name}={shlex.quote(text)}\n" for name, text in values.items()) + _SCRIPT.read_text()
         )
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
-        try:
-            self._child = subprocess.Popen(
-                address.command("sh", "-c", script),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-            )
-        except FileNotFoundError as error:
-            raise MissingToolError(
-                "there is no OpenSSH client on this machine",
-                hint="install it; on Debian and Ubuntu: apt-get install openssh-client",
-            ) from error
+        self._child = address.start("sh", "-c", script, errors=self._errors)
 
     def close(self) -> None:
         """End the connection and the remote process."""
