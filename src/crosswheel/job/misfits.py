@@ -14,7 +14,8 @@ from crosswheel.projects.foreign_locks import ForeignPin
 from crosswheel.registry import ReleaseFile
 
 _QUESTIONS_AT_ONCE = 8
-_PYTHON = "a target may bring another Python along: see docs/targets.md"
+_FITTING = "ask for one that fits, or leave it out"
+_PYTHON = f"{_FITTING}; a target may bring another Python along: see docs/targets.md."
 
 
 def explained(error: LockError, pins: Sequence[ForeignPin], context: BuildContext) -> LockError:
@@ -27,13 +28,13 @@ def explained(error: LockError, pins: Sequence[ForeignPin], context: BuildContex
         The same error, where none of them is the reason.
     """
     with context.workers(_QUESTIONS_AT_ONCE) as pool:
-        reasons = [reason for reason in pool.map(lambda pin: _misfit(pin, context), pins) if reason]
-    if not reasons:
+        misfits = [misfit for misfit in pool.map(lambda pin: _misfit(pin, context), pins) if misfit]
+    if not misfits:
         return error
-    listed = "\n".join(f"    {reason}" for reason in reasons)
+    listed = "\n".join(f"    {misfit}" for misfit in misfits)
     return LockError(
-        f"{len(reasons)} of {len(pins)} releases do not fit {context.target.title}:\n{listed}",
-        hint=f"ask for those that fit, or leave them out; {_PYTHON}.",
+        f"{len(misfits)} of {len(pins)} releases do not fit {context.target.title}:\n{listed}",
+        hint=" ".join(dict.fromkeys(misfit.hint for misfit in misfits)),
     )
 
 
@@ -51,21 +52,28 @@ def exact_releases(requirements: Iterable[str]) -> tuple[ForeignPin, ...]:
     return tuple(pins)
 
 
-def _misfit(pin: ForeignPin, context: BuildContext) -> str | None:
-    """Return why a release cannot be had for the target; ``None`` where nothing is against it."""
+def _misfit(pin: ForeignPin, context: BuildContext) -> LockError | None:
+    """Return why a release cannot be had for the target, and what helps; ``None`` where nothing is against it."""
     python = context.target.python.version
     try:
         files = context.registry.release_files(pin.name, pin.version)
     except PlanError as error:
-        return f"{pin.name} {pin.version}: {error}"
+        return LockError(f"{pin.name} {pin.version}: {error}", hint=error.hint)
     except CrosswheelError:
         return None
     fitting = [file for file in files if fits_python(file, python)]
     if not fitting:
         needed = ", ".join(sorted({file.requires_python or "" for file in files}))
-        return f"{pin.name} {pin.version} needs Python {needed}, and there it is {python}; {_newest(pin.name, context)}"
+        newest = _newest(pin.name, context)
+        return LockError(
+            f"{pin.name} {pin.version} needs Python {needed}, and there it is {python}; {newest}",
+            hint=_PYTHON,
+        )
     if pin.hashes and not any(f"sha256:{file.sha256}" in pin.hashes for file in fitting):
-        return f"{pin.name} {pin.version}: none of the registry's files has a hash that is stated for it"
+        return LockError(
+            f"{pin.name} {pin.version}: none of the registry's files has a hash that is stated for it",
+            hint=f"{_FITTING}; find out who changed them, the registry or the file, before you renew the hash.",
+        )
     return None
 
 
