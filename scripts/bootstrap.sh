@@ -54,6 +54,26 @@ new_environment() {
     "$python" -m venv "$1" || die "could not make an environment in $1 with $python."
 }
 
+# Prints the address of the registry that pip is set up to use, or nothing where that is its default.
+pip_registry() {
+    "$1" -m pip config get global.index-url 2>/dev/null || "$1" -m pip config get install.index-url 2>/dev/null || true
+}
+
+# Installs crosswheel's requirements ($2) and its checkout ($3) into the environment $1. pip brings uv, by its hashes;
+# uv installs the rest, all at the same time: pip takes five times the processor time, and downloads one by one. uv
+# does not read pip's settings, so it is told them; where it still cannot do it, pip does it.
+install_requirements() {
+    local pip=("$1/bin/python" -m pip --disable-pip-version-check install --quiet)
+    "${pip[@]}" --require-hashes -r <(sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ /p;}' "$2") || return
+    (
+        registry=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-$(pip_registry "$1/bin/python")}}}
+        [ -z "$registry" ] || export UV_DEFAULT_INDEX="$registry"
+        [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
+        uv=("$1/bin/uv" pip install --quiet --python "$1/bin/python")
+        "${uv[@]}" --require-hashes -r "$2" && "${uv[@]}" --no-deps --no-build-isolation -e "$3"
+    ) || { "${pip[@]}" --require-hashes -r "$2" && "${pip[@]}" --no-deps --no-build-isolation -e "$3"; }
+}
+
 bootstrap() {
     # Who the system trusts, uv shall trust, too.
     if [ -e /etc/ssl/certs/ca-certificates.crt ] || [ -e /etc/pki/tls/certs/ca-bundle.crt ]; then
@@ -69,8 +89,7 @@ bootstrap() {
     if ! is_new_enough "$venv/bin/python"; then
         new_environment "$venv"
     fi
-    "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --require-hashes -r "$requirements" &&
-        "$venv/bin/python" -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e "$root" ||
+    install_requirements "$venv" "$requirements" "$root" ||
         die "could not install crosswheel's own requirements (the reason is above)." \
             "With a network problem, simply try again; behind a mirror, set PIP_INDEX_URL. Where the network looks into" \
             "TLS, its certificate has to be in the system's store, or in a file that PIP_CERT names."

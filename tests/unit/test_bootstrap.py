@@ -82,3 +82,43 @@ def test_an_environment_that_is_older_than_the_code_is_told_how_to_be_renewed(tm
     assert "needs the library cryptography" in done.stderr
     assert "./build-packages --help" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def install_requirements(folder: Path, *, uv: str, **more: str) -> tuple[int, list[str]]:
+    """Install into an environment whose programs write down how they are called; return the exit code and the calls."""
+    programs, calls = folder / "venv" / "bin", folder / "calls"
+    programs.mkdir(parents=True)
+    config = (
+        'case "$*" in *"config get install.index-url"*) echo http://mirror/simple;; *"config get"*) exit 1;;'
+    )
+    python = f'{config} *) echo "pip $*" >> "{calls}";; esac\n'
+    requirements = f'for last; do :; done\ncase "$last" in /dev/fd/*) cat "$last" >> "{folder}/of-pip";; esac'
+    program(programs, "python", python + requirements)
+    program(programs, "uv", f'echo "uv $UV_DEFAULT_INDEX|$SSL_CERT_FILE|$*" >> "{calls}"; {uv}')
+    script = f'. "{_CHECKOUT}/scripts/bootstrap.sh"; install_requirements "{folder}/venv" run.txt "{folder}"'
+    unset = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "PIP_CERT", "SSL_CERT_FILE")
+    env = {name: value for name, value in os.environ.items() if name not in unset}
+    (folder / "run.txt").write_text("a==1\nuv==2 \\\n    --hash=sha256:00\nz==3\n")
+    done = subprocess.run(["bash", "-c", script], env={**env, **more}, cwd=folder, check=False)
+    return done.returncode, calls.read_text().splitlines()
+
+
+def test_uv_installs_from_the_registry_and_with_the_certificates_that_pip_is_set_up_with(
+    tmp_path: Path,
+) -> None:
+    code, calls = install_requirements(tmp_path / "configured", uv="true")
+    assert code == 0
+    assert [call.split()[0] for call in calls] == ["pip", "uv", "uv"]
+    assert (tmp_path / "configured" / "of-pip").read_text() == "uv==2 \\\n    --hash=sha256:00\n"
+    assert all(call.startswith("uv http://mirror/simple||pip install ") for call in calls[1:])
+    _, calls = install_requirements(
+        tmp_path / "set", uv="true", PIP_INDEX_URL="http://own/simple", PIP_CERT="own.pem"
+    )
+    assert all(call.startswith("uv http://own/simple|own.pem|pip install ") for call in calls[1:])
+
+
+def test_pip_installs_what_uv_cannot(tmp_path: Path) -> None:
+    code, calls = install_requirements(tmp_path, uv="exit 2")
+    assert code == 0
+    assert [call.split()[0] for call in calls] == ["pip", "uv", "pip", "pip"]
+    assert "--require-hashes -r run.txt" in calls[2]
