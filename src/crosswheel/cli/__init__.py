@@ -18,23 +18,33 @@ from typer.core import TyperGroup
 from crosswheel import __version__
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
 
-# By module, the commands in it: `register` there adds them.
-_MODULES = {
-    "crosswheel.cli.building": ("build", "add", "plan", "lock"),
-    "crosswheel.cli.updating": ("outdated", "update"),
-    "crosswheel.cli.rebuilding": ("rebuild",),
-    "crosswheel.cli.checking": ("check", "doctor"),
-    "crosswheel.cli.auditing": ("audit",),
-    "crosswheel.cli.machines": ("target",),
-    "crosswheel.cli.indexing": ("index", "serve"),
-    "crosswheel.cli.publishing": ("publish", "yank", "unyank", "prune"),
-    "crosswheel.cli.caching": ("cache",),
-    "crosswheel.cli.keys": ("keys",),
-    "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
-    "crosswheel.cli.bundling": ("bundle", "robot-sim"),
-    "crosswheel.cli.exporting": ("export",),
-    "crosswheel.cli.simulating": ("run", "twin"),
-}  # fmt: skip
+# By what they are for, the modules, and the commands in each: `register` there adds them.
+_PANELS = {
+    "Wheels for a target": {
+        "crosswheel.cli.building": ("build", "add", "plan", "lock"),
+        "crosswheel.cli.checking": ("check", "doctor"),
+        "crosswheel.cli.machines": ("target",),
+        "crosswheel.cli.simulating": ("run", "twin"),
+    },
+    "Onto a robot": {
+        "crosswheel.cli.robots": ("deploy", "verify", "rollback", "remove", "list", "preflight", "service"),
+        "crosswheel.cli.bundling": ("bundle", "robot-sim"),
+    },
+    "An index for many": {
+        "crosswheel.cli.indexing": ("index", "serve"),
+        "crosswheel.cli.publishing": ("publish", "yank", "unyank", "prune"),
+        "crosswheel.cli.exporting": ("export",),
+        "crosswheel.cli.caching": ("cache",),
+    },
+    "Up to date, and trusted": {
+        "crosswheel.cli.updating": ("outdated", "update"),
+        "crosswheel.cli.auditing": ("audit",),
+        "crosswheel.cli.rebuilding": ("rebuild",),
+        "crosswheel.cli.keys": ("keys",),
+    },
+}
+_MODULES = {module: names for modules in _PANELS.values() for module, names in modules.items()}
+_PANEL_OF = {module: panel for panel, modules in _PANELS.items() for module in modules}
 
 _COLLECT_AFTER = 50_000  # objects; by itself, Python looks for garbage after every 700
 
@@ -59,6 +69,8 @@ class _Commands(TyperGroup):
         for module in modules:
             part = typer.Typer()
             import_module(module).register(part)
+            for command in (*part.registered_commands, *part.registered_groups):
+                command.rich_help_panel = _PANEL_OF[module]
             self.commands.update(typer.main.get_group(part).commands)
         gc.freeze()
 
