@@ -69,8 +69,10 @@ class _Commands(TyperGroup):
         for module in modules:
             part = typer.Typer()
             import_module(module).register(part)
-            for command in (*part.registered_commands, *part.registered_groups):
+            for command in part.registered_commands:
                 command.rich_help_panel = _PANEL_OF[module]
+            for group in part.registered_groups:
+                group.rich_help_panel = _PANEL_OF[module]
             self.commands.update(typer.main.get_group(part).commands)
         gc.freeze()
 
