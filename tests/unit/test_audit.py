@@ -20,14 +20,16 @@ from typer.testing import CliRunner
 
 from crosswheel import targets
 from crosswheel.audit.advisories import match
+from crosswheel.audit.auditing import read_interpreter
 from crosswheel.audit.database import LARGEST, read_database
 from crosswheel.audit.subjects import subjects_of
 from crosswheel.audit.version_ranges import CRATES, is_affected
 from crosswheel.cli import app
 from crosswheel.errors import CrosswheelError, IntegrityError
 from crosswheel.provenance.closure import closure_sbom, taken_sbom
-from crosswheel.provenance.parts import Part, parts_of_wheel, read_closure, read_sbom
+from crosswheel.provenance.parts import INTERPRETER, Part, parts_of_wheel, read_closure, read_sbom
 from crosswheel.provenance.sbom import Described, wheel_sbom
+from crosswheel.wheels.layout import CLOSURE_SUFFIX
 from crosswheel.wheels.materials import Material, Materials, Patch
 from support.wheels import make_wheel
 
@@ -314,6 +316,26 @@ def test_the_sbom_of_a_closure_has_each_wheel_with_its_parts_and_is_audited_the_
     assert [part.name for part in parts] == ["root", "demo", "needed"]
     assert {finding.id for finding in match(DATABASE, subjects_of(parts)).findings} == FOUND
     assert data == closure_sbom("root", dict(reversed(wheels.items())), OT2.marker_environment, 0)
+
+
+def test_a_python_that_is_sent_is_in_the_sbom_and_audited_as_debians_of_its_release(tmp_path: Path) -> None:
+    inside = Part("zlib", "1.2", "pkg:generic/zlib@1.2", "zlib", "library")
+    purl = "pkg:generic/cpython@3.13.5?distro=trixie"
+    python = Part("cpython", "3.13.5", purl, "python3.13", INTERPRETER, "PSF-2.0", "0" * 64, (inside,))
+    root = make_wheel(tmp_path, "root", "1.0", {"root.py": b""})
+    data = closure_sbom("root", {root: "0" * 64}, OT2.marker_environment, 0, python)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(data.decode()) is None
+    (tmp_path / f"{root.name}.ot2{CLOSURE_SUFFIX}").write_bytes(data)
+    parts = read_interpreter(root, "ot2")
+    assert parts == [python]
+    assert read_interpreter(root, "flex") == []
+    database = [
+        advisory("DSA-5", "Debian:13", "python3.13", BEGIN, {"fixed": "3.13.5-2+deb13u1"}),
+        advisory("DSA-6", "Debian:12", "python3.13", BEGIN),
+        advisory("DSA-7", "Debian:13", "python3.13", BEGIN, {"fixed": "3.13.4-1"}),
+        advisory("DSA-8", "Debian:12", "zlib", BEGIN, {"fixed": "1.3"}),
+    ]
+    assert {finding.id for finding in match(database, subjects_of(parts)).findings} == {"DSA-5", "DSA-8"}
 
 
 def test_the_sbom_of_a_taken_wheel_tells_what_cannot_be_read_of_it(tmp_path: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import subprocess
 import sys
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +17,12 @@ from crosswheel.agent.manifest import PYTHON
 from crosswheel.deploy.deploying import Deployed, deploy
 from crosswheel.deploy.release import Package, Release
 from crosswheel.deploy.ssh import Connection
-from crosswheel.errors import CrosswheelError, IntegrityError, NetworkError, TargetError
+from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, NetworkError, TargetError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.libraries.visibility import hidden_copy
+from crosswheel.toolchain.python.brought import complete
 from crosswheel.toolchain.python.choosing import has_host, origin
 from crosswheel.toolchain.python.cpython_source import source_archive
 from support.debian_archive import DebianArchive
@@ -240,3 +244,41 @@ def test_a_python_that_was_changed_is_told_and_replaced(tmp_path: Path) -> None:
     assert any("python/bin/python3.99" in fault for fault in told["faults"])
     put(brought(tmp_path, "1"), robot)
     assert ask(robot, "verify", name="hello") == {"faults": []}
+
+
+def test_where_a_machine_has_no_zones_and_no_certificates_those_that_were_sent_are_used(
+    tmp_path: Path,
+) -> None:
+    short = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    library, own = tmp_path / "lib" / f"python{short}", Path(sysconfig.get_path("stdlib"))
+    shutil.copytree(own / "zoneinfo", library / "zoneinfo")
+    shutil.copyfile(own / "ssl.py", library / "ssl.py")
+    complete(tmp_path, short)
+    asked = (
+        "import sys, sysconfig; sys.base_prefix = sys.argv[1]; sys.path.insert(0, sys.argv[2]); "
+        "sysconfig.get_config_vars()['TZPATH'] = sys.argv[3]; import ssl, zoneinfo; "
+        "print(zoneinfo.TZPATH[-1], zoneinfo._tzpath.find_tzfile('Asia/Tokyo'), "
+        "ssl.create_default_context().cert_store_stats()['x509'])"
+    )
+    (tmp_path / "none").mkdir()
+
+    def answer(certificates: str) -> list[str]:
+        words = [sys.executable, "-I", "-c", asked, str(tmp_path), str(library), str(tmp_path / "none")]
+        environment = {"SSL_CERT_FILE": certificates, "SSL_CERT_DIR": str(tmp_path / "none")}
+        return subprocess.run(
+            words, env=environment, capture_output=True, text=True, check=True
+        ).stdout.split()
+
+    zones, zone, count = answer(str(tmp_path / "absent"))
+    assert (zones, zone) == (str(tmp_path / "share/zoneinfo"), f"{zones}/Asia/Tokyo")
+    assert int(count) > 100
+    (tmp_path / "own.pem").write_text("")
+    assert answer(str(tmp_path / "own.pem"))[2] == "0"  # the machine's own come first
+
+
+def test_a_python_that_looks_for_zones_in_an_unknown_way_is_refused(tmp_path: Path) -> None:
+    finder = tmp_path / "lib/python3.99/zoneinfo/_tzpath.py"
+    finder.parent.mkdir(parents=True)
+    finder.write_text("import os\n")
+    with pytest.raises(BuildFailed, match="time zones in a way"):
+        complete(tmp_path, "3.99")

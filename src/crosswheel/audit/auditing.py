@@ -15,8 +15,9 @@ from crosswheel.audit.subjects import AuditedParts
 from crosswheel.download import offline_error
 from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import sha256_of
-from crosswheel.provenance.parts import Part, parts_of_wheel
+from crosswheel.provenance.parts import INTERPRETER, Part, parts_of_wheel, read_closure
 from crosswheel.settings import Settings
+from crosswheel.wheels.layout import CLOSURE_SUFFIX
 from crosswheel.wheels.reading import WheelFile
 
 
@@ -117,6 +118,17 @@ def read_wheels(paths: Iterable[Path], tell: Callable[[str], None]) -> Iterator[
                 hint="tell the authors of the wheel; or build it: a recipe with prefer='source'.",
             )
         yield part
+
+
+def read_interpreter(root: Path, target: str) -> list[Part]:
+    """Return the Python that is installed with a root's wheel, if the SBOM of its closure names one.
+
+    Raises:
+        IntegrityError: that SBOM cannot be read.
+    """
+    bill = root.with_name(f"{root.name}.{target}{CLOSURE_SUFFIX}")
+    parts = read_closure(bill.read_bytes(), bill.name) if bill.is_file() else ()
+    return [part for part in parts if part.role == INTERPRETER]
 
 
 def wheels_of_index(folder: Path) -> list[Path]:

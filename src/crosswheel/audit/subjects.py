@@ -90,12 +90,12 @@ def subjects_of(roots: Iterable[Part]) -> AuditedParts:
 def coordinates_of(part: Part) -> Coordinates | None:
     """Return the name under which a part's advisories are filed; ``None`` if there is none."""
     url = PackageURL.from_string(part.purl) if part.purl else None
+    qualifiers = url.qualifiers if url and isinstance(url.qualifiers, dict) else {}
+    release = _DEBIAN_RELEASES.get(qualifiers.get("distro", ""), _BUILT_FROM)
     if url and url.type == "deb" and url.namespace == "debian":
-        qualifiers = url.qualifiers if isinstance(url.qualifiers, dict) else {}
-        release = _DEBIAN_RELEASES.get(qualifiers.get("distro", ""), _BUILT_FROM)
         return Coordinates("Debian", part.debian or url.name, release)
     if part.debian:
-        return Coordinates("Debian", part.debian, _BUILT_FROM)
+        return Coordinates("Debian", part.debian, release)
     if url and url.type == "pypi":
         return Coordinates("PyPI", canonicalize_name(url.name))
     if url and url.type == "cargo":

@@ -29,7 +29,6 @@ from crosswheel.build.linked import (
     read_records,
 )
 from crosswheel.build.requirements import LockedRequirements
-from crosswheel.debian.apt_sources import SUITE
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, Source, UrlSource
 from crosswheel.toolchain.compilers.link_map import build_id_of
 from crosswheel.toolchain.compilers.zig import libcxx_version, zig_version
@@ -37,7 +36,7 @@ from crosswheel.toolchain.environment import CrossEnvironment
 from crosswheel.toolchain.libraries.archives import archive_members
 from crosswheel.toolchain.libraries.builds import LINKS
 from crosswheel.toolchain.libraries.linking import Library
-from crosswheel.toolchain.libraries.origins import read_origins
+from crosswheel.toolchain.libraries.materials import library_materials
 from crosswheel.wheels.materials import Material, Materials, Patch
 
 if sys.version_info >= (3, 11):
@@ -172,7 +171,7 @@ class LinkedMaterials:
 
     def of_shared(self, library: Library) -> list[Material]:
         """Return a shared library that goes into a wheel, with the materials in it."""
-        materials = _library_materials(library)
+        materials = library_materials(library)
         for link in read_records(library.prefix / LINKS).links:
             materials += self._materials(link, Records((link,), {}))
         return _distinct(materials)
@@ -256,7 +255,7 @@ class LinkedMaterials:
         chosen = [*([library] if rest or not merged else []), *merged]
         runtimes = [self._runtime_in(item, members) for item in chosen]
         return [
-            *(material for item in chosen for material in _library_materials(item)),
+            *(material for item in chosen for material in library_materials(item)),
             *(material for material in runtimes if material),
         ]
 
@@ -276,7 +275,7 @@ class LinkedMaterials:
             material
             for library in self.environment.libraries
             if self._members[library.name].keys() & members
-            for material in _library_materials(library)
+            for material in library_materials(library)
         ]
 
     def _of_requirement(self, archive: Path) -> list[Material]:
@@ -353,28 +352,6 @@ def _runtime(name: str, version: str | None, licence: str, url: PackageURL) -> M
 
 def _names_needed(library: Library) -> set[str]:
     return {name for needed in library.needs for name in (needed.name, *_names_needed(needed))}
-
-
-def _library_materials(library: Library) -> list[Material]:
-    """Return a library of the toolchain as materials: one for each source package that it is built from."""
-    origins = {origin.source: origin for origin in read_origins(library.prefix)}
-    qualifiers = {"arch": "source", "distro": SUITE}
-    return [
-        Material(
-            role="library",
-            name=library.name,
-            version=origin.version,
-            purl=(
-                PackageURL("generic", None, library.name, origin.version)
-                if origin.as_released or origin.source is None
-                else PackageURL("deb", "debian", origin.source, origin.version, qualifiers)
-            ).to_string(),
-            licence=library.licence,
-            sha256=(origin.sha256,),
-            debian=origin.source,
-        )
-        for origin in origins.values()
-    ] or [Material(role="library", name=library.name)]
 
 
 def _distinct(materials: Sequence[Material]) -> list[Material]:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.audit.advisories import Matches
-from crosswheel.audit.auditing import AdvisorySources, read_wheels, wheels_of_index
+from crosswheel.audit.auditing import AdvisorySources, read_interpreter, read_wheels, wheels_of_index
 from crosswheel.audit.exceptions import AuditException, AuditVerdict, apply_exceptions, read_exceptions
 from crosswheel.audit.reports import sarif, summary_of, vex
 from crosswheel.audit.subjects import AuditedParts, subjects_of
@@ -130,8 +130,10 @@ def _audited(
     if index:
         return read_wheels(wheels_of_index(index), tell)
     assert requirement is not None
-    _, proven = wheels.of(requirement, targets.load(fleet.target, TARGETS))
-    return read_wheels([wheel.path for wheel in proven], tell)
+    target = targets.load(fleet.target, TARGETS)
+    locked, proven = wheels.of(requirement, target)
+    root = next(wheel.path for wheel in proven if wheel.pin.name == locked.name)
+    return [*read_interpreter(root, target.name), *read_wheels([wheel.path for wheel in proven], tell)]
 
 
 def robot_sboms(connection: Connection) -> dict[str, str | None]:

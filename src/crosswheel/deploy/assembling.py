@@ -31,6 +31,7 @@ from crosswheel.files import cached_folder, digest_of, sha256_of, write_bytes
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
 from crosswheel.provenance.closure import closure_sbom
+from crosswheel.provenance.parts import Part
 from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.uv import Uv
@@ -236,6 +237,7 @@ class Assembler:
             {wheel.path: wheel.proof.sha256 for wheel in wheels},
             self.target.marker_environment,
             EPOCH,
+            self.python_part,
         )
         launchers = self._launchers(name, packages[root], called, bill)
         folder = "launchers/"
@@ -261,15 +263,27 @@ class Assembler:
 
     @property
     def python_digest(self) -> str:
-        """What the target's Python is named by."""
-        return self._toolchain.python.root.name
+        """What the Python that is sent is named by."""
+        from crosswheel.toolchain.python.brought import data_versions
+
+        return digest_of(cpython=self._toolchain.python.root.name, data=data_versions())
+
+    @cached_property
+    def python_part(self) -> Part | None:
+        """The Python that is sent to the target, for an SBOM; ``None`` where the target has its own."""
+        from crosswheel.toolchain.python.brought import python_part  # late, as for the toolchain
+
+        return python_part(self.target, self.settings, self.runner)
 
     def provided_python(self) -> Package | None:
         """Return the Python that is sent to the target, byte-compiled; ``None`` where the target has its own."""
         if not self.target.python.provided:
             return None
         tree = self._toolchain.python
-        folder = self._folder(cpython=tree.root.name)
+        # As late as the toolchain, with which it comes.
+        from crosswheel.toolchain.python.brought import complete, data_versions
+
+        folder = self._folder(cpython=tree.root.name, data=data_versions())
         program = f"{PYTHON_FOLDER}/bin/python{tree.short}"
 
         def fill(temporary: Path) -> None:
@@ -279,6 +293,7 @@ class Assembler:
                 shutil.copytree(tree.root / part, top / part, ignore=_links_in)
             for licence in tree.root.glob("copyright-*"):
                 shutil.copyfile(licence, top / licence.name)
+            complete(top, tree.short)
             self._compile(top / "lib" / f"python{tree.short}")
             Package.read(PYTHON, self.target.python.version, temporary / "files").pack()
 

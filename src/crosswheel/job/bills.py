@@ -10,6 +10,7 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
 from crosswheel.provenance.closure import closure_sbom, taken_sbom
+from crosswheel.toolchain.python.brought import python_part
 from crosswheel.wheels.layout import CLOSURE_SUFFIX, SBOM_SUFFIX
 from crosswheel.wheels.writing import EPOCH
 
@@ -37,5 +38,6 @@ def write_sboms(
     if name in requirements.roots:
         reached, _ = requirements.follow([name], records)
         wheels = {records[other].wheel: records[other].sha256 for other in reached}
-        bill = closure_sbom(name, wheels, context.target.marker_environment, EPOCH)
+        interpreter = python_part(context.target, context.settings, context.general_runner)
+        bill = closure_sbom(name, wheels, context.target.marker_environment, EPOCH, interpreter)
         write_bytes(placed.with_name(front + CLOSURE_SUFFIX), bill)

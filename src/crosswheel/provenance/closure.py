@@ -22,7 +22,13 @@ from crosswheel.wheels.legacy import repaired_requirement
 from crosswheel.wheels.reading import read_metadata
 
 
-def closure_sbom(root: str, wheels: Mapping[Path, str], environment: Mapping[str, str], epoch: int) -> bytes:
+def closure_sbom(
+    root: str,
+    wheels: Mapping[Path, str],
+    environment: Mapping[str, str],
+    epoch: int,
+    interpreter: Part | None = None,
+) -> bytes:
     """Return one SBOM of wheels that are installed together, each with its parts.
 
     Args:
@@ -30,6 +36,7 @@ def closure_sbom(root: str, wheels: Mapping[Path, str], environment: Mapping[str
         wheels: the wheels, each with its SHA-256.
         environment: the values of environment markers (PEP 508).
         epoch: the SBOM's time, in seconds since 1970.
+        interpreter: the Python that is installed with them, if it is not the machine's own.
 
     Raises:
         IntegrityError: a wheel cannot be read.
@@ -48,6 +55,8 @@ def closure_sbom(root: str, wheels: Mapping[Path, str], environment: Mapping[str
         for name, component in components.items()
     ]
     others = [component for name, component in components.items() if name != root]
+    if interpreter:
+        others.append(_component(interpreter, ()))
     return written(components[root], others, dependencies, epoch, properties)
 
 

@@ -21,10 +21,13 @@ from packaging.utils import canonicalize_name
 
 from crosswheel.errors import IntegrityError
 from crosswheel.provenance.sbom import NAMESPACE, SBOM_NAME
+from crosswheel.wheels.materials import Material
 from crosswheel.wheels.reading import ZIP_ERRORS, read_metadata
 
 LARGEST = 32 << 20
 """The size limit of an SBOM in bytes; some tools list every file in it."""
+INTERPRETER = "interpreter"
+"""The role of a Python that is installed with wheels."""
 _DEEPEST = 100
 _MOST = 20_000
 _SBOM = re.compile(r"[^/]+\.dist-info/sboms/[^/]+\.json")
@@ -57,6 +60,19 @@ class Part:
         yield (self,)
         for part in self.parts:
             yield from ((self, *way) for way in part.every())
+
+
+def part_of(material: Material) -> Part:
+    """Return a material as a part that has no parts itself."""
+    return Part(
+        material.name,
+        material.version,
+        material.purl,
+        material.debian,
+        material.role,
+        material.licence,
+        material.sha256[0] if len(material.sha256) == 1 else None,
+    )
 
 
 def read_sbom(data: bytes, title: str) -> Part:

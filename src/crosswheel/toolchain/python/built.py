@@ -10,6 +10,8 @@ from crosswheel.errors import TargetError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import PythonSource, Target
+from crosswheel.toolchain.compilers.zig import zig_compilers
+from crosswheel.toolchain.libraries.linking import Library, library, with_needs
 from crosswheel.toolchain.python.cpython import CPythonBuild
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -36,9 +38,15 @@ def built_python(
         MissingToolError: a program that builds it is missing.
         BuildFailed: it, or a module of its standard library, cannot be built.
     """
-    source = _source_of(target)
+    source = source_of(target)
     host = built_host_python(source, settings, runner, tell)
     return CPythonBuild(target, source, _LIBRARIES, _MODULES, settings, runner, tell, host).tree()
+
+
+def linked_libraries(target: Target, settings: Settings, runner: Runner) -> list[Library]:
+    """Return the libraries inside the Python that is built for a target, with those that they need."""
+    compilers = zig_compilers(target, settings.cache)
+    return with_needs([library(name, target, compilers, settings, runner) for name in _LIBRARIES])
 
 
 def built_host_python(
@@ -71,11 +79,12 @@ def host_target() -> Target:
 def has_built(target: Target, settings: Settings) -> bool:
     """Return whether the cache has the Python of a target, built with the present tools."""
     kept = cache_path(settings.cache, "python")
-    source = _source_of(target)
+    source = source_of(target)
     return any(kept.glob(f"cpython-{source.version}-{target.toolchain.debian}-*"))
 
 
-def _source_of(target: Target) -> PythonSource:
+def source_of(target: Target) -> PythonSource:
+    """Return the source that a target's Python is built from."""
     source = target.python.source
     if source is None:
         source = targets.python_source(target.python.short)
