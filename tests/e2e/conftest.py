@@ -81,11 +81,14 @@ def installation(robot: Robot, index: StaticServer) -> Installation:
 
 
 @pytest.fixture(scope="session")
-def prefect_api(
-    tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, settings: Settings
-) -> Iterator[str]:
-    """Run a real Prefect server, of the recipe's version and day; give the URL of its API."""
+def prefect_python(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, settings: Settings) -> Path:
+    """Install Prefect on this machine, of the recipe's version and day; return the Python that has it."""
     folder = tmp_path_factory.mktemp("prefect-server")
-    python = prefect_server.install(folder, recipe, settings, Runner(log=folder / "install.log"))
-    with prefect_server.running(python, folder) as url:
+    return prefect_server.install(folder, recipe, settings, Runner(log=folder / "install.log"))
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory, prefect_python: Path) -> Iterator[str]:
+    """Run a real Prefect server, of the recipe's version and day; give the URL of its API."""
+    with prefect_server.running(prefect_python, tmp_path_factory.mktemp("prefect-data")) as url:
         yield url

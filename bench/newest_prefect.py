@@ -1,0 +1,152 @@
+"""Newest Prefect on a robot whose own Python is too old for it: built, proven, deployed with a Python, and run.
+
+    bench/newest-prefect [--target ot2-py313] [--folder FOLDER]
+
+takes the lock in examples/newest-prefect. On the look-alike robot, `deploy` sends Prefect with the Python, a second
+environment shares that one, and the robot's own pip installs the wheel that has both. A flow is seen by a real server
+of that version on this machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import httpx
+from _measure import ROOT, machine, say, show, stop, timed, usual_environment, workspace
+
+from crosswheel import targets
+from crosswheel.job.closures import root_of_lock
+from crosswheel.process import Runner
+from crosswheel.settings import Settings
+from crosswheel.simulator.image import image_for
+from crosswheel.simulator.look_alike import ALIAS, Simulation, running
+
+sys.path.insert(0, str(ROOT / "tests"))
+from support import prefect_server
+
+_CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
+_RECIPES = ROOT / "examples" / "newest-prefect" / "packages"
+_FLOW = ROOT / "tests" / "e2e" / "robot_flow.py"
+_FACTS = ("Version", "Python version", "OS/Arch")
+
+
+@dataclass(frozen=True)
+class Robot:
+    """A running look-alike, and what is sent to it."""
+
+    simulation: Simulation
+    requirement: str
+    target: str
+    folder: Path
+
+    def ssh(self, command: str, given: str = "") -> str:
+        """Run a command on the robot, as a login does."""
+        words = ["ssh", "-F", str(self.simulation.ssh_config), ALIAS, f". /etc/profile; {command}"]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, input=given)
+        if done.returncode != 0:
+            stop(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.stdout
+
+    def deploy(self, *more: str) -> str:
+        """Deploy the program; return how much was sent, and how long it took."""
+        words = ["deploy", self.requirement, "--target", self.target, "--recipes", str(_RECIPES)]
+        words += ["--dist-tree-root", str(self.folder / "dist"), "--robot", ALIAS]
+        words += ["--ssh-config", str(self.simulation.ssh_config), *more]
+        log = self.folder / "deploy.txt"
+        seconds = timed([_CROSSWHEEL, *words], log, env=usual_environment())
+        (row,) = re.findall(rf"^{ALIAS} .*", log.read_text(), re.MULTILINE)
+        _, _, files, number, unit, *_ = row.split()
+        return f"{number} {unit} in {files} files, {seconds:.0f} s"
+
+    def version(self, program: str) -> str:
+        """Return what the program says of itself."""
+        lines = self.ssh(f"{program} version").splitlines()
+        facts = {key: value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
+        return ", ".join(facts[name] for name in _FACTS)
+
+    def flow(self, program: str, api: str) -> str:
+        """Run a flow on the robot; return what the server on this machine says of it."""
+        before = _flow_runs(api)
+        began = time.monotonic()
+        self.ssh("cat > /var/flow.py", _FLOW.read_text())
+        self.ssh(f"PREFECT_API_URL={api} {program}-python /var/flow.py")
+        seconds = time.monotonic() - began
+        states = [state for run, state in _flow_runs(api).items() if run not in before]
+        return f"{', '.join(states)} ({seconds:.0f} s, under emulation)"
+
+
+def _flow_runs(api: str) -> dict[str, str]:
+    answer = httpx.post(f"{api}/flow_runs/filter", json={}, trust_env=False).raise_for_status()
+    return {run["id"]: run["state"]["type"] for run in answer.json()}
+
+
+def _served(site: Path) -> str:
+    """Serve a folder on 127.0.0.1 until this program ends; return the address of its index."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/simple/"
+
+
+def _build(target: str, folder: Path) -> str:
+    trees = [word for name in ("build", "dist", "index") for word in (f"--{name}-tree-root", folder / name)]
+    words = [_CROSSWHEEL, "build", "--recipes", _RECIPES, "--target", target, "--verbose", *trees]
+    seconds = timed(words, folder / "build.txt", env=usual_environment())
+    totals = re.findall(r"^\d+ wheels.*", (folder / "build.txt").read_text(), re.MULTILINE)
+    return f"{totals[-1]} ({seconds:.0f} s)"
+
+
+def _rows(robot: Robot, api: str) -> Sequence[tuple[str, str]]:
+    rows = [("deploy, with the Python", robot.deploy())]
+    rows += [("prefect version", robot.version("prefect")), ("its flow", robot.flow("prefect", api))]
+    rows += [("deploy again as another environment", robot.deploy("--name", "flows"))]
+    rows += [("flows version", robot.version("flows"))]
+    for name in ("flows", "prefect"):
+        words = [_CROSSWHEEL, "remove", name, "--robot", ALIAS, "--ssh-config", robot.simulation.ssh_config]
+        timed(words, robot.folder / "remove.txt", env=usual_environment())
+    began, name = time.monotonic(), robot.requirement.partition("==")[0]
+    robot.ssh(f"pip install {name} --no-cache-dir --index-url {_served(robot.folder / 'index')}")
+    rows += [("by the robot's own pip", f"installed in {time.monotonic() - began:.0f} s")]
+    return [*rows, ("prefect version", robot.version("prefect")), ("its flow", robot.flow("prefect", api))]
+
+
+def main() -> None:
+    """Build, deploy, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", default="ot2-py313", help="a target that is sent a Python")
+    parser.add_argument("--folder", type=Path, help="an empty folder for what is made, which is kept")
+    given = parser.parse_args()
+    here, settings, runner = machine(), Settings.from_environment(), Runner()
+    target = targets.load(given.target)
+    (lock,) = _RECIPES.glob(f"*/*/{target.name}.lock")
+    root = root_of_lock(lock)
+    with ExitStack() as stack:
+        folder = stack.enter_context(workspace(given.folder))
+        say(f"building {root.roots[0]} for {target.name}")
+        rows = [("built and proven", _build(target.name, folder))]
+        image = image_for(targets.load(target.name.rpartition("-")[0]), settings, runner, say)
+        simulation = stack.enter_context(running(image, folder / "robot", runner, var_size="2g"))
+        (folder / "server").mkdir()
+        python = prefect_server.install(folder / "server", root, settings, runner)
+        api = stack.enter_context(prefect_server.running(python, folder / "server"))
+        rows += _rows(Robot(simulation, root.roots[0], target.name, folder), api)
+    show(f"{root.roots[0]} for {target.title} ({here})", ["what", "result"], rows, right=[])
+
+
+if __name__ == "__main__":
+    main()
