@@ -14,6 +14,7 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.agent.manifest import PYTHON
+from crosswheel.debian import host_architecture
 from crosswheel.deploy.deploying import Deployed, deploy
 from crosswheel.deploy.release import Package, Release
 from crosswheel.deploy.ssh import Connection
@@ -24,7 +25,7 @@ from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.libraries.visibility import hidden_copy
 from crosswheel.toolchain.python.brought import complete
 from crosswheel.toolchain.python.choosing import has_host, origin
-from crosswheel.toolchain.python.cpython_source import source_archive
+from crosswheel.toolchain.python.cpython_source import newest_release, source_archive
 from support.debian_archive import DebianArchive
 from support.releases import Here, place, release, says, this_machine
 from support.servers import FolderServer
@@ -108,6 +109,17 @@ def test_the_distribution_comes_before_what_is_published_and_that_before_a_build
     assert has_host(targets.load("ot2-py313"))
 
 
+def test_a_file_may_state_a_release_that_crosswheel_does_not_know(tmp_path: Path) -> None:
+    stated = f'[python.source]\nversion = "3.15.7"\nsha256 = "{"0" * 64}"\narchive = "tar.xz"\npip = "26"\n'
+    newer = with_table(tmp_path, f'provided = "3.15"\n{stated}')
+    assert (newer.python.version, newer.python.pip) == ("3.15.7", "26")
+    assert newer.extension_suffix.startswith(".cpython-315-")
+    assert newer.python.source
+    assert newer.python.source.sha256 == "0" * 64
+    with pytest.raises(TargetError, match=r"a `source` of Python 3\.13, not of 3\.15\.7"):
+        with_table(tmp_path, f'provided = "3.13"\n{stated}')
+
+
 def settings(folder: Path, **more: object) -> Settings:
     return replace(Settings(cache=folder / "cache", github=""), **more)  # type: ignore[arg-type]
 
@@ -130,6 +142,14 @@ def test_the_source_of_a_python_comes_from_debian_otherwise(tmp_path: Path) -> N
     found = source_archive(SOURCE, settings(tmp_path, debian_sources=archive.sources), Runner())
     assert found.read_bytes() == DATA
     assert [path.name for path in found.parent.iterdir()] == ["Python-3.99.1.tar.gz"]
+
+
+def test_a_newer_release_of_a_python_that_is_sent_is_known_by_debians_unstable(tmp_path: Path) -> None:
+    archive = DebianArchive(tmp_path)
+    mine = settings(tmp_path, debian_sources=archive.sources)
+    assert str(newest_release(SOURCE, mine, Runner())) == SOURCE.version
+    archive.add("python3.99", "3.99.4-2", host_architecture(), {})
+    assert str(newest_release(SOURCE, replace(mine, cache=tmp_path / "other"), Runner())) == "3.99.4"
 
 
 def refusal(source: PythonSource, chosen: Settings) -> CrosswheelError:

@@ -24,6 +24,7 @@ from crosswheel.job.updating import (
     Standing,
     as_markdown,
     locked_roots,
+    python_standing,
     renew_and_prove,
     standings,
     update_root,
@@ -55,6 +56,8 @@ def outdated(
     with scene.console() as console, scene.context(console, target) as opened:
         context = offering_recipes(opened)
         found = standings(context, names or ())
+        python = None if names else python_standing(context)
+        found += [python] if python else []
         advisories = _advisories(names, _advised(known, context), context) if known.osv else {}
     rows = {(s.root, s.pin): s for s in (*(Standing(*key) for key in advisories), *found)}
     cells = [
@@ -67,6 +70,12 @@ def outdated(
         table(console, "outdated", columns[:width], [row[:width] for row in cells])
     else:
         console.print("Everything that is locked is the newest that fits, and as it was locked.")
+    if python:
+        console.print(
+            f"This crosswheel builds Python {python.pin.version}; for {python.newest}, a newer crosswheel or "
+            "[python.source] in a target's file is needed.",
+            soft_wrap=True,
+        )
     raise typer.Exit(1 if advisories or any(standing.fault for standing in found) else 0)
 
 

@@ -13,7 +13,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from crosswheel import lock as locks
-from crosswheel.errors import BuildFailed, CrosswheelError, PlanError, UsageError
+from crosswheel.errors import (
+    BuildFailed,
+    CrosswheelError,
+    MissingToolError,
+    NetworkError,
+    PlanError,
+    UsageError,
+)
 from crosswheel.files import write_bytes
 from crosswheel.job.closures import closure_of, committed_folder, roots_of
 from crosswheel.job.context import BuildContext
@@ -23,6 +30,8 @@ from crosswheel.job.running import run_closure
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.editing import change_day
 from crosswheel.recipes.model import Recipe
+from crosswheel.toolchain.python.built import source_of
+from crosswheel.toolchain.python.cpython_source import newest_release
 from crosswheel.uv import Renewal
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.reading import read_metadata
@@ -98,6 +107,23 @@ def standings(context: BuildContext, names: Collection[str] = ()) -> list[Standi
     with context.workers(_QUESTIONS_AT_ONCE) as pool:
         every = list(pool.map(lambda item: _standing(item[0], item[1], context), pins))
     return [standing for standing in every if standing.newest or standing.fault]
+
+
+def python_standing(context: BuildContext) -> Standing | None:
+    """Return how the Python that the target is sent stands, if there is a newer release of its minor version.
+
+    Where that cannot be known, a warning is shown.
+    """
+    if not context.target.python.provided:
+        return None
+    source = source_of(context.target)
+    try:
+        newest = newest_release(source, context.settings, context.general_runner)
+    except (MissingToolError, NetworkError) as error:
+        context.display.warning(f"whether Python {source.version} is the newest is not known: {error}")
+        return None
+    pin = Pin("cpython", source.version, frozenset([source.sha256]))
+    return Standing(context.target.name, pin, newest) if newest > Version(source.version) else None
 
 
 def _standing(root: str, pin: Pin, context: BuildContext) -> Standing:

@@ -176,7 +176,7 @@ class Target(Table):
     @classmethod
     def _with_source_of_python(cls, stated: Any) -> Any:
         python = stated.get("python") if isinstance(stated, dict) else None
-        if not isinstance(python, dict) or python.get("source"):
+        if not isinstance(python, dict):
             return stated
         return {**stated, "python": with_source(python, str(stated.get("multiarch")))}
 

@@ -99,6 +99,9 @@ class Python(Table):
             raise ValueError("expected either `target` or `headers`")
         if not (self.target or self.headers or self.source or self.packaged):
             raise ValueError("expected `target`, `headers`, `packaged`, `built` or `provided`")
+        short = self.built or self.provided
+        if short and self.source and not self.source.version.startswith(f"{short}."):
+            raise ValueError(f"expected a `source` of Python {short}, not of {self.source.version}")
         if (self.target or self.headers) and not (self.distribution and self.host):
             raise ValueError("`target` and `headers` want `distribution` and `host`")
         return self
@@ -145,21 +148,25 @@ def python_source(short: str) -> PythonSource:
 def with_source(table: Mapping[str, Any], multiarch: str) -> dict[str, Any]:
     """Return a ``[python]`` table in which ``built`` or ``provided`` is filled in with what it stands for.
 
+    A table ``source`` states a release that crosswheel does not know, such as a newer one.
+
     Raises:
         ValueError: no source of that version is known.
     """
     short = table.get("provided") or table.get("built")
     if not isinstance(short, str):
         return dict(table)
-    try:
-        source = python_source(short)
-    except TargetError as error:
-        raise ValueError(f"{error}; {error.hint}") from error
+    source = table.get("source")
+    if not isinstance(source, dict):
+        try:
+            source = python_source(short).model_dump()
+        except TargetError as error:
+            raise ValueError(f"{error}; {error.hint}") from error
     filled = {
-        "version": source.version,
+        "version": source.get("version"),
         "soabi": f"cpython-{short.replace('.', '')}-{multiarch}",
         "sysconfigdata": f"_sysconfigdata__linux_{multiarch}",
-        "pip": source.pip,
-        "source": source.model_dump(),
+        "pip": source.get("pip"),
+        "source": source,
     }
-    return {**filled, **table}
+    return {**{key: value for key, value in filled.items() if value is not None}, **table}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from packaging.version import Version
+
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.download import download, is_absent
 from crosswheel.errors import IntegrityError, NetworkError
@@ -13,6 +15,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import PythonSource
 
+_UNSTABLE = "sid"  # has each release of CPython a few days after its authors made it
 _MIRROR = "name a mirror of CPython's source archives in CROSSWHEEL_CPYTHON_URL"
 
 
@@ -34,6 +37,20 @@ def source_archive(source: PythonSource, settings: Settings, runner: Runner) -> 
             _take(source, temporary / source.file, settings, runner)
 
     return cached_folder(folder, [source.file], fill) / source.file
+
+
+def newest_release(source: PythonSource, settings: Settings, runner: Runner) -> Version:
+    """Return the newest release of a source's minor version: the one that Debian unstable has, or its own.
+
+    Raises:
+        MissingToolError: this machine has no apt.
+        NetworkError: Debian's list of packages is not available.
+    """
+    short = ".".join(source.version.split(".")[:2])
+    debian = Debian(host_architecture(), settings, runner, suite=_UNSTABLE)
+    # As deb-version(7) has it, with the revision behind the last hyphen.
+    known = [version.rpartition("-")[0].replace("~", "") for version in debian.versions(f"python{short}")]
+    return max(map(Version, [source.version, *known]))
 
 
 def _download(source: PythonSource, path: Path, settings: Settings) -> None:
