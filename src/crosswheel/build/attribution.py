@@ -35,8 +35,8 @@ from crosswheel.toolchain.compilers.zig import libcxx_version, zig_version
 from crosswheel.toolchain.environment import CrossEnvironment
 from crosswheel.toolchain.libraries.archives import archive_members
 from crosswheel.toolchain.libraries.builds import LINKS
+from crosswheel.toolchain.libraries.library_materials import library_materials
 from crosswheel.toolchain.libraries.linking import Library
-from crosswheel.toolchain.libraries.materials import library_materials
 from crosswheel.wheels.materials import Material, Materials, Patch
 
 if sys.version_info >= (3, 11):

@@ -19,7 +19,7 @@ from crosswheel.process import Runner
 from crosswheel.provenance.parts import INTERPRETER, Part, part_of
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
-from crosswheel.toolchain.libraries.materials import library_materials
+from crosswheel.toolchain.libraries.library_materials import library_materials
 from crosswheel.toolchain.python.built import linked_libraries, source_of
 from crosswheel.wheels.materials import Material
 
