@@ -7,6 +7,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +25,11 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.libraries.linking import known_libraries
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMANDS = typer.main.get_group(app)
 SHIPPED = shipped_helpers()
@@ -100,7 +105,9 @@ def test_every_command_and_option_exists(page: Path) -> None:
             unknown.append(name)
             continue
         known = {option for parameter in command.params for option in parameter.opts} | {"--help", "-h"}
-        options = (word.split("=")[0] for word in [name, *words] if word.startswith("-"))
+        options = (
+            word.split("=")[0] for word in takewhile("--".__ne__, [name, *words]) if word.startswith("-")
+        )
         unknown += [f"{name} {option}" for option in options if option not in known]
     assert not unknown
 
