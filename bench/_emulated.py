@@ -19,9 +19,9 @@ from _measure import stop
 from elftools.elf.enums import ENUM_E_MACHINE
 
 from crosswheel.debian import Debian
-from crosswheel.emulation.emulator import emulator_for
-from crosswheel.process import Runner, tail
-from crosswheel.targets import Abi
+from crosswheel.emulation.emulator import Emulator, emulator_for
+from crosswheel.process import Runner, Word, tail
+from crosswheel.targets import Abi, Target
 from crosswheel.toolchain.environment import Toolchain
 
 _BUILD = """
@@ -34,13 +34,14 @@ print(importlib.import_module(backend).build_wheel(wheel))
 
 
 # Tells the new namespace of the emulator, and becomes a program of the target.
-# Arguments: the rule, the root, and the program with its arguments.
+# Arguments: the rule, the root, or nothing for this machine's own, and the program with its arguments.
 _ENTER = """
 set -eu
 rule=$1 root=$2
 shift 2
 mount -t binfmt_misc binfmt /proc/sys/fs/binfmt_misc
 printf %s "$rule" > /proc/sys/fs/binfmt_misc/register
+[ "$root" ] || exec "$@"
 mount --bind /dev/null "$root/dev/null"
 exec chroot "$root" "$@"
 """
@@ -48,15 +49,40 @@ _NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount")
 
 
 def why_not(toolchain: Toolchain) -> str | None:
-    """Return why emulated programs cannot start each other on this machine, or ``None`` where they can."""
+    """Return why gcc of the target cannot run on this machine, or ``None`` where it can."""
     if not Debian(toolchain.target.toolchain.debian, toolchain.settings, Runner()).is_usable:
         return "this machine has no apt, which gcc for the target is taken from"
+    return why_alone()
+
+
+def why_alone() -> str | None:
+    """Return why emulated programs cannot start each other on this machine, or ``None`` where they can."""
     if shutil.which("unshare") is None:
         return "unshare of util-linux is missing"
     probe = [*_NAMESPACES, "mount", "-t", "binfmt_misc", "binfmt", "/proc/sys/fs/binfmt_misc"]
     if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
         return "a user namespace cannot have emulators of its own here; that takes Linux 6.7, and not to be forbidden"
     return None
+
+
+def with_others(
+    emulator: Emulator, target: Target, *words: Word, environment: Mapping[str, str]
+) -> list[str]:
+    """Return the command line that runs a target's Python so that it can start programs of the target itself.
+
+    Nothing is kept from it: it is for code that is known.
+    """
+    # What the kernel starts is told by these what the first one is told by options.
+    told = {"QEMU_LD_PREFIX": str(emulator.root), "QEMU_UNAME": target.kernel}
+    if target.toolchain.qemu_cpu:
+        told["QEMU_CPU"] = target.toolchain.qemu_cpu
+    command = emulator.command(*words, environment={**told, **environment})
+    return [*_NAMESPACES, "sh", "-c", _ENTER, "sh", _rule(emulator, target), "", *command]
+
+
+def _rule(emulator: Emulator, target: Target) -> str:
+    # F: the kernel opens the emulator at once, so that it is found inside another root as well.
+    return f":crosswheel-bench:M::{_magic(target.abi)}:{emulator.qemu}:F"
 
 
 class _Apt(Debian):
@@ -87,9 +113,7 @@ class EmulatedDebian:
             (root / name).mkdir(exist_ok=True)
         (root / "dev" / "null").touch()
         emulator = emulator_for(toolchain.target, toolchain.settings, runner)
-        # F: the kernel opens the emulator at once, so that it is found inside the root as well.
-        rule = f":crosswheel-bench:M::{_magic(toolchain.target.abi)}:{emulator.qemu}:F"
-        return cls(toolchain, root, rule, runner)
+        return cls(toolchain, root, _rule(emulator, toolchain.target), runner)
 
     def build(self, name: str, tree: Path, locked: Path, variables: Mapping[str, str]) -> float:
         """Build a wheel with setuptools, and return how long that took."""

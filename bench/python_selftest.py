@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from _emulated import why_alone, with_others
 from _measure import machine, say, show, stop
 
 from crosswheel import targets
@@ -24,7 +27,7 @@ from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
-from crosswheel.toolchain.python.built import built_host_python
+from crosswheel.toolchain.python.built import built_host_python, linked_libraries
 from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.toolchain.python.cpython_source import source_archive
 from crosswheel.toolchain.python.tree import PythonTree
@@ -70,29 +73,37 @@ def main() -> None:
         rows += _measured(python, target, folder)
         emulator = emulator_for(target, settings, runner)
         rows += _imported(emulator, runner)
-        rows += _tested(emulator, given.tests, _tests_of(target, settings, runner, folder), runner, folder)
+        rows += _tested(
+            emulator, target, given.tests, _tests_of(target, settings, runner, folder), runner, folder
+        )
     show(f"Python {target.python.version} for {target.title} ({here})", ["what", "result"], rows, right=[])
 
 
 def _built(target: Target, settings: Settings, runner: Runner) -> list[list[str]]:
-    """Build the host's Python and the target's, each with all libraries there; return how long each took."""
+    """Build the host's Python and the target's, each with the target's libraries there; return how long each took."""
     source = target.python.source
     assert source
-    target_python(target, settings, runner, say)  # the libraries are there then
+    linked_libraries(target, settings, runner)
     with tempfile.TemporaryDirectory(prefix="cache.", dir=settings.cache) as name:
         for kept in settings.cache.iterdir():
             if kept.name not in ("python", Path(name).name):
                 (Path(name) / kept.name).symlink_to(kept)
         apart = replace(settings, cache=Path(name))
-        seconds = []
+        spent = []
         for build in (
             lambda: built_host_python(source, apart, runner, say),
             lambda: target_python(target, apart, runner, say),
         ):
-            begun = time.monotonic()
+            begun, before = time.monotonic(), _processor_seconds()
             build()
-            seconds.append(time.monotonic() - begun)
-    return [["built for the host", f"{seconds[0]:.0f} s"], ["built for the target", f"{seconds[1]:.0f} s"]]
+            used = _processor_seconds() - before
+            spent.append(f"{time.monotonic() - begun:.0f} s, {used:.0f} s of processors")
+    return [["built for the host", spent[0]], ["built for the target", spent[1]]]
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _measured(python: PythonTree, target: Target, folder: Path) -> list[list[str]]:
@@ -137,24 +148,22 @@ def _tests_of(target: Target, settings: Settings, runner: Runner, folder: Path) 
 
 
 def _tested(
-    emulator: Emulator, tests: Sequence[str], folder: Path, runner: Runner, work: Path
+    emulator: Emulator, target: Target, tests: Sequence[str], folder: Path, runner: Runner, work: Path
 ) -> list[list[str]]:
-    rows = []
+    alone = why_alone()
+    rows = [["programs that start each other", alone or "yes"]]
     for test in tests:
         say(f"running {test}")
         begun = time.monotonic()
         scratch = work / "scratch" / test
         scratch.mkdir(parents=True)
         words = ["-m", "test", "--timeout", "600", test]
-        answer = emulator.run(
-            runner,
-            words,
-            environment={"PYTHONPATH": str(folder), "HOME": str(scratch)},
-            cwd=scratch,
-            timeout=1800,
-            check=False,
-            readable=[folder],
-        )
+        environment = {"PYTHONPATH": str(folder), "HOME": str(scratch)}
+        command = emulator.command(*words, environment=environment)
+        if not alone:
+            command = with_others(emulator, target, *words, environment=environment)
+        variables = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(scratch)}
+        answer = runner.run(command, cwd=scratch, env=variables, timeout=1800, check=False)
         ending = [line for line in answer.lines if line.startswith(("Total tests:", "Result:"))]
         rows.append([test, f"{'; '.join(ending) or answer.lines[-1]} ({time.monotonic() - begun:.0f} s)"])
         failed = [line for line in answer.lines if line.startswith(("FAIL:", "ERROR:"))]
