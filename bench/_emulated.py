@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ _NAMESPACES = ("unshare", "--user", "--map-root-user", "--mount")
 def why_not(toolchain: Toolchain) -> str | None:
     """Return why gcc of the target cannot run on this machine, or ``None`` where it can."""
     if not Debian(toolchain.target.toolchain.debian, toolchain.settings, Runner()).is_usable:
-        return "this machine has no apt, which gcc for the target is taken from"
+        return "no mirror of Debian is known, which gcc for the target is taken from"
     return why_alone()
 
 
@@ -85,13 +85,14 @@ def _rule(emulator: Emulator, target: Target) -> str:
     return f":crosswheel-bench:M::{_magic(target.abi)}:{emulator.qemu}:F"
 
 
-class _Apt(Debian):
-    """Debian's packages, with the question which others a package needs."""
-
-    def closure(self, *packages: str) -> list[str]:
-        """Return the names of packages and of all that they depend on, as apt would fill an empty machine."""
-        planned = self._apt(self._lists(), "install", "--simulate", "--no-install-recommends", *packages)
-        return [line.split()[1] for line in planned.splitlines() if line.startswith("Inst ")]
+def _closure(debian: Debian, packages: Sequence[str]) -> list[str]:
+    """Return the names of packages and of all that they depend on, but those that only a provider has."""
+    names = list(packages)
+    for name in names:  # grows meanwhile
+        names += [
+            needed for needed in debian.dependencies(name) if needed not in names and debian.versions(needed)
+        ]
+    return names
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ class EmulatedDebian:
     @classmethod
     def unpacked(cls, toolchain: Toolchain, root: Path, runner: Runner) -> EmulatedDebian:
         """Fill a folder with gcc, and the target's Python beside it."""
-        debian = _Apt(toolchain.target.toolchain.debian, toolchain.settings, runner)
-        debian.unpack(debian.closure("gcc", "g++", "libc6-dev", "zlib1g"), root)
+        debian = Debian(toolchain.target.toolchain.debian, toolchain.settings, runner)
+        debian.unpack(_closure(debian, ["gcc", "g++", "libc6-dev", "zlib1g"]), root)
         shutil.copytree(toolchain.python.root, root / "python", symlinks=True)
         for name in ("dev", "tmp"):
             (root / name).mkdir(exist_ok=True)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from crosswheel.debian import NO_APT_HINT, Debian
+from crosswheel.debian import Debian
+from crosswheel.debian.mirrors import NO_MIRROR_HINT, has_apt
 from crosswheel.emulation.emulator import has_root, installed_qemu, kept_qemu
 from crosswheel.errors import CrosswheelError
 from crosswheel.process import Runner
@@ -18,7 +19,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import installed_rust
 from crosswheel.toolchain.compilers.zig import zig_version
-from crosswheel.toolchain.host_programs import is_usable, look_alike_fault
+from crosswheel.toolchain.host_programs import install_command, is_usable, look_alike_fault
 from crosswheel.toolchain.python.choosing import has_host, has_pythons, origin
 
 # Room for toolchains, and for the sources and builds of a hundred packages.
@@ -92,20 +93,19 @@ def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[F
             "emulator", "later", f"qemu-user-static is unpacked from {origin}; nothing is installed"
         )
     else:
-        yield Finding("emulator", "missing", "no qemu-user, and no apt", NO_APT_HINT)
+        yield Finding("emulator", "missing", "no qemu-user, and no mirror of Debian is known", NO_MIRROR_HINT)
     name = f"libraries of {target.toolchain.debian}"
     if has_root(target, settings):
         yield Finding(name, "ok", "the C library that emulated programs load")
     elif origin:
         yield Finding(name, "later", f"unpacked from {origin}; nothing is installed")
     else:
-        yield Finding(name, "missing", "no apt", NO_APT_HINT)
+        yield Finding(name, "missing", "no mirror of Debian is known", NO_MIRROR_HINT)
 
 
 def _debian_origin(target: Target, settings: Settings, runner: Runner) -> str | None:
     """Return where Debian's packages would come from; ``None`` where they cannot be had."""
-    debian = Debian(target.toolchain.debian, settings, runner)
-    return debian.sources.title if debian.is_usable else None
+    return Debian(target.toolchain.debian, settings, runner).sources.title
 
 
 def _rust(target: Target, settings: Settings, runner: Runner) -> Finding:
@@ -120,8 +120,8 @@ def _rust(target: Target, settings: Settings, runner: Runner) -> Finding:
     return Finding(
         "Rust",
         "missing",
-        "neither rustup nor apt",
-        f"install rustup, then: rustup target add {target.toolchain.rust}",
+        "no rustup, and no mirror of Debian is known",
+        f"install rustup, then: rustup target add {target.toolchain.rust}; or {NO_MIRROR_HINT}",
     )
 
 
@@ -134,10 +134,10 @@ def _programs(runner: Runner) -> Iterator[Finding]:
     for name, purpose in purposes.items():
         if is_usable(name, runner):
             yield Finding(name, "ok", f"{shutil.which(name)}, for {purpose}")
-        elif os.geteuid() == 0 and shutil.which("apt-get") and name != "git":
+        elif os.geteuid() == 0 and has_apt() and name != "git":
             yield Finding(name, "later", f"installed by apt-get when needed, for {purpose}")
         else:
-            yield Finding(name, "missing", f"for {purpose}", f"apt-get install {name}")
+            yield Finding(name, "missing", f"for {purpose}", f"install it: {install_command([name])}")
 
 
 def _isolation(settings: Settings) -> Finding:

@@ -44,8 +44,8 @@ class Settings:
         maven: base URL of a Maven repository (``CROSSWHEEL_MAVEN_URL``; otherwise jgo's default).
         cpython: base URL of a mirror of CPython's source archives, ``<base>/<version>/<file>``
             (``CROSSWHEEL_CPYTHON_URL``; otherwise Debian's source packages, which have some of them).
-        debian_sources: an apt sources file to use instead of the machine's own
-            (``CROSSWHEEL_DEBIAN_SOURCES``).
+        debian: address of a mirror of Debian to use instead of the machine's own (``CROSSWHEEL_DEBIAN_URL``).
+        debian_sources: an apt sources file to use instead of it (``CROSSWHEEL_DEBIAN_SOURCES``).
         offline: use only what is cached (``CROSSWHEEL_OFFLINE=1``).
         sandbox: how code that is not ours is kept from all else: ``namespaces``, ``landlock``, ``none``, or ``auto``,
             which is the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
@@ -61,6 +61,7 @@ class Settings:
     github: str
     registry: str | None = None
     maven: str | None = None
+    debian: str | None = None
     debian_sources: Path | None = None
     offline: bool = False
     sandbox: str = "auto"
@@ -92,6 +93,7 @@ class Settings:
             registry=registry or None,
             maven=env.get("CROSSWHEEL_MAVEN_URL") or None,
             cpython=(env.get("CROSSWHEEL_CPYTHON_URL") or "").rstrip("/") or None,
+            debian=env.get("CROSSWHEEL_DEBIAN_URL") or None,
             debian_sources=Path(sources) if sources else None,
             offline=env.get("CROSSWHEEL_OFFLINE", "") not in ("", "0"),
             sandbox=env.get("CROSSWHEEL_SANDBOX") or "auto",

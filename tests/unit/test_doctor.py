@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from crosswheel import targets
-from crosswheel.debian import Debian
+from crosswheel.debian import Debian, mirrors
 from crosswheel.doctor import Finding, examine
 from crosswheel.errors import MissingToolError, UsageError
 from crosswheel.process import Runner
@@ -46,6 +46,7 @@ def test_a_cache_that_is_only_half_there_is_not_called_ok(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(mirrors, "INSTALLED_DEBOOTSTRAP", tmp_path / "none")
     own = OT2.python.target
     assert own is not None
     for name in ("qemu", f"roots/{OT2.toolchain.debian}-any", f"python/{own.sha256[:20]}"):
@@ -66,7 +67,8 @@ def test_a_cache_with_a_blank_in_its_path_is_told(tmp_path: Path) -> None:
 
 def test_without_apt_the_hint_names_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(mirrors, "INSTALLED_DEBOOTSTRAP", tmp_path / "none")
     with pytest.raises(MissingToolError) as caught:
         Debian("armhf", Settings(cache=tmp_path, github=""), Runner()).versions("libc6")
     for hint in (caught.value.hint, findings(tmp_path)["libraries of armhf"].remedy):
-        assert "install apt, dpkg and debootstrap" in hint
+        assert "set CROSSWHEEL_DEBIAN_URL" in hint

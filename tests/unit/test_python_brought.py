@@ -145,7 +145,7 @@ def test_the_source_of_a_python_comes_from_debian_otherwise(tmp_path: Path) -> N
 
 
 def test_a_newer_release_of_a_python_that_is_sent_is_known_by_debians_unstable(tmp_path: Path) -> None:
-    archive = DebianArchive(tmp_path)
+    archive = DebianArchive(tmp_path, "sid")
     mine = settings(tmp_path, debian_sources=archive.sources)
     assert str(newest_release(SOURCE, mine, Runner())) == SOURCE.version
     archive.add("python3.99", "3.99.4-2", host_architecture(), {})

@@ -25,6 +25,7 @@ def test_each_variable_moves_what_it_names() -> None:
             "CROSSWHEEL_GITHUB_URL": "http://127.0.0.1:1/github/",
             "CROSSWHEEL_MAVEN_URL": "http://127.0.0.1:1/maven",
             "CROSSWHEEL_DEBIAN_SOURCES": "/etc/sources",
+            "CROSSWHEEL_DEBIAN_URL": "http://127.0.0.1:1/debian",
             "CROSSWHEEL_OFFLINE": "1",
         }
     )
@@ -32,6 +33,7 @@ def test_each_variable_moves_what_it_names() -> None:
     assert settings.github == "http://127.0.0.1:1/github"
     assert settings.maven == "http://127.0.0.1:1/maven"
     assert settings.debian_sources == Path("/etc/sources")
+    assert settings.debian == "http://127.0.0.1:1/debian"
     assert settings.offline
 
 

@@ -28,8 +28,9 @@ from support.debian_archive import DebianArchive
 OT2 = targets.load("ot2")
 TOOLS = Path("/tools")
 
-has_apt = shutil.which("apt-get") is not None and shutil.which("dpkg-deb") is not None
-needs_apt = pytest.mark.skipif(not has_apt, reason="apt and dpkg are Debian's")
+needs_dpkg = pytest.mark.skipif(
+    not shutil.which("dpkg-deb"), reason="dpkg, which makes packages, is Debian's"
+)
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def debian(archive: DebianArchive, architecture: str = "armhf") -> Debian:
     return Debian(architecture, own, Runner(), clock=lambda: 0.0)
 
 
-@needs_apt
+@needs_dpkg
 def test_packages_of_another_machine_are_unpacked_and_nothing_is_installed(
     tmp_path: Path, archive: DebianArchive
 ) -> None:
@@ -68,7 +69,7 @@ def test_packages_of_another_machine_are_unpacked_and_nothing_is_installed(
     assert [path.name for path in (tmp_path / "root").iterdir()] == ["usr"]
 
 
-@needs_apt
+@needs_dpkg
 def test_a_version_can_be_chosen(tmp_path: Path, archive: DebianArchive) -> None:
     for version in ("1.0", "2.0"):
         archive.add("libdemo", version, "armhf", {"version": version})
@@ -77,25 +78,25 @@ def test_a_version_can_be_chosen(tmp_path: Path, archive: DebianArchive) -> None
     assert debian(archive).versions("absent") == []
 
 
-@needs_apt
+@needs_dpkg
 def test_a_package_that_is_not_there_is_named(tmp_path: Path, archive: DebianArchive) -> None:
     with pytest.raises(NetworkError, match="absent:armhf could not be fetched") as caught:
         debian(archive).unpack(["absent"], tmp_path / "root")
-    assert "CROSSWHEEL_DEBIAN_SOURCES" in caught.value.hint
+    assert "CROSSWHEEL_DEBIAN_URL" in caught.value.hint
 
 
-@needs_apt
+@needs_dpkg
 def test_a_package_whose_bytes_are_not_those_of_the_index_is_refused(
     tmp_path: Path, archive: DebianArchive
 ) -> None:
     archive.add("libdemo", "1.0", "armhf", {"file": "right"})
     (deb,) = archive.folder.glob("*.deb")
     deb.write_bytes(deb.read_bytes().replace(b"right", b"wrong"))
-    with pytest.raises(NetworkError, match=r"(?i)hash sum mismatch"):
+    with pytest.raises(NetworkError, match="expected sha256"):
         debian(archive).unpack(["libdemo"], tmp_path / "root")
 
 
-@needs_apt
+@needs_dpkg
 def test_original_sources_are_fetched(tmp_path: Path, archive: DebianArchive) -> None:
     original = tmp_path / "demo.tar.gz"
     with tarfile.open(original, "w:gz") as tar:
@@ -106,17 +107,17 @@ def test_original_sources_are_fetched(tmp_path: Path, archive: DebianArchive) ->
     assert found.read_bytes() == original.read_bytes()
 
 
-@needs_apt
+@needs_dpkg
 def test_sources_that_cannot_be_reached_are_a_network_problem(tmp_path: Path) -> None:
     file = tmp_path / "sources.list"
-    file.write_text("deb [trusted=yes] http://127.0.0.1:9/ ./\n")
+    file.write_text("deb [trusted=yes] http://127.0.0.1:9/ bookworm main\n")
     with pytest.raises(NetworkError, match="armhf packages could not be fetched") as caught:
         Debian("armhf", settings(tmp_path, file), Runner()).versions("libc6")
-    assert "CROSSWHEEL_DEBIAN_SOURCES" in caught.value.hint
+    assert "CROSSWHEEL_DEBIAN_URL" in caught.value.hint
     assert not list(tmp_path.glob("cache/debian/armhf-*/[0-9]*"))  # the next try asks again
 
 
-@needs_apt
+@needs_dpkg
 def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(
     archive: DebianArchive,
 ) -> None:
@@ -132,7 +133,7 @@ def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(
     assert len(lists_of(there)) == 1
 
 
-@needs_apt
+@needs_dpkg
 def test_a_package_that_was_replaced_since_the_lists_were_fetched_is_found(
     tmp_path: Path, archive: DebianArchive
 ) -> None:
@@ -140,8 +141,7 @@ def test_a_package_that_was_replaced_since_the_lists_were_fetched_is_found(
         archive.add(name, "1.0", "armhf", {name: "1.0"})
     there = debian(archive)
     assert there.versions("libdemo") == ["1.0"]
-    for file in ("Packages", "libdemo_1.0_armhf.deb"):
-        (archive.folder / file).unlink()
+    archive.remove_all()
     for name in ("kept", "libdemo"):
         archive.add(name, "2.0", "armhf", {name: "2.0"})
     with pytest.raises(NetworkError, match="libdemo:armhf could not be fetched"):
@@ -160,15 +160,14 @@ def test_a_package_that_was_replaced_since_the_lists_were_fetched_is_found(
     assert [path.name for path in lists_of(there)] == ["1", "2"]
 
 
-@needs_apt
+@needs_dpkg
 def test_of_those_that_renew_lists_at_once_each_finds_the_package(
     tmp_path: Path, archive: DebianArchive
 ) -> None:
     archive.add("libdemo", "1.0", "armhf", {"file": ""})
     there, at_once = debian(archive), threading.Barrier(20)
     assert there.versions("libdemo") == ["1.0"]
-    for file in ("Packages", "libdemo_1.0_armhf.deb"):
-        (archive.folder / file).unlink()
+    archive.remove_all()
     archive.add("libdemo", "2.0", "armhf", {"file": ""})
     later = an_hour_later(there)
 
@@ -181,31 +180,21 @@ def test_of_those_that_renew_lists_at_once_each_finds_the_package(
         assert list(pool.map(unpack, range(20))) == [{"libdemo": "2.0"}] * 20
 
 
-@needs_apt
+@needs_dpkg
 def test_old_lists_stay_where_new_ones_cannot_be_had(tmp_path: Path, archive: DebianArchive) -> None:
     archive.add("libdemo", "1.0", "armhf", {"file": ""})
     there = debian(archive)
     assert there.versions("libdemo") == ["1.0"]
-    for file in ("Packages", "libdemo_1.0_armhf.deb"):
-        (archive.folder / file).unlink()
+    archive.remove_all()
     with pytest.raises(NetworkError, match="could not be fetched"):
         an_hour_later(there).unpack(["libdemo"], tmp_path / "root")
     assert there.versions("libdemo") == ["1.0"]
 
 
-@needs_apt
+@needs_dpkg
 def test_a_sources_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="absent"):
         Debian("armhf", settings(tmp_path, tmp_path / "absent"), Runner()).versions("libc6")
-
-
-def test_a_machine_without_apt_is_told_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(MissingToolError, match="no apt") as caught:
-        Debian("armhf", settings(tmp_path, tmp_path / "sources"), Runner()).unpack(
-            ["libc6"], tmp_path / "root"
-        )
-    assert "apt, dpkg and debootstrap" in caught.value.hint
 
 
 def test_a_missing_program_is_named_with_the_command_that_installs_it(
@@ -280,7 +269,7 @@ def test_every_library_is_either_taken_or_built(name: str) -> None:
     assert set(spec.needs) <= set(known_libraries())
 
 
-@needs_apt
+@needs_dpkg
 def test_a_library_is_headers_and_static_archives_that_know_where_they_lie(
     tmp_path: Path, archive: DebianArchive
 ) -> None:
@@ -319,7 +308,7 @@ def test_a_library_is_headers_and_static_archives_that_know_where_they_lie(
     assert variables["PKG_CONFIG_LIBDIR"] == f"{found.prefix}/lib/pkgconfig"
 
 
-@needs_apt
+@needs_dpkg
 def test_a_library_that_cannot_be_fetched_leaves_nothing(tmp_path: Path, archive: DebianArchive) -> None:
     with pytest.raises(NetworkError):
         library("libyaml", OT2, TOOLS, settings(tmp_path, archive.sources), Runner())
@@ -348,7 +337,7 @@ def no_rust(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("this machine has a Rust of its system, or is not what the archive is for")
 
 
-@needs_apt
+@needs_dpkg
 @pytest.mark.usefixtures("no_rust")
 def test_rust_is_the_newest_that_both_machines_have(tmp_path: Path, archive: DebianArchive) -> None:
     add_rust(archive, "1.84.0+dfsg1-1", "amd64", "armhf")
@@ -364,7 +353,7 @@ def test_rust_is_the_newest_that_both_machines_have(tmp_path: Path, archive: Deb
     assert "RUSTFLAGS" not in variables  # it would be for build scripts as well
 
 
-@needs_apt
+@needs_dpkg
 @pytest.mark.usefixtures("no_rust")
 def test_rust_comes_with_the_shared_libraries_of_its_programs(tmp_path: Path, archive: DebianArchive) -> None:
     needed = "libgit2, gcc | clang, libc6, libgit2-dev"
@@ -379,7 +368,7 @@ def test_rust_comes_with_the_shared_libraries_of_its_programs(tmp_path: Path, ar
     assert found == {"librustc_driver-1.so", "libgit2.so.1", "libz.so.1"}
 
 
-@needs_apt
+@needs_dpkg
 @pytest.mark.usefixtures("no_rust")
 def test_what_is_damaged_in_the_cache_is_fetched_anew(tmp_path: Path, archive: DebianArchive) -> None:
     add_rust(archive, "1.85.0+dfsg1-1", "amd64", "armhf")
@@ -391,7 +380,7 @@ def test_what_is_damaged_in_the_cache_is_fetched_anew(tmp_path: Path, archive: D
     assert (rust_for(OT2, own, Runner()).bin / "cargo").is_file()
 
 
-@needs_apt
+@needs_dpkg
 @pytest.mark.usefixtures("no_rust")
 def test_without_any_rust_rustup_is_recommended(tmp_path: Path, archive: DebianArchive) -> None:
     add_rust(archive, "1.90.0+dfsg1-1", "amd64")

@@ -1,34 +1,34 @@
-"""Debian's packages, of any architecture, unpacked into a folder: no root, nothing installed.
+"""Debian's packages, of any architecture, unpacked into a folder: no root, nothing installed, on any distribution.
 
-A private apt state reads sources of its own (:mod:`crosswheel.debian.apt_sources`), and of those only the main suite:
-the index of the security suite for foreign architectures is at times out of step with its signature. apt checks every
-signature and hash.
+They come from the main suite alone (:mod:`crosswheel.debian.mirrors`): the index of the security suite for foreign
+architectures is at times out of step with its signature. Every signature and hash is checked
+(:mod:`crosswheel.debian.suites`).
 """
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
-from crosswheel.debian.apt_sources import SUITE, Offer, Sources, as_options, sources_of, state_options
-from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted, MissingToolError, NetworkError
-from crosswheel.files import cached_folder, digest_of, is_whole, sha256_of, write_text
+from crosswheel.debian.deb822 import Index, Stanza, unpack_deb
+from crosswheel.debian.mirrors import NO_MIRROR_HINT, SUITE, Sources, sources_of
+from crosswheel.debian.suites import Transport
+from crosswheel.errors import CrosswheelError, IntegrityError, Interrupted, MissingToolError, NetworkError
+from crosswheel.files import cached_folder, digest_of, is_whole
 from crosswheel.process import Runner
 from crosswheel.settings import Settings, cache_path
 
-NO_APT_HINT = (
-    "install apt, dpkg and debootstrap, which other distributions have packages of, too (nothing is installed with "
-    "them, but what is needed unpacked in the cache); or run in a container of Debian or Ubuntu."
-)
 _HOUR = 3600
-_LISTS = ("sources.list", "lists/*_Packages*", "cache/archives")  # of a state of apt, what it works with
-_DEPENDS = re.compile(r"^ [ |](?:Pre)?Depends: ([a-z0-9][^\s<:]*)$", re.MULTILINE)
+_LISTS = ("archives.json",)  # in a folder of lists: which file is the index of which archive
+_Fetched = TypeVar("_Fetched")
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,15 @@ class Debian:
     clock: Callable[[], float] = time.time
     suite: str = SUITE
 
+    @cached_property
+    def sources(self) -> Sources:
+        """Where its packages come from."""
+        return sources_of(self.architecture, self.settings, self.runner, self.suite)
+
     @property
     def is_usable(self) -> bool:
-        """Whether apt and dpkg are on this machine."""
-        return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
+        """Whether an archive of Debian is known."""
+        return self.sources.title is not None
 
     def unpack(self, packages: Sequence[str], folder: Path) -> Mapping[str, str]:
         """Download packages (``name`` or ``name=version``) and unpack them into ``folder``.
@@ -67,31 +72,38 @@ class Debian:
             Each package's name and version.
 
         Raises:
-            MissingToolError: this is not a Debian or Ubuntu machine, or has no usable source.
+            MissingToolError: no archive of Debian is known.
             NetworkError: a package could not be fetched.
         """
         return {package.name: package.version for package in self.unpack_packages(packages, folder)}
 
     def unpack_packages(self, packages: Sequence[str], folder: Path) -> list[BinaryPackage]:
         """Do what :meth:`unpack` does, and return all that is known of each package."""
-        downloads = folder / ".packages"
-        downloads.mkdir(parents=True, exist_ok=True)
-        qualified = [_qualified(name, self.architecture) for name in packages]
-        self._download(["download", *qualified], f"packages {', '.join(qualified)}", downloads)
-        unpacked = []
-        for archive in sorted(downloads.glob("*.deb")):
-            self.runner.run(["dpkg-deb", "-x", archive, folder])
-            unpacked.append(self._described(archive))
-        shutil.rmtree(downloads)
-        return unpacked
+        folder.mkdir(parents=True, exist_ok=True)
+        subject = f"packages {', '.join(f'{name}:{self.architecture}' for name in packages)}"
+        with tempfile.TemporaryDirectory(prefix=".packages", dir=folder) as downloads:
+            entries = self._fetched(subject, "deb", partial(self._fetch, packages, Path(downloads)))
+            for archive in entries:
+                unpack_deb(archive, folder)
+        return [_described(entry) for entry in entries.values()]
 
-    def _described(self, archive: Path) -> BinaryPackage:
-        """Return what a package file tells; it names its source where that is called otherwise (deb-control(5))."""
-        fields = self.runner.run(["dpkg-deb", "-f", archive, "Package", "Version", "Source"]).lines
-        stated = {name: value for name, _, value in (line.partition(": ") for line in fields)}
-        name, version = stated["Package"], stated["Version"]
-        source, _, source_version = stated.get("Source", name).partition(" ")
-        return BinaryPackage(name, version, source, source_version.strip("()") or version, sha256_of(archive))
+    def _fetch(self, packages: Sequence[str], folder: Path, index: Index) -> Mapping[Path, Stanza]:
+        """Download packages; return what is known of each file."""
+        entries = [self._entry(package, index) for package in packages]
+        files = {folder / entry.address.rpartition("/")[2]: entry for entry in entries}
+        for path, entry in files.items():
+            path.unlink(missing_ok=True)  # of older lists, maybe
+            self._transport.fetch(entry.address, path, entry.fields["SHA256"])
+        return files
+
+    def _entry(self, package: str, index: Index) -> Stanza:
+        name, _, version = package.partition("=")
+        for entry in index.entries(name):
+            if version in ("", entry.version):
+                return entry
+        raise NetworkError(
+            f"there is no {package} for {self.architecture}", hint="name another version or package."
+        )
 
     def source(self, package: str, folder: Path) -> Path:
         """Download the original sources of a package into ``folder``; return the archive, as its authors made it.
@@ -100,19 +112,20 @@ class Debian:
             MissingToolError, NetworkError: as for :meth:`unpack`.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        self._download(["source", "--download-only", package], f"sources of {package}", folder)
-        archives = sorted(path for path in folder.glob("*.orig.tar.*") if path.suffix != ".asc")
-        if not archives:
-            raise NetworkError(
-                f"Debian has no original sources of {package}", hint="name another source package."
-            )
-        return archives[0]
+        return self._fetched(f"sources of {package}", "deb-src", partial(self._fetch_source, package, folder))
+
+    def _fetch_source(self, package: str, folder: Path, index: Index) -> Path:
+        for entry in index.entries(package):
+            for address, sha256 in entry.files.items():
+                name = address.rpartition("/")[2]
+                if ".orig.tar." in name and not name.endswith(".asc"):
+                    (folder / name).unlink(missing_ok=True)
+                    return self._transport.fetch(address, folder / name, sha256)
+        raise NetworkError(f"there are no original sources of {package}", hint="name another source package.")
 
     def versions(self, package: str) -> list[str]:
-        """Return the versions of a package that can be had, in apt's order: the preferred first."""
-        listing = self._apt_cache("madison", _qualified(package, self.architecture))
-        rows = [line.split("|") for line in listing.splitlines() if line.count("|") >= 2]
-        return [row[1].strip() for row in rows if not row[2].strip().endswith("Sources")]
+        """Return the versions of a package that can be had, the newest first."""
+        return [entry.version for entry in self._index("deb").entries(package)]
 
     def shared_libraries(self, packages: Sequence[str]) -> list[str]:
         """Return the packages of shared libraries (``name``) that packages need, also through one another.
@@ -120,85 +133,88 @@ class Debian:
         Packages are given as for :meth:`unpack`. The C library is not among them: it is the machine's, with the
         loader that belongs to it.
         """
-        by_name: dict[str, None] = {}
-        todo = list(packages)
+        index = self._index("deb")
+        libraries: dict[str, Stanza] = {}
+        todo = [self._entry(package, index) for package in packages]
         while todo:
-            todo = [name for name in self.dependencies(todo) if _is_library(name) and name not in by_name]
-            by_name.update(dict.fromkeys(todo))
-        return list(by_name)
+            named = {name: None for entry in todo for name in entry.dependencies if _is_library(name)}
+            todo = [entry for name in named if name not in libraries for entry in index.entries(name)[:1]]
+            libraries.update((entry.fields["Package"], entry) for entry in todo)
+        return list(libraries)
 
-    def dependencies(self, packages: Sequence[str]) -> list[str]:
-        """Return the packages that packages name as needed, first choices of alternatives included."""
-        qualified = [_qualified(name, self.architecture) for name in packages]
-        return list(dict.fromkeys(_DEPENDS.findall(self._apt_cache("depends", "--important", *qualified))))
+    def dependencies(self, package: str) -> list[str]:
+        """Return the packages that a package names as needed; of alternatives, the first."""
+        return self._entry(package, self._index("deb")).dependencies
 
-    def _download(self, words: Sequence[str], subject: str, folder: Path) -> None:
-        lists = self._lists()
+    @property
+    def _transport(self) -> Transport:
+        return Transport(self.settings, self.runner)
+
+    def _fetched(self, subject: str, kind: str, fetch: Callable[[Index], _Fetched]) -> _Fetched:
+        """Return what ``fetch`` returns for the lists of a kind: ``deb`` or ``deb-src``; again for newer ones."""
+        lists = self._lists(kind)
         try:
-            self._apt(lists, *words, cwd=folder)
-        except BuildFailed as error:
+            return fetch(_index_of(lists))
+        except (IntegrityError, NetworkError) as error:
             # The archive keeps no package for long that a newer one has replaced, and lists name what was there once.
-            if self._newer_lists(lists) != lists:
-                for fetched in folder.iterdir():
-                    fetched.unlink()  # of the old lists, maybe
-                self._download(words, subject, folder)
-                return
+            if self._newer_lists(kind, lists) != lists:
+                return self._fetched(subject, kind, fetch)
             raise NetworkError(
                 f"Debian's {subject} could not be fetched:\n{error}",
-                hint="check the network and the apt sources; CROSSWHEEL_DEBIAN_SOURCES names another file of them.",
+                hint="check the network, and the mirror of Debian; CROSSWHEEL_DEBIAN_URL names another.",
             ) from error
 
-    @cached_property
-    def sources(self) -> Sources:
-        """Where its packages come from."""
-        return sources_of(self.architecture, self.settings, self.runner, self.suite)
+    def _index(self, kind: str) -> Index:
+        return _index_of(self._lists(kind))
 
-    @cached_property
-    def _states(self) -> Path:
+    def _states(self, kind: str) -> Path:
         # Named by the sources: lists of others tell of packages that these may not have.
-        return (
-            cache_path(self.settings.cache, "debian")
-            / f"{self.architecture}-{digest_of(sources=asdict(self.sources))}"
-        )
+        digest = digest_of(sources=asdict(self.sources), kind=kind)
+        return cache_path(self.settings.cache, "debian") / f"{self.architecture}-{digest}"
 
-    def _lists(self) -> Path:
-        """Return the newest state of apt that has the lists of packages; they are fetched if there is none."""
+    def _lists(self, kind: str) -> Path:
+        """Return the newest folder of lists of packages; they are fetched if there is none."""
         if not self.is_usable:
             raise MissingToolError(
-                "this machine has no apt, and a part of the toolchain is taken from Debian's packages",
-                hint=NO_APT_HINT,
+                "a part of the toolchain is taken from Debian's packages, and no mirror of Debian is known here",
+                hint=NO_MIRROR_HINT,
             )
-        return max(self._all_lists(), key=_hour_of, default=None) or self._lists_of_this_hour()
+        return max(self._all_lists(kind), key=_hour_of, default=None) or self._lists_of_this_hour(kind)
 
-    def _newer_lists(self, current: Path) -> Path:
+    def _newer_lists(self, kind: str, current: Path) -> Path:
         """Return the newest lists, fetched anew if there are none but those that were used, and they are old."""
-        newest = self._lists()
+        newest = self._lists(kind)
         if newest == current and not self.settings.offline:
-            newest = self._lists_of_this_hour()
+            newest = self._lists_of_this_hour(kind)
         if newest != current:
-            for folder in self._all_lists():
+            for folder in self._all_lists(kind):
                 if _hour_of(folder) < _hour_of(current):  # other processes may use the same as this one did
                     shutil.rmtree(folder, ignore_errors=True)
         return newest
 
-    def _all_lists(self) -> list[Path]:
-        return [folder for folder in self._states.glob("[0-9]*") if is_whole(folder, _LISTS)]
+    def _all_lists(self, kind: str) -> list[Path]:
+        return [folder for folder in self._states(kind).glob("[0-9]*") if is_whole(folder, _LISTS)]
 
-    def _lists_of_this_hour(self) -> Path:
+    def _lists_of_this_hour(self, kind: str) -> Path:
         """Fetch lists, if none were in this hour: into a folder of their own, for no two processes may share one."""
-        return cached_folder(self._states / str(int(self.clock() // _HOUR)), _LISTS, self._fetch_lists)
+        folder = self._states(kind) / str(int(self.clock() // _HOUR))
+        return cached_folder(folder, _LISTS, partial(self._fetch_lists, kind))
 
-    def _fetch_lists(self, folder: Path) -> None:
+    def _fetch_lists(self, kind: str, folder: Path) -> None:
         if self.settings.offline:
             raise NetworkError(
                 f"the list of Debian's {self.architecture} packages is not in the cache",
                 hint="run once without CROSSWHEEL_OFFLINE.",
             )
+        name = f"binary-{self.architecture}/Packages" if kind == "deb" else "source/Sources"
         refusals = []
-        for offer in self.sources.offers(self.settings, self.runner):
-            shutil.rmtree(folder / "lists", ignore_errors=True)  # of another offer
+        for offer in self.sources.offers(kind, self.settings, self.runner):
             try:
-                self._fetch_from(offer, folder)
+                archives = {}
+                for number, suite in enumerate(offer.suites()):
+                    suite.index(name, folder / f"{number}.list", self._transport)
+                    archives[f"{number}.list"] = suite.address
+                (folder / "archives.json").write_text(json.dumps(archives))
                 return
             except Interrupted:
                 raise
@@ -207,34 +223,21 @@ class Debian:
         raise NetworkError(
             f"the list of Debian's {self.architecture} packages could not be fetched:\n"
             + "\n".join(refusals),
-            hint="check the network and the proxy (apt's own settings hold); CROSSWHEEL_DEBIAN_SOURCES names a file of "
-            f"apt sources, `deb` and `deb-src` lines of Debian's {SUITE}, to be used instead.",
+            hint="check the network and the proxy (apt's own settings hold, where there is apt); CROSSWHEEL_DEBIAN_URL "
+            "names another mirror of Debian.",
         )
 
-    def _fetch_from(self, offer: Offer, folder: Path) -> None:
-        write_text(folder / "sources.list", offer.lines())
-        self._apt(folder, "update", "--error-on=any")
-        libc = _qualified("libc6", self.architecture)
-        if not offer.is_stated and not self._query(folder, "madison", libc):
-            raise NetworkError(f"it has no {libc}", hint="it is no mirror of Debian.")
 
-    def _options(self, state: Path) -> list[str]:
-        options = {
-            "Dir::Etc::sourcelist": state / "sources.list",
-            "Dir::Etc::sourceparts": "-",
-            "APT::Architecture": self.architecture,
-            "APT::Architectures::": self.architecture,
-        }
-        return [*state_options(state), *as_options(options)]
+def _index_of(lists: Path) -> Index:
+    archives = json.loads((lists / "archives.json").read_text())
+    return Index({lists / name: address for name, address in archives.items()})
 
-    def _apt(self, state: Path, *words: str, cwd: Path | None = None) -> str:
-        return self.runner.run(["apt-get", "-q", *self._options(state), *words], cwd=cwd, timeout=900).output
 
-    def _apt_cache(self, *words: str) -> str:
-        return self._query(self._lists(), *words)
-
-    def _query(self, state: Path, *words: str) -> str:
-        return self.runner.run(["apt-cache", *self._options(state), *words]).output
+def _described(entry: Stanza) -> BinaryPackage:
+    """Return what an index tells; it names the source where that is called otherwise (deb-control(5))."""
+    name, version = entry.fields["Package"], entry.version
+    source, _, source_version = entry.fields.get("Source", name).partition(" ")
+    return BinaryPackage(name, version, source, source_version.strip("()") or version, entry.fields["SHA256"])
 
 
 def _hour_of(lists: Path) -> int:
@@ -250,8 +253,3 @@ def host_architecture() -> str:
 def _is_library(package: str) -> bool:
     named = package.startswith("lib") or package == "zlib1g"
     return named and package != "libc6" and not package.endswith(("-dev", "-cross"))
-
-
-def _qualified(package: str, architecture: str) -> str:
-    name, equals, version = package.partition("=")
-    return f"{name}:{architecture}{equals}{version}"

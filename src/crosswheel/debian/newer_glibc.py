@@ -15,7 +15,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from packaging.version import InvalidVersion, Version
 
-from crosswheel.debian.apt_sources import GLIBC
+from crosswheel.debian.mirrors import GLIBC
 from crosswheel.errors import MissingToolError
 from crosswheel.process import Runner
 

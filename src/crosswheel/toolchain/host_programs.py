@@ -6,9 +6,10 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from crosswheel.debian.mirrors import has_apt
 from crosswheel.errors import BuildFailed, CrosswheelError, MissingToolError
 from crosswheel.process import Runner
 
@@ -16,6 +17,10 @@ from crosswheel.process import Runner
 _LOOK_ALIKE = {
     "unshare": "util-linux", "mount": "mount", "chroot": "coreutils", "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
+}  # fmt: skip
+_MANAGERS = {
+    "apt-get": "apt-get install", "dnf": "dnf install", "pacman": "pacman -S", "zypper": "zypper install",
+    "apk": "apk add",
 }  # fmt: skip
 _WITHOUT_ROOT = {"newuidmap": "uidmap", "newgidmap": "uidmap"}
 LOOK_ALIKE_HINT = (
@@ -38,8 +43,8 @@ def require_programs(names: Sequence[str], runner: Runner) -> None:
     missing = [name for name in names if not is_usable(name, runner)]
     if not missing:
         return
-    command = f"apt-get install {' '.join(missing)}"
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    command = install_command(missing)
+    if os.geteuid() == 0 and has_apt():
         try:
             with turn_of_apt():
                 runner.run(["apt-get", "-q", "update"], timeout=600)
@@ -51,8 +56,16 @@ def require_programs(names: Sequence[str], runner: Runner) -> None:
             raise MissingToolError(f"{command} failed:\n{error}", hint="install them by hand.") from error
     raise MissingToolError(
         f"{' and '.join(missing)} must be installed on this machine, by its administrator",
-        hint=f"on Debian and Ubuntu: sudo {command}",
+        hint=f"as root: {command}",
     )
+
+
+def install_command(packages: Iterable[str]) -> str:
+    """Return the command by which an administrator of this machine installs packages."""
+    manager = next(
+        (words for program, words in _MANAGERS.items() if shutil.which(program)), "apt-get install"
+    )
+    return f"{manager} {' '.join(packages)}"
 
 
 @contextlib.contextmanager

@@ -136,7 +136,7 @@ def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Run
 
 def _named(pattern: str, debian: Debian, package: str) -> list[str]:
     """Return those dependencies of a package that are named so."""
-    return [name for name in debian.dependencies([package]) if re.fullmatch(pattern, name)]
+    return [name for name in debian.dependencies(package) if re.fullmatch(pattern, name)]
 
 
 def _complete(archive: Path, compilers: Compilers, runner: Runner) -> None:

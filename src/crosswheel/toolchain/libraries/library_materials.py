@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from packageurl import PackageURL
 
-from crosswheel.debian.apt_sources import SUITE
+from crosswheel.debian.mirrors import SUITE
 from crosswheel.toolchain.libraries.linking import Library
 from crosswheel.toolchain.libraries.origins import read_origins
 from crosswheel.wheels.materials import Material

@@ -1,20 +1,22 @@
-"""Where Debian's packages come from, and how apt is told: no host's name is known here.
+"""Where Debian's packages come from: no host's name is known here.
 
-A file that the user names; else the machine's own apt sources, where they are Debian's; else the mirror that
-debootstrap names: Debian's own client, of which every distribution with apt has a package. What comes from the last two
-has to be signed by Debian's archive. Its public key is beside this module: the machine's keyring may lack it.
+A mirror or a file of apt sources that the user names; else the machine's own apt sources, where they are Debian's; else
+the mirror that debootstrap names: Debian's own client, of which most distributions have a package. What comes from any
+of them has to be signed by Debian's archive. Its public key is beside this module: the machine's keyring may lack it.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from crosswheel.debian.suites import Suite
 from crosswheel.errors import BuildFailed, MissingToolError, UsageError
 from crosswheel.files import cached_folder
 from crosswheel.process import Runner
@@ -25,25 +27,32 @@ from crosswheel.settings import Settings, cache_path
 SUITE = "bookworm"
 GLIBC = "2.36"
 _KEY = Path(__file__).with_name("archive-key.asc")
+# Of archives beside Debian's that the machine's administrator trusts.
+_TRUSTED = Path("/etc/apt/trusted.gpg.d")
 # What a Debian's own suite may be called in its sources, besides by its name. Their mirror has the other suites, too.
 _SUITES = ("oldoldstable", "oldstable", "stable", "testing", "unstable", "sid")
+_STATED = "the mirror in CROSSWHEEL_DEBIAN_URL"
 _OWN, _NAMED = "this machine's mirror of Debian", "the mirror of Debian that debootstrap names"
 _DEBOOTSTRAP = "usr/sbin/debootstrap"
 INSTALLED_DEBOOTSTRAP = Path("/") / _DEBOOTSTRAP
+NO_MIRROR_HINT = (
+    "set CROSSWHEEL_DEBIAN_URL to the address of a mirror of Debian, as its list of mirrors has it (of what it sends, "
+    "nothing is taken that Debian's archive did not sign); or install debootstrap, which names one."
+)
+_SOURCES_HINT = "correct the file that CROSSWHEEL_DEBIAN_SOURCES names; see sources.list(5)."
 _RELEASE = re.compile(r"^'((?!cdrom:)\S+/)dists/([^/']+)/InRelease'", re.MULTILINE)
 _MIRROR = re.compile(r'^DEF_MIRROR="?([^"\s$]+)', re.MULTILINE)
+_LINE = re.compile(
+    r"^(deb|deb-src)[ \t]+(?:\[([^\]]*)\][ \t]+)?(\S+)[ \t]+(\S+)((?:[ \t]+[^\s#]+)*)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
 class Offer:
-    """Sources to try: ``title`` tells people whose they are, ``lines`` gives what apt is told (sources.list(5)).
-
-    ``is_stated`` tells that the user named them, and answers for what they have.
-    """
+    """An archive to try: ``title`` tells people whose it is, ``suites`` gives what to take of it."""
 
     title: str
-    lines: Callable[[], str]
-    is_stated: bool = False
+    suites: Callable[[], Sequence[Suite]]
 
 
 @dataclass(frozen=True)
@@ -51,35 +60,75 @@ class Sources:
     """The sources of one architecture's packages.
 
     Attributes:
-        stated: the content of the file that the user names.
+        stated: the address of a mirror that the user names.
+        configured: the content of the file of apt sources that the user names.
         addresses: what the machine's own sources name, and may be mirrors of Debian.
         suite: the release that they are of.
     """
 
     architecture: str
+    stated: str | None
     configured: str | None
     addresses: tuple[str, ...]
     suite: str = SUITE
 
     @property
-    def title(self) -> str:
-        """Whose they are, for people."""
+    def title(self) -> str | None:
+        """Whose they are, for people; ``None`` if none are known."""
+        if self.stated is not None:
+            return _STATED
         if self.configured is not None:
             return "the sources in CROSSWHEEL_DEBIAN_SOURCES"
-        return _OWN if self.addresses else _NAMED
+        if self.addresses:
+            return _OWN
+        return _NAMED if INSTALLED_DEBOOTSTRAP.is_file() or has_apt() else None
 
-    def offers(self, settings: Settings, runner: Runner) -> Sequence[Offer]:
-        """Return what to try, the best first."""
-        mirror = self.configured
-        if mirror is not None:
-            return [Offer(self.title, lambda: mirror, is_stated=True)]
-        offers = [Offer(_OWN, partial(self._lines, address)) for address in self.addresses]
-        return [*offers, Offer(_NAMED, lambda: self._lines(debootstrap_mirror(settings, runner)))]
+    def offers(self, kind: str, settings: Settings, runner: Runner) -> Sequence[Offer]:
+        """Return what to try, the best first.
 
-    def _lines(self, address: str) -> str:
-        signed = f"signed-by={_quoted(_KEY)}"
-        kinds = (f"deb [arch={self.architecture} {signed}]", f"deb-src [{signed}]")
-        return "".join(f"{kind} {address} {self.suite} main\n" for kind in kinds)
+        Args:
+            kind: ``deb`` for binary packages, ``deb-src`` for sources.
+        """
+        if self.title is None:
+            return []
+        if self.stated is not None:
+            return [Offer(self.title, partial(self._debian, self.stated))]
+        if self.configured is not None:
+            text = self.configured
+            return [Offer(self.title, lambda: self._configured(text, kind))]
+        offers = [Offer(_OWN, partial(self._debian, address)) for address in self.addresses]
+        return [*offers, Offer(_NAMED, lambda: self._debian(debootstrap_mirror(settings, runner)))]
+
+    def _debian(self, address: str) -> Sequence[Suite]:
+        return [Suite(_folder(address), self.suite, ("main",), (_KEY.read_bytes(),))]
+
+    def _configured(self, text: str, kind: str) -> Sequence[Suite]:
+        suites = list(self._suites_of(text, kind))
+        if not suites:
+            raise UsageError(
+                f"the apt sources have no {kind} line for {self.architecture}", hint=_SOURCES_HINT
+            )
+        return suites
+
+    def _suites_of(self, text: str, kind: str) -> Iterator[Suite]:
+        """Yield the suites of a file's lines; one that is Debian 12's serves for other releases."""
+        for word, bracketed, address, name, components in _LINE.findall(text):
+            options = dict(option.partition("=")[::2] for option in shlex.split(bracketed))
+            architectures = options.get("arch", self.architecture).split(",")
+            if word != kind or (kind == "deb" and self.architecture not in architectures):
+                continue
+            if name.endswith("/") or not components:
+                raise UsageError(
+                    f"the apt sources name {address} {name} without a component", hint=_SOURCES_HINT
+                )
+            keys = None if options.get("trusted") == "yes" else _keys(options.get("signed-by"))
+            suite = self.suite if name == SUITE else name
+            yield Suite(_folder(address), suite, tuple(components.split()), keys)
+
+
+def has_apt() -> bool:
+    """Return whether this machine's packages are apt's."""
+    return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
 
 
 def sources_of(architecture: str, settings: Settings, runner: Runner, suite: str = SUITE) -> Sources:
@@ -88,15 +137,18 @@ def sources_of(architecture: str, settings: Settings, runner: Runner, suite: str
     Raises:
         UsageError: the file that the user names cannot be read.
     """
+    if settings.debian:
+        return Sources(architecture, settings.debian, None, (), suite)
     if settings.debian_sources:
-        stated = re.sub(rf"(?<=\s){SUITE}(?=\s)", suite, _read(settings.debian_sources))
-        return Sources(architecture, stated, (), suite)
+        return Sources(architecture, None, _read(settings.debian_sources), (), suite)
+    if not has_apt():
+        return Sources(architecture, None, None, (), suite)
     system = os_release()
     suites = (system.get("VERSION_CODENAME", ""), *_SUITES) if system.get("ID") == "debian" else ()
     # Also where no lists were ever fetched. What of these is not Debian's is found out by its signature.
     printed = runner.run(["apt-get", "update", "--print-uris"]).output
     addresses = [address for address, offered in _RELEASE.findall(printed) if offered in (SUITE, *suites)]
-    return Sources(architecture, None, tuple(dict.fromkeys(addresses)), suite)
+    return Sources(architecture, None, None, tuple(dict.fromkeys(addresses)), suite)
 
 
 def debootstrap_mirror(settings: Settings, runner: Runner) -> str:
@@ -111,10 +163,7 @@ def debootstrap_mirror(settings: Settings, runner: Runner) -> str:
         program = cached_folder(folder, [_DEBOOTSTRAP], partial(_unpack_debootstrap, runner)) / _DEBOOTSTRAP
     match = _MIRROR.search(program.read_text())
     if match is None:
-        raise MissingToolError(
-            f"{program} names no mirror of Debian",
-            hint=f"name a file of apt sources for Debian's {SUITE} in CROSSWHEEL_DEBIAN_SOURCES.",
-        )
+        raise MissingToolError(f"{program} names no mirror of Debian", hint=NO_MIRROR_HINT)
     return match[1]
 
 
@@ -125,14 +174,14 @@ def _unpack_debootstrap(runner: Runner, folder: Path) -> None:
         try:
             runner.run(["apt-get", "-q", "download", "debootstrap"], cwd=folder, timeout=600)
         except BuildFailed:
-            options = state_options(lists)
+            options = _state_options(lists)
             runner.run(["apt-get", "-q", *options, "update"], timeout=900)
             runner.run(["apt-get", "-q", *options, "download", "debootstrap"], cwd=folder, timeout=600)
     except BuildFailed as error:
         raise MissingToolError(
             f"debootstrap, which knows a mirror of Debian, could not be fetched by this machine's own apt:\n{error}",
-            hint="see whether `apt-get download debootstrap` works (on Ubuntu it is in the component main); or name a "
-            f"file of apt sources for Debian's {SUITE} in CROSSWHEEL_DEBIAN_SOURCES.",
+            hint="see whether `apt-get download debootstrap` works (on Ubuntu it is in the component main); or set "
+            "CROSSWHEEL_DEBIAN_URL to the address of a mirror of Debian.",
         ) from error
     (package,) = folder.glob("debootstrap_*.deb")
     runner.run(["dpkg-deb", "-x", package, folder])
@@ -140,7 +189,7 @@ def _unpack_debootstrap(runner: Runner, folder: Path) -> None:
     shutil.rmtree(lists, ignore_errors=True)
 
 
-def state_options(state: Path) -> Sequence[str]:
+def _state_options(state: Path) -> Sequence[str]:
     """Return the options by which apt keeps everything it writes below ``state``, and asks for no root."""
     for folder in ("lists/partial", "cache/archives/partial"):
         (state / folder).mkdir(parents=True, exist_ok=True)
@@ -155,11 +204,6 @@ def state_options(state: Path) -> Sequence[str]:
     }
     if os.geteuid() == 0:
         options["APT::Sandbox::User"] = "root"  # or apt's own user could not write into our folder
-    return as_options(options)
-
-
-def as_options(options: Mapping[str, object]) -> list[str]:
-    """Return settings of apt as words of a command."""
     return [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
 
 
@@ -182,6 +226,17 @@ def _read(file: Path) -> str:
         ) from error
 
 
-def _quoted(path: Path) -> str:
-    """Return a path as apt reads it in a line of sources, where a space would end it."""
-    return str(path).replace("%", "%25").replace(" ", "%20")
+def _keys(stated: str | None) -> tuple[bytes, ...]:
+    """Return the keys that may sign what the user names: the stated one, else Debian's and what the machine trusts."""
+    files = [Path(stated)] if stated else [_KEY, *sorted(_TRUSTED.glob("*.[ag][sp][cg]"))]
+    try:
+        return tuple(file.read_bytes() for file in files)
+    except OSError as error:
+        raise UsageError(
+            f"the key {error.filename} of the apt sources cannot be read: {error.strerror}",
+            hint=_SOURCES_HINT,
+        ) from error
+
+
+def _folder(address: str) -> str:
+    return f"{address.rstrip('/')}/"
