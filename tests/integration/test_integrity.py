@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -12,11 +13,15 @@ from pathlib import Path
 import pytest
 
 from crosswheel.build.finish import traces
+from crosswheel.files import write_sealed
 from support import projects
 from support.command_line import CommandLine, command_line
 from support.crossing import crossing_for, warm_cache
 
 DEMO = "demo-1.0-cp310-cp310-linux_armv7l.whl"
+CHANGED = (
+    "demo==1.0: what the cache has of it was changed or damaged, or another user made it; it is made anew"
+)
 WORDS = ("build", "demo", "pure", "--as-of", "2024-12-31")
 
 
@@ -63,7 +68,7 @@ def test_a_byte_that_changes_in_what_is_kept_is_noticed_and_the_thing_is_made_an
         flip(path)
     again = crosswheel.run(*words)
     assert again.returncode == 0, again.output
-    assert "demo==1.0: what the cache has of it was changed or damaged; it is made anew" in again.words
+    assert CHANGED in again.words
     assert "1 taken, 1 built" in again.output
     assert tool.read_text() == tool_text
     healed = contents(dist)
@@ -72,6 +77,17 @@ def test_a_byte_that_changes_in_what_is_kept_is_noticed_and_the_thing_is_made_an
         name: data for name, data in right.items() if name.endswith(".whl")
     }
     assert "2 found" in crosswheel.run(*words).output
+    # Whoever can write to the cache puts another wheel there, with a record and proofs that fit it.
+    forged = wheel.read_bytes() + b"\0"
+    for path in (*cache.glob("made/*/made.json"), *cache.glob("proofs/*.json")):
+        text = path.read_text().partition("\n")[2]
+        hashes = (hashlib.sha256(data).hexdigest() for data in (wheel.read_bytes(), forged))
+        write_sealed(path, text.replace(*hashes))
+    wheel.write_bytes(forged)
+    again = crosswheel.run(*words)
+    assert CHANGED in again.words
+    assert contents(dist).keys() == right.keys()
+    assert placed.read_bytes() == right[str(placed.relative_to(dist))]
 
 
 def test_builds_in_one_checkout_and_in_two_of_one_cache_leave_one_wheel_with_its_proof(

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.files import sha256_of, write_sealed
+from crosswheel.files import sha256_of
 from crosswheel.signing.keys import KeyFolder
+from crosswheel.signing.seals import Seals
 from crosswheel.wheels import provenance
 from support import projects
 from support.command_line import CommandLine, Done, command_line
@@ -53,14 +54,14 @@ def crosswheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine
 
 
 def _poison(crosswheel: CommandLine) -> None:
-    """Put another wheel into the cache for each that was built, with a record that fits it, sealed as ours are."""
-    other = wheel_of(crosswheel, "other")
+    """Put another wheel into the cache for each that was built, with a record that fits it, sealed with its key."""
+    other, seals = wheel_of(crosswheel, "other"), Seals.of_user()
     for record in (crosswheel.cache / "made").glob("*/made.json"):
         text = record.read_text().partition("\n")[2]
         for kept in record.parent.glob("*.whl"):
             before = sha256_of(kept)
             kept.write_bytes(other.read_bytes() + b"\0")
-            write_sealed(record, text.replace(before, sha256_of(kept)))
+            seals.write(record, record.parent.name, text.replace(before, sha256_of(kept)))
 
 
 def wheel_of(crosswheel: CommandLine, name: str) -> Path:

@@ -21,6 +21,7 @@ from crosswheel.recipes.loader import Recipes, load_folder
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
+from crosswheel.signing.seals import Seals
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import Toolchain
 from crosswheel.toolchain.python.tree import PythonTree
@@ -91,6 +92,7 @@ def offline_job(folder: Path, **changes: object) -> Iterator[OfflineJob]:
                     target, settings, absent, host, compilers, folder / "identity", Path(sys.executable)
                 ),
                 "system": _system(),
+                "seals": Seals(bytes(32)),
                 "emulator": Emulator(folder / "no-qemu", folder, absent, "none"),
             }
             for name, tool in tools.items():

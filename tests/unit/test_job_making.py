@@ -72,7 +72,7 @@ def test_a_wheel_that_was_changed_in_the_cache_is_taken_anew_and_told(job: Offli
     again = made(job, take(job, wheel))
     assert not again.is_kept
     assert sha256_of(again.wheel) == sha256_of(wheel)
-    assert "was changed or damaged; it is made anew" in job.printed.getvalue()
+    assert "was changed or damaged, or another user made it; it is made anew" in job.printed.getvalue()
 
 
 def test_a_refused_wheel_is_never_kept(job: OfflineJob) -> None:

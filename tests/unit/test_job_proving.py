@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from crosswheel.errors import CheckFailed
-from crosswheel.files import sha256_of, write_sealed
+from crosswheel.files import sha256_of
 from crosswheel.job import proving
 from crosswheel.job.proving import _inputs, _kept_proof, prove
 from crosswheel.job.record import WheelRecord
@@ -83,15 +83,15 @@ def test_a_wheel_of_other_bytes_takes_no_proof_of_the_one_before(job: OfflineJob
 def test_a_kept_proof_counts_only_for_its_wheel_and_target(job: OfflineJob, change: dict[str, str]) -> None:
     record, kept = record_of(job, "tea"), job.folder / "proof.json"
     proof = proven(job, record)
-    write_sealed(kept, proof.model_dump_json())
+    job.context.seals.write(kept, kept.stem, proof.model_dump_json())
     assert _kept_proof(kept, record, job.context) == proof
-    write_sealed(kept, proof.model_copy(update=change).model_dump_json())
+    job.context.seals.write(kept, kept.stem, proof.model_copy(update=change).model_dump_json())
     assert _kept_proof(kept, record, job.context) is None
 
 
 def test_a_kept_proof_that_was_changed_by_a_byte_counts_for_nothing(job: OfflineJob) -> None:
     record, kept = record_of(job, "tea"), job.folder / "proof.json"
-    write_sealed(kept, proven(job, record).model_dump_json())
+    job.context.seals.write(kept, kept.stem, proven(job, record).model_dump_json())
     kept.write_bytes(kept.read_bytes().replace(b"pure Python", b"pure python"))
     assert _kept_proof(kept, record, job.context) is None
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from crosswheel import targets
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
+from crosswheel.signing.seals import Seals
 
 OT2 = targets.load("ot2")
+SEALS = Seals(b"a key")
 
 
 EMPTY = hashlib.sha256().hexdigest()
@@ -122,8 +124,8 @@ def test_what_was_made_is_found_and_says_so(tmp_path: Path) -> None:
     wheel = tmp_path / "a.whl"
     wheel.touch()
     first = made("a", "b", wheel=wheel)
-    first.write(tmp_path / "kept")
-    found = WheelRecord.read(tmp_path / "kept")
+    first.write(tmp_path / "kept", "kept", SEALS)
+    found = WheelRecord.read(tmp_path / "kept", SEALS)
     assert found is not None
     assert found.is_kept
     assert found.model_copy(update={"is_kept": False}) == first
@@ -132,27 +134,42 @@ def test_what_was_made_is_found_and_says_so(tmp_path: Path) -> None:
 def test_what_was_not_made_or_lost_its_wheel_or_was_written_by_another_version_is_made_again(
     tmp_path: Path,
 ) -> None:
-    assert WheelRecord.read(tmp_path) is None
-    made("a", wheel=tmp_path / "gone.whl").write(tmp_path)
-    assert WheelRecord.read(tmp_path) is None
+    assert WheelRecord.read(tmp_path, SEALS) is None
+    made("a", wheel=tmp_path / "gone.whl").write(tmp_path, tmp_path.name, SEALS)
+    assert WheelRecord.read(tmp_path, SEALS) is None
     (tmp_path / "gone.whl").touch()
-    assert WheelRecord.read(tmp_path) is not None
+    assert WheelRecord.read(tmp_path, SEALS) is not None
     for text in ("", "{", '{"name": "a"}', '{"from": "the future"}'):
         (tmp_path / "made.json").write_text(text)
-        assert WheelRecord.read(tmp_path) is None
+        assert WheelRecord.read(tmp_path, SEALS) is None
 
 
 def test_a_byte_that_changed_in_what_is_kept_is_noticed(tmp_path: Path) -> None:
     wheel = tmp_path / "a.whl"
     wheel.touch()
-    made("a", wheel=wheel).write(tmp_path)
+    made("a", wheel=wheel).write(tmp_path, tmp_path.name, SEALS)
     said = (tmp_path / "made.json").read_bytes()
     (tmp_path / "made.json").write_bytes(said.replace(b'"built"', b'"taken"'))
-    assert WheelRecord.read(tmp_path) is None
+    assert WheelRecord.read(tmp_path, SEALS) is None
     (tmp_path / "made.json").write_bytes(said)
-    assert WheelRecord.read(tmp_path) is not None
+    assert WheelRecord.read(tmp_path, SEALS) is not None
     wheel.write_bytes(b"\1")
-    assert WheelRecord.read(tmp_path) is None
+    assert WheelRecord.read(tmp_path, SEALS) is None
+
+
+def test_a_record_and_its_wheel_that_were_replaced_together_are_noticed(tmp_path: Path) -> None:
+    kept, other = tmp_path / "digest", tmp_path / "other"
+    wheel = kept / "a.whl"
+    record = made("a", wheel=wheel).model_copy(update={"sha256": hashlib.sha256(b"evil").hexdigest()})
+    kept.mkdir()
+    wheel.write_bytes(b"evil")
+    record.write(kept, "digest", Seals(b"another key"))
+    assert WheelRecord.read(kept, SEALS) is None
+    record.write(kept, "digest", SEALS)
+    assert WheelRecord.read(kept, SEALS) is not None
+    kept.rename(other)  # under another digest, what was sealed there counts for nothing
+    other.joinpath("a.whl").rename(tmp_path / "a.whl")
+    assert WheelRecord.read(other, SEALS) is None
 
 
 def test_what_was_built_with_another_fortran_is_made_again() -> None:

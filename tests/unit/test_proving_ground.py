@@ -19,6 +19,7 @@ from crosswheel.deploy.ssh import Address
 from crosswheel.emulation.trials import Importable
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, TargetError
 from crosswheel.job.machine_runs import KeptRuns, Machine, run_on_machine
+from crosswheel.signing.seals import Seals
 from crosswheel.targets import Target
 
 # The last word is the command, as for a login's shell; what a login prints comes first.
@@ -27,6 +28,7 @@ echo "Welcome! 3 updates can be applied"
 for command; do :; done
 exec sh -c "$command"
 """
+SEALS = Seals(b"a key")
 VERSION = ".".join(map(str, sys.version_info[:3]))
 
 
@@ -139,10 +141,10 @@ def test_a_machine_with_another_python_is_refused() -> None:
 def test_a_run_counts_for_the_machine_as_it_was_then(ground: ProvingGround, tmp_path: Path) -> None:
     machine = Machine("robot", ground.facts, ground.trial)
     run = run_on_machine(machine, Importable("none.whl"), [], [])
-    kept = KeptRuns(tmp_path, {"wheel": "a"})
+    kept = KeptRuns(tmp_path, SEALS, {"wheel": "a"})
     assert kept.read(machine) is None
     kept.write(run)
     assert kept.read(machine) == kept.read(None) == run
     updated = Machine("robot", {**ground.facts, "kernel": "9.9"}, ground.trial)
     assert kept.read(updated) is None  # after an update of its image it is run again
-    assert KeptRuns(tmp_path, {"wheel": "b"}).read(None) is None
+    assert KeptRuns(tmp_path, SEALS, {"wheel": "b"}).read(None) is None

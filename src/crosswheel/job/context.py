@@ -33,6 +33,7 @@ from crosswheel.registry import Registry
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
+from crosswheel.signing.seals import VARIABLE, Seals
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.rust import Rust, rust_for
 from crosswheel.toolchain.compilers.sdk import open_sdk
@@ -47,6 +48,10 @@ _Tool = TypeVar("_Tool")
 _NO_SANDBOX = (
     "builds and tests run without a sandbox: what they do, they do as you, and what one of them fetches is in no lock, "
     "and nobody verified it. Their proofs say so; `crosswheel doctor` tells which sandbox this machine allows"
+)
+_NO_KEY = (
+    "the key of the cache cannot be kept in this user's home folder, so the next command makes all wheels anew; a "
+    f"secret text in {VARIABLE} serves as the key"
 )
 
 
@@ -175,6 +180,17 @@ class BuildContext:
     def sandbox(self) -> SandboxLevel:
         """How builds and what runs of wheels are kept from all else here."""
         return self._single_flights.get("sandbox", lambda: find_sandbox(self.settings.sandbox).level)
+
+    @property
+    def seals(self) -> Seals:
+        """What tells records that this user made from what others put into the cache."""
+        return self._single_flights.get("seals", self._seals)
+
+    def _seals(self) -> Seals:
+        seals = Seals.of_user()
+        if not seals.is_kept:
+            self.display.warning(_NO_KEY)
+        return seals
 
     def warn_of_sandbox(self) -> None:
         """Say once in a run that there is no sandbox, if there is none."""

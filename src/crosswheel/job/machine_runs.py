@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from crosswheel.emulation.trials import Importable, Trying, import_modules, run_test
 from crosswheel.errors import CheckFailed
-from crosswheel.files import digest_of, read_sealed, sha256_of, write_sealed
+from crosswheel.files import digest_of, sha256_of
 from crosswheel.settings import cache_path
+from crosswheel.signing.seals import Seals
 from crosswheel.wheels.proof import MachineRun
 
 # What a run passes through that the name of our code does not cover.
@@ -74,15 +75,16 @@ def run_on_machine(
 class KeptRuns:
     """The last run of a wheel on a machine, by all that it depends on but for the machine."""
 
-    def __init__(self, cache: Path, inputs: Mapping[str, object]) -> None:
+    def __init__(self, cache: Path, seals: Seals, inputs: Mapping[str, object]) -> None:
         package = Path(__file__).parents[1]
         code = [sha256_of(package / name) for name in _CODE]
+        self._seals = seals
         self._path = cache_path(cache, "machine-runs") / f"{digest_of(**inputs, machine_code=code)}.json"
 
     def read(self, machine: Machine | None) -> MachineRun | None:
         """Return the last run, on a machine as it is now if one is given; ``None`` if there is none."""
         try:
-            text = read_sealed(self._path)
+            text = self._seals.read(self._path, self._path.stem)
             run = MachineRun.model_validate_json(text) if text is not None else None
         except ValidationError:  # written by another version
             return None
@@ -92,4 +94,4 @@ class KeptRuns:
 
     def write(self, run: MachineRun) -> None:
         """Keep a run."""
-        write_sealed(self._path, run.model_dump_json())
+        self._seals.write(self._path, self._path.stem, run.model_dump_json())

@@ -86,7 +86,7 @@ def _taken_or_refused(step: Step, context: BuildContext) -> WheelRecord | None:
     kept = cache_path(context.settings.cache, "made") / digest
     with context.lock_for(digest):
         try:
-            return WheelRecord.read(kept) or _take(step, step.file, kept, context)
+            return WheelRecord.read(kept, context.seals) or _take(step, step.file, kept, context)
         except CheckFailed as refused:
             if step.fallback is None:
                 raise
@@ -109,16 +109,16 @@ def _built(step: Step, store: RequirementsStore, context: BuildContext) -> Wheel
 
 
 def _fitting(kept: Path, context: BuildContext) -> WheelRecord | None:
-    record = WheelRecord.read(kept)
+    record = WheelRecord.read(kept, context.seals)
     # The digest cannot name the Fortran compiler: only the unpacked source shows whether it is needed.
     fits = record and record.agrees("gfortran", fetched_version(context.target, context.settings))
     return record if fits else None
 
 
 def _tell_of_damage(kept: Path, step: Step, context: BuildContext) -> None:
-    if kept.is_dir() and WheelRecord.read(kept) is None:
+    if kept.is_dir() and WheelRecord.read(kept, context.seals) is None:
         context.display.warning(
-            f"{step.pin}: what the cache has of it was changed or damaged; it is made anew"
+            f"{step.pin}: what the cache has of it was changed or damaged, or another user made it; it is made anew"
         )
 
 
@@ -162,7 +162,7 @@ def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> W
     record = _described(
         step, wheel, audited, context, path=wheel.path, source=source, warnings=wheel.oddities
     )
-    record.write(kept)
+    record.write(kept, kept.name, context.seals)
     return record
 
 
@@ -228,8 +228,8 @@ def _keep(record: WheelRecord, wheel: Path, kept: Path, context: BuildContext) -
     with new_folder(kept) as temporary:
         shutil.copyfile(wheel, temporary / wheel.name)
         shutil.copyfile(context.log(record.name, record.version), temporary / "build.log")
-        record.write(temporary)
-    first = WheelRecord.read(kept)
+        record.write(temporary, kept.name, context.seals)
+    first = WheelRecord.read(kept, context.seals)
     if first is None:
         raise IntegrityError(
             f"{kept} was changed as soon as the wheel of {record.name} {record.version} was put there",

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
-from crosswheel.files import cached_folder, digest_of, read_sealed, remove_tree, write_sealed
+from crosswheel.files import cached_folder, digest_of, remove_tree
 from crosswheel.job.attesting import attest
 from crosswheel.job.bills import write_sboms
 from crosswheel.job.context import BuildContext
@@ -71,7 +71,7 @@ def _on_machine(
     incomplete: bool,
 ) -> MachineRun | None:
     """Return what ran on a machine itself; it is run there, if one is named and it was not run on it before."""
-    kept = KeptRuns(context.settings.cache, inputs)
+    kept = KeptRuns(context.settings.cache, context.seals, inputs)
     run = kept.read(context.machine)
     if run is not None or context.machine is None:
         return run
@@ -105,13 +105,13 @@ def _proven_here(
             proof = _kept_proof(kept, record, context) or _proven(
                 step, record, needed, context, incomplete=incomplete
             )
-        write_sealed(kept, proof.model_dump_json())
+        context.seals.write(kept, kept.stem, proof.model_dump_json())
     return proof
 
 
 def _kept_proof(kept: Path, record: WheelRecord, context: BuildContext) -> Proof | None:
     """Return the cached proof, if it is unchanged and of this wheel and target."""
-    text = read_sealed(kept)
+    text = context.seals.read(kept, kept.stem)
     try:
         proof = Proof.model_validate_json(text) if text is not None else None
     except ValidationError:  # written by another version

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.check.modules import Compiled
-from crosswheel.files import read_sealed, sha256_of, write_sealed
+from crosswheel.files import sha256_of
+from crosswheel.signing.seals import Seals
 from crosswheel.wheels.materials import Materials
 from crosswheel.wheels.proof import WheelFacts
 from crosswheel.wheels.reading import WheelModules
@@ -68,9 +69,9 @@ class WheelRecord(WheelFacts):
     shared_as: str | None = None
 
     @classmethod
-    def read(cls, folder: Path) -> WheelRecord | None:
+    def read(cls, folder: Path, seals: Seals) -> WheelRecord | None:
         """Read a folder's record; return ``None`` if there is none, or if record or wheel were changed since."""
-        text = read_sealed(folder / "made.json")
+        text = seals.read(folder / "made.json", folder.name)
         try:
             record = cls.model_validate_json(text) if text is not None else None
         except ValidationError:  # written by another version
@@ -83,9 +84,7 @@ class WheelRecord(WheelFacts):
         """Return whether the build used this version; true where it used none or ``version`` is ``None``."""
         return version is None or self.toolchain.get(tool, version) == version
 
-    def write(self, folder: Path) -> None:
-        """Write the record to a folder of the cache."""
-        write_sealed(
-            folder / "made.json",
-            self.model_dump_json(indent=1, exclude={"is_kept", "instead_of", "shared_as"}),
-        )
+    def write(self, folder: Path, digest: str, seals: Seals) -> None:
+        """Write the record to a folder of the cache, which is, or becomes, that of a digest."""
+        text = self.model_dump_json(indent=1, exclude={"is_kept", "instead_of", "shared_as"})
+        seals.write(folder / "made.json", digest, text)

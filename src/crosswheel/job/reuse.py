@@ -20,10 +20,8 @@ from crosswheel.files import (
     make_folder,
     new_folder,
     place_copy,
-    read_sealed,
     remove_tree,
     sha256_of,
-    write_sealed,
     write_text,
 )
 from crosswheel.job.context import BuildContext
@@ -51,9 +49,8 @@ def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) ->
     for candidate in filter(None, (step, step.fallback)):
         digest = wheel_digest(candidate, store, context)
         with context.lock_for(digest):
-            record = WheelRecord.read(cache_path(context.settings.cache, "made") / digest) or _fetched(
-                candidate, digest, context
-            )
+            kept = cache_path(context.settings.cache, "made") / digest
+            record = WheelRecord.read(kept, context.seals) or _fetched(candidate, kept, context)
         if record is not None:
             log = context.log(record.name, record.version)
             kept_log = record.wheel.with_name(_LOG)
@@ -63,11 +60,11 @@ def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) ->
     return None
 
 
-def _fetched(step: Step, digest: str, context: BuildContext) -> WheelRecord | None:
+def _fetched(step: Step, kept: Path, context: BuildContext) -> WheelRecord | None:
     """Put what the shared cache has of a step's wheel into the cache of this machine, and return its record."""
     assert context.shared_cache is not None
     context.display.step(step.pin.name, "asking the shared cache")
-    kept = cache_path(context.settings.cache, "made") / digest
+    digest = kept.name
     make_folder(kept.parent)
     with tempfile.TemporaryDirectory(prefix=".shared", dir=kept.parent) as name:
         folder = Path(name)
@@ -76,13 +73,13 @@ def _fetched(step: Step, digest: str, context: BuildContext) -> WheelRecord | No
         if record is None:
             _notes(digest, context).unlink(missing_ok=True)
             return None
-        record.write(folder)
+        record.write(folder, digest, context.seals)
         remove_tree(kept)  # what is damaged
         with new_folder(kept) as temporary:
             for file in folder.iterdir():
                 file.rename(temporary / file.name)
     _note(digest, context)
-    return WheelRecord.read(kept)
+    return WheelRecord.read(kept, context.seals)
 
 
 def _as_record(found: CacheRecord, step: Step, kept: Path, context: BuildContext) -> WheelRecord | None:
@@ -109,12 +106,12 @@ def reused_proof(digest: str, record: WheelRecord, context: BuildContext) -> Pro
     if context.shared_cache is None:
         return None
     kept = cache_path(context.settings.cache, "proofs") / f"{digest}.json"
-    proof = _parsed(read_sealed(kept), record, context)
+    proof = _parsed(context.seals.read(kept, digest), record, context)
     if proof is None:
         found = context.shared_cache.get(PROOF, digest, kept.parent)
         proof = _parsed(found.facts if found else None, record, context)
         if proof is not None:
-            write_sealed(kept, proof.model_dump_json())
+            context.seals.write(kept, digest, proof.model_dump_json())
             _note(digest, context)
         else:
             _notes(digest, context).unlink(missing_ok=True)
@@ -145,7 +142,8 @@ def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext)
     ran = proof.emulator is not None or not (record.modules.extensions or record.modules.pure)
     if cache is None or record.shared_as is None or record.instead_of or not ran:
         return
-    write_sealed(cache_path(context.settings.cache, "proofs") / f"{digest}.json", proof.model_dump_json())
+    kept = cache_path(context.settings.cache, "proofs") / f"{digest}.json"
+    context.seals.write(kept, digest, proof.model_dump_json())
     files = {}
     if record.origin == "built":
         log = record.wheel.with_name(_LOG)
@@ -177,13 +175,13 @@ def _notes(digest: str, context: BuildContext) -> Path:
 def _keep(record: WheelRecord, digest: str, files: Mapping[str, Path], context: BuildContext) -> None:
     """Keep a wheel under the digest by which it is shared, so that the next run need not ask for it."""
     kept = cache_path(context.settings.cache, "made") / digest
-    if WheelRecord.read(kept) is not None:
+    if WheelRecord.read(kept, context.seals) is not None:
         return
     with new_folder(kept) as temporary:
         for file in files.values():
             shutil.copyfile(file, temporary / file.name)
         wheel = kept / record.wheel.name if files else record.wheel
-        record.model_copy(update={"wheel": wheel}).write(temporary)
+        record.model_copy(update={"wheel": wheel}).write(temporary, digest, context.seals)
 
 
 def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
