@@ -48,6 +48,9 @@ def test_a_program_that_clashes_with_the_image_gets_a_wheel_for_plain_pip(crossw
     assert proof["sandbox"] in ("namespaces", "landlock")
     with zipfile.ZipFile(wheel) as archive:
         assert "Requires-Dist" not in archive.read("greeter-1.0+ot2.dist-info/METADATA").decode()
+        bill = json.loads(archive.read("greeter-1.0+ot2.dist-info/sboms/crosswheel.cdx.json"))
+    assert bill["metadata"]["component"]["name"] == "greeter"
+    assert [part["name"] for part in bill["components"]] == ["pydantic"]
     # An index for every machine: elsewhere the ordinary wheel is the one.
     index = f"file://{crosswheel.folder}/index/simple"
     words = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--index-url", index]

@@ -213,6 +213,36 @@ def test_a_program_is_deployed_updated_rolled_back_verified_and_removed(bench: B
     assert "not found" in bench.ssh("greeter").stderr
 
 
+def test_known_vulnerabilities_of_what_a_robot_has_are_told_by_its_own_sbom(
+    bench: Bench, tmp_path: Path
+) -> None:
+    assert bench.deploy("greeter==1.0").returncode == 0
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.10"}]}]
+    database = tmp_path / "advisories.json"
+    database.write_text(
+        json.dumps(
+            [
+                {
+                    "id": "PYSEC-2025-1",
+                    "modified": "2025-04-01T00:00:00Z",
+                    "affected": [{"package": {"ecosystem": "PyPI", "name": name}, "ranges": ranges}],
+                }
+                for name in ("pydantic", "sqlalchemy")
+            ]
+        )
+    )
+    words = ("audit", "--osv", str(database), "--max-age", "100000")
+    found = bench.crosswheel(*words)
+    assert found.returncode == 1, found.stderr
+    assert "PYSEC-2025-1" in found.stdout
+    assert "pydantic 2.9.9 in greeter on" in " ".join(found.stdout.split())
+    # Neither the image's own packages nor an environment that is gone is asked about.
+    assert "2 parts looked for" in found.stderr
+    assert "1 finding" in found.stderr
+    assert bench.crosswheel("remove", "greeter").returncode == 0
+    assert bench.crosswheel(*words).returncode == 0
+
+
 def test_a_script_runs_in_the_environment_whatever_its_caller_was_told(bench: Bench) -> None:
     assert bench.deploy("greeter").returncode == 0
     script = "echo 'import pydantic, sys; print(pydantic.VERSION, sys.argv[1])' > /var/script.py"

@@ -19,7 +19,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from crosswheel import __version__
-from crosswheel.agent.manifest import PYTHON_FOLDER
+from crosswheel.agent.manifest import PYTHON_FOLDER, SBOM
 from crosswheel.deploy.assembling import HEADER, Assembler, LockedProgram, ProvenWheel
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
@@ -27,13 +27,14 @@ from crosswheel.emulation.emulator import Emulator, emulator_for
 from crosswheel.emulation.trials import Importable, Trial, import_modules
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, sha256_of
+from crosswheel.provenance.sbom import SBOM_NAME
 from crosswheel.targets import Target, robot_of
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import AuditedObject, Proof
 from crosswheel.wheels.reading import WheelFile
 from crosswheel.wheels.writing import Member, write_wheel
 
-_LAYOUT = 3  # raised when what is made below changes
+_LAYOUT = 4  # raised when what is made below changes
 
 # With a Python of its own, the folder is that Python's prefix, and no virtual environment. Otherwise:
 # A virtual environment is a folder with pyvenv.cfg and a link to an interpreter (PEP 405); a wheel cannot hold links.
@@ -209,6 +210,8 @@ class BundleWheel:
             *(f"Build: {number}" for number in self._build),
         )
         yield Member(f"{self._base}.dist-info/WHEEL", "\n".join([*about, ""]).encode())
+        bill = (release.launchers.folder / SBOM).read_bytes()
+        yield Member(f"{self._base}.dist-info/sboms/{SBOM_NAME}", bill)
 
     def _audited(self) -> Iterator[AuditedObject]:
         """Yield what was found in the closure's wheels, as it lies in this one."""
