@@ -23,12 +23,13 @@ from cryptography.hazmat.primitives.serialization import (
 
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors, new_file, write_bytes
+from crosswheel.signing.hardware import SCHEME, TokenKey
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
 VARIABLE = "CROSSWHEEL_SIGNING_KEY"
-"""The environment variable that holds a private key (PEM), or the path of its file."""
+"""The environment variable that holds a private key (PEM), the path of its file, or the URI of a key on a token."""
 _PRIVATE, _TRUSTED, _RETIRED = "signing.pem", "trusted", "retired"
 _SHORT = 16
 
@@ -179,6 +180,8 @@ class KeyFolder:
         """
         if self.given and self.given.lstrip().startswith("-----BEGIN"):
             return SigningKey.parse(self.given.encode(), VARIABLE)
+        if self.given and self.given.startswith(SCHEME):
+            return SigningKey(TokenKey.parse(self.given))
         if self.given:
             return SigningKey.read(Path(self.given).expanduser())
         return SigningKey.read(self.private) if os.path.lexists(self.private) else None
