@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 
 from crosswheel.debian import Debian, host_architecture
-from crosswheel.emulation import as_kernel
 from crosswheel.emulation.standard_library import completed
 from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
 from crosswheel.files import cached_folder, digest_of, is_whole, write_text
 from crosswheel.process import Result, Runner, Word, this_python
+from crosswheel.sandbox import as_kernel
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings, cache_path

@@ -22,6 +22,24 @@ sys.path.insert(
     0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 )  # isolated, as it is
 
+from crosswheel.sandbox.filters import (
+    ALLOW,
+    ANY_BIT,
+    ARCHITECTURES,
+    ASK,
+    AT_LEAST,
+    ENOSYS,
+    EPERM,
+    EQUAL,
+    KILL,
+    LOAD,
+    MACHINE,
+    NUMBER,
+    RETURN,
+    Rule,
+    argument,
+    assembled,
+)
 from crosswheel.sandbox.supervise import CALLS, supervised
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -43,9 +61,9 @@ _FILE_RIGHTS = _READ_FILE | _WRITE_FILE | 1 << 14 | 1 << 15
 _KNOWN_RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _SCOPE_ALL = 0b11  # abstract unix sockets, signals
 
-# By architecture: seccomp's identifier, and the numbers of the blocked system calls.
+# By architecture: the numbers of the blocked system calls, and those of socket and socketpair.
 _REFUSED = {
-    "x86_64": (0xC000003E, {
+    "x86_64": ({
         "ptrace": 101, "process_vm_readv": 310, "process_vm_writev": 311, "io_uring_setup": 425, "io_uring_enter": 426,
         "io_uring_register": 427, "setns": 308, "unshare": 272, "mount": 165, "umount2": 166, "pivot_root": 155,
         "chroot": 161, "keyctl": 250, "add_key": 248, "request_key": 249, "bpf": 321, "perf_event_open": 298,
@@ -54,7 +72,7 @@ _REFUSED = {
         "fchownat": 260, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198,
         "fremovexattr": 199, "setxattrat": 463, "removexattrat": 466,
     }, 41, 53),
-    "aarch64": (0xC00000B7, {
+    "aarch64": ({
         "ptrace": 117, "process_vm_readv": 270, "process_vm_writev": 271, "io_uring_setup": 425, "io_uring_enter": 426,
         "io_uring_register": 427, "setns": 268, "unshare": 97, "mount": 40, "umount2": 39, "pivot_root": 41,
         "chroot": 51, "keyctl": 219, "add_key": 217, "request_key": 218, "bpf": 280, "perf_event_open": 241,
@@ -68,11 +86,8 @@ MACHINES = frozenset(_REFUSED)
 _CLONE, _CLONE3 = {"x86_64": 56, "aarch64": 220}, 435
 _NEW_NAMESPACES = 0x7E020080  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}, CLONE_NEWTIME
 _AF_UNIX = 1
-_FIRST_ARGUMENT, _SECOND_ARGUMENT = 16, 24
 # They change how another process runs: sched_set{param,scheduler,affinity,attr}; setpriority, ioprio_set.
 _OF_OTHERS = {"x86_64": ((142, 144, 203, 314), (141, 251)), "aarch64": ((118, 119, 122, 274), (140, 30))}
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_ALLOW, _EPERM, _ENOSYS, _KILL, _ASK = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000, 0x7FC00000
 
 
 def main() -> None:
@@ -144,33 +159,34 @@ def refuse_system_calls() -> int:
     machine = platform.machine()
     if machine not in _REFUSED:
         raise SystemExit(f"which system calls to refuse is not known for {machine}")
-    code = b"".join(struct.pack("HBBI", *rule) for rule in _filter(machine))
+    code = assembled(_filter(machine))
     buffer = ctypes.create_string_buffer(code)
     program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     return _checked(_LIBC.syscall(_SECCOMP[machine], _SET_MODE_FILTER, _NEW_LISTENER, program))
 
 
-def _filter(machine: str) -> list[tuple[int, int, int, int]]:
-    """Return a BPF program for seccomp: each rule is an opcode, the jumps if true and if false, and a value."""
-    architecture, refused, socket, socketpair = _REFUSED[machine]
-    rules = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
+def _filter(machine: str) -> list[Rule]:
+    """Return the filter's rules."""
+    refused, socket, socketpair = _REFUSED[machine]
+    rules = [(LOAD, 0, 0, MACHINE), (EQUAL, 1, 0, ARCHITECTURES[machine]), (RETURN, 0, 0, KILL)]
+    rules += [(LOAD, 0, 0, NUMBER)]
     if machine == "x86_64":  # the x32 variants have separate numbers
-        rules += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
-    answers = dict.fromkeys((*refused.values(), socket), _EPERM)
-    answers.update(dict.fromkeys(CALLS, _ASK))
+        rules += [(AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, KILL)]
+    answers = dict.fromkeys((*refused.values(), socket), EPERM)
+    answers.update(dict.fromkeys(CALLS, ASK))
     # A filter cannot read clone3's arguments, so libraries fall back to clone. So do old forms of utimensat.
-    answers.update(dict.fromkeys((_CLONE3, *_OLD_TIMES[machine]), _ENOSYS))
+    answers.update(dict.fromkeys((_CLONE3, *_OLD_TIMES[machine]), ENOSYS))
     for number, answer in answers.items():
-        rules += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, answer)]
-    for numbers, argument in zip(_OF_OTHERS[machine], (_FIRST_ARGUMENT, _SECOND_ARGUMENT)):
+        rules += [(EQUAL, 0, 1, number), (RETURN, 0, 0, answer)]
+    for numbers, position in zip(_OF_OTHERS[machine], (0, 1)):
         for number in numbers:  # 0 means the process itself
-            rules += [(_EQUAL, 0, 4, number), (_LOAD, 0, 0, argument)]
-            rules += [(_EQUAL, 1, 0, 0), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
-    rules += [(_EQUAL, 0, 4, socketpair), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
-    rules += [(_EQUAL, 1, 0, _AF_UNIX), (_RETURN, 0, 0, _EPERM), (_RETURN, 0, 0, _ALLOW)]
-    rules += [(_EQUAL, 0, 3, _CLONE[machine]), (_LOAD, 0, 0, _FIRST_ARGUMENT)]
-    rules += [(_ANY_BIT, 0, 1, _NEW_NAMESPACES), (_RETURN, 0, 0, _EPERM)]
-    return [*rules, (_RETURN, 0, 0, _ALLOW)]
+            rules += [(EQUAL, 0, 4, number), (LOAD, 0, 0, argument(position))]
+            rules += [(EQUAL, 1, 0, 0), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
+    rules += [(EQUAL, 0, 4, socketpair), (LOAD, 0, 0, argument(0))]
+    rules += [(EQUAL, 1, 0, _AF_UNIX), (RETURN, 0, 0, EPERM), (RETURN, 0, 0, ALLOW)]
+    rules += [(EQUAL, 0, 3, _CLONE[machine]), (LOAD, 0, 0, argument(0))]
+    rules += [(ANY_BIT, 0, 1, _NEW_NAMESPACES), (RETURN, 0, 0, EPERM)]
+    return [*rules, (RETURN, 0, 0, ALLOW)]
 
 
 def drop_capabilities() -> None:

@@ -15,6 +15,25 @@ import os
 import struct
 import sys
 
+sys.path.insert(
+    0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+)  # isolated, as it is
+
+from crosswheel.sandbox.filters import (
+    ALLOW,
+    ARCHITECTURES,
+    AT_LEAST,
+    ENOMEM,
+    ENOSYS,
+    EQUAL,
+    LOAD,
+    MACHINE,
+    NUMBER,
+    RETURN,
+    argument,
+    assembled,
+)
+
 # The first system call number that each version of Linux added; its range ends at the next line's number. From 424
 # (Linux 5.1) on, numbers are the same on all architectures.
 SINCE = (
@@ -23,44 +42,38 @@ SINCE = (
     (450, (5, 17)), (451, (6, 5)), (452, (6, 6)), (454, (6, 7)), (457, (6, 8)), (462, (6, 10)), (463, (6, 13)),
 )  # fmt: skip
 _END = 0x40000000  # the x32 ABI's numbers begin here
-# By os.uname().machine: the kernel's identifier of the call convention, and the numbers of mmap and of the calls added
-# between 4.11 and 5.1: statx, io_pgetevents, rseq.
+# By os.uname().machine: the numbers of mmap and of the calls added between 4.11 and 5.1: statx, io_pgetevents, rseq.
 MACHINES = {
-    "x86_64": (0xC000003E, 9, ((332, (4, 11)), (333, (4, 18)), (334, (4, 18)))),
-    "aarch64": (0xC00000B7, 222, ((291, (4, 11)), (292, (4, 18)), (293, (4, 18)))),
+    "x86_64": (9, ((332, (4, 11)), (333, (4, 18)), (334, (4, 18)))),
+    "aarch64": (222, ((291, (4, 11)), (292, (4, 18)), (293, (4, 18)))),
 }
-# Classic BPF instructions, and offsets in the kernel's struct seccomp_data (little-endian).
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER, _MACHINE, _LENGTH, _PROTECTION = 0, 4, 24, 32
-_ALLOW, _ERROR = 0x7FFF0000, 0x00050000
-_ENOMEM, _ENOSYS = 12, 38
+_LENGTH, _PROTECTION = argument(1), argument(2)  # of mmap
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
 
 
 def later_calls(release: tuple[int, ...], machine: str) -> list[tuple[int, int]]:
     """Return the number ranges, ends excluded, of the system calls added after a version of Linux."""
-    older = [(number, number + 1) for number, since in MACHINES[machine][2] if since > release]
+    older = [(number, number + 1) for number, since in MACHINES[machine][1] if since > release]
     ends = [first for first, _ in SINCE[1:]] + [_END]
     return older + [(first, end) for (first, since), end in zip(SINCE, ends) if since > release]
 
 
 def program(release: tuple[int, ...], largest: int, machine: str) -> bytes:
     """Return the filter in the kernel's format: classic BPF."""
-    architecture, mmap, _ = MACHINES[machine]
-    steps = [
-        (_LOAD, 0, 0, _MACHINE),
-        (_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _ALLOW),
-        (_LOAD, 0, 0, _NUMBER),
+    mmap, _ = MACHINES[machine]
+    rules = [
+        (LOAD, 0, 0, MACHINE),
+        (EQUAL, 1, 0, ARCHITECTURES[machine]),
+        (RETURN, 0, 0, ALLOW),
+        (LOAD, 0, 0, NUMBER),
     ]
     for first, end in later_calls(release, machine):
-        steps += [(_AT_LEAST, 0, 2, first), (_AT_LEAST, 1, 0, end), (_RETURN, 0, 0, _ERROR | _ENOSYS)]
+        rules += [(AT_LEAST, 0, 2, first), (AT_LEAST, 1, 0, end), (RETURN, 0, 0, ENOSYS)]
     if largest:
-        steps += [(_EQUAL, 0, 7, mmap), (_LOAD, 0, 0, _PROTECTION), (_EQUAL, 5, 0, 0)]
-        steps += [(_LOAD, 0, 0, _LENGTH + 4), (_AT_LEAST, 2, 0, 1), (_LOAD, 0, 0, _LENGTH)]
-        steps += [(_AT_LEAST, 0, 1, largest), (_RETURN, 0, 0, _ERROR | _ENOMEM)]
-    steps.append((_RETURN, 0, 0, _ALLOW))
-    return b"".join(struct.pack("<HBBI", *step) for step in steps)
+        rules += [(EQUAL, 0, 7, mmap), (LOAD, 0, 0, _PROTECTION), (EQUAL, 5, 0, 0)]
+        rules += [(LOAD, 0, 0, _LENGTH + 4), (AT_LEAST, 2, 0, 1), (LOAD, 0, 0, _LENGTH)]
+        rules += [(AT_LEAST, 0, 1, largest), (RETURN, 0, 0, ENOMEM)]
+    return assembled([*rules, (RETURN, 0, 0, ALLOW)])
 
 
 def install(code: bytes) -> None:
