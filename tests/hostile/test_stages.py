@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from platformdirs import user_state_path
 
 from crosswheel.errors import MissingToolError
 from crosswheel.sandbox.levels import find_sandbox
@@ -24,7 +25,7 @@ def attempt(stage, name, work):
     except (OSError, ValueError):
         pass
 def attempts(stage):
-    secret, dist, cache = {secret!r}, {dist!r}, {cache!r}
+    secret, dist, cache, key = {secret!r}, {dist!r}, {cache!r}, {key!r}
     def read(path):
         with open(path, "rb") as stream:
             return stream.read(1)
@@ -48,6 +49,7 @@ def attempts(stage):
     attempt(stage, "forges a wheel in dist", lambda: write(os.path.join(dist, "forged.whl")))
     attempt(stage, "writes to the cache", lambda: write(os.path.join(cache, "forged")))
     attempt(stage, "forges a kept wheel", lambda: os.makedirs(os.path.join(cache, "made", "forged")) or True)
+    attempt(stage, "reads the key that seals the cache", lambda: read(key))
     attempt(stage, "changes a compiler", tools)
     attempt(stage, "reaches a port", lambda: socket.create_connection(("127.0.0.1", {port}), 2))
     attempt(stage, "sees a secret in its environment", lambda: "TOKEN" in os.environ)
@@ -89,6 +91,7 @@ def hostile(crosswheel: CommandLine, tmp_path: Path) -> Iterator[str]:
             secret=str(secret),
             dist=str(crosswheel.folder / "dist"),
             cache=str(crosswheel.cache),
+            key=str(user_state_path("crosswheel") / "cache.key"),
             port=server.getsockname()[1],
         )
 
@@ -139,5 +142,6 @@ def test_the_same_package_reaches_all_of_it_without_a_sandbox(crosswheel: Comman
     offer(crosswheel, hostile)
     crosswheel.run("build", "demo", "--as-of", "2024-12-31", "--sandbox", "none")
     log = "\n".join(path.read_text() for path in crosswheel.folder.glob("build/**/build.log"))
-    for name in ("reads a file of the user", "writes to the cache", "changes a compiler", "reaches a port"):
+    names = ("reads a file of the user", "writes to the cache", "changes a compiler", "reaches a port")
+    for name in (*names, "reads the key that seals the cache"):
         assert f"ESCAPED setup.py {name}" in log, log
