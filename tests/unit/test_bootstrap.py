@@ -68,19 +68,28 @@ def test_uv_is_asked_for_a_python_that_is_new_enough(machine: Path) -> None:
     assert "--python python3.12 " in (machine.parent / "asked").read_text()
 
 
-def test_an_environment_that_is_older_than_the_code_is_told_how_to_be_renewed(tmp_path: Path) -> None:
-    # As after `git pull`, where the new code imports a library that the environment does not have yet.
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['cryptography'] = None\n")
+# As after `git pull`, where the new code imports a library that the environment does not have yet; and a Python that
+# was built where liblzma was missing.
+@pytest.mark.parametrize(
+    ("module", "words", "expected"),
+    [
+        ("cryptography", ["keys", "show"], ["needs the library cryptography", "./build-packages --help"]),
+        ("_lzma", ["doctor"], ["was built without lzma of the standard library", "CROSSWHEEL_PYTHON"]),
+    ],
+)
+def test_an_environment_that_lacks_a_module_is_told_how_to_be_renewed(
+    tmp_path: Path, module: str, words: list[str], expected: list[str]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules['{module}'] = None\n")
     done = subprocess.run(
-        [sys.executable, "-c", "from crosswheel.cli import main; main()", "keys", "show"],
+        [sys.executable, "-c", "from crosswheel.cli import main; main()", *words],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert "needs the library cryptography" in done.stderr
-    assert "./build-packages --help" in done.stderr
+    assert [text for text in expected if text not in " ".join(done.stderr.split())] == []
     assert "Traceback" not in done.stderr
 
 

@@ -122,7 +122,15 @@ def main() -> None:
 
 
 def _outdated(error: ModuleNotFoundError) -> HostError:
-    """Explain a library that the environment lacks: it was made for an earlier version of the code."""
+    """Explain a library that the environment lacks: it was made for an earlier version of the code.
+
+    Or a part of Python itself: one that was built where libraries such as liblzma were missing leaves it out.
+    """
+    if error.name in sys.stdlib_module_names:
+        return HostError(
+            f"the Python {sys.executable} was built without {error.name.lstrip('_')} of the standard library",
+            hint="name a whole one, such as the system's, in CROSSWHEEL_PYTHON; in a checkout, remove .venv first.",
+        )
     return HostError(
         f"this version of crosswheel needs the library {error.name}, which {sys.prefix} lacks",
         hint="in a checkout, run `./build-packages --help`, which renews it; elsewhere, install crosswheel again.",
