@@ -12,11 +12,12 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crosswheel.errors import BuildFailed, Interrupted, MissingToolError
+from crosswheel.errors import BuildFailed, Interrupted, LimitExceeded, MissingToolError
 from crosswheel.files import explained_storage_errors
 
 Word = str | Path
@@ -87,6 +88,30 @@ def _end(child: _Child, grace: float = 0.0) -> None:
 
 
 @dataclass(frozen=True)
+class Allowance:
+    """What the programs of one piece of work may use.
+
+    Attributes:
+        seconds: how long they may take together; no limit of their own, if not given.
+        until: when that time is over, on the monotonic clock.
+        memory: bytes of private memory that each may have; what the machine has, if not given.
+    """
+
+    seconds: float | None = None
+    until: float | None = None
+    memory: int | None = None
+
+    @classmethod
+    def beginning(cls, seconds: float | None, memory: int | None) -> Allowance:
+        """Return an allowance whose time begins now."""
+        return cls(seconds, None if seconds is None else time.monotonic() + seconds, memory)
+
+    def left(self, timeout: float) -> float:
+        """Return how many seconds a program may take that has a limit of its own."""
+        return timeout if self.until is None else min(timeout, max(0.0, self.until - time.monotonic()))
+
+
+@dataclass(frozen=True)
 class Result:
     """How a program ended: its exit code and what it printed (standard error included)."""
 
@@ -103,12 +128,14 @@ class Result:
 class Runner:
     """Starts programs for one piece of work.
 
-    ``log`` receives every command and all it prints; ``echo`` is called with each line as it comes.
+    ``log`` receives every command and all it prints; ``echo`` is called with each line as it comes; ``allowance`` is
+    what the programs may use. The limit of memory holds for what runs in a sandbox.
     """
 
     cancellation: Cancellation = field(default_factory=Cancellation)
     log: Path | None = None
     echo: Callable[[str], None] | None = None
+    allowance: Allowance = field(default_factory=Allowance)
 
     def run(
         self,
@@ -132,7 +159,8 @@ class Runner:
             prefix: the words that start the command with fewer rights (:mod:`crosswheel.sandbox`).
 
         Raises:
-            BuildFailed: the program failed or took too long.
+            BuildFailed: the program failed.
+            LimitExceeded: it took too long.
             MissingToolError: there is no such program.
             Interrupted: the user asked to stop.
         """
@@ -159,6 +187,7 @@ class Runner:
         note: Callable[[str], None],
     ) -> Result:
         self.cancellation.raise_if_requested()
+        limit = self.allowance.left(timeout)
         expired = threading.Event()
         with _started(words, cwd, env, stdin) as (child, report):
 
@@ -166,7 +195,7 @@ class Runner:
                 expired.set()
                 _signal(child, signal.SIGUSR1)
 
-            timer = threading.Timer(timeout, expire)
+            timer = threading.Timer(limit, expire)
             timer.start()
             try:
                 with self.cancellation.tracking(child):
@@ -175,11 +204,20 @@ class Runner:
                 timer.cancel()
             _raise_report(report, words[0])
         if expired.is_set():
-            raise BuildFailed(
-                f"{Path(words[0]).name} was ended after {timeout:.0f} s\n" + tail(output),
-                hint="the machine may be overloaded, or the program waits for something that never comes.",
-            )
+            raise self._too_long(words[0], timeout, limit, output)
         return Result(child.returncode, output)
+
+    def _too_long(self, program: str, timeout: float, limit: float, output: str) -> LimitExceeded:
+        if limit < timeout:
+            return LimitExceeded(
+                f"{Path(program).name} was ended: the time limit of {self.allowance.seconds:.0f} s for the package is "
+                f"over\n{tail(output)}",
+                hint="give it more with --time-limit, or with time_limit in a recipe for it.",
+            )
+        return LimitExceeded(
+            f"{Path(program).name} was ended after {timeout:.0f} s\n{tail(output)}",
+            hint="the machine may be overloaded, or the program waits for something that never comes.",
+        )
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[Callable[[str], None]]:

@@ -545,3 +545,36 @@ def test_greenlet_without_its_recipes_optimisation_is_refused(crosswheel: Comman
         1, "test test_switch.py fails on the target (segmentation fault)", "another optimisation level"
     )
     assert crosswheel.wheels() == []
+
+
+def test_many_lines_are_built_each_on_its_own_and_limits_end_what_takes_too_much(
+    crosswheel: CommandLine,
+) -> None:
+    crosswheel.offer_wheel("pure", files={"pure.py": b""})
+    crosswheel.offer_sdist(projects.c_project(), requires="pure")
+    for name, setup, limit in (
+        ("endless", "while True: pass\n", 'time_limit="3s"'),
+        ("greedy", "b'x' * 10**9\n", 'memory_limit="500M"'),
+    ):
+        files = {"pyproject.toml": projects.pyproject(projects.SETUPTOOLS), "setup.py": setup}
+        crosswheel.offer_sdist(files, name=name, static=False)
+        crosswheel.recipe(limit, place=name)
+    (crosswheel.folder / "names.txt").write_text("demo\nendless\ngreedy\npure\nnobody-has-it\n")
+    words = ("build", "--each", "-r", "names.txt", "--as-of", "2024-12-31", "--time-limit", "30m")
+    done = crosswheel.run(*words)
+    done.explains(
+        2, "5 lines: 1 taken, 1 built, 0 found, 3 failed", "the time limit of 3 s for the package is over"
+    )
+    assert "more memory than it may have" in done.words
+    assert "no set of releases satisfies nobody-has-it" in done.words
+    assert crosswheel.wheels() == [DEMO, PURE]
+    page = (crosswheel.folder / "index/status.html").read_text()
+    assert "1 failed: it took more time than it may" in page
+
+    again = crosswheel.run(*words, CROSSWHEEL_OFFLINE="1", UV_DEFAULT_INDEX=crosswheel.registry.url)
+    again.explains(2, "5 lines: 0 taken, 0 built, 2 found, 3 failed", "--retry-failed tries them again")
+    crosswheel.run("build", "--each").explains(2, "--each has nothing to build")
+    crosswheel.run("build", "pure", "--retry-failed").explains(2, "--retry-failed is of --each")
+    crosswheel.run("build", "pure", "--time-limit", "soon").explains(
+        2, "--time-limit soon: that is no amount"
+    )

@@ -13,8 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.errors import BuildFailed, CrosswheelError, Interrupted, MissingToolError, StorageError
-from crosswheel.process import Cancellation, Runner, tail
+from crosswheel.errors import (
+    BuildFailed,
+    CrosswheelError,
+    Interrupted,
+    LimitExceeded,
+    MissingToolError,
+    StorageError,
+)
+from crosswheel.process import Allowance, Cancellation, Runner, tail
 from support.processes import Lifeline, lifeline
 
 FOREVER = 100_000  # seconds; a test that waits for this has failed
@@ -278,3 +285,15 @@ def test_a_python_that_was_called_by_a_path_upwards_is_named_without_it() -> Non
     code = "from crosswheel.process import this_python; print(this_python())"
     named = Runner().run([f"../bin/{python.name}", "-c", code], cwd=python.parent).lines[-1]
     assert named == str(python)
+
+
+def test_the_programs_of_one_piece_of_work_share_its_time() -> None:
+    runner = Runner(allowance=Allowance.beginning(0.3, None))
+    assert runner.run(["true"]).returncode == 0
+    with pytest.raises(
+        LimitExceeded, match="sleep was ended: the time limit of 0 s for the package is over"
+    ) as told:
+        runner.run(["sleep", str(FOREVER)])
+    assert "--time-limit" in told.value.hint
+    with pytest.raises(LimitExceeded):
+        runner.run(["sleep", str(FOREVER)])

@@ -485,3 +485,19 @@ def test_a_file_of_libraries_that_is_no_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "libraries.toml").write_text("tiny = 3\n")
     with pytest.raises(RecipeError, match=r"libraries\.toml: tiny"):
         load_folder(tmp_path, tmp_path / "dist")
+
+
+def test_limits_are_amounts_and_no_part_of_what_a_wheel_is_made_from(tmp_path: Path) -> None:
+    plain, limited = (
+        load(
+            tmp_path / folder, f"from builder import package_build\npackage_build.build_package({words})"
+        ).roots[0]
+        for folder, words in (("a", ""), ("b", "time_limit='2h', memory_limit='4G'"))
+    )
+    assert (limited.time_limit, limited.memory_limit) == (7200, 4 * 10**9)
+    assert plain.fingerprint == limited.fingerprint
+    with pytest.raises(RecipeError, match="soon: that is no amount"):
+        load(
+            tmp_path / "c",
+            "from builder import package_build\npackage_build.build_package(time_limit='soon')",
+        )

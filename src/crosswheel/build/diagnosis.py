@@ -54,6 +54,12 @@ def _kind(pattern: str, cause: str, remedy: str) -> _Kind:
 # The first match wins, so special patterns come before general ones.
 _KINDS: Sequence[_Kind] = (
     _kind(
+        r"LLVM ERROR: out of memory|^MemoryError|std::bad_alloc|memory allocation of \d+ bytes failed"
+        r"|virtual memory exhausted|out of memory allocating",
+        "a program wanted more memory than it may have",
+        "give it more with --memory-limit, or with memory_limit in a recipe",
+    ),
+    _kind(
         r"LONG_BIT definition appears wrong|pyconfig\.h.*(?:wrong|mismatch)",
         "headers of this machine's Python were used",
         "the build asks another interpreter than the one it is called with; set its option for the include folder",

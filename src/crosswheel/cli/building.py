@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from crosswheel import lock as locks
 from crosswheel import targets
+from crosswheel.cli.batching import Batching
 from crosswheel.cli.common_options import (
     AsOfOption,
     ConstraintOption,
@@ -115,13 +117,25 @@ PreferOption = Annotated[
     ),
 ]
 BuildTypeOption = Annotated[BuildType, typer.Option(help="Wheels, the index of them, or both.")]
-ContainerSourceOption = Annotated[
-    ContainerSource | None, typer.Option(help="Accepted; no container is used.")
-]
-PrepareOnlyOption = Annotated[
-    bool, typer.Option(help="Prepare the toolchain, which takes the container's place, and stop.")
-]
 FromSourceOption = Annotated[bool, typer.Option("--from-source", help="The same as --prefer source.")]
+
+
+@dataclass(frozen=True)
+class Container:
+    """The original tool's options of its container, whose place the toolchain takes."""
+
+    container_tag: Annotated[str | None, typer.Option(help="Accepted; no container is used.")] = None
+    container_source: Annotated[
+        ContainerSource | None, typer.Option(help="Accepted; no container is used.")
+    ] = None
+    prep_container_only: Annotated[
+        bool, typer.Option(help="Prepare the toolchain, which takes the container's place, and stop.")
+    ] = False
+
+    def tell(self, sdk: Path | None, console: Console) -> None:
+        """Say that there is none, if one is asked for."""
+        if self.container_tag or self.container_source:
+            console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
 
 
 def register(app: typer.Typer) -> None:
@@ -134,6 +148,8 @@ def register(app: typer.Typer) -> None:
 
 def build(
     login: Login,
+    batching: Batching,
+    container: Container,
     requirements: RequirementsArgument = None,
     requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
@@ -158,9 +174,6 @@ def build(
     build_tree_root: BuildOption = BUILD,
     index_tree_root: IndexOption = INDEX,
     index_root_url: RootUrlOption = None,
-    container_tag: Annotated[str | None, typer.Option(help="Accepted; no container is used.")] = None,
-    container_source: ContainerSourceOption = None,
-    prep_container_only: PrepareOnlyOption = False,
     prove_on: ProveOnOption = None,
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
@@ -178,20 +191,35 @@ def build(
         private_indexes(index or (), from_index or ()),
         shared_cache,
         shared_cache_read_only,
+        batching.limits_of(asking),
     )
     with scene.console() as console:
-        if container_tag or container_source:
-            console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
-        codes = []
+        container.tell(sdk, console)
+        codes: list[int] = []
+        refresh = _refreshing(build_type, scene, index_root_url)
         for name in _best_order(target_names(target, python)):
             with scene.context(console, name, prove_on, login) as context:
-                if prep_container_only:
+                if container.prep_container_only:
                     _prepare(context)
                 elif build_type is not BuildType.INDEX_ONLY:
-                    codes.append(_build_all(_jobs(asking, context), context))
-        if build_type is not BuildType.PACKAGES_ONLY and not prep_container_only:
+                    codes.append(_made(asking, batching, refresh, context))
+        if build_type is not BuildType.PACKAGES_ONLY and not container.prep_container_only:
             _write_index(scene, console, index_root_url, codes)
     raise typer.Exit(max(codes, default=0))
+
+
+def _refreshing(build_type: BuildType, scene: Scene, root_url: str | None) -> Callable[[], None]:
+    """Return what renews the index while a batch runs, if there is to be one."""
+    if build_type is not BuildType.BOTH:
+        return lambda: None
+    return partial(_write_index, scene, Console(quiet=True), root_url, ())
+
+
+def _made(asking: Asking, batching: Batching, refresh: Callable[[], None], context: BuildContext) -> int:
+    """Build what is asked for, each of it on its own or together; return the exit code."""
+    if batching.each:
+        return batching.run(asking, context, refresh)
+    return _build_all(_jobs(asking, context), context)
 
 
 def _best_order(names: Sequence[str]) -> list[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from crosswheel.cli.amounts import amount_of
 from crosswheel.errors import UsageError
 from crosswheel.progress import table
 from crosswheel.progress.wording import size as size_in_words
+from crosswheel.quantities import BYTES, DAYS
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.configured import open_cache_store
 from crosswheel.shared_cache.upkeep import prune as prune_cache
@@ -29,8 +30,6 @@ CacheOption = Annotated[
     list[str] | None,
     typer.Option("--shared-cache", envvar="CROSSWHEEL_SHARED_CACHE", help="The store: a URL or a folder."),
 ]
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_DAYS = {"d": 1, "w": 7}
 
 
 def register(app: typer.Typer) -> None:
@@ -95,8 +94,8 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
     """Make room in a shared cache: what is removed is built again when it is needed."""
-    days = _number(keep, _DAYS, "--keep", "30d") if keep else None
-    bytes_left = _number(max_size, _UNITS, "--max-size", "50G") if max_size else None
+    days = amount_of(keep, DAYS, "--keep", "30d") if keep else None
+    bytes_left = amount_of(max_size, BYTES, "--max-size", "50G") if max_size else None
     if days is None and bytes_left is None:
         raise UsageError("nothing says what to remove", hint="give --keep 30d, --max-size 50G, or both.")
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -119,11 +118,3 @@ def _stores(urls: list[str] | None) -> Iterator[Store]:
 
 def _trusted() -> list[PublicKey]:
     return KeyFolder.of(Settings.from_environment().keys).trusted()
-
-
-def _number(text: str, units: dict[str, int], option: str, example: str) -> int:
-    match = re.fullmatch(r"(\d{1,9})\s*([A-Za-z]?)B?", text.strip())
-    unit = match and next((name for name in units if name.lower() == match[2].lower()), None)
-    if match is None or unit is None:
-        raise UsageError(f"{option} {text}: that is no amount", hint=f"write it as {example}.")
-    return int(match[1]) * units[unit]

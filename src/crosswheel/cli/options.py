@@ -16,7 +16,7 @@ from crosswheel.cli.robot_options import Login
 from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
-from crosswheel.job.context import BuildContext, Trees
+from crosswheel.job.context import BuildContext, PackageLimits, Trees
 from crosswheel.private_index import PrivateIndex
 from crosswheel.process import Cancellation
 from crosswheel.progress import display
@@ -47,6 +47,7 @@ class Scene:
     indexes: tuple[PrivateIndex, ...] = ()
     shared_caches: Sequence[str] | None = None
     shared_cache_read_only: bool = False
+    limits: PackageLimits = field(default_factory=PackageLimits)
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
@@ -100,6 +101,7 @@ class Scene:
                 self.sdk,
                 shared_cache=shared_cache_of(settings, progress.warning),
                 machine=machine,
+                limits=self.limits,
             )
 
 

@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from crosswheel.index import readme
+from crosswheel.index.batches import Batch
+from crosswheel.index.chart import batch_chart
 from crosswheel.index.entry import Entry, left_out, newest, newest_on, requirements
 from crosswheel.index.failures import Failure
 from crosswheel.index.machine_facts import facts
@@ -145,8 +147,10 @@ def home_page(projects: Mapping[str, Overview]) -> str:
     )
 
 
-def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -> str:
-    """Return the status page: what is available, what could not be built and why, and what is newest."""
+def status_page(
+    projects: Mapping[str, Overview], failures: Sequence[Failure], batches: Sequence[Batch] = ()
+) -> str:
+    """Return the status page: what is available and newest, where batches stand, what could not be built and why."""
     overviews = projects.values()
     recent = heapq.nlargest(
         NEWEST_SHOWN, ((wheel, name) for name, project in projects.items() for wheel in project.recent)
@@ -163,6 +167,7 @@ def status_page(projects: Mapping[str, Overview], failures: Sequence[Failure]) -
         unproven=sorted(filename for project in overviews for filename in project.unproven),
         yanked=sum(project.yanked_wheels for project in overviews),
         failures=failures,
+        batches=[(batch, batch_chart(batch)) for batch in batches],
         recent=recent,
     )
 

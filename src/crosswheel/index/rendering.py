@@ -11,6 +11,7 @@ from packaging.metadata import RawMetadata
 from crosswheel import targets
 from crosswheel.errors import TargetError
 from crosswheel.index import people, simple
+from crosswheel.index.batches import Batch
 from crosswheel.index.entry import left_out
 from crosswheel.index.failures import Failure, still_failing
 from crosswheel.index.overview import Overview
@@ -59,12 +60,14 @@ def root_pages(
     failures: Sequence[Failure],
     root_url: str | None = None,
     described: Mapping[str, Target] | None = None,
+    batches: Sequence[Batch] = (),
 ) -> Pages:
     """Return the pages that list projects, the targets' pages, and the files that all pages use.
 
     Args:
         projects: in the order to list them.
         described: known targets, by name; those that ship with crosswheel, if not given.
+        batches: where batches stand.
     """
     known = known_targets() if described is None else described
     roots = {"": list(projects)}
@@ -85,7 +88,7 @@ def root_pages(
             ).encode()
             for target in sorted({target for project in projects.values() for target in project.offered})
         },
-        people.STATUS: people.status_page(projects, still_failing(failures, projects)).encode(),
+        people.STATUS: people.status_page(projects, still_failing(failures, projects), batches).encode(),
         people.HOME: people.home_page(projects).encode(),
     }
 

@@ -12,7 +12,13 @@ from packaging.utils import canonicalize_name
 
 from crosswheel.errors import UsageError
 from crosswheel.files import digest_of
-from crosswheel.wheels.layout import FAILURE_SUFFIX, PROOF_SUFFIX, SIDECAR_SUFFIXES, YANKED_SUFFIX
+from crosswheel.wheels.layout import (
+    BATCH_SUFFIX,
+    FAILURE_SUFFIX,
+    PROOF_SUFFIX,
+    SIDECAR_SUFFIXES,
+    YANKED_SUFFIX,
+)
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, size and modification time (ns) of a wheel and of each file next to it; identifies their state."""
@@ -91,10 +97,12 @@ class Tree:
     Attributes:
         projects: the wheels by the normalised name of their project, in the order of names.
         failures: the paths of the records of failed builds.
+        batches: the paths of the journals of batches.
     """
 
     projects: Mapping[str, ProjectWheels]
     failures: tuple[Path, ...]
+    batches: tuple[Path, ...] = ()
 
 
 def scan(dist: Path) -> Tree:
@@ -108,6 +116,7 @@ def scan(dist: Path) -> Tree:
     root = len(os.path.join(dist, ""))  # noqa: PTH118
     wheels: list[tuple[str, list[tuple[str, int, int]]]] = []
     failures: list[Path] = []
+    batches: list[Path] = []
     for file in _files(str(dist)):
         status = file.stat()
         stamp = (file.name, status.st_size, status.st_mtime_ns)
@@ -115,11 +124,13 @@ def scan(dist: Path) -> Tree:
             wheels.append((file.path[root:], [stamp]))
         elif file.name.endswith(FAILURE_SUFFIX):
             failures.append(Path(file.path))
+        elif file.name.endswith(BATCH_SUFFIX):
+            batches.append(Path(file.path))
         elif wheels and file.path.startswith(f"{wheels[-1][0]}.", root):
             # In sorted order, the files that belong to a wheel follow it directly.
             wheels[-1][1].append(stamp)
     scanned = (ScannedWheel(location, tuple(stamps)) for location, stamps in wheels)
-    return Tree(_by_project(scanned), tuple(failures))
+    return Tree(_by_project(scanned), tuple(failures), tuple(batches))
 
 
 def _by_project(wheels: Iterable[ScannedWheel]) -> dict[str, ProjectWheels]:

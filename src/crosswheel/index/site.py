@@ -9,6 +9,7 @@ from pathlib import Path
 
 from crosswheel.errors import UsageError
 from crosswheel.files import exclusive, explained_storage_errors, make_folder
+from crosswheel.index.batches import Batch, read_batches
 from crosswheel.index.entry import Entry
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
@@ -109,7 +110,7 @@ def write_site(
         stale = {name: wheels for name, wheels in tree.projects.items() if name not in settled}
         new_parts = _new_parts(setting, stale, old)
         parts = {name: new_parts.get(name) or old.parts[name] for name in tree.projects}
-        after = SiteState(old.reader, parts, failures)
+        after = SiteState(old.reader, parts, failures, read_batches(tree.batches))
         changed = bool(stale) or after != old
         written = {name: setting.files(name, wheels, parts[name].project) for name, wheels in stale.items()}
         if changed:  # new contents are unverified until they are staged
@@ -125,7 +126,7 @@ def write_site(
 
 def _root_pages(state: SiteState, root_url: str | None, described: Mapping[str, Target] | None) -> Pages:
     overviews = {name: part.project.overview for name, part in state.parts.items()}
-    return root_pages(overviews, state.failures.failures, root_url, described)
+    return root_pages(overviews, state.failures.failures, root_url, described, state.batches)
 
 
 def _summary(site: Path, projects: Collection[Overview], changed: int) -> IndexSummary:
@@ -142,11 +143,12 @@ def _summary(site: Path, projects: Collection[Overview], changed: int) -> IndexS
 
 @dataclass(frozen=True)
 class SiteContents:
-    """The inputs of a site: its wheels, its projects by normalised name, and the failed builds."""
+    """The inputs of a site: its wheels, its projects by normalised name, the failed builds, and the batches."""
 
     entries: tuple[Entry, ...]
     projects: Mapping[str, Overview]
     failures: tuple[Failure, ...]
+    batches: tuple[Batch, ...] = ()
 
 
 def read_site(site: Path) -> SiteContents:
@@ -164,7 +166,7 @@ def read_site(site: Path) -> SiteContents:
     projects = {name: part.project for name, part in state.parts.items()}
     entries = tuple(wheel.entry for project in projects.values() for wheel in project.indexed())
     overviews = {name: project.overview for name, project in projects.items()}
-    return SiteContents(entries, overviews, state.failures.failures)
+    return SiteContents(entries, overviews, state.failures.failures, state.batches)
 
 
 def _refuse_unfit(dist: Path, site: Path) -> None:

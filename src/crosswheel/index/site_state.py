@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from crosswheel.errors import ToolchainError
 from crosswheel.files import write_bytes, write_text
+from crosswheel.index.batches import Batch
 from crosswheel.index.failures import Failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.owner import STATE_FILE, UNFINISHED
@@ -56,12 +57,14 @@ class SiteState:
         reader: identifies the code that read the wheels; parts that other code read are not reused.
         parts: the parts of the site by the normalised name of the project, in the order of names.
         failures: the failed builds.
+        batches: where batches stand.
         finished: whether the whole site was written.
     """
 
     reader: str
     parts: Mapping[str, ProjectPart] = field(default_factory=dict)
     failures: Failures = field(default_factory=Failures)
+    batches: tuple[Batch, ...] = ()
     finished: bool = True
 
     @classmethod
@@ -83,13 +86,14 @@ class SiteState:
             for (name, part), line in zip(header.projects.items(), lines)
             if name not in unfinished
         }
-        return cls(reader, parts, header.failures, unfinished_paths is None)
+        return cls(reader, parts, header.failures, header.batches, unfinished_paths is None)
 
     def save(self, site: Path) -> None:
         """Write the state into a finished site."""
         first = _FirstLine(
             reader=self.reader,
             failures=self.failures,
+            batches=self.batches,
             projects={name: _ProjectHeader.of(part) for name, part in self.parts.items()},
         )
         lines = [first.model_dump_json().encode(), *(part.project.wheels for part in self.parts.values())]
@@ -192,6 +196,7 @@ class _FirstLine(BaseModel):
 
     reader: str
     failures: Failures
+    batches: tuple[Batch, ...] = ()
     projects: Mapping[str, _ProjectHeader]
 
 

@@ -110,7 +110,7 @@ def prepare(
         if content is None or content.is_plain:
             files.append(path)
             continue
-        context = _with_options(context, content, path)
+        context = with_options(context, content, path)
         files.append(_translated(content, path, gathered))
     if constraints:
         files.append(_limited(requirements, constraints, context))
@@ -173,7 +173,7 @@ def _of_lock(lock: ForeignLock, path: Path, gathered: Gathered) -> Path:
             f"{path} does not tell which of its packages are for development, and no project lies beside it",
             hint="make it anew with the newest version of its tool.",
         )
-    return _written([*found.requirements, *lines], limits, path.name, gathered.context)
+    return written_requirements([*found.requirements, *lines], limits, path.name, gathered.context)
 
 
 def _has_own_project(path: Path) -> bool:
@@ -188,7 +188,8 @@ def _has_own_project(path: Path) -> bool:
     return bool("build-system" in project.document and is_package)
 
 
-def _with_options(context: BuildContext, content: RequirementsContent, path: Path) -> BuildContext:
+def with_options(context: BuildContext, content: RequirementsContent, path: Path) -> BuildContext:
+    """Return a context in which the options of a requirements file hold."""
     if content.index_url:
         host = urlsplit(content.index_url).hostname
         context.display.warning(
@@ -208,10 +209,12 @@ def _translated(content: RequirementsContent, path: Path, gathered: Gathered) ->
         text for line in content.lines if not line.is_constraint for text in _stated(line, gathered)
     ]
     limits = [text for line in content.lines if line.is_constraint for text in _stated(line, gathered)]
-    return _written(requirements, limits, path.name, gathered.context)
+    return written_requirements(requirements, limits, path.name, gathered.context)
 
 
-def _written(lines: Iterable[str], limits: Iterable[str], name: str, context: BuildContext) -> Path:
+def written_requirements(
+    lines: Iterable[str], limits: Iterable[str], name: str, context: BuildContext
+) -> Path:
     """Write a requirements file, with its constraints beside it; return where."""
     text, bounds = ("".join(f"{line}\n" for line in part) for part in (lines, limits))
     folder = context.trees.build / "locks" / "files" / digest_of(text=text, limits=bounds)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,11 +24,11 @@ from crosswheel.files import exclusive, explained_storage_errors
 from crosswheel.job.code import code_digest
 from crosswheel.job.machine_runs import Machine
 from crosswheel.job.single_flight import SingleFlight
-from crosswheel.process import Cancellation, Runner
+from crosswheel.process import Allowance, Cancellation, Runner
 from crosswheel.progress import Display, display
 from crosswheel.projects.local_release import LocalRelease
 from crosswheel.recipes.loader import Recipes
-from crosswheel.recipes.model import Prefer
+from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.registry import Registry
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
@@ -65,13 +65,22 @@ class Trees:
 
 
 @dataclass(frozen=True)
+class PackageLimits:
+    """What the build of one package may use, and then its trial: seconds, and bytes of memory for each program."""
+
+    seconds: int | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
 class BuildContext:
     """The tools and folders of a run for one target.
 
     ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies; ``projects`` are the
     user's own, which the registry of this context offers as well (:meth:`offering`); ``no_binary`` and ``only_binary``
     name packages as pip's options of these names do; ``shared_cache`` is what a team shares; ``machine`` is
-    one of the target's kind, on which wheels are run as well. What takes time to
+    one of the target's kind, on which wheels are run as well; ``limits`` are those of each package, where its recipe
+    has none, and ``allowance`` is what the package may use that is worked on (:meth:`limited`). What takes time to
     make (the emulator, the environments) is made once, by whichever worker needs it first.
     """
 
@@ -89,6 +98,8 @@ class BuildContext:
     only_binary: frozenset[str] = frozenset()
     shared_cache: SharedCache | None = None
     machine: Machine | None = None
+    limits: PackageLimits = field(default_factory=PackageLimits)
+    allowance: Allowance = field(default_factory=Allowance)
     _single_flights: SingleFlight = field(default_factory=SingleFlight)
 
     def offering(self, projects: Iterable[LocalRelease]) -> BuildContext:
@@ -158,9 +169,16 @@ class BuildContext:
         trees = replace(self.trees, build=self.folder(name, version) / "first")
         return replace(self, trees=trees, display=display(Console(quiet=True), verbose=False, live=False))
 
+    def limited(self, recipe: Recipe | None) -> BuildContext:
+        """Return a context for the build or the trial of a package, whose time begins now."""
+        time_limit = (recipe and recipe.time_limit) or self.limits.seconds
+        memory = (recipe and recipe.memory_limit) or self.limits.memory
+        return replace(self, allowance=Allowance.beginning(time_limit, memory))
+
     def runner(self, name: str, version: str) -> Runner:
-        """Return a runner that writes to a package's log and shows its lines."""
-        return Runner(self.cancellation, self.log(name, version), lambda line: self.display.line(name, line))
+        """Return a runner that writes to a package's log and shows its lines; it keeps to the allowance."""
+        echo = partial(self.display.line, name)
+        return Runner(self.cancellation, self.log(name, version), echo, self.allowance)
 
     @contextmanager
     def workers(self, count: int) -> Iterator[Executor]:
@@ -296,10 +314,10 @@ class BuildContext:
         verify(self.toolchain, self._environment(), self.emulator, self.general_runner)
         return True
 
-    @cached_property
+    @property
     def code_digest(self) -> str:
         """A name for our own code: what it makes is made anew when it changes."""
-        return code_digest()
+        return self._single_flights.get("code", code_digest)
 
 
 def _needed_by_all(make: Callable[[], _Tool]) -> _Tool:

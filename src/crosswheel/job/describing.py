@@ -33,7 +33,7 @@ def describe(name: str, version: str, as_of: datetime.date | None, context: Buil
     with context.lock_for(kept.stem):
         metadata = _read(kept)
         if metadata is None:
-            nested = context.nested(name, version)
+            nested = context.nested(name, version).limited(step.recipe)
             with nested.own_folder(name, version):
                 metadata = _described(step, as_of, nested)
             write_text(kept, metadata.model_dump_json(indent=1))

@@ -172,7 +172,7 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
     Raises:
         CrosswheelError: of the part that failed.
     """
-    began = time.monotonic()
+    began, context = time.monotonic(), context.limited(step.recipe)
     _tell_of_damage(kept, step, context)
     name, version = step.pin.name, step.pin.version
     context.warn_of_sandbox()

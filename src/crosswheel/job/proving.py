@@ -206,7 +206,7 @@ def _run(step: Step, importable: Importable, trial: Trial, context: BuildContext
 
 
 def _trial(step: Step, needed: list[WheelRecord], context: BuildContext) -> Trial:
-    runner = context.runner(step.pin.name, step.pin.version)
+    runner = context.limited(step.recipe).runner(step.pin.name, step.pin.version)
     sites = [installed_site(record.wheel, record.sha256, context) for record in needed]
     scratch = context.folder(step.pin.name, step.pin.version) / "trial"
     remove_tree(scratch)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from functools import partial
 
+from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, HostError
 from crosswheel.index.failures import Failure
 from crosswheel.job import scheduler
@@ -21,9 +24,17 @@ from crosswheel.progress import Outcome as Kind
 from crosswheel.progress import Row
 from crosswheel.wheels.proof import Proof
 
+Making = Callable[[Step, RequirementsStore, BuildContext], WheelRecord]
+"""Returns the audited wheel of a step, as :func:`make` does."""
 
-def run_closure(work: Closure, context: BuildContext) -> list[Row]:
+
+def run_closure(
+    work: Closure, context: BuildContext, *, making: Making = make, executor: Executor | None = None
+) -> list[Row]:
     """Make and prove every release of a closure; return a row for each, in order of names.
+
+    Args:
+        executor: works on it, and perhaps on other closures; workers of its own, if not given.
 
     Raises:
         Interrupted: the user asked to stop.
@@ -33,7 +44,7 @@ def run_closure(work: Closure, context: BuildContext) -> list[Row]:
     requirements = Requirements(work.versions, context.target, work.roots)
     todo = scheduler.Work(
         lambda name: _make_and_report(
-            context, name, partial(make, work.steps[name], work.requirements, context)
+            context, name, partial(making, work.steps[name], work.requirements, context)
         ),
         lambda name, records: requirements.follow(tested_with(work.steps[name]), records)[1],
         lambda name, records: _prove_and_report(work, name, records, requirements, context),
@@ -41,8 +52,8 @@ def run_closure(work: Closure, context: BuildContext) -> list[Row]:
     )
     names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
     count = os.cpu_count() or 1
-    with context.workers(count) as executor:
-        outcome = scheduler.run(names, todo, executor, count)
+    with contextlib.nullcontext(executor) if executor else context.workers(count) as workers:
+        outcome = scheduler.run(names, todo, workers, count)
     for name, error in outcome.errors.items():
         if isinstance(error, Blocked):
             context.display.done(name, "blocked", str(error))
@@ -139,7 +150,9 @@ def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof]) -> Row:
     if error is not None:
         kind: Kind = "blocked" if isinstance(error, Blocked) else "failed"
         hint = f"{error.hint.rstrip('.')}; {_PURE}" if step.has_pure and kind == "failed" else error.hint
-        return Row(name, version, kind, 0.0, None, step.reason, str(error), hint, error.exit_code)
+        return Row(
+            name, version, kind, 0.0, None, step.reason, str(error), hint, error.exit_code, kind=error.kind
+        )
     assert record is not None
     proof = outcome.proven[name]
     return Row(
@@ -149,6 +162,7 @@ def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof]) -> Row:
         record.seconds,
         record.size,
         record.reason,
+        origin=record.origin,
         imported=len(proof.imported),
         skipped=proof.skipped,
         not_run=proof.not_run,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -31,6 +32,8 @@ class Row:
         imported: how many of its modules were imported on the target.
         skipped: the modules that were not, each with the reason.
         not_run: why nothing of its wheel was run there, if that is so.
+        origin: whether its wheel was taken or built, now or earlier.
+        kind: what its failure has in common with others.
     """
 
     package: str
@@ -45,6 +48,8 @@ class Row:
     imported: int = 0
     skipped: Mapping[str, str] = field(default_factory=dict)
     not_run: str | None = None
+    origin: Literal["taken", "built"] | None = None
+    kind: str = ""
 
 
 def print_text(console: Console, text: Text) -> None:
@@ -100,13 +105,18 @@ def summary(console: Console, results: Sequence[Row]) -> None:
     if blocked:
         table(console, "blocked", ("package", "version", "reason"), blocked)
         console.print()
-    for row in results:
-        if row.outcome == "failed":
-            label = f"failed: {row.package} {row.version}"
-            _explain(console, label, row.error or row.reason, row.hint)
-            console.print()
+    failures(console, results)
     print_text(console, Text(_run(results)))
     print_text(console, Text(_totals(results), style="bold"))
+
+
+def failures(console: Console, results: Sequence[Row]) -> None:
+    """Print what failed, each with its reason and what to do next."""
+    for row in results:
+        if row.outcome == "failed":
+            label = f"failed: {row.package} {row.version}".rstrip()
+            _explain(console, label, row.error or row.reason, row.hint)
+            console.print()
 
 
 def counted(counts: Counter[Outcome]) -> list[tuple[Outcome, int]]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import StorageError, UsageError
 from crosswheel.index import people, rendering
+from crosswheel.index.batches import Batch
 from crosswheel.index.entry import Entry, newest, required_names
 from crosswheel.index.failures import Failure
 from crosswheel.index.overview import overview_of
@@ -61,6 +62,7 @@ class Publication(BaseModel):
     Attributes:
         published: the time of publication, UTC.
         failures: the failed builds.
+        batches: where batches stood.
         channel: the channel's name, if it comes from git; for a branch, the branch's name.
         root_url: the channel's URL for readers, if links are absolute.
         replaceable: whether a wheel may be replaced by other bytes under its file name.
@@ -73,6 +75,7 @@ class Publication(BaseModel):
     schema_version: SchemaVersion = NEWEST_SCHEMA
     published: datetime.datetime
     failures: tuple[Failure, ...] = ()
+    batches: tuple[Batch, ...] = ()
     channel: str | None = None
     root_url: str | None = None
     replaceable: bool = False
@@ -192,8 +195,8 @@ class ChannelContents:
                 if dependency in self.projects
             ]
             pages.update(rendering.project_pages(files, self.described[name], links, root_url))
-        failures = self.last.failures if self.last else ()
-        pages.update(rendering.root_pages(overviews, failures, root_url))
+        failures, batches = (self.last.failures, self.last.batches) if self.last else ((), ())
+        pages.update(rendering.root_pages(overviews, failures, root_url, batches=batches))
         return pages
 
 

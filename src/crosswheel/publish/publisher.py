@@ -129,14 +129,14 @@ def publish(
     publication = Publication(
         published=_now(),
         failures=local.failures,
+        batches=local.batches,
         channel=channel,
         root_url=root_url or None,
         replaceable=may_replace,
     )
     if last is None:  # the first file marks the channel's owner
-        store.create(
-            LAST_PUBLICATION, publication.model_copy(update={"failures": ()}).model_dump_json().encode()
-        )
+        first = publication.model_copy(update={"failures": (), "batches": ()})
+        store.create(LAST_PUBLICATION, first.model_dump_json().encode())
     _in_parallel(store, partial(_store_wheel, published), uploads)
     # Sign before writing pages, so that every wheel that a page names is signed.
     manifest = signatory.sign(store, _signed_files(uploads)) if signatory else None

@@ -58,6 +58,8 @@ class PackageBuild:
         prefer: str | None = None,
         prefer_reason: str | None = None,
         build_number: int | None = None,
+        time_limit: str | None = None,
+        memory_limit: str | None = None,
     ) -> Path:
         """State how a package is built; the keywords are the fields of :class:`Recipe`.
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from crosswheel.quantities import BYTES, SECONDS, amount
 from crosswheel.versions import same_version
 
 
@@ -25,11 +27,17 @@ def _version(text: str) -> str:
     return text
 
 
+def _amount_of(value: str | int, units: Mapping[str, int]) -> int:
+    return value if isinstance(value, int) else amount(value, units)
+
+
 RequirementText = Annotated[str, AfterValidator(_requirement)]
 VersionText = Annotated[str, AfterValidator(_version)]
 Prefer = Literal["native", "published", "source"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 GitId = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Seconds = Annotated[int, BeforeValidator(partial(_amount_of, units=SECONDS)), Field(gt=0)]
+ByteCount = Annotated[int, BeforeValidator(partial(_amount_of, units=BYTES)), Field(gt=0)]
 
 
 class _Spec(BaseModel):
@@ -121,6 +129,12 @@ Source = Annotated[
 ]
 
 
+# What a recipe says that the wheel's bytes do not depend on.
+_WITHOUT_INFLUENCE = {
+    "file", "label", "tests", "test_requires", "skip_imports", "prefer_reason", "time_limit", "memory_limit",
+}  # fmt: skip
+
+
 class Recipe(_Spec):
     """How one package is built, as far as it needs saying.
 
@@ -152,6 +166,8 @@ class Recipe(_Spec):
         prefer_reason: why, for people.
         build_number: tells a corrected build from the ones before it, which what is published keeps (PEP 427); what
             has one is built, never taken.
+        time_limit: seconds that its build may take, and then its trial; what the command line says, if not given.
+        memory_limit: bytes of memory that each program of these may have.
     """
 
     name: str
@@ -177,6 +193,8 @@ class Recipe(_Spec):
     prefer: Prefer | None = None
     prefer_reason: str | None = None
     build_number: Annotated[int, Field(ge=0)] | None = None
+    time_limit: Seconds | None = None
+    memory_limit: ByteCount | None = None
 
     @property
     def folder(self) -> Path:
@@ -224,8 +242,6 @@ class Recipe(_Spec):
     @property
     def fingerprint(self) -> dict[str, object]:
         """All that the wheel's bytes may depend on, patches by their content; not where the recipe lies."""
-        fields = self.model_dump(
-            mode="json", exclude={"file", "label", "tests", "test_requires", "skip_imports", "prefer_reason"}
-        )
+        fields = self.model_dump(mode="json", exclude=_WITHOUT_INFLUENCE)
         fields["patches"] = [(self.folder / patch).read_text() for patch in self.patches]
         return fields

@@ -62,8 +62,12 @@ class Sandbox:
                 if self.level == "none" or self.layers
                 else _copied(view.layered, view.copies or scratch / "layers")
             )
+            memory = runner.allowance.memory
             view = replace(
-                view, layered=() if layers else view.layered, writable=(*view.writable, *layers.values())
+                view,
+                layered=() if layers else view.layered,
+                writable=(*view.writable, *layers.values()),
+                limits=view.limits if memory is None else replace(view.limits, memory=memory),
             )
             (scratch / "tmp").mkdir()
             variables = dict(env) if self.level == "none" else self._variables(env, layers, scratch / "tmp")

@@ -1,0 +1,123 @@
+"""What ``build`` does with many requirements at once, each on its own (``--each``), and the limits of packages."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from crosswheel.cli.amounts import amount_of
+from crosswheel.errors import UsageError
+from crosswheel.job.asking import Asking
+from crosswheel.job.batch import BatchResult, BatchRun
+from crosswheel.job.batch_lines import batch_lines
+from crosswheel.job.context import BuildContext, PackageLimits
+from crosswheel.job.recipe_projects import offering_recipes
+from crosswheel.progress import table
+from crosswheel.progress.report import failures
+from crosswheel.progress.wording import plural
+from crosswheel.quantities import BYTES, SECONDS
+
+_INDEX_SECONDS, _INDEX_SHARE = 60.0, 20
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Whether each requirement is a root of its own, and what each package may use."""
+
+    each: Annotated[
+        bool,
+        typer.Option(
+            "--each",
+            help="Each requirement on its own: what fails stops no other, a stopped run goes on, and the index shows "
+            "how far it is.",
+        ),
+    ] = False
+    retry_failed: Annotated[
+        bool,
+        typer.Option("--retry-failed", help="With --each: try again what failed, though nothing changed."),
+    ] = False
+    time_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--time-limit", help="How long the build of one package may take, and then its trial: 30m, 2h."
+        ),
+    ] = None
+    memory_limit: Annotated[
+        str | None,
+        typer.Option(
+            "--memory-limit", help="How much memory a program of a build or a trial may have: 800M, 4G."
+        ),
+    ] = None
+
+    def limits_of(self, asking: Asking) -> PackageLimits:
+        """Return the limits of each package; raise :class:`UsageError` where an option would do nothing."""
+        if self.retry_failed and not self.each:
+            raise UsageError("--retry-failed is of --each", hint="give both, or neither.")
+        if self.each and not asking.request:
+            raise UsageError(
+                "--each has nothing to build",
+                hint="name requirements, or a file of them with -r, one on each line.",
+            )
+        seconds, memory = self.time_limit, self.memory_limit
+        return PackageLimits(
+            amount_of(seconds, SECONDS, "--time-limit", "30m") if seconds else None,
+            amount_of(memory, BYTES, "--memory-limit", "4G") if memory else None,
+        )
+
+    def run(self, asking: Asking, context: BuildContext, index: Callable[[], object]) -> int:
+        """Build each line of what is asked for; return the exit code.
+
+        Args:
+            index: makes the index; it is called now and then, so that it shows how far it is.
+        """
+        lines, context = batch_lines(asking, offering_recipes(context))
+        result = BatchRun(context, self.retry_failed, NowAndThen(index).call).run(lines)
+        _tell(result, context)
+        return result.exit_code
+
+
+@dataclass
+class NowAndThen:
+    """Calls what takes time so seldom that it hardly slows what it is called by: at most once a minute."""
+
+    work: Callable[[], object]
+    _next: float = field(default_factory=lambda: time.monotonic() + _INDEX_SECONDS)
+
+    def call(self) -> None:
+        """Do the work, if it is time to."""
+        began = time.monotonic()
+        if began >= self._next:
+            self.work()
+            now = time.monotonic()
+            self._next = now + max(_INDEX_SECONDS, _INDEX_SHARE * (now - began))
+
+
+def _tell(result: BatchResult, context: BuildContext) -> None:
+    """Print what came of each line, the failed ones by kind, and the totals of lines as the last line."""
+    display, rows = context.display, result.rows
+    display.close()
+    display.console.print()
+    failures(display.console, rows)
+    if result.kinds:
+        kinds = sorted(result.kinds.items(), key=lambda item: (-len(item[1]), item[0]))
+        counted = [[str(len(names)), kind, _shortened(names)] for kind, names in kinds]
+        table(display.console, "reasons", ("lines", "reason", "of"), counted, right=("lines",))
+    counts = Counter(row.outcome for row in rows)
+    parts = [f"{counts[name]} {name}" for name in ("taken", "built", "found", "failed")]
+    display.message(f"{plural(len(rows), 'line')}: {', '.join(parts)}")
+    if result.failed_earlier:
+        display.message(
+            f"{result.failed_earlier} of them failed in an earlier run, and nothing changed since: --retry-failed "
+            "tries them again."
+        )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(names[:_NAMES_SHOWN]) + more
