@@ -12,6 +12,8 @@ import pytest
 from crosswheel.recipes.loader import shipped_helpers
 from support import projects
 from support.command_line import CLOSED, CommandLine, command_line
+from support.registries import LONG_AGO
+from support.wheels import make_wheel
 
 DEMO = "demo-1.0-cp310-cp310-linux_armv7l.whl"
 PURE = "pure-1.0-py3-none-any.whl"
@@ -578,3 +580,27 @@ def test_many_lines_are_built_each_on_its_own_and_limits_end_what_takes_too_much
     crosswheel.run("build", "pure", "--time-limit", "soon").explains(
         2, "--time-limit soon: that is no amount"
     )
+
+
+def test_what_todays_build_requirements_do_not_build_is_built_with_those_of_its_own_day(
+    crosswheel: CommandLine,
+) -> None:
+    refusal = "raise SystemExit('error: brew() was called without water')"
+    for version, uploaded, body in (("1.0", LONG_AGO, "pass"), ("2.0", "2024-06-01T00:00:00Z", refusal)):
+        files = {"brewer.py": f"def brew(): {body}\n".encode()}
+        wheel = make_wheel(crosswheel.folder / "offered", "brewer", version, files)
+        crosswheel.registry.add(wheel, uploaded=uploaded)
+    project = projects.pure_project("demo")
+    setup = f"import brewer\nbrewer.brew()\n{project['setup.py']}"
+    table = projects.pyproject(projects.SETUPTOOLS, "brewer")
+    crosswheel.offer_sdist({**project, "pyproject.toml": table, "setup.py": setup})
+    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31")
+    assert done.returncode == 0, done.output
+    assert "demo==1.0 is built once more, with build requirements as of its release, 2020-01-01" in done.words
+    (proof,) = (crosswheel.folder / "dist").rglob("*.proof.json")
+    assert "brewer==1.0" in json.loads(proof.read_text())["build_requirements"]
+    locked = [path.read_text() for path in (crosswheel.folder / "build/locks").glob("*/build/demo.txt")]
+    assert ["brewer==1.0" in text for text in locked] == [True]
+
+    crosswheel.recipe('as_of="2024-12-31"')  # its committed lock stays as it is
+    assert crosswheel.run("lock").returncode != 0

@@ -200,6 +200,26 @@ def cmake_project(commands: str = "") -> Files:
     }
 
 
+def numpy_cmake_project() -> Files:
+    """Return a project that asks CMake for numpy's headers, and does not compile where these are of another machine."""
+    lists = """
+        cmake_minimum_required(VERSION 3.18)
+        project(demo C)
+        find_package(Python REQUIRED COMPONENTS Interpreter Development.Module NumPy)
+        python_add_library(_demo MODULE demo.c WITH_SOABI)
+        target_link_libraries(_demo PRIVATE Python::NumPy)
+        install(TARGETS _demo DESTINATION .)
+    """
+    sizes = '_Static_assert(NPY_SIZEOF_LONG == sizeof(long), "headers of another machine");\n'
+    project = cmake_project()
+    return {
+        **project,
+        "pyproject.toml": project["pyproject.toml"].replace("requires = [", "requires = ['numpy==2.2.5', "),
+        "CMakeLists.txt": textwrap.dedent(lists),
+        "demo.c": "#include <numpy/numpyconfig.h>\n" + sizes + C_SOURCE,
+    }
+
+
 def pybind11_project() -> Files:
     """Return a project whose extension is written with pybind11."""
     source = """

@@ -57,9 +57,9 @@ def outcomes(result: BatchResult) -> dict[str, str]:
 
 
 def asked(lines: list[BatchLine]) -> list[str]:
-    """Return what was resolved since the last call."""
+    """Return what was resolved since the last call, each once."""
     told = lines[0].asking.asked  # type: ignore[attr-defined]
-    texts = list(told)
+    texts = sorted(set(told))
     told.clear()
     return texts
 
@@ -104,7 +104,7 @@ def test_what_ended_is_not_done_again_and_what_failed_only_if_asked_or_changed(t
         job.offer("good", "1.0")
         job.offer("bad", "1.0", {"bad/__init__.py": b"def broken(:\n"})
         BatchRun(job.context).run(lines)
-        assert sorted(asked(lines)) == ["bad", "good"]
+        assert asked(lines) == ["bad", "good"]
 
         again = BatchRun(job.context).run(lines)
         assert (asked(lines), outcomes(again), again.exit_code) == ([], {"good": "found", "bad": "failed"}, 1)

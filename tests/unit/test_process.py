@@ -288,12 +288,12 @@ def test_a_python_that_was_called_by_a_path_upwards_is_named_without_it() -> Non
 
 
 def test_the_programs_of_one_piece_of_work_share_its_time() -> None:
-    runner = Runner(allowance=Allowance.beginning(0.3, None))
-    assert runner.run(["true"]).returncode == 0
-    with pytest.raises(
-        LimitExceeded, match="sleep was ended: the time limit of 0 s for the package is over"
-    ) as told:
-        runner.run(["sleep", str(FOREVER)])
-    assert "--time-limit" in told.value.hint
-    with pytest.raises(LimitExceeded):
-        runner.run(["sleep", str(FOREVER)])
+    allowance = Allowance.beginning(3600, None)
+    assert allowance.left(60) == 60
+    assert 0 < allowance.left(7200) <= 3600
+    assert Runner(allowance=allowance).run(["true"]).returncode == 0
+    over = Runner(allowance=Allowance(seconds=1800, until=0.0))
+    told = "sleep was ended: the time limit of 1800 s for the package is over"
+    with pytest.raises(LimitExceeded, match=told) as raised:
+        over.run(["sleep", str(FOREVER)])
+    assert "--time-limit" in raised.value.hint

@@ -161,7 +161,7 @@ class RequirementsStore:
 
     def read(self, package: str) -> LockedRequirements | None:
         """Return the locked requirements of a package's build; ``None`` if they are not locked yet."""
-        return read(self._file(package))
+        return read(self.path(package))
 
     def obtain(
         self, package: str, requirements: Sequence[str], *, python: Path, uv: Uv
@@ -182,9 +182,10 @@ class RequirementsStore:
             return locked
         if locked is not None and set(requirements) <= locked.requirements:
             return locked
-        return resolve(requirements, self._file(package), python=python, as_of=self.as_of, uv=uv)
+        return resolve(requirements, self.path(package), python=python, as_of=self.as_of, uv=uv)
 
-    def _file(self, package: str) -> Path:
+    def path(self, package: str) -> Path:
+        """Return the file of a package's locked requirements, which need not be there."""
         return self.folder / f"{package}.txt"
 
 

@@ -69,13 +69,12 @@ class BatchResult:
 
 
 @dataclass(frozen=True)
-class _Planned:
-    """A line with its closure, and the context that offers what the closure has."""
+class _Resolved:
+    """A line that was resolved; its closure is planned again when it is built, as thousands of them fill the memory."""
 
     line: BatchLine
-    closure: Closure
-    context: BuildContext
-    began: float
+    size: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -119,10 +118,10 @@ class BatchRun:
         results = dict(settled)
         todo = [line for line in lines if line.text not in settled]
         with self.context.workers(count) as builders, self.context.workers(count) as coordinators:
-            planned = list(coordinators.map(self._planned, todo))
-            results.update((item.line, item) for item in planned if isinstance(item, LineResult))
-            ready = [item for item in planned if isinstance(item, _Planned)]
-            ready.sort(key=lambda item: len(item.closure.steps))
+            resolved = list(coordinators.map(self._resolved, todo))
+            results.update((item.line, item) for item in resolved if isinstance(item, LineResult))
+            ready = [item for item in resolved if isinstance(item, _Resolved)]
+            ready.sort(key=lambda item: item.size)
             running = [coordinators.submit(self._run, item, builders) for item in ready]
             for future in as_completed(running):
                 result = future.result()
@@ -145,20 +144,22 @@ class BatchRun:
             Dist(self.context.trees.dist).proven(name, result.version or "", self.context.target.name)
         )
 
-    def _planned(self, line: BatchLine) -> _Planned | LineResult:
+    def _resolved(self, line: BatchLine) -> _Resolved | LineResult:
         self.context.cancellation.raise_if_requested()
         began = time.monotonic()
         self.context.display.start(line.text, "", "resolving")
-        context = replace(self.context, display=NestedDisplay(self.context.display, line.text))
         try:
-            closure, context = line.asking.closure(context)
+            closure, _ = line.asking.closure(self._context_of(line))
         except (HostError, Interrupted):
             raise
         except CrosswheelError as error:
             self.context.cancellation.raise_if_requested()
             return self._ended(self._refused(line, error, began))
         self.context.display.wait(line.text)
-        return _Planned(line, closure, context, began)
+        return _Resolved(line, len(closure.steps), time.monotonic() - began)
+
+    def _context_of(self, line: BatchLine) -> BuildContext:
+        return replace(self.context, display=NestedDisplay(self.context.display, line.text))
 
     def _refused(self, line: BatchLine, error: CrosswheelError, began: float) -> LineResult:
         return self._result(
@@ -171,30 +172,35 @@ class BatchRun:
             exit_code=error.exit_code,
         )
 
-    def _run(self, planned: _Planned, builders: Executor) -> LineResult:
+    def _run(self, resolved: _Resolved, builders: Executor) -> LineResult:
         self.context.cancellation.raise_if_requested()
-        line, closure = planned.line, planned.closure
-        began = time.monotonic()
-        own = [canonicalize_name(locks.parsed(root).name) for root in closure.roots]
-        if line.is_settled_by_text:  # the others are what tests want
-            own = [canonicalize_name(locks.parsed(line.text).name)]
-        version = closure.versions.get(own[0], "")
-        self.context.display.start(line.text, "" if "==" in line.text else version, "waiting")
+        line, began = resolved.line, time.monotonic() - resolved.seconds
         try:
-            rows = run_closure(closure, planned.context, making=self._make, executor=builders)
+            closure, context = line.asking.closure(self._context_of(line))
+            rows = self._rows(line, closure, context, builders)
         except (HostError, Interrupted):
             raise
         except CrosswheelError as error:
             self.context.cancellation.raise_if_requested()
             return self._ended(self._refused(line, error, began))
+        own = [canonicalize_name(locks.parsed(root).name) for root in closure.roots]
+        if line.is_settled_by_text:  # the others are what tests want
+            own = [canonicalize_name(locks.parsed(line.text).name)]
         pins = tuple((step.pin.name, step.pin.version) for step in closure.steps.values())
         facts = {
-            "version": version,
+            "version": closure.versions.get(own[0], ""),
             "wheels": sum(row.size is not None for row in rows),
             "pins": pins,
             "recipes": self._recipes(pins),
         }
         return self._ended(self._result(line, began, **facts, **self._outcome(rows, own)))
+
+    def _rows(
+        self, line: BatchLine, closure: Closure, context: BuildContext, builders: Executor
+    ) -> Sequence[Row]:
+        root = closure.versions.get(canonicalize_name(locks.parsed(closure.roots[0]).name), "")
+        self.context.display.start(line.text, "" if "==" in line.text else root, "waiting")
+        return run_closure(closure, context, making=self._make, executor=builders)
 
     def _outcome(self, rows: Sequence[Row], own: Sequence[str]) -> Mapping[str, object]:
         """Return what came of a line's closure: of its roots, or of what failed that they need."""

@@ -26,6 +26,7 @@ from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha
 from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import BuildLock, WheelRecord
+from crosswheel.job.release_day import build_by_either_day
 from crosswheel.job.reuse import reused_wheel, wheel_digest
 from crosswheel.job.sharing import shared_wheel
 from crosswheel.lock import Pin
@@ -102,7 +103,9 @@ def _built(step: Step, store: RequirementsStore, context: BuildContext) -> Wheel
         if record is None:
             with context.own_folder(name, version):
                 # Another command may have built it while this one waited for the folder.
-                record = _fitting(kept, context) or build_anew(step, store, kept, context)
+                record = _fitting(kept, context) or build_by_either_day(
+                    lambda requirements: build_anew(step, requirements, kept, context), step, store, context
+                )
         elif (kept / "build.log").is_file() and not context.log(name, version).exists():
             place_copy(kept / "build.log", context.log(name, version))
     return record

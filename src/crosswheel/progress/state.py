@@ -57,12 +57,18 @@ class Ended:
 
 @dataclass(frozen=True)
 class RunState:
-    """All packages, by what they are at: expected (name and version), running, waiting for others, ended."""
+    """All packages, by what they are at: expected (name and version), running, waiting for others, ended.
+
+    ``versions`` are those that are expected, by name; ``name_width`` is the length of the longest ``name version`` that
+    may have to be shown. What happens to a package costs the same however many there are.
+    """
 
     expected: tuple[tuple[str, str], ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
     running: Mapping[str, Running] = field(default_factory=dict)
     waiting: Mapping[str, Running] = field(default_factory=dict)
     ended: tuple[Ended, ...] = ()
+    name_width: int = 0
 
     @property
     def total(self) -> int:
@@ -79,23 +85,19 @@ class RunState:
         """The packages that failed, the first one first."""
         return [ended for ended in self.ended if ended.outcome == "failed"]
 
-    @property
-    def name_width(self) -> int:
-        """The length of the longest ``name version`` that may have to be shown."""
-        packages = [
-            (known.package, known.version) for known in (*self.running.values(), *self.waiting.values())
-        ]
-        packages += [(known.package, known.version) for known in self.ended]
-        return max((len(f"{name} {version}") for name, version in (*self.expected, *packages)), default=0)
-
     def version_of(self, package: str) -> str:
         """Return the version that is worked on or expected, or an empty string if nobody told."""
         running = self.running.get(package)
-        return running.version if running else dict(self.expected).get(package, "")
+        return running.version if running else self.versions.get(package, "")
 
     def expecting(self, packages: Sequence[tuple[str, str]]) -> RunState:
         """Return the state in which ``packages`` are to come as well."""
-        return replace(self, expected=tuple(dict.fromkeys([*self.expected, *packages])))
+        return replace(
+            self,
+            expected=tuple(dict.fromkeys([*self.expected, *packages])),
+            versions={**self.versions, **dict(packages)},
+            name_width=self._wider(packages),
+        )
 
     def with_running(self, running: Running) -> RunState:
         """Return the state in which a package is being worked on as given; what was done before it waited counts."""
@@ -106,6 +108,7 @@ class RunState:
             self,
             running={**self.running, running.package: running},
             waiting=_without(self.waiting, running.package),
+            name_width=self._wider([(running.package, running.version)]),
         )
 
     def with_waiting(self, package: str, now: float) -> RunState:
@@ -125,7 +128,11 @@ class RunState:
             running=_without(self.running, ended.package),
             waiting=_without(self.waiting, ended.package),
             ended=(*self.ended, ended),
+            name_width=self._wider([(ended.package, ended.version)]),
         )
+
+    def _wider(self, packages: Sequence[tuple[str, str]]) -> int:
+        return max([self.name_width, *(len(f"{name} {version}") for name, version in packages)])
 
 
 def _without(packages: Mapping[str, Running], name: str) -> Mapping[str, Running]:

@@ -12,6 +12,7 @@ import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
@@ -52,7 +53,16 @@ class Recipes:
 
     def root_of(self, name: str, version: str) -> Recipe | None:
         """Return the root of a release, however its folder spells name and version (PEP 503, PEP 440)."""
-        return next((root for root in self.roots if root.is_of(name, version)), None)
+        roots = self._roots_by_name.get(canonicalize_name(name), ())
+        return next((root for root in roots if root.is_of(name, version)), None)
+
+    @cached_property
+    def _roots_by_name(self) -> Mapping[str, list[Recipe]]:
+        """The roots by normalised name, of which there may be thousands: each release of a closure is looked up."""
+        roots: dict[str, list[Recipe]] = {}
+        for root in self.roots:
+            roots.setdefault(root.canonical_name, []).append(root)
+        return roots
 
 
 def load_folder(folder: Path, dist: Path) -> Recipes:

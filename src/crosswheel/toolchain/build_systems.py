@@ -61,6 +61,8 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
+# It lies in no prefix of the target, where alone CMake looks for headers.
+file(GLOB numpy_include $ENV{{VIRTUAL_ENV}}/lib/python*/site-packages/numpy/*core/include)
 foreach(name Python Python3 PYTHON)
     set(${{name}}_EXECUTABLE $ENV{{VIRTUAL_ENV}}/bin/python CACHE FILEPATH "")
     set(${{name}}_INCLUDE_DIR {include} CACHE PATH "")
@@ -68,6 +70,9 @@ foreach(name Python Python3 PYTHON)
     # FindPython does not ask an interpreter for the suffix of modules when it is another machine's; it asks this.
     set(_${{name}}_CONFIG @folder@/python-config CACHE INTERNAL "")
     set(_${{name}}_CONFIG_LAUNCHER @folder@/python-config CACHE INTERNAL "")
+    if(numpy_include)
+        set(${{name}}_NumPy_INCLUDE_DIR ${{numpy_include}} CACHE PATH "")
+    endif()
 endforeach()
 set(PYTHON_MODULE_EXTENSION {suffix} CACHE STRING "")
 """

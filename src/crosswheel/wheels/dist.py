@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,18 +70,18 @@ class Dist:
 
     def _folders(self, name: str, version: str) -> Iterator[Path]:
         normalized = canonicalize_name(name)
-        for project in _names_in(self.root):
-            # The first letter tells most apart at once: there may be thousands.
-            if project[0].lower() == normalized[0] and canonicalize_name(project) == normalized:
+        # There may be thousands: what has another first letter is told apart at once.
+        for project in _names_in(self.root, lambda name: name[0].lower() == normalized[0]):
+            if canonicalize_name(project) == normalized:
                 for release in _names_in(self.root / project):
                     if same_version(release, version):
                         yield self.root / project / release
 
 
-def _names_in(folder: Path) -> list[str]:
+def _names_in(folder: Path, is_candidate: Callable[[str], bool] = bool) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries)
+            return sorted(entry.name for entry in entries if is_candidate(entry.name))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
