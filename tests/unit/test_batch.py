@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -146,6 +147,23 @@ def test_a_build_that_failed_for_one_line_is_not_tried_again_for_the_next(
         result = BatchRun(job.context).run(lines)
         assert tried == ["bad==1.0"]
         assert set(outcomes(result).values()) == {"failed"}
+
+
+def test_closures_that_have_a_package_in_common_do_not_work_in_its_folder_at_once(tmp_path: Path) -> None:
+    with offline_job(tmp_path) as job:
+        entered, leave = threading.Event(), threading.Event()
+
+        def work() -> None:
+            with job.context.own_folder("common", "1.0"):
+                entered.set()
+                assert leave.wait(60)
+
+        first = threading.Thread(target=work)
+        first.start()
+        assert entered.wait(60)
+        assert not job.context.lock_for(job.context.folder("common", "1.0")).acquire(blocking=False)  # type: ignore[attr-defined]
+        leave.set()
+        first.join()
 
 
 def test_a_run_that_was_killed_in_the_middle_of_a_line_goes_on(tmp_path: Path) -> None:

@@ -152,16 +152,17 @@ class BuildContext:
         """Return the log of a package."""
         return self.folder(name, version) / "build.log"
 
-    def lock_for(self, name: str) -> AbstractContextManager[object]:
+    def lock_for(self, name: str | Path) -> AbstractContextManager[object]:
         """Return a lock for a thing that must not be made twice at the same time."""
         return self._single_flights.lock_for(name)
 
     @contextmanager
     def own_folder(self, name: str, version: str) -> Iterator[Path]:
-        """Yield a package's folder in the build tree, which no other command works in meanwhile."""
+        """Yield a package's folder in the build tree, which no other command or closure works in meanwhile."""
         folder = self.folder(name, version)
         waiting = partial(self.display.step, name, "waiting for another command that builds it")
-        with explained_storage_errors(folder), exclusive(folder, waiting):
+        # A file's lock is the whole process's, and closures of one batch may have the package in common.
+        with self.lock_for(folder), explained_storage_errors(folder), exclusive(folder, waiting):
             yield folder
 
     def nested(self, name: str, version: str) -> BuildContext:
