@@ -2,7 +2,7 @@
 
     bench/newest-prefect [--target ot2-py313] [--folder FOLDER]
 
-takes the lock in examples/newest-prefect. On the look-alike robot, `deploy` sends Prefect with the Python, a second
+locks the newest release of today. On the look-alike robot, `deploy` sends Prefect with the Python, a second
 environment shares that one, and the robot's own pip installs the wheel that has both. A flow is seen by a real server
 of that version on this machine.
 """
@@ -36,7 +36,6 @@ sys.path.insert(0, str(ROOT / "tests"))
 from support import prefect_server
 
 _CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
-_RECIPES = ROOT / "examples" / "newest-prefect" / "packages"
 _FLOW = ROOT / "tests" / "e2e" / "robot_flow.py"
 _FACTS = ("Version", "Python version", "OS/Arch")
 
@@ -60,7 +59,14 @@ class Robot:
 
     def deploy(self, *more: str) -> str:
         """Deploy the program; return how much was sent, and how long it took."""
-        words = ["deploy", self.requirement, "--target", self.target, "--recipes", str(_RECIPES)]
+        words = [
+            "deploy",
+            self.requirement,
+            "--target",
+            self.target,
+            "--recipes",
+            str(self.folder / "packages"),
+        ]
         words += ["--dist-tree-root", str(self.folder / "dist"), "--robot", ALIAS]
         words += ["--ssh-config", str(self.simulation.ssh_config), *more]
         log = self.folder / "deploy.txt"
@@ -104,9 +110,9 @@ def _served(site: Path) -> str:
 
 
 def _build(target: str, folder: Path) -> str:
-    trees = [word for name in ("build", "dist", "index") for word in (f"--{name}-tree-root", folder / name)]
-    words = [_CROSSWHEEL, "build", "--recipes", _RECIPES, "--target", target, "--verbose", *trees]
-    seconds = timed(words, folder / "build.txt", env=usual_environment())
+    (folder / "packages").mkdir()
+    words = [_CROSSWHEEL, "add", "prefect", "--recipes", folder / "packages", "--target", target, "--verbose"]
+    seconds = timed(words, folder / "build.txt", cwd=folder, env=usual_environment())
     totals = re.findall(r"^\d+ wheels.*", (folder / "build.txt").read_text(), re.MULTILINE)
     return f"{totals[-1]} ({seconds:.0f} s)"
 
@@ -133,12 +139,12 @@ def main() -> None:
     given = parser.parse_args()
     here, settings, runner = machine(), Settings.from_environment(), Runner()
     target = targets.load(given.target)
-    (lock,) = _RECIPES.glob(f"*/*/{target.name}.lock")
-    root = root_of_lock(lock)
     with ExitStack() as stack:
         folder = stack.enter_context(workspace(given.folder))
-        say(f"building {root.roots[0]} for {target.name}")
-        rows = [("built and proven", _build(target.name, folder))]
+        say(f"building the newest Prefect for {target.name}")
+        rows = [("locked, built and proven", _build(target.name, folder))]
+        (lock,) = (folder / "packages").glob(f"*/*/{target.name}.lock")
+        root = root_of_lock(lock)
         image = image_for(targets.load(target.name.rpartition("-")[0]), settings, runner, say)
         simulation = stack.enter_context(running(image, folder / "robot", runner, var_size="2g"))
         (folder / "server").mkdir()
