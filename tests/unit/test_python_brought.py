@@ -21,10 +21,16 @@ from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import BuildFailed, CrosswheelError, IntegrityError, NetworkError, TargetError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.shared_cache.cache import SharedCache
+from crosswheel.shared_cache.guarded import GuardedStore
+from crosswheel.signing.keys import SigningKey
+from crosswheel.stores.folder import FolderStore
 from crosswheel.targets import PythonSource, Target
+from crosswheel.toolchain.libraries.exchange import share_folder
 from crosswheel.toolchain.libraries.visibility import hidden_copy
 from crosswheel.toolchain.python.brought import complete
 from crosswheel.toolchain.python.choosing import has_host, origin
+from crosswheel.toolchain.python.cpython import CPythonBuild
 from crosswheel.toolchain.python.cpython_source import newest_release, source_archive
 from support.debian_archive import DebianArchive
 from support.releases import Here, place, release, says, this_machine
@@ -150,6 +156,26 @@ def test_a_newer_release_of_a_python_that_is_sent_is_known_by_debians_unstable(t
     assert str(newest_release(SOURCE, mine, Runner())) == SOURCE.version
     archive.add("python3.99", "3.99.4-2", host_architecture(), {})
     assert str(newest_release(SOURCE, replace(mine, cache=tmp_path / "other"), Runner())) == "3.99.4"
+
+
+def test_a_python_that_another_machine_built_comes_from_the_shared_cache(tmp_path: Path) -> None:
+    store, key = FolderStore(tmp_path / "store"), SigningKey.new()
+    shared = SharedCache([GuardedStore("store", lambda: store, print, 5)], [key.public], key, print)
+
+    def build(name: str) -> CPythonBuild:
+        mine = settings(tmp_path / name)
+        return CPythonBuild(targets.load("ot2"), SOURCE, (), (), mine, Runner(), print, None, shared)
+
+    tree = build("there").expected
+    for path in (tree.executable, tree.include / "pyconfig.h", tree.stdlib / "_sysconfigdata_x.py"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"build_time_vars = {{'prefix': '{tree.root}'}}\n")
+    share_folder(shared, "python", tree.root)
+    own = build("here").tree()
+    assert own.root != tree.root
+    assert own.build_variables == {"prefix": str(own.root)}
+    with pytest.raises(NetworkError):  # so it was not built
+        replace(build("without"), shared=None).tree()
 
 
 def refusal(source: PythonSource, chosen: Settings) -> CrosswheelError:

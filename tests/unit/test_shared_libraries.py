@@ -10,7 +10,7 @@ from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.shared_cache.guarded import GuardedStore
 from crosswheel.signing.keys import SigningKey
 from crosswheel.stores.folder import FolderStore
-from crosswheel.toolchain.libraries.exchange import fetch_library, share_library
+from crosswheel.toolchain.libraries.exchange import KIND, fetch_folder, share_folder
 
 KEY, NAME = SigningKey.new(), "tiny-armhf-0123456789abcdef0123"
 
@@ -46,10 +46,10 @@ def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def test_a_library_comes_as_it_would_have_been_built_there(shared: SharedCache, tmp_path: Path) -> None:
-    share_library(shared, built(tmp_path / "here" / NAME))
+    share_folder(shared, KIND, built(tmp_path / "here" / NAME))
     there = tmp_path / "there" / NAME
     (folder := tmp_path / "there" / "temporary").mkdir(parents=True)
-    assert fetch_library(shared, folder, there)
+    assert fetch_folder(shared, KIND, folder, there)
     assert tree(folder) == tree(built(there))
     assert (folder / "lib/libtinier.a").readlink() == Path("libtiny.a")
 
@@ -58,15 +58,15 @@ def test_what_names_a_folder_of_this_machine_in_machine_code_is_not_shared(
     shared: SharedCache, tmp_path: Path
 ) -> None:
     prefix = tmp_path / "here" / NAME
-    share_library(shared, built(prefix, b"\0" + str(prefix).encode()))
+    share_folder(shared, KIND, built(prefix, b"\0" + str(prefix).encode()))
     assert not (tmp_path / "store").exists()
 
 
 def test_two_machines_store_the_same_bytes(shared: SharedCache, tmp_path: Path) -> None:
     for name in ("here", "there"):
-        share_library(shared, built(tmp_path / name / NAME))
+        share_folder(shared, KIND, built(tmp_path / name / NAME))
     assert len(list((tmp_path / "store/blobs").glob("*/*"))) == 1
 
 
 def test_without_a_shared_cache_nothing_is_fetched(tmp_path: Path) -> None:
-    assert not fetch_library(None, tmp_path, tmp_path)
+    assert not fetch_folder(None, KIND, tmp_path, tmp_path)

@@ -234,7 +234,11 @@ class BuildContext:
     def _toolchain(self) -> Toolchain:
         if self.sdk is None:
             return toolchain_for(
-                self.target, self.settings, runner=self.general_runner, tell=self.display.message
+                self.target,
+                self.settings,
+                runner=self.general_runner,
+                tell=self.display.message,
+                shared=self.shared_cache,
             )
         sdk = open_sdk(self.sdk, self.target, self.settings, self.general_runner)
         warning = sdk.warning(self.target)

@@ -130,20 +130,22 @@ def toolchain_for(
     sdk: Sdk | None = None,
     runner: Runner | None = None,
     tell: Tell = lambda step: None,
+    shared: SharedCache | None = None,
 ) -> Toolchain:
     """Return the toolchain of a target; download it if needed.
 
     Args:
         sdk: the vendor's compilers and headers, to use instead of zig and the headers of our Python.
         runner: builds its Pythons, if none are published; its ``tell`` receives the progress.
+        shared: the team's cache of what was built.
 
     Raises:
         NetworkError, IntegrityError: the target's Python is not available.
         BuildFailed, MissingToolError: it cannot be built.
         TargetError: there is no Python of the target's version for this machine.
     """
-    python = target_python(target, settings, runner, tell)
-    host = host_python(target, settings, runner, tell)
+    python = target_python(target, settings, runner, tell, shared)
+    host = host_python(target, settings, runner, tell, shared)
     if sdk:
         python = replace(python, headers=sdk.headers(target))
         compilers = sdk.compilers(target, settings.cache)

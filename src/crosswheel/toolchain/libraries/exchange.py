@@ -1,4 +1,4 @@
-"""Exchange built C libraries through the team's cache, as archives without paths of any machine."""
+"""Exchange what was built, C libraries and Pythons, through the team's cache: archives without paths of any machine."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.sources.archive import unpack
 
 KIND = "library"
+# These are in what was stored, so they stay, also for other kinds.
 _TOP, _ARCHIVE = "library", "library.tar.gz"
-# Replaces the library's folder in texts that tell builds where it lies.
+# Replaces the folder in texts that tell builds where it lies.
 _FOLDER = b"/crosswheel-folder-of-this-library"
 
 
-def fetch_library(shared: SharedCache | None, folder: Path, prefix: Path) -> bool:
-    """Fill an empty folder, later moved to ``prefix``, from the shared cache; return whether it has the library."""
+def fetch_folder(shared: SharedCache | None, kind: str, folder: Path, prefix: Path) -> bool:
+    """Fill an empty folder, later moved to ``prefix``, from the shared cache; return whether it has such a one."""
     if shared is None:
         return False
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         scratch = Path(name)
-        if shared.get(KIND, prefix.name, scratch) is None:
+        if shared.get(kind, prefix.name, scratch) is None:
             return False
         try:
             tree = unpack(scratch / _ARCHIVE, scratch / "unpacked")
@@ -41,8 +42,8 @@ def fetch_library(shared: SharedCache | None, folder: Path, prefix: Path) -> boo
     return True
 
 
-def share_library(shared: SharedCache | None, prefix: Path) -> None:
-    """Share a library that was built here, unless one of its binary files names a folder of this machine."""
+def share_folder(shared: SharedCache | None, kind: str, prefix: Path) -> None:
+    """Share a folder that was built here, unless one of its binary files names a folder of this machine."""
     if shared is None or not shared.is_writable:
         return
     data = _archive(prefix)
@@ -51,11 +52,11 @@ def share_library(shared: SharedCache | None, prefix: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / _ARCHIVE
         path.write_bytes(data)
-        shared.put(KIND, prefix.name, {}, {"archive": path})
+        shared.put(kind, prefix.name, {}, {"archive": path})
 
 
 def _archive(prefix: Path) -> bytes | None:
-    """Return an archive of a library's folder, reproducible from its files; ``None`` if it cannot be shared."""
+    """Return an archive of a folder, reproducible from its files; ``None`` if it cannot be shared."""
     buffer, own = io.BytesIO(), str(prefix).encode()
     with (
         gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,

@@ -23,7 +23,7 @@ from crosswheel.toolchain.compilers.fortran import fetched_version, fortran_for
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
 from crosswheel.toolchain.libraries.archives import archive_members
 from crosswheel.toolchain.libraries.builds import Workshop, relocated
-from crosswheel.toolchain.libraries.exchange import fetch_library, share_library
+from crosswheel.toolchain.libraries.exchange import KIND, fetch_folder, share_folder
 from crosswheel.toolchain.libraries.origins import ORIGINS, Origin, write_origins
 
 if sys.version_info >= (3, 11):
@@ -124,7 +124,7 @@ def library(
 
     def fill(temporary: Path) -> None:
         nonlocal built_here
-        if built and fetch_library(shared, temporary, prefix):
+        if built and fetch_folder(shared, KIND, temporary, prefix):
             return
         built_here = built
         if built:
@@ -135,7 +135,7 @@ def library(
 
     cached_folder(prefix, ["versions", "include", "lib", "copyright-*", ORIGINS], fill)
     if built_here:
-        share_library(shared, prefix)
+        share_folder(shared, KIND, prefix)
     return _described(name, prefix, spec, needs)
 
 

@@ -9,6 +9,7 @@ from crosswheel import targets
 from crosswheel.errors import TargetError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings, cache_path
+from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.linking import Library, library, with_needs
@@ -29,7 +30,11 @@ _HOST_MODULES = ("_bz2", "_ctypes", "_decimal", "_lzma", "pyexpat", "zlib")
 
 
 def built_python(
-    target: Target, settings: Settings, runner: Runner, tell: Tell = lambda step: None
+    target: Target,
+    settings: Settings,
+    runner: Runner,
+    tell: Tell = lambda step: None,
+    shared: SharedCache | None = None,
 ) -> PythonTree:
     """Return the Python that is built from source for a target; build it if needed.
 
@@ -39,8 +44,8 @@ def built_python(
         BuildFailed: it, or a module of its standard library, cannot be built.
     """
     source = source_of(target)
-    host = built_host_python(source, settings, runner, tell)
-    return CPythonBuild(target, source, _LIBRARIES, _MODULES, settings, runner, tell, host).tree()
+    host = built_host_python(source, settings, runner, tell, shared)
+    return CPythonBuild(target, source, _LIBRARIES, _MODULES, settings, runner, tell, host, shared).tree()
 
 
 def linked_libraries(target: Target, settings: Settings, runner: Runner) -> list[Library]:
@@ -50,7 +55,11 @@ def linked_libraries(target: Target, settings: Settings, runner: Runner) -> list
 
 
 def built_host_python(
-    source: PythonSource, settings: Settings, runner: Runner, tell: Tell = lambda step: None
+    source: PythonSource,
+    settings: Settings,
+    runner: Runner,
+    tell: Tell = lambda step: None,
+    shared: SharedCache | None = None,
 ) -> PythonTree:
     """Return a Python of a release for this machine; build it if needed. Errors are those of :func:`built_python`.
 
@@ -58,7 +67,9 @@ def built_host_python(
         TargetError: no target describes how to compile for this architecture.
     """
     target = host_target()
-    return CPythonBuild(target, source, _HOST_LIBRARIES, _HOST_MODULES, settings, runner, tell, None).tree()
+    return CPythonBuild(
+        target, source, _HOST_LIBRARIES, _HOST_MODULES, settings, runner, tell, None, shared
+    ).tree()
 
 
 def host_target() -> Target:

@@ -13,6 +13,7 @@ from crosswheel import targets
 from crosswheel.errors import TargetError
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.python.built import Tell, built_host_python, built_python, has_built
 from crosswheel.toolchain.python.distribution import has_published, published_python
@@ -22,12 +23,17 @@ from crosswheel.toolchain.python.tree import PythonTree
 
 
 def target_python(
-    target: Target, settings: Settings, runner: Runner | None = None, tell: Tell = lambda step: None
+    target: Target,
+    settings: Settings,
+    runner: Runner | None = None,
+    tell: Tell = lambda step: None,
+    shared: SharedCache | None = None,
 ) -> PythonTree:
     """Return the target's own Python; set it up if needed. It may be headers alone, if no other is available.
 
     Args:
         tell: receives messages about steps that take minutes.
+        shared: the team's cache of what was built.
 
     Raises:
         NetworkError: a download failed.
@@ -40,13 +46,17 @@ def target_python(
     if python.target:
         return published_python(target, python.target, settings)
     if python.source:
-        return built_python(target, settings, runner, tell)
+        return built_python(target, settings, runner, tell, shared)
     assert python.headers is not None
     return headers_for(target, published_python(target, python.headers, settings), settings.cache)
 
 
 def host_python(
-    target: Target, settings: Settings, runner: Runner | None = None, tell: Tell = lambda step: None
+    target: Target,
+    settings: Settings,
+    runner: Runner | None = None,
+    tell: Tell = lambda step: None,
+    shared: SharedCache | None = None,
 ) -> PythonTree:
     """Return a Python of the target's version for this machine; set it up if needed.
 
@@ -63,7 +73,7 @@ def host_python(
             f"target {target.name} names no host Python {python.version} for {machine}",
             hint=f"build on {', '.join(sorted(python.host))}; or add [python.host].{machine} to its file.",
         )
-    return built_host_python(source, settings, runner or Runner(), tell)
+    return built_host_python(source, settings, runner or Runner(), tell, shared)
 
 
 def has_host(target: Target) -> bool:

@@ -23,12 +23,14 @@ from crosswheel.files import cached_folder, digest_of, exclusive, is_whole
 from crosswheel.process import Runner
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings, cache_path
+from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.compilers.programs import Compilers
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.host_programs import require_programs
 from crosswheel.toolchain.libraries import visibility
+from crosswheel.toolchain.libraries.exchange import fetch_folder, share_folder
 from crosswheel.toolchain.libraries.linking import (
     Library,
     compat_archive,
@@ -40,6 +42,7 @@ from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
 from crosswheel.toolchain.python.cpython_source import source_archive
 from crosswheel.toolchain.python.tree import PythonTree, read_build_variables
 
+_KIND = "python"
 # A zip cannot hold a time before 1980; a build that tells its day tells this one.
 _EPOCH = "315532800"
 _OPTIMIZED = "-DNDEBUG -fwrapv -O2 -Wall"
@@ -57,7 +60,10 @@ _LEFT_OUT = ("__pycache__", "idlelib", "lib2to3", "test", "tests", "tkinter", "t
 
 @dataclass(frozen=True)
 class CPythonBuild:
-    """One build; ``host`` is the interpreter that runs it, or ``None`` where what is built is that."""
+    """One build; ``host`` is the interpreter that runs it, or ``None`` where what is built is that.
+
+    ``shared`` is the team's cache of what was built.
+    """
 
     target: Target
     source: PythonSource
@@ -67,17 +73,26 @@ class CPythonBuild:
     runner: Runner
     tell: Callable[[str], None]
     host: PythonTree | None
+    shared: SharedCache | None = None
 
     def tree(self) -> PythonTree:
         """Return what is built, from the cache where it lies there; by one process at a time."""
-        folder, tree = self._folder, PythonTree(self._folder, self._short)
+        folder, tree = self._folder, self.expected
         holds = [str(path.relative_to(folder)) for path in (tree.executable, tree.include / "pyconfig.h")]
         holds.append(f"lib/python{self._short}/_sysconfigdata_*.py")
         if not is_whole(folder, holds):
             waiting = partial(self.tell, f"waiting for another command that builds Python {self._short}")
             with exclusive(folder.with_name(f"{folder.name}.making"), waiting):
-                cached_folder(folder, holds, self._fill)
+                built_here: list[Path] = []
+                cached_folder(folder, holds, partial(self._fill, built_here))
+                if built_here:
+                    share_folder(self.shared, _KIND, folder)
         return tree
+
+    @property
+    def expected(self) -> PythonTree:
+        """Where what is built lies."""
+        return PythonTree(self._folder, self._short)
 
     @property
     def _short(self) -> str:
@@ -97,7 +112,9 @@ class CPythonBuild:
         made = []
         for name in self.libraries:
             self.tell(f"{self._title}: {name}")
-            made.append(library(name, self.target, self._compilers, self.settings, self.runner))
+            made.append(
+                library(name, self.target, self._compilers, self.settings, self.runner, shared=self.shared)
+            )
         return with_needs(made)
 
     @cached_property
@@ -113,7 +130,10 @@ class CPythonBuild:
         name = f"cpython-{self.source.version}-{self.target.toolchain.debian}-{digest}"
         return cache_path(self.settings.cache, "python") / name
 
-    def _fill(self, folder: Path) -> None:
+    def _fill(self, built_here: list[Path], folder: Path) -> None:
+        if fetch_folder(self.shared, _KIND, folder, self._folder):
+            return
+        built_here.append(folder)
         require_programs(["make"], self.runner)
         archive = source_archive(self.source, self.settings, self.runner)
         with tempfile.TemporaryDirectory(prefix="work.", dir=folder) as name:
