@@ -143,7 +143,9 @@ class Bench:
         proofs = {
             path.name.partition("-")[0]: Proof.read_beside(path, self.target.name) for path in _wheels(place)
         }
-        made = {canonicalize_name(name): proof for name, proof in proofs.items() if proof is not None}
+        made: dict[str, Proof] = {
+            canonicalize_name(name): proof for name, proof in proofs.items() if proof is not None
+        }
         reason = stopped or self._fault(wanted, place, made)
         own = made.get(wanted.name)
         if not reason:

@@ -117,8 +117,8 @@ def compared(what: str, pairs: Sequence[tuple[Times, Times]]) -> Iterator[list[s
     """Give rows of a table: each pair by the clock, and the medians by the clock and of the processors."""
     for number, (our, their) in enumerate(pairs, 1):
         yield row(f"{what}, pair {number}, clock", our.wall, their.wall)
-    for kind, of in (("clock", lambda t: t.wall), ("processors", lambda t: t.cpu)):
-        yield row(f"{what}, {kind}", *(median(of(pair[who]) for pair in pairs) for who in (0, 1)))
+    for kind, field in (("clock", "wall"), ("processors", "cpu")):
+        yield row(f"{what}, {kind}", *(median(getattr(pair[who], field) for pair in pairs) for who in (0, 1)))
 
 
 def row(what: str, ours: float, theirs: float) -> list[str]:
@@ -185,7 +185,7 @@ def dumb_pypi(folder: Path) -> Times:
                 "core_metadata": "sha256=0",
             }
             stream.write(json.dumps(said) + "\n")
-    command = [
+    command: list[str | Path] = [
         ROOT / ".venv/bin/uv",
         "tool",
         "run",

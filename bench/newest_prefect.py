@@ -123,7 +123,15 @@ def _rows(robot: Robot, api: str) -> Sequence[tuple[str, str]]:
     rows += [("deploy again as another environment", robot.deploy("--name", "flows"))]
     rows += [("flows version", robot.version("flows"))]
     for name in ("flows", "prefect"):
-        words = [_CROSSWHEEL, "remove", name, "--robot", ALIAS, "--ssh-config", robot.simulation.ssh_config]
+        words: list[str | Path] = [
+            _CROSSWHEEL,
+            "remove",
+            name,
+            "--robot",
+            ALIAS,
+            "--ssh-config",
+            robot.simulation.ssh_config,
+        ]
         timed(words, robot.folder / "remove.txt", env=usual_environment())
     began, name = time.monotonic(), robot.requirement.partition("==")[0]
     robot.ssh(f"pip install {name} --no-cache-dir --index-url {_served(robot.folder / 'index')}")

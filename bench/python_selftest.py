@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from _emulated import why_alone, with_others
@@ -91,8 +92,8 @@ def _built(target: Target, settings: Settings, runner: Runner) -> list[list[str]
         apart = replace(settings, cache=Path(name))
         spent = []
         for build in (
-            lambda: built_host_python(source, apart, runner, say),
-            lambda: target_python(target, apart, runner, say),
+            partial(built_host_python, source, apart, runner, say),
+            partial(target_python, target, apart, runner, say),
         ):
             begun, before = time.monotonic(), _processor_seconds()
             build()

@@ -83,7 +83,8 @@ def built(level: str, requirements: Sequence[str], folder: Path, cache: Path) ->
     """Build and prove packages from source at a level; return what that took."""
     renew(cache)
     folder.mkdir()
-    command = [Path(sys.executable).with_name("crosswheel"), "build", *requirements, "--as-of", _AS_OF]
+    program = Path(sys.executable).with_name("crosswheel")
+    command: list[str | Path] = [program, "build", *requirements, "--as-of", _AS_OF]
     command += ["--from-source", "--sandbox", level, "--build-type", "packages-only"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = timed(

@@ -69,7 +69,7 @@ async def round_of(robots: int, url: str) -> list[float]:
 
 async def robot(client: httpx.AsyncClient) -> list[float]:
     """Do what pip does for each project: its page, its metadata, its wheel."""
-    times = []
+    times: list[float] = []
     for number in range(PROJECTS):
         page = await timed(client, f"/simple/project-{number}/", times)
         file = page.json()["files"][0]
