@@ -1,4 +1,4 @@
-"""What is closed at the end of a ``with`` statement."""
+"""Defines the base of context managers that close something."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _Self = TypeVar("_Self", bound="Closing")
 
 
 class Closing(ABC):
-    """Something that :meth:`close` ends; as a context manager it does so whatever happens in the block."""
+    """A context manager that calls :meth:`close` at the end of the block, even if the block fails."""
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -22,4 +22,4 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Free what is held."""
+        """Release all resources."""

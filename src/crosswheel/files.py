@@ -1,4 +1,4 @@
-"""Files that are never half-written, and names made from what goes in."""
+"""Writes whole files or none, and computes digests of inputs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO
 
 from crosswheel.errors import IntegrityError, StorageError
 
-# What a disk that fails and a network folder whose server is gone say.
+# The errors of a failing disk, and of a network folder whose server is gone.
 _GONE = (errno.EIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT)
 
 
@@ -29,7 +29,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_stream(stream: IO[bytes]) -> str:
-    """Return the SHA-256 of what is left to be read, in hexadecimal."""
+    """Return the SHA-256 of a stream's remaining bytes, in hexadecimal."""
     digest = hashlib.sha256()
     for block in iter(lambda: stream.read(1 << 20), b""):
         digest.update(block)
@@ -37,19 +37,19 @@ def sha256_of_stream(stream: IO[bytes]) -> str:
 
 
 def digest_of(**parts: object) -> str:
-    """Name a step's output by its inputs: 20 hexadecimal digits over their canonical JSON."""
+    """Return a digest of a step's inputs, which names its output: 20 hexadecimal digits over their canonical JSON."""
     return full_digest_of(**parts)[:20]
 
 
 def full_digest_of(**parts: object) -> str:
-    """Return the SHA-256 over the canonical JSON of a step's inputs: for names that others may try to forge."""
+    """Return the whole SHA-256 over the canonical JSON of a step's inputs, for names that others may try to forge."""
     text = json.dumps(parts, sort_keys=True, default=str, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextlib.contextmanager
 def explained_storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write below ``path``, or to read for it, into :class:`StorageError`."""
+    """Turn the operating system's errors of writing below ``path``, or reading for it, into :class:`StorageError`."""
     try:
         yield
     except OSError as error:
@@ -90,7 +90,7 @@ def _refused(error: OSError, path: Path) -> StorageError:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that everyone may read, and those above it that are missing, whatever the umask is."""
+    """Make a folder that everyone may read, and its missing parents, whatever the umask is."""
     if path.is_dir():
         return
     make_folder(path.parent)
@@ -116,10 +116,10 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_file(path: Path, mode: int | None = 0o644) -> Iterator[Path]:
-    """Yield a path beside ``path``: what the block makes there replaces ``path`` if it ends well.
+    """Yield a temporary path for the block to write, which replaces ``path`` if the block succeeds.
 
     Args:
-        mode: its permissions; as the block left them, if ``None``.
+        mode: the permissions; if ``None``, those that the block has set.
     """
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,17 +135,17 @@ def new_file(path: Path, mode: int | None = 0o644) -> Iterator[Path]:
 
 
 def place_copy(source: Path, destination: Path) -> None:
-    """Put a copy of a file at ``destination``, as a whole or not at all; it shares no bytes with the original."""
+    """Copy a file to ``destination`` atomically; the copy shares no bytes with the original."""
     with new_file(destination) as temporary:
         shutil.copyfile(source, temporary)
 
 
 def place_link(source: Path, destination: Path) -> None:
-    """Put a file at ``destination`` as well, as a whole or not at all: a hard link, or a copy where none can be."""
-    source = source.resolve() if source.is_symlink() else source  # a link to it would be a copy of the link
+    """Put a hard link to a file at ``destination`` atomically, or a copy where no link is possible."""
+    source = source.resolve() if source.is_symlink() else source  # a hard link would be to the symbolic link
     with explained_storage_errors(destination):
         with contextlib.suppress(OSError):
-            os.link(source, destination)  # whole at once, where nothing is in the way
+            os.link(source, destination)  # atomic by itself if the path is free
             return
         destination.parent.mkdir(parents=True, exist_ok=True)
         if destination.exists() and destination.samefile(source):
@@ -162,12 +162,12 @@ def place_link(source: Path, destination: Path) -> None:
 
 
 def write_sealed(path: Path, text: str) -> None:
-    """Write a text behind its own hash, as a whole or not at all, so that :func:`read_sealed` notices damage."""
+    """Write a text after its hash, atomically, so that :func:`read_sealed` notices damage."""
     write_text(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
 
 
 def read_sealed(path: Path) -> str | None:
-    """Return what :func:`write_sealed` wrote; ``None`` if it is not there, or not what was written."""
+    """Return the text that :func:`write_sealed` wrote; ``None`` if the file is missing or was changed."""
     try:
         seal, _, text = path.read_bytes().partition(b"\n")
     except FileNotFoundError:
@@ -176,10 +176,10 @@ def read_sealed(path: Path) -> str | None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder and all below it, or a file, if it is there; also where somebody still writes into it.
+    """Remove a folder with all its content, or a file, if it exists, even while another process writes into it.
 
     Raises:
-        StorageError: it cannot be moved aside.
+        StorageError: it cannot be renamed.
     """
     aside = _temporary_path(folder)
     with explained_storage_errors(folder):
@@ -191,23 +191,23 @@ def remove_tree(folder: Path) -> None:
             aside.unlink()
             return
         shutil.rmtree(aside, ignore_errors=True)
-        if aside.exists():  # folders that nobody may write to, as some builds leave them
+        if aside.exists():  # some builds leave folders that are not writable
             for parent, _, _ in os.walk(aside):
-                with contextlib.suppress(OSError):  # gone meanwhile
+                with contextlib.suppress(OSError):  # removed meanwhile
                     Path(parent).chmod(0o700)
             shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
-    """Make a folder and lock it while the block lasts; the kernel frees the lock if this process dies.
+    """Make a folder and lock it during the block; the kernel releases the lock if this process dies.
 
-    Yields ``True`` if the lock was free: what this process read of the folder beforehand still holds then. Removes the
-    folder if it is empty at the end.
+    Yields ``True`` if the lock was free, so that what this process read of the folder before is still valid. Removes
+    the folder if it is empty at the end.
 
     Args:
         folder: the folder.
-        waiting: called when another process has it, and is waited for.
+        waiting: called if another process holds the lock, before waiting for it.
     """
     lock = folder / ".lock"
     stream, at_once = _locked(lock, waiting)
@@ -217,12 +217,12 @@ def exclusive(folder: Path, waiting: Callable[[], None]) -> Iterator[bool]:
         finally:
             if list(folder.iterdir()) == [lock]:
                 lock.unlink()
-                with contextlib.suppress(OSError):  # another process came meanwhile
+                with contextlib.suppress(OSError):  # another process uses it again
                     folder.rmdir()
 
 
 def _locked(lock: Path, waiting: Callable[[], None]) -> tuple[IO[str], bool]:
-    """Return an open file that is locked until it is closed, and whether it was free at once."""
+    """Return an open file that is locked until it is closed, and whether the lock was free at once."""
     at_once = True
     while True:
         try:
@@ -230,12 +230,12 @@ def _locked(lock: Path, waiting: Callable[[], None]) -> tuple[IO[str], bool]:
         except FileExistsError:
             if os.path.lexists(lock.parent) and not lock.parent.is_dir():
                 raise
-            continue  # who had it before removed the folder while it was looked at
+            continue  # the previous holder removed the folder meanwhile
         try:
             stream = lock.open("a")
-        except FileNotFoundError:  # who had it before removed the folder
+        except FileNotFoundError:  # the previous holder removed the folder
             continue
-        # Of this process alone: those that it forks, and that may outlive it, do not hold it.
+        # A lock of this process alone, which forked processes that may outlive it do not hold.
         try:
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -245,19 +245,19 @@ def _locked(lock: Path, waiting: Callable[[], None]) -> tuple[IO[str], bool]:
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
                 return stream, at_once
-        stream.close()  # it was removed while this one waited; others lock the one that has its name now
+        stream.close()  # the file was removed during the wait, and others lock the new one of its name
 
 
 def _temporary_path(path: Path) -> Path:
-    """Return a path for a file that is on its way to ``path``; nobody else has it."""
+    """Return a unique temporary path beside ``path``."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder beside ``path`` that becomes ``path`` if the block ends well.
+    """Yield an empty temporary folder, which is renamed to ``path`` if the block succeeds.
 
-    If another process made ``path`` meanwhile, that one stays: both were made from the same inputs.
+    If another process made ``path`` meanwhile, that one stays, as both have the same inputs.
     """
     with explained_storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -275,15 +275,15 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def cached_folder(folder: Path, patterns: Sequence[str], fill: Callable[[Path], object]) -> Path:
-    """Return a folder of the cache; fill it where it is missing, and anew where it is damaged.
+    """Return a folder of the cache; fill it if it is missing or damaged.
 
     Args:
-        patterns: what the folder is used for, as patterns of paths in it (:meth:`Path.glob`). Each must lead to a
-            folder, or to a file that is not empty.
-        fill: fills an empty folder, which becomes ``folder`` if that ends well.
+        patterns: patterns of paths (:meth:`Path.glob`) that the folder is used for. Each must match a folder, or a file
+            that is not empty.
+        fill: fills an empty folder, which is renamed to ``folder`` if that succeeds.
 
     Raises:
-        IntegrityError: what ``fill`` made is not whole either.
+        IntegrityError: the folder that ``fill`` filled is damaged, too.
     """
     if is_whole(folder, patterns):
         return folder
@@ -299,23 +299,23 @@ def cached_folder(folder: Path, patterns: Sequence[str], fill: Callable[[Path], 
 
 
 def cached_texts(folder: Path, texts: Mapping[str, str], programs: Collection[str] = ()) -> Path:
-    """Return a folder of the cache that holds these texts and nothing else, whatever was in it before.
+    """Return a folder of the cache with exactly these files; repair it if it differs.
 
     Args:
-        texts: what the files hold, by their names.
-        programs: the names of those that can be run.
+        texts: the content of each file, by name.
+        programs: the names of the executable files.
 
     Raises:
-        StorageError: they cannot be written.
+        StorageError: a file cannot be written.
     """
     for name, text in texts.items():
         path, mode = folder / name, 0o755 if name in programs else 0o644
         if not _is_kept(path, text.encode(), mode):
             if path.is_dir() and not path.is_symlink():
-                remove_tree(path)  # a file is replaced in one step, so that nobody who uses it misses it
+                remove_tree(path)  # files are replaced atomically instead, as they may be in use
             with new_file(path, mode) as temporary:
                 temporary.write_text(text)
-    # Another process may be about to write one: the names of files on their way begin with a dot.
+    # Files whose names begin with a dot are temporary: another process may be writing them.
     for path in folder.iterdir():
         if path.name not in texts and not path.name.startswith("."):
             remove_tree(path)
@@ -332,7 +332,7 @@ def _is_kept(path: Path, data: bytes, mode: int) -> bool:
 
 
 def is_whole(folder: Path, patterns: Sequence[str]) -> bool:
-    """Return whether a folder has in it what :func:`cached_folder` asks for."""
+    """Tell whether a folder has a match for every pattern of :func:`cached_folder`."""
     return all(any(map(_has_content, folder.glob(pattern))) for pattern in patterns)
 
 
@@ -341,8 +341,8 @@ def _has_content(path: Path) -> bool:
 
 
 def _take_place(temporary: Path, folder: Path, patterns: Sequence[str]) -> None:
-    """Rename a filled folder to its path, in place of a damaged one; one that is whole by now stays."""
-    # One at a time, threads as well as processes, up to the rename: a second one would discard what the first has made.
+    """Rename a filled folder to its path, replacing a damaged one; if a whole one is there by now, that stays."""
+    # Only one thread of one process at a time, up to the rename, or a second one would discard the first one's folder.
     with _turn_at(folder.parent):
         if is_whole(folder, patterns):
             return
@@ -359,7 +359,7 @@ def _take_place(temporary: Path, folder: Path, patterns: Sequence[str]) -> None:
 def _turn_at(folder: Path) -> Iterator[None]:
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with contextlib.suppress(OSError):  # some network folders do not lock folders
+        with contextlib.suppress(OSError):  # some network file systems cannot lock folders
             fcntl.flock(opened, fcntl.LOCK_EX)
         yield
     finally:

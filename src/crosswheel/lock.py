@@ -1,7 +1,7 @@
-"""The lock: a recipe's requirements as the exact set of releases for a target, as of a day, with hashes.
+"""Reads and writes locks: the exact set of releases, with hashes, that satisfies a recipe's requirements for a target.
 
-A lock is a requirements file, readable by pip and uv, whose first lines say what it was made for. It names no
-host. It lies beside its recipe: ``packages/prefect/3.3.4/ot2.lock``.
+A lock is a requirements file that pip and uv can read. Its first lines state the requirements, the target and the day
+that it was resolved for. It names no host. It lies beside its recipe: ``packages/prefect/3.3.4/ot2.lock``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
 
 NEWER = "newer-fails"
-"""What a lock says of a newer day than its own that was tried, and does not work."""
+"""The line of a lock about a newer day that was tried and does not work."""
 _NO_DAY = "today"
 _HEADER = re.compile(r"^# ([a-z-]+): (.*)$")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -30,7 +30,7 @@ _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class Pin:
-    """One locked release: any file with one of ``sha256`` may be used."""
+    """A locked release; any file with one of the hashes ``sha256`` may be used."""
 
     name: str
     version: str
@@ -42,14 +42,14 @@ class Pin:
 
 @dataclass(frozen=True)
 class Lock:
-    """The exact releases for a target, and what they were resolved for."""
+    """The exact releases for a target, and the inputs that they were resolved from."""
 
     made_for: Mapping[str, str]
     pins: Mapping[str, Pin]
 
     @property
     def digest(self) -> str:
-        """A name for this very set."""
+        """The digest of this exact set."""
         return digest_of(
             pins={pin.name: [pin.version, sorted(pin.sha256)] for pin in self.pins.values()},
             made_for=dict(self.made_for),
@@ -57,15 +57,15 @@ class Lock:
 
 
 def parsed(requirement: str) -> Requirement:
-    """Read a requirement that was given on the command line (PEP 508).
+    """Parse a requirement of the command line (PEP 508).
 
     Raises:
-        UsageError: it is none, or one of an address.
+        UsageError: it is not a requirement, or it names a URL.
     """
     try:
         checked = Requirement(requirement)
     except InvalidRequirement as error:
-        reason = str(error).splitlines()[0]  # the others point at the place
+        reason = str(error).splitlines()[0]  # the other lines only mark the position
         raise UsageError(
             f"{requirement!r} is not a requirement: {reason}", hint="write NAME or NAME==VERSION."
         ) from error
@@ -78,12 +78,12 @@ def parsed(requirement: str) -> Requirement:
 
 
 def path_of(recipe: Recipe, target: Target) -> Path:
-    """Return where the lock of a recipe lies."""
+    """Return the path of a recipe's lock for a target."""
     return recipe.folder / f"{target.name}.lock"
 
 
 def purpose(requirements: Iterable[str], target: Target, as_of: datetime.date | None) -> Mapping[str, str]:
-    """Return what a lock is made for: a lock fits as long as this stays the same."""
+    """Return the inputs that a lock is made for; the lock fits as long as they stay the same."""
     return {
         "requirements": ", ".join(sorted(requirements)),
         "target": target.name,
@@ -94,16 +94,16 @@ def purpose(requirements: Iterable[str], target: Target, as_of: datetime.date | 
 
 
 def day_of(made_for: Mapping[str, str]) -> datetime.date | None:
-    """Return the day that a lock is as of; ``None`` for one that was made without a day.
+    """Return the day that a lock was resolved as of; ``None`` if it was made without a day.
 
     Raises:
-        KeyError, ValueError: it does not say.
+        KeyError, ValueError: the lock does not state it.
     """
     return None if made_for["as-of"] == _NO_DAY else datetime.date.fromisoformat(made_for["as-of"])
 
 
 def exceptions_of(made_for: Mapping[str, str]) -> Mapping[str, datetime.date]:
-    """Return the packages of a lock that may be newer than its day, each with the day that it may be as new as."""
+    """Return the packages of a lock that may be newer than its day, each with its own day."""
     stated = filter(None, made_for.get("exceptions", "").split(", "))
     return {
         name: datetime.date.fromisoformat(day) for name, _, day in (text.partition("=") for text in stated)
@@ -113,13 +113,13 @@ def exceptions_of(made_for: Mapping[str, str]) -> Mapping[str, datetime.date]:
 def with_exceptions(
     made_for: Mapping[str, str], exceptions: Mapping[str, datetime.date]
 ) -> Mapping[str, str]:
-    """Return what a lock is made for, with the packages that may be newer than its day."""
+    """Return the inputs of a lock, with the packages that may be newer than its day."""
     stated = ", ".join(f"{name}={day}" for name, day in sorted(exceptions.items()))
     return {**made_for, "exceptions": stated} if stated else made_for
 
 
 def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
-    """Write a lock, and return it as it reads."""
+    """Write a lock, and return it as :func:`read` would."""
     header = "# Made by `crosswheel lock`; renewed by the same command.\n"
     header += "".join(f"# {key}: {value}\n" for key, value in made_for.items())
     write_text(path, header + resolved)
@@ -127,7 +127,7 @@ def write(path: Path, made_for: Mapping[str, str], resolved: str) -> Lock:
 
 
 def note_newer(path: Path, day: datetime.date, reason: str) -> None:
-    """Write into a lock which newer day does not work, and why."""
+    """Record in a lock which newer day does not work, and why."""
     lock = read(path)
     text = path.read_text()
     key, value = list(lock.made_for.items())[-1]
@@ -138,7 +138,7 @@ def note_newer(path: Path, day: datetime.date, reason: str) -> None:
 
 
 def rewrite(path: Path, text: str) -> Lock:
-    """Write the text of a lock anew, and return it as it reads."""
+    """Replace the text of a lock, and return the lock as :func:`read` would."""
     write_text(path, text)
     return read(path)
 
@@ -147,7 +147,7 @@ def read(path: Path) -> Lock:
     """Read a lock.
 
     Raises:
-        LockError: there is none, or a line of it cannot be read.
+        LockError: the lock is missing, or a line of it cannot be read.
     """
     try:
         text = path.read_text()
@@ -160,10 +160,10 @@ def read(path: Path) -> Lock:
 
 
 def pins_of(text: str, path: Path) -> Iterable[Pin]:
-    """Return the releases that a requirements file with hashes names.
+    """Return the releases in a requirements file with hashes.
 
     Args:
-        path: where it lies, for people.
+        path: the file's path, for messages.
 
     Raises:
         LockError: a line of it cannot be read.
@@ -199,7 +199,7 @@ def _exact(pin: str, path: Path) -> tuple[str, str]:
 
 
 def require_fit(lock: Lock, path: Path, required: Mapping[str, str]) -> None:
-    """Raise :class:`LockError` when a lock was made for something else than what is wanted now."""
+    """Raise :class:`LockError` if a lock was made for other inputs than the present ones."""
     differences = [
         f"    {key}: the lock has {lock.made_for.get(key, 'nothing')!r}, the recipe and target say {value!r}"
         for key, value in required.items()
@@ -213,7 +213,7 @@ def require_fit(lock: Lock, path: Path, required: Mapping[str, str]) -> None:
 
 
 def changes(old: Lock | None, new: Lock) -> list[str]:
-    """Return what renewing a lock changed, a line for each release."""
+    """Return a line for each release that renewing a lock changed."""
     old_versions = {name: pin.version for name, pin in old.pins.items()} if old else {}
     after = {name: pin.version for name, pin in new.pins.items()}
     lines = []

@@ -1,4 +1,4 @@
-"""The plan: for each locked release, which published wheel to take, or what to build, and why."""
+"""Plans, for each locked release, which published wheel to take or what to build, and why."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Step:
     """What to do for one release.
 
     Attributes:
-        file: the wheel to take, or the sdist to build; ``None`` where the recipe names another source.
-        official: the published wheels that a built one is compared with, the nearest first.
-        recipe: what is said of this package, if anything.
-        reason: why, for people.
+        file: the wheel to take, or the sdist to build; ``None`` if the recipe names another source.
+        official: the published wheels to compare a built one with, the nearest first.
+        recipe: the recipe for this package, if there is one.
+        reason: the reason for taking or building it, for people.
         otherwise: what to do if the wheel to take is refused, which its name does not tell.
-        has_pure: whether a pure wheel is there that could be taken instead of the build.
+        has_pure: whether the registry has a pure wheel that could be taken instead of building.
     """
 
     pin: Pin
@@ -49,20 +49,20 @@ def choose(
     *,
     prefer: Prefer = "native",
 ) -> Step:
-    """Decide what to do for a release, from the files that the registry has and the lock allows.
+    """Decide whether to take or build a release, from the files that the registry has and the lock allows.
 
     Args:
-        prefer: what to do where the recipe does not say (see :class:`Recipe`).
+        prefer: the preference if the recipe states none (see :class:`Recipe`).
 
     Raises:
         PlanError: there is neither a wheel that loads on the target nor a source.
-        IntegrityError, LockError: the lock allows no file that the registry has, or not the user's project as it is.
+        IntegrityError, LockError: the lock allows no file of the registry, or not the user's project as it is now.
     """
     if files and files[0].origin:
         return _of_project(pin, files[0], recipe, target)
     allowed = [file for file in files if file.sha256 in pin.sha256]
     by_name = {file.filename: file for file in allowed if file.kind == "wheel"}
-    takes = recipe is None or recipe.build_number is None  # what is taken has the number of its publisher
+    takes = recipe is None or recipe.build_number is None  # a published wheel cannot have our build number
     wheels = [by_name[filename] for filename in by_preference(by_name, target)] if takes else []
     sdist = next((file for file in allowed if file.kind == "sdist"), None)
     prefer = (recipe.prefer if recipe else None) or prefer
@@ -104,7 +104,7 @@ def choose(
 
 
 def _of_project(pin: Pin, file: ReleaseFile, recipe: Recipe | None, target: Target) -> Step:
-    """Return what to do for a project of the user's: it is built, unless it is given as a wheel."""
+    """Return the step for a project of the user's: it is built, unless the user gave a wheel of it."""
     if file.sha256 not in pin.sha256:
         raise LockError(
             f"your project {pin} is no longer what was locked",
@@ -120,7 +120,7 @@ def _of_project(pin: Pin, file: ReleaseFile, recipe: Recipe | None, target: Targ
 
 
 def _with_recipe(reason: str, recipe: Recipe | None) -> str:
-    """Return a reason that says whose recipe is used, where one says anything."""
+    """Return a reason with the label of the recipe that is used, if it states anything."""
     return f"{reason}; {recipe.label}" if recipe and recipe.label and recipe.says_how else reason
 
 
@@ -129,7 +129,7 @@ def _is_pure(wheel: ReleaseFile) -> bool:
 
 
 def _native_elsewhere(files: Sequence[ReleaseFile], target: Target) -> ReleaseFile | None:
-    """Return a native wheel of this release for another kind of Linux and this Python, if there is one."""
+    """Return a native wheel of this release for this Python on other Linux machines, if there is one."""
     short = "".join(map(str, target.python.numbers))
     for file in files:
         if file.kind == "wheel" and "linux" in _platform(file):

@@ -1,4 +1,4 @@
-"""Private registries beside the public one: which there are, and which packages belong to each."""
+"""Defines private registries, and which packages belong to each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from crosswheel.errors import UsageError
 
 @dataclass(frozen=True)
 class PrivateIndex:
-    """A registry of which only the packages that are stated to belong to it are asked for, and nowhere else.
+    """A private registry; its packages are asked for only there, and no other package is.
 
     Attributes:
-        url: of its simple index; it has no name and no password in it.
+        url: the URL of its simple index, without user name and password.
         packages: patterns of normalised names, such as ``lab-*``.
     """
 
@@ -32,12 +32,12 @@ class PrivateIndex:
 
     @property
     def variable(self) -> str:
-        """What the variables with its credentials begin with; they are uv's."""
+        """The prefix of the environment variables with its credentials, which are uv's."""
         return f"UV_INDEX_{re.sub(r'[^A-Z0-9]', '_', self.name.upper())}"
 
 
 def private_indexes(urls: Iterable[str], belongings: Iterable[str]) -> tuple[PrivateIndex, ...]:
-    """Read ``NAME=URL`` and ``PACKAGE=NAME``, as they are given on the command line.
+    """Parse ``NAME=URL`` and ``PACKAGE=NAME`` of the command line.
 
     Raises:
         UsageError: one of them cannot be read, or a package belongs to a registry that is not given.

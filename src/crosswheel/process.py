@@ -1,4 +1,4 @@
-"""The only place where a program is started: environment, log, time limit, cancellation, echo."""
+"""Starts programs, with environment, log, time limit, cancellation and echo; no other module starts any."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Word = str | Path
 _Child = subprocess.Popen[bytes]
 _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _GRACE_SECONDS = 3.0
-# How long a supervisor may take to end what is left, and what may still come out of a program after that.
+# Seconds for a supervisor to end all remaining processes, and then for the rest of their output to arrive.
 _SUPERVISOR_SECONDS, _LAST_WORDS_SECONDS = 12.0, 1.0
 
 
 def this_python() -> str:
-    """Return the interpreter that runs this; a path with ``..`` in it leads nowhere where folders are left out."""
+    """Return this interpreter's path without ``..``, which would not resolve in a sandbox that lacks folders."""
     return os.path.normpath(sys.executable)
 
 
 class Cancellation:
-    """Knows every program that is running, so that one call ends them all."""
+    """Tracks every running program, so that one call ends them all."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class Cancellation:
         self.requested = False
 
     def cancel(self) -> None:
-        """End all running programs with their children, and start no more."""
+        """End all running programs with their children, and prevent new ones."""
         with self._lock:
             self.requested = True
             running = list(self._running)
@@ -58,11 +58,11 @@ class Cancellation:
 
     @contextlib.contextmanager
     def tracking(self, child: _Child) -> Iterator[None]:
-        """Hold ``child`` among the running programs; whatever ends the block, it ends with all that it started."""
+        """Track ``child`` during the block; end it with all that it started when the block ends."""
         with self._lock:
             self._running.add(child)
             late = self.requested
-        if late:  # cancel() looked before this child was known
+        if late:  # cancel() was called before this child was tracked
             _signal(child, signal.SIGUSR1)
         try:
             yield
@@ -75,11 +75,11 @@ class Cancellation:
 
 def _signal(child: _Child, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        child.send_signal(number)  # which says what its supervisor does
+        child.send_signal(number)  # the signal tells the supervisor what to do
 
 
 def _end(child: _Child, grace: float = 0.0) -> None:
-    """Wait until the supervisor of a program has ended it; where it does not come to that, end the supervisor."""
+    """Wait until a program's supervisor has ended it; if that takes too long, kill the supervisor."""
     try:
         child.wait(grace + _SUPERVISOR_SECONDS)
     except subprocess.TimeoutExpired:
@@ -113,20 +113,20 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Result:
-    """How a program ended: its exit code and what it printed (standard error included)."""
+    """The result of a program: its exit code and its output (standard error included)."""
 
     returncode: int
     output: str
 
     @property
     def lines(self) -> list[str]:
-        """What it printed, line by line."""
+        """The output, line by line."""
         return self.output.splitlines()
 
 
 @dataclass(frozen=True)
 class Runner:
-    """Starts programs for one piece of work.
+    """Runs programs for one piece of work.
 
     ``log`` receives every command and all it prints; ``echo`` is called with each line as it comes; ``allowance`` is
     what the programs may use. The limit of memory holds for what runs in a sandbox.
@@ -152,11 +152,11 @@ class Runner:
 
         Args:
             command: the program and its arguments; no shell is involved.
-            env: the whole environment; this process's own if not given.
+            env: the whole environment; this process's own by default.
             timeout: seconds after which the program and its children are ended.
-            check: raise when the exit code is not 0.
-            stdin: a file that it reads as its standard input; nothing, if not given.
-            prefix: the words that start the command with fewer rights (:mod:`crosswheel.sandbox`).
+            check: raise if the exit code is not 0.
+            stdin: a file for its standard input, which is empty by default.
+            prefix: words before the command that start it with fewer rights (:mod:`crosswheel.sandbox`).
 
         Raises:
             BuildFailed: the program failed.
@@ -221,13 +221,13 @@ class Runner:
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[Callable[[str], None]]:
-        """Yield what writes a line to the log, which is opened once for all of them, and calls ``echo`` with it."""
+        """Yield a function that writes a line to the log, which stays open, and calls ``echo`` with it."""
         with contextlib.ExitStack() as held:
             log = None
             if self.log is not None:
                 with explained_storage_errors(self.log):
                     self.log.parent.mkdir(parents=True, exist_ok=True)
-                    # Without a buffer: whoever reads the log meanwhile, or after a kill, sees every line.
+                    # Unbuffered, so that a reader sees every line at once, and after a kill as well.
                     log = held.enter_context(self.log.open("ab", buffering=0))
 
             def note(line: str) -> None:
@@ -244,7 +244,7 @@ class Runner:
 def _started(
     words: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: Path | None
 ) -> Iterator[tuple[_Child, int]]:
-    """Start a program below a supervisor; give that, and where it reports that the program could not be started."""
+    """Start a program below a supervisor; return the supervisor, and the pipe for its report of a failed start."""
     report, end = os.pipe()
     facts = (os.getpid(), end, _GRACE_SECONDS, (os.environ if env is None else env).get("LC_CTYPE", ""))
     supervisor = [this_python(), "-ISs", str(_SUPERVISOR), *map(str, facts), "--"]
@@ -258,10 +258,10 @@ def _started(
                     stdin=source,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # or Ctrl-C would reach it as well as us
+                    start_new_session=True,  # or Ctrl-C would reach it, too
                     pass_fds=[end],
                 )
-        except OSError as error:  # such as that there is no such working folder
+        except OSError as error:  # such as a missing working folder
             raise _unstartable(words[0], error) from error
         finally:
             os.close(end)
@@ -274,7 +274,7 @@ def _started(
 
 def _raise_report(report: int, program: str) -> None:
     errno = os.read(report, 16)
-    if errno:  # there is none, it may not be executed, or it was made for another machine
+    if errno:  # it does not exist, is not executable, or is for another machine
         raise _unstartable(program, OSError(int(errno), os.strerror(int(errno)), program))
 
 
@@ -286,7 +286,7 @@ def _unstartable(program: str, error: OSError) -> MissingToolError:
 
 
 def _drain(child: _Child, note: Callable[[str], None]) -> str:
-    """Note each line that a program prints until it has ended with all that it started; return them all."""
+    """Note each line of a program's output until it and all that it started have ended; return the whole output."""
     assert child.stdout is not None
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
     lines, partial = [], ""
@@ -302,7 +302,7 @@ def _drain(child: _Child, note: Callable[[str], None]) -> str:
 
 
 def _blocks(child: _Child, stream: int) -> Iterator[bytes]:
-    """Give what comes out of a program, and at last nothing; what got away and holds its output open is not awaited."""
+    """Yield blocks of a program's output; do not wait for an escaped process that keeps the output open."""
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         block = b"more"
@@ -316,5 +316,5 @@ def _blocks(child: _Child, stream: int) -> Iterator[bytes]:
 
 
 def tail(output: str, lines: int = 12) -> str:
-    """Return the last lines of a program's output, indented, as they are shown in an error."""
+    """Return the last lines of a program's output, indented for an error message."""
     return "\n".join("    " + line for line in output.rstrip().splitlines()[-lines:])

@@ -1,7 +1,7 @@
-"""Resolving: what is asked for becomes exact releases for a target, as of a day.
+"""Resolves requirements to exact releases for a target, as of a day.
 
-uv resolves. It is pointed at an interpreter that answers as the target, and runs no code of a release: what only code
-can tell is asked for elsewhere, as a build would ask. uv would ask in an environment of the target's own wheels.
+uv resolves. It is given an interpreter that answers as the target does, and runs no code of a release, which it would
+run with the target's own wheels. Metadata that only a build backend can tell are asked for as in a build.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from crosswheel.projects.stand_in import restored, write_stand_in, written_const
 from crosswheel.targets import Target
 from crosswheel.uv import ReleaseMetadata, Renewal, Uv, require_answered, undescribed, warnings
 
-# uv's exit code for what it cannot read.
+# uv's exit code for files that it cannot read.
 _UNREADABLE = 2
 _VIA_FILE = re.compile(r"^\s*#\s*(?:via\s+)?-[rc] (.+)$", re.MULTILINE)
 _PIN = re.compile(r"^(\S+==\S+).*(?:\n\s+--hash.*)*((?:\n\s+#.*)*)", re.MULTILINE)
@@ -34,7 +34,7 @@ _INDEX = re.compile(r"^\s*(?:-i|-f|--(?:index-url|extra-index-url|find-links|no-
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: requirements (PEP 508), and files of them in pip's format."""
+    """A request: requirements (PEP 508), and requirements files in pip's format."""
 
     requirements: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
@@ -48,12 +48,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What was asked for, resolved.
+    """A resolved request.
 
     Attributes:
-        made_for: what a lock of it is made for.
+        made_for: the inputs that a lock of it is made for.
         text: the exact releases, as a requirements file with hashes.
-        warnings: what the user should know of it.
+        warnings: warnings for the user.
     """
 
     made_for: Mapping[str, str]
@@ -67,7 +67,7 @@ class Resolution:
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The releases that were asked for themselves, and not by others, with the extras that they have here."""
+        """The releases that the request itself names, with their requested extras."""
         return tuple(
             requirement for requirement, comments in _PIN.findall(self.text) if _VIA_FILE.search(comments)
         )
@@ -78,9 +78,9 @@ class Resolver:
     """Resolves requirements for a target.
 
     Attributes:
-        interpreter: one that answers as the target (:func:`toolchain.identity.asked_interpreter`).
-        describe: returns the metadata of a release, by name and version, that no file of it states.
-        projects: the user's own, each of which stands for all releases of its name.
+        interpreter: an interpreter that answers as the target (:func:`toolchain.identity.asked_interpreter`).
+        describe: returns the metadata of a release, by name and version, if none of its files states them.
+        projects: the user's own projects, each of which stands for all releases of its name.
     """
 
     target: Target
@@ -100,11 +100,11 @@ class Resolver:
         """Resolve requirements as of a day.
 
         Args:
-            metadata: metadata of releases that is known to be other than what a file of them states.
-            renewal: what stays of an earlier resolution; the newest of all is taken, if not given.
+            metadata: known metadata of releases, which replace those that their files state.
+            renewal: which pins of an earlier resolution stay; by default every release is the newest.
 
         Raises:
-            UsageError: a file cannot be read, or asks for what cannot be given.
+            UsageError: a file cannot be read, or has an option that cannot be honoured.
             LockError: no set of versions satisfies the requirements; uv's explanation is in the message.
             NetworkError: the registry could not be reached.
         """
@@ -125,7 +125,7 @@ class Resolver:
             )
             self._require_resolved(result, request, as_of)
             text = restored(resolved.read_text(), stand_ins)
-            # uv's comments name the file that was asked for; where it lay is no one's business.
+            # uv's comments name the requirements file, whose path must not get into a lock.
             text = text.replace(f"{folder}/", "")
         if not text.strip():
             raise UsageError(
@@ -184,7 +184,7 @@ class Resolver:
 
 
 def _refuse_unsupported(files: Iterable[Path]) -> None:
-    """Raise :class:`UsageError` for a line of a file that asks for what an index of releases cannot offer."""
+    """Raise :class:`UsageError` for a line of a file that no index of releases can satisfy."""
     for file in files:
         for number, line in enumerate(_text(file).splitlines(), 1):
             if _INDEX.match(line):
@@ -205,15 +205,16 @@ def _text(file: Path) -> str:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}", hint="check the path.") from error
-    # By a byte order mark, as pip and uv do.
+    # A byte order mark decides the encoding, as in pip and uv.
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     return data.decode(encoding, errors="replace")
 
 
 def _with_stated_hashes(text: str, files: Sequence[Path], projects: Collection[str]) -> str:
-    """Return resolved requirements with those hashes alone that the files state, if they state any, and of projects.
+    """Return resolved requirements with only the hashes that the files state, if they state any, and those of projects.
 
-    uv passes over hashes when it resolves. Who states them wants no other file, though (pip's hash-checking mode).
+    uv ignores hashes in its input when it resolves. A file with hashes allows no other file, though, as in pip's
+    hash-checking mode.
     """
     named = [Path(name) for name in dict.fromkeys(_VIA_FILE.findall(text)) if Path(name).is_file()]
     _refuse_unsupported(named)

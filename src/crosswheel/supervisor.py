@@ -1,18 +1,18 @@
-"""What stands between crosswheel and a program that it runs: when the program ends, all that it started ends too.
+"""Runs a program for crosswheel, and when it ends, ends all that it started.
 
 Run as a script, once per program, so it imports next to nothing::
 
     python -ISs supervisor.py PARENT REPORT GRACE LOCALE -- PROGRAM ARGUMENT...
 
-PARENT is the process id of who runs it, REPORT a file descriptor that tells why the program could not be started,
-GRACE how many seconds the program may take to end when it is asked to, and LOCALE the value of LC_CTYPE, which Python
-sets for itself where there is none.
+PARENT is crosswheel's process id, REPORT a file descriptor for the reason why the program could not be started, GRACE
+the seconds that the program may take to end after a request, and LOCALE the value of LC_CTYPE, which Python sets for
+itself if there is none.
 
-A process in a session of its own is in no group that could be signalled. But those whose parents end become children of
-the nearest ancestor that asks for them (``PR_SET_CHILD_SUBREAPER``), which this does, so that it finds them all. When
-crosswheel itself is killed, the kernel tells this (``PR_SET_PDEATHSIG``).
+A process in a session of its own cannot be signalled by its group. But a process whose parent ends becomes a child of
+the nearest ancestor that is a subreaper (``PR_SET_CHILD_SUBREAPER``), which the supervisor is, so that it finds them
+all. If crosswheel itself is killed, the kernel signals the supervisor (``PR_SET_PDEATHSIG``).
 
-Signals: SIGTERM asks the program to end, and ends it after GRACE; SIGUSR1 ends it at once.
+Signals: SIGTERM asks the program to end, and kills it after GRACE; SIGUSR1 kills it at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import time
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1}
-# What cannot be ended, such as what runs as another user by now, is not waited for.
+# The limit of waiting for processes that cannot be killed, such as those of another user.
 _LONGEST_END = 10.0
 
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGUSR1)
     if os.getppid() != parent:
-        return  # killed already
+        return  # the parent is already dead
     if not arguments[3]:
         os.environ.pop("LC_CTYPE", None)
     status = _waited(_started(arguments[5:], report), grace)
@@ -52,7 +52,7 @@ def _started(words: list[str], report: int) -> int:
     if child == 0:
         os.setpgid(0, 0)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, which programs inherit
             signal.signal(number, signal.SIG_DFL)
         try:
             os.execvp(words[0], words)
@@ -64,7 +64,7 @@ def _started(words: list[str], report: int) -> int:
 
 
 def _waited(child: int, grace: float) -> int:
-    """Return how the program ended, or that it was told to."""
+    """Return the program's exit status, or that it was asked to end."""
     end: float | None = None
     while True:
         received = signal.sigtimedwait(_SIGNALS, 1.0 if end is None else max(end - time.monotonic(), 0.0))
@@ -82,7 +82,7 @@ def _waited(child: int, grace: float) -> int:
 
 
 def _reaped(child: int | None = None) -> int | None:
-    """Take note of all that has ended; return how ``child`` did, if it has."""
+    """Reap all ended processes; return the exit status of ``child`` if it is among them."""
     status = None
     with contextlib.suppress(ChildProcessError):
         while True:
@@ -94,7 +94,7 @@ def _reaped(child: int | None = None) -> int | None:
 
 
 def _end_all() -> None:
-    """End everything that descends from this, whatever session and group it is in."""
+    """Kill all descendants, in whatever session and process group they are."""
     end = time.monotonic() + _LONGEST_END
     while (children := _descendants()) and time.monotonic() < end:
         for process in children:

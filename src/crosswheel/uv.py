@@ -1,4 +1,4 @@
-"""uv, which resolves and installs: the few calls that crosswheel makes of it."""
+"""Calls uv, which resolves and installs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from crosswheel.files import write_text
 from crosswheel.process import Result, Runner, Word, tail
 from crosswheel.settings import Settings, cache_path
 
-# How uv begins to tell of a registry that it could not ask; a name or version in its answer must not look like it.
+# The start of uv's messages about a registry that it could not reach; names and versions must not match it.
 _UNREACHABLE = re.compile(r"Failed to fetch: |Request failed after |the network was disabled")
-# What the code of a release says instead of its metadata where uv must not ask it.
+# The message of the stand-in for a release's build backend, which uv must not run.
 _REFUSAL = "crosswheel asks for metadata itself"
 _UNDESCRIBED = re.compile(r"Failed to (?:download and )?build `([^`\s]+)==([^`\s]+)`")
 _BUILDING = re.compile(r"Failed to (?:download and )?build `([^`\s]+)`")
 _WAITING = "when waiting for lock on"
-# uv waits for a source that another process builds; together these are as long as it waits by itself.
+# uv waits for a source that another process builds; the sum of these is uv's own limit.
 _LOCK_SECONDS, _LOCK_TRIES = "20", 15
 _UNDATED = "is missing an upload date"
 _WARNING = re.compile(r"^warning: (.*)$", re.MULTILINE)
@@ -44,7 +44,7 @@ _ENVIRONMENT = frozenset({
 
 
 class ReleaseMetadata(BaseModel):
-    """What a release says of itself: what a resolver has to know of it (PEP 643)."""
+    """The metadata of a release that a resolver needs (PEP 643)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,12 +57,12 @@ class ReleaseMetadata(BaseModel):
 
 @dataclass(frozen=True)
 class Renewal:
-    """What stays of an earlier resolution.
+    """How a new resolution depends on an earlier one.
 
     Attributes:
-        preferred: what was resolved then, which stays as far as it fits; the newest is taken, if not given.
-        upgraded: names of packages of which the newest is taken all the same.
-        exceptions: the days of packages that are not as of the day of all others.
+        preferred: the earlier pins, which stay as far as they fit; without them every release is the newest.
+        upgraded: the names of packages that are upgraded to the newest release all the same.
+        exceptions: the days of packages that may be newer than the day of all others.
     """
 
     preferred: str | None = None
@@ -72,7 +72,7 @@ class Renewal:
 
 @dataclass(frozen=True)
 class Uv:
-    """uv with a cache below crosswheel's own, and the user's registry."""
+    """uv with the user's registry, and with a cache below crosswheel's own."""
 
     settings: Settings
     runner: Runner
@@ -90,19 +90,19 @@ class Uv:
         metadata: Sequence[ReleaseMetadata] | None = None,
         renewal: Renewal | None = None,
     ) -> Result:
-        """Resolve requirements to exact versions with hashes; the result's exit code says whether it worked.
+        """Resolve requirements to exact versions with hashes; the result's exit code tells whether that succeeded.
 
         Args:
-            requirements: files of requirements.
-            output: where the resolved requirements go.
-            python: the interpreter that is asked for tags and markers.
+            requirements: requirements files.
+            output: the file for the resolved requirements.
+            python: the interpreter whose tags and markers count.
             as_of: ignore what was published after this day (UTC).
-            universal: for every platform instead of the interpreter's own, and without comments.
-            extras: tell of each release the extras that are asked for.
-            constraints: files of what is taken where it is asked for: bounds, and addresses of releases.
-            metadata: the metadata of releases. Where it is given, uv runs no code of a release to learn its metadata: a
-                release without readable metadata ends the resolution, and :func:`undescribed` names it.
-            renewal: what stays of an earlier resolution; the newest of all is taken, if not given.
+            universal: resolve for every platform instead of the interpreter's own, and write no comments.
+            extras: write the requested extras of each release.
+            constraints: files of constraints: bounds, and URLs of releases.
+            metadata: the metadata of releases. If given, uv runs no code of a release to find its metadata: a release
+                without readable metadata ends the resolution, and :func:`undescribed` names it.
+            renewal: which pins of an earlier resolution stay; by default every release is the newest.
         """
         words: list[Word] = [
             "pip",
@@ -130,10 +130,10 @@ class Uv:
         return self._run([*words, *_stating(metadata, folder)], check=False, PYTHONPATH=str(folder))
 
     def export_lock(self, folder: Path, *, python: Path, groups: Sequence[str] = ()) -> str:
-        """Return the lock of a project of uv's, as it is, as a ``pylock.toml`` (PEP 751); no code of a project is run.
+        """Return the unchanged lock of a uv project as a ``pylock.toml`` (PEP 751), without running a project's code.
 
         Raises:
-            BuildFailed: it cannot be read, or has no such group.
+            BuildFailed: the lock cannot be read, or has no such group.
         """
         words: list[Word] = ["export", "--quiet", "--frozen", "--no-header", "--no-default-groups"]
         words += ["--format", "pylock.toml"]
@@ -141,11 +141,11 @@ class Uv:
         return self._run([*words, "--python", python, "--project", folder]).output
 
     def venv(self, folder: Path, *, python: Path) -> None:
-        """Make an empty virtual environment."""
+        """Create an empty virtual environment."""
         self._run(["venv", "--quiet", "--no-project", "--clear", "--python", python, folder])
 
     def install_locked(self, requirements: Path, *, python: Path) -> None:
-        """Install what a requirements file with hashes names, and nothing else."""
+        """Install exactly the releases in a requirements file with hashes."""
         self._run(
             [
                 "pip",
@@ -161,18 +161,19 @@ class Uv:
         )
 
     def install_wheels(self, wheels: Sequence[Path], *, python: Path) -> None:
-        """Install wheels into an environment, without what they require."""
+        """Install wheels into an environment, without their dependencies."""
         words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
         if wheels:
             self._run([*words, *wheels])
 
     def install_wheel(self, wheel: Path, folder: Path, *, python: Path, compiled: bool = True) -> Path:
-        """Install one wheel, without what it requires; byte-compiled, if not told otherwise; return :func:`site_of` it.
+        """Install one wheel without its dependencies; return its ``site-packages`` folder.
 
         Args:
-            folder: becomes a ``sys.prefix``: it gets ``lib/pythonX.Y/site-packages``, ``bin``, ``include``, and at its
-                top what the wheel has as data (PEP 427).
-            python: the interpreter that it is for.
+            folder: the ``sys.prefix`` to install into: it gets ``lib/pythonX.Y/site-packages``, ``bin``, ``include``,
+                and at its top the wheel's data files (PEP 427).
+            python: the interpreter to install for.
+            compiled: byte-compile the modules.
         """
         words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
         words += ["--compile-bytecode"] if compiled else []
@@ -180,7 +181,7 @@ class Uv:
         return site_of(folder)
 
     def _run(self, words: Sequence[Word], *, check: bool = True, **variables: str) -> Result:
-        """Run uv; where it waits long for what another is building, find out whether it waits for itself."""
+        """Run uv; if it waits long for a source that is being built, find out whether it waits for itself."""
         env = {"UV_LOCK_TIMEOUT": _LOCK_SECONDS, **self._environment(), **variables}
         for _ in range(_LOCK_TRIES):
             result = self.runner.run([find_uv_bin(), *words], env=env, check=False)
@@ -199,7 +200,7 @@ class Uv:
     def _environment(self) -> Mapping[str, str]:
         env = {name: value for name, value in os.environ.items() if name.upper() in _ENVIRONMENT}
         env["UV_CACHE_DIR"] = str(cache_path(self.settings.cache, "uv"))
-        env["UV_NO_CONFIG"] = "1"  # a project around the checkout must not take part
+        env["UV_NO_CONFIG"] = "1"  # the settings of a project around the checkout must not count
         env["UV_PYTHON_DOWNLOADS"] = "never"
         if has_system_trust():
             env.setdefault("UV_SYSTEM_CERTS", "true")
@@ -213,7 +214,7 @@ class Uv:
 
 
 def _refuse_loop(result: Result) -> None:
-    """Raise :class:`LockError` if a source is needed to build itself: uv waits for the lock that it holds."""
+    """Raise :class:`LockError` if a source is needed to build itself, so that uv waits for its own lock."""
     chain = _BUILDING.findall(result.output)
     twice = next((name for name in chain if chain.count(name) > 1), None)
     if twice:
@@ -224,24 +225,24 @@ def _refuse_loop(result: Result) -> None:
 
 
 def _stating(metadata: Sequence[ReleaseMetadata], folder: Path) -> list[Word]:
-    """Return the options by which uv knows metadata, and asks no code for other; ``folder`` is for ``PYTHONPATH``."""
+    """Return options that give uv metadata and keep it from running code for others; ``folder`` goes on PYTHONPATH."""
     releases = [release.model_dump(mode="json", exclude_none=True) for release in metadata]
     tables = [{key.replace("_", "-"): value for key, value in release.items()} for release in releases]
     write_text(folder / "uv.toml", tomlkit.dumps({"dependency-metadata": tables}))
     write_text(folder / "sitecustomize.py", f"raise SystemExit({_REFUSAL!r})\n")
-    # A setting that no backend knows: uv keeps answers by settings, and must not find those of other ways to ask.
+    # A setting that no backend knows: uv caches answers by settings, and must not use answers to other questions.
     settings = "--config-setting=crosswheel=1"
     return ["--no-build-isolation", settings, "--config-file", folder / "uv.toml"]
 
 
 def undescribed(result: Result) -> tuple[str, str] | None:
-    """Return the name and version of the release whose metadata uv has not, if that is what ended a resolution."""
+    """Return the name and version of the release whose missing metadata ended a resolution, or ``None``."""
     match = _UNDESCRIBED.search(result.output) if _REFUSAL in result.output else None
     return (match[1], match[2]) if result.returncode != 0 and match else None
 
 
 def warnings(result: Result) -> list[str]:
-    """Return what uv warned of, but for yanked releases: those are told whenever they are used."""
+    """Return uv's warnings, except those of yanked releases, which every later run tells by itself."""
     every = _WARNING.findall(result.output)
     undated = sum(_UNDATED in text for text in every)
     passed_over = f"{undated} files were passed over, as the registry does not tell when they came to it"
@@ -250,19 +251,19 @@ def warnings(result: Result) -> list[str]:
 
 
 def site_of(prefix: Path) -> Path:
-    """Return the folder of site-packages of what was installed below a ``sys.prefix``."""
+    """Return the ``site-packages`` folder below a ``sys.prefix``."""
     return next(prefix.glob("lib/python*/site-packages"))
 
 
 def require_answered(result: Result, subject: str) -> None:
-    """Raise an error if the registry is why uv failed.
+    """Raise an error if uv failed because of the registry.
 
     Args:
-        subject: what it was asked about, for people.
+        subject: what the registry was asked about, for messages.
 
     Raises:
-        NetworkError: it could not be reached.
-        LockError: it does not tell when files were uploaded, and only those until a day were wanted.
+        NetworkError: the registry could not be reached.
+        LockError: the registry does not state upload times, which resolving as of a day needs.
     """
     if result.returncode == 0:
         return
@@ -282,5 +283,5 @@ def require_answered(result: Result, subject: str) -> None:
 
 
 def end_of(day: datetime.date) -> str:
-    """Return the moment a day ends, in UTC, so that a lock does not depend on the time zone it is made in."""
+    """Return the end of a day in UTC, so that a lock does not depend on the time zone of the host."""
     return f"{day + datetime.timedelta(days=1):%Y-%m-%d}T00:00:00Z"

@@ -1,8 +1,8 @@
-"""A bundle is called by hand: everything that it installs is inside, and no network is needed.
+"""Installs from a bundle, which people run by hand: it contains everything that it installs and needs no network.
 
-It is a zip archive that Python runs, or the same as a folder. A bundle is a program, so whoever made it decides what it
-does. The installer in a robot's store is the same program without a release: it takes bundles as data, and runs nothing
-of one whose signature it has not verified.
+A bundle is a zip archive that Python runs, or the same files in a folder. A bundle is a program, so whoever made it
+decides what it does. The installer in a robot's store is the same program without a release: it reads bundles as data,
+and runs nothing from one before it has verified the signature.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import IO
 
-    # Opens a file of a bundle, by its path in there.
+    # Opens a file of a bundle, given its path in the bundle.
     Open = Callable[[str], IO[bytes]]
 
 
-# What reading a file raises that is no bundle, or a broken one.
+# The exceptions of reading a damaged bundle, or something else.
 _BROKEN = (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def install(store: Environments, open_: Open, keep: int = 1) -> str:
-    """Install what a bundle holds; return what to tell.
+    """Install a bundle's release; return a message for the user.
 
     Args:
-        keep: how many versions before it are kept.
+        keep: the number of earlier versions to keep.
 
     Raises:
-        Refused: it does not fit this machine, or does not work on it; what was active stays active.
+        Refused: the release is not for this machine, or its test fails; the active release stays active.
     """
     with store.exclusive():
         offer = json.loads(_bytes(open_, "release.json"))
@@ -73,13 +73,13 @@ def install(store: Environments, open_: Open, keep: int = 1) -> str:
 
 @contextlib.contextmanager
 def opened(bundle: Path) -> Iterator[Open]:
-    """Yield what opens the files of a bundle.
+    """Yield a function that opens a bundle's files.
 
     Raises:
-        Refused: a byte of it is not what it was.
+        Refused: the bundle was changed after it was made.
     """
     if bundle.is_dir():
-        # Its other files are named by their hash, which is compared when they are installed.
+        # The other files are named by their hashes, which are compared at installation.
         open_ = partial(_open_below, bundle)
         data = b"".join(_bytes(open_, f"{name}.json") for name in ("place", "release", "files"))
         _require_hash(data, _bytes(open_, "SHA256"), bundle)
@@ -115,7 +115,7 @@ def _blocks(open_: Open, path: str) -> Iterator[bytes]:
 
 
 def main() -> int:
-    """Do what the command line says; return the exit code."""
+    """Run the command line's command; return the exit code."""
     parser = argparse.ArgumentParser(description="Install, undo, check or remove the program in this bundle.")
     parser.add_argument("do", choices=("install", "list", "verify", "rollback", "remove", "check"))
     parser.add_argument("what", nargs="?", help="another bundle than this; of check, a folder of wheels")
@@ -135,7 +135,7 @@ def main() -> int:
         return 2
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
-        return 1 if refusal.kind == "test" else 2  # as crosswheel itself
+        return 1 if refusal.kind == "test" else 2  # the exit codes of crosswheel itself
     except PermissionError as error:
         print(
             f"error: {error.filename} may not be written: {error.strerror}; run it as root", file=sys.stderr
@@ -145,7 +145,7 @@ def main() -> int:
 
 
 def _checked(program: Open, folder: Path) -> str:
-    """Compare the wheels in a folder with the manifest of a channel there, ``signed.json``; return what to tell."""
+    """Compare the wheels in a folder with a channel's manifest there, ``signed.json``; return a message."""
     robot = json.loads(_bytes(program, "place.json"))
     files = Trust(Path(robot["store"])).channel_files(json.loads((folder / "signed.json").read_bytes()))
     signed = {(path.rpartition("/")[2], sha256) for path, sha256 in files.items()}

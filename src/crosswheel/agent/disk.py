@@ -1,4 +1,4 @@
-"""Changes the file system in steps that happen whole or not at all."""
+"""Changes the file system in atomic steps."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from crosswheel.agent.manifest import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-READABLE, EXECUTABLE = 0o444, 0o555  # nothing may be written to: other releases share it
+READABLE, EXECUTABLE = 0o444, 0o555  # never writable, as other releases share the file
 
 
 def write_shared(path: str, sha256: str, executable: bool, blocks: Iterable[bytes | memoryview]) -> None:
-    """Write a file that nobody changes later, once all of its bytes were seen to be the promised ones.
+    """Write a read-only file, and rename it to its path after comparing its hash.
 
     Raises:
-        Refused: they are not.
+        Refused: the hash differs.
     """
-    # Without pathlib and buffers: this is done thousands of times, on a slow machine.
+    # Without pathlib and buffers, as it is called thousands of times on a slow machine.
     digest, mode = hashlib.sha256(), EXECUTABLE if executable else READABLE
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         for block in blocks:
             digest.update(block)
             unwritten = memoryview(block)
-            while unwritten:  # less is taken than given when the disk is nearly full
+            while unwritten:  # os.write writes only a part when the disk is nearly full
                 unwritten = unwritten[os.write(handle, unwritten) :]
     finally:
         os.close(handle)
@@ -38,7 +38,7 @@ def write_shared(path: str, sha256: str, executable: bool, blocks: Iterable[byte
 
 
 def copy(path: str, copied: str) -> None:
-    """Copy a shared, read-only file to one that may be written to."""
+    """Copy a shared, read-only file to a writable one."""
     handle = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 | (os.stat(path).st_mode & 0o111))
     with open(path, "rb", buffering=0) as source, open(handle, "wb") as sink:
         for block in iter(lambda: source.read(1 << 20), b""):
@@ -46,7 +46,7 @@ def copy(path: str, copied: str) -> None:
 
 
 def replace_link(destination: Path, link: Path) -> None:
-    """Make or replace a symbolic link in one step."""
+    """Create or replace a symbolic link atomically."""
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.parent / f".{link.name}.new"
     temporary.unlink(missing_ok=True)
@@ -55,25 +55,25 @@ def replace_link(destination: Path, link: Path) -> None:
 
 
 def replace_text(path: Path, text: str, mode: int) -> None:
-    """Write a small file, as a whole or not at all."""
+    """Write a small file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.new"
     temporary.unlink(missing_ok=True)
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as sink:
-        sink.write(text)  # nobody else reads it before it has its permissions
+        sink.write(text)  # readable by nobody else until its mode is set
     temporary.chmod(mode)
     temporary.replace(path)
 
 
 def make_folders(root: str, folders: Iterable[str]) -> None:
-    """Make folders below ``root``, which is made too, with all that lead to them; they may be there already."""
+    """Make ``root`` and folders below it, with their parents, unless they exist."""
     needed = {""}
     for folder in folders:
         while folder not in needed:
             needed.add(folder)
             folder = folder.rpartition("/")[0]
     os.makedirs(root, exist_ok=True)
-    for folder in sorted(needed - {""}):  # a folder comes before those in it
+    for folder in sorted(needed - {""}):  # parents first
         try:
             os.mkdir(f"{root}/{folder}")
         except FileExistsError:
@@ -81,15 +81,15 @@ def make_folders(root: str, folders: Iterable[str]) -> None:
 
 
 def remove_tree(folder: Path, *, ignore_errors: bool = False) -> None:
-    """Remove a folder with all that is in it, if it is there."""
+    """Remove a folder with all its content, if it exists."""
     if os.path.lexists(folder):
-        import shutil  # only here: a robot takes its time to load it
+        import shutil  # here, as robots load it slowly
 
         shutil.rmtree(folder, ignore_errors=ignore_errors)
 
 
 def sync(folder: Path) -> None:
-    """Write everything to the disk that is still in memory for the file system of ``folder``."""
+    """Flush all pending writes of the file system of ``folder`` to the disk."""
     import ctypes
 
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -110,7 +110,7 @@ def sha256_of(path: str) -> str:
 
 
 def require_space(folder: Path, need: int, reserve: int) -> None:
-    """Raise :class:`Refused` if the file system of ``folder``, which need not exist yet, has too little space."""
+    """Raise :class:`Refused` if the file system of ``folder`` has too little space; the folder need not exist yet."""
     disk = existing(folder)
     free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
     if need + reserve > free:
@@ -122,7 +122,7 @@ def require_space(folder: Path, need: int, reserve: int) -> None:
 
 
 def existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one around it that exists."""
+    """Return the folder, or its nearest parent that exists."""
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 

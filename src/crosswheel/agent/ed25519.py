@@ -1,6 +1,6 @@
-"""Ed25519 signatures (RFC 8032) are verified; nothing is signed here, so nothing here is secret.
+"""Verifies Ed25519 signatures (RFC 8032); it signs nothing, so it handles no secret.
 
-A robot's Python has no such thing in its standard library. Points have extended coordinates (RFC 8032, section 5.1.4):
+Python's standard library has no Ed25519. Points have extended coordinates (RFC 8032, section 5.1.4):
 ``(X, Y, Z, T)`` with ``x = X/Z``, ``y = Y/Z`` and ``x * y = T/Z``.
 """
 
@@ -20,9 +20,9 @@ _NEUTRAL = (0, 1, 1, 0)
 
 
 def is_signed(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Return whether a signature of a message was made with the private key that belongs to ``public``.
+    """Tell whether the private key of ``public`` signed a message.
 
-    Every encoding has to be the canonical one, so that nobody can make a second signature of one that he has seen.
+    Every encoding has to be canonical, so that nobody can derive a second valid signature from another.
     """
     if len(public) != 32 or len(signature) != 64:
         return False
@@ -48,7 +48,7 @@ def _combined(of_base: int, of_key: int, key: Point) -> Point:
 
 
 def _is_of_small_order(point: Point) -> bool:
-    """Tell whether a point is one of the eight as whose key everybody can sign."""
+    """Tell whether a point is one of the eight of small order: with such a key, anybody can forge signatures."""
     for _ in range(3):
         point = _sum(point, point)
     return point[0] % _P == 0 and (point[1] - point[2]) % _P == 0
@@ -80,7 +80,7 @@ def _encoded(point: Point) -> bytes:
 
 
 def _decoded(data: bytes) -> Point | None:
-    """Return the point that 32 bytes stand for (RFC 8032, section 5.1.3); ``None`` if they stand for none."""
+    """Return the point that 32 bytes encode (RFC 8032, section 5.1.3), or ``None``."""
     number = int.from_bytes(data, "little")
     sign, y = number >> 255, number & ((1 << 255) - 1)
     if y >= _P:

@@ -1,4 +1,4 @@
-"""The environments of this machine: releases that are made, tried, switched to, and removed."""
+"""Manages this machine's environments: assembles releases, tests them, switches to them and removes them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from crosswheel.agent.manifest import Entry, Manifest
 
-_RESERVE = 32 << 20  # bytes of the file system that stay free: the robot's server needs some for its logs
+_RESERVE = 32 << 20  # bytes that stay free, as the robot's server needs space for its logs
 _TEST_SECONDS = 600
 _SAID = {"name", "version", "target", "programs", "test", "packages"}
 
 
 class Environments:
-    """The environments below ``root``; launchers are linked from ``programs``."""
+    """The environments below ``root``; the folder ``programs`` has links to their launchers."""
 
     def __init__(self, root: Path, programs: Path) -> None:
         self.root = root.resolve()
@@ -38,7 +38,7 @@ class Environments:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Keep others from changing the store while the block lasts; the kernel frees it if this process dies."""
+        """Lock the store against changes by others during the block; the kernel unlocks it if this process dies."""
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("a+") as lock:
             try:
@@ -53,11 +53,11 @@ class Environments:
         return sorted(name for name in names if is_name(name))
 
     def releases(self) -> list[Manifest]:
-        """Return what all finished releases say of themselves; those that are damaged say nothing."""
+        """Return the descriptions of all finished releases; damaged ones are left out."""
         return [release for release in map(_read, self._folders()) if release]
 
     def expect(self, release: Manifest, lists: dict[str, list[Entry]]) -> Arrival:
-        """Return what has to come for a release, given the lists of files of the packages that are not here."""
+        """Return what must be transferred for a release, given the file lists of the packages that are missing."""
         lacking = self.packages.lacking(release)
         donors: dict[str, set[str]] = {package["name"]: set() for package in lacking}
         for package in [package for installed in self.releases() for package in installed["packages"]]:
@@ -66,7 +66,7 @@ class Environments:
         return Arrival(self.packages, lacking, lists, donors)
 
     def require_space(self, arrival: Arrival) -> int:
-        """Return how many bytes an arrival will take; raise :class:`Refused` if there are fewer."""
+        """Return the bytes that an arrival will take; raise :class:`Refused` if the file system has too few."""
         need = arrival.need
         require_space(self.root, need, _RESERVE)
         return need
@@ -79,16 +79,16 @@ class Environments:
                 raise Refused("occupied", f"{link} is there already, and is not of {release['name']}")
 
     def shadowing(self, release: Manifest) -> list[str]:
-        """Return the programs of this machine that whoever calls one of a release gets instead."""
-        folders = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")  # what a login's PATH begins with
+        """Return the machine's programs that hide a release's program of the same name."""
+        folders = ("/usr/sbin", "/usr/bin", "/sbin", "/bin")  # the first folders in a login's PATH
         paths = (f"{folder}/{program}" for program in release["programs"] for folder in folders)
         launchers = os.path.realpath(self.programs)
         return [p for p in paths if os.path.exists(p) and os.path.realpath(os.path.dirname(p)) != launchers]
 
     def build(self, release: Manifest) -> Path:
-        """Assemble a release from its packages and write it to the disk; return its folder.
+        """Assemble a release from its packages, sync it to the disk, and return its folder.
 
-        One that is there already is taken if it is whole; nothing in it is changed, as programs may run from it.
+        An existing whole release is returned unchanged, as programs may run from it.
         """
         release = self.packages.placed(release)
         self.packages.remember()
@@ -103,16 +103,16 @@ class Environments:
         remove_tree(temporary, ignore_errors=True)
         trees.make(temporary, release, self.packages)
         (temporary / "release.json").write_text(json.dumps(release, separators=(",", ":")))
-        # Before it has its name; that and the links that follow are one after the other in the file system's journal.
+        # Sync before the rename; the file system's journal keeps the order of the rename and the links that follow.
         sync(temporary)
         temporary.rename(folder)
         return folder
 
     def test(self, folder: Path) -> str:
-        """Run a release's own test in it; return what it prints.
+        """Run a release's test; return its output.
 
         Raises:
-            Refused: it fails; the release is removed. Its packages stay until the next switch, for another try.
+            Refused: the test fails; the release is removed. Its packages stay until the next switch, for another try.
         """
         try:
             return "".join(self._run(folder, words) for words in _required(folder)["test"])
@@ -121,15 +121,15 @@ class Environments:
             raise
 
     def activate(self, folder: Path, keep: int = 1) -> int:
-        """Make a release the active one, in one step; return the number of its generation.
+        """Make a release the active one, atomically; return the number of its generation.
 
         Args:
-            keep: how many versions before it are kept; one that a program runs from is kept in any case.
+            keep: the number of earlier versions to keep; one that a program runs from stays in any case.
         """
         name = folder.parent.parent.name
         active = self.active(name)
         if active is not None and self._generation(name, active).resolve() == folder:
-            self._switch(name, active)  # launchers that are gone come back
+            self._switch(name, active)  # restores missing launchers
             return active
         older = [number for number in self.generations(name) if active is not None and number <= active]
         number = max([0, *self.generations(name)]) + 1
@@ -139,7 +139,7 @@ class Environments:
         return number
 
     def previous(self, name: str) -> int:
-        """Return the number of the generation to go back to; raise :class:`Refused` if there is none."""
+        """Return the number of the generation before the active one; raise :class:`Refused` if there is none."""
         active = self.active(name)
         for number in reversed(self.generations(name)):
             if active is not None and number < active and _read(self._generation(name, number)):
@@ -155,7 +155,7 @@ class Environments:
         return _required(folder)
 
     def remove(self, name: str) -> None:
-        """Remove an environment with all its releases and launchers, and the packages that only it used."""
+        """Remove an environment with its releases, its launchers, and the packages that only it uses."""
         if name not in self.names():
             raise Refused("nothing", f"there is no environment {name!r}")
         programs = [path.name for path in self.programs.glob("*") if self._is_launcher_of(path, name)]
@@ -171,7 +171,7 @@ class Environments:
         self.sweep()
 
     def verify(self, name: str) -> list[str]:
-        """Compare every file of the active release with its hash; return what is wrong."""
+        """Compare every file of the active release with its hash; return the faults."""
         active = self.active(name)
         if active is None:
             raise Refused("nothing", f"there is no environment {name!r}")
@@ -194,7 +194,7 @@ class Environments:
         return faults
 
     def sbom(self, name: str) -> str | None:
-        """Return what the active release tells of what is in it, if it does."""
+        """Return the SBOM of the active release, if it has one."""
         active = self.active(name)
         if active is None:
             raise Refused("nothing", f"there is no environment {name!r}")
@@ -248,7 +248,7 @@ class Environments:
         return number if self._generation(name, number).is_dir() else None
 
     def sweep(self) -> None:
-        """Remove what no release uses: packages, and what is left of transfers and releases that were not finished."""
+        """Remove packages that no release uses, and the remains of unfinished transfers and releases."""
         for unfinished in self._environments.glob("*/releases/.unfinished-*"):
             remove_tree(unfinished, ignore_errors=True)
         in_use: set[str] = set()
@@ -273,7 +273,7 @@ class Environments:
         return self._environment(name) / "generations" / str(number)
 
     def _faults_of(self, package: Manifest, name: str) -> Iterator[str]:
-        """Yield the faults in a package of an environment, with the other environments that they affect."""
+        """Yield the faults of a package in an environment, and name the other environments that they affect."""
         slot = slot_of(package)
         for path, fault in self.packages.faults(slot, thorough=True).items():
             path_here = f"{self.packages.folder(slot)}/{path}"
@@ -312,7 +312,7 @@ class Environments:
         self.require_programs(release)
         current = self._environment(name) / "current"
         for program in release["programs"]:
-            # Until the switch, a new one leads nowhere: better than a version whose launcher is missing.
+            # Until the switch, a new launcher's link is dangling, which is better than a version without its launcher.
             replace_link(current / "launchers" / program, self.programs / program)
         replace_link(Path("generations", str(number)), current)
         self._unlink_programs(name, frozenset(release["programs"]))
@@ -327,7 +327,7 @@ class Environments:
         return path.is_symlink() and self._environment(name) in path.readlink().parents
 
     def _prune(self, name: str, kept: set[int]) -> None:
-        """Remove the other generations that no program runs from, and the releases that have none."""
+        """Remove the other generations that no program runs from, and the releases without a generation."""
         folders = {number: self._generation(name, number).resolve() for number in self.generations(name)}
         in_use = {folders[number] for number in kept}
         for number, folder in folders.items():
@@ -354,8 +354,8 @@ class Environments:
 
 
 def _read(folder: Path) -> Manifest | None:
-    """Return what a finished release says of itself, given its folder or a link to it; ``None`` if it is damaged."""
-    # Power that fails may leave a file empty, or full of zeros.
+    """Return the description of a finished release, given its folder or a link to it; ``None`` if it is damaged."""
+    # A power cut may leave a file empty, or full of zeros.
     try:
         release: Manifest = json.loads((folder / "release.json").read_bytes())
     except (OSError, ValueError):
@@ -371,7 +371,7 @@ def _required(folder: Path) -> Manifest:
 
 
 def _next(folder: Path) -> Path:
-    """Return the name after that of a release: the same with a number, or with the next one."""
+    """Return the next name for a release: the same name with a number, or with the next number."""
     name, _, number = folder.name.partition(".")
     return folder.with_name(f"{name}.{int(number or 0) + 1}")
 

@@ -1,8 +1,8 @@
-"""A release on the disk: a virtual environment (PEP 405) that is made of links to its packages.
+"""Lays out a release: a virtual environment (PEP 405) that consists of links to its packages.
 
-A folder of site-packages that only one package has is a symbolic link to it, so that an update costs what changed and
-not what is there. Every other file is a hard link: programs look for their environment where they lie. Of a file that
-a program changes, each release has a copy.
+A folder in site-packages that only one package has is a symbolic link, so that the cost of an update depends on what
+changed, not on the size of the environment. Other files are hard links, as programs look for their environment beside
+their own file. A file that a program changes is a copy in each release.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Links(NamedTuple):
-    """The links and copies of an environment: from the path in it to the source of each."""
+    """The links and copies of an environment: the source of each, by its path in the environment."""
 
     folders: dict[str, str]
     files: dict[str, str]
@@ -32,7 +32,7 @@ class _Links(NamedTuple):
 
 
 def make(folder: Path, release: Manifest, packages: Packages) -> None:
-    """Make a release's environment in a folder that is not there yet."""
+    """Create a release's environment in a new folder."""
     links = _links(release, packages)
     parents = {path.rpartition("/")[0] for sources in links for path in sources} | {"bin"}
     make_folders(str(folder), parents)
@@ -50,7 +50,7 @@ def make(folder: Path, release: Manifest, packages: Packages) -> None:
 
 
 def faults(folder: Path, release: Manifest, packages: Packages) -> Iterator[str]:
-    """Yield what is missing or replaced in a release's environment; its packages are checked apart."""
+    """Yield what is missing or replaced in a release's environment; its packages are checked separately."""
     links = _links(release, packages)
     yield from _faults_of_environment(folder, _interpreter(release, packages)[0])
     for path, source in links.folders.items():
@@ -64,7 +64,7 @@ def faults(folder: Path, release: Manifest, packages: Packages) -> Iterator[str]
 
 
 def slots_of(folder: Path, packages: Packages) -> set[str]:
-    """Return the slots that a release's environment links to, whatever the release says."""
+    """Return the slots that a release's environment actually links to."""
     slots = set()
     for path in (folder / PYTHON_FOLDER, *folder.glob("lib/*/site-packages/*")):
         source = Path(os.readlink(path)) if path.is_symlink() else path
@@ -80,7 +80,7 @@ def slot_of(package: Manifest) -> str:
 
 
 def _interpreter(release: Manifest, packages: Packages) -> tuple[Path, str]:
-    """Return the Python that runs a release, and its version: the one that it brings, or this machine's."""
+    """Return the path and the version of a release's Python: the one that it brings, or this machine's."""
     for package in release["packages"]:
         if package["name"] == PYTHON:
             folder, program = packages.folder(slot_of(package)), f"python{release['target']['python']}"
@@ -102,14 +102,14 @@ def _faults_of_environment(folder: Path, python: Path) -> Iterator[str]:
 
 
 def _are_same(path: str, second: str) -> bool:
-    # A store that was copied has copies instead of hard links.
+    # If somebody copied the store, it has copies instead of hard links.
     return os.path.samefile(path, second) or sha256_of(path) == sha256_of(second)
 
 
 def _links(release: Manifest, packages: Packages) -> _Links:
-    """Return what a release's environment is made of.
+    """Return the links and copies of a release's environment.
 
-    Where two packages have the same file, the first one's is taken.
+    If two packages have the same file, the first package's is used.
     """
     owners = Counter(folder for package in release["packages"] for folder in package["folders"])
     links = _Links({}, {}, {})

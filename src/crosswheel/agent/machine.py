@@ -1,6 +1,6 @@
-"""What this machine is, and whether what was made for a target runs on it.
+"""Describes this machine, and tells whether a target's releases run on it.
 
-Nothing here is asked of ``sysconfig`` or ``platform``: to load those takes a robot longer than all that is asked.
+It does not use ``sysconfig`` and ``platform``: a robot takes longer to load them than to find out all else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def about_this_machine() -> dict[str, str]:
-    """Return what decides whether an environment runs here."""
+    """Return the properties of this machine that decide whether an environment runs on it."""
     libc = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
     return {
         "machine": _machine(),
@@ -30,19 +30,19 @@ def about_this_machine() -> dict[str, str]:
 
 
 def image_packages() -> dict[str, str]:
-    """Return the packages that this machine's own Python has, name to version."""
+    """Return the versions of the packages that this machine's own Python has, by name."""
     short = ".".join(map(str, sys.version_info[:2]))
     return dict(_packages_in(Path(sys.prefix, "lib", f"python{short}", "site-packages")))
 
 
 def processes_in(folder: Path) -> list[int]:
-    """Return the processes that run what lies in a folder, or have a file in it open."""
+    """Return the processes that run a program in a folder, or have a file in it open."""
     below = f"{folder}/"
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and _is_in(f"/proc/{name}", below)]
 
 
 def require_target(target: dict[str, Any]) -> None:
-    """Raise :class:`Refused` if what was made for ``target`` would not run on this machine."""
+    """Raise :class:`Refused` if releases for ``target`` do not run on this machine."""
     machine = about_this_machine()
     short = ".".join(machine["python"].split(".")[:2])
     faults = []
@@ -63,13 +63,13 @@ def require_target(target: dict[str, Any]) -> None:
 
 
 def _machine() -> str:
-    """Return what programs are made for here: a 64-bit kernel may have 32-bit programs alone."""
+    """Return the machine that programs are compiled for: a 64-bit kernel may run a 32-bit system."""
     machine = os.uname().machine
     return "armv7l" if machine == "aarch64" and sys.maxsize < 2**32 else machine
 
 
 def _is_in(process: str, below: str) -> bool:
-    # What ends meanwhile is not there any more; files that are open are told to root, and to who runs the process.
+    # A process may end meanwhile; its open files are visible only to root and to the process's user.
     with contextlib.suppress(OSError), open(f"{process}/cmdline", "rb") as stream:
         if below.encode() in stream.read():
             return True

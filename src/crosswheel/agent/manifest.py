@@ -1,7 +1,7 @@
-"""What a release and its packages say of themselves, and the names that they have by that.
+"""Defines the descriptions of releases and packages, and computes their names from them.
 
-A release lists its packages; each is named by a digest of its list of files, which is kept apart: most packages of a
-new release are known already.
+A release lists its packages by the digest of each package's list of files. The lists themselves are separate, as a
+robot already has most packages of a new release.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Union
 
-if TYPE_CHECKING:  # an older Python has to come as far as to be refused
+if TYPE_CHECKING:  # an older Python has to load this module in order to be refused
     from collections.abc import Callable, Iterable
 
     Manifest = dict[str, Any]
     # A file of a package: its path in an environment, SHA-256, size, and whether it is executable.
     Entry = tuple[str, str, int, bool]
-    # What a file is found by: its SHA-256, and whether it is executable; both belong to what a hard link shares.
+    # The key of a file: its SHA-256, and whether it is executable; hard links share both.
     Key = tuple[str, bool]
-    # Gives the bytes of a file, by SHA-256 and size.
+    # Returns the bytes of a file, given its SHA-256 and size.
     BytesOf = Callable[[str, int], Iterable[Union[bytes, memoryview]]]
 
-# A package of a release that is the Python which runs it, in a folder of its own. No distribution has capitals in its
-# normalised name.
+# The package of a release that is its Python, in a folder of its own. The name cannot be a distribution's, whose
+# normalised names have no capitals.
 PYTHON, PYTHON_FOLDER = "CPython", "python"
 SBOM = "sbom.cdx.json"
-"""What is in an environment, in its top folder: CycloneDX."""
+"""The SBOM of an environment (CycloneDX), in its top folder."""
 
 
 class Refused(Exception):
-    """A request cannot be done; ``kind`` is for programs, the text for people."""
+    """A request is refused; ``kind`` is for programs, the text for people."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -38,25 +38,25 @@ class Refused(Exception):
 
 
 def digest_of_package(name: str, version: str, files: list[Entry]) -> str:
-    """Return the name of a package by its content: files with their places, hashes, sizes and permissions."""
+    """Return a package's digest: of its files with their paths, hashes, sizes and permissions."""
     content = [name, version, [list(entry) for entry in files]]
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
 
 def id_of(release: Manifest) -> str:
-    """Return the name of a release by its content."""
+    """Return a release's name, a digest of its content."""
     packages = [[p["name"], p["version"], p["digest"]] for p in release["packages"]]
     content = {**release, "packages": packages}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def is_name(name: str) -> bool:
-    """Return whether an environment may have a name."""
+    """Tell whether a text may be the name of an environment."""
     return bool(re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name))
 
 
 def require_name(name: str) -> str:
-    """Return the name of an environment; raise :class:`Refused` if it is none: it becomes that of a folder."""
+    """Return an environment's name, which becomes a folder's; raise :class:`Refused` if it is not allowed."""
     if not is_name(name):
         raise Refused("name", f"{name!r} is no name for an environment")
     return name

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from crosswheel.agent.manifest import BytesOf, Entry, Key, Manifest
 
-    # What tells that a file was not written to: its size, time of change of its bytes and of all else, and inode.
+    # What shows that a file was not written to: its size, its mtime and ctime, and its inode.
     Stamp = list[int]
 
 _UNFINISHED = ".unfinished-"
@@ -39,7 +39,7 @@ _CHANGED = "its bytes have changed"
 
 
 class Packages:
-    """The packages of all environments; crosswheel never changes one, but programs may."""
+    """The packages of all environments; crosswheel never changes an installed one, but programs may."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -51,11 +51,11 @@ class Packages:
         return [p for p in release["packages"] if self.find(p["digest"]) is None]
 
     def find(self, digest: str) -> str | None:
-        """Return a slot in which a package is whole, or ``None``."""
+        """Return a slot with a whole copy of a package, or ``None``."""
         return next((slot for slot in self._slots(digest) if not self.faults(slot)), None)
 
     def placed(self, release: Manifest) -> Manifest:
-        """Return a release whose packages are all here; those not in their usual slot name it."""
+        """Return a release with the slot of each package that is not in its usual one; all packages must be there."""
         packages = []
         for package in release["packages"]:
             slot = self.find(package["digest"])
@@ -67,20 +67,20 @@ class Packages:
         return f"{self.root}/{slot}/files"
 
     def files(self, slot: str) -> list[Entry]:
-        """Return the list of a package's files; an empty one where it is damaged."""
+        """Return the list of a package's files; an empty list if it is damaged."""
         entries: list[Entry] = self._read(slot, "package.json")
         return entries
 
     def mutable(self, slot: str) -> list[str]:
-        """Return the paths in a package that programs change; each release gets a copy of these."""
+        """Return the files of a package that programs change, of which each release gets a copy."""
         paths: list[str] = self._read(slot, "own.json")
         return paths
 
     def faults(self, slot: str, *, thorough: bool = False) -> dict[str, str]:
-        """Compare every file of a package with its hash; return what is wrong, by path.
+        """Compare every file of a package with its hash; return the faults, by path.
 
         Args:
-            thorough: whether files are read, too, that were whole when they were last read and not written to since.
+            thorough: also read files that were whole when last read and have not been written to since.
         """
         if thorough or slot not in self._faults:
             known_stamps = [] if thorough else self._read(slot, "seen.json")
@@ -88,13 +88,13 @@ class Packages:
         return self._faults[slot]
 
     def remember(self) -> None:
-        """Write down which files are whole, so that the next deployment need not read them."""
+        """Record which files are whole, so that the next deployment does not read them again."""
         for slot, stamps in self._stamps.items():
             replace_text(self.root / slot / "seen.json", json.dumps(stamps, separators=(",", ":")), 0o644)
         self._stamps.clear()
 
     def changed(self, slot: str) -> set[str]:
-        """Return the paths in a package that programs have written to, and of files that they have added."""
+        """Return the paths of the files in a package that programs have changed or added."""
         listed, folder = {path for path, *_ in self.files(slot)}, self.folder(slot)
         added = {
             os.path.relpath(os.path.join(where, name), folder)
@@ -118,7 +118,7 @@ class Packages:
         return self.root / f"{_UNFINISHED}{digest}"
 
     def finish(self, digest: str) -> None:
-        """Rename an assembled package, which is whole and on the disk, to its slot."""
+        """Rename an assembled package, which is whole and synced to the disk, to its slot."""
         taken = self._slots(digest)
         slot = next(name for name in _names(digest) if name not in taken)
         self.unfinished(digest).rename(self.root / slot)
@@ -129,7 +129,7 @@ class Packages:
         return [slot for slot in names if (self.root / slot).is_dir()]
 
     def _read(self, slot: str, name: str) -> list:  # type: ignore[type-arg]
-        # Power that fails may leave a file empty, or full of zeros.
+        # A power cut may leave a file empty, or full of zeros.
         try:
             value = json.loads((self.root / slot / name).read_bytes())
         except (OSError, ValueError):
@@ -163,15 +163,15 @@ class Packages:
 
 
 class Arrival:
-    """Packages that will be transferred: which of their files are here, and which must be sent.
+    """Packages to be transferred: which of their files this machine has, and which must be sent.
 
     Args:
-        packages: what a release says of each.
-        lists: the list of files of each, by digest.
-        donors: by package name, the slots of other versions, which may have some of the files.
+        packages: the release's descriptions of them.
+        lists: the list of files of each package, by digest.
+        donors: the slots of other versions, which may have some of the files, by package name.
 
     Raises:
-        Refused: a list is not the one that the release promises.
+        Refused: a list does not have the digest that the release states.
     """
 
     def __init__(
@@ -202,7 +202,7 @@ class Arrival:
 
     @property
     def need(self) -> int:
-        """How many bytes of the file system it will take."""
+        """The bytes of the file system that it will take."""
         disk = next(path for path in (self._store.root, *self._store.root.parents) if path.is_dir())
         block = os.statvfs(disk).f_frsize
         sizes = [self._lists[d][number][2] for d, numbers in self.lacking.items() for number in numbers]
@@ -210,21 +210,21 @@ class Arrival:
         return sum(-(-size // block) * block for size in sizes) + 2 * block * folders
 
     def receive(self, bytes_of: BytesOf) -> None:
-        """Take what was lacking, in its order, given by hash and size; then the packages are here.
+        """Receive the missing files in their order, each by hash and size, and finish the packages.
 
         Raises:
-            Refused: bytes are not the promised ones. What came before stays, and is not lacking next time.
+            Refused: a file has another hash. Files before it stay, and are not missing next time.
         """
         for package in self._packages:
             self._write(package["digest"], bytes_of)
             self._tell(package)
         if self._packages:
-            sync(self._store.root)  # before they have their names
+            sync(self._store.root)  # before the packages are renamed
         for package in self._packages:
             self._store.finish(package["digest"])
 
     def _lacking(self, digest: str) -> list[int]:
-        """Return the numbers of the files that are neither in a known package nor came before."""
+        """Return the numbers of the files that neither a known package nor an interrupted transfer has."""
         folder = f"{self._store.unfinished(digest)}/files"
         resumed = os.path.isdir(folder)
         return [
@@ -241,7 +241,7 @@ class Arrival:
         for number, (path, sha256, size, executable) in enumerate(files):
             destination, known = f"{folder}/{path}", self._known.get((sha256, executable))
             if resumed and (known or number in lacking) and os.path.lexists(destination):
-                os.unlink(destination)  # it was cut off
+                os.unlink(destination)  # its transfer was interrupted
             if known:
                 os.link(known, destination)
             elif number in lacking:
@@ -265,7 +265,7 @@ def _names(digest: str) -> Iterator[str]:
 
 
 def _is_whole(path: str, sha256: str, size: int, executable: bool) -> bool:
-    """Return whether a file of an interrupted transfer is complete, by its bytes."""
+    """Tell whether a file of an interrupted transfer is complete, by its hash."""
     try:
         status = os.stat(path)
         return (

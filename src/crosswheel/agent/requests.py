@@ -1,4 +1,4 @@
-"""Requests over standard streams: each message is a length and JSON, compressed."""
+"""Answers requests over standard streams; each message is a length, then compressed JSON."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ class Server:
         return self._store
 
     def do_open(self, store: str, programs: str) -> dict[str, Any]:
-        """Say which store the requests that follow are about; return what this machine is."""
+        """Choose the store for the requests that follow; return this machine's properties."""
         self._store = Environments(Path(store), Path(programs))
         disk = os.statvfs(existing(Path(store)))
         return {**about_this_machine(), "free": disk.f_bavail * disk.f_frsize}
 
     def do_hold(self) -> dict[str, Any]:
-        """Keep other connections from changing the store until this one ends."""
+        """Lock the store against other connections until this one ends."""
         self._held.enter_context(self._opened.exclusive())
         return {}
 
@@ -100,9 +100,9 @@ class Server:
         rotations: list[Envelope] | None = None,
         rehearsal: bool = False,
     ) -> dict[str, Any]:
-        """Take the description of a release, signed or not; return the digests of the packages that are not here.
+        """Take the description of a release, signed or not; return the digests of the packages that are missing.
 
-        And the packages of the machine's own Python, and its programs, that the release has, too.
+        It also returns the packages of the machine's own Python, and its programs, that the release has as well.
         """
         self._is_accepted = not rehearsal
         if rehearsal:
@@ -117,23 +117,23 @@ class Server:
         return {"packages": lacking, "image": image_packages(), "shadowing": shadowing}
 
     def do_plan(self, files: dict[str, list[Entry]]) -> dict[str, Any]:
-        """Take the lists of files of those packages; return, by digest, the numbers of the files to be sent."""
+        """Take the file lists of the missing packages; return the numbers of the files to send, by digest."""
         self._arrival = self._opened.expect(self._release, files)
         return {"lacking": self._arrival.lacking, "need": self._opened.require_space(self._arrival)}
 
     def do_receive(self) -> dict[str, Any]:
-        """Take what has to be sent: compressed streams, cut into blocks; an empty one ends them."""
+        """Receive the files as compressed streams in blocks; an empty block ends them."""
         stream = _Stream(self._read)
         assert self._arrival is not None
         try:
             self._require_accepted()
             self._arrival.receive(lambda _, size: stream.read(size))
         finally:
-            stream.finish()  # or its rest would be taken for requests
+            stream.finish()  # or the rest of the stream would be read as requests
         return {}
 
     def do_build(self) -> dict[str, Any]:
-        """Put the release together."""
+        """Assemble the release."""
         self._require_accepted()
         self._folder = self._opened.build(self._release)
         return {}
@@ -143,7 +143,7 @@ class Server:
         return {"output": self._opened.test(self._folder)}
 
     def do_activate(self, keep: int = 1) -> dict[str, Any]:
-        """Switch to the release; return the services that run another version of it, and the key that is pinned now."""
+        """Switch to the release; return the services that run another version, and the key that this pins, if any."""
         previous = self._opened.active(self._release["name"])
         pinned = self._signed.remember(self._folder) if self._signed else None
         generation = self._opened.activate(self._folder, keep)
@@ -153,7 +153,7 @@ class Server:
         return {"generation": generation, "services": services, "pinned": pinned, "installer": known}
 
     def do_keep_installer(self, data: str) -> dict[str, Any]:
-        """Keep the program that installs bundles in the store: what it verifies, it has not from a bundle."""
+        """Store the program that installs bundles, so that no bundle brings its own verifier."""
         program = base64.b64decode(data)
         temporary = self._opened.root / f".{INSTALLER}.new"
         temporary.unlink(missing_ok=True)
@@ -162,11 +162,11 @@ class Server:
         return {}
 
     def do_list(self) -> dict[str, Any]:
-        """Return what there is."""
+        """Return a row for each generation of each environment."""
         return {"environments": self._opened.listing()}
 
     def do_rollback(self, name: str) -> dict[str, Any]:
-        """Go back to the version before; return the services that run the other one."""
+        """Go back to the version before; return the services that still run the other one."""
         release = self._opened.rollback(name)
         return {"version": release["version"], "services": self._opened.services(release["programs"])}
 
@@ -176,7 +176,7 @@ class Server:
         return {}
 
     def do_verify(self, name: str) -> dict[str, Any]:
-        """Compare an environment with its hashes."""
+        """Compare an environment's files with their hashes; return the faults."""
         return {"faults": self._opened.verify(name)}
 
     def do_sbom(self, name: str) -> dict[str, Any]:
@@ -184,17 +184,17 @@ class Server:
         return {"sbom": self._opened.sbom(name)}
 
     def do_write(self, path: str, text: str, mode: int = 0o644) -> dict[str, Any]:
-        """Write a small file, as a whole or not at all."""
+        """Write a small file atomically."""
         replace_text(Path(path), text, mode)
         return {}
 
     def do_delete(self, path: str) -> dict[str, Any]:
-        """Remove a small file, if it is there."""
+        """Remove a small file, if it exists."""
         Path(path).unlink(missing_ok=True)
         return {}
 
     def do_run(self, words: list[str]) -> dict[str, Any]:
-        """Run a program to its end; return its exit code and what it printed."""
+        """Run a program to its end; return its exit code and output."""
         import subprocess
 
         process = subprocess.run(
@@ -209,7 +209,7 @@ class Server:
     def _read(self) -> bytes:
         head = self._source.read(_LENGTH.size)
         if len(head) < _LENGTH.size:
-            raise SystemExit  # the connection is gone, and with it whoever would read an answer
+            raise SystemExit  # the connection is closed: nobody reads an answer
         (length,) = _LENGTH.unpack(head)
         body = self._source.read(length)
         if len(body) < length:
@@ -228,13 +228,13 @@ def _refused(error: OSError) -> str:
 
 
 class _Stream:
-    """Compressed streams, one after the other, that come in blocks, given back in pieces of asked sizes.
+    """Reads pieces of chosen sizes from consecutive compressed streams that arrive in blocks.
 
-    What comes next is unpacked in a thread of its own while what came is written.
+    A thread decompresses the next blocks while the caller writes what it has read.
     """
 
     def __init__(self, next_block: Callable[[], bytes]) -> None:
-        from queue import Queue  # both only here: a robot takes its time to load them
+        from queue import Queue  # both here, as robots load them slowly
         from threading import Thread
 
         self._next_block = next_block
@@ -280,7 +280,7 @@ class _Stream:
         inflate = zlib.decompressobj()
         for block in iter(self._next_block, b""):
             data, piece = block, b""
-            # What was taken in may still hold output, even where nothing of it is left over.
+            # The decompressor may still hold output although it has consumed all its input.
             while data or len(piece) == _PIECE:
                 piece = inflate.decompress(data, _PIECE)
                 data = inflate.unconsumed_tail
@@ -291,6 +291,6 @@ class _Stream:
 
 
 def main() -> None:
-    """Answer requests on the standard streams."""
+    """Answer requests on the standard streams until the connection ends."""
     os.umask(0o022)
     Server(sys.stdin.buffer, sys.stdout.buffer).run()

@@ -1,4 +1,4 @@
-"""What is signed: an envelope (DSSE), and the statement in it, which nobody reads before its signature is verified."""
+"""Opens signed envelopes (DSSE): nobody reads the statement in one before its signature is verified."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from crosswheel.agent.manifest import Refused
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    # As DSSE writes it in JSON: payload, payloadType, signatures.
+    # DSSE's JSON form: payload, payloadType, signatures.
     Envelope = dict[str, Any]
 
 RELEASE = "application/vnd.crosswheel.release+json"
 ROTATION = "application/vnd.crosswheel.rotation+json"
 CHANNEL = "application/vnd.crosswheel.channel+json"
-_MOST_SIGNATURES = 16  # each costs a robot a tenth of a second
+_MOST_SIGNATURES = 16  # a robot needs a tenth of a second for each
 
 
 def opened(envelope: Envelope, kind: str, keys: Iterable[str]) -> dict[str, Any]:
-    """Return the statement of an envelope that one of some keys has signed.
+    """Return the statement in an envelope that one of the given keys has signed.
 
     Args:
-        kind: the type of its payload; a signature of another kind of statement is none of this.
+        kind: the type of its payload; signatures cover the type, so that no statement passes for one of another type.
         keys: public keys, in hexadecimal.
 
     Raises:
-        Refused: it is no such envelope, or none of the keys has signed it.
+        Refused: it is not an envelope of this type, or none of the keys has signed it.
     """
     try:
         payload, stated = _bytes(envelope["payload"]), envelope["payloadType"]
@@ -47,7 +47,7 @@ def opened(envelope: Envelope, kind: str, keys: Iterable[str]) -> dict[str, Any]
 
 
 def unverified(envelope: Envelope) -> dict[str, Any]:
-    """Return the statement of an envelope whose signature nobody has verified; an empty one, if it holds none."""
+    """Return the statement in an envelope without verifying the signature; an empty statement if there is none."""
     try:
         statement = json.loads(_bytes(envelope["payload"]))
     except (KeyError, TypeError, ValueError):
@@ -64,7 +64,7 @@ def _key(text: str) -> bytes:
     try:
         return bytes.fromhex(text)
     except ValueError:
-        return b""  # signs nothing
+        return b""  # no signature is valid for it
 
 
 def _bytes(text: str) -> bytes:

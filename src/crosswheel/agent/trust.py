@@ -1,12 +1,12 @@
-"""Which key a robot trusts, and how new what it signed has to be.
+"""Decides which key a robot trusts, and how recent a signature has to be.
 
-It is kept in the store, in ``trust.json``. The first signed release that is activated pins the key that signed it; from
-then on nothing else is installed, until that key hands over to another. Of each environment the time is kept at which
-its newest release was signed: what was signed before that is refused, so that nobody brings back an old version with
-its weakness.
+The store has this in ``trust.json``. The first signed release that is activated pins the key that signed it; from then
+on the robot refuses releases of other keys, until that key hands over to another. For each environment the file records
+when its newest release was signed. Releases with an older signature are refused, so that nobody brings back an old
+version with a known weakness.
 
-A robot's clock may be wrong: many have none that goes on without power, and begin at 1970. So the time is
-taken to be the latest that is known of: the clock's, or that at which what is installed was signed.
+A robot's clock may be wrong: many have none that runs without power, and start in 1970. The later of two times counts
+as now: the clock's, and that of the newest signature of an installed release.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _ENVELOPE = "signed.json"
 
 
 class Trust:
-    """What a store's ``trust.json`` says; where there is none, nothing is trusted yet, and everything accepted.
+    """The content of a store's ``trust.json``; without that file, no key is pinned yet, and every release is accepted.
 
     Raises:
-        Refused: it is damaged. It does not count as none then.
+        Refused: the file is damaged, which does not count as missing.
     """
 
     def __init__(self, root: Path) -> None:
@@ -58,13 +58,13 @@ class Trust:
                 ) from None
 
     def accept(self, envelope: Envelope, rotations: Iterable[Envelope] = ()) -> tuple[Manifest, int]:
-        """Return the release that an envelope holds, and when it was signed.
+        """Verify an envelope; return the release in it, and when it was signed.
 
         Args:
-            rotations: by what each former key handed over to the next.
+            rotations: the statements by which each former key handed over to the next.
 
         Raises:
-            Refused: another key is trusted here, or the signature is none, expired, or older than what is installed.
+            Refused: the trusted key has not signed it, or the signature has expired or is older than the installed one.
         """
         self._follow(rotations)
         key = self.key or str(unverified(envelope).get("key"))
@@ -80,10 +80,10 @@ class Trust:
         return release, issued
 
     def remember(self, folder: Path, name: str, envelope: Envelope, issued: int) -> str | None:
-        """Keep, before it is switched to, that a release was accepted; return its key, if that is pinned only now.
+        """Record, before the switch, that a release was accepted; return its key if this pins it.
 
         Args:
-            folder: where the release lies; its envelope is kept there.
+            folder: the release's folder, which gets the envelope.
         """
         pinned = None if self.key else str(unverified(envelope)["key"])
         self.key = self.key or pinned
@@ -93,10 +93,10 @@ class Trust:
         return pinned
 
     def channel_files(self, envelope: Envelope) -> dict[str, str]:
-        """Return the SHA-256 of each file that the manifest of a channel has, by path; and remember its number.
+        """Return the SHA-256 of each file in a channel's manifest, by path; record the manifest's number.
 
         Raises:
-            Refused: no key is trusted here, or it did not sign this, or this expired or is older than one before.
+            Refused: no key is pinned, or it did not sign the manifest, or the manifest has expired or is an older one.
         """
         if self.key is None:
             raise Refused("signature", "no key is trusted here: deploy something that is signed first")
@@ -115,7 +115,7 @@ class Trust:
         return {path: str(file["sha256"]) for path, file in statement["files"].items()}
 
     def faults(self, folder: Path, release: Manifest) -> Iterator[str]:
-        """Tell whether a release is not to the word what was signed, if it was."""
+        """Return the faults of a signed release whose description is not exactly the signed one."""
         path = folder / _ENVELOPE
         if self.key is None or not path.exists():
             return
@@ -138,9 +138,9 @@ class Trust:
             raise Refused("signature", f"its signature expired on {_day(expires)}, and it is {_day(now)}")
 
     def _follow(self, rotations: Iterable[Envelope]) -> None:
-        """Go on to the key that the trusted one handed over to, as often as it did.
+        """Trust the key that the trusted one handed over to, and the next, to the end of the chain.
 
-        What was not signed by the key that is trusted then is passed over: the robot may be further on already.
+        Hand-overs that the currently trusted key did not sign are skipped: the robot may already have followed them.
         """
         for rotation in rotations:
             if self.key is None:
@@ -155,13 +155,13 @@ class Trust:
 
 
 class Signed:
-    """A release that was accepted for its signature."""
+    """A release whose signature was accepted."""
 
     def __init__(self, trust: Trust, name: str, envelope: Envelope, issued: int) -> None:
         self._trust, self._name, self._envelope, self._issued = trust, name, envelope, issued
 
     def remember(self, folder: Path) -> str | None:
-        """Keep that it was accepted, and its envelope with it; return the key that is pinned by that, if one is."""
+        """Record that it was accepted, with its envelope; return the key if this pins one."""
         return self._trust.remember(folder, self._name, self._envelope, self._issued)
 
 
@@ -174,11 +174,11 @@ def accepted(
     """Return a release that may be installed in the store ``root``, and its signature, if it has one.
 
     Args:
-        release: what is not signed.
-        envelope: what is.
+        release: the description of an unsigned release.
+        envelope: the envelope of a signed one.
 
     Raises:
-        Refused: a key is pinned there, and has not signed it; or as :meth:`Trust.accept`.
+        Refused: the store has a pinned key that has not signed it; or as :meth:`Trust.accept`.
     """
     trust = Trust(root)
     if envelope is not None:

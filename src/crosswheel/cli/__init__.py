@@ -1,7 +1,7 @@
-"""The command line: one small function for each command; it parses, calls and prints.
+"""Defines the command line: one small function for each command, which parses, calls and prints.
 
-The commands lie in modules by what they are about. A module is imported when a command of it is asked for, so that a
-second ``build``, which finds everything, does not spend its time on importing what serves, publishes and deploys.
+Each module has the commands of one subject, and is imported only when one of its commands runs, so that a ``build``
+with a warm cache does not spend its time on importing what serves, publishes and deploys.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PANELS = {
 _MODULES = {module: names for modules in _PANELS.values() for module, names in modules.items()}
 _PANEL_OF = {module: panel for panel, modules in _PANELS.items() for module in modules}
 
-_COLLECT_AFTER = 50_000  # objects; by itself, Python looks for garbage after every 700
+_COLLECT_AFTER = 50_000  # objects; Python's default is 700
 
 
 class _Commands(TyperGroup):
@@ -58,13 +58,13 @@ class _Commands(TyperGroup):
         return [name for names in _MODULES.values() for name in names]
 
     def get_command(self, ctx: typer.Context, cmd_name: str):  # type: ignore[no-untyped-def, override]
-        """Return a command; for a name that is none, typer looks for a similar one among all."""
+        """Return a command; for an unknown name, import all, so that typer can suggest a similar one."""
         module = next((module for module, names in _MODULES.items() if cmd_name in names), None)
         self._import(*([module] if module else _MODULES))
         return super().get_command(ctx, cmd_name)
 
     def _import(self, *modules: str) -> None:
-        # Little that is made has cycles: the garbage collector need not look so often, nor through what was imported.
+        # Few objects are in cycles: collect garbage less often, and leave out all imported objects.
         gc.set_threshold(_COLLECT_AFTER)
         for module in modules:
             part = typer.Typer()
@@ -102,20 +102,20 @@ def _common(
 
 
 def main() -> None:
-    """Run the command line; every error a user can cause ends in one message and the right exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # children end, and the terminal is restored
+    """Run the command line; turn every error that a user can cause into one message and the right exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end children and restore the terminal
     try:
         app()
     except CrosswheelError as error:
         _show(error)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        if not error.name or error.name.startswith("crosswheel"):  # a fault of ours, not of the environment
+        if not error.name or error.name.startswith("crosswheel"):  # a bug, and not an outdated environment
             raise
         _show(_outdated(error))
         sys.exit(HostError.exit_code)
     except SystemExit as ending:
-        if ending.code == Interrupted.exit_code:  # typer ends so on Ctrl-C, and says nothing
+        if ending.code == Interrupted.exit_code:  # typer exits so on Ctrl-C, without a message
             stopped = Interrupted("stopped", hint="run the same command again: it goes on where it stopped.")
             _show(stopped)
         raise
@@ -138,7 +138,7 @@ def _outdated(error: ModuleNotFoundError) -> HostError:
 
 
 def _show(error: CrosswheelError) -> None:
-    from rich.console import Console  # takes a while to import, and most runs end without an error
+    from rich.console import Console  # slow to import, and most runs end without an error
 
     from crosswheel.progress import show_error
 

@@ -1,4 +1,4 @@
-"""The commands that make wheels: build, add, plan and lock."""
+"""Defines the commands build, add, plan and lock."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class BuildType(str, Enum):
 
 
 class ContainerSource(str, Enum):
-    """The original tool's ways to its container."""
+    """The original tool's sources of its container."""
 
     BUILD = "build"
     PULL = "pull"
@@ -86,7 +86,7 @@ class ContainerSource(str, Enum):
 
 
 class Preference(str, Enum):
-    """What to do where a recipe does not say."""
+    """What to do if a recipe states no preference."""
 
     NATIVE = "native"
     PUBLISHED = "published"
@@ -140,7 +140,7 @@ class Container:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    # These warnings are for the authors of what is built, not for who builds it.
+    # These warnings are for the authors of the package, not for those who build it.
     warnings.simplefilter("ignore", BuildBackendWarning)
     for command in (build, add, plan, lock):
         app.command()(spread(command))
@@ -223,7 +223,7 @@ def _made(asking: Asking, batching: Batching, refresh: Callable[[], None], conte
 
 
 def _best_order(names: Sequence[str]) -> list[str]:
-    """Return targets, each once, in the order in which a wheel that one gets is most likely to do for the next."""
+    """Return each target once, in the order in which the wheels of one are most likely to run on the next."""
     loaded = {target.name: (target, name) for name in names for target in [targets.load(name, TARGETS)]}
     return [loaded[target.name][1] for target in in_order([target for target, _ in loaded.values()])]
 
@@ -238,7 +238,7 @@ def _prepare(context: BuildContext) -> None:
 
 
 def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[Row]]]:
-    """Return what to build: the requirements that were given, or else every root of the folder of recipes."""
+    """Return the closures to build: that of the given requirements, or else of every root in the folder of recipes."""
     offering = offering_recipes(context)
     if asking.request:
         return [lambda: run_closure(*asking.closure(offering))]
@@ -246,8 +246,8 @@ def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[R
 
 
 def _build_root(root: Recipe, context: BuildContext) -> list[Row]:
-    """Build a root's closure, and what plain pip needs where the target's image is in its way."""
-    # Other commands here need nothing of this.
+    """Build a root's closure, and the bundle wheel that plain pip needs beside the target's image."""
+    # Slow to import, and not needed by the other commands in this module.
     from crosswheel.deploy.plain_pip import offer_to_plain_pip
 
     rows = run_closure(closure_of(root, context), context)
@@ -259,7 +259,7 @@ def _build_root(root: Recipe, context: BuildContext) -> list[Row]:
 def _write_index(scene: Scene, console: Console, root_url: str | None, codes: Sequence[int]) -> None:
     trees = scene.trees
     if any(codes) and not trees.dist.is_dir():
-        return  # nothing could be built, and the reasons were told
+        return  # packages failed, and their messages were shown
     tell = partial(typer.echo, err=True)
     summary = write_site(
         trees.dist,
@@ -279,7 +279,7 @@ def _request(requirements: Sequence[str] | None, files: Sequence[Path] | None) -
 
 
 def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -> int:
-    """Build closures one after the other; return the exit code. What stops one does not stop the others."""
+    """Build closures one after the other; return the exit code. An error in one does not stop the others."""
     rows: list[Row] = []
     errors: list[CrosswheelError] = []
     for job in jobs:
@@ -289,7 +289,7 @@ def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -
             context.cancellation.raise_if_requested()
             errors.append(error)
             if isinstance(error, HostError):
-                break  # it holds for all
+                break  # no other closure can be built either
     if rows:
         context.display.summary(rows)
     if len(errors) == 1 and not rows:

@@ -1,4 +1,4 @@
-"""The commands around robots that need more than a connection: bundle and robot-sim."""
+"""Defines the commands bundle and robot-sim."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def bundle(
     made_for = targets.load(targets.named_with_python(target, python), TARGETS)
     if output:
         write, keys = form_of(output), key_folder()
-        keys.signing_key()  # what cannot be used is told at once
+        keys.signing_key()  # fails early if the key cannot be used
         release = wheels.release(requirement, made_for, name=name, test=test)
         offer = signed_offer(release, keys)
         runner = Runner(log=cache_path(Settings.from_environment().cache, "installed") / "log.txt")
@@ -105,12 +105,12 @@ def robot_sim(
         console.print(f"  {_as_typed()} deploy prefect==3.3.4 --ssh-config {config} --robot {ALIAS}")
         for package, state in image.hollow.items():
             console.print(f"  unlike on the robot, {package} is {state}")
-        with contextlib.suppress(KeyboardInterrupt):  # how it ends
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it
             threading.Event().wait()
 
 
 def _as_typed() -> str:
-    """Return how this program is called in the folder where it was called."""
+    """Return the command by which this program was started, relative to the working folder."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return "python -m crosswheel"

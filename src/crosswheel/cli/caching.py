@@ -1,4 +1,4 @@
-"""The commands about a cache that a team shares: show, verify and prune."""
+"""Defines the commands about a shared cache: show, verify and prune."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that look: check and doctor."""
+"""Defines the commands check and doctor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options that several commands have; apart from what they lead to, which takes longer to import."""
+"""Defines options that several commands share, apart from the code that they configure, which is slower to import."""
 
 from __future__ import annotations
 

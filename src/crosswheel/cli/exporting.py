@@ -1,4 +1,4 @@
-"""The command that hands proven wheels on to other installers: export."""
+"""Defines the command export."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def export(
     """Write the proven wheels of a program, with their hashes, for `pip install --require-hashes` or `uv pip sync`."""
     chosen = targets.load(target, TARGETS)
     if is_project(requirement):
-        from crosswheel.cli.projects import ProjectBuild, built_wheels  # others need nothing of what builds
+        from crosswheel.cli.projects import ProjectBuild, built_wheels  # only projects need it
 
         how = ProjectBuild(as_of, tuple(group or ()), False, sandbox)
         program, proven = built_wheels(requirement, chosen, target, wheels, how, quiet=not output)

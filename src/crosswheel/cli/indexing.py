@@ -1,4 +1,4 @@
-"""The commands that make an index and serve it: index and serve."""
+"""Defines the commands index and serve."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def index(
     """Make the index of all wheels that are there: pages for pip, for tools, and for people."""
     dist, site = dist_tree_root.resolve(), index_tree_root.resolve()
     with ahead(partial(scan, dist)) as scanned:
-        # These take as long to import as it takes to look through the tree.
+        # Importing these takes as long as scanning the tree.
         from crosswheel.index.rendering import known_targets
         from crosswheel.index.site import write_site
 
@@ -71,7 +71,7 @@ def serve(
 ) -> None:
     """Serve the index on this network, until stopped with Ctrl-C."""
     from crosswheel.index.people import untrusted_host
-    from crosswheel.serve import serve as serve_site  # a web server is much to load for every other command
+    from crosswheel.serve import serve as serve_site  # slow to import: a web server
 
     def announce(url: str) -> None:
         trusted = untrusted_host(url)
@@ -79,4 +79,4 @@ def serve(
 
     serve_site(
         index_tree_root.absolute(), host, port, announce
-    )  # a link stays one: it may lead elsewhere later
+    )  # a symbolic link is not resolved, as it may change meanwhile

@@ -1,4 +1,4 @@
-"""The commands that learn machines: target learn, check and update."""
+"""Defines the commands target learn, target check and target update."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NameArgument = Annotated[str, typer.Argument(help="What the target is called.", 
 
 @dataclass(frozen=True)
 class LearningSource:
-    """Where a machine is learned from."""
+    """The source that a machine is learned from."""
 
     rootfs: Annotated[
         Path | None,
@@ -44,7 +44,7 @@ class LearningSource:
 
     @property
     def is_named(self) -> bool:
-        """Whether there is one."""
+        """Whether the command line names a source."""
         return bool(self.rootfs or self.robot)
 
     def learned(
@@ -56,10 +56,10 @@ class LearningSource:
         *,
         facts_only: bool = False,
     ) -> Learned:
-        """Learn it.
+        """Learn the machine.
 
         Raises:
-            UsageError: none is named, or two are.
+            UsageError: no source is named, or two are.
         """
         from crosswheel.learning.learn import Named, learn_root
         from crosswheel.learning.over_ssh import learn_robot

@@ -1,4 +1,4 @@
-"""The options of commands that run wheels on a machine itself."""
+"""Defines the options of commands that run wheels on a real machine."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ ProveOnOption = Annotated[
 
 @contextlib.contextmanager
 def machine_at(host: str | None, login: Login, target: Target) -> Iterator[Machine | None]:
-    """Yield the machine that is named, if one is, while the block lasts; nothing is left on it.
+    """Yield the machine that the command line names, if any, during the block; leave nothing on it.
 
     Raises:
-        NetworkError: it cannot be reached.
-        TargetError: it is not of the target's kind.
+        NetworkError: the machine cannot be reached.
+        TargetError: the machine is not of the target's kind.
     """
     if host is None:
         yield None

@@ -1,4 +1,4 @@
-"""The commands that tell of targets: what is known of each machine."""
+"""Defines the commands target list and target show."""
 
 from __future__ import annotations
 

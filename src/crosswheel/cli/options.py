@@ -1,4 +1,4 @@
-"""Options that several commands have, and the context that they describe."""
+"""Defines options that several commands share, and makes the context that they describe."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from crosswheel.shared_cache.configured import shared_cache_of
 
 @dataclass(frozen=True)
 class Scene:
-    """What a command works with: whence, where to, and how it shows that.
+    """The common options of a command: its recipes, its folders, and how it shows progress.
 
-    Where packages are ``named`` on the command line, there need not be a folder of recipes unless one is named too.
+    If packages are ``named`` on the command line, the folder of recipes may be missing, unless that is named, too.
     """
 
     recipes: Path = RECIPES
@@ -51,7 +51,7 @@ class Scene:
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
-        """Yield the terminal, or the file that was asked for instead."""
+        """Yield a console that writes to the terminal, or to the file given by ``--output``."""
         if self.output is None:
             yield Console()
             return
@@ -59,7 +59,7 @@ class Scene:
             yield Console(file=stream)
 
     def read_recipes(self) -> Recipes:
-        """Return the recipes of the folder, and those that ship beneath them."""
+        """Return the recipes of the folder, with the helpers that ship with crosswheel."""
         folder = self.recipes.resolve()
         needless = self.named and self.recipes == RECIPES and not folder.exists()
         return Recipes(folder, (), shipped_helpers()) if needless else load_folder(folder, self.trees.dist)
@@ -71,8 +71,8 @@ class Scene:
         """Yield the tools and folders of a run for one target.
 
         Args:
-            prove_on: a machine of the target's kind, on which wheels are run as well.
-            login: how to get into it.
+            prove_on: a real machine of the target's kind, on which wheels run as well.
+            login: how to log in to it.
         """
         settings = replace(
             settings_for(self.sandbox),
@@ -106,15 +106,15 @@ class Scene:
 
 
 def target_names(given: list[str] | None, python: str | None) -> list[str]:
-    """Return the targets that a command is for, with the Python that is brought along."""
+    """Return the names of a command's targets, with the Python given by ``--python``."""
     return [targets.named_with_python(name, python) for name in given or ["ot2"]]
 
 
 def settings_for(sandbox: str | None) -> Settings:
-    """Return the user's settings, with the sandbox that a command was told.
+    """Return the user's settings, with the sandbox that the command line names.
 
     Raises:
-        UsageError, MissingToolError: there is no such sandbox, or this machine does not allow it.
+        UsageError, MissingToolError: there is no such sandbox, or this host does not allow it.
     """
     settings = Settings.from_environment()
     if sandbox is None:
@@ -123,7 +123,7 @@ def settings_for(sandbox: str | None) -> Settings:
 
 
 def day(text: str | None) -> datetime.date | None:
-    """Read a day given on the command line."""
+    """Parse a day of the command line."""
     try:
         return datetime.date.fromisoformat(text) if text else None
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What commands for robots do with a project: build it first, and then put together what was proven."""
+"""Builds a project for the commands that deploy, bundle or export it, and assembles its release."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ProjectBuild:
-    """How a project is built before it is put on robots."""
+    """The options for building a project."""
 
     as_of: str | None = None
     groups: Sequence[str] = ()
@@ -45,7 +45,7 @@ def built_release(
     name: str | None,
     test: str | None,
 ) -> Release:
-    """Build a project with all that it needs, and put it together for a target.
+    """Build a project with its closure, and assemble its release for a target.
 
     Raises: as :func:`built_wheels`.
     """
@@ -65,18 +65,18 @@ def built_wheels(
     *,
     quiet: bool = False,
 ) -> tuple[LockedProgram, list[ProvenWheel]]:
-    """Build a project with all that it needs; return it as a locked program, with its wheels.
+    """Build a project with its closure; return it as a locked program, with its wheels.
 
     Args:
-        quiet: show what is done on standard error.
+        quiet: show progress on standard error.
 
     Raises:
-        BuildFailed: a wheel of it could not be made or proven; which, and why, is shown before.
+        BuildFailed: a wheel failed; the reason was shown before.
         CrosswheelError: of the step that failed.
     """
     from crosswheel.deploy.assembling import LockedProgram, proven_wheels
 
-    warnings.simplefilter("ignore", BuildBackendWarning)  # they are for the authors of what is built
+    warnings.simplefilter("ignore", BuildBackendWarning)  # they are for the authors of the package
     trees = Trees(BUILD.resolve(), wheels.dist_tree_root.resolve(), INDEX.resolve())
     scene = Scene(wheels.recipes, trees, named=True, sandbox=how.sandbox)
     asking = Asking(Request((requirement,)), day(how.as_of), tuple(how.groups), how.upgrade)

@@ -1,4 +1,4 @@
-"""The commands about what is published: publish, yank, unyank and prune."""
+"""Defines the commands publish, yank, unyank and prune."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _UNSIGNED = (
 
 @dataclass(frozen=True)
 class WheelsToMark:
-    """Which published wheels are yanked, or no longer yanked."""
+    """The options that choose the published wheels to yank or unyank."""
 
     name: Annotated[str, typer.Argument(help="The package.")]
     version: Annotated[str, typer.Argument(help="Its version.")]
@@ -59,7 +59,7 @@ class WheelsToMark:
 
 @dataclass(frozen=True)
 class Destination:
-    """Which channel is meant: one that is named, or the one that a git reference has in the stores."""
+    """The options that choose a channel: by its URL, or by a git reference and the stores."""
 
     to: Annotated[
         str | None, typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
@@ -84,7 +84,7 @@ class Destination:
 
     @property
     def channel(self) -> Channel:
-        """The channel; raises :class:`UsageError` where it is not known which."""
+        """The channel; raises :class:`UsageError` if the options do not choose one."""
         if self.to:
             return Channel(self.to, self.to, of_git=False)
         stores = Stores(self.development_store, self.staging_store, self.production_store)
@@ -213,7 +213,7 @@ def _signatory(days: int) -> Signatory | None:
 
 
 def _checked_out() -> str:
-    """Return the branch that is checked out, or the tag that HEAD is at."""
+    """Return the git reference of the checked-out branch, or of the tag at HEAD."""
     for command in (["git", "symbolic-ref", "HEAD"], ["git", "describe", "--exact-match", "--tags", "HEAD"]):
         try:
             commit = Runner().run(command, env=dict(os.environ)).output.strip()

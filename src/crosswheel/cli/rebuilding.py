@@ -1,4 +1,4 @@
-"""The command that builds wheels again: rebuild."""
+"""Defines the command rebuild."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from crosswheel.wheels.layout import PROVENANCE_SUFFIX
 
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
-    warnings.simplefilter("ignore", BuildBackendWarning)  # they are for the authors of what is built
+    warnings.simplefilter("ignore", BuildBackendWarning)  # they are for the authors of the package
     app.command("rebuild")(rebuild_wheel)
 
 
@@ -87,7 +87,7 @@ def _tell(verdict: RebuildResult, place: Path, is_signed: bool) -> None:
 
 
 def _statement(path: Path, wheel: Path, keys: KeyFolder) -> provenance.Statement:
-    """Return the provenance of a wheel: signed by a key that is trusted, if there is one."""
+    """Return the provenance of a wheel; if any key is trusted, one of those must have signed it."""
     trusted = keys.trusted()
     if trusted:
         return provenance.read_signed(path, trusted, sha256_of(wheel))
@@ -106,7 +106,7 @@ def _statement(path: Path, wheel: Path, keys: KeyFolder) -> provenance.Statement
 
 @contextmanager
 def _located(wheel: str, channel: str | None, target: str, dist: Path, keys: KeyFolder) -> Iterator[Path]:
-    """Yield the path of a wheel that is named, with its provenance beside it."""
+    """Yield the path of the named wheel, which has its provenance beside it."""
     if channel is not None:
         with tempfile.TemporaryDirectory() as folder, verified_channel(channel, reader_of(keys)) as verified:
             yield _fetched(wheel, verified, target, Path(folder))
@@ -127,7 +127,7 @@ def _located(wheel: str, channel: str | None, target: str, dist: Path, keys: Key
 
 
 def _fetched(wheel: str, channel: VerifiedChannel, target: str, folder: Path) -> Path:
-    """Fetch a wheel of a channel, as it was signed, and its provenance."""
+    """Fetch a wheel and its provenance from a channel, and verify them against the signed manifest."""
     name, version = _release(wheel)
     for path in channel.wheels:
         filename = path.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The options of the commands for robots, by what they are about."""
+"""Defines the options of the commands for robots, by subject."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TestOption = Annotated[
 
 @dataclass(frozen=True)
 class Login:
-    """How ssh gets into a robot; its own configuration decides what is not given."""
+    """How ssh logs in to a robot; ssh's own configuration decides what is not given."""
 
     user: Annotated[str | None, typer.Option("--user", help="The user to log in as.")] = None
     port: Annotated[
@@ -55,7 +55,7 @@ class Login:
     ] = False
 
     def to(self, host: str) -> Address:
-        """Return where a robot is, and how to get in."""
+        """Return the address of a robot, with these options."""
         if host.startswith("-"):
             raise UsageError(f"{host!r} is not the name of a robot", hint="write it as for ssh.")
         return Address(host, self.user, self.port, self.identity, self.ssh_config, self.sudo)
@@ -79,12 +79,12 @@ class Fleet:
 
     @property
     def kind(self) -> Target:
-        """What the robots are."""
+        """The target of the robots."""
         return targets.load(targets.named_with_python(self.target, self.python), TARGETS)
 
     @property
     def names(self) -> list[str]:
-        """Each robot once; raises :class:`UsageError` where there is none."""
+        """Each robot once; raises :class:`UsageError` if none is named."""
         names = list(dict.fromkeys([*(self.robot or ()), *(read_list(self.robots) if self.robots else ())]))
         if not names:
             raise UsageError(
@@ -93,7 +93,7 @@ class Fleet:
         return names
 
     def ask(self, login: Login, work: Callable[[Connection], T]) -> list[RobotResult[T]]:
-        """Do something on each robot, once its store is opened."""
+        """Open the store of each robot, and do the work there."""
         kind = self.kind
         robot = robot_of(kind)
 
@@ -106,13 +106,13 @@ class Fleet:
 
 
 def connected(address: Address, kind: Target) -> Connection:
-    """Return a connection to a robot of a kind."""
+    """Connect to a robot of a target's kind."""
     return Connection(address, agent_for(kind.python.short, Settings.from_environment().cache))
 
 
 @dataclass(frozen=True)
 class Wheels:
-    """Locks, and the wheels that were made from them."""
+    """The folders of locks and of the wheels that were made from them."""
 
     recipes: RecipesOption = RECIPES
     dist_tree_root: Annotated[Path, typer.Option("--dist-tree-root", help="Where the proven wheels are.")] = (
@@ -128,7 +128,7 @@ class Wheels:
 
     def of(self, requirement: str, target: Target) -> tuple[LockedProgram, list[ProvenWheel]]:
         """Return the program that a requirement names, and the wheels of its lock."""
-        from crosswheel.deploy.assembling import chosen  # to be imported while a robot is being reached
+        from crosswheel.deploy.assembling import chosen  # imported late, while a connection is being made
 
         program, wheels = chosen(requirement, self.recipes, self.dist_tree_root.resolve(), target)
         trusted = KeyFolder.of(Settings.from_environment().keys).trusted()
@@ -139,7 +139,7 @@ class Wheels:
     def release(
         self, requirement: str, target: Target, *, name: str | None = None, test: str | None = None
     ) -> Release:
-        """Put a program together for a target."""
+        """Assemble a program's release for a target."""
         from crosswheel.deploy.assembling import assembler_for
 
         program, wheels = self.of(requirement, target)

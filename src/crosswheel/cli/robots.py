@@ -1,4 +1,4 @@
-"""The commands for robots: deploy, list, verify, rollback, remove, preflight and service."""
+"""Defines the commands for robots: deploy, list, verify, rollback, remove, preflight and service."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A robot failed, for whatever reason. What is wrong for all of them ends with 2, before any is asked.
+# The exit code if a robot failed, for whatever reason. Errors that concern all robots exit with 2 before any is asked.
 ROBOT_FAILED = 1
 
 _SHOWN_CLASHES = 3  # preflight shows all
@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
         app.command()(spread(command))
     app.command("list")(spread(list_))
     app.command()(spread(preflight))
-    # What comes after the program's name is the program's.
+    # Options after the program's name belong to the program.
     settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command(context_settings=settings)(spread(service))
 
@@ -84,16 +84,16 @@ def deploy(
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
     chosen, keys = fleet.kind, key_folder()
-    keys.signing_key()  # what cannot be used is told before any robot is reached
+    keys.signing_key()  # fails before any robot is reached if the key cannot be used
     robot, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
     put_together: Callable[[], Release] = partial(wheels.release, requirement, chosen, name=name, test=test)
     if is_project(requirement):
-        from crosswheel.cli.projects import ProjectBuild, built_release  # others need nothing of what builds
+        from crosswheel.cli.projects import ProjectBuild, built_release  # only projects need it
 
         how = ProjectBuild(as_of, tuple(group or ()), upgrade, sandbox)
         built = built_release(requirement, chosen, chosen.name, wheels, how, name=name, test=test)
         put_together = lambda: built  # noqa: E731
-    # While the robots are being reached.
+    # Assemble while the connections are being made.
     with ThreadPoolExecutor(1) as pool, Transfers(Console()) as transfers:
         release = pool.submit(put_together)
         offer = pool.submit(lambda: signed_offer(release.result(), keys))
@@ -106,7 +106,7 @@ def deploy(
                 )
 
         outcomes = on_each(addresses, work)
-    assembled = release.result()  # what is wrong with it is wrong for all robots, and said once
+    assembled = release.result()  # an error in it concerns all robots, and is raised once
     _tell_clashes(assembled, outcomes)
     warn_of_unsigned(offer.result())
     for host, warning in [(o.robot, text) for o in outcomes if not o.error for text in o.value.warnings]:
@@ -128,7 +128,7 @@ def _state(deployed: deploying.Deployed) -> str:
 
 
 def _tell_clashes(release: Release, outcomes: Sequence[RobotResult[deploying.Deployed]]) -> None:
-    """Say what robots have of the same packages, at other versions; once, for all that have the same."""
+    """Tell which packages the images have at other versions; once for all robots with the same ones."""
     robots: dict[tuple[str, ...], list[str]] = {}
     for outcome in outcomes:
         if not outcome.error:
@@ -303,7 +303,7 @@ def remove(name: NameArgument, fleet: Fleet, login: Login) -> None:
 
 
 def _require_name(name: str) -> None:
-    """Raise :class:`UsageError` if no environment can have a name: no robot need be asked."""
+    """Raise :class:`UsageError`, before any robot is asked, if no environment can have this name."""
     if not is_name(name):
         raise UsageError(
             f"{name!r} is no name for an environment", hint="`crosswheel list` shows those that a robot has."
@@ -326,7 +326,7 @@ def _report(
 
 
 def _exit(outcomes: Sequence[RobotResult[T]]) -> None:
-    """Show what went wrong on robots; then, and however many were asked, end with the code of that."""
+    """Show the errors of robots and exit with their code, if there are any."""
     errors = [outcome.error for outcome in outcomes if outcome.error]
     for error in errors:
         show_error(Console(stderr=True), error)

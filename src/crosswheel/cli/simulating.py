@@ -1,4 +1,4 @@
-"""The commands that run something here as on a robot: run, in its emulated environment, and twin, on this machine."""
+"""Defines the commands run, which runs a script as on a robot under emulation, and twin, for this machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    # What comes after the script is the script's.
+    # Options after the script belong to the script.
     settings = {"ignore_unknown_options": True, "allow_interspersed_args": False}
     app.command(context_settings=settings)(spread(run))
     app.command()(spread(twin))
@@ -66,7 +66,7 @@ def run(
 
 
 def _show_line(line: str) -> None:
-    """Write a line that a script printed; what tells how it was started is not the script's."""
+    """Write a line of the script's output; leave out the line that tells how it was started."""
     if not line.startswith("$ "):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
@@ -75,10 +75,10 @@ def _show_line(line: str) -> None:
 def _proven(
     requirement: str, target: Target, target_name: str, wheels: Wheels, sandbox: str | None
 ) -> list[ProvenWheel]:
-    """Return the wheels of a program, built before where it is a project."""
+    """Return the wheels of a program; build them first if it is a project."""
     if not is_project(requirement):
         return wheels.of(requirement, target)[1]
-    from crosswheel.cli.projects import ProjectBuild, built_wheels  # others need nothing of what builds
+    from crosswheel.cli.projects import ProjectBuild, built_wheels  # only projects need it
 
     return built_wheels(requirement, target, target_name, wheels, ProjectBuild(sandbox=sandbox), quiet=True)[
         1

@@ -1,4 +1,4 @@
-"""Options that belong together as one value: each command that takes the value has all of them on its command line."""
+"""Lets commands take options that belong together as one value, and still have each on the command line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, get_type_hints
 
 
 def spread(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command with the fields of its dataclasses as parameters of their own.
+    """Return a command whose parameters are the fields of its dataclasses.
 
-    A parameter whose type is a dataclass, with fields annotated as typer wants them, becomes these fields, in its
-    place; the command itself is called with the value made of them.
+    A parameter whose type is a dataclass is replaced by the fields, which are annotated for typer; the command itself
+    is called with the dataclass made from their values.
     """
     groups: dict[str, Any] = {
         name: kind for name, kind in _kinds(command).items() if dataclasses.is_dataclass(kind)
@@ -51,7 +51,7 @@ def _parameters(command: Callable[..., None]) -> Iterator[inspect.Parameter]:
 
 
 def _kinds(owner: Any) -> dict[str, Any]:
-    """Return the types of a function's parameters or a class's fields, as they are written."""
+    """Return the annotations of a function's parameters or a class's fields."""
     # Of a function, older Pythons would make each with None as its default optional once more, around its annotation.
     scope = vars(inspect.getmodule(owner))
     bare = SimpleNamespace(__annotations__=owner.__annotations__)

@@ -1,4 +1,4 @@
-"""What commands append to a file for the page of a CI run."""
+"""Appends summaries to a file for the page of a CI run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folders that commands work in, as options; apart from the others, which take longer to import."""
+"""Defines the options for folders, apart from the other options, which are slower to import."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of re
 
 
 def web_address(text: str | None) -> str | None:
-    """Return the address of a site as it was given; an empty one stands for none.
+    """Return the URL of a site; an empty text stands for none.
 
     Raises:
-        UsageError: it is no address that pages can be served at.
+        UsageError: it is not a URL that pages can be served at.
     """
     try:
         parts = urlsplit(text or "http://none")
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of a port, or of an IPv6 address
+    except ValueError:  # an invalid port or IPv6 address
         fits = False
     if not fits or re.search(r"[\s?#<>\"'\\^`{|}\x00-\x1f]", text or ""):
         raise UsageError(

@@ -1,8 +1,8 @@
-"""A program with its whole closure in one wheel, for robots whose image plain pip cannot install beside.
+"""Makes a wheel of a program with its whole closure, for robots where plain pip cannot install beside the image.
 
-The wheel has no dependencies. The closure is inside, under a folder of its own that is on nobody's ``sys.path``, and
-the launchers use it as a virtual environment. A local version (PEP 440) makes pip prefer it to the release with
-dependencies, and its platform tag keeps it from other kinds of machines.
+The wheel has no dependencies. It has the closure in a folder that is not on any ``sys.path``; its launchers use that
+folder as a virtual environment. A local version (PEP 440) makes pip prefer it to the release with dependencies, and its
+platform tag keeps it from other kinds of machines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from crosswheel.wheels.proof import AuditedObject, Proof
 from crosswheel.wheels.reading import WheelFile
 from crosswheel.wheels.writing import Member, write_wheel
 
-_LAYOUT = 4  # raised when what is made below changes
+_LAYOUT = 4  # raised when the content of bundle wheels changes
 
 # With a Python of its own, the folder is that Python's prefix, and no virtual environment. Otherwise:
 # A virtual environment is a folder with pyvenv.cfg and a link to an interpreter (PEP 405); a wheel cannot hold links.
@@ -53,8 +53,8 @@ class BundleWheel:
 
     Attributes:
         wheels: the program's closure.
-        dist: the tree of wheels that it lies in.
-        name: what its folder and the command for scripts are called; the program's name if not given.
+        dist: the tree of wheels for it.
+        name: the name of its folder and of its command for scripts; the program's name by default.
     """
 
     locked: LockedProgram
@@ -65,10 +65,10 @@ class BundleWheel:
 
     @property
     def is_needed(self) -> bool:
-        """Whether plain pip needs it: for a program, beside an image that has other versions of its closure.
+        """Whether plain pip needs it: it is for a program, and the image has other versions of packages of its closure.
 
-        A program has a command of its own name, as for ``pipx run``. What is there to be imported would be of no
-        use in a folder that is on nobody's ``sys.path``.
+        A program has a command of its own name, as for ``pipx run``. A library would be of no use in a folder that is
+        not on ``sys.path``.
         """
         target, program = self._target, self._program
         if target.robot is None or not target.robot.bundle or program is None:
@@ -80,7 +80,7 @@ class BundleWheel:
 
     @property
     def is_there(self) -> bool:
-        """Whether it lies in the tree, proven, and made of these very wheels."""
+        """Whether the tree has it, proven, and made of exactly these wheels."""
         proof = Proof.read_beside(self.path, self._target.name)
         return bool(
             proof
@@ -91,16 +91,16 @@ class BundleWheel:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """Its path."""
         folder = Dist(self.dist).folder(self.locked.name, self._version)
         return folder / "-".join([self._base, *self._build, f"{self._tag}.whl"])
 
     def write(self) -> None:
-        """Write it, once the program was imported from it on the emulated target, and its proof.
+        """Write the wheel and its proof, after importing the program from it on the emulated target.
 
         Raises:
             CheckFailed: the program cannot be imported.
-            StorageError: it cannot be written.
+            StorageError: the wheel cannot be written.
         """
         emulator = emulator_for(self._target, self.assembler.settings, self.assembler.runner)
         with tempfile.TemporaryDirectory() as scratch:
@@ -144,19 +144,19 @@ class BundleWheel:
 
     @property
     def _tag(self) -> str:
-        if self._target.python.provided:  # whatever Python installs it, another one runs it
+        if self._target.python.provided:  # any Python may install it, as it brings the Python that runs it
             return f"py3-none-{self._target.platform_tag}"
         return "cp{0}{1}-cp{0}{1}-{2}".format(*self._target.python.numbers, self._target.platform_tag)
 
     @property
     def _build(self) -> list[str]:
-        """The build tag of the program's wheel (PEP 427), if it has one: a corrected build makes a new bundle."""
+        """The build tag of the program's wheel (PEP 427), if any, so that a corrected build makes a new bundle."""
         assert self._program is not None
         return self._program.path.name.split("-")[2:-3]
 
     @property
     def source(self) -> str:
-        """What it is made of, for people and for :attr:`is_there`."""
+        """Its inputs, in words and as a digest, for people and for :attr:`is_there`."""
         inputs = digest_of(
             layout=_LAYOUT,
             wheels=[wheel.proof.sha256 for wheel in self.wheels],
@@ -177,13 +177,13 @@ class BundleWheel:
         return f"{self._home}/lib/python{self._target.python.short}/site-packages"
 
     def _members(self) -> Iterator[Member]:
-        """Yield the members but RECORD."""
+        """Yield all members except RECORD."""
         robot = robot_of(self._target)
         release = self.assembler.release(self.locked, self.wheels, self.name or self.locked.name)
         brought = release.python
         for package in (*((brought,) if brought else ()), *release.closure):
             for file in package.files:
-                # pip compiles what it installs, for the Python that runs it.
+                # Without bytecode: pip compiles it for the Python that it installs into.
                 if brought or "/__pycache__/" not in file.path:
                     data = (package.folder / file.path).read_bytes()
                     path = file.path.removeprefix(f"{PYTHON_FOLDER}/") if package is brought else file.path
@@ -214,13 +214,13 @@ class BundleWheel:
         yield Member(f"{self._base}.dist-info/sboms/{SBOM_NAME}", bill)
 
     def _audited(self) -> Iterator[AuditedObject]:
-        """Yield what was found in the closure's wheels, as it lies in this one."""
+        """Yield the audited objects of the closure's wheels, with their paths in this wheel."""
         for wheel in self.wheels:
             for item in wheel.proof.audited:
                 yield item.model_copy(update={"file": f"{self._site}/{item.file}"})
 
     def _imported(self, path: Path, emulator: Emulator) -> tuple[str, ...]:
-        """Import the program on the emulated target from what is in the wheel, and nothing else."""
+        """Import the program on the emulated target, from the content of the wheel alone."""
         assert self._program is not None
         modules = WheelFile.open(self._program.path).importable_names
         with tempfile.TemporaryDirectory() as scratch, zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""A release in one file: a program that installs itself on a robot, without any network."""
+"""Writes bundles: a release in one file that installs itself on a robot, without any network."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _LEVEL = "-10"  # of Prefect, the default makes 48 MB, this 41, and 19 makes 36 
 
 
 Offer = Mapping[str, object]
-"""What a robot is told of a release, signed or not (:mod:`crosswheel.deploy.signing`)."""
+"""The description of a release for robots, signed or not (:mod:`crosswheel.deploy.signing`)."""
 Form = Callable[[Release, Offer, Path, Runner], str]
-"""Writes a release into a file; returns what is to be done with it."""
+"""Writes a release into a file; returns instructions for installing it."""
 
 
 def form_of(path: Path) -> Form:
-    """Return the form that the name of a bundle tells.
+    """Return the form of a bundle, by its suffix.
 
-    A ``.pyz`` is run by the robot's own Python. A ``.tar.zst`` holds the same as a folder: smaller, but to be unpacked
-    before, by what knows Zstandard, as the Python and the programs of most robots do not.
+    The robot's own Python runs a ``.pyz``. A ``.tar.zst`` has the same content as a folder: it is smaller, but has to
+    be unpacked first by a program that knows Zstandard, which most robots do not have.
 
     Raises:
-        UsageError: the name tells no form.
+        UsageError: the suffix is not one of these.
     """
     for ending, form in _FORMS.items():
         if path.name.endswith(ending):
@@ -68,10 +68,10 @@ _FORMS: Mapping[str, Form] = {".pyz": _as_program, ".tar.zst": _as_archive}
 def write_program(release: Release, path: Path, offer: Offer | None = None) -> None:
     """Write a release as a program: ``python <path> install`` on the robot installs it, without any network.
 
-    The file ends with the SHA-256 of all that is before, so that it refuses to run with a changed byte.
+    The file ends with the SHA-256 of its other bytes, so that it refuses to run if a byte was changed.
 
     Args:
-        offer: the release as robots are told of it, signed; not signed, if not given.
+        offer: the signed description of the release; without one, the bundle is not signed.
 
     Raises:
         StorageError: it cannot be written.
@@ -84,7 +84,7 @@ def write_program(release: Release, path: Path, offer: Offer | None = None) -> N
 
 
 def installer(robot: Robot) -> bytes:
-    """Return the program that a robot keeps to install bundles with: a bundle without a release."""
+    """Return the program that robots keep to install bundles: a bundle without a release."""
     installed_at = json.dumps({"store": robot.store, "programs": robot.programs}).encode()
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "installer.pyz"
@@ -104,7 +104,7 @@ def _pack(stream: IO[bytes], members: Iterable[Member]) -> None:
 
 
 def _seal(path: Path) -> None:
-    """Put the SHA-256 of all that is before to the end of a program."""
+    """Append to a program the SHA-256 of its bytes."""
     data = path.read_bytes()[:-64]
     with path.open("r+b") as stream:
         stream.seek(len(data))
@@ -114,12 +114,12 @@ def _seal(path: Path) -> None:
 def write_archive(
     release: Release, folder: str, path: Path, runner: Runner, offer: Offer | None = None
 ) -> None:
-    """Write the same as an archive of a folder: ``python <folder> install`` installs it.
+    """Write a release as an archive of a folder: ``python <folder> install`` installs it.
 
-    The archive has a checksum; of what is unpacked, the folder's ``SHA256`` and the names of its files tell the hash.
+    The archive has a checksum; the unpacked files are verified by the folder's ``SHA256`` and by their names.
 
     Raises:
-        MissingToolError: ``zstd`` is not there.
+        MissingToolError: ``zstd`` is not installed.
         StorageError: it cannot be written.
     """
     with tempfile.TemporaryDirectory() as scratch:
@@ -155,5 +155,5 @@ def _members(release: Release, offer: Offer | None) -> Iterator[Member]:
         digest.update(text)
         yield Member(f"{name}.json", text)
     yield Member("SHA256", digest.hexdigest().encode())
-    for sha256, source in release.contents.items():  # of one package after the other, which packs best
+    for sha256, source in release.contents.items():  # package by package, which compresses best
         yield Member(f"files/{sha256}", source.read_bytes())

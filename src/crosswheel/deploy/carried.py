@@ -1,4 +1,4 @@
-"""The agent on its way: its modules as they go over a connection, or into a bundle."""
+"""Packs the agent's modules for sending them over a connection, or for a bundle."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from crosswheel.process import Runner, Word
 from crosswheel.settings import cache_path
 
 _PACKAGES = ("crosswheel", "crosswheel.agent")
-# In the order in which they need each other.
+# A module comes after those that it imports.
 _MODULES = ("manifest", "ed25519", "signed", "machine", "disk", "trust", "packages", "links", "environments")
 _MAGIC_SIZE = 4
-# Reads the agent from the connection itself, so that nothing has to lie on the robot.
+# Reads the agent from the connection, so that the robot needs no file of it.
 _BOOTSTRAP = """
 import marshal, sys, types, zlib
 sys.stdout.buffer.write(bytes.fromhex("{mark}"))
@@ -31,7 +31,7 @@ for name, part in marshal.loads(zlib.decompress(compiled if MAGIC_NUMBER == {mag
 from crosswheel.agent.requests import main
 main()
 """
-# Compiles what is on standard input, for Pythons of the version that runs it.
+# Compiles standard input for Pythons of the version that runs this.
 _COMPILE = """
 import importlib.util, marshal, sys
 parts = [(name, compile(text, name, "exec")) for name, text in marshal.load(sys.stdin.buffer)]
@@ -43,28 +43,28 @@ _BUNDLE = "import sys\nfrom crosswheel.agent.bundle import main\nsys.exit(main()
 
 @dataclass(frozen=True)
 class Agent:
-    """The agent as it goes over a connection.
+    """The agent as it is sent over a connection.
 
     Attributes:
-        compiled: its bytecode, after the magic number of the Pythons that take it; a robot with another Python
-            compiles it itself, which takes it longer than all else that happens before the first answer.
+        compiled: its bytecode, after the magic number of the Pythons that accept it. A robot with another Python
+            compiles the agent itself, which takes longer than all else before the first answer.
     """
 
     compiled: bytes = b""
 
     def bootstrap(self, mark: bytes) -> str:
-        """Return the program that reads :attr:`stream` from its standard input, and is the agent then.
+        """Return the program that reads :attr:`stream` from its standard input and then runs it as the agent.
 
         Args:
-            mark: bytes that it writes first: what comes before them on its standard output is somebody else's. They
-                are not in the program as they are, so nobody who prints the program writes them.
+            mark: bytes that it writes first; output before them comes from a login script. The program has them in
+                another form, so that a script which prints the command does not write them.
         """
         sizes = tuple(map(len, self._parts))
         return _BOOTSTRAP.format(sizes=sizes, magic=self.compiled[:_MAGIC_SIZE], mark=mark.hex())
 
     @property
     def stream(self) -> bytes:
-        """What is sent to it first."""
+        """The agent's code, which is sent first."""
         return b"".join(self._parts)
 
     @property
@@ -73,16 +73,16 @@ class Agent:
 
 
 def agent_for(python: str, cache: Path) -> Agent:
-    """Return the agent for robots with a version of Python; compiled, where :func:`compile_agent` was here before."""
+    """Return the agent for robots with a version of Python, compiled if :func:`compile_agent` has cached that."""
     kept = _compiled(python, cache)
     return Agent(kept.read_bytes()) if kept.is_file() else Agent()
 
 
 def compile_agent(python: str, cache: Path, interpreter: list[Word], runner: Runner) -> None:
-    """Keep the agent compiled, by a Python of the robots' version.
+    """Compile the agent with a Python of the robots' version, and cache the bytecode.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the bytecode cannot be written.
     """
     with new_file(_compiled(python, cache)) as temporary, tempfile.TemporaryDirectory() as scratch:
         sources = Path(scratch) / "sources"
@@ -91,12 +91,12 @@ def compile_agent(python: str, cache: Path, interpreter: list[Word], runner: Run
 
 
 def has_compiled(python: str, cache: Path) -> bool:
-    """Return whether the agent is kept compiled for a version of Python."""
+    """Tell whether the cache has the agent's bytecode for a version of Python."""
     return _compiled(python, cache).is_file()
 
 
 def bundle_members() -> dict[str, bytes]:
-    """Return the agent as it lies in a bundle, which is called by hand: paths in the archive, and bytes."""
+    """Return the files of the agent in a bundle: their bytes, by path in the archive."""
     folders = [name.replace(".", "/") for name in _PACKAGES]
     members = {f"{folder}/__init__.py": b"" for folder in folders}
     members.update({f"{folders[-1]}/{module}.py": _text(module).encode() for module in (*_MODULES, "bundle")})
@@ -110,7 +110,7 @@ def _compiled(python: str, cache: Path) -> Path:
 def _sources() -> bytes:
     parts = [(name, "") for name in _PACKAGES]
     parts += [(f"{_PACKAGES[-1]}.{module}", _text(module)) for module in (*_MODULES, "requests")]
-    return marshal.dumps(parts, 2)  # of 2.5: an older Python has to come as far as to be refused
+    return marshal.dumps(parts, 2)  # Python 2.5's format: too old Pythons read it, to be refused
 
 
 def _text(module: str) -> str:

@@ -1,4 +1,4 @@
-"""Putting a release on a robot over one connection: only what it lacks is sent, and it switches in one step."""
+"""Deploys a release to a robot over one connection: sends only the files that it lacks, then switches atomically."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from crosswheel.deploy.ssh import Connection
 from crosswheel.targets import Robot
 
 Tell = Callable[[str], None]
-"""Is told what goes on, a sentence each time."""
+"""Called with a sentence when a step begins."""
 Sent = Callable[[int, int], None]
-"""Is told how many bytes of all have been sent, before compression."""
+"""Called with the number of bytes sent so far and the total, before compression."""
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """What came of a deployment.
+    """The result of a deployment.
 
     Attributes:
-        sent: bytes that went over the connection.
-        files: how many files had to be sent.
-        seconds: from the first request to the switch.
-        generation: its number on the robot.
-        clashes: packages that the robot's image has, too, which stay as they are, and which it does not see.
-        services: what was restarted, as it ran another version.
-        warnings: what does not work as it may be expected to.
-        pinned: the key whose releases alone are installed there from now on, if that is new.
+        sent: the bytes that went over the connection.
+        files: the number of files that were sent.
+        seconds: the time from the first request to the switch.
+        generation: the number of the release's generation on the robot.
+        clashes: packages that the robot's image has at other versions; they stay, and the release does not see them.
+        services: the services that were restarted, as they ran another version.
+        warnings: what may not work as expected.
+        pinned: the key that this deployment pinned; the robot now refuses releases that it has not signed.
     """
 
     version: str
@@ -59,19 +59,19 @@ def deploy(
 ) -> Deployed:
     """Put a release on a robot and make it the active one.
 
-    Whatever happens meanwhile, the robot has the version before, or this one.
+    If the deployment is interrupted, the robot still has either the version before or this one.
 
     Args:
-        keep: how many versions before it stay on the robot.
-        offer: the release as it is told to the robot, signed (:func:`crosswheel.deploy.signing.signed_offer`); not
-            signed, if not given.
+        keep: the number of earlier versions to keep on the robot.
+        offer: the signed description of the release (:func:`crosswheel.deploy.signing.signed_offer`); without one, the
+            release is not signed.
 
     Raises:
-        TargetError: the robot is not what the release was made for.
-        StorageError: it has too little space; nothing was sent.
-        CheckFailed: the release does not pass its test there; the version before stays active.
-        UsageError: another deployment is under way, or a launcher's place is taken.
-        IntegrityError: the robot has a key pinned that has not signed it, or its signature is too old.
+        TargetError: the release is not for this kind of robot.
+        StorageError: the robot has too little space; nothing was sent.
+        CheckFailed: the release fails its test there; the version before stays active.
+        UsageError: another deployment is running, or another file has a launcher's path.
+        IntegrityError: the robot's pinned key has not signed the release, or the signature is too old.
         NetworkError: the connection ended.
     """
     began = time.monotonic()
@@ -112,14 +112,14 @@ def deploy(
 def _keep_installer(
     robot: Robot, offer: Mapping[str, object] | None, known: str | None, connection: Connection
 ) -> None:
-    """Have a robot that verifies what is signed keep the program that installs bundles there, if it has another."""
+    """Store the program that installs bundles on a robot that verifies signatures, if it does not have this version."""
     program = installer(robot) if offer and "envelope" in offer else None
     if program is not None and hashlib.sha256(program).hexdigest() != known:
         connection.ask("keep_installer", data=base64.b64encode(program).decode())
 
 
 def _shadowing(paths: Iterable[str], robot: Robot) -> Iterator[str]:
-    """Yield a warning for each program of the image that whoever calls one of the release gets instead."""
+    """Yield a warning for each program of the image that hides a program of the release."""
     for path in paths:
         yield (
             f"{path} comes first on a login's PATH: write {robot.programs}/{path.rpartition('/')[2]} to run this one, "
@@ -128,10 +128,10 @@ def _shadowing(paths: Iterable[str], robot: Robot) -> Iterator[str]:
 
 
 def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[dict[str, str], int]:
-    """Ask a robot what a deployment would find, and change nothing.
+    """Ask a robot what a deployment would do, without changing anything.
 
     Returns:
-        The packages of its image, name to version; and the bytes of the files that would be sent.
+        The versions of its image's packages, by name; and the bytes of the files that would be sent.
 
     Raises: as :func:`deploy`.
     """

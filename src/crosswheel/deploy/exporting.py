@@ -1,4 +1,4 @@
-"""The proven wheels of a program, as files that other installers take: with the hashes of those very wheels."""
+"""Writes the proven wheels of a program, with their hashes, as files for other installers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crosswheel.errors import UsageError
 from crosswheel.targets import Target
 
 Where = Callable[[ProvenWheel], str]
-"""Tells where a wheel is: a path or a URL."""
+"""Returns the path or the URL of a wheel."""
 
 
 def as_requirements(program: LockedProgram, wheels: Sequence[ProvenWheel], target: Target) -> str:
@@ -56,14 +56,14 @@ def _package(wheel: ProvenWheel, place: str) -> Package:
 
 
 def from_folder(folder: Path) -> Where:
-    """Return what tells the paths of wheels from a folder."""
+    """Return a function that returns the paths of wheels, relative to a folder."""
     return lambda wheel: Path(os.path.relpath(wheel.path, folder)).as_posix()
 
 
 def from_site(site: Path, address: str, target: Target) -> Where:
-    """Return what tells the URLs of wheels on an index, given its folder and its address.
+    """Return a function that returns the URLs of wheels in an index, given the index's folder and URL.
 
-    It raises :class:`UsageError` for a wheel that the index does not have.
+    The function raises :class:`UsageError` for a wheel that the index does not have.
     """
 
     def where(wheel: ProvenWheel) -> str:

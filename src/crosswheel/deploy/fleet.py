@@ -1,4 +1,4 @@
-"""Several robots at once: the same work on each, where one that fails does not stop the others."""
+"""Does the same work on several robots at once; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from typing import Generic, TypeVar
 from crosswheel.deploy.ssh import Address
 from crosswheel.errors import CrosswheelError, UsageError
 
-_AT_ONCE = 8  # each takes a share of the network; more would make every one slower
+_AT_ONCE = 8  # they share the network; more at once would slow down each
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class RobotResult(Generic[T]):
-    """What came of the work on one robot: a value, or the error that ended it."""
+    """The result of the work on one robot: a value, or the error that ended it."""
 
     robot: str
     result: T | CrosswheelError
 
     @property
     def error(self) -> CrosswheelError | None:
-        """What went wrong, if anything did."""
+        """The error, if there was one."""
         return self.result if isinstance(self.result, CrosswheelError) else None
 
     @property
     def value(self) -> T:
-        """What came of it; raises the error where there is one."""
+        """The value; raises the error if there was one."""
         if isinstance(self.result, CrosswheelError):
             raise self.result
         return self.result
 
 
 def on_each(robots: Sequence[Address], work: Callable[[Address], T]) -> list[RobotResult[T]]:
-    """Do the work on every robot, several at a time; return the outcomes in the order of the robots."""
+    """Do the work on every robot, several at a time; return the results in the order of the robots."""
 
     def outcome(address: Address) -> RobotResult[T]:
         try:
@@ -50,7 +50,7 @@ def on_each(robots: Sequence[Address], work: Callable[[Address], T]) -> list[Rob
 
 
 def read_list(path: Path) -> list[str]:
-    """Return the robots of a file: one on each line, as ssh takes it; ``#`` begins a comment.
+    """Return the robots in a file: one on each line, as ssh names it; ``#`` begins a comment.
 
     Raises:
         UsageError: the file cannot be read, or names none.

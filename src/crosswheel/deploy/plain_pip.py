@@ -1,4 +1,4 @@
-"""What the job offers to plain pip, for robots whose image it cannot install beside."""
+"""Makes bundle wheels after a build, for robots where plain pip cannot install beside the image's packages."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from crosswheel.recipes.model import Recipe
 
 
 def offer_to_plain_pip(root: Recipe, context: BuildContext) -> None:
-    """Put a program's bundle wheel into the tree of wheels, where plain pip needs one that is not there yet.
+    """Put a program's bundle wheel into the tree of wheels, if plain pip needs one and the tree does not have it.
 
     Args:
-        root: a recipe whose whole closure was made.
+        root: a recipe whose whole closure is proven.
 
     Raises:
-        CrosswheelError: the wheel cannot be made; the reason is in the message.
+        CrosswheelError: the wheel cannot be made, for the reason in the message.
     """
     target, trees = context.target, context.trees
     if target.robot is None or not target.robot.bundle or root.as_of is None:
         return
     lock = locks.path_of(root, target)
     pin = locks.read(lock).pins.get(root.canonical_name)
-    if pin is None:  # its folder's name is only a title
+    if pin is None:  # the folder's name is only a title
         return
     program = LockedProgram(pin.name, pin.version, lock)
     wheels = proven_wheels(program, trees.dist, target)

@@ -1,4 +1,4 @@
-"""What a plain installation would do to an image, and what an isolated one takes: said before anything is sent."""
+"""Predicts what a plain installation would change in an image, and what an isolated one costs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from packaging.utils import canonicalize_name
 from crosswheel.deploy.release import Release
 from crosswheel.versions import same_version
 
-# Measured on Prefect's closure: compressed bytes sent for each byte of a release, what a robot's processor unpacks and
-# writes in a second, meanwhile, and the seconds for all else. A guess for others, and called so.
+# Measured with Prefect's closure: compressed bytes for each byte of a release, the bytes that a robot unpacks and
+# writes in a second meanwhile, and the seconds for all else. For other programs they are an estimate, and called so.
 _COMPRESSED = 0.34
 _UNPACKED_PER_SECOND = 8e6
 _ELSE_SECONDS = 2
-# What lab networks give: Wi-Fi of a Raspberry Pi 3, and its cable.
+# Usual speeds in laboratories: the Wi-Fi of a Raspberry Pi 3, and its Ethernet.
 _SPEEDS = {"Wi-Fi": 3e6, "cable": 10e6}
 
 
 @dataclass(frozen=True)
 class Clash:
-    """A package that both the image and the program have.
+    """A package that is both in the image and in the program's closure.
 
     Attributes:
         wanted, image: the two versions.
@@ -35,12 +35,12 @@ class Clash:
 
     @property
     def differs(self) -> bool:
-        """Whether plain pip would have to put another version in its place."""
+        """Whether plain pip would have to replace the image's version."""
         return not same_version(self.needed, self.image)
 
     @property
     def consequence(self) -> str:
-        """What plain pip would make of it."""
+        """What plain pip would do to the image's package, in words."""
         if not self.differs:
             return "the same version: the image's is used"
         fails = "pip cannot remove the image's, which would win over one beside it"
@@ -50,12 +50,12 @@ class Clash:
 def clashes(
     closure: Mapping[str, str], image: Mapping[str, str], server: Collection[str] = ()
 ) -> list[Clash]:
-    """Return the packages that a plain installation of a closure would fight over with an image.
+    """Return the packages that are both in a closure and in an image.
 
     Args:
-        closure: what would be installed, normalised name to version.
-        image: the image's packages, name to version.
-        server: those that the robot's server imports.
+        closure: the versions of the closure's packages, by normalised name.
+        image: the versions of the image's packages, by name.
+        server: the image's packages that the robot's server imports.
     """
     have = {str(canonicalize_name(name)): version for name, version in image.items()}
     needed = {str(canonicalize_name(name)) for name in server}
@@ -67,10 +67,10 @@ def clashes(
 
 
 def cost(release: Release, to_send: int) -> list[str]:
-    """Return what an isolated installation takes, as sentences.
+    """Return sentences about the time and space of an isolated installation.
 
     Args:
-        to_send: bytes of the files that the robot lacks, unpacked.
+        to_send: the uncompressed bytes of the files that the robot lacks.
     """
     files = sum(len(package.files) for package in release.packages)
     sent = to_send * _COMPRESSED

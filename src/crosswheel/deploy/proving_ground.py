@@ -1,4 +1,4 @@
-"""The machine itself as the place where wheels are run: over one ssh connection, with nothing left behind."""
+"""Runs wheels on a real machine over one ssh connection, and leaves nothing there."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from crosswheel.process import Result
 from crosswheel.targets import Target
 
 _PROVER = resources.files("crosswheel.deploy") / "on_robot" / "prover.py"
-# Reads the program from the connection: it is longer than a command line may be on some machines.
+# Reads the program from the connection, as it is longer than some machines allow a command line to be.
 _BOOTSTRAP = """
 import sys
 print("{mark}"[::-1], flush=True)
@@ -33,18 +33,18 @@ main()
 """
 _SECONDS = 900.0
 _LEAST_MEMORY = 128 << 20
-_SHARE = 2  # of the memory that nobody uses, half
+_SHARE = 2  # a program gets half of the free memory
 
 
 class ProvingGround:
-    """A connection to a machine on which wheels are run; use it as a context manager, from any thread.
+    """A connection to a machine that runs wheels; use it as a context manager, from any thread.
 
     Attributes:
-        facts: what the machine tells of itself: ``machine``, ``kernel``, ``python``, ``identity``.
+        facts: the machine's properties: ``machine``, ``kernel``, ``python``, ``identity``.
 
     Raises:
-        NetworkError: it cannot be reached.
-        TargetError: it is not of the target's kind.
+        NetworkError: the machine cannot be reached.
+        TargetError: the machine is not of the target's kind.
     """
 
     def __init__(self, address: Address, target: Target, *, seconds: float = _SECONDS) -> None:
@@ -60,7 +60,7 @@ class ProvingGround:
             self._pass_greeting(mark)
             self.facts: Mapping[str, Any] = self._ask("hello")
             self._require_kind(target)
-        except BaseException:  # nobody else could close what was begun
+        except BaseException:  # __exit__ is not called if __init__ fails
             self.close()
             raise
 
@@ -73,9 +73,9 @@ class ProvingGround:
         self.close()
 
     def close(self) -> None:
-        """End the connection, and with it what runs there; the machine removes its folder."""
+        """End the connection and the programs that run there; the machine removes its temporary folder."""
         if self._child.stdin:
-            with contextlib.suppress(OSError):  # the line dropped before
+            with contextlib.suppress(OSError):  # the connection dropped earlier
                 self._child.stdin.close()
         try:
             self._child.wait(30)
@@ -87,20 +87,20 @@ class ProvingGround:
         self._errors.close()
 
     def trial(self, sites: Sequence[Path]) -> MachineTrial:
-        """Return what runs Python there with installed wheels.
+        """Return a trial that runs Python there with installed wheels.
 
         Args:
-            sites: their folders ``site-packages``, each in a prefix of its own.
+            sites: the wheels' ``site-packages`` folders, each in a prefix of its own.
         """
         return MachineTrial(self, tuple(sites))
 
     def run(self, words: Sequence[str], sites: Sequence[Path]) -> Result:
-        """Run Python there, with wheels installed; what it has not yet is sent before.
+        """Run Python there with installed wheels, after sending those that the machine does not have yet.
 
         Raises:
-            BuildFailed: it does not end in time.
-            NetworkError: the line dropped.
-            StorageError: there is not enough space.
+            BuildFailed: the program does not end in time.
+            NetworkError: the connection dropped.
+            StorageError: the machine has too little space.
         """
         with self._lock:
             start = self._put(START)
@@ -133,14 +133,14 @@ class ProvingGround:
         return Result(int(answer["code"]), str(answer["output"]))
 
     def _as_there(self, word: str) -> str:
-        """Return a word as it is there: a file is sent, with what lies beside it."""
+        """Return a word of a command; for a file, send the file's folder and return its path there."""
         path = Path(word)
         if not (path.is_absolute() and path.is_file()):
             return word
         return f"{{}}/{self._put(path.parent)}/{path.name}"
 
     def _put(self, folder: Path) -> str:
-        """Send a folder, unless it is there; return its name there."""
+        """Send a folder unless the machine has it; return its name there."""
         name = digest_of(folder=folder)
         if name in self._there:
             return name
@@ -182,7 +182,7 @@ class ProvingGround:
         return answer
 
     def _pass_greeting(self, mark: str) -> None:
-        """Pass over what is printed at login."""
+        """Skip the output of login scripts."""
         assert self._child.stdout
         for line in self._child.stdout:
             if line.strip() == mark.encode():
@@ -212,18 +212,18 @@ class ProvingGround:
 
 
 class MachineTrial:
-    """Python on the machine itself, with some installed wheels."""
+    """Python on the machine, with some installed wheels."""
 
     def __init__(self, ground: ProvingGround, sites: tuple[Path, ...]) -> None:
         self._ground, self._sites = ground, sites
 
     def run(self, *words: str) -> Result:
-        """Run the machine's Python with the installed wheels; as :meth:`ProvingGround.run`."""
+        """Run the machine's Python with the installed wheels, as :meth:`ProvingGround.run` does."""
         return self._ground.run(words, self._sites)
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Return a member without its owner, whom the machine does not know."""
+    """Return a member without its owner, who does not exist on the machine."""
     member.uid = member.gid = 0
     member.uname = member.gname = ""
     return None if member.name.endswith("/.lock") else member

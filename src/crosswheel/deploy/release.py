@@ -1,4 +1,4 @@
-"""What is sent to a robot: a release of an isolated environment, made of packages, made of files named by content."""
+"""Defines releases as they are sent to robots: a release has packages, and a package has files named by their hash."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from crosswheel.targets import Target
 if TYPE_CHECKING:
     from crosswheel.agent.manifest import Entry
 
-_LEVEL = 5  # 1 % more bytes than 6 makes, in two thirds of the time
+_LEVEL = 5  # 1 % more bytes than level 6, in two thirds of the time
 _BLOCK = 1 << 16
 
 
 @dataclass(frozen=True)
 class PackageFile:
-    """A file of an environment: its path there, relative, and what it is."""
+    """A file of an environment: its relative path, hash, size and permission."""
 
     path: str
     sha256: str
@@ -32,13 +32,13 @@ class PackageFile:
 
     @property
     def entry(self) -> Entry:
-        """As the robot is told of it."""
+        """The file's entry in the list that the robot gets."""
         return self.path, self.sha256, self.size, self.executable
 
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package: its files, and the folder that they lie in on this machine."""
+    """An installed package: its files, and their folder on this machine."""
 
     name: str
     version: str
@@ -52,7 +52,7 @@ class Package:
 
     @property
     def listing(self) -> list[Entry]:
-        """Its files, as the robot is told of them."""
+        """The list of its files for the robot."""
         return [file.entry for file in self.files]
 
     @property
@@ -74,17 +74,17 @@ class Package:
 
     @property
     def packed(self) -> Path:
-        """Where its files are kept as they are sent to a robot that has none of them."""
+        """The path of its compressed files, for a robot that has none of them."""
         return self.folder.with_name(f"{self.folder.name}.zlib")
 
     def pack(self) -> None:
-        """Keep its files as they are sent, beside them."""
+        """Compress its files and keep the result beside them."""
         with new_file(self.packed) as temporary, temporary.open("wb") as sink:
             sink.writelines(data for data, _ in PackagePart(self, self.files).stream())
 
     @classmethod
     def read(cls, name: str, version: str, folder: Path) -> Package:
-        """Return the package that lies in a folder; what is found out about its files is kept beside them."""
+        """Return the package in a folder; keep the list of its files beside them."""
         kept = folder.with_name(f"{folder.name}.json")
         if not kept.is_file():
             read_files = [_file(path, folder) for path in sorted(folder.rglob("*")) if path.is_file()]
@@ -94,7 +94,7 @@ class Package:
 
 
 def _folder_of(path: str) -> str | None:
-    """Return the folder of site-packages that a file is in, at any depth."""
+    """Return the top folder of site-packages that has a file at any depth."""
     parts = path.split("/")
     return "/".join(parts[:4]) if parts[2:3] == ["site-packages"] and len(parts) > 4 else None
 
@@ -114,11 +114,11 @@ class PackagePart:
 
     @property
     def size(self) -> int:
-        """Bytes of its files."""
+        """The bytes of its files."""
         return sum(file.size for file in self.files)
 
     def stream(self) -> Iterator[tuple[bytes, int]]:
-        """Yield its files as they are sent, one after the other, compressed: data, and how many bytes went into it."""
+        """Yield its files compressed, one after the other: blocks, and the uncompressed bytes in each."""
         if self.files == self.package.files and self.package.packed.is_file():
             yield from self._kept()
             return
@@ -141,14 +141,14 @@ class Release:
     """An environment at one state.
 
     Attributes:
-        name: of the environment on the robot.
+        name: the name of the environment on the robot.
         program: the name of the package that it is for.
-        version: of that package.
+        version: the version of that package.
         closure: that package and all that it needs.
-        launchers: what is run by those who call a program of it.
-        programs: what gets a launcher on the robot's ``PATH``.
+        launchers: the launchers of its programs, as a package.
+        programs: the programs that get a launcher on the robot's ``PATH``.
         test: commands, relative to the environment, that have to succeed before it becomes the active one.
-        python: the Python that runs it, where the robot's own does not.
+        python: the Python that it brings; ``None`` if the robot's own runs it.
     """
 
     name: str
@@ -163,7 +163,7 @@ class Release:
 
     @property
     def packages(self) -> tuple[Package, ...]:
-        """All that is sent."""
+        """All packages that are sent."""
         return (*((self.python,) if self.python else ()), *self.closure, self.launchers)
 
     @property
@@ -173,7 +173,7 @@ class Release:
 
     @property
     def offer(self) -> dict[str, object]:
-        """What the robot is told first: everything but the lists of files."""
+        """The description that the robot gets first: everything except the lists of files."""
         return {
             "name": self.name,
             "version": self.version,
@@ -190,12 +190,12 @@ class Release:
 
     @property
     def file_count(self) -> int:
-        """How many files it has."""
+        """The number of its files."""
         return sum(len(package.files) for package in self.packages)
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
+        """The bytes of all its files."""
         return sum(file.size for package in self.packages for file in package.files)
 
     def lists(self, digests: Iterable[str]) -> dict[str, list[Entry]]:
@@ -204,7 +204,7 @@ class Release:
         return {package.digest: package.listing for package in self.packages if package.digest in selected}
 
     def parts(self, numbers: Mapping[str, Iterable[int]]) -> list[PackagePart]:
-        """Return files, given their numbers in the lists of packages, by digest."""
+        """Return the files of packages with the given numbers in their lists, by digest."""
         packages = {package.digest: package for package in self.packages}
         return [
             PackagePart(packages[digest], tuple(packages[digest].files[number] for number in indices))
@@ -213,7 +213,7 @@ class Release:
 
     @cached_property
     def contents(self) -> Mapping[str, Path]:
-        """Where the bytes of each file are, by SHA-256."""
+        """The path of each file on this machine, by SHA-256."""
         return {
             file.sha256: package.folder / file.path for package in self.packages for file in package.files
         }

@@ -1,4 +1,4 @@
-"""A program of an environment as a service of the robot: started at boot, restarted, kept from harming its server."""
+"""Runs a program of an environment as a service: started at boot, restarted, and kept from harming the server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import CheckFailed, TargetError, UsageError
 from crosswheel.targets import Robot, Target
 
-# run-parts of busybox passes over names with a dot.
+# busybox's run-parts skips names with a dot.
 _BOOT_SCRIPT_NAME = "crosswheel"
 # The image is read-only, and what is changed in it is gone with the next update of the robot. Its own hook for boot
 # scripts and systemd's folder for units that live until the next boot are enough.
@@ -23,7 +23,7 @@ for unit in {services}/*.service; do
     systemctl link --runtime "$unit" && systemctl start --no-block "${{unit##*/}}"
 done
 """
-_WATCHED_SECONDS = 6  # what dies at once is seen to
+_WATCHED_SECONDS = 6  # long enough to see a service that fails at once
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _UNSEEN = ("PYTHONPATH", "PYTHONHOME")
 _UNIT = """[Unit]
@@ -52,11 +52,11 @@ class Service:
     """A service.
 
     Attributes:
-        name: of the unit, without ``.service``.
+        name: the name of the unit, without ``.service``.
         words: the program, as on the robot's ``PATH``, and its arguments.
-        environment: variables that it gets.
-        memory: how much it may have, as systemd writes it.
-        secrets: variables that it gets from a file that only root reads.
+        environment: its environment variables.
+        memory: its limit of memory, as systemd writes it.
+        secrets: its environment variables from a file that only root can read.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Service:
         """
         program, *arguments = self.words
         command = " ".join(_quoted(word) for word in (f"{robot.programs}/{program}", *arguments))
-        # As in a virtual environment that is activated: its programs come first.
+        # As in an activated virtual environment, its own programs come first.
         programs = f"{robot.store}/environments/{environment}/current/bin"
         path = f"{robot.programs}:{programs}:{_SYSTEM_PATH}"
         variables = {"HOME": "/root", "PATH": path, **self.environment}
@@ -114,7 +114,7 @@ class Service:
 
 
 def install(service: Service, target: Target, robot: Robot, connection: Connection) -> str:
-    """Put a service on a robot and start it; return what systemd says of it once it has run for a while.
+    """Put a service on a robot and start it; return systemd's status of it after some seconds.
 
     Raises:
         UsageError: the robot has no such program.
@@ -147,7 +147,7 @@ def install(service: Service, target: Target, robot: Robot, connection: Connecti
 
 
 def restart(names: Sequence[str], connection: Connection) -> list[str]:
-    """Have services that run go on with the version that is active now; return how those ended that did at once."""
+    """Restart running services with the active version; return the errors of those that fail at once."""
     restarts = {name: _unit_state(f"{name}.service", connection)["NRestarts"] for name in names}
     if names:
         units = [f"{name}.service" for name in names]
@@ -162,10 +162,10 @@ def restart(names: Sequence[str], connection: Connection) -> list[str]:
 
 
 def _watched(name: str, restarts: str, connection: Connection) -> str:
-    """Return what systemd says of a service that was just started, once it has run for a while.
+    """Return systemd's status of a service that was just started, after some seconds.
 
     Args:
-        restarts: how often it was started again before that.
+        restarts: systemd's count of its restarts before this start.
     """
     unit, began = f"{name}.service", time.monotonic()
     while True:
@@ -194,24 +194,24 @@ def _unit_state(unit: str, connection: Connection) -> dict[str, str]:
 
 
 def read_variables(path: Path) -> dict[str, str]:
-    """Return the variables of a file, ``NAME=VALUE`` on each line; lines that begin with ``#`` are comments.
+    """Return the variables in a file, ``NAME=VALUE`` on each line; lines that begin with ``#`` are comments.
 
     Raises:
-        UsageError: it cannot be read, or a line is something else.
+        UsageError: the file cannot be read, or a line has another form.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {error}", hint="check --env-file.") from error
     return _variables(
-        (f"line {number} of {path}", line)  # what it is may be a secret
+        (f"line {number} of {path}", line)  # a message must not quote it, as it may be a secret
         for number, line in enumerate(lines, 1)
         if line.strip() and not line.lstrip().startswith("#")
     )
 
 
 def variables_of(texts: Iterable[str]) -> dict[str, str]:
-    """Return variables that are written as ``NAME=VALUE``; raise :class:`UsageError` if one is not."""
+    """Parse variables of the form ``NAME=VALUE``; raise :class:`UsageError` for any other form."""
     return _variables((repr(text), text) for text in texts)
 
 
@@ -251,7 +251,7 @@ def _secrets_path(name: str, robot: Robot) -> str:
 
 
 def _escaped_secret(value: str) -> str:
-    """Return the value of a variable as an EnvironmentFile= has it (systemd.exec(5))."""
+    """Return the value of a variable, escaped for an EnvironmentFile= (systemd.exec(5))."""
     return '"' + re.sub(r'([\\"`$])', r"\\\1", value) + '"'
 
 
@@ -278,7 +278,7 @@ def _escaped(text: str) -> str:
 
 
 def _quoted(word: str, *, expands: bool = True) -> str:
-    """Return a word so that systemd takes it as it is; ``expands`` where it would put in variables."""
+    """Return a word quoted for systemd; ``expands`` tells that systemd would replace variables in it."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("\n", "\\n")
     if expands:
         escaped = escaped.replace("$", "$$")

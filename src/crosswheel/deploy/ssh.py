@@ -1,4 +1,4 @@
-"""One ssh connection to a robot, by the OpenSSH client with the user's own configuration, and the agent at its end."""
+"""Connects to a robot with the OpenSSH client and the user's own configuration, and talks to the agent there."""
 
 from __future__ import annotations
 
@@ -43,26 +43,26 @@ _MARK_BYTES = 16
 _PRINTED_BYTES = 1 << 20  # what a login may print before the agent starts
 _START_SECONDS = 120.0
 _OPTIONS = {
-    "BatchMode": "yes",  # nobody is there to answer a question
+    "BatchMode": "yes",  # nobody can answer a question
     "StrictHostKeyChecking": "yes",  # an unknown host is never trusted silently
     "ConnectTimeout": "15",
-    "ServerAliveInterval": "10",  # a connection that is dead is noticed
+    "ServerAliveInterval": "10",  # a dead connection is noticed
     "ServerAliveCountMax": "3",
-    "Compression": "no",  # what is sent is compressed already
-    "RemoteCommand": "none",  # one of the configuration would be run instead of the agent
-    "LogLevel": "INFO",  # why it fails is told
+    "Compression": "no",  # the data are already compressed
+    "RemoteCommand": "none",  # one in the configuration would run instead of the agent
+    "LogLevel": "INFO",  # ssh tells why it fails
 }
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a robot is, in the words of the OpenSSH client.
+    """The address of a robot, in the terms of the OpenSSH client.
 
     Attributes:
         host: a name, an address, or an alias in the ssh configuration.
-        user, port, identity: as given on the command line; the configuration decides where they are ``None``.
-        config: another ssh configuration file than the user's.
-        sudo: whether the user becomes root there, by sudo.
+        user, port, identity: as given on the command line; if ``None``, the ssh configuration decides.
+        config: an ssh configuration file instead of the user's.
+        sudo: whether to become root there, by sudo.
     """
 
     host: str
@@ -73,7 +73,7 @@ class Address:
     sudo: bool = False
 
     def command(self, *words: str) -> list[str]:
-        """Return the words that run a command on the robot."""
+        """Return the command line that runs a command on the robot."""
         options = [word for name, value in _OPTIONS.items() for word in ("-o", f"{name}={value}")]
         options_of_user = {"-l": self.user, "-p": self.port, "-i": self.identity, "-F": self.config}
         options += [word for name, value in options_of_user.items() if value for word in (name, str(value))]
@@ -84,7 +84,7 @@ class Address:
         """Start a command on the robot, with pipes to its input and from its output.
 
         Args:
-            errors: a file for what it and the OpenSSH client print to standard error.
+            errors: a file for the standard error of the command and of the OpenSSH client.
 
         Raises:
             MissingToolError: this machine has no OpenSSH client.
@@ -104,10 +104,10 @@ class Connection(Closing):
     """A connection with an agent at its end; use it as a context manager.
 
     Attributes:
-        sent: how many bytes went to the robot, the agent and all messages included.
+        sent: the number of bytes that went to the robot, including the agent and all messages.
 
     Raises:
-        NetworkError: the robot cannot be reached, or does not let us in.
+        NetworkError: the robot cannot be reached, or refuses the login.
         MissingToolError: this machine has no OpenSSH client.
     """
 
@@ -118,22 +118,22 @@ class Connection(Closing):
         self._error_stream = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._mark = secrets.token_bytes(_MARK_BYTES)
         self._began = False
-        # -I, -S: neither its caller's variables nor what users have installed can disturb the agent.
+        # With -I and -S, neither environment variables nor packages that users installed can disturb the agent.
         self._child = address.start(
             "python3", "-I", "-S", "-B", "-c", agent.bootstrap(self._mark), errors=self._error_stream
         )
         try:
             self._write(agent.stream)
-        except CrosswheelError:  # it broke at once; nobody else could close what was begun
+        except CrosswheelError:  # __exit__ is not called if __init__ fails
             self.close()
             raise
 
     def close(self) -> None:
         """End the connection, and with it the agent."""
-        with contextlib.suppress(OSError):  # it broke before
+        with contextlib.suppress(OSError):  # the connection broke earlier
             _present(self._child.stdin).close()
         try:
-            self._child.wait(_GOODBYE_SECONDS)  # the agent sees the end, and frees the robot
+            self._child.wait(_GOODBYE_SECONDS)  # the agent sees the end of its input, and unlocks the store
         except subprocess.TimeoutExpired:
             self._child.terminate()
             self._child.wait()
@@ -141,11 +141,11 @@ class Connection(Closing):
         self._error_stream.close()
 
     def ask(self, do: str, **values: object) -> Mapping[str, Any]:
-        """Have the agent do something; return its answer.
+        """Send a request to the agent; return its answer.
 
         Raises:
             NetworkError: the connection ended.
-            CrosswheelError: the agent refused; the kind says why.
+            CrosswheelError: the agent refused the request; the class of the error tells why.
         """
         self._send(zlib.compress(json.dumps({"do": do, **values}, separators=(",", ":")).encode()))
         self._flush()
@@ -155,7 +155,7 @@ class Connection(Closing):
         """Send the bytes of files, one part after the other.
 
         Args:
-            sent: is told now and then how many bytes of the files went so far.
+            sent: called now and then with the number of bytes of the files that were sent so far.
 
         Raises: as :meth:`ask`.
         """
@@ -163,7 +163,7 @@ class Connection(Closing):
         sent_size = reported = 0
         for part in parts:
             for data, size in part.stream():
-                if data:  # an empty block would end it
+                if data:  # an empty block would end the stream
                     self._send(data)
                 sent_size += size
                 if sent_size - reported >= _TOLD_BYTES:
@@ -203,7 +203,7 @@ class Connection(Closing):
         return answer
 
     def _begin(self, stream: int) -> None:
-        """Pass over what is printed at login, up to the mark with which the agent begins."""
+        """Skip the output of login scripts, up to the mark that the agent writes first."""
         printed, last = bytearray(), time.monotonic() + _START_SECONDS
         while not self._began:
             if not select.select([stream], [], [], max(last - time.monotonic(), 0))[0] or (
@@ -238,7 +238,7 @@ def _present(stream: IO[bytes] | None) -> IO[bytes]:
 
 
 def _refusal(kind: str, message: str) -> CrosswheelError:
-    """Return what to raise for a refusal of the agent, by its kind."""
+    """Return the error for a refusal of the agent, by its kind."""
     if kind == "target":
         return TargetError(message, hint="name the robot's own target with --target, and build for it.")
     if kind == "no-space":
@@ -276,7 +276,7 @@ def _refusal(kind: str, message: str) -> CrosswheelError:
     return ToolchainError(message, hint="run it again; if it stays, this is a defect of crosswheel.")
 
 
-# What ssh says, and what it means; the first that fits. What a pattern names may be in message and hint.
+# ssh's messages, and what they mean; the first pattern that matches counts. Its groups may be in message and hint.
 _REASONS: Iterable[tuple[str, str, str]] = (
     (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
@@ -340,7 +340,7 @@ _REASONS: Iterable[tuple[str, str, str]] = (
 
 
 def explained(address: Address, code: int, errors: str) -> CrosswheelError:
-    """Return what to raise where ssh ended, by its exit code and what it wrote to its standard error."""
+    """Return the error for the end of ssh, by its exit code and its standard error."""
     host, last = address.host, f": {errors.splitlines()[-1]}" if errors else ""
     if code == 127:
         lacking = "sudo" if "sudo" in last else "python3"
@@ -359,7 +359,7 @@ def explained(address: Address, code: int, errors: str) -> CrosswheelError:
 
 
 def _offending(errors: str, host: str) -> dict[str, str]:
-    """Return the name and the file, as words of a shell, that ssh says a changed key is kept in."""
+    """Return the host name and the known_hosts file of a changed key, quoted for a shell, from ssh's message."""
     known = re.search(r"ost key for (\S+) has changed", errors)
     file = re.search(r"Offending .*key in (.+):\d+", errors)
     return {

@@ -1,4 +1,4 @@
-"""The laptop's twin of what runs on a robot: an environment of this machine with the very versions of the robot's."""
+"""Makes a twin of a robot's program: an environment on this machine with exactly the same versions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _QUESTIONS_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Twin:
-    """An environment of this machine.
+    """An environment on this machine.
 
     Attributes:
         python: its interpreter.
-        installed: the versions of what is in it, by name.
-        differences: what differs from the robot, in words.
+        installed: the versions of its packages, by name.
+        differences: the differences from the robot, in words.
     """
 
     python: Path
@@ -37,7 +37,7 @@ class Twin:
 
 @dataclass(frozen=True)
 class _Choice:
-    """A release, and the wheel of it that this machine takes; or why there is none."""
+    """A release with the wheel of it for this machine, or the reason why there is none."""
 
     name: str
     version: str
@@ -46,17 +46,17 @@ class _Choice:
 
 
 def make_twin(wheels: Sequence[ProvenWheel], folder: Path, context: BuildContext, *, image: bool) -> Twin:
-    """Make an environment with the releases of a program's lock, as wheels for this machine.
+    """Make an environment with the releases of a program's lock, from wheels for this machine.
 
-    What is pure is the very wheel that was proven for the robot. Nothing is built.
+    Pure wheels are those that were proven for the robot. Nothing is built.
 
     Args:
-        folder: where it goes; what is there already is refused.
-        image: with the packages of the robot's image, where the program does not bring its own.
+        folder: the folder of the environment, which must not exist.
+        image: also install the packages of the robot's image that the program does not bring.
 
     Raises:
-        UsageError: the folder is there already.
-        NetworkError: a wheel cannot be had.
+        UsageError: the folder exists.
+        NetworkError: a wheel cannot be fetched.
     """
     if folder.exists():
         raise UsageError(
@@ -106,7 +106,7 @@ def _of_closure(wheel: ProvenWheel, tags: Collection[Tag], context: BuildContext
 def _of_registry(
     name: str, version: str, sha256: Collection[str] | None, tags: Collection[Tag], context: BuildContext
 ) -> _Choice:
-    """Choose a release's wheel for this machine; of a locked one only what the lock has the hash of."""
+    """Choose a release's wheel for this machine; for a locked release, only wheels whose hash is in the lock."""
     try:
         files = context.registry.release_files(name, version)
     except PlanError as error:
@@ -130,7 +130,7 @@ def _takes(filename: str, tags: Collection[Tag]) -> bool:
 
 
 def _rank(file: ReleaseFile, tags: Collection[Tag]) -> tuple[bool, str]:
-    """Order a native wheel before a pure one."""
+    """Return the sort key that puts native wheels before pure ones."""
     return file.filename.endswith("-any.whl"), file.filename
 
 

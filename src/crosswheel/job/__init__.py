@@ -1,5 +1,5 @@
-"""The whole way for one root: from its lock to proven wheels in ``dist/``.
+"""Takes a root from its lock to proven wheels in ``dist/``.
 
-This is the one room that knows all the steps: it puts them in order and gives each its folder. What a step does is the
-step's own business.
+Only this room knows the order of the steps: it runs them one after the other and gives each its folder. The rooms below
+do the work.
 """

@@ -1,4 +1,4 @@
-"""Adding a package that nobody wrote a recipe for: its lock alone makes it a root."""
+"""Adds a package without writing a recipe: a lock alone makes it a root."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ from crosswheel.versions import same_version
 def add_root(
     request: str, as_of: datetime.date | None, context: BuildContext, groups: Sequence[str] = ()
 ) -> tuple[Recipe, BuildContext]:
-    """Lock a package's closure below the folder of recipes; return it as a root, and the context that offers it.
+    """Lock a package's closure in the folder of recipes; return its root, and a context that offers the projects in it.
 
     Args:
-        request: a requirement of one package, whose version is that which the resolver chooses; or a project.
-        as_of: the day; today, if not given. Where the registry does not tell when files came to it, none.
+        request: a requirement of one package, whose version the resolver chooses, or a project.
+        as_of: the day to resolve as of; today by default, or none where the registry does not date its files.
         groups: dependency groups of the project.
 
     Raises:
-        UsageError: ``request`` is not a requirement, or a recipe of that release says something else.
+        UsageError: ``request`` is not a requirement, or contradicts the release's recipe.
         LockError: no set of releases satisfies it.
     """
     if project_request(request, Path.cwd()) is not None:
@@ -69,7 +69,7 @@ def add_root(
 def _add_project(
     request: str, as_of: datetime.date | None, context: BuildContext, groups: Sequence[str]
 ) -> tuple[Recipe, BuildContext]:
-    """Write the recipes of a project and of those that it needs, lock them, and return the project as a root."""
+    """Write recipes for a project and the projects that it needs, lock them, and return the project as a root."""
     gathered = gather([request], context, groups)
     offering = context.offering(gathered.releases.values())
     day = as_of or _today(resolve(Request(tuple(gathered.requirements)), None, offering).pins, offering)
@@ -96,7 +96,7 @@ def _today(pins: Iterable[Pin], context: BuildContext) -> datetime.date | None:
 
 
 def _agreed(known: Recipe, as_of: datetime.date | None) -> Recipe:
-    """Return the root that there is a recipe for, which says its day."""
+    """Return a root that already has a recipe, whose day must be the one that was asked for."""
     if as_of not in (None, known.as_of):
         raise UsageError(
             f"{known.file} says as_of {known.as_of}, and {as_of} was asked for",
@@ -110,7 +110,7 @@ def number_build(release: str, as_of: datetime.date | None, recipes: Recipes, ta
 
     Args:
         release: the release, as ``NAME==VERSION``.
-        as_of: the day of a recipe that is written; that of the release's lock, or today, if not given.
+        as_of: the day for a new recipe; by default the day of the release's lock, or today.
 
     Returns:
         The number.

@@ -1,4 +1,4 @@
-"""What users ask for, made ready to be resolved: projects packed, and files that name them translated."""
+"""Prepares what users ask for to be resolved: packs their projects, and translates files that name them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from crosswheel.resolver import Request
 
 @dataclass(frozen=True)
 class Asking:
-    """What a command asks for: requirements and files, as of a day, with dependency groups of the projects in it."""
+    """What a command asks for: requirements and files, the day to resolve as of, and dependency groups of projects."""
 
     request: Request
     as_of: datetime.date | None = None
@@ -42,7 +42,7 @@ class Asking:
     constraints: tuple[Path, ...] = ()
 
     def closure(self, context: BuildContext) -> tuple[Closure, BuildContext]:
-        """Return the steps for it, and the context to run them in.
+        """Return the closure that satisfies the request, and the context to run its steps in.
 
         Raises: as :func:`prepare`, and
             LockError: no set of releases satisfies it.
@@ -57,17 +57,17 @@ class Asking:
             raise explained(error, prepared.exact, prepared.context) from error
 
     def locked(self, prepared: Prepared) -> LockedProjects:
-        """Return the projects that it asks for, locked."""
+        """Return the requested projects, locked."""
         return locked_projects(prepared.request, self.as_of, prepared.context, upgrade=self.upgrade)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What is asked for without any folder or address, and the context that offers what those held.
+    """A request in which exact releases replace folders and addresses, and the context that offers these releases.
 
     Attributes:
         exact: the releases that it names exactly.
-        has_projects: whether projects of the user's are asked for themselves.
+        has_projects: whether it asks for projects of the user's.
     """
 
     request: Request
@@ -79,11 +79,11 @@ class Prepared:
 def prepare(
     request: Request, context: BuildContext, groups: Sequence[str] = (), constraints: Sequence[Path] = ()
 ) -> Prepared:
-    """Find every project that is asked for, on the command line and in files, and offer it.
+    """Find every project that the command line and its files name, pack it, and offer it like a release.
 
     Args:
         groups: dependency groups of the projects, or of the locks.
-        constraints: files of what holds where something asks for its name.
+        constraints: files of constraints, which bound versions and ask for nothing.
 
     Raises:
         UsageError: a project or a file cannot be read, or an option of a file cannot be honoured.
@@ -122,7 +122,7 @@ def prepare(
 
 
 def _name(requirement: str) -> str:
-    """Return the normalised name of what is required; what is no requirement is refused where it is resolved."""
+    """Return the normalised name in a requirement; the resolver refuses what is not one."""
     try:
         return canonicalize_name(Requirement(requirement).name)
     except InvalidRequirement:
@@ -130,7 +130,7 @@ def _name(requirement: str) -> str:
 
 
 def _limited(requirements: Iterable[str], constraints: Sequence[Path], context: BuildContext) -> Path:
-    """Write requirements that were given alone into a file that names their constraints; return where."""
+    """Write the command line's requirements to a file that names their constraints; return its path."""
     for path in constraints:
         if not path.is_file():
             raise UsageError(f"there is no file of constraints {path}", hint="check --constraint.")
@@ -160,7 +160,7 @@ def _read_lock(path: Path, context: BuildContext, groups: Sequence[str]) -> Fore
 
 
 def _of_lock(lock: ForeignLock, path: Path, gathered: Gathered) -> Path:
-    """Write what another tool's lock has as a requirements file; return where."""
+    """Write another tool's lock as a requirements file; return its path."""
     folder = path.parent.absolute()
     found = replace(gathered, requirements=[], base=folder, groups=())
     own = [] if path.name == UV_LOCK or not _has_own_project(path) else ["."]
@@ -177,7 +177,7 @@ def _of_lock(lock: ForeignLock, path: Path, gathered: Gathered) -> Path:
 
 
 def _has_own_project(path: Path) -> bool:
-    """Return whether a project that is built lies beside a lock, which has no entry for it."""
+    """Tell whether a buildable project lies beside a lock that has no entry for it."""
     if path.name not in ("poetry.lock", "pdm.lock"):
         return False
     project = ProjectFolder(path.parent.absolute())
@@ -204,7 +204,7 @@ def with_options(context: BuildContext, content: RequirementsContent, path: Path
 
 
 def _translated(content: RequirementsContent, path: Path, gathered: Gathered) -> Path:
-    """Write the same requirements, with exact releases in the place of projects; return where."""
+    """Write the same requirements with exact releases instead of projects; return the file's path."""
     requirements = [
         text for line in content.lines if not line.is_constraint for text in _stated(line, gathered)
     ]

@@ -1,7 +1,7 @@
-"""Saying where a wheel comes from: its provenance, beside it in ``dist/``, signed where there is a key.
+"""Writes a wheel's provenance beside it in ``dist/``, signed where there is a key.
 
-It says all that the wheel is built again from (:mod:`crosswheel.job.rebuilding`), and nothing of when and on which
-machine that was.
+The provenance has all that :mod:`crosswheel.job.rebuilding` needs to build the wheel again. It does not say when or on
+which machine the wheel was built, so that two machines write the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from crosswheel.wheels import provenance
 from crosswheel.wheels.materials import Material, Materials
 from crosswheel.wheels.proof import Proof
 
-# How in-toto calls what names a state of a git repository.
+# in-toto's names for the digests that identify a state of a git repository.
 _GIT = {"git-commit": "gitCommit", "git-tree": "gitTree"}
 
 
@@ -28,13 +28,13 @@ def attest(step: Step, record: WheelRecord, proof: Proof, wheel: Path, context: 
     """Write the provenance of a proven wheel beside it.
 
     Args:
-        record: what is known of the wheel.
-        proof: that it runs.
-        wheel: where it lies in ``dist/``.
+        record: the wheel's record.
+        proof: the wheel's proof.
+        wheel: the wheel's path in ``dist/``.
 
     Raises:
-        UsageError: there is a key that cannot be used.
-        StorageError: it cannot be written.
+        UsageError: the signing key cannot be used.
+        StorageError: the provenance cannot be written.
     """
     key = KeyFolder.of(context.settings.keys).signing_key()
     definition = _of_other_target(record, wheel, context) or _definition(step, record, context)
@@ -51,12 +51,12 @@ def attest(step: Step, record: WheelRecord, proof: Proof, wheel: Path, context: 
 
 
 def _builder(key: SigningKey | None) -> str:
-    """Return the name of who vouches for a statement: a key, or nobody."""
+    """Return the id of the builder that vouches for a statement: its key, or the one that stands for nobody."""
     return f"urn:crosswheel:key:{key.public.hexadecimal}" if key else "urn:crosswheel:unsigned"
 
 
 def _definition(step: Step, record: WheelRecord, context: BuildContext) -> Mapping[str, object]:
-    """Return what a wheel was made from and how."""
+    """Return SLSA's build definition: what the wheel was made from, and how."""
     external = {"package": str(step.pin), "target": context.target.name}
     if record.lock is None:
         return {
@@ -84,7 +84,7 @@ def _definition(step: Step, record: WheelRecord, context: BuildContext) -> Mappi
 
 
 def _dependencies(materials: Materials) -> Iterator[Mapping[str, object]]:
-    """Yield what a build used: the source and its patches, what is linked in, the requirements of the build."""
+    """Yield the dependencies of a build: the source and its patches, linked libraries, the build requirements."""
     for material in materials:
         name = f"{material.name}=={material.version}" if material.version else material.name
         uri = {"uri": material.purl} if material.purl else {}
@@ -95,7 +95,7 @@ def _dependencies(materials: Materials) -> Iterator[Mapping[str, object]]:
 
 
 def _digests(material: Material) -> list[Mapping[str, str]]:
-    """Return the digests of a material: of a requirement of the build, one for each file that its lock allows."""
+    """Return the digests of a material; a build requirement has one for each file that its lock allows."""
     kind, _, commit = (material.commit or "").partition(":")
     named = [{_GIT[kind]: commit}] if kind in _GIT else []
     return [*({"sha256": sha256} for sha256 in material.sha256), *named]
@@ -106,7 +106,7 @@ def _dependency(name: str, digest: Mapping[str, str]) -> Mapping[str, object]:
 
 
 def _of_other_target(record: WheelRecord, wheel: Path, context: BuildContext) -> Mapping[str, object] | None:
-    """Return how a wheel was made that was built for another target and is used for this one as well."""
+    """Return the provenance of a wheel that was built for another target and also serves this one."""
     if record.instead_of is None:
         return None
     own = provenance.path_beside(wheel, context.target.name)

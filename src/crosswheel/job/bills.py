@@ -1,4 +1,4 @@
-"""SBOMs beside wheels in ``dist/``: of each that was taken, and of each root with all that it needs."""
+"""Writes SBOMs beside wheels in ``dist/``: for each taken wheel, and for each root with its closure."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def write_sboms(
     placed: Path,
     context: BuildContext,
 ) -> None:
-    """Write what lies beside a proven wheel; a wheel that was built has its own SBOM in it.
+    """Write the SBOMs that lie beside a proven wheel; a built wheel carries its own SBOM inside.
 
     Args:
         name: the wheel's package.
         records: the wheels of its closure, by package.
-        placed: where it lies in ``dist/``.
+        placed: the wheel's path in ``dist/``.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: an SBOM cannot be written.
     """
     record, front = records[name], f"{placed.name}.{context.target.name}"
     if record.origin == "taken":

@@ -1,4 +1,4 @@
-"""From what is asked for to the steps of its closure: its lock, read and fitting, and the plan made of it."""
+"""Turns a root and its lock into the steps of its closure: reads the lock, checks that it fits, and plans."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import ReleaseFile
 
-# The registry answers many small questions; more at once would be impolite.
+# Planning asks the registry about every release; more requests at once would be impolite.
 _QUESTIONS_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
 class Closure:
-    """The steps for one root, or for the requirements of a command line.
+    """The steps for a root, or for the requirements of a command line, with all that they need.
 
     Attributes:
-        roots: the requirements that were asked for.
-        steps: by name, what to do for each release.
-        requirements: the locked requirements of the builds.
-        is_complete: whether it must hold all that its wheels require.
+        roots: the requested requirements.
+        steps: what to do for each release, by name.
+        requirements: the locked build requirements.
+        is_complete: whether it must have every release that its wheels require.
     """
 
     roots: tuple[str, ...]
@@ -39,7 +39,7 @@ class Closure:
 
     @property
     def title(self) -> str:
-        """What was asked for, in words."""
+        """The requested requirements, for messages."""
         return ", ".join(self.roots)
 
     @property
@@ -49,9 +49,9 @@ class Closure:
 
 
 def roots_of(context: BuildContext) -> list[Recipe]:
-    """Return the roots of a folder of recipes: what a ``build.py`` names, and what only a lock does.
+    """Return the roots of a folder of recipes: those with a ``build.py``, and those with a lock alone.
 
-    A folder ``<name>/<version>`` with a lock for the target needs no recipe: the lock says what it was made for.
+    A folder ``<name>/<version>`` with a lock for the target needs no recipe: the lock names its requirements.
     """
     roots = list(context.recipes.roots)
     known = {root.folder for root in roots}
@@ -82,11 +82,11 @@ def root_of_lock(path: Path) -> Recipe:
 def closure_of(root: Recipe, context: BuildContext) -> Closure:
     """Return the steps for a root.
 
-    A root of the original tool's kind is its package alone, with no dependency.
+    A recipe as the original tool has them (no day, no requirements) gives a closure of its package alone.
 
     Raises:
         LockError: the lock is missing or does not fit.
-        RecipeError: what the root says is of a release that is not in its closure.
+        RecipeError: the root is for a release that is not in its closure.
         PlanError: a release can be neither taken nor built.
     """
     if root.is_alone:
@@ -104,7 +104,7 @@ def closure_of(root: Recipe, context: BuildContext) -> Closure:
 def closure_of_pins(
     roots: Sequence[str], pins: Iterable[Pin], store: RequirementsStore, context: BuildContext
 ) -> Closure:
-    """Return the steps for what was resolved for requirements that no recipe names.
+    """Return the steps for the resolved pins of requirements that no recipe names.
 
     Raises:
         PlanError: a release can be neither taken nor built.
@@ -116,7 +116,7 @@ def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, context:
     """Return the steps for a root's lock.
 
     Raises:
-        RecipeError: what the root says is of a release that is not in the lock.
+        RecipeError: the root is for a release that is not in the lock.
         PlanError: a release can be neither taken nor built.
     """
     _require_release(root, lock)
@@ -124,10 +124,10 @@ def closure_of_lock(root: Recipe, lock: Lock, store: RequirementsStore, context:
 
 
 def _require_release(root: Recipe, lock: Lock) -> None:
-    """Refuse a root that would be passed over: its folder names no release of its closure.
+    """Raise :class:`RecipeError` if a root's folder names no release of its closure: its recipe would be ignored.
 
-    Where its closure does not have the package at all, and it says nothing of how one is built, the folder's name is
-    only a title.
+    Where the closure does not have the package at all, and the recipe does not say how to build one, the folder's name
+    is only a title.
     """
     pin = lock.pins.get(root.canonical_name)
     is_title = not root.says_how and root.build_number is None
@@ -144,17 +144,17 @@ def _require_release(root: Recipe, lock: Lock) -> None:
 
 
 def committed_folder(root: Recipe, context: BuildContext) -> Path:
-    """Return where the locked build requirements of a root's closure lie."""
+    """Return the folder of the locked build requirements of a root's closure."""
     return root.folder / f"{context.target.name}.build"
 
 
 def own_store(
     context: BuildContext, title: str, as_of: datetime.date | None, day: datetime.date | None = None
 ) -> RequirementsStore:
-    """Return where the build requirements of what is in no recipe are kept; they are resolved when asked for.
+    """Return the store of build requirements for what no recipe names; it resolves them when a build needs them.
 
     Args:
-        day: the day that they stand for where ``as_of`` gives none.
+        day: the day that stands for "now" where ``as_of`` gives none.
     """
     day = as_of or day
     digest = digest_of(requirements=title, target=context.target.fingerprint, as_of=day)
@@ -162,7 +162,7 @@ def own_store(
 
 
 def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.Step, Sequence[ReleaseFile]]]:
-    """Return what to do for each release, and the files that the registry has of it.
+    """Return the step for each release, planned from the files that the registry has of it.
 
     Raises:
         PlanError: a release can be neither taken nor built.
@@ -178,7 +178,7 @@ def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.S
 
 
 def _as_allowed(step: plan.Step, context: BuildContext) -> plan.Step:
-    """Refuse a build of what is to be taken only; the user's own projects are not meant by that."""
+    """Refuse to build a package that ``--only-binary`` names; the user's own projects are always built."""
     if not context.takes_only(step.pin.name) or (step.file and step.file.origin):
         return step
     if step.action == "build":
@@ -203,6 +203,6 @@ def _steps(pins: Iterable[Pin], context: BuildContext) -> Mapping[str, plan.Step
 def _files(pin: Pin, context: BuildContext) -> list[ReleaseFile]:
     files = context.registry.release_files(pin.name, pin.version)
     if not any(file.sha256 in pin.sha256 for file in files):
-        # A cached answer may be older than the lock.
+        # The cached answer may be older than the lock: ask the registry again.
         return context.registry.release_files(pin.name, pin.version, refresh=True)
     return files

@@ -1,4 +1,4 @@
-"""A name for crosswheel's own code: what it made or proved is made and proven anew when that changes."""
+"""Computes a digest of crosswheel's own code, so that cached wheels and proofs are renewed when the code changes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from packaging.requirements import Requirement
 from crosswheel.errors import ToolchainError
 from crosswheel.files import digest_of
 
-# What a wheel or a proof passes through is not listed, since what is forgotten there would let old proofs pass. These
-# files and folders only ask, show and hand on; what is said of packages, targets and C libraries names their wheels.
+# A list of what has no influence, as a file that were forgotten in a list of the opposite would let old proofs pass.
+# These files and folders only ask, show and hand on; recipes, targets and C libraries have digests of their own.
 WITHOUT_INFLUENCE = frozenset({
     "__main__.py", "agent", "audit", "cli", "deploy", "doctor.py", "index", "learning", "progress", "publish",
     "py.typed", "recipes/data", "serve.py", "simulator", "stores", "targets/data", "toolchain/libraries/libraries.toml",
 })  # fmt: skip
-# Libraries of the parts above.
+# Libraries that only the parts above use.
 _OTHER_LIBRARIES = frozenset({
     "fsspec", "ijson", "jinja2", "nh3", "readme-renderer", "rich", "starlette", "typer", "univers", "uvicorn",
 })  # fmt: skip
 
 
 def code_digest(root: Path | None = None, without: Collection[str] = WITHOUT_INFLUENCE) -> str:
-    """Name the code and the libraries that wheels and proofs pass through.
+    """Return the digest of the code and the libraries that can change a wheel or a proof.
 
     Args:
-        root: the package's folder, if it is not crosswheel's own.
-        without: the files and folders below it that have no influence.
+        root: the folder of the package; crosswheel's own by default.
+        without: files and folders below it that have no influence.
 
     Raises:
-        ToolchainError: one of ``without`` is not there, or nothing is left.
+        ToolchainError: one of ``without`` does not exist, or nothing is left.
     """
     root = root or Path(str(resources.files("crosswheel")))
     unknown = sorted(name for name in without if not (root / name).exists())
@@ -55,7 +55,7 @@ def _below(path: Path, folders: Collection[str]) -> bool:
 
 
 def _libraries() -> Iterator[tuple[str, str]]:
-    """Yield the names and versions of the libraries that are required, other than by an extra."""
+    """Yield name and version of each library that crosswheel requires, those of extras excepted."""
     for text in metadata.requires("crosswheel") or ():
         required = Requirement(text)
         applies = required.marker is None or required.marker.evaluate({"extra": ""})

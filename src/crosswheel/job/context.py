@@ -1,4 +1,4 @@
-"""What all the work of one run shares: the tools, made when first needed, and where things go."""
+"""Holds what the steps of one run share: the tools, each made when first needed, and the folders."""
 
 from __future__ import annotations
 
@@ -103,24 +103,24 @@ class BuildContext:
     _single_flights: SingleFlight = field(default_factory=SingleFlight)
 
     def offering(self, projects: Iterable[LocalRelease]) -> BuildContext:
-        """Return a context with the user's own projects, of whose names no registry is asked."""
+        """Return a context that offers the user's own projects; no registry is asked for their names."""
         every = {release.name: release for release in (*self.projects, *projects)}
         files = {release.name: (release.version, release.file) for release in every.values()}
         return replace(self, projects=tuple(every.values()), registry=self.registry.offering(files))
 
     def asking(self, registry: str) -> BuildContext:
-        """Return a context that asks another registry; its URL may have a name and a password in it."""
+        """Return a context that asks another registry, whose URL may have a user name and a password."""
         settings = replace(self.settings, registry=registry)
         return replace(self, settings=settings, registry=Registry(settings)).offering(())
 
     def preference(self, name: str) -> Prefer:
-        """Return what to do for a package where a recipe does not say."""
+        """Return the preference for a package whose recipe does not state one."""
         if self.no_binary & {name, ":all:"} and name not in self.only_binary:
             return "source"
         return "published" if self.takes_only(name) else self.prefer
 
     def takes_only(self, name: str) -> bool:
-        """Whether a package is to be taken, and never built."""
+        """Tell whether a package may only be taken, never built."""
         return bool(self.only_binary & {name, ":all:"}) and name not in self.no_binary
 
     def folder(self, name: str, version: str) -> Path:
@@ -128,13 +128,13 @@ class BuildContext:
         return self.trees.build / name / version
 
     def dist_folder(self, name: str, version: str) -> Path:
-        """Return the folder in the tree of wheels that a release's wheel goes into: where its root was told."""
+        """Return the folder of ``dist/`` for a release's wheel: the one that its root's recipe was told."""
         root = self.recipes.root_of(name, version)
         named = (root.name, root.version or version) if root else (name, version)
         return Dist(self.trees.dist).folder(*named)
 
     def public(self, text: str) -> str:
-        """Return a text as it may be published: without folders of this machine, nor a name and a password in a URL."""
+        """Return a text fit to be published: without this machine's folders, and without credentials in URLs."""
         names = {
             self.trees.build: "build",
             self.trees.dist: "dist",
@@ -149,7 +149,7 @@ class BuildContext:
         return re.sub(r"(?<=://)[^/@\s]+@", "", text)
 
     def log(self, name: str, version: str) -> Path:
-        """Return the log of a package."""
+        """Return the path of a package's log."""
         return self.folder(name, version) / "build.log"
 
     def lock_for(self, name: str | Path) -> AbstractContextManager[object]:
@@ -166,7 +166,7 @@ class BuildContext:
             yield folder
 
     def nested(self, name: str, version: str) -> BuildContext:
-        """Return a context for what a package's build needs to have built first: in a folder of it, unseen."""
+        """Return a context for building what a package's build requires, below its folder and without a display."""
         trees = replace(self.trees, build=self.folder(name, version) / "first")
         return replace(self, trees=trees, display=display(Console(quiet=True), verbose=False, live=False))
 
@@ -183,13 +183,13 @@ class BuildContext:
 
     @contextmanager
     def workers(self, count: int) -> Iterator[Executor]:
-        """Yield a pool of workers; Ctrl-C in the block ends their programs, too."""
+        """Yield a pool of workers; Ctrl-C during the block also ends the programs that they run."""
         executor = ThreadPoolExecutor(count, thread_name_prefix="crosswheel")
         try:
             yield executor
         except BaseException as error:
-            if not isinstance(error, CrosswheelError):  # what fails does not stop the others
-                # Before the pool waits for its threads, or they would finish their builds first.
+            if not isinstance(error, CrosswheelError):  # a package that fails does not stop the others
+                # Cancel before the pool waits for its threads, which would otherwise finish their builds first.
                 self.cancellation.cancel()
             executor.shutdown(wait=True, cancel_futures=True)
             raise
@@ -197,7 +197,7 @@ class BuildContext:
 
     @property
     def sandbox(self) -> SandboxLevel:
-        """How builds and what runs of wheels are kept from all else here."""
+        """The level of the sandbox in which builds and wheels run."""
         return self._single_flights.get("sandbox", lambda: find_sandbox(self.settings.sandbox).level)
 
     @property
@@ -212,18 +212,18 @@ class BuildContext:
         return seals
 
     def warn_of_sandbox(self) -> None:
-        """Say once in a run that there is no sandbox, if there is none."""
+        """Warn, once in a run, if there is no sandbox."""
         if self.sandbox == "none":
             self._single_flights.get("sandbox told", lambda: self.display.warning(_NO_SANDBOX))
 
     @property
     def general_runner(self) -> Runner:
-        """The runner for what belongs to no package."""
+        """The runner for programs that belong to no package."""
         return Runner(self.cancellation, self.trees.build / "toolchain.log")
 
     @property
     def uv(self) -> Uv:
-        """uv, for what belongs to no package."""
+        """uv, for work that belongs to no package."""
         return Uv(self.settings, self.general_runner)
 
     @property
@@ -262,7 +262,7 @@ class BuildContext:
 
     @property
     def system(self) -> System:
-        """What the target offers to what is loaded there."""
+        """The libraries and symbols that the target offers to a wheel."""
         return self._single_flights.get("system", partial(_needed_by_all, self._system))
 
     def _system(self) -> System:
@@ -275,13 +275,13 @@ class BuildContext:
 
     @property
     def userland(self) -> str | None:
-        """The digest of the target's own userland, where wheels are audited against that and run in it."""
+        """The digest of the target's userland, if it was learned: wheels are then audited against it and run in it."""
         learned = self._single_flights.get("userland", lambda: kept_userland(self.target, self.settings))
         return learned.digest if learned else None
 
     @property
     def has_runnable_python(self) -> bool:
-        """Whether a Python of the target runs here: the machine's own, or another of its version."""
+        """Whether the emulator has a Python to run: the target's own, or another of its version."""
         return self.userland is not None or self.toolchain.python.runs
 
     @property
@@ -290,7 +290,7 @@ class BuildContext:
         return compiling_pythons(lambda: self.toolchain.host, lambda: self.emulator, self.general_runner)
 
     def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
-        """Return a build's environment; before the first one is handed out, the cross view is verified."""
+        """Return a build's environment; verify the cross view before handing out the first one."""
         self._single_flights.get("verified", partial(_needed_by_all, self._verify))
         key = (libraries, rust, fortran)
         return self._single_flights.get(key, lambda: self._environment(libraries, rust, fortran))
@@ -326,7 +326,7 @@ class BuildContext:
 
 
 def _needed_by_all(make: Callable[[], _Tool]) -> _Tool:
-    """Make what no build can do without; where it cannot be made, none has to try."""
+    """Make what every build needs; raise :class:`HostError` if that fails, as every other build would fail too."""
     try:
         return make()
     except (Interrupted, HostError):

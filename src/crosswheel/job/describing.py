@@ -1,4 +1,4 @@
-"""The metadata of what is built from source: as its wheel for the target will say it, known before it is built."""
+"""Finds the metadata that a wheel will have, before it is built: asks the build backend of its source."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from crosswheel.uv import ReleaseMetadata
 
 
 def describe(name: str, version: str, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata:
-    """Return the metadata of the wheel that a release's source becomes, its recipe's patches applied.
+    """Return the metadata that the wheel built from a release's source will have, with the recipe's patches applied.
 
     Raises:
-        BuildFailed: its build backend cannot tell it.
+        BuildFailed: the build backend cannot tell it.
         PlanError: the release has no source.
         LockError: the requirements of its backend cannot be satisfied.
         NetworkError: the source cannot be had.
@@ -76,7 +76,7 @@ def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -
         raise type(error)(
             f"what {step.pin} requires could not be learned from its source: {error}", hint=error.hint
         ) from error
-    except ValueError as error:  # no requirement, no version: PEP 508, PEP 440
+    except ValueError as error:  # not a requirement (PEP 508) or not a version (PEP 440)
         raise BuildFailed(
             f"what {step.pin} requires could not be learned from its source: {error}",
             hint="mend what it states with a patch in a recipe for it.",

@@ -1,4 +1,4 @@
-"""``crosswheel check``: the checks of a build, for any wheel from anywhere."""
+"""Runs the checks of a build on any wheel, wherever it comes from: what ``crosswheel check`` does."""
 
 from __future__ import annotations
 
@@ -34,12 +34,11 @@ class Examined:
     """The result of examining wheels.
 
     Attributes:
-        faults: every reason why one of them would not load on the target.
-        imported: the modules that were imported there: extension modules, and what else is at the top.
-        skipped: those that were not, with the reason.
-        warnings: in what the emulated target is less than the real one, what is known of it less than all, and what of
-            the wheels is not as the standards have it.
-        unproven: what of the wheels' needs is neither there for certain nor missing for certain.
+        faults: every reason why one of the wheels would not load on the target.
+        imported: the modules that were imported: extension modules, and other modules at the top level.
+        skipped: modules that were not imported, each with the reason.
+        warnings: what could not be checked, and where a wheel departs from the standards.
+        unproven: needs of the wheels that may or may not be met: the exports of a library are not known.
     """
 
     faults: tuple[Fault, ...]
@@ -58,12 +57,12 @@ def examine_wheels(
     tell: Callable[[str], None],
     machine: Machine | None = None,
 ) -> Examined:
-    """Look for every reason why wheels would not load on a target.
+    """Find every reason why wheels would not load on a target.
 
     Args:
-        run: also import their modules, with all the wheels installed together, on the emulated target.
-        machine: a machine of the target's kind, on which they are imported as well.
-        tell: called with what is begun.
+        run: also install all the wheels together and import their modules on the emulated target.
+        machine: a real machine of the target's kind, on which to import them as well.
+        tell: called with the name of each step when it begins.
 
     Raises:
         NetworkError, MissingToolError: a part of the toolchain that is needed cannot be had.
@@ -98,7 +97,7 @@ def examine_wheels(
 
 
 def _system(target: Target, settings: Settings) -> tuple[System, list[str]]:
-    """Return what the target offers, as far as it can be found out here, and what could not be."""
+    """Return what the target offers, as far as this host can tell, and warnings of what it cannot tell."""
     learned = kept_userland(target, settings)
     if learned:
         return own_system(target, learned), []
@@ -113,7 +112,7 @@ def _system(target: Target, settings: Settings) -> tuple[System, list[str]]:
 
 
 def _pythons(target: Target, settings: Settings) -> Iterator[Interpreter]:
-    """Return what can compile a wheel's modules."""
+    """Return the Pythons that can compile a wheel's modules."""
     runner = Runner()
     host, emulator = partial(host_python, target, settings), partial(emulator_for, target, settings, runner)
     return compiling_pythons(host, emulator, runner)
@@ -133,7 +132,7 @@ def _run(
     emulated: bool,
     machine: Machine | None,
 ) -> Examined:
-    """Import the modules of wheels on the emulated target, and on a machine."""
+    """Import the modules of wheels on the emulated target, and on a real machine if one is given."""
     runner = Runner()
     tell(f"preparing the emulated {target.title}")
     emulator = emulator_for(target, settings, runner) if emulated else None
@@ -163,7 +162,7 @@ def _run(
 
 
 def _install(wheels: Sequence[WheelFile], prefix: Path, uv: Uv, interpreter: Path) -> Iterator[Fault]:
-    """Install wheels together; yield a fault for each that cannot be."""
+    """Install wheels together; yield a fault for each that cannot be installed."""
     for wheel in wheels:
         try:
             uv.install_wheel(wheel.path, prefix, python=interpreter)

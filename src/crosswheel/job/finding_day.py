@@ -1,4 +1,4 @@
-"""The newest day as of which a release works with what it needs: found by bisection over the days since it came out."""
+"""Finds the newest day as of which a release works with its dependencies, by bisection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crosswheel.resolver import Request
 from crosswheel.wheels.dist import Dist
 
 _DAY = datetime.timedelta(days=1)
-# Loads what each program of a distribution calls, and starts the one of its name, if there is one, to ask for help.
+# Loads the entry point of each of a distribution's programs; starts the program of the distribution's name with --help.
 _PROGRAMS = """
 import importlib.metadata, sys
 programs = [p for p in importlib.metadata.distribution(sys.argv[1]).entry_points if p.group == "console_scripts"]
@@ -31,7 +31,7 @@ if sys.argv[1] in loaded:
     sys.exit(loaded[sys.argv[0]]())
 """
 Attempt = Callable[[datetime.date], str | None]
-"""Tries a day; returns why it does not work, or ``None`` where it does."""
+"""Tries a day; returns why it fails, or ``None`` if it works."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class FoundDay:
     """The newest day that works.
 
     Attributes:
-        newer: the first day that does not, and ``reason`` why; ``None`` where no newer one was tried.
-        tried: how many days were.
+        newer: the first day that fails, and ``reason`` why; ``None`` if no newer day was tried.
+        tried: the number of days that were tried.
     """
 
     day: datetime.date
@@ -50,12 +50,12 @@ class FoundDay:
 
 
 def newest_that_works(first: datetime.date, last: datetime.date, attempt: Attempt) -> FoundDay:
-    """Return the newest day that works, taking it that all days before one that works do, too.
+    """Return the newest day that works, assuming that every day before it works, too.
 
-    The last day is tried first, then the first, then those between them by halves.
+    The last day is tried first, then the first, then days between them by bisection.
 
     Raises:
-        LockError: the first day does not work either.
+        LockError: the first day fails, too.
     """
     reason = attempt(last)
     if reason is None:
@@ -82,7 +82,7 @@ def find_day(requirement: str, context: BuildContext) -> FoundDay:
     """Find the newest day as of which a release can be built, proven and started with all that it needs.
 
     Raises:
-        LockError: there is none; or the registry does not tell when the release came to it.
+        LockError: no day works, or the registry does not date the release's files.
         PlanError: the registry has no such release.
     """
     stated = Requirement(requirement)
@@ -103,7 +103,7 @@ def find_day(requirement: str, context: BuildContext) -> FoundDay:
 
 @dataclass
 class _Attempts:
-    """Tries days; what resolves to the same releases is tried once."""
+    """Tries days; days that resolve to the same releases are tried once."""
 
     requirement: str
     root: Pin
@@ -134,7 +134,7 @@ class _Attempts:
         return self._fault_of_programs(closure.versions)
 
     def _fault_of_programs(self, versions: Mapping[str, str]) -> str | None:
-        """Return why a program of the release does not start under emulation; ``None`` where nothing is against it."""
+        """Return why a program of the release does not start under emulation, or ``None``."""
         if not self.context.toolchain.python.runs:
             return None
         dist, target = Dist(self.context.trees.dist), self.context.target.name
@@ -145,7 +145,7 @@ class _Attempts:
         result = Trial(self.context.emulator, sites, scratch, runner).run("-c", _PROGRAMS, self.root.name)
         lines = [line for line in result.lines if line.strip()]
         if result.returncode == 0 or not any(line.startswith("Traceback") for line in lines):
-            return None  # a program may not know --help
+            return None  # not every program knows --help
         return f"{self.root} does not start: {lines[-1].strip()}"
 
 

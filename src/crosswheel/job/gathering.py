@@ -1,4 +1,4 @@
-"""The user's own projects in a run: each packed, asked for its metadata, and offered as if a registry had it."""
+"""Gathers the user's own projects: packs each, asks for its metadata, and offers it as if a registry had it."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from crosswheel.wheels.reading import WheelFile
 
 @dataclass
 class Gathered:
-    """Projects as they are found, and what was asked for of them; each location is looked at once.
+    """The projects that a request names and those that they need; each location is read once.
 
     Attributes:
-        requirements: what was asked for, with exact releases in the place of folders and addresses.
+        requirements: the requested requirements, with exact releases instead of folders and addresses.
     """
 
     context: BuildContext
@@ -54,11 +54,11 @@ class Gathered:
     _seen: dict[Location, tuple[LocalRelease, ...]] = field(default_factory=dict)
 
     def ask(self, requirement: str) -> None:
-        """Add a requirement: of a project, or of what a registry has.
+        """Add a requirement: a project's location, or a package of a registry.
 
         Raises:
-            UsageError: a project cannot be read, or two have one name.
-            NetworkError: a repository or an archive cannot be had.
+            UsageError: a project cannot be read, or two projects have the same name.
+            NetworkError: a repository or an archive cannot be fetched.
             BuildFailed: a build backend cannot tell a project's metadata.
         """
         request = project_request(requirement, self.base)
@@ -94,11 +94,11 @@ class Gathered:
             )
 
     def location_of(self, release: LocalRelease) -> Location:
-        """Return where a project was found."""
+        """Return the location of a project."""
         return self.locations[release.name]
 
     def found(self, location: Location) -> tuple[LocalRelease, ...]:
-        """Return the projects that lie somewhere, and gather them, with those that they need.
+        """Gather the projects at a location, with the projects that they need, and return those at the location.
 
         Raises: as :meth:`ask`.
         """
@@ -112,7 +112,7 @@ class Gathered:
             self._seen[location] = (self._of_archive(Archive(location.as_uri())),)
         else:
             projects = projects_in(location)
-            self._seen[location] = ()  # a project that needs itself ends here
+            self._seen[location] = ()  # ends the recursion for a project that needs itself
             self._seen[location] = tuple(self._of_folder(project) for project in projects)
         return self._seen[location]
 
@@ -142,7 +142,7 @@ class Gathered:
         return release
 
     def _require_indexes(self, project: ProjectFolder) -> None:
-        """Refuse to look on the public registry for what a project says belongs to a private one."""
+        """Refuse a project that takes a package from a private index which the command line does not name."""
         for name, index in project.indexes.items():
             if index_of(self.context.settings.indexes, name) is None:
                 raise UsageError(
@@ -152,7 +152,7 @@ class Gathered:
                 )
 
     def _kept(self, metadata: ReleaseMetadata, snapshot: Snapshot, origin: str) -> LocalRelease:
-        """Put a project's source into the cache, where the files of releases lie."""
+        """Put a project's source into the cache, among the files of releases."""
         name = f"{metadata.name}-{metadata.version}.tar"
         place_copy(snapshot.archive, self.context.registry.kept(snapshot.sha256, name))
         file = ReleaseFile(filename=name, url="", sha256=snapshot.sha256, kind="sdist", origin=origin)
@@ -177,7 +177,7 @@ class Gathered:
         commit = source.commit or commit_of(source, runner, settings)
         ref = (
             commit if source.ref == "HEAD" else source.ref
-        )  # a tag is kept, from which a version may be made
+        )  # with its tag, from which the backend may make the version
         pinned = source.model_copy(update={"ref": ref, "commit": commit})
         folder = cache_path(settings.cache, "git") / digest_of(url=source.url, commit=commit) / "tree"
         if not (folder / ".git").is_dir():
@@ -250,7 +250,7 @@ def _needs(metadata: ReleaseMetadata, name: str) -> bool:
 def gather(
     requirements: Iterable[str], context: BuildContext, groups: Sequence[str] = (), base: Path | None = None
 ) -> Gathered:
-    """Return requirements with exact releases in the place of projects, and those projects.
+    """Return requirements with exact releases instead of projects, and these projects.
 
     Raises: as :meth:`Gathered.ask`.
     """

@@ -1,4 +1,4 @@
-"""Renewing locks: a root's closure, and the build requirements of everything in it that is built."""
+"""Renews locks: those of a root's closure, and of the build requirements of each package that is built."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from crosswheel.uv import Renewal
 
 
 def renew(root: Recipe, context: BuildContext, renewal: Renewal | None = None) -> list[str]:
-    """Resolve a root's closure and build requirements anew, as of its day; return what changed, a line each.
+    """Resolve a root's closure and build requirements again, as of its day; return a line for each change.
 
-    The committed files are replaced only when all of it succeeded.
+    The committed files are replaced only after everything succeeded.
 
     Args:
-        renewal: what stays of the lock; of all the newest is taken that its day and its exceptions allow, if not given.
+        renewal: which pins of the lock stay; by default every release is the newest that the day allows.
 
     Raises:
         LockError: no set of releases satisfies the requirements.
@@ -56,7 +56,7 @@ def renew(root: Recipe, context: BuildContext, renewal: Renewal | None = None) -
 
 
 def _lock_build(store: RequirementsStore, context: BuildContext, step: Step) -> None:
-    """Lock the build requirements of a package: for that its source is fetched and its backend asked."""
+    """Lock the build requirements of a package: fetch its source, and ask its build backend."""
     context.display.start(step.pin.name, step.pin.version, "fetching")
     project, _ = prepared_project(step, context, context.display.warning)
     context.display.step(step.pin.name, "resolving")

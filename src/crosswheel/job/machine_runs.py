@@ -1,4 +1,4 @@
-"""Running wheels on the machine itself, beside the emulated one: for whoever has it, and dares."""
+"""Runs wheels on a real machine of the target's kind, in addition to the emulated target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crosswheel.settings import cache_path
 from crosswheel.signing.seals import Seals
 from crosswheel.wheels.proof import MachineRun
 
-# What a run passes through that the name of our code does not cover.
+# The code that a run depends on and that the digest of crosswheel's code leaves out.
 _CODE = ("deploy/proving_ground.py", "deploy/on_robot/prover.py")
 
 
@@ -25,9 +25,9 @@ class Machine:
     """A machine of the target's kind.
 
     Attributes:
-        title: what people call it.
-        facts: what it tells of itself: ``machine``, ``kernel`` and ``python``.
-        trial: gives what runs Python there with wheels that are installed in these folders ``site-packages`` here.
+        title: its name, for people.
+        facts: what it reports: ``machine``, ``kernel`` and ``python``.
+        trial: takes ``site-packages`` folders of this host; returns what runs Python on the machine with them.
     """
 
     title: str
@@ -36,7 +36,7 @@ class Machine:
 
     @property
     def state(self) -> tuple[str, str, str]:
-        """What it is now: the machine, its kernel and its Python."""
+        """The present state: the machine, its kernel and its Python."""
         return str(self.facts["machine"]), str(self.facts["kernel"]), str(self.facts["python"])
 
 
@@ -47,8 +47,8 @@ def run_on_machine(
 
     Raises:
         CheckFailed: a module does not load, or a test fails.
-        NetworkError: the line dropped.
-        StorageError: the machine has not enough space.
+        NetworkError: the connection dropped.
+        StorageError: the machine has too little space.
     """
     trial = machine.trial(sites)
     imports = import_modules(importable, trial)
@@ -73,7 +73,7 @@ def run_on_machine(
 
 
 class KeptRuns:
-    """The last run of a wheel on a machine, by all that it depends on but for the machine."""
+    """The cached last run of a wheel on a machine, under the digest of all inputs other than the machine."""
 
     def __init__(self, cache: Path, seals: Seals, inputs: Mapping[str, object]) -> None:
         package = Path(__file__).parents[1]
@@ -82,7 +82,7 @@ class KeptRuns:
         self._path = cache_path(cache, "machine-runs") / f"{digest_of(**inputs, machine_code=code)}.json"
 
     def read(self, machine: Machine | None) -> MachineRun | None:
-        """Return the last run, on a machine as it is now if one is given; ``None`` if there is none."""
+        """Return the last run, or ``None``; if a machine is given, only a run on that machine in its present state."""
         try:
             text = self._seals.read(self._path, self._path.stem)
             run = MachineRun.model_validate_json(text) if text is not None else None

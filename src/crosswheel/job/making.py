@@ -1,4 +1,4 @@
-"""Takes or builds the wheel of one pin, and audits it."""
+"""Takes or builds the wheel of one step, and audits it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def settled(step: Step, context: BuildContext) -> Step:
 def _taken_or_refused(step: Step, context: BuildContext) -> WheelRecord | None:
     """Return the published wheel; ``None`` if the audit refuses it and the step has a fallback."""
     assert step.file is not None
-    # The compilers bring along what is known of the target's libraries.
+    # The audit learns of the target's libraries from the compilers.
     digest = digest_of(
         wheel=step.file.sha256,
         compilers=context.toolchain.compilers.identity,
@@ -113,7 +113,7 @@ def _built(step: Step, store: RequirementsStore, context: BuildContext) -> Wheel
 
 def _fitting(kept: Path, context: BuildContext) -> WheelRecord | None:
     record = WheelRecord.read(kept, context.seals)
-    # The digest cannot name the Fortran compiler: only the unpacked source shows whether it is needed.
+    # The digest leaves out the Fortran compiler: only the unpacked source shows whether a build needs it.
     fits = record and record.agrees("gfortran", fetched_version(context.target, context.settings))
     return record if fits else None
 
@@ -127,7 +127,7 @@ def _tell_of_damage(kept: Path, step: Step, context: BuildContext) -> None:
 
 def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
     """Return the digest of everything that goes into a build."""
-    # What is not locked beforehand is resolved from the same inputs: the source, the recipe and the day.
+    # Build requirements without a lock are resolved from these same inputs: the source, the recipe and the day.
     locked = store.read(step.pin.name) if store.frozen else None
     recipe = step.recipe
     environment = context.environment(recipe.libraries if recipe else (), bool(locked and locked.needs_rust))
@@ -145,7 +145,7 @@ def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
 
 
 def _inputs(step: Step, store: RequirementsStore, context: BuildContext) -> str:
-    """Return the digest of what a wheel is built from that does not depend on the target."""
+    """Return the digest of those inputs of a build that do not depend on the target."""
     return digest_of(
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
@@ -170,7 +170,7 @@ def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> W
 
 
 def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildContext) -> WheelRecord:
-    """Build a package's wheel, audit it, and keep it in a folder, whatever was built before.
+    """Build a package's wheel, even if the cache has one, audit it, and keep it in a folder.
 
     Raises:
         CrosswheelError: of the part that failed.
@@ -225,7 +225,7 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
 
 
 def _keep(record: WheelRecord, wheel: Path, kept: Path, context: BuildContext) -> WheelRecord:
-    """Put a built wheel into the cache; return the record that is kept: another command may have been first."""
+    """Put a built wheel into the cache; return the record there, which is another command's if that was first."""
     if _fitting(kept, context) is None:
         remove_tree(kept)
     with new_folder(kept) as temporary:
@@ -244,7 +244,7 @@ def _keep(record: WheelRecord, wheel: Path, kept: Path, context: BuildContext) -
 def prepared_project(
     step: Step, context: BuildContext, warn: Callable[[str], None]
 ) -> tuple[Project, SourceTree]:
-    """Fetch the source of a package to be built, patch it, and tell it its version."""
+    """Fetch a package's source, patch it, and state its version where it has no history."""
     name, version = step.pin.name, step.pin.version
     runner = context.runner(name, version)
     context.display.step(name, "fetching")
@@ -299,7 +299,7 @@ def _replace_linked(
     store: RequirementsStore,
     context: BuildContext,
 ) -> None:
-    """Give a build the target's own libraries of the numpy that is installed for this machine, if it links them."""
+    """Replace the libraries of the host's numpy by the target's, if the build links them."""
     version = numpy_headers.linked_version(backend.venv, project.tree)
     if version is None:
         return

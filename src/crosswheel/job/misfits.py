@@ -1,4 +1,4 @@
-"""Why exact releases do not fit a target, and which release of each would: for what a resolver only refuses."""
+"""Explains why exact releases do not fit a target, and which ones would, where the resolver only refuses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PYTHON = f"{_FITTING}; a target may bring another Python along: see docs/target
 
 
 def explained(error: LockError, pins: Sequence[ForeignPin], context: BuildContext) -> LockError:
-    """Return a resolver's refusal with each exact release named that cannot be had for the target, and why.
+    """Return the resolver's error, extended by each exact release that does not fit the target, and the reason.
 
     Args:
-        pins: the releases that were asked for.
+        pins: the requested exact releases.
 
     Returns:
-        The same error, where none of them is the reason.
+        The same error if none of them is the reason.
     """
     with context.workers(_QUESTIONS_AT_ONCE) as pool:
         misfits = [misfit for misfit in pool.map(lambda pin: _misfit(pin, context), pins) if misfit]
@@ -53,7 +53,7 @@ def exact_releases(requirements: Iterable[str]) -> tuple[ForeignPin, ...]:
 
 
 def _misfit(pin: ForeignPin, context: BuildContext) -> LockError | None:
-    """Return why a release cannot be had for the target, and what helps; ``None`` where nothing is against it."""
+    """Return why a release does not fit the target, and what helps; ``None`` if it fits."""
     python = context.target.python.version
     try:
         files = context.registry.release_files(pin.name, pin.version)
@@ -83,10 +83,10 @@ def _newest(name: str, context: BuildContext) -> str:
 
 
 def newest_fitting(name: str, context: BuildContext, taken: Collection[str] = ()) -> Version | None:
-    """Return the newest release of a project that is for the target's Python; a final one, where there is any.
+    """Return the newest release of a project for the target's Python: a final release, unless all are pre-releases.
 
     Args:
-        taken: versions that are not meant.
+        taken: versions to pass over.
 
     Raises:
         PlanError: the registry has no such project.
@@ -103,7 +103,7 @@ def newest_fitting(name: str, context: BuildContext, taken: Collection[str] = ()
 
 
 def fits_python(file: ReleaseFile, python: str) -> bool:
-    """Return whether a file is for a version of Python, as far as it says so."""
+    """Tell whether a file's Requires-Python allows a version of Python; a file without one allows all."""
     try:
         return SpecifierSet(file.requires_python or "").contains(python, prereleases=True)
     except InvalidSpecifier:

@@ -1,4 +1,4 @@
-"""The closure of the user's projects: locked in the build tree, and kept as it is until it is asked to be renewed."""
+"""Locks the closure of the user's projects in the build tree, where the lock stays until ``--upgrade``."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from crosswheel.uv import Renewal
 
 @dataclass(frozen=True)
 class LockedProjects:
-    """Projects with all that they need, locked.
+    """Locked projects with their closure.
 
     Attributes:
-        name, version: of the first that was asked for.
-        lock: where the lock lies.
+        name, version: of the first project of the request.
+        lock: the path of the lock.
     """
 
     name: str
@@ -39,13 +39,13 @@ class LockedProjects:
 def locked_projects(
     request: Request, as_of: datetime.date | None, context: BuildContext, *, upgrade: bool = False
 ) -> LockedProjects:
-    """Lock projects with all that they need; what was locked for them before stays, as far as it fits.
+    """Lock projects with their closure; pins of their earlier lock stay as far as they fit.
 
     Args:
-        upgrade: take the newest of all instead.
+        upgrade: pass over the earlier lock and take the newest releases.
 
     Raises:
-        LockError: no set of releases satisfies them.
+        LockError: no set of releases satisfies the projects.
         PlanError: a release can be neither taken nor built.
     """
     requirements = with_tests(request.requirements, context)
@@ -73,7 +73,7 @@ def _key(
     as_of: datetime.date | None,
     context: BuildContext,
 ) -> str:
-    """Name what is asked for; the versions of projects change too often to be part of that."""
+    """Return the name of a request's lock, without the versions of projects, which change too often."""
     unversioned = [
         text.replace(f"=={versions[name]}", "")
         if (name := canonicalize_name(Requirement(text).name)) in versions
@@ -84,7 +84,7 @@ def _key(
 
 
 def _state(context: BuildContext, requirements: tuple[str, ...]) -> str:
-    """Name all of the projects that what they need depends on: not their code."""
+    """Return the digest of all in the projects that their closure depends on; their code is not part of it."""
     metadata = [release.metadata.model_dump(mode="json") for release in context.projects]
     return digest_of(metadata=metadata, requirements=requirements)
 
@@ -92,7 +92,7 @@ def _state(context: BuildContext, requirements: tuple[str, ...]) -> str:
 def _kept(
     before: Lock | None, path: Path, context: BuildContext, requirements: tuple[str, ...]
 ) -> Lock | None:
-    """Return the lock from before, where nothing that it depends on has changed, with the projects as they are now."""
+    """Return the earlier lock if none of its inputs has changed, with the projects' present versions in it."""
     if before is None or before.made_for.get("projects") != _state(context, requirements):
         return None
     text = path.read_text()

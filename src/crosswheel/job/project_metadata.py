@@ -1,4 +1,4 @@
-"""What a project says of itself: read where its pyproject.toml states it, asked of its build backend in the sandbox."""
+"""Finds a project's metadata: reads its pyproject.toml, or asks its build backend in the sandbox."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from crosswheel.sources.archive import unpack
 from crosswheel.uv import ReleaseMetadata
 from crosswheel.wheels.legacy import repaired_requirement, repaired_specifiers
 
-# What setuptools says of a project that states none.
+# The version that setuptools gives to a project which states none.
 _NO_VERSION, _NO_NAME = Version("0.0.0"), "unknown"
 
 
@@ -36,10 +36,10 @@ def metadata_of(project: ProjectFolder, snapshot: Snapshot, context: BuildContex
     """Return the metadata that a project's wheel will have.
 
     Raises:
-        UsageError: it has no name or no version, or requires what no index can offer.
-        BuildFailed: its build backend cannot tell.
+        UsageError: the project has no name or no version, or requires what no index can offer.
+        BuildFailed: its build backend cannot tell the metadata.
         LockError: the requirements of its backend cannot be satisfied.
-        NetworkError: they cannot be had.
+        NetworkError: they cannot be fetched.
     """
     digest = digest_of(
         source=snapshot.sha256,
@@ -58,7 +58,7 @@ def metadata_of(project: ProjectFolder, snapshot: Snapshot, context: BuildContex
 
 
 def _stated(project: ProjectFolder) -> ReleaseMetadata | None:
-    """Return what the table ``[project]`` states, where it states all (PEP 621)."""
+    """Return the metadata in the table ``[project]``, or ``None`` if some of it is dynamic (PEP 621)."""
     table: Mapping[str, object] = project.document.get("project", {})
     name, version = table.get("name"), table.get("version")
     if not isinstance(name, str) or not isinstance(version, str):
@@ -71,7 +71,7 @@ def _stated(project: ProjectFolder) -> ReleaseMetadata | None:
 
 
 def _asked(project: ProjectFolder, snapshot: Snapshot, context: BuildContext) -> ReleaseMetadata:
-    """Ask the build backend, in a copy of the project; with git's history, from which it may make the version."""
+    """Ask the build backend in a copy of the project, with its git history, which the version may come from."""
     title = project.name or canonicalize_name(project.folder.name)
     folder = context.folder(title, "project")
     with context.own_folder(title, "project"):
@@ -132,7 +132,7 @@ def _without(what: str, project: ProjectFolder) -> UsageError:
 
 
 def _require_offerable(metadata: ReleaseMetadata, project: ProjectFolder) -> None:
-    """Raise :class:`UsageError` if a project requires an address, which no installer finds on an index."""
+    """Raise :class:`UsageError` if a project requires a URL: no installer finds that on an index."""
     for text in metadata.requires_dist:
         try:
             requirement = Requirement(text)

@@ -1,4 +1,4 @@
-"""Building a wheel again from what its provenance says, and telling whether that gives the same bytes."""
+"""Builds a wheel again from its provenance, and compares the bytes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class _Internal(BaseModel):
 
 @dataclass(frozen=True)
 class Instructions:
-    """What a provenance says of how a wheel was built."""
+    """A provenance's instructions for building a wheel."""
 
     external: _External
     internal: _Internal
@@ -64,11 +64,11 @@ class Instructions:
 
     @classmethod
     def of(cls, statement: provenance.Statement) -> Instructions:
-        """Return what a provenance says.
+        """Return the instructions in a provenance.
 
         Raises:
             UsageError: the wheel was taken, so there is nothing to build.
-            IntegrityError: it lacks something.
+            IntegrityError: the provenance is incomplete.
         """
         try:
             definition = statement["predicate"]["buildDefinition"]
@@ -91,14 +91,14 @@ class Instructions:
 
 @dataclass(frozen=True)
 class RebuildResult:
-    """What came of building a wheel again.
+    """The result of building a wheel again.
 
     Attributes:
-        wheel: its file name.
-        sha256: the hash that it has.
-        rebuilt: the hash of what was built now.
-        differences: where these differ, a sentence each.
-        changes: what is not as it was for the first build: tools, crosswheel itself, the sandbox.
+        wheel: the wheel's file name.
+        sha256: the hash of the first build.
+        rebuilt: the hash of the second build.
+        differences: where the two differ, a sentence each.
+        changes: what has changed since the first build: tools, crosswheel itself, the sandbox.
     """
 
     wheel: str
@@ -109,15 +109,15 @@ class RebuildResult:
 
     @property
     def is_identical(self) -> bool:
-        """Whether both are the same to the byte."""
+        """Whether the two wheels are identical to the byte."""
         return self.sha256 == self.rebuilt
 
     def statement(self, of: Path, record: WheelRecord, code: str) -> provenance.Statement:
         """Return the verdict as a statement about the wheel.
 
         Args:
-            of: the file of the provenance that it was built from.
-            record: what was built now.
+            of: the file of the provenance that was followed.
+            record: the record of the second build.
             code: the digest of crosswheel's code.
         """
         predicate = {
@@ -136,13 +136,13 @@ class RebuildResult:
 def rebuild(
     wheel: Path, statement: provenance.Statement, context: BuildContext
 ) -> tuple[RebuildResult, WheelRecord]:
-    """Build a wheel again from its provenance, in folders of the context, and compare.
+    """Build a wheel again from its provenance, in the context's folders, and compare the two.
 
-    Nothing that was built before is used, neither from ``dist/`` nor from the cache; tools are.
+    Cached tools are used; wheels of ``dist/`` and of the cache are not.
 
     Raises:
-        UsageError: the wheel was taken, or is another target's.
-        IntegrityError: the provenance is not of this wheel, or lacks something.
+        UsageError: the wheel was taken, or is for another target.
+        IntegrityError: the provenance is of another wheel, or incomplete.
         CrosswheelError: of the step of the build that failed.
     """
     sha256 = sha256_of(wheel)
@@ -198,7 +198,7 @@ def _sdist(pin: Pin, sha256: str, context: BuildContext) -> ReleaseFile:
 
 
 def _recipe(instructions: Instructions, folder: Path) -> Recipe | None:
-    """Return the recipe that the provenance has, with its patches as files again."""
+    """Return the recipe in the provenance, with its patches written to files."""
     stated = instructions.external.recipe
     if stated is None:
         return None
@@ -222,7 +222,7 @@ def _store(instructions: Instructions, folder: Path) -> RequirementsStore:
 
 
 def _changes(instructions: Instructions, record: WheelRecord, context: BuildContext) -> list[str]:
-    """Return what is not as it was for the first build, for people."""
+    """Return what has changed since the first build, for people."""
     before, now = instructions.internal.toolchain, record.toolchain
     changes = [
         f"{name} is {now.get(name, 'not used')}, and was {before.get(name, 'not used')}"
@@ -237,5 +237,5 @@ def _changes(instructions: Instructions, record: WheelRecord, context: BuildCont
 
 
 def in_folder(context: BuildContext, folder: Path) -> BuildContext:
-    """Return the context with a folder of its own for what is built."""
+    """Return the context with its build tree in another folder."""
     return replace(context, trees=replace(context.trees, build=folder, dist=folder / "dist"))

@@ -1,4 +1,4 @@
-"""Recipes of projects that no registry has: offered from their folder or repository, and written by ``add``."""
+"""Offers projects that no registry has from the folder or repository in their recipe, and writes such recipes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _WRITTEN = "# Written by `crosswheel add`, and by the same command again.\n"
 
 
 def offering_recipes(context: BuildContext) -> BuildContext:
-    """Return a context that offers the projects whose folder or repository a recipe names, and no registry has.
+    """Return a context that offers the projects whose recipe names their folder or repository and that no registry has.
 
     Raises:
-        RecipeError: a recipe is for another project, or another version of it, than lies there.
+        RecipeError: the folder or repository has another project or version than its recipe.
         CrosswheelError: the project cannot be read.
     """
     gathered = Gathered(context, context.recipes.folder)
@@ -51,7 +51,7 @@ def _location(recipe: Recipe, context: BuildContext) -> Location | None:
 
 
 def _is_of_project(recipe: Recipe, context: BuildContext) -> bool:
-    """Tell whether a recipe's source is of a project that no registry has; of those that `add` wrote, none is asked."""
+    """Tell whether no registry has a recipe's project; for recipes that ``add`` wrote, without asking one."""
     if recipe.file.read_text().startswith(_WRITTEN):
         return True
     if recipe.version is None or recipe.is_alone:
@@ -64,7 +64,7 @@ def _is_of_project(recipe: Recipe, context: BuildContext) -> bool:
 
 
 def _require_own(recipe: Recipe, found: Iterable[LocalRelease], location: Location) -> None:
-    """Raise :class:`RecipeError` if a recipe's source holds another release than the recipe is for."""
+    """Raise :class:`RecipeError` if a recipe's source has another release than the recipe."""
     for release in found:
         if release.name == recipe.canonical_name and (
             recipe.version is None or recipe.is_of(release.name, release.version)
@@ -86,16 +86,16 @@ def _shown(location: Location) -> str:
 def write_recipes(
     requirements: Iterable[str], gathered: Gathered, as_of: str | None, context: BuildContext
 ) -> Path:
-    """Write what offers a project from now on: a recipe for it, and one for each other project that it needs.
+    """Write a recipe for a project, and one for each other project that it needs, so that later runs offer them.
 
     Args:
-        requirements: what the index shall offer; the first is of the project.
+        requirements: what the index will offer; the first is the project.
 
     Returns:
-        The file of the project's own recipe.
+        The path of the project's recipe.
 
     Raises:
-        UsageError: a recipe of that name says something else.
+        UsageError: there is a different recipe of that name.
     """
     texts = tuple(requirements)
     first = next(iter(gathered.releases.values()))

@@ -1,4 +1,4 @@
-"""The record of a wheel in hand: where it came from, and what the audit found."""
+"""Defines the record of a wheel in hand: where it came from, and what its audit found."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from crosswheel.wheels.proof import WheelFacts
 from crosswheel.wheels.reading import WheelModules
 
 OF_THIS_MACHINE = ("wheel", "is_kept", "instead_of", "shared_as")
-"""What of a record says nothing to other machines."""
+"""The fields of a record that mean nothing to other machines."""
 
 
 class BuildLock(BaseModel):
-    """What a build is locked to, beside its recipe.
+    """The locked inputs of a build, beside its recipe.
 
     Attributes:
-        sdist: the SHA-256 of the source, where it is the lock's sdist.
-        requirements: the locked requirements of the build, as its file has them.
+        sdist: the SHA-256 of the source, if it is the lock's sdist.
+        requirements: the text of the locked build requirements.
         as_of: the day that they were resolved as of, if one was given.
-        day: the day that they stand for.
+        day: the day that stands for "now" where none was given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,16 +40,16 @@ class WheelRecord(WheelFacts):
     """A wheel that passed its audit: its path, its origin, and what the audit found; the cache keeps it as JSON.
 
     Attributes:
-        wheel: where it lies in the cache.
-        size: of its file, in bytes.
+        wheel: its path in the cache.
+        size: the size of its file, in bytes.
         requires: its requirements (PEP 508).
-        modules: what of it can be imported.
-        compiled: what compiling its modules for the target showed.
-        lock: what its build was locked to; ``None`` for what was taken.
-        warnings: what the user should know of it.
+        modules: the modules that can be imported.
+        compiled: the result of compiling its modules for the target.
+        lock: the locked inputs of its build; ``None`` if it was taken.
+        warnings: warnings for the user.
         is_kept: whether it was in the cache.
-        shared_as: the digest by which a shared cache is to get it, if it came from none.
-        instead_of: the target's own wheel, where this is another target's that passed the audit as well.
+        shared_as: the digest under which to store it in a shared cache; ``None`` if it came from one.
+        instead_of: this target's own wheel, if another target's wheel is used because that passed the audit, too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,7 +70,7 @@ class WheelRecord(WheelFacts):
 
     @classmethod
     def read(cls, folder: Path, seals: Seals) -> WheelRecord | None:
-        """Read a folder's record; return ``None`` if there is none, or if record or wheel were changed since."""
+        """Read a folder's record; return ``None`` if there is none, or if the record or the wheel was changed since."""
         text = seals.read(folder / "made.json", folder.name)
         try:
             record = cls.model_validate_json(text) if text is not None else None
@@ -81,7 +81,7 @@ class WheelRecord(WheelFacts):
         return record.model_copy(update={"is_kept": True})
 
     def agrees(self, tool: str, version: str | None) -> bool:
-        """Return whether the build used this version; true where it used none or ``version`` is ``None``."""
+        """Tell whether the build used a tool's version; true if it did not use the tool, or ``version`` is ``None``."""
         return version is None or self.toolchain.get(tool, version) == version
 
     def write(self, folder: Path, digest: str, seals: Seals) -> None:

@@ -1,4 +1,4 @@
-"""Which wheels lead to which others, as pip on the target would follow them, and whether those are there."""
+"""Follows the requirements of wheels as pip on the target would, and finds those that are not satisfied."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _Node = tuple[str, str]
 
 
 class Requirements:
-    """The requirements of the releases of a lock, each read once, however often it is followed.
+    """The requirements of a lock's releases; each is parsed once, however often it is followed.
 
     Args:
-        locked: the versions of all releases of the lock, by name; what is not among them is not followed.
-        target: answers the markers (PEP 508).
-        roots: the requirements that were asked for, which may ask for extras.
+        locked: the versions of the lock's releases, by name; requirements of other packages are not followed.
+        target: the target whose environment decides the markers (PEP 508).
+        roots: the requested requirements, which may have extras.
     """
 
     def __init__(self, locked: Mapping[str, str], target: Target, roots: Iterable[str] = ()) -> None:
@@ -32,15 +32,15 @@ class Requirements:
 
     @property
     def roots(self) -> frozenset[str]:
-        """The normalised names of what was asked for."""
+        """The normalised names of the requested packages."""
         return frozenset(name for name, _ in self._roots)
 
     def follow(self, names: Iterable[str], records: Mapping[str, WheelRecord]) -> tuple[set[str], set[str]]:
-        """Follow the requirements of wheels through those that they lead to.
+        """Follow the requirements of wheels, and of the wheels that these require, to the end.
 
         Returns:
-            The names of all wheels that were reached, these included; and those without a record yet, whose
-            requirements are therefore unknown.
+            The names of all wheels that were reached, with the given ones; and those of them that have no record
+            yet, so that their requirements are unknown.
         """
         reached: set[str] = set()
         missing: set[str] = set()
@@ -63,7 +63,7 @@ class Requirements:
         return reached, missing
 
     def absent(self, names: Iterable[str], records: Mapping[str, WheelRecord]) -> list[str]:
-        """Return what wheels require and the lock lacks: without a day, a recipe locks its package alone."""
+        """Return the required packages that the lock lacks: a recipe without a day locks its package alone."""
         reached, _ = self.follow(names, records)
         needed = {
             _nodes(requirement)[0][0]
@@ -73,10 +73,10 @@ class Requirements:
         return sorted(needed - self._locked.keys())
 
     def unsatisfied(self, name: str, records: Mapping[str, WheelRecord]) -> list[Fault]:
-        """Return a fault for each requirement of a wheel, also by extras of others, that the lock does not satisfy.
+        """Return a fault for each requirement of a wheel, and of its requested extras, that the lock does not satisfy.
 
         Args:
-            records: the wheels that :meth:`follow` reaches from it.
+            records: the records of the wheels that :meth:`follow` reaches from it.
         """
         faults: list[Fault] = []
         visited: set[_Node] = set()
@@ -88,7 +88,7 @@ class Requirements:
             visited.add(node)
             for needed in self._requirements_of(node, records[node[0]]):
                 faults += self._missing(node, needed, records[name].wheel.name)
-                # What another wheel requires without an extra is a fault of that one.
+                # Requirements of other wheels without an extra are reported for those wheels.
                 todo += _nodes(needed)[1:]
         return faults
 
@@ -122,7 +122,7 @@ class Requirements:
 
 
 def _nodes(requirement: Requirement) -> list[_Node]:
-    """Return what a requirement leads to: the release itself, then its extras."""
+    """Return the nodes that a requirement leads to: the release itself, then its extras."""
     name = canonicalize_name(requirement.name)
     return [(name, ""), *((name, extra) for extra in sorted(requirement.extras))]
 

@@ -1,4 +1,4 @@
-"""Resolving what is asked for, with the metadata that the wheels will have which are built."""
+"""Resolves requirements with the metadata of the wheels that will be built, where the registry's differ."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def resolve(
     *,
     renewal: Renewal | None = None,
 ) -> Resolution:
-    """Resolve what is asked for as of a day, and warn of what the user should know.
+    """Resolve a request as of a day, and show the resolver's warnings.
+
+    The resolver assumes that all wheels of a release have the metadata of any one. A wheel that is built, perhaps from
+    patched source, may have other metadata; these decide.
 
     Args:
-        renewal: what stays of an earlier resolution; the newest of all is taken, if not given.
-
-    A resolver takes the metadata of any published wheel for that of all. Where a wheel is built, or its source patched,
-    what is built may say something else, which decides.
+        renewal: which pins of an earlier resolution stay; by default every release is the newest.
 
     Raises:
-        UsageError: a file cannot be read, or asks for what cannot be given.
+        UsageError: a file cannot be read, or has an option that cannot be honoured.
         LockError: no set of releases satisfies it.
         NetworkError: the registry or a source cannot be reached.
     """
@@ -59,7 +59,7 @@ def resolve(
 
 
 def _doubtful(pins: Iterable[Pin], context: BuildContext) -> list[Pin]:
-    """Return the pins whose built wheel may have other metadata than the resolver read."""
+    """Return the pins whose built wheel may have other metadata than those that the resolver read."""
     doubtful = []
     projects = {release.name for release in context.projects}  # their metadata are known
     for step, files in planned([pin for pin in pins if pin.name not in projects], context):
@@ -72,7 +72,7 @@ def _doubtful(pins: Iterable[Pin], context: BuildContext) -> list[Pin]:
 def _described(pin: Pin, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata | None:
     try:
         return describe(pin.name, pin.version, as_of, context)
-    except (BuildFailed, LockError):  # as its build will, which tells why
+    except (BuildFailed, LockError):  # its build will fail, too, and tell why
         return None
 
 
@@ -80,10 +80,10 @@ def closure_for(request: Request, as_of: datetime.date | None, context: BuildCon
     """Return the steps for requirements that no recipe names.
 
     Args:
-        as_of: pass over what was published after this day. What was resolved on a day without one stays for that day.
+        as_of: ignore what was published after this day. Without one, a resolution is reused for the rest of its day.
 
     Raises:
-        UsageError: one of them is no requirement, or a file cannot be read.
+        UsageError: one of them is not a requirement, or a file cannot be read.
         LockError: no set of releases satisfies them.
         PlanError: a release can be neither taken nor built.
     """
@@ -101,7 +101,7 @@ def closure_for(request: Request, as_of: datetime.date | None, context: BuildCon
 
 
 def _closure_of_files(request: Request, as_of: datetime.date | None, context: BuildContext) -> Closure:
-    """Return the steps for requirement files, which may include others: their roots are known once resolved."""
+    """Return the steps for requirements files; as these may include others, their roots are known once resolved."""
     resolution = resolve(request, as_of, context)
     test_requirements = with_tests(resolution.roots, context)[len(resolution.roots) :]
     if set(test_requirements) - {pin.name for pin in resolution.pins}:
@@ -114,7 +114,7 @@ def _closure_of_files(request: Request, as_of: datetime.date | None, context: Bu
 
 
 def with_tests(requirements: Iterable[str], context: BuildContext) -> tuple[str, ...]:
-    """Return requirements and those of their recipes' tests, which must be in the same lock."""
+    """Return requirements with those of their recipes' tests, which must be in the same lock."""
     roots = list(requirements)
     names = [canonicalize_name(locks.parsed(text).name) for text in roots]
     helpers = (context.recipes.helpers.get(name) for name in names)

@@ -1,7 +1,7 @@
-"""What others of a team have made and proven of the same inputs, and what is given to them: a shared cache.
+"""Takes wheels and proofs from the team's shared cache, and stores there what was made and proven here.
 
-What is looked for is named by what is known before any tool is there: no compiler, emulator or C library has to be made
-to find out that none is needed. The versions of those are in the record and the proof of whoever made them.
+Their digests name only inputs that are known before any tool is fetched, so that nobody fetches a compiler or an
+emulator to find out that it is not needed. The tools' versions are in the record and in the proof.
 """
 
 from __future__ import annotations
@@ -39,10 +39,9 @@ _LOG = "build.log"
 
 
 def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord | None:
-    """Return the wheel that somebody else took or built for a step, and audited; ``None`` if nobody did.
+    """Return the audited wheel that the shared cache has for a step, or ``None``; keep it in this machine's cache.
 
-    It is kept in the cache of this machine. Of a wheel that was refused there is no record, so that what was built
-    instead is looked for as well.
+    A refused wheel has no record, so the wheel of the step's fallback is looked for as well.
     """
     if context.shared_cache is None:
         return None
@@ -61,7 +60,7 @@ def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) ->
 
 
 def _fetched(step: Step, kept: Path, context: BuildContext) -> WheelRecord | None:
-    """Put what the shared cache has of a step's wheel into the cache of this machine, and return its record."""
+    """Copy a step's wheel from the shared cache into this machine's cache, and return its record, or ``None``."""
     assert context.shared_cache is not None
     context.display.step(step.pin.name, "asking the shared cache")
     digest = kept.name
@@ -83,12 +82,12 @@ def _fetched(step: Step, kept: Path, context: BuildContext) -> WheelRecord | Non
 
 
 def _as_record(found: CacheRecord, step: Step, kept: Path, context: BuildContext) -> WheelRecord | None:
-    """Return what a shared record says of a wheel, if it is of this step."""
+    """Return a shared record as a wheel's record, if it is of this step; ``None`` otherwise."""
     blob = found.blobs.get("wheel")
     try:
         if step.action == "take":
             assert step.file is not None
-            wheel = context.registry.fetch(step.file)  # it is its registry's to give
+            wheel = context.registry.fetch(step.file)  # the shared cache stores no wheel that a registry has
         elif blob is not None:
             wheel = kept / blob.name
         else:
@@ -102,7 +101,7 @@ def _as_record(found: CacheRecord, step: Step, kept: Path, context: BuildContext
 
 
 def reused_proof(digest: str, record: WheelRecord, context: BuildContext) -> Proof | None:
-    """Return the proof that somebody else gave of a wheel, with all that it was tested with; ``None`` if nobody did."""
+    """Return the shared cache's proof of a wheel, tested with the same other wheels, or ``None``."""
     if context.shared_cache is None:
         return None
     kept = cache_path(context.settings.cache, "proofs") / f"{digest}.json"
@@ -119,7 +118,7 @@ def reused_proof(digest: str, record: WheelRecord, context: BuildContext) -> Pro
 
 
 def _parsed(said: str | Mapping[str, Any] | None, record: WheelRecord, context: BuildContext) -> Proof | None:
-    """Return a proof, if it is of this very wheel and target."""
+    """Return a proof from its text if it is of this very wheel and target; ``None`` otherwise."""
     try:
         if said is None:
             return None
@@ -131,12 +130,12 @@ def _parsed(said: str | Mapping[str, Any] | None, record: WheelRecord, context: 
 
 
 def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext) -> None:
-    """Give others a wheel that was proven: its bytes, its log and its record, then its proof; what they have not yet.
+    """Store in the shared cache what it lacks of a proven wheel: its bytes, log and record, then its proof.
 
-    What could not be run on this machine is no proof for others.
+    A proof that nothing was run for is not shared.
 
     Args:
-        digest: names the proof, as :func:`proof_digest` does.
+        digest: the digest of the proof, from :func:`proof_digest`.
     """
     cache = context.shared_cache
     ran = proof.emulator is not None or not (record.modules.extensions or record.modules.pure)
@@ -158,12 +157,12 @@ def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext)
 
 
 def _is_noted(digest: str, context: BuildContext) -> bool:
-    """Whether the stores have a record, as far as this machine knows."""
+    """Tell whether this machine has noted that the stores have a record."""
     return _notes(digest, context).exists()
 
 
 def _note(digest: str, context: BuildContext) -> None:
-    """Note that the stores have a record, so that they need not be asked the next time."""
+    """Note that the stores have a record, so that the next run does not ask them."""
     write_text(_notes(digest, context), "")
 
 
@@ -173,7 +172,7 @@ def _notes(digest: str, context: BuildContext) -> Path:
 
 
 def _keep(record: WheelRecord, digest: str, files: Mapping[str, Path], context: BuildContext) -> None:
-    """Keep a wheel under the digest by which it is shared, so that the next run need not ask for it."""
+    """Keep a wheel in this machine's cache under its shared digest, so that the next run does not ask for it."""
     kept = cache_path(context.settings.cache, "made") / digest
     if WheelRecord.read(kept, context.seals) is not None:
         return
@@ -185,7 +184,7 @@ def _keep(record: WheelRecord, digest: str, files: Mapping[str, Path], context: 
 
 
 def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
-    """Put a bundle wheel that somebody else made of the same wheels into the tree of wheels, if there is one."""
+    """Copy the shared cache's bundle wheel of the same wheels into ``dist/``, if there is one."""
     cache = context.shared_cache
     if cache is None:
         return False
@@ -207,7 +206,7 @@ def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
 
 
 def share_bundle(source: str, path: Path, context: BuildContext) -> None:
-    """Give others a bundle wheel that was proven here."""
+    """Store a proven bundle wheel in the shared cache."""
     proof = Proof.read_beside(path, context.target.name)
     if context.shared_cache is not None and proof is not None:
         digest = _bundle_digest(source, context)
@@ -219,7 +218,7 @@ def _bundle_digest(source: str, context: BuildContext) -> str:
 
 
 def wheel_digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
-    """Name what comes of a step by all that is known before any tool is made."""
+    """Return the shared digest of a step's wheel, of inputs that are known before any tool is fetched."""
     recipe = step.recipe if step.action == "build" else None
     locked = store.read(step.pin.name) if step.action == "build" and store.frozen else None
     return full_digest_of(
@@ -238,12 +237,12 @@ def wheel_digest(step: Step, store: RequirementsStore, context: BuildContext) ->
 
 
 def proof_digest(inputs: Mapping[str, object]) -> str:
-    """Name a proof by all that is known before the emulator is there."""
+    """Return the shared digest of a proof, of inputs that are known before the emulator is fetched."""
     return full_digest_of(**inputs)
 
 
 def _compilers(context: BuildContext) -> str:
-    """Return the identity of the compilers, which costs nothing where they are zig's."""
+    """Return the identity of the compilers, which for zig is known without fetching it."""
     if context.sdk is not None:
         return context.toolchain.compilers.identity
     return zig_compilers(context.target, context.settings.cache).identity

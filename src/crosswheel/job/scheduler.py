@@ -16,7 +16,7 @@ Proven = TypeVar("Proven")
 
 @dataclass
 class RunResult(Generic[Product, Proven]):
-    """The result of a run, by name: what was made, what was proven, and the errors of the others."""
+    """The result of a run, by name: products, proofs, and the errors of what failed."""
 
     products: dict[str, Product] = field(default_factory=dict)
     proven: dict[str, Proven] = field(default_factory=dict)
@@ -45,22 +45,21 @@ def run(
 ) -> RunResult[Product, Proven]:
     """Make every name, and prove each once all that it needs is made.
 
-    What is ready to be proven is proven before more is made; what made things wait for is made next, then the others,
-    in the given order. What a thing needs is known only when it is made, and grows as what it needs is made in turn,
-    so that ``needs`` is asked again whenever something that it named was made. An error stops only its own name, and
-    what needs it.
+    Proving comes before making. Names that made ones wait for are made next, then the others in the given order. What
+    a name needs is known only when it is made, and grows as its needs are made in turn; ``needs`` is therefore called
+    again whenever a name that it returned was made. An error stops only its own name, and the names that need it.
 
     Args:
-        at_once: how many things are worked on at the same time.
+        at_once: the number of names that are worked on at the same time.
 
     Raises:
         Interrupted: the user asked to stop.
-        HostError: none can be made on this machine. Every other error is in the outcome.
+        HostError: this host can make none of them. Every other error is in the result.
     """
     outcome: RunResult[Product, Proven] = RunResult()
     to_make, to_prove = list(names), deque[str]()
     running: dict[Future[Product | Proven], tuple[str, bool]] = {}
-    waiting: dict[str, set[str]] = {}  # what each needed when it was asked last: at first, to be made itself
+    waiting: dict[str, set[str]] = {}  # the names that each still waits for; at first, for itself to be made
     while to_make or to_prove or running:
         while (to_make or to_prove) and len(running) < at_once:
             if to_prove:
@@ -90,7 +89,7 @@ def run(
 
 
 def _next(to_make: list[str], waiting: Mapping[str, set[str]]) -> str:
-    """Take out what is to be made next: the first that something waits for, or else the first."""
+    """Remove and return the name to make next: the first that another waits for, or else the first."""
     awaited = set[str]().union(*waiting.values())
     return to_make.pop(next((number for number, name in enumerate(to_make) if name in awaited), 0))
 

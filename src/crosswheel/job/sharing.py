@@ -1,8 +1,8 @@
-"""One wheel for several targets: what another target's build gave is used for this one, too, where it passes here.
+"""Uses one wheel for several targets, where another target's wheel passes this target's audit.
 
-Builds for two targets seldom give the same bytes, and an index serves one wheel of a name. What lies in ``dist/``
-under the name of a wheel that was just built, proven on another target, is therefore audited for this target; proving
-it comes later, and the target's own wheel is there for the case that it fails.
+Builds for two targets seldom give the same bytes, and an index serves one wheel of a name. If ``dist/`` has a wheel of
+the same name that was proven on another target, this module audits it for this target. It is proven later; if that
+fails, this target's own wheel is used.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from crosswheel.wheels.reading import WheelFile
 
 
 def shared_wheel(record: WheelRecord, context: BuildContext) -> WheelRecord:
-    """Return another target's wheel in place of one that was built, if it passes this target's audit.
+    """Return another target's wheel to use instead of a built one, if it passes this target's audit.
 
-    It must be built from the same source, by the same recipe, as of the same day and by the same code, and compiled for
-    a CPU whose code this target's CPU runs: neither the audit nor a trial shows that.
+    It must be built from the same source, by the same recipe, as of the same day and by the same code, and be compiled
+    for a CPU whose code this target's CPU runs, which neither the audit nor a trial can show.
     """
     for wheel, proof in _others(record, context):
         try:
@@ -60,17 +60,17 @@ def shared_wheel(record: WheelRecord, context: BuildContext) -> WheelRecord:
 
 
 def runs_code_for(target: Target, cpu: str | None) -> bool:
-    """Return whether a target's CPU runs all code that is compiled for a CPU, as zig spells it."""
+    """Tell whether a target's CPU runs all code compiled for another CPU, which is spelled as zig does."""
     return cpu in (target.toolchain.cpu, *target.toolchain.also_runs)
 
 
 def in_order(targets: Sequence[Target]) -> list[Target]:
-    """Return targets in the order in which they are best built for: those whose wheels run on more machines first."""
+    """Return targets in the best order to build for them: those whose wheels run on more machines first."""
     return sorted(targets, key=lambda target: (bool(target.toolchain.also_runs), Version(target.abi.glibc)))
 
 
 def _others(record: WheelRecord, context: BuildContext) -> Iterator[tuple[Path, Proof]]:
-    """Yield the wheels that other targets have under the file name of one that was built, with a proof of each."""
+    """Yield other targets' wheels of the same file name as a built one, each with a proof."""
     if record.inputs is None:
         return
     for wheel in Dist(context.trees.dist).wheels(record.name, record.version):
@@ -82,14 +82,14 @@ def _others(record: WheelRecord, context: BuildContext) -> Iterator[tuple[Path, 
 
 
 def _is_like(proof: Proof, record: WheelRecord, target: Target) -> bool:
-    """Whether a proof is another target's, of other bytes made from what a record's were, that may run on a target."""
+    """Tell whether a proof is of another target's wheel from a record's inputs, whose code a target's CPU runs."""
     same = (proof.wheel, proof.inputs) == (record.wheel.name, record.inputs)
     others = proof.target != target.name and proof.sha256 != record.sha256
     return same and others and proof.emulator is not None and runs_code_for(target, proof.cpu)
 
 
 def _kept(wheel: Path, proof: Proof, context: BuildContext) -> Path:
-    """Return a copy of a wheel in the cache: the one in the tree of wheels may be moved meanwhile."""
+    """Copy a wheel into the cache and return its path there; the one in ``dist/`` may be moved meanwhile."""
     kept = cache_path(context.settings.cache, "shared") / proof.sha256[:20] / wheel.name
     if not kept.is_file() or sha256_of(kept) != proof.sha256:
         place_copy(wheel, kept)

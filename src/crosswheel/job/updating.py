@@ -1,4 +1,4 @@
-"""Keeping locks current: what is newer, what its publisher withdrew, and locks renewed as far as that is asked for."""
+"""Keeps locks current: finds newer and withdrawn releases, and renews locks as far as the user asks."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _PAGES = ("homepage", "home", "repository", "source", "source code", "github")
 
 @dataclass(frozen=True)
 class Standing:
-    """How a locked release stands today.
+    """A locked release, compared with what its registry has today.
 
     Attributes:
-        newest: the newest release that is for the target's Python; ``None`` where the locked one is.
-        fault: what became of the locked one, if it is not as it was locked.
+        newest: the newest release for the target's Python; ``None`` if that is the locked one.
+        fault: what has happened to the locked release, such as being yanked; ``None`` if nothing has.
     """
 
     root: str
@@ -58,7 +58,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Change:
-    """What an update changed of one package; sizes in bytes, where they are known."""
+    """An update's change of one package; sizes are in bytes, or ``None`` if they are not known."""
 
     name: str
     old: str | None
@@ -69,10 +69,10 @@ class Change:
 
 
 def locked_roots(context: BuildContext, names: Collection[str] = ()) -> list[tuple[Recipe, Lock]]:
-    """Return the roots that have a lock, with it; where names are given, those that one of them is locked for.
+    """Return the roots that have a lock, each with its lock; if names are given, only those that lock one of them.
 
     Raises:
-        UsageError: nothing is locked, or a name is in no lock.
+        UsageError: no root has a lock, or a name is in none.
     """
     roots = [
         root
@@ -91,7 +91,7 @@ def locked_roots(context: BuildContext, names: Collection[str] = ()) -> list[tup
 
 
 def standings(context: BuildContext, names: Collection[str] = ()) -> list[Standing]:
-    """Return each locked release of a registry that has a newer one, or is not as it was locked.
+    """Return each locked release that has a newer one, or is no longer as it was locked.
 
     Raises: as :func:`locked_roots`, and
         NetworkError: the registry cannot be reached.
@@ -146,14 +146,14 @@ def _standing(root: str, pin: Pin, context: BuildContext) -> Standing:
 def update_root(
     root: Recipe, lock: Lock, names: Collection[str], day: datetime.date, context: BuildContext
 ) -> list[Change]:
-    """Renew a root's lock, then build and prove all of it; return what changed.
+    """Renew a root's lock, then build and prove its closure; return what changed.
 
     Args:
-        names: packages that may be as new as ``day``, while all others stay at the lock's own; all, if none is given.
+        names: packages that may be as new as ``day``, while all others stay as they are; all packages by default.
 
     Raises:
-        BuildFailed: a package could not be made or proven; it is named, and the lock is as it was.
-        CrosswheelError: of the step that failed; the lock is as it was.
+        BuildFailed: a package failed, which the message names; the lock is unchanged.
+        CrosswheelError: another step failed; the lock is unchanged.
     """
     wanted = sorted({canonicalize_name(name) for name in names} & lock.pins.keys())
     exceptions: dict[str, datetime.date] = {}
@@ -167,10 +167,10 @@ def update_root(
 def renew_and_prove(
     renewed: Recipe, root: Recipe, lock: Lock, renewal: Renewal, context: BuildContext
 ) -> list[Change]:
-    """Renew a root's lock in a stated way, then build and prove all of it; return what changed.
+    """Renew a root's lock as a renewal says, then build and prove its closure; return what changed.
 
     Args:
-        renewed: the root as it shall be; where its day is another, the recipe gets it too.
+        renewed: the root with its new day, which is written into the recipe if it differs.
 
     Raises: as :func:`update_root`.
     """
@@ -194,7 +194,7 @@ def renew_and_prove(
 
 @contextlib.contextmanager
 def _restored_on_failure(root: Recipe, context: BuildContext) -> Iterator[None]:
-    """Put the lock, the locked build requirements and the recipe of a root back, should the block fail."""
+    """Restore a root's lock, locked build requirements and recipe if the block fails."""
     folder = committed_folder(root, context)
     paths = [locks.path_of(root, context.target), root.file, *folder.glob("*.txt")]
     before = {path: path.read_bytes() for path in paths if path.is_file()}
@@ -237,7 +237,7 @@ def _size(pin: Pin, context: BuildContext) -> int | None:
 
 
 def _changelog(pin: Pin, context: BuildContext) -> str | None:
-    """Return where a release says that its changes are listed, or else where its project is."""
+    """Return the URL of a release's changelog, or else of its project."""
     wheel = _wheel(pin, context)
     if wheel is None:
         return None

@@ -1,1 +1,1 @@
-"""What is offered to whom: recipes, as data and as they are written."""
+"""Reads recipes, changes them, and defines them as data."""

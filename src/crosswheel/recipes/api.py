@@ -1,7 +1,7 @@
-"""What a ``build.py`` calls: the original tool's ``package_build``, and typed keywords beyond it.
+"""Defines the interface that a ``build.py`` calls: the original tool's ``package_build``, with more typed keywords.
 
-A recipe only says what is to be built; the engine builds it later. ``from builder import package_build`` gives
-it an object of :class:`PackageBuild` of its own, made by :mod:`crosswheel.recipes.loader`.
+A recipe only describes a build; the engine builds it later. ``from builder import package_build`` gives each recipe
+a :class:`PackageBuild` of its own, which :mod:`crosswheel.recipes.loader` creates.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HINT = "docs/recipes.md explains every keyword."
 
 
 class PackageBuild:
-    """Collects what one ``build.py`` says."""
+    """Collects the description in one ``build.py``."""
 
     def __init__(self, file: Path, name: str, version: str | None, dist: Path) -> None:
         self._file, self._name, self._version, self._dist = file, name, version, dist
@@ -61,14 +61,14 @@ class PackageBuild:
         time_limit: str | None = None,
         memory_limit: str | None = None,
     ) -> Path:
-        """State how a package is built; the keywords are the fields of :class:`Recipe`.
+        """Describe how a package is built; the keywords are the fields of :class:`Recipe`.
 
-        The first three arguments are the original tool's. There, a package without ``setup_py_commands`` was
-        built with ``setup.py bdist_wheel``; here its PEP 517 build backend is called, which does the same for
-        a project that has only a ``setup.py``.
+        The first three arguments are the original tool's. That tool built a package without ``setup_py_commands``
+        with ``setup.py bdist_wheel``; crosswheel calls the PEP 517 build backend, which does the same for a project
+        that has only a ``setup.py``.
 
         Returns:
-            The folder below ``dist`` where the wheel will be.
+            The folder of ``dist/`` for the wheel.
 
         Raises:
             RecipeError: a keyword has a wrong value, or a patch or test is missing.
@@ -94,28 +94,28 @@ class PackageBuild:
         git_tree: str | None = None,
         submodules: Mapping[str, str] | None = None,
     ) -> GithubSource:
-        """Name a tag on GitHub: its source archive, or the file ``sdist_archive`` of its release."""
+        """Return a source: a tag's source archive on GitHub, or the file ``sdist_archive`` of the tag's release."""
         arguments = {key: value for key, value in locals().items() if key != "self" and value is not None}
         return self._checked(GithubSource, **arguments)
 
     def pypi_source(
         self, *, name: str, version: str, sha256: str | None = None, path: str | None = None
     ) -> PypiSource:
-        """Name the sdist of a release on the package registry."""
+        """Return a source: the sdist of a release on the package registry."""
         return self._checked(PypiSource, name=name, version=version, sha256=sha256, path=path)
 
     def git_source(
         self, *, url: str, ref: str, commit: str | None = None, path: str | None = None
     ) -> GitSource:
-        """Name a tag, branch or commit of a git repository, and the commit it must be."""
+        """Return a source: a tag, branch or commit of a git repository, and the commit that it must be."""
         return self._checked(GitSource, url=url, ref=ref, commit=commit, path=path)
 
     def folder_source(self, *, path: str) -> FolderSource:
-        """Name the folder of a project, from the recipe's own."""
+        """Return a source: the folder of a project, relative to the recipe's folder."""
         return self._checked(FolderSource, path=path)
 
     def url_source(self, *, url: str, sha256: str, path: str | None = None) -> UrlSource:
-        """Name an archive by its address and hash."""
+        """Return a source: the archive at a URL, with its hash."""
         return self._checked(UrlSource, url=url, sha256=sha256, path=path)
 
     def _checked(self, kind: type[_Model], **arguments: object) -> _Model:

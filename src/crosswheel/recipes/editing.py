@@ -1,4 +1,4 @@
-"""Changing what a recipe says, without touching anything else in its file."""
+"""Changes a keyword of a recipe without touching the rest of its file."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from crosswheel.files import write_text
 
 
 def change_build_number(file: Path, number: int) -> None:
-    """Write a build number into the only call of ``build_package`` in a recipe.
+    """Write a build number into a recipe's only call of ``build_package``.
 
     Raises:
-        RecipeError: there is not exactly one such call, or its number is not a plain one.
+        RecipeError: the recipe does not have exactly one such call, or the present value is not a literal.
         StorageError: the recipe cannot be written.
     """
     _change(file, "build_number", str(number), ("build number", "number"))
 
 
 def change_day(file: Path, day: datetime.date) -> None:
-    """Write the day that a recipe's closure is as of into its only call of ``build_package``.
+    """Write ``as_of``, the day of a recipe's closure, into the recipe's only call of ``build_package``.
 
     Raises: as :func:`change_build_number`.
     """
@@ -56,13 +56,13 @@ def _is_build(node: ast.AST) -> bool:
 
 
 def _offset(data: bytes, line: int | None, column: int | None) -> int:
-    """Return where a place is that the parser told, which counts lines from 1 and columns in bytes of UTF-8."""
+    """Return the byte offset of a parser's position, whose lines count from 1 and columns in bytes of UTF-8."""
     lines = data.splitlines(keepends=True)
     return sum(map(len, lines[: (line or 1) - 1])) + (column or 0)
 
 
 def _inserted(head: bytes, keyword: bytes) -> bytes:
-    """Return a call up to its closing bracket, with the keyword as its last: in a line of its own, if they have."""
+    """Return a call up to its closing bracket with a keyword added, on its own line if the others are on theirs."""
     stripped = head.rstrip()
     space = head[len(stripped) :]
     separator = b"" if stripped.endswith((b"(", b",")) else b","

@@ -1,4 +1,4 @@
-"""C libraries that a folder of recipes adds to those that crosswheel knows: its ``libraries.toml``."""
+"""Reads ``libraries.toml``, by which a folder of recipes adds C libraries to those that ship with crosswheel."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _HINT = "docs/recipes.md tells what it may hold."
 
 
 class LibrarySpec(BaseModel):
-    """What is known of one C library; the shipped ``libraries.toml`` explains the fields.
+    """The description of a C library; the shipped ``libraries.toml`` explains the fields.
 
     Attributes:
-        archive: its original sources: an address, or a file below the folder of ``libraries.toml``.
+        archive: its original source: a URL, or a file below the folder of ``libraries.toml``.
         sha256: the archive's hash.
-        version: what is in the archive.
+        version: the version in the archive.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -74,24 +74,24 @@ class LibrarySpec(BaseModel):
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """What a library is made of, for its digest: an archive counts by its hash, wherever it lies."""
+        """The inputs of the library's digest; its archive counts by its hash, wherever it lies."""
         return self.model_dump(mode="json", exclude_unset=True, exclude={"archive", "language"})
 
 
 def read_libraries(folder: Path) -> Mapping[str, LibrarySpec]:
-    """Return the C libraries that a folder of recipes adds, by name; none where it has no ``libraries.toml``.
+    """Return the C libraries that a folder of recipes adds, by name; none if it has no ``libraries.toml``.
 
-    An archive that lies there is given by its absolute path.
+    The path of an archive in the folder is made absolute.
 
     Raises:
-        RecipeError: the file is not TOML, or says something that it may not; file and key are named.
+        RecipeError: the file is not TOML, or has a wrong key or value, which the message names.
     """
     path = folder / FILE_NAME
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:  # a mistake in TOML, or in UTF-8, is a ValueError
+    except (OSError, ValueError) as error:  # invalid TOML and invalid UTF-8 raise ValueErrors
         raise RecipeError(f"{path}: {error}", hint=_HINT) from error
     return {name: _spec(path, name, table) for name, table in tables.items()}
 

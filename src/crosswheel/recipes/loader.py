@@ -1,6 +1,6 @@
-"""Finding and reading recipes: running each ``build.py`` with a ``builder`` module that only listens.
+"""Finds recipes and reads them: runs each ``build.py`` with a ``builder`` module that only records the calls.
 
-Beneath every folder of recipes lie those that ship with crosswheel: helpers, for packages that need help anywhere.
+A folder of recipes comes before the helpers that ship with crosswheel, for packages that need help everywhere.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from crosswheel.recipes.model import Recipe
 
 @dataclass(frozen=True)
 class Recipes:
-    """The recipes of a folder, and beneath them those that ship with crosswheel.
+    """The recipes of a folder, with the helpers that ship with crosswheel.
 
     Attributes:
-        roots: what there is to offer, from ``<name>/<version>/build.py``.
-        helpers: by normalised name, from ``<name>/build.py``: how a package of a closure is built.
-        libraries: by name, from ``libraries.toml``: C libraries beside those that crosswheel knows.
+        roots: the roots, from ``<name>/<version>/build.py``.
+        helpers: how to build packages of a closure, by normalised name, from ``<name>/build.py``.
+        libraries: additional C libraries, by name, from ``libraries.toml``.
     """
 
     folder: Path
@@ -40,9 +40,9 @@ class Recipes:
     libraries: Mapping[str, LibrarySpec] = field(default_factory=dict)
 
     def for_package(self, name: str, version: str) -> Recipe | None:
-        """Return what is said of a package of a closure: by a root of that version, or by a helper.
+        """Return the recipe for a package of a closure: the root of that version, or a helper.
 
-        A root that does not say how its package is built leaves that to the helper; its build number holds.
+        If the root does not say how to build the package, the helper does, with the root's build number.
         """
         root, helper = self.root_of(name, version), self.helpers.get(canonicalize_name(name))
         if root is None or root.says_how or helper is None:
@@ -69,10 +69,11 @@ def load_folder(folder: Path, dist: Path) -> Recipes:
     """Read every recipe below ``folder``.
 
     Args:
-        dist: the root of the tree where wheels will be put; recipes are told the folder of theirs.
+        dist: the root of ``dist/``; each recipe is told the folder of its wheel in it.
 
     Raises:
-        RecipeError: there is no such folder, a recipe is wrong, or two are for one package; file and line are named.
+        RecipeError: the folder does not exist, or a recipe is wrong, or two are for one package; the message names
+            file and line.
     """
     if not folder.is_dir():
         raise RecipeError(
@@ -105,7 +106,7 @@ def shipped_helpers() -> Mapping[str, Recipe]:
 
 
 def _refuse_second(recipe: Recipe, first: Recipe | None) -> None:
-    # A script that calls build_package twice is the original tool's way to build two sources.
+    # The original tool's scripts call build_package twice to build from two sources.
     if first is not None and first.file != recipe.file:
         raise RecipeError(
             f"{first.file} and {recipe.file} are for one package: names and versions differ in spelling only",
@@ -114,7 +115,7 @@ def _refuse_second(recipe: Recipe, first: Recipe | None) -> None:
 
 
 def load_file(file: Path, folder: Path, dist: Path) -> list[Recipe]:
-    """Read one ``build.py``; its place below ``folder`` says which package, and which version, it is for."""
+    """Read one ``build.py``; its path below ``folder`` names its package and version."""
     parts = file.parent.relative_to(folder).parts
     if len(parts) not in (1, 2):
         raise RecipeError(
@@ -140,7 +141,7 @@ def _run(file: Path, collector: PackageBuild) -> None:
             f"{error.filename}, line {error.lineno}: {error.msg}", hint="mend that line."
         ) from error
     except SystemExit as error:
-        if error.code in (None, 0):  # a script may end itself
+        if error.code in (None, 0):  # a script may call sys.exit()
             return
         raise _mistake(file, error) from error
     except Exception as error:
@@ -157,7 +158,7 @@ def _mistake(file: Path, error: BaseException) -> RecipeError:
 
 @contextmanager
 def _builder_module(collector: PackageBuild) -> Iterator[None]:
-    """Let ``from builder import package_build`` give the collector, as long as the block runs."""
+    """Make ``from builder import package_build`` import the collector during the block."""
     package = types.ModuleType("builder")
     package.package_build = collector  # type: ignore[attr-defined]
     names = {"builder": package, "builder.package_build": collector}

@@ -1,4 +1,4 @@
-"""What a recipe says: typed, frozen, and nothing that is not a fact about the package."""
+"""Defines recipes and sources as typed, frozen values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from crosswheel.versions import same_version
 
 
 def _requirement(text: str) -> str:
-    Requirement(text)  # its error is a ValueError that says what is wrong with it
+    Requirement(text)  # raises a ValueError that explains the mistake
     return text
 
 
@@ -49,9 +49,9 @@ class GithubSource(_Spec):
 
     Attributes:
         path: the project's folder in the archive, if it is not the top.
-        git_tree: id of the tag's tree (``git rev-parse <tag>^{tree}``). It stays the same although GitHub
-            may pack an archive anew, which changes its ``sha256``.
-        submodules: path to commit of the tag's submodules, which ``git_tree`` covers and archives leave empty.
+        git_tree: the id of the tag's tree (``git rev-parse <tag>^{tree}``). It stays the same when GitHub packs an
+            archive again, which changes ``sha256``.
+        submodules: the commit of each submodule, by path: ``git_tree`` covers them, and archives leave them empty.
     """
 
     kind: Literal["github"] = "github"
@@ -66,7 +66,7 @@ class GithubSource(_Spec):
     submodules: Mapping[str, GitId] = Field(default_factory=dict)
 
     def url(self, github: str) -> str:
-        """Return where the archive is, given GitHub's base URL."""
+        """Return the archive's URL, given GitHub's base URL."""
         base = f"{github}/{self.org}/{self.repo}"
         if self.sdist_archive:
             return f"{base}/releases/download/{self.tag}/{self.sdist_archive}"
@@ -90,7 +90,7 @@ class GitSource(_Spec):
 
 
 class FolderSource(_Spec):
-    """A folder with a project in it: ``path`` leads there from the recipe's. The lock has the hash of its content."""
+    """A folder with a project: ``path`` is relative to the recipe's folder. The lock has the hash of its content."""
 
     kind: Literal["folder"] = "folder"
     path: str
@@ -113,7 +113,7 @@ class PypiSource(_Spec):
 
 
 class UrlSource(_Spec):
-    """An archive at an address, with its hash."""
+    """The archive at a URL, with its hash."""
 
     kind: Literal["url"] = "url"
     url: str
@@ -136,31 +136,31 @@ _WITHOUT_INFLUENCE = {
 
 
 class Recipe(_Spec):
-    """How one package is built, as far as it needs saying.
+    """How to build one package, where that differs from the default.
 
-    A recipe with a ``version`` (``packages/<name>/<version>/build.py``) is a *root*: something to offer.
-    One without (``packages/<name>/build.py``) only helps when the package is in a root's closure.
+    A recipe with a ``version`` (``packages/<name>/<version>/build.py``) is a *root*, which is offered in the index.
+    A recipe without one (``packages/<name>/build.py``) is a *helper*, for a package of a root's closure.
 
     Attributes:
-        name: as its folder spells it.
-        version: as its folder spells it; releases are compared with it as PEP 440 says.
-        label: what it is called where it is said which recipe was used.
-        source: where the source is; the locked sdist if not given.
-        fallback: where else, used with a warning when ``source`` cannot be reached.
+        name: the package's name, as the folder spells it.
+        version: the package's version, as the folder spells it; PEP 440 decides which releases equal it.
+        label: the name of this recipe in messages and proofs.
+        source: the source; the locked sdist by default.
+        fallback: another source, used with a warning if ``source`` cannot be reached.
         setup_py_commands: run ``setup.py`` with these instead of the PEP 517 build backend.
-        build_dependencies: requirements of the build, beside those that the project states.
-        as_of: the closure and build requirements are resolved as of this day (inclusive).
-        requirements: what the index shall offer; the package itself, at its version, if empty.
+        build_dependencies: build requirements in addition to those that the project states.
+        as_of: the day (inclusive) as of which the closure and the build requirements are resolved.
+        requirements: the requirements that the index will satisfy; the package itself, at its version, if empty.
         patches: files beside ``build.py``, applied in this order with ``-p1``.
         environment: variables for the build backend.
         config_settings: PEP 517 config settings.
         cargo_features: features of the Rust crate, and of crates below it as ``crate/feature``.
-        optimize: compiler optimisation level instead of the project's.
+        optimize: the compiler's optimisation level, instead of the project's.
         libraries: C libraries to link in, by name.
         tests: Python programs beside ``build.py`` that must succeed on the target.
-        test_requires: packages that the tests and imports need beside those that the package requires.
-        skip_imports: modules that cannot be imported alone, each with the reason.
-        without: extension modules that official wheels have and this one is not to have, each with the reason.
+        test_requires: packages that tests and imports need, in addition to those that the package requires.
+        skip_imports: modules that cannot be imported by themselves, each with the reason.
+        without: extension modules that official wheels have and this one will not have, each with the reason.
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
             takes a pure fallback; ``source`` always builds. What the command line says, if not given.
         prefer_reason: why, for people.
@@ -198,7 +198,7 @@ class Recipe(_Spec):
 
     @property
     def folder(self) -> Path:
-        """The folder of ``build.py``, where patches and locks lie."""
+        """The folder of ``build.py``, with its patches and locks."""
         return self.file.parent
 
     @property
@@ -208,7 +208,7 @@ class Recipe(_Spec):
 
     @property
     def says_how(self) -> bool:
-        """Whether it says anything of how its package is built, taken or proven."""
+        """Whether it states anything about how to build, take or prove its package."""
         fields = type(self).model_fields.items()
         set_fields = {
             name
@@ -220,18 +220,18 @@ class Recipe(_Spec):
         )
 
     def is_of(self, name: str, version: str) -> bool:
-        """Whether it is the root of a release; names compare as PEP 503 says, versions as PEP 440 does."""
+        """Tell whether it is the root of a release; names are compared by PEP 503, versions by PEP 440."""
         same = self.version is not None and self.canonical_name == canonicalize_name(name)
         return same and same_version(self.version or "", version)
 
     @property
     def is_alone(self) -> bool:
-        """Whether it builds its package alone, as in the original tool: no day, no requirements and so no lock."""
+        """Whether it builds its package alone, like the original tool: it has no day, no requirements, so no lock."""
         return self.as_of is None and not self.requirements
 
     @property
     def roots(self) -> tuple[str, ...]:
-        """The requirements that the index shall satisfy."""
+        """The requirements that the index will satisfy."""
         return self.requirements or (f"{self.name}=={self.version}",)
 
     @property

@@ -1,4 +1,4 @@
-"""What the package registry has of a release, and its files."""
+"""Asks the package registry for the files of releases, and downloads them."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _MAX_AGE = datetime.timedelta(days=1)
 
 
 class Registry(Closing):
-    """The package registry: releases and their files, each fetched once and then found in the cache.
+    """The package registry: releases and their files, each fetched once and then taken from the cache.
 
     It holds one HTTP client, may be used from several threads, and is closed as a context manager.
 
     Args:
-        settings: which registry, where the cache is, and whether the network may be used.
-        max_age: how long an answer about a release is taken from the cache; files are seldom added later.
+        settings: the registry, the cache, and whether the network may be used.
+        max_age: for how long to take a release's list of files from the cache; files are seldom added later.
     """
 
     def __init__(self, settings: Settings, *, max_age: datetime.timedelta = _MAX_AGE) -> None:
@@ -43,10 +43,10 @@ class Registry(Closing):
         self._projects: Mapping[str, tuple[Version, ReleaseFile]] = {}
 
     def offering(self, projects: Mapping[str, tuple[str, ReleaseFile]]) -> Registry:
-        """Return a registry that has the user's own projects as well: of their names, nobody is asked.
+        """Return a registry that also has the user's own projects, whose names it never sends to a server.
 
         Args:
-            projects: by normalised name, the version of each and the file of it, which lies in the cache.
+            projects: the version and the cached file of each project, by normalised name.
         """
         offering = copy.copy(self)
         own = {name: (_parsed_version(version), file) for name, (version, file) in projects.items()}
@@ -61,11 +61,11 @@ class Registry(Closing):
         """Return the wheels and sdists of a release, yanked ones included.
 
         Args:
-            refresh: ask the registry even if its answer is cached and young.
+            refresh: ask the registry even if a recent answer is cached.
 
         Raises:
             PlanError: the registry has no such project or release, or no usable file of it.
-            NetworkError: the registry cannot be reached, or it is not cached in offline mode.
+            NetworkError: the registry cannot be reached, or the answer is not cached in offline mode.
         """
         project, parsed = canonicalize_name(name), _parsed_version(version)
         if project in self._projects:
@@ -78,7 +78,7 @@ class Registry(Closing):
             return list(cached_files.files)
         if self._settings.offline:
             raise offline_error(f"what the registry has of {name} {version}")
-        from crosswheel.registry.pages import ask  # late: a second run finds all answers in the cache
+        from crosswheel.registry.pages import ask  # slow to import, often not needed
 
         release = ProjectRelease(
             files=tuple(ask(self._client, self._registry_of(project), project, parsed, name))
@@ -87,10 +87,10 @@ class Registry(Closing):
         return list(release.files)
 
     def releases(self, name: str, *, missing_ok: bool = False) -> Mapping[Version, Sequence[ReleaseFile]]:
-        """Return the usable files of all releases of a project, as the registry has them now.
+        """Return the usable files of all releases of a project, without using the cache.
 
         Args:
-            missing_ok: return none where the registry has no such project.
+            missing_ok: return nothing if the registry has no such project.
 
         Raises:
             PlanError: the registry has no such project.
@@ -109,15 +109,15 @@ class Registry(Closing):
             raise
 
     def content(self, url: str) -> bytes:
-        """Return what lies at an address that a registry gave.
+        """Return the content of a URL from a registry's answer.
 
         Raises:
-            NetworkError: it cannot be had.
+            NetworkError: it cannot be fetched.
         """
         return get(self._client, url, accept="*/*").content
 
     def _registry_of(self, project: str) -> str | None:
-        """Return the registry that a package belongs to, which may be a private one."""
+        """Return the URL of the private index that a package belongs to, or of the general registry."""
         index = index_of(self._settings.indexes, project)
         return index.url if index else self._settings.registry
 
@@ -133,15 +133,15 @@ class Registry(Closing):
     def fetch(
         self, file: ReleaseFile, folder: Path | None = None, *, progress: Progress | None = None
     ) -> Path:
-        """Return where a release's file is, downloaded once and then found by its hash.
+        """Return the path of a release's file, downloading it unless the cache has a file of its hash.
 
         Args:
-            folder: where it shall be put as well; else the path is the one in the cache.
-            progress: told how far the download is.
+            folder: a folder to put it into; the path is that in the cache by default.
+            progress: called with the progress of the download.
 
         Raises:
-            NetworkError: it cannot be had.
-            IntegrityError: it has another hash than the registry said.
+            NetworkError: it cannot be fetched.
+            IntegrityError: it does not have the hash that the registry states.
             StorageError: it cannot be written.
         """
         kept = download(
@@ -158,7 +158,7 @@ class Registry(Closing):
         return folder / file.filename
 
     def kept(self, sha256: str, filename: str) -> Path:
-        """Return where a file of this hash and name is kept in the cache, if it is."""
+        """Return the cache's path for a file of this hash and name."""
         return cache_path(self._settings.cache, "files") / sha256[:2] / sha256 / filename
 
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
@@ -180,7 +180,7 @@ def _parsed_version(version: str | Version) -> Version:
 def _cached_release(path: Path) -> ProjectRelease | None:
     try:
         return ProjectRelease.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValidationError):  # absent, or written by another version
+    except (FileNotFoundError, NotADirectoryError, ValidationError):  # missing, or written by another version
         return None
 
 

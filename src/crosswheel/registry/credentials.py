@@ -1,4 +1,4 @@
-"""Credentials for registries: from the environment, from netrc, or from keyring; they are only ever sent."""
+"""Finds credentials for registries in the environment, in netrc or with keyring; only their server gets them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import httpx
 
 from crosswheel.private_index import PrivateIndex
 
-_KEYRING_SECONDS = 60  # it may ask somebody
+_KEYRING_SECONDS = 60  # it may ask the user
 _Login = tuple[str, str]
 
 
 class RegistryAuth(httpx.Auth):
-    """Gives each request the credentials of its server, where there are any; whom it redirects to gets none."""
+    """Adds a server's credentials to requests to it, if there are any; a server that it redirects to gets none."""
 
     def __init__(self, indexes: Sequence[PrivateIndex]) -> None:
         self._indexes = {_server(index.url): index for index in indexes}
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Yield the request, with credentials unless its address has some itself."""
+        """Yield the request, with credentials unless its URL already has some."""
         if "Authorization" not in request.headers:
             url = request.url
             login = (url.username, url.password) if url.userinfo else self._login(str(url))
@@ -64,7 +64,7 @@ def _of_netrc(host: str) -> _Login | None:
 
 @functools.cache
 def _of_keyring(url: str) -> _Login | None:
-    """Ask the program keyring, where uv is told to do the same."""
+    """Return the password that the program ``keyring`` has, if uv is configured to ask it, too."""
     program = shutil.which("keyring")
     if os.environ.get("UV_KEYRING_PROVIDER") != "subprocess" or program is None:
         return None

@@ -1,7 +1,8 @@
-"""A way for uv to private registries: a server on this machine that knows only the packages that belong to one.
+"""Runs a local server between uv and private registries, so that each package comes from its own registry alone.
 
-uv asks it first. What belongs to a private registry is answered from there, also where that has nothing, so that uv
-never looks for it elsewhere; of all else it says that it has none, so that no private registry is asked for it.
+uv asks this server first. For a package of a private registry it passes on that registry's answer, even an empty one,
+so that uv never looks for the package elsewhere. For every other package it answers "not found", so that no private
+registry is asked for it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _JSON = "application/vnd.pypi.simple.v1+json"
 
 @dataclass
 class _Gateway:
-    """What the server knows: where each file that it named really is, and why a registry gave no answer."""
+    """The server's state: the real URL of each file that it listed, and the errors of registries."""
 
     registry: Registry
     settings: Settings
@@ -38,7 +39,7 @@ class _Gateway:
     faults: list[CrosswheelError] = field(default_factory=list)
 
     def page(self, project: str) -> dict[str, Any]:
-        """Return the page of a project of a private registry (PEP 691)."""
+        """Return the page of a private registry's project (PEP 691)."""
         files = [
             file for release in self.registry.releases(project, missing_ok=True).values() for file in release
         ]
@@ -61,10 +62,10 @@ class _Gateway:
 
 @contextlib.contextmanager
 def reaching_private(settings: Settings, registry: Registry) -> Iterator[Settings]:
-    """Yield settings by which uv reaches the private registries, while the block lasts.
+    """Yield settings with which uv reaches the private registries during the block.
 
     Raises:
-        NetworkError: at the end of the block, if it failed because one of them could not be reached.
+        NetworkError: the block failed because a private registry could not be reached.
     """
     if not settings.indexes:
         yield settings
@@ -119,6 +120,6 @@ def _handler(gateway: _Gateway) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: the path has the token in it."""
+            """Log nothing, as the path contains the token."""
 
     return Handler

@@ -1,6 +1,6 @@
-"""Asking a registry: the page of a project (PEP 503, PEP 691), read for the files of one release.
+"""Reads a project's page in a registry (PEP 503, PEP 691) and picks the files of a release.
 
-Apart from what answers from the cache, because reading pages takes libraries that take long to import.
+This is apart from the cached answers, because the libraries that read pages take long to import.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def ask(
     """Ask a registry for the usable files of a release.
 
     Args:
-        registry: its simple-index URL; pypi-simple's default if not given.
-        name: what the project is called by who asks.
+        registry: the URL of its simple index; pypi-simple's default if not given.
+        name: the project's name as the user spells it, for messages.
 
     Raises:
-        PlanError: it has no such project or release, or no usable file of it.
-        NetworkError: it cannot be reached, or does not answer as a simple index.
+        PlanError: the registry has no such project or release, or no usable file of it.
+        NetworkError: the registry cannot be reached, or its answer is not that of a simple index.
     """
     return _files_of(_page(client, registry or PYPI_SIMPLE_ENDPOINT, project), name, version)
 
@@ -102,7 +102,7 @@ def _files_of(page: ProjectPage, name: str, version: Version) -> list[ReleaseFil
 
 
 def _release_file(package: DistributionPackage) -> ReleaseFile | None:
-    """Return what a project page says of a file, or ``None`` where it says no hash or something absurd."""
+    """Return a project page's entry of a file; ``None`` if it has no hash, or is malformed."""
     try:
         return ReleaseFile.model_validate(
             {

@@ -1,4 +1,4 @@
-"""What a registry says of a release's files."""
+"""Defines what a registry tells of a release's files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 def without_password(url: str) -> str:
-    """Return an address without the user and password in it: what is kept or shown has none."""
+    """Return a URL without user name and password, fit to be stored or shown."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def with_password(url: str, registry: str | None) -> str:
-    """Return an address with the user and password that a registry's address has, if it is on the same server."""
+    """Return a URL with the user name and password of a registry's URL, if both are on the same server."""
     configured, requested = urlsplit(registry or ""), urlsplit(url)
     login, _, server = configured.netloc.rpartition("@")
     if not login or (configured.scheme, server) != (requested.scheme, requested.netloc):
@@ -28,18 +28,18 @@ class ReleaseFile(BaseModel):
     """A wheel or an sdist of a release.
 
     Attributes:
-        sha256: of its bytes; files whose hash the registry does not tell are not offered.
-        requires_python: the versions of Python it is for (PEP 440 specifiers).
-        yanked: withdrawn by its publisher (PEP 592); ``yanked_reason`` is why, where that is told.
-        upload_time: when it came to the registry, where that is told (PEP 700).
-        size: in bytes, where that is told (PEP 700).
-        has_metadata: its metadata can be had alone (PEP 658).
-        origin: what it is, where it is of the user's own project and of no registry; it lies in the cache then.
+        sha256: its hash; files whose hash the registry does not state are left out.
+        requires_python: the versions of Python that it is for (PEP 440 specifiers).
+        yanked: whether its publisher withdrew it (PEP 592); ``yanked_reason`` is the reason, if stated.
+        upload_time: the time of its upload, if stated (PEP 700).
+        size: its size in bytes, if stated (PEP 700).
+        has_metadata: whether its metadata can be fetched without the file (PEP 658).
+        origin: a description of the user's own project that it was packed from; ``None`` for a registry's file.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # A plain name: it becomes part of a path.
+    # Without a slash, as the name becomes part of a path.
     filename: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][^/\\]*$")]
     url: str
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -54,7 +54,7 @@ class ReleaseFile(BaseModel):
 
 
 class ProjectRelease(BaseModel):
-    """A registry's answer as it is cached."""
+    """A registry's answer, as the cache stores it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""From what a recipe names as its source to an unpacked tree whose content was verified."""
+"""Fetches the source that a recipe names, verifies it, and unpacks it into a tree."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class SourceTree:
     """An unpacked source.
 
     Attributes:
-        path: the project's folder; a build may change what is in it.
-        origin: what it is, for people, such as ``GitHub PrefectHQ/prefect 3.3.4``.
-        digest: names the content: ``sha256:`` of the archive, or ``git-tree:``, ``git-commit:`` and an id.
-        used_fallback: the recipe's source could not be reached, and this is its fallback.
+        path: the project's folder, whose content a build may change.
+        origin: its origin, for people, such as ``GitHub PrefectHQ/prefect 3.3.4``.
+        digest: the digest of its content: ``sha256:`` of the archive, or ``git-tree:`` or ``git-commit:`` and an id.
+        used_fallback: whether the recipe's source could not be reached, so that its fallback was used.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class SourceTree:
 
 @dataclass(frozen=True)
 class _Context:
-    """Where a source is downloaded to and unpacked, and with what."""
+    """The folder for a source's download and its tree, and the clients that fetch it."""
 
     folder: Path
     settings: Settings
@@ -72,21 +72,21 @@ def obtain(
 ) -> SourceTree:
     """Fetch a source, verify it and unpack it.
 
-    Downloads are kept in ``folder/download`` and found there the next time. The tree in ``folder/unpack``
-    is made anew each time, since builds and patches change it.
+    Downloads are kept in ``folder/download`` and reused. The tree in ``folder/unpack`` is written again each time, as
+    builds and patches change it.
 
     Args:
-        source: what the recipe names.
-        fallback: what to use instead when ``source`` cannot be had; never when it is not what it should be.
-        warn: called with one sentence when the fallback is used.
+        source: the source that the recipe names.
+        fallback: the source to use if ``source`` cannot be fetched; it is not used if the hash of ``source`` is wrong.
+        warn: called with a sentence when the fallback is used.
 
     Raises:
-        NetworkError: it cannot be had.
-        IntegrityError: it is not what the recipe says, or the archive is damaged or malicious.
+        NetworkError: the source cannot be fetched.
+        IntegrityError: it does not have the stated hash, or the archive is damaged or malicious.
         RecipeError: the recipe's ``path`` is not in it.
-        PlanError: the registry has no such release, or the release no sdist.
-        MissingToolError: a git source, and there is no git.
-        StorageError: it cannot be written.
+        PlanError: the registry does not have the release, or the release has no sdist.
+        MissingToolError: it is a git source, and git is not installed.
+        StorageError: a file cannot be written.
     """
     context = _Context(folder, settings, registry, runner)
     try:
@@ -100,7 +100,7 @@ def obtain(
 
 def _tree(source: Source, context: _Context) -> SourceTree:
     remove_tree(context.unpacked)
-    if isinstance(source, FolderSource):  # those that are there were packed, and are found by their hash
+    if isinstance(source, FolderSource):  # a folder that exists was packed earlier, and is taken by its hash
         raise RecipeError(f"{source} is not there", hint="get it, or correct `path` in the recipe.")
     top, digest = (
         _from_git(source, context) if isinstance(source, GitSource) else _from_archive(source, context)
@@ -109,7 +109,7 @@ def _tree(source: Source, context: _Context) -> SourceTree:
 
 
 def _from_git(source: GitSource, context: _Context) -> tuple[Path, str]:
-    """Return the checked-out top folder and its digest; its ``.git`` is kept for builds that read it."""
+    """Return the checked-out top folder and its digest; ``.git`` stays for builds that read it."""
     digest = digest_of(url=source.url, ref=source.ref, commit=source.commit)
     kept = context.downloads / f"git-{digest}"
 
@@ -134,7 +134,7 @@ def _from_archive(source: _ArchiveSource, context: _Context) -> tuple[Path, str]
             _verify_git_tree(top, source, source.git_tree)
             digest = f"git-tree:{source.git_tree}"
     except IntegrityError:
-        # Nothing that is not what it should be is left where it would be found the next time.
+        # Remove an archive that failed verification, or the next run would use it.
         archive.unlink()
         shutil.rmtree(context.unpacked, ignore_errors=True)
         raise
@@ -152,7 +152,7 @@ def _archive_of(source: _ArchiveSource, context: _Context) -> Path:
 def _file_name(source: GithubSource | UrlSource) -> str:
     if isinstance(source, UrlSource):
         return unquote(PurePosixPath(urlsplit(source.url).path).name).replace("/", "-") or "source"
-    # All that tells one archive from another, since one without a hash is found by its name alone.
+    # The name tells archives apart, as an archive without a hash is found again by its name alone.
     words = (source.org, source.repo, source.tag, source.sdist_archive or "source.zip")
     return "-".join(words).replace("/", "-")
 

@@ -1,4 +1,4 @@
-"""Archives, unpacked without trusting them."""
+"""Unpacks archives without trusting them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crosswheel.files import new_folder
 
 try:
     from lzma import LZMAError
-except ImportError:  # a Python built without liblzma; tarfile then says so itself when it meets a .tar.xz
+except ImportError:  # this Python was built without liblzma; tarfile raises its own error for a .tar.xz
     LZMAError = tarfile.CompressionError  # type: ignore[misc,assignment]
 
 _SIZE_LIMIT = 4 << 30
@@ -30,7 +30,7 @@ _BLOCK = 1 << 20
 _LONGEST_LINK = 4096
 _LATEST = float(1 << 32)
 
-# What the readers raise for bytes that are not an archive, or not the whole of one.
+# The exceptions that the readers raise for an incomplete archive, or for something else.
 _DAMAGE = (
     EOFError,
     KeyError,
@@ -41,16 +41,16 @@ _DAMAGE = (
     zlib.error,
     LZMAError,
 )
-# A file system's answers to a name that clashes with another member's, or that it cannot hold.
+# The errors of a file system for a name that clashes with another member's, or that it cannot store.
 _CLASHES = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP)
 
 
 @dataclass(frozen=True)
 class _ArchiveMember:
-    """One entry of an archive, of whatever format.
+    """An entry of an archive of any format.
 
-    ``modified`` is in seconds since the epoch; ``target`` is a symbolic link's; ``vet`` raises what the
-    format's own library has against the member.
+    ``modified`` is in seconds since the epoch; ``target`` is the target of a symbolic link; ``vet`` raises the error
+    that the format's own library has for an unsafe member.
     """
 
     name: str
@@ -71,16 +71,15 @@ def unpack(
 ) -> Path:
     """Unpack a zip or tar archive (also compressed with gzip, bzip2 or xz) into a new folder.
 
-    The format is told by content. Executable bits and times are kept; owners and other modes are not.
-    Every member is held against the real file system before it is written, so neither ``..`` nor
-    absolute names nor a chain of links lead out of the folder. Tar members go through the standard
-    filter (PEP 706) as well; it is absent from Python 3.9 to 3.11 before mid-2023, where the checks here
-    are the only ones.
+    The content decides the format. Executable bits and times are kept; owners and other modes are not.
+    Every member's path is resolved in the real file system before it is written, so that neither ``..`` nor absolute
+    names nor a chain of links lead out of the folder. Tar members also pass the standard filter (PEP 706), which
+    Python 3.10 and 3.11 lack before mid-2023; there, these checks are the only ones.
 
     Args:
-        folder: where to; made whole or not at all. One that exists is kept, and its content taken.
-        is_selected: tells by a member's name whether it is unpacked; all are if not given.
-        size_limit: how many bytes all files together may have, against archives made to fill the disk.
+        folder: the new folder, which is written whole or not at all. One that exists is returned as it is.
+        is_selected: decides by a member's name whether to unpack it; all are unpacked by default.
+        size_limit: the most bytes that all files together may have, against archives made to fill the disk.
 
     Returns:
         The single top-level folder if there is just one, else ``folder``.
@@ -99,7 +98,7 @@ def unpack(
 
 
 class _Unpacking:
-    """The state of one unpacking: how much may still be written, and which member it is at."""
+    """The state of one unpacking: how many bytes may still be written, and the current member."""
 
     def __init__(self, archive: Path, folder: Path, size_limit: int) -> None:
         self._archive = archive
@@ -135,7 +134,7 @@ class _Unpacking:
         path.parent.mkdir(parents=True, exist_ok=True)
         if member.kind == "link":
             member.vet()
-            path.symlink_to(member.target)  # where it leads is looked at when all are there
+            path.symlink_to(member.target)  # _refuse_links_out checks it when all members are there
         elif member.kind == "file":
             member.vet()
             self._write_file(member, path)
@@ -156,9 +155,9 @@ class _Unpacking:
         if content is None:
             raise self._refusal("has no content")
         if path in self._written:
-            path.unlink()  # the later of two members of one name is the one that counts, as with tar and pip
+            path.unlink()  # of two members with one name, the later counts, as with tar and pip
         self._written.add(path)
-        # "x": a name that differs by case only is refused where the file system takes it for the same; no link is
+        # "x" refuses a name that differs only by case on a file system that ignores case; no link is
         # followed.
         with content, path.open("xb") as stream:
             while block := content.read(min(_BLOCK, self._left + 1)):
@@ -167,11 +166,11 @@ class _Unpacking:
                     raise self._refusal(f"exceeds the limit of {self._size_limit} bytes for all files")
                 stream.write(block)
         path.chmod(0o755 if member.executable else 0o644)
-        # Make-like builds compare times: a file that was generated has to stay newer than its source.
+        # make and its like compare times: a generated file has to stay newer than its source.
         os.utime(path, (member.modified, member.modified))
 
     def _refuse_links_out(self) -> None:
-        """Look at every link once all are there: one may lead to another that came later."""
+        """Refuse links that lead out of the folder; called at the end, as a link may lead through a later one."""
         for parent, folders, files in os.walk(self._folder):
             for path in (Path(parent, name) for name in (*folders, *files)):
                 if path.is_symlink() and not self._is_inside(path):
@@ -192,7 +191,7 @@ class _Unpacking:
 
 def _members(archive: Path, folder: Path) -> Iterator[_ArchiveMember]:
     with archive.open("rb") as stream:
-        # Not zipfile.is_zipfile, which also takes other files that hold a zip archive near their end.
+        # zipfile.is_zipfile would also accept other files that have a zip archive near their end.
         is_zip = stream.read(2) == b"PK"
     return _zip_members(archive) if is_zip else _tar_members(archive, folder)
 
@@ -200,7 +199,7 @@ def _members(archive: Path, folder: Path) -> Iterator[_ArchiveMember]:
 def _zip_members(archive: Path) -> Iterator[_ArchiveMember]:
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
-            mode = info.external_attr >> 16  # 0 unless made on a Unix system
+            mode = info.external_attr >> 16  # 0 if the archive was not made on Unix
             kind = _kind_of_mode(mode, is_folder=info.is_dir())
             yield _ArchiveMember(
                 name=info.filename,
@@ -213,7 +212,7 @@ def _zip_members(archive: Path) -> Iterator[_ArchiveMember]:
 
 
 def _zip_link(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> str:
-    with opened.open(info) as content:  # a zip file keeps a link's target as its content
+    with opened.open(info) as content:  # a zip archive stores a link's target as its content
         return os.fsdecode(content.read(_LONGEST_LINK))
 
 
@@ -226,7 +225,7 @@ def _kind_of_mode(mode: int, *, is_folder: bool) -> Literal["file", "folder", "l
 
 
 def _zip_time(info: zipfile.ZipInfo) -> float:
-    with contextlib.suppress(ValueError):  # month 0, as some writers leave it
+    with contextlib.suppress(ValueError):  # some programs write month 0
         return float(calendar.timegm((*info.date_time, 0, 0, 0)))
     return 0.0
 
@@ -241,11 +240,11 @@ def _tar_members(archive: Path, folder: Path) -> Iterator[_ArchiveMember]:
                 executable=bool((info.mode or 0) & stat.S_IXUSR),
                 modified=min(max(float(info.mtime), 0.0), _LATEST),
                 target=info.linkname,
-                # A hard link is read as the file it links to, which has to be in the archive.
+                # A hard link is unpacked as the file that it links to, which has to be in the archive.
                 open=functools.partial(opened.extractfile, info),
                 vet=functools.partial(standard_filter, info, str(folder)),
             )
-        # On to the very end, so that the decompressor compares its checksum.
+        # Read to the very end, so that the decompressor verifies its checksum.
         while opened.fileobj is not None and opened.fileobj.read(_BLOCK):
             pass
 

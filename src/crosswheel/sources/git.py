@@ -1,4 +1,4 @@
-"""Commits of git repositories, checked out."""
+"""Checks out commits of git repositories."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from crosswheel.process import Runner
 from crosswheel.recipes.model import GitSource
 from crosswheel.settings import Settings
 
-# They point git at another repository than the folder it is started in; set inside git hooks.
+# git sets these in hooks; they would lead it to another repository than the folder that it is started in.
 _LOCATION = frozenset(
     {
         "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -31,18 +31,18 @@ _LOCATION = frozenset(
 
 
 def git_environment() -> Mapping[str, str]:
-    """Return this process's environment, but for what would lead git elsewhere or make it ask questions."""
+    """Return this process's environment without what would lead git elsewhere or make it ask for a password."""
     kept = {name: value for name, value in os.environ.items() if name not in _LOCATION}
     return {**kept, "GIT_TERMINAL_PROMPT": "0"}
 
 
 def clone(source: GitSource, folder: Path, runner: Runner) -> None:
-    """Make ``folder``, which is empty, a shallow clone of one commit, with its submodules.
+    """Clone one commit, with its submodules and without its history, into an empty folder.
 
     Raises:
-        NetworkError: the repository or the ref cannot be had.
-        IntegrityError: the ref is another commit than the source names.
-        MissingToolError: there is no git.
+        NetworkError: the repository cannot be reached, or has no such ref.
+        IntegrityError: the ref is another commit than the source states.
+        MissingToolError: git is not installed.
     """
     if shutil.which("git") is None:
         raise MissingToolError(
@@ -65,15 +65,15 @@ def clone(source: GitSource, folder: Path, runner: Runner) -> None:
 
 
 def head(folder: Path, runner: Runner) -> str:
-    """Return the id of the commit that a repository has checked out."""
+    """Return the id of the checked-out commit of a repository."""
     return runner.run(["git", "rev-parse", "HEAD"], cwd=folder, env=git_environment()).output.strip()
 
 
 def commit_of(source: GitSource, runner: Runner, settings: Settings) -> str:
-    """Return the commit that a tag, a branch or the repository's HEAD is now; a commit's own id is not asked for.
+    """Return the commit that a tag, a branch or HEAD of a repository is now; return a commit id without asking.
 
     Raises:
-        NetworkError: the repository cannot be asked, or has no such ref.
+        NetworkError: the repository cannot be reached, or has no such ref.
     """
     if re.fullmatch(r"[0-9a-f]{40}", source.ref):
         return source.ref
@@ -108,7 +108,7 @@ def _fetch(source: GitSource, folder: Path, runner: Runner) -> None:
         runner.run(["git", *words], cwd=folder, env=git_environment())
 
     if re.fullmatch(r"[0-9a-f]{40}", source.ref):
-        # `git clone --branch` takes no commit.
+        # `git clone --branch` does not accept a commit id.
         git("init", "--quiet")
         git("fetch", "--quiet", "--depth=1", "--", source.url, source.ref)
         git("-c", "advice.detachedHead=false", "checkout", "--quiet", "FETCH_HEAD")

@@ -1,4 +1,4 @@
-"""The git tree id of a folder: a name for its content that does not depend on how it was packed."""
+"""Computes the git tree id of a folder, which names its content however it was packed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _NO_SUBMODULES: Mapping[str, str] = {}
 def git_tree_id(folder: Path, *, submodules: Mapping[str, str] = _NO_SUBMODULES) -> str:
     """Return the SHA-1 id of the git tree object that holds what ``folder`` holds.
 
-    It equals ``git rev-parse <tag>^{tree}`` where the folder has all that was committed, unchanged. An
-    archive of a repository whose ``.gitattributes`` use ``export-ignore`` or ``export-subst`` has not.
-    ``.git`` and empty folders do not count, as in git.
+    It equals ``git rev-parse <tag>^{tree}`` if the folder has all committed files, unchanged. An archive does not have
+    them where the repository's ``.gitattributes`` use ``export-ignore`` or ``export-subst``. As in git, ``.git`` and
+    empty folders do not count.
 
     Args:
-        submodules: path below ``folder``, with ``/``, to the commit that git has there; an archive has
-            an empty folder.
+        submodules: the commit of each submodule, by its path below ``folder``, with ``/``; an archive has an empty
+            folder there.
     """
     return (_tree(folder, "", submodules) or _object_id(b"tree", b"")).hex()
 
 
 def _tree(folder: Path, prefix: str, submodules: Mapping[str, str]) -> bytes | None:
-    """Return the binary id of a folder's tree; ``None`` if git would not see the folder."""
+    """Return the binary id of a folder's tree; ``None`` if git would not store the folder."""
     entries = sorted(_entries(folder, prefix, submodules), key=_git_order)
     content = b"".join(mode + b" " + name + b"\0" + identity for mode, name, identity in entries)
     return _object_id(b"tree", content) if entries else None
@@ -48,7 +48,7 @@ def _entries(
             identity = None if path.name == ".git" else _tree(path, f"{prefix}{path.name}/", submodules)
             if identity is not None:
                 yield _FOLDER, name, identity
-        elif path.name != ".git":  # a file of that name is in a checked-out submodule
+        elif path.name != ".git":  # checked-out submodules have a file of that name
             mode = _EXECUTABLE if path.stat().st_mode & stat.S_IXUSR else _FILE
             yield mode, name, _object_id(b"blob", path.read_bytes())
 

@@ -1,4 +1,4 @@
-"""What a source tree needs before it is built: the recipe's patches, and a version without its history."""
+"""Prepares a source tree to be built: applies the recipe's patches, and states the version that git would tell."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from crosswheel.sources.git import git_environment
 
 @dataclass(frozen=True)
 class _PatchTool:
-    """A program that applies patches: how it is started, and how only tried; ``-R`` takes a patch back."""
+    """A program that applies patches: its words to apply one, and to only try it; ``-R`` reverts a patch."""
 
     command: tuple[str, ...]
     trying: str
     input: str = ""
 
 
-# Both take a hunk only where its context is exactly what the patch says.
+# Both apply a hunk only where the context matches exactly.
 _GIT = _PatchTool(("git", "apply", "-p1", "--whitespace=nowarn"), "--check")
 _PATCH = _PatchTool(
     ("patch", "-p1", "--force", "--forward", "--fuzz=0", "--no-backup-if-mismatch"), "--dry-run", "--input="
@@ -36,11 +36,11 @@ _PATCH = _PatchTool(
 
 
 def apply_patches(tree: Path, patches: Sequence[Path], runner: Runner) -> None:
-    """Apply patches to a source tree with ``-p1``, in their order: all of them or none.
+    """Apply patches to a source tree with ``-p1``, in the given order: all of them or none.
 
     Raises:
-        RecipeError: a patch does not apply; says which, and where. The tree is as it was.
-        MissingToolError: there is neither ``git`` nor ``patch``.
+        RecipeError: a patch does not apply, which the message names with the place. The tree is unchanged.
+        MissingToolError: neither ``git`` nor ``patch`` is installed.
     """
     if not patches:
         return
@@ -64,12 +64,12 @@ def apply_patches(tree: Path, patches: Sequence[Path], runner: Runner) -> None:
 
 
 def pin_version(tree: Path, version: str) -> Mapping[str, str]:
-    """Let a source tree without version control know its version.
+    """State the version of a source tree without version control.
 
-    Returns the environment variables that tell it to setuptools-scm (also through hatch-vcs and flit-scm),
-    pbr, PDM, poetry-dynamic-versioning and uv-dynamic-versioning. versioningit knows no variable: where that is used,
-    ``default-version`` is written into its table, unless the tree is an sdist (it reads ``PKG-INFO`` then).
-    It uses that only outside any repository, so builds below one have to run with GIT_CEILING_DIRECTORIES.
+    Returns the environment variables that state it to setuptools-scm (also through hatch-vcs and flit-scm), pbr, PDM,
+    poetry-dynamic-versioning and uv-dynamic-versioning. versioningit reads no variable; if the project uses it,
+    ``default-version`` is written into its table, unless the tree is an sdist, where it reads ``PKG-INFO``.
+    versioningit uses that only outside any repository, so builds below one have to run with GIT_CEILING_DIRECTORIES.
 
     Raises:
         RecipeError: ``pyproject.toml`` is not valid TOML.
@@ -104,9 +104,9 @@ def _patch_tool() -> _PatchTool:
 def _patch_environment(tree: Path) -> Mapping[str, str]:
     return {
         **git_environment(),
-        # An enclosing repository must not be found: git would take the paths as below its top.
+        # git must not find an enclosing repository, or it would take the paths as below its top.
         "GIT_CEILING_DIRECTORIES": os.path.realpath(tree.parent),
-        # Nor must the user's settings about line ends and white space change what is applied.
+        # The user's settings for line ends and white space must not change the result.
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "LC_ALL": "C",
@@ -125,7 +125,7 @@ def _versioningit_table(document: Mapping[str, Any]) -> MutableMapping[str, Any]
     """Return the table that versioningit reads its settings from, or ``None`` if it is not used."""
     tool = document.get("tool", {})
     hatch: MutableMapping[str, Any] = tool.get("hatch", {}).get("version", {})
-    # Its settings may be in hatch's table beside `source`; then it reads only that one.
+    # If hatch's table has settings beside `source`, versioningit reads only that table.
     if hatch.get("source") == "versioningit" and (len(hatch) > 1 or "versioningit" not in tool):
         return hatch
     table: MutableMapping[str, Any] | None = tool.get("versioningit")
@@ -141,7 +141,7 @@ def _project_name(tree: Path) -> str | None:
 
 def _toml(file: Path) -> tomlkit.TOMLDocument | None:
     try:
-        # Not as text, which would change line ends.
+        # Written as bytes: text mode would change line ends.
         return tomlkit.parse(file.read_bytes())
     except FileNotFoundError:
         return None

@@ -1,4 +1,4 @@
-"""Targets: the machines that wheels are made for. Each is one TOML file; nothing about a machine is code."""
+"""Defines targets, the machines that wheels are for, and reads them from TOML files; no code is about one machine."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ else:
     import tomli as tomllib
 
 
-# What the programs of a 32-bit system go by, whose kernel may be a 64-bit one.
+# The machine that programs of a 32-bit system see, although the kernel may be a 64-bit one.
 _NARROW = {"aarch64": "armv7l", "x86_64": "i686"}
 _WITH_PYTHON = re.compile(r"(.+)-py(\d)(\d+)")
 
 
 class Abi(Table):
-    """What the target's dynamic loader accepts: ELF header values, and the newest symbol versions."""
+    """The ELF header values and the newest symbol versions that the target's dynamic loader accepts."""
 
     elf_machine: str
     bits: Literal[32, 64]
@@ -73,11 +73,11 @@ class Abi(Table):
 
 
 class ToolchainNames(Table):
-    """What the target is called by each tool.
+    """The target's names in the terms of each tool.
 
-    ``also_runs`` names the CPUs, as zig spells them, whose code the target's runs as well.
-    ``suite`` is Debian's release whose C library and Python are emulated; ``archives`` the one whose static libraries
-    are linked, which should be an older one.
+    ``also_runs`` lists other CPUs, as zig spells them, whose code the target's CPU runs.
+    ``suite`` is the Debian release whose C library and Python the emulator uses; ``archives`` the one whose static
+    libraries are linked, which should be an older one.
     """
 
     zig: str
@@ -93,16 +93,16 @@ class ToolchainNames(Table):
 
     @property
     def cpu_model(self) -> str:
-        """The CPU without the features that zig is told, as GCC and rustc spell it; empty where any will do."""
+        """The CPU as GCC and rustc spell it, without zig's list of features; empty if any CPU will do."""
         model = re.split(r"[+-]", self.cpu)[0]
         return "" if model == "generic" else model.replace("_", "-")
 
 
 class Image(Table):
-    """What the target's system image has: shared libraries by soname, Python packages with versions.
+    """The content of the target's system image: shared libraries by soname, Python packages with versions.
 
-    ``versions`` has all symbol versions that a library defines, for those of which they are known; ``loader`` is the
-    path of the dynamic loader, where that is not in ``/lib``.
+    ``versions`` lists all symbol versions that a library defines, for libraries where they are known; ``loader`` is the
+    path of the dynamic loader, if that is not in ``/lib``.
     """
 
     libraries: tuple[str, ...] = ()
@@ -112,12 +112,12 @@ class Image(Table):
 
 
 class LearnedUserland(Table):
-    """The machine's own files, as far as its Python loads them, which were taken when it was learned.
+    """The machine's own files that its Python loads, which were copied when the machine was learned.
 
     Attributes:
-        digest: the SHA-256 of their manifest; they lie in the cache where the machine was learned.
+        digest: the SHA-256 of their manifest; the files are in the cache of the host that learned the machine.
         python: the path of its Python.
-        system: what the image calls itself.
+        system: the name that the image gives itself.
     """
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -126,17 +126,17 @@ class LearnedUserland(Table):
 
 
 class Robot(Table):
-    """How isolated environments are kept on the target, and how plain pip behaves there.
+    """Where the target keeps isolated environments, and how its plain pip behaves.
 
     Attributes:
         store: the folder of the environments, on a file system that survives updates of the image.
-        programs: the folder for launchers; a login's ``PATH`` has it.
-        boot: a folder of programs that the system runs once at every boot; ``None`` where there is none.
+        programs: the folder for launchers, which is in a login's ``PATH``.
+        boot: a folder of programs that the system runs at every boot; ``None`` if there is none.
         prefix: the ``sys.prefix`` of the image's Python.
         pip_config: the text of the image's ``/etc/pip.conf``.
-        bundle: whether plain pip cannot install beside the image's packages, so that a program has to come
-            with its closure in one wheel.
-        server: those of the image's packages that the robot's own server imports.
+        bundle: whether plain pip cannot install beside the image's packages, so that a program needs one wheel with
+            its whole closure.
+        server: the image's packages that the robot's own server imports.
     """
 
     store: str = Field(pattern=r"^/[A-Za-z0-9._/-]+$")
@@ -149,9 +149,9 @@ class Robot(Table):
 
 
 class Target(Table):
-    """A machine that cannot build: all that is known of it."""
+    """All that is known of a machine that wheels are for."""
 
-    # It is a folder in every index, beside those that are there for all targets.
+    # The name is a folder in every index, beside the folders that every index has.
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
 
     @field_validator("name")
@@ -192,19 +192,19 @@ class Target(Table):
 
     @property
     def platform_tag(self) -> str:
-        """The platform tag of wheels built here, such as ``linux_armv7l``."""
+        """The platform tag of wheels that are built for it, such as ``linux_armv7l``."""
         return f"linux_{self.machine}"
 
     @property
     def kernel_version(self) -> Version:
-        """The number of its kernel, without what a distribution puts behind it."""
+        """Its kernel's version, without a distribution's suffix."""
         match = re.match(r"\d+(\.\d+)*", self.kernel)
         assert match
         return Version(match[0])
 
     @property
     def loader(self) -> str | None:
-        """The path of its dynamic loader, which programs name."""
+        """The path of its dynamic loader, which every program names."""
         named = (name for name in self.image.libraries if name.startswith(("ld-", "ld.so", "ld64.")))
         return self.image.loader or next((f"/lib/{name}" for name in named), None)
 
@@ -215,7 +215,7 @@ class Target(Table):
 
     @cached_property
     def tags(self) -> tuple[Tag, ...]:
-        """All wheel tags that the target's pip accepts, the preferred first (PEP 425, PEP 600)."""
+        """All wheel tags that the target's pip accepts, in order of preference (PEP 425, PEP 600)."""
         platforms = list(self._platforms())
         version = self.python.numbers
         abi = f"cp{version[0]}{version[1]}"
@@ -252,11 +252,11 @@ class Target(Table):
 
     @property
     def kind(self) -> dict[str, object]:
-        """All that compiled C depends on, whichever Python is there, and whatever else the image has."""
+        """All that compiled C code depends on, apart from Python and from other content of the image."""
         return self.model_dump(mode="json", include={"machine", "kernel", "multiarch", "abi", "toolchain"})
 
     def with_python(self, short: str) -> Target:
-        """Return this target with a Python of another minor version, which is sent there and built from source.
+        """Return this target with a Python of another minor version, which is built from source and sent there.
 
         Raises:
             TargetError: no source of that version is known.
@@ -267,7 +267,7 @@ class Target(Table):
 
     @property
     def fingerprint(self) -> dict[str, object]:
-        """All that a wheel's bytes or its verdict may depend on: not its title, nor where programs go."""
+        """All that a wheel's bytes or its verdict may depend on; the title and the robot's folders are left out."""
         return self.model_dump(mode="json", exclude={"title", "robot"})
 
 
@@ -279,10 +279,10 @@ def names(folder: Path | None = None) -> list[str]:
 
 
 def robot_of(target: Target) -> Robot:
-    """Return what a target says of itself as a robot.
+    """Return a target's ``[robot]`` table.
 
     Raises:
-        TargetError: it says nothing.
+        TargetError: it has none.
     """
     if target.robot is None:
         raise TargetError(
@@ -295,11 +295,11 @@ def robot_of(target: Target) -> Robot:
 def load(name_or_path: str, folder: Path | None = None) -> Target:
     """Load a target by name, or from a TOML file given by its path.
 
-    ``ot2-py313`` is ``ot2`` with a Python 3.13 that is sent there, where no file has that name.
+    If no file has the name ``ot2-py313``, it stands for ``ot2`` with a Python 3.13 that is sent there.
 
     Args:
         name_or_path: ``ot2``, or a path that ends in ``.toml``.
-        folder: a folder of further target files, looked at before those that ship with crosswheel.
+        folder: a folder of more target files, which come before those that ship with crosswheel.
 
     Raises:
         TargetError: there is no such target, or its file is wrong.
@@ -321,10 +321,10 @@ def load(name_or_path: str, folder: Path | None = None) -> Target:
 
 
 def named_with_python(name_or_path: str, short: str | None) -> str:
-    """Return the name of a target with a Python of another minor version, which is sent there; the name, without one.
+    """Return the name of a target with a Python of another minor version; the name itself if no version is given.
 
     Raises:
-        TargetError: it is a file, or no source of that version is known.
+        TargetError: the target is a file, or no source of that version is known.
     """
     if short is None:
         return name_or_path
@@ -351,10 +351,10 @@ def _read(path: Path) -> str:
 
 
 def parse(file: str, text: str) -> Target:
-    """Read the text of a target's file.
+    """Parse the text of a target file.
 
     Args:
-        file: its name, for messages.
+        file: the file's name, for messages.
 
     Raises:
         TargetError: it does not describe a target.

@@ -1,4 +1,4 @@
-"""A target's interpreter: what wheels are made for, and where one that runs on the build machine comes from."""
+"""Defines a target's Python, and where one like it that runs on the build machine comes from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
 
 
 class Table(BaseModel):
-    """A table of a target's file."""
+    """A table in a target file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ignored_types=(cached_property,))
 
@@ -36,9 +36,9 @@ class PythonSource(Table):
     """A release of CPython that can be built from source for any target.
 
     Attributes:
-        sha256: of the source archive that its authors publish; ``archive`` is the end of that file's name.
-        package: Debian's source package that has this archive, in ``suite``; ``None`` where none has.
-        pip: the version that comes with it.
+        sha256: the hash of the source archive that its authors publish; ``archive`` is the file's extension.
+        package: the Debian source package in ``suite`` that has this archive; ``None`` if none has.
+        pip: the version of pip that comes with it.
     """
 
     version: str
@@ -57,17 +57,17 @@ class PythonSource(Table):
 class Python(Table):
     """The interpreter of the target.
 
-    What runs on the build machine as the target's Python does is, by what is stated: its distribution's (``packaged``);
-    a published one (``distribution`` is a Maven coordinate ``group:artifact:version``, ``target`` the build for
-    the target, ``host`` those for machines that build, by ``os.uname().machine``); or one that is built from source.
-    Where there is none of these, ``headers`` is a build for another machine: its headers are used with the target's
-    sizes, and wheels are built and audited, but not run.
+    Under emulation runs, depending on what the target file states, the Python of its distribution (``packaged``), a
+    published one (``distribution`` is a Maven coordinate ``group:artifact:version``, ``target`` the build for the
+    target, ``host`` the builds for build machines, by ``os.uname().machine``), or one that is built from source. If the
+    file states none of these, ``headers`` is a build for another machine, whose headers are used with the target's
+    sizes; wheels are then built and audited, but not run.
 
     Attributes:
-        built: the minor version of which one is built from source; the target has its own Python of that version.
-        provided: the same, where the target has none of that version: it is sent there.
-        source: what is built then.
-        refused_tags: wheel tags that pips of today take for such a Python, and the target's own does not.
+        built: the minor version to build from source, of which the target has its own Python.
+        provided: the minor version to build from source and to send to the target, which has none.
+        source: the release that is built.
+        refused_tags: wheel tags that current pips accept for such a Python, and the target's pip does not.
     """
 
     version: str
@@ -108,7 +108,7 @@ class Python(Table):
 
     @property
     def compiled_for(self) -> str:
-        """The version whose headers wheels are compiled with: that of the source, where one is built."""
+        """The version whose headers wheels are compiled with: that of the source, if Python is built."""
         return self.source.version if self.source and not (self.packaged or self.target) else self.version
 
     @property
@@ -131,10 +131,10 @@ def python_sources() -> Mapping[str, PythonSource]:
 
 
 def python_source(short: str) -> PythonSource:
-    """Return the release of CPython that is built for a minor version.
+    """Return the release of CPython to build for a minor version.
 
     Raises:
-        TargetError: none is known.
+        TargetError: no release of it is known.
     """
     found = python_sources().get(short)
     if found is None:
@@ -146,7 +146,7 @@ def python_source(short: str) -> PythonSource:
 
 
 def with_source(table: Mapping[str, Any], multiarch: str) -> dict[str, Any]:
-    """Return a ``[python]`` table in which ``built`` or ``provided`` is filled in with what it stands for.
+    """Return a ``[python]`` table with the fields that its ``built`` or ``provided`` stands for.
 
     A table ``source`` states a release that crosswheel does not know, such as a newer one.
 

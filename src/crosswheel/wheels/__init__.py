@@ -1,1 +1,1 @@
-"""The wheel format (PEP 427): reading, writing, the proof that lies beside a wheel, and the layout of `dist/`."""
+"""Reads and writes wheels (PEP 427) and their proofs, and knows the layout of ``dist/``."""

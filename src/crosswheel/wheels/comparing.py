@@ -1,4 +1,4 @@
-"""Two wheels that should be the same to the byte: where they differ, down to the section of a shared object."""
+"""Compares two wheels that should be identical, and names each difference, down to the section of a shared object."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 60
 
 
 def differences(first: Path, second: Path) -> Iterator[str]:
-    """Yield what differs between two wheels, a sentence each; nothing, if they are the same to the byte."""
+    """Yield a sentence for each difference between two wheels; nothing if they are identical to the byte."""
     if first.read_bytes() == second.read_bytes():
         return
     with zipfile.ZipFile(first) as one, zipfile.ZipFile(second) as two:
@@ -83,7 +83,7 @@ def _sections(data: bytes) -> dict[str, bytes]:
 
 
 def _first_text(data: bytes, other: bytes) -> str:
-    """Return the first strings, in what may hold some, that differ."""
+    """Return the first pair of differing strings in two sections, in words; an empty text if it is not readable."""
     for one, two in zip(data.split(b"\0"), other.split(b"\0")):
         if one != two:
             if min(len(one), len(two)) > 3 and one.isascii() and two.isascii():

@@ -1,10 +1,10 @@
-"""The tree of wheels: ``dist/<name>/<version>/``, and the only module that knows where in it a wheel lies.
+"""Finds and places wheels in ``dist/<name>/<version>/``; no other module knows where in that tree a wheel lies.
 
-A release's folder is the one that its recipe was told (:meth:`PackageBuild.build_package`); of a package without a
-root, its normalised name and version. Wheels are found again however these are spelled (PEP 503, PEP 440).
+The folder of a root's release is the one that its recipe was told (:meth:`PackageBuild.build_package`); other releases
+have a folder of their normalised name and version. A look-up accepts every spelling (PEP 503, PEP 440).
 
-A wheel lies in its release's folder, with a proof beside it for each target that it was proven on. Where its file name
-is taken there by other bytes, proven on another target, it lies one deeper, in a folder called as its target.
+A wheel lies in its release's folder, with a proof beside it for each target that it was proven on. If that folder has
+another wheel of the same file name, proven on another target, the wheel lies in a subfolder named after its target.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from crosswheel.wheels.provenance import path_beside
 
 @dataclass(frozen=True)
 class Dist:
-    """A tree of wheels."""
+    """A tree of wheels, usually ``dist/``."""
 
     root: Path
 
     def folder(self, name: str, version: str) -> Path:
-        """Return the folder that a release's wheels are put into."""
+        """Return the folder for a release's wheels."""
         return self.root / name / version
 
     def wheels(self, name: str, version: str) -> list[Path]:
-        """Return all wheels of a release, of every target."""
+        """Return all wheels of a release, for every target."""
         return [wheel for folder in self._folders(name, version) for wheel in _wheels_in(folder)]
 
     def proven(self, name: str, version: str, target: str) -> list[tuple[Path, Proof]]:
@@ -44,21 +44,22 @@ class Dist:
         return [(wheel, proof) for wheel, proof in proofs if proof]
 
     def put(self, wheel: Path, proof: Proof, folder: Path) -> Path:
-        """Put a proven wheel into its release's folder; what the same target had of this release before goes.
+        """Put a proven wheel into its release's folder, and remove the same target's earlier wheel of the release.
 
-        Nothing that was proven on another target is replaced.
+        Wheels that were proven on another target stay.
 
         Returns:
-            Where it lies.
+            The wheel's path.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: the wheel cannot be written.
+            IntegrityError: the wheel is not the one that was proven.
         """
         with explained_storage_errors(folder):
             placed = _path_for(proof, folder)
             previous = Proof.read_beside(placed, proof.target)
             if previous != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
-                Proof.remove_beside(placed, proof.target)  # it is of other bytes, from here on
+                Proof.remove_beside(placed, proof.target)  # the next line replaces the bytes that it is for
                 place_copy(wheel, placed)
                 _require_bytes(placed, proof)
                 proof.write_beside(placed)
@@ -87,7 +88,7 @@ def _names_in(folder: Path, is_candidate: Callable[[str], bool] = bool) -> list[
 
 
 def _path_for(proof: Proof, folder: Path) -> Path:
-    """Return where a proven wheel belongs in the folder of its release."""
+    """Return the path for a proven wheel in its release's folder."""
     usual = folder / proof.wheel
     foreign = [path for path in Proof.paths_beside(usual) if path != proof.path_beside(usual)]
     agree = all(known and known.sha256 == proof.sha256 for known in map(Proof.read, foreign))
@@ -95,7 +96,7 @@ def _path_for(proof: Proof, folder: Path) -> Path:
 
 
 def _require_bytes(placed: Path, proof: Proof) -> None:
-    """Raise :class:`IntegrityError`, and leave nothing, if a wheel is not to the byte the one that was proven."""
+    """Remove a wheel and raise :class:`IntegrityError` if its bytes are not those that were proven."""
     if sha256_of(placed) != proof.sha256:
         placed.unlink()
         raise IntegrityError(
@@ -105,7 +106,7 @@ def _require_bytes(placed: Path, proof: Proof) -> None:
 
 
 def _join(sibling: Path, placed: Path, proof: Proof) -> None:
-    """Remove of another wheel what a proven one takes the place of: its own target's proof, and those of its bytes."""
+    """Move the proofs of identical bytes from another wheel to a proven one, and remove its own target's old proof."""
     proofs = {path: Proof.read(path) for path in Proof.paths_beside(sibling)}
     for path, theirs in proofs.items():
         if (
@@ -118,17 +119,17 @@ def _join(sibling: Path, placed: Path, proof: Proof) -> None:
             provenance = path_beside(sibling, theirs.target)
             if provenance.is_file():
                 provenance.replace(path_beside(placed, theirs.target))
-    # What the same target had was made before, under other circumstances.
+    # This target's proof of the other wheel is older than the new one.
     if proofs and Proof.remove_beside(sibling, proof.target):
         sibling.unlink()
         _remove_empty(sibling.parent)
 
 
 def _remove_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # something else is in it
+    with contextlib.suppress(OSError):  # the folder is not empty
         folder.rmdir()
 
 
 def _wheels_in(folder: Path) -> list[Path]:
-    """Return the wheels in a release's folder: those in it before those of single targets."""
+    """Return the wheels in a release's folder, then those in its targets' subfolders."""
     return [*sorted(folder.glob("*.whl")), *sorted(folder.glob("*/*.whl"))]

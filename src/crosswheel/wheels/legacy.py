@@ -1,4 +1,4 @@
-"""Requirements as old tools wrote them: what pip and uv understand although PEP 508 and PEP 440 do not allow it."""
+"""Repairs requirements that old tools wrote and that PEP 508 and PEP 440 forbid, as pip and uv do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-# One after the other, as uv repairs them: `>=5.1.*`, `>=1.9!=1.9.*`, `!=~1.2`, `>=1.19.`, `!=3.0*`, `>='1'`.
+# In uv's order; the examples are: `>=5.1.*`, `>=1.9!=1.9.*`, `!=~1.2`, `>=1.19.`, `!=3.0*`, `>='1'`.
 _REPAIRS = (
     (re.compile(r"(<=|>=|<|>|~=)\s*(\d+(?:\.\d+)*)\.\*"), r"\1\2"),
     (re.compile(r"([\d*])\s*(<=|>=|<|>|~=|==|!=)"), r"\1,\2"),
@@ -19,10 +19,10 @@ _REPAIRS = (
 
 
 def repaired_requirement(text: str) -> str:
-    """Return a requirement as PEP 508 has it, mended where it is of a known wrong kind.
+    """Return a valid requirement (PEP 508): the text itself, or a repair of a known mistake in it.
 
     Raises:
-        InvalidRequirement: it is of none.
+        InvalidRequirement: the mistake is not a known one.
     """
     try:
         Requirement(text)
@@ -35,10 +35,10 @@ def repaired_requirement(text: str) -> str:
 
 
 def repaired_specifiers(text: str) -> str:
-    """Return version specifiers as PEP 440 has them, mended where they are of a known wrong kind.
+    """Return valid version specifiers (PEP 440): the text itself, or a repair of a known mistake in it.
 
     Raises:
-        InvalidSpecifier: they are of none.
+        InvalidSpecifier: the mistake is not a known one.
     """
     try:
         SpecifierSet(text)

@@ -1,7 +1,7 @@
-"""What went into a wheel that was built: the materials that its SBOM lists and its provenance states.
+"""Defines the materials of a built wheel, which its SBOM and its provenance list.
 
-A material is *linked in* when its code is in a file of the wheel: the linker and rustc told so. Requirements of the
-build are programs of the build machine: named as such, and not in the wheel.
+A material is *linked in* if its code is in a file of the wheel, as the linker or rustc reported. Build requirements are
+programs of the build machine; they are listed as such, as they are not in the wheel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class _Value(BaseModel):
 
 
 class Patch(_Value):
-    """A change that a recipe makes to a source: the patch's file name, its SHA-256, and its text."""
+    """A recipe's patch of a source: its file name, its SHA-256 and its text."""
 
     name: str
     sha256: str
@@ -27,22 +27,21 @@ class Patch(_Value):
 
 
 class Material(_Value):
-    """One thing that went into a wheel, or that it was built with.
+    """A source, library, crate or runtime that went into a wheel, or a requirement that it was built with.
 
     Attributes:
         role: ``source`` of the package itself; a C ``library``, a ``crate`` or a compiler's ``runtime`` that is linked
             in; a ``requirement`` of the build (PEP 518).
-        name: as the system that it comes from spells it.
-        version: in that system's way of counting; ``None`` where it has none.
+        name: its name, as its own packaging system spells it.
+        version: its version in that system; ``None`` if it has none.
         purl: its package URL, without a host's name.
-        licence: an SPDX expression, where one is known.
-        sha256: hashes of the file that it came as: one, if it is known which; for a requirement, all that its lock
-            allows.
-        commit: the commit or the tree of git that it came as, such as ``git-commit:0123…``, where it was no file.
-        debian: the source package of Debian that it is built from, by which Debian's advisories name it.
-        patches: what was changed in it, in this order.
-        files: the members of the wheel that its code is in; empty for a source and for requirements.
-        parent: the purl of the material that carries it: of the crate that a C library was compiled by.
+        licence: its licence as an SPDX expression, if known.
+        sha256: the hash of its file; for a requirement whose file is not known, all hashes that its lock allows.
+        commit: the git commit or tree of a source that is not a file, such as ``git-commit:0123…``.
+        debian: the Debian source package that it is built from, which Debian's advisories name.
+        patches: the patches of it, in the order in which they were applied.
+        files: the members of the wheel that have its code; empty for a source and for requirements.
+        parent: the purl of the material that brought it, such as the crate that compiled a C library.
     """
 
     role: Role
@@ -59,14 +58,14 @@ class Material(_Value):
 
 
 class Materials(_Value):
-    """All that went into a wheel.
+    """All materials of a wheel.
 
     Attributes:
         source: the sdist or the checkout that was built.
         linked: libraries, crates and runtimes whose code is in the wheel, sorted.
-        requirements: the releases that the build environment held, sorted.
-        unknown: members of the wheel that are machine code and that no compiler of ours linked, so that it is not known
-            what is in them.
+        requirements: the releases in the build environment, sorted.
+        unknown: members of the wheel with machine code that crosswheel's compilers did not link, so that their
+            materials are not known.
     """
 
     source: Material

@@ -1,4 +1,4 @@
-"""Which of a release's wheels pip would choose."""
+"""Orders a release's wheels as pip prefers them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def by_preference(filenames: Iterable[str], target: Target) -> list[str]:
-    """Return the wheels of a release that the target's pip accepts, the one first that it would choose.
+    """Return the wheels of a release that the target's pip accepts, the one that it would choose first.
 
-    Of several with equal tags, that is the one with the highest build tag (PEP 427).
+    Of wheels with equal tags, pip chooses the one with the highest build tag (PEP 427).
     """
     rank = {tag: number for number, tag in enumerate(target.tags)}
     ordered = []

@@ -1,4 +1,4 @@
-"""What is recorded of a wheel: where it comes from, and the proof that it loads and runs on a target."""
+"""Defines what is recorded of a wheel: its origin, and the proof that it loads and runs on a target."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ class _ProofModel(BaseModel):
 
 
 class AuditedObject(_ProofModel):
-    """A shared object or program in a wheel: what it needs, and the newest symbol version of each kind.
+    """A shared object or program in a wheel: the libraries that it needs, and the newest symbol version of each kind.
 
-    ``opened`` tells whether it is loaded by itself where the wheel is run: programs are not, nor is what others have to
-    be loaded before. ``unproven`` tells what is neither there for certain nor missing, as the exports of a library are
-    not known.
+    ``opened`` tells whether a trial loads it by itself, which it does not do with programs and with objects that need
+    others to be loaded before. ``unproven`` lists needs that may or may not be met: the exports of a library are not
+    known.
     """
 
     file: str
     needed: tuple[str, ...] = ()
     newest: Mapping[str, str] = Field(default_factory=dict)
-    """Newest symbol version per prefix, such as ``{"GLIBC": "2.17", "GLIBCXX": "3.4.21"}``."""
+    """The newest symbol version of each prefix, such as ``{"GLIBC": "2.17", "GLIBCXX": "3.4.21"}``."""
     unproven: tuple[str, ...] = ()
     opened: bool = False
 
 
 class WheelFacts(_ProofModel):
-    """Where a wheel comes from, and what its audit read; a record in the cache has it, and so has the proof.
+    """A wheel's origin and the findings of its audit: the fields that the cache's records and the proofs share.
 
     Attributes:
         sha256: hash of the wheel's bytes, in hexadecimal.
-        origin: ``taken`` from the registry, or ``built`` here.
+        origin: ``taken`` from the registry, or ``built``.
         reason: why it was taken or built.
-        source: where the wheel, or the source it was built from, came from (no host names).
-        toolchain: name to version of what it was built with.
-        build_requirements: what the build environment held, as ``name==version``.
+        source: the origin of the wheel, or of the source it was built from, without host names.
+        toolchain: the versions of the tools that it was built with, by name.
+        build_requirements: the releases in the build environment, as ``name==version``.
         audited: its shared objects and programs.
-        parity: file name of the nearest official wheel it was compared with.
-        sandbox: how its build and what ran of it were kept from all else of the machine that built it.
-        traces: files in it that name folders of the machine that built it, and how often; its bytes depend on these.
-        inputs: names what it was built from (source, recipe, day, crosswheel's code), whatever the target; ``None``
-            for what was taken.
+        parity: the file name of the nearest official wheel, which it was compared with.
+        sandbox: the level of the sandbox in which it was built and run.
+        traces: how often each file in it names a folder of the build machine; its bytes depend on these folders.
+        inputs: the digest of its inputs other than the target (source, recipe, day, crosswheel's code); ``None`` if it
+            was taken.
         cpu: the CPU that it was compiled for, as zig spells it.
         seconds: how long the build took.
     """
@@ -74,14 +74,14 @@ class WheelFacts(_ProofModel):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The fields of this class alone, for another that has them too."""
+        """The fields of this class alone, to create another value that has them."""
         return {name: getattr(self, name) for name in WheelFacts.model_fields}
 
 
 class MachineRun(_ProofModel):
-    """What ran of a wheel on a machine of the target's kind itself.
+    """A wheel's run on a real machine of the target's kind.
 
-    ``day`` is in UTC, as ``YYYY-MM-DD``; ``python`` and ``kernel`` are what it had then.
+    ``day`` is in UTC, as ``YYYY-MM-DD``; ``python`` and ``kernel`` are the machine's versions on that day.
     """
 
     day: str
@@ -93,20 +93,21 @@ class MachineRun(_ProofModel):
 
 
 class Proof(WheelFacts):
-    """What was done to show that a wheel loads and runs on a target; kept beside it in ``dist/``.
+    """The evidence that a wheel loads and runs on a target, which lies beside the wheel in ``dist/``.
 
     Attributes:
-        wheel: its file name.
-        recipe: whose recipe said how it is built, taken or tested, if one did.
-        compiled: how many of its modules were compiled by a Python of the target's version.
-        compiled_by: which one, such as ``CPython 3.10.8 of the build machine``.
-        emulator: what ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means *not run*.
-        userland: the digest of the machine's own userland, where the wheel was audited against that and ran in it.
-        on_machine: what ran on the machine itself, if anything did.
-        imported: modules that were imported: the extension modules, and packages and modules that none of them is in.
-        skipped: modules that were not, with the reason.
-        tests: names of the recipe's tests that passed.
-        log: path of the log, relative to the build tree.
+        wheel: the wheel's file name.
+        recipe: the label of the recipe that told how to build, take or test it; ``None`` if none did.
+        compiled: the number of its modules that a Python of the target's version compiled.
+        compiled_by: that Python, such as ``CPython 3.10.8 of the build machine``.
+        emulator: the emulator and Python that ran it, such as ``qemu-arm 7.2.0, CPython 3.10.8``; ``None`` means
+            *not run*.
+        userland: the digest of the learned userland that the wheel was audited against and run in.
+        on_machine: its run on a real machine, if there was one.
+        imported: the imported modules: all extension modules, and the packages and modules without any in them.
+        skipped: modules that were not imported, each with the reason.
+        tests: the names of the recipe's tests that passed.
+        log: the path of the build log, relative to the build tree.
     """
 
     schema_version: SchemaVersion = NEWEST_SCHEMA
@@ -125,7 +126,7 @@ class Proof(WheelFacts):
 
     @property
     def not_run(self) -> str | None:
-        """Why nothing of the wheel was run, if that is so."""
+        """The reason why nothing of the wheel was run; ``None`` if something was."""
         if self.emulator is not None:
             return None
         return next(iter(self.skipped.values()), "it has no module to be imported")
@@ -135,7 +136,7 @@ class Proof(WheelFacts):
         write_text(self.path_beside(wheel), self.model_dump_json(indent=1) + "\n")
 
     def path_beside(self, wheel: Path) -> Path:
-        """Return where the proof lies beside its wheel."""
+        """Return the proof's path beside its wheel."""
         return _path(wheel, self.target)
 
     @classmethod
@@ -145,7 +146,7 @@ class Proof(WheelFacts):
 
     @classmethod
     def read(cls, path: Path) -> Proof | None:
-        """Read a proof, or return ``None`` where there is none, or what is there is damaged and proves nothing."""
+        """Read a proof, or return ``None`` if there is none, or it is damaged and so proves nothing."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except (FileNotFoundError, ValidationError):
@@ -153,7 +154,7 @@ class Proof(WheelFacts):
 
     @staticmethod
     def paths_beside(wheel: Path) -> list[Path]:
-        """Return where the proofs of a wheel lie, one for each target."""
+        """Return the paths of a wheel's proofs, one for each target."""
         return sorted(wheel.parent.glob(f"{wheel.name}.*{SUFFIX}"))
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""The provenance of a wheel, beside it: an in-toto statement with a SLSA provenance, signed or not.
+"""Reads and writes the provenance beside a wheel: an in-toto statement with SLSA provenance, signed or not.
 
 ``<wheel>.<target>.provenance.json`` is an envelope (DSSE) where a key signs, and the bare statement where none does.
-docs/provenance.md tells what the build types and their parameters mean.
+docs/provenance.md explains the build types and their parameters.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ TAKEN = "urn:crosswheel:taken:v1"
 
 
 def path_beside(wheel: Path, target: str) -> Path:
-    """Return where the provenance of a wheel on a target lies."""
+    """Return the path of a wheel's provenance for a target."""
     return wheel.with_name(f"{wheel.name}.{target}{PROVENANCE_SUFFIX}")
 
 
 def paths_beside(wheel: Path) -> list[Path]:
-    """Return where all provenances of a wheel lie, one for each target."""
+    """Return the paths of a wheel's provenances, one for each target."""
     return sorted(wheel.parent.glob(f"{wheel.name}.*{PROVENANCE_SUFFIX}"))
 
 
@@ -41,18 +41,18 @@ def statement(subjects: Mapping[str, str], kind: str, predicate: Mapping[str, ob
     """Return an in-toto statement.
 
     Args:
-        subjects: the SHA-256 of each file that it is about, by its name.
-        kind: the type of what it says.
+        subjects: the SHA-256 of each file that the statement is about, by file name.
+        kind: the URI of the predicate's type.
     """
     subject = [{"name": name, "digest": {"sha256": sha256}} for name, sha256 in subjects.items()]
     return {"_type": STATEMENT, "subject": subject, "predicateType": kind, "predicate": predicate}
 
 
 def write(path: Path, said: Statement, key: SigningKey | None) -> None:
-    """Write a statement, signed if there is a key; a file that says the same, signed by that key, stays as it is.
+    """Write a statement, signed if there is a key; leave a file alone that already has the same content.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the file cannot be written.
     """
     value = sign(said, PAYLOAD, key) if key else said
     text = json.dumps(value, indent=1, sort_keys=True) + "\n"
@@ -61,7 +61,7 @@ def write(path: Path, said: Statement, key: SigningKey | None) -> None:
 
 
 def read_unverified(path: Path) -> Statement | None:
-    """Return a statement, whoever signed it, if anybody did; ``None`` if there is none, or it is damaged."""
+    """Return a statement without verifying its signature, if it has one; ``None`` if it is missing or damaged."""
     try:
         value = json.loads(path.read_bytes())
         return value if "_type" in value else _checked(json.loads(base64.b64decode(value["payload"])))
@@ -70,13 +70,13 @@ def read_unverified(path: Path) -> Statement | None:
 
 
 def read_signed(path: Path, trusted: Iterable[PublicKey], sha256: str) -> Statement:
-    """Return the provenance of a wheel that a trusted key has signed.
+    """Return the provenance of a wheel, after verifying that a trusted key signed it.
 
     Args:
         sha256: the hash of the wheel.
 
     Raises:
-        IntegrityError: there is none, no trusted key has signed it, or it is of other bytes.
+        IntegrityError: it is missing, no trusted key has signed it, or it is of another wheel.
     """
     try:
         data = path.read_bytes()
@@ -91,7 +91,7 @@ def read_signed(path: Path, trusted: Iterable[PublicKey], sha256: str) -> Statem
 
 
 def require_subject(said: Statement, sha256: str, path: Path) -> None:
-    """Raise :class:`IntegrityError` if a statement is not the provenance of the wheel with a hash."""
+    """Raise :class:`IntegrityError` if a statement is not the provenance of the wheel with this hash."""
     try:
         fits = sha256 in [subject["digest"]["sha256"] for subject in said["subject"]]
         fits &= said["predicateType"] == PROVENANCE

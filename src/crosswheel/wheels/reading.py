@@ -1,4 +1,4 @@
-"""A wheel as a file: opened, proven to be whole, and asked what is in it (PEP 427, PEP 376, PEP 425)."""
+"""Opens wheels, verifies that they are whole, and reads what is in them (PEP 427, PEP 376, PEP 425)."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from packaging.version import InvalidVersion, Version
 from crosswheel.errors import IntegrityError
 from crosswheel.wheels.legacy import repaired_requirement, repaired_specifiers
 
-if TYPE_CHECKING:  # what reads wheels without looking at targets need not load them
+if TYPE_CHECKING:  # many callers read wheels and need no targets, which take long to import
     from crosswheel.targets import Target
 
 _ELF_MAGIC = b"\x7fELF"
 _BLOCK = 1 << 20
-# No package for a robot comes near this; an archive that claims more would only fill the memory.
+# No package for a robot is nearly this large; an archive that claims to be would only exhaust the memory.
 _LARGEST_MEMBER, _LARGEST, _MOST_MEMBERS = 1 << 30, 2 << 30, 100_000
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux
 _END_RECORD = 22  # bytes, of a zip archive without a comment
-# RECORD may use SHA-256 or better; MD5 and SHA-1 are ruled out by its specification.
+# RECORD's specification asks for SHA-256 or better, and forbids MD5 and SHA-1.
 _RECORD_HASHES = ("sha256", "sha384", "sha512")
-# What a damaged or malicious archive makes zipfile raise: NotImplementedError for an unknown
+# The exceptions that zipfile raises for a damaged or malicious archive: NotImplementedError for an unknown
 # compression, RuntimeError for an encrypted member, ValueError for a wrong offset.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
@@ -56,12 +56,12 @@ ZIP_ERRORS = (
     RuntimeError,
     ValueError,
 )
-# name.suffix, where the suffix is what interpreters of any platform look for: .so, .pyd, .abi3.so,
+# name.suffix, with a suffix that interpreters of any platform look for: .so, .pyd, .abi3.so,
 # .cpython-310-x86_64-linux-gnu.so, .cp310-win_amd64.pyd, .pypy310-pp73-darwin.so
 _EXTENSION = re.compile(r"(?P<name>[^.]+)(?P<suffix>(?:\.(?:cpython|cp|abi|pypy|graalpy)[^.]*)?\.(?:so|pyd))")
 _PLAIN_SUFFIXES = (".so", ".pyd")
 _SOURCES = (".py", ".pyc")
-# What some put beside their package by mistake, and what is not to be imported to see whether a package works.
+# Folders that projects put beside their package by mistake; importing them says nothing about the package.
 BESIDE = frozenset(
     {"test", "tests", "doc", "docs", "example", "examples", "benchmark", "benchmarks", "setup"}
 )
@@ -72,9 +72,9 @@ class WheelModules:
     """The modules of a wheel, by dotted name.
 
     Attributes:
-        extensions: its extension modules.
-        pure: the packages and modules of Python source that it adds.
-        not_importable: extension modules that no Python imports, each with the reason.
+        extensions: the extension modules.
+        pure: the packages and modules of Python source.
+        not_importable: extension modules that Python cannot import, each with the reason.
     """
 
     extensions: tuple[str, ...] = ()
@@ -84,17 +84,17 @@ class WheelModules:
 
 @dataclass(frozen=True)
 class WheelFile:
-    """A wheel that was proven to be whole; :meth:`open` makes one.
+    """A wheel that was verified to be whole; :meth:`open` creates one.
 
     Attributes:
-        path: where it lies.
+        path: its path.
         name: the normalised name of the project (PEP 503).
         version: its version (PEP 440).
         tags: the tags of its file name (PEP 425).
         members: the paths of all files in it, in the archive's order.
-        elf_members: those that are ELF objects, by their first bytes.
+        elf_members: the members that begin as ELF objects do.
         metadata: its METADATA.
-        oddities: what is not as the standards have it, in words, and does not keep pip from installing it.
+        oddities: departures from the standards, in words, which do not keep pip from installing it.
     """
 
     path: Path
@@ -108,11 +108,11 @@ class WheelFile:
 
     @classmethod
     def open(cls, path: Path) -> WheelFile:
-        """Read a wheel from its first byte to its last, and return what it says of itself.
+        """Read and verify the whole of a wheel.
 
         Raises:
             IntegrityError: it is not a whole zip archive; a member has an unsafe path, is not in RECORD, or
-                is not what RECORD says; or METADATA does not say what the file name says.
+                differs from RECORD; or METADATA contradicts the file name.
         """
         try:
             name, version, _, tags = parse_wheel_filename(path.name)
@@ -127,7 +127,7 @@ class WheelFile:
             info = _dist_info(path, members)
             elf_members = _verify_record(path, archive, members, f"{info}/RECORD")
             raw, oddities = _mended(_read(path, archive, f"{info}/METADATA"))
-            # Not validated as a whole: old wheels have oddities in fields that nobody needs here.
+            # Not validated as a whole: old wheels have mistakes in fields that crosswheel does not read.
             metadata = Metadata.from_raw(raw, validate=False)
             oddities += _other_tags(path, _read(path, archive, f"{info}/WHEEL"), tags)
             if f"{info}/entry_points.txt" in members:
@@ -139,20 +139,20 @@ class WheelFile:
 
     @property
     def requires_python(self) -> SpecifierSet | None:
-        """Requires-Python; raises :class:`IntegrityError` if it is no version specifier (PEP 440)."""
+        """Requires-Python; raises :class:`IntegrityError` if it is not a version specifier (PEP 440)."""
         value = _field(self.path, self.metadata, "requires_python")
         assert value is None or isinstance(value, SpecifierSet)
         return value
 
     @property
     def requires_dist(self) -> tuple[Requirement, ...]:
-        """Requires-Dist; raises :class:`IntegrityError` if one is no requirement (PEP 508)."""
+        """Requires-Dist; raises :class:`IntegrityError` if one is not a requirement (PEP 508)."""
         values = _field(self.path, self.metadata, "requires_dist")
         return tuple(values) if isinstance(values, list) else ()
 
     @property
     def is_pure(self) -> bool:
-        """Whether it claims to run on every platform: its platform tag is ``any``."""
+        """Whether its platform tag is ``any``: it claims to run on every platform."""
         return any(tag.platform == "any" for tag in self.tags)
 
     def read(self, member: str) -> bytes:
@@ -162,18 +162,18 @@ class WheelFile:
 
     @property
     def top_level_names(self) -> frozenset[str]:
-        """What it adds to site-packages, beside its metadata and the folders of bundled libraries.
+        """The names that it adds to site-packages, without its metadata and the folders of bundled libraries.
 
-        Packages by folder, modules by name without suffix, other files by file name.
+        Packages are named by folder, modules by name without suffix, other files by file name.
         """
         names = {_top_level(path) for path in filter(None, map(installed_path, self.members))}
         return frozenset(name for name in names if not name.endswith((".dist-info", ".libs", ".dylibs")))
 
     @property
     def importable_names(self) -> tuple[str, ...]:
-        """The packages and modules of Python that it adds, without tests and the like.
+        """The Python packages and modules at its top level, without tests and the like.
 
-        Of a namespace package (PEP 420), which is a folder alone, those that are in it.
+        For a namespace package (PEP 420), which is only a folder, the packages and modules in it.
         """
         paths = [PurePosixPath(path) for path in filter(None, map(installed_path, self.members))]
         sources = [path.with_suffix("") for path in paths if path.suffix in _SOURCES]
@@ -185,20 +185,20 @@ class WheelFile:
         return tuple(sorted(map(".".join, {name for name in named if name[0] not in BESIDE} or named)))
 
     def modules(self, target: Target) -> WheelModules:
-        """Return what the target's Python can import of it, and what it cannot."""
+        """Return the modules that the target's Python can import, and those that it cannot."""
         extensions = tuple(self.extension_modules(target))
         return WheelModules(extensions, self.importable_names, self.not_importable(target))
 
     def extension_modules(self, target: Target) -> dict[str, str]:
         """Return the extension modules that the target's Python would load: dotted name to member."""
         loaded = {}
-        # In the order in which the interpreter looks for them, the last first, so that the first wins.
+        # In reverse of the interpreter's search order, so that what it finds first is written last and wins.
         for suffix in (".so", ".abi3.so", target.extension_suffix):
             loaded.update({ext.module: ext.member for ext in self._extensions() if ext.suffix == suffix})
         return dict(sorted(loaded.items()))
 
     def not_importable(self, target: Target) -> dict[str, str]:
-        """Return those of its extension modules that no Python imports, each with the reason: ctypes loads them."""
+        """Return its extension modules that Python cannot import, but ctypes can load, each with the reason."""
         extensions = (
             _Extension(module, "", member) for module, member in self.extension_modules(target).items()
         )
@@ -210,7 +210,7 @@ class WheelFile:
 
     @property
     def extension_names(self) -> frozenset[str]:
-        """The dotted names of its extension modules, whatever platform they are for."""
+        """The dotted names of its extension modules, for whatever platform."""
         return frozenset(extension.module for extension in self._extensions())
 
     def _extensions(self) -> Iterator[_Extension]:
@@ -220,20 +220,20 @@ class WheelFile:
                 yield extension
 
     def _initialises(self, extension: _Extension) -> bool:
-        """Tell a module from a plain library such as ``pkg/libfoo.so``, which ctypes would load."""
+        """Tell an extension module from a plain library such as ``pkg/libfoo.so``, which ctypes would load."""
         content = self.read(extension.member)
         return f"{extension.initialiser}\0".encode() in content or b"PyInitU_" in content
 
 
 def read_metadata(path: Path, opened: IO[bytes] | None = None) -> bytes:
-    """Return a wheel's METADATA, and look at nothing else in it.
+    """Return a wheel's METADATA without reading the rest of the wheel.
 
     Args:
-        path: where it lies.
-        opened: the wheel, where it is open already.
+        path: the wheel's path.
+        opened: the wheel, if it is already open.
 
     Raises:
-        IntegrityError: it cannot be read.
+        IntegrityError: METADATA cannot be read.
     """
     with _explained(path, "the archive"), zipfile.ZipFile(opened or path) as archive:
         usual = "-".join(path.name.split("-")[:2]) + ".dist-info/METADATA"
@@ -243,10 +243,10 @@ def read_metadata(path: Path, opened: IO[bytes] | None = None) -> bytes:
 
 
 def installed_path(member: str) -> str | None:
-    """Return where a member is installed below site-packages; ``None`` if that is elsewhere.
+    """Return a member's path below site-packages once it is installed; ``None`` if it is installed elsewhere.
 
-    ``*.data/purelib`` and ``*.data/platlib`` are site-packages themselves; scripts, headers and data are not
-    below it (PEP 427).
+    ``*.data/purelib`` and ``*.data/platlib`` are installed into site-packages itself; scripts, headers and data
+    elsewhere (PEP 427).
     """
     parts = member.split("/")
     if not parts[0].endswith(".data"):
@@ -262,14 +262,14 @@ class _Extension:
 
     @property
     def initialiser(self) -> str:
-        """What it defines to be imported (PEP 489); a name that is not ASCII is written otherwise."""
+        """The function that an extension module exports (PEP 489), which encodes a name that is not ASCII."""
         return f"PyInit_{self.module.rpartition('.')[2]}"
 
 
 def _extension(member: str) -> _Extension | None:
     path = PurePosixPath(installed_path(member) or "")
     match = _EXTENSION.fullmatch(path.name)
-    # No package's folder has a dot in its name; *.libs, *.dist-info and the like do.
+    # The folder of a package has no dot in its name; *.libs, *.dist-info and the like have.
     if match is None or any("." in folder for folder in path.parts[:-1]):
         return None
     # A compiled package is the module __init__ of its folder.
@@ -344,7 +344,7 @@ def _verify_name(path: Path, name: str) -> None:
 
 
 def _verify_extent(path: Path, comment: bytes) -> None:
-    """Refuse what lies before or after the archive: other readers than ours may take that for it."""
+    """Refuse bytes before or after the archive, as other programs might read a different archive there."""
     with path.open("rb") as stream:
         begins = stream.read(4) == b"PK\3\4"
         end = stream.seek(0, os.SEEK_END)
@@ -407,7 +407,7 @@ def _verify_record(
 
 
 def _listed(path: Path, record: bytes) -> dict[str, tuple[str, str]]:
-    """Return what RECORD says: member to hash and size, as they are written there."""
+    """Return RECORD's entries: the hash and size of each member, as written."""
     listed = {}
     try:
         for number, row in enumerate(csv.reader(io.StringIO(record.decode(), newline="")), 1):
@@ -449,12 +449,12 @@ def _field(path: Path, metadata: Metadata, name: str) -> object:
 
 
 def _mended(text: bytes) -> tuple[RawMetadata, list[str]]:
-    """Return METADATA with its requirements mended where they can be, and words for those that were."""
+    """Return METADATA with known mistakes in requirements repaired, and a sentence for each repair."""
     raw, _ = parse_email(text)
     notes = []
 
     def mended(original: str, mend: Callable[[str], str]) -> str:
-        with contextlib.suppress(InvalidRequirement, InvalidSpecifier):  # it is refused where it is asked for
+        with contextlib.suppress(InvalidRequirement, InvalidSpecifier):  # it is refused when it is read
             better = mend(original)
             if better != original:
                 notes.append(f"its METADATA has {original!r}, which is read as {better!r}")
@@ -469,7 +469,7 @@ def _mended(text: bytes) -> tuple[RawMetadata, list[str]]:
 
 
 def _other_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> list[str]:
-    """Say where WHEEL has other tags than the file name, which is what installers go by (PEP 427)."""
+    """Return a sentence if WHEEL has other tags than the file name, which is what installers read (PEP 427)."""
     message = BytesParser(policy=compat32).parsebytes(text)
     if str(message["Wheel-Version"]).split(".")[0] != "1":
         _refuse(path, f"it is of wheel version {message['Wheel-Version']}, and only 1.x is known")
@@ -481,7 +481,7 @@ def _other_tags(path: Path, text: bytes, tags: frozenset[Tag]) -> list[str]:
 
 
 def _verify_commands(path: Path, text: bytes) -> None:
-    """Refuse a command whose script would lie elsewhere than beside the others."""
+    """Refuse a command whose script would be installed outside the folder of scripts."""
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[method-assign,assignment]
     try:

@@ -1,4 +1,4 @@
-"""The number in published data that tells its readers whether they understand it."""
+"""Defines the schema number in published data, which tells readers whether they understand it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 NEWEST_SCHEMA = 1
-"""The newest schema that is understood here; data without a number is of the first."""
+"""The newest schema that this version understands; data without a number have schema 1."""
 
 
 def _understood(number: int) -> int:
@@ -17,5 +17,5 @@ def _understood(number: int) -> int:
 
 
 SchemaVersion = Annotated[int, AfterValidator(_understood)]
-"""The schema of what is published. Readers pass over keys that they do not know; the number is raised when that, or
-what they make of the keys that they know, would be wrong."""
+"""The schema number of published data. Readers ignore keys that they do not know; the number is raised when they must
+not, or when a known key gets another meaning."""

@@ -1,4 +1,4 @@
-"""Writing wheels (PEP 427): with a right RECORD, and the same bytes for the same content."""
+"""Writes wheels (PEP 427) with a correct RECORD, and with the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from crosswheel.files import new_file
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip archive can state
 EPOCH = 315532800
-"""The same in seconds since 1970: what every build is told as ``SOURCE_DATE_EPOCH``, as backends pass it on."""
+"""The same time in seconds since 1970: the ``SOURCE_DATE_EPOCH`` of every build."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Member:
 
 
 def write_wheel(path: Path, members: Iterable[Member], record: str) -> None:
-    """Write a wheel as a whole or not at all.
+    """Write a whole wheel, or leave nothing.
 
     Args:
-        members: all of it but RECORD, in the order in which they shall be there.
-        record: where RECORD is, ``<name>-<version>.dist-info/RECORD``.
+        members: all members except RECORD, in the order in which to write them.
+        record: the path of RECORD: ``<name>-<version>.dist-info/RECORD``.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the wheel cannot be written.
     """
     with new_file(path) as temporary:
         rows = io.StringIO()
@@ -50,7 +50,7 @@ def write_wheel(path: Path, members: Iterable[Member], record: str) -> None:
 
 
 def add_member(archive: zipfile.ZipFile, member: Member) -> None:
-    """Add a file to a zip archive; of its attributes only whether it is a program."""
+    """Add a file to a zip archive, without its time and with no attribute other than being executable."""
     entry = zipfile.ZipInfo(member.path, _EPOCH)
     entry.external_attr = (0o100755 if member.executable else 0o100644) << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
@@ -58,13 +58,13 @@ def add_member(archive: zipfile.ZipFile, member: Member) -> None:
 
 
 def with_build_number(path: Path, number: int) -> Path:
-    """Give a wheel a build number, in its name and in its WHEEL (PEP 427), in place of any that it has.
+    """Set a wheel's build number in its file name and its WHEEL (PEP 427).
 
     Returns:
-        Where it lies now.
+        The wheel's new path.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the wheel cannot be written.
     """
     name, version, *_, python, abi, platform = path.name.split("-")
     with zipfile.ZipFile(path) as archive:
@@ -76,10 +76,10 @@ def with_build_number(path: Path, number: int) -> Path:
 
 
 def change_wheel(path: Path, changed: Mapping[str, bytes], without: Collection[str] = ()) -> None:
-    """Replace files in a wheel, add others and leave some out, as a whole or not at all.
+    """Replace, add and remove files of a wheel; write the whole new wheel, or leave the old one.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the wheel cannot be written.
     """
     with zipfile.ZipFile(path) as archive:
         entries = {entry.filename: entry for entry in archive.infolist() if not entry.is_dir()}
@@ -91,6 +91,6 @@ def change_wheel(path: Path, changed: Mapping[str, bytes], without: Collection[s
             return Member(name, data, executable)
 
         names = [name for name in {**entries, **changed} if name != record and name not in without]
-        # What describes a wheel lies at the end of it (PEP 427).
+        # The files of *.dist-info are last in the archive (PEP 427).
         names.sort(key=lambda name: (name.split("/")[0].endswith(".dist-info"), name))
         write_wheel(path, map(member, names), record)

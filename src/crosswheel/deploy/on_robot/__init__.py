@@ -1,1 +1,1 @@
-"""What is sent to a machine to run wheels there; nothing of it stays."""
+"""Holds the program that is sent to a machine to run wheels there; nothing of it stays."""

@@ -1,8 +1,8 @@
-"""Run by a machine's own Python: runs programs with wheels in a folder of its own, which is gone when it ends.
+"""Runs programs with wheels on a machine, by its own Python, in a temporary folder.
 
-It reads requests from its standard input, each a line of JSON, perhaps with bytes after it, and answers with a line.
-When its input ends, what runs is ended, and the folder removed. What it starts has the lowest priority, and is the
-first to go when memory is short.
+It reads requests from its standard input, each a line of JSON, perhaps followed by bytes, and answers with a line. When
+its input ends, it ends the running program and removes the folder. Programs have the lowest priority, and the kernel
+kills them first when memory is short.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from typing import Any
 
 _BLOCK = 1 << 16
 _MOST_OUTPUT = 8 << 20
-_SPARE = 1 << 20  # how much of what is free is left alone
+_SPARE = 1 << 20  # bytes that stay free
 _FOLDERS = ("/var/tmp", "/tmp", "/var", "/dev/shm")
 
 
 class Gone(Exception):
-    """Who asked is not there any more."""
+    """The connection has ended."""
 
 
 def most_space() -> str:
-    """Return the folder for temporary files with most room."""
+    """Return the folder for temporary files with the most free space."""
     usable = [folder for folder in _FOLDERS if os.path.isdir(folder) and os.access(folder, os.W_OK)]
     return max(usable, key=free_bytes)
 
 
 def free_bytes(folder: str) -> int:
-    """Return how many bytes may be written below a folder."""
+    """Return the free bytes of a folder's file system."""
     status = os.statvfs(folder)
     return status.f_bavail * status.f_frsize
 
 
 def available_memory() -> int:
-    """Return how many bytes of memory nobody uses."""
+    """Return the available bytes of memory."""
     with open("/proc/meminfo") as stream:
         values = dict(line.split(":") for line in stream)
     return int(values.get("MemAvailable", values["MemFree"]).split()[0]) << 10
 
 
 def link_into(source: str, folder: str) -> None:
-    """Make links in a folder to the files of another; of two of one name, the first holds."""
+    """Link a folder's files into another folder; of two files with one name, the first stays."""
     for entry in os.scandir(source):
         path = os.path.join(folder, entry.name)
         if entry.is_dir():
@@ -65,14 +65,14 @@ def link_into(source: str, folder: str) -> None:
 
 
 class Prover:
-    """Answers requests; ``folder`` is where all of it lies."""
+    """Answers requests; ``folder`` is its temporary folder."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.source = sys.stdin.buffer
 
     def do_hello(self) -> dict[str, Any]:
-        """Tell of the machine."""
+        """Return the machine's properties."""
         return {
             "machine": os.uname().machine,
             "kernel": os.uname().release,
@@ -84,7 +84,7 @@ class Prover:
         }
 
     def do_put(self, name: str, size: int) -> dict[str, Any]:
-        """Unpack a tar archive, which follows, into a folder of that name."""
+        """Unpack the tar archive that follows the request into a folder of this name."""
         archive = os.path.join(self.folder, name + ".tar.gz")
         left = size
         with open(archive, "wb") as sink:
@@ -104,9 +104,9 @@ class Prover:
     def do_run(
         self, words: list[str], prefixes: list[str], environment: dict[str, str], seconds: float, memory: int
     ) -> dict[str, Any]:
-        """Run Python with words; paths in them and in the variables begin with ``{}``, which is the folder.
+        """Run Python with words; in these and in the variables, ``{}`` stands for the folder.
 
-        What was put as ``prefixes`` is seen as one, in ``{}/prefix``, but for the folders of packages.
+        The folders that were put as ``prefixes`` are merged in ``{}/prefix``, except their packages.
         """
         scratch, prefix = os.path.join(self.folder, "scratch"), os.path.join(self.folder, "prefix")
         for folder in (scratch, prefix):
@@ -148,19 +148,19 @@ class Prover:
             output, ended = self._followed(child, seconds)
         finally:
             with contextlib.suppress(OSError):
-                os.killpg(child.pid, signal.SIGKILL)  # what it started, too
+                os.killpg(child.pid, signal.SIGKILL)  # with all that it started
             child.wait()
         return {"code": child.returncode, "output": output, "ended": ended}
 
     def _followed(self, child: subprocess.Popen[bytes], seconds: float) -> tuple[str, bool]:
-        """Return what a program prints to its end, and whether it came to that in time."""
+        """Return a program's output, and whether it ended in time."""
         assert child.stdout
         printed, last = io.BytesIO(), time.monotonic() + seconds
         while True:
             ready = select.select([child.stdout, self.source], [], [], max(last - time.monotonic(), 0))[0]
             if not ready:
                 return printed.getvalue().decode(errors="replace"), False
-            if self.source in ready:  # nobody asks before the answer
+            if self.source in ready:  # the connection has ended, as no request comes before the answer
                 raise Gone
             data = os.read(child.stdout.fileno(), _BLOCK)
             if not data:
@@ -170,7 +170,7 @@ class Prover:
                 printed.write(data)
 
     def serve(self) -> None:
-        """Answer until who asks is gone."""
+        """Answer requests until the connection ends."""
         while True:
             line = self.source.readline()
             if not line:
@@ -193,7 +193,7 @@ def _text(path: str) -> str:
 
 
 def main() -> None:
-    """Serve, and leave nothing behind."""
+    """Answer requests, then remove the temporary folder."""
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1))
     folder = tempfile.mkdtemp(prefix="crosswheel.", dir=most_space())
