@@ -177,6 +177,8 @@ def test_a_run_that_was_killed_in_the_middle_of_a_line_goes_on(tmp_path: Path) -
         assert outcomes(BatchRun(job.context).run(lines)) == {"good": "found"}
         assert asked(lines) == []
         assert journal.read()[0] == ("good",)
+        begun = [line for line in journal.path.read_text().splitlines() if line.startswith('{"asked"')]
+        assert len(begun) == 2
 
 
 def test_the_status_page_tells_how_far_it_is_with_a_chart_and_the_reasons(tmp_path: Path) -> None:
