@@ -111,7 +111,8 @@ def _served(site: Path) -> str:
 
 def _build(target: str, folder: Path) -> str:
     (folder / "packages").mkdir()
-    words = [_CROSSWHEEL, "add", "prefect", "--recipes", folder / "packages", "--target", target, "--verbose"]
+    words: list[str | Path] = [_CROSSWHEEL, "add", "prefect", "--recipes", folder / "packages"]
+    words += ["--target", target, "--verbose"]
     seconds = timed(words, folder / "build.txt", cwd=folder, env=usual_environment())
     totals = re.findall(r"^\d+ wheels.*", (folder / "build.txt").read_text(), re.MULTILINE)
     return f"{totals[-1]} ({seconds:.0f} s)"
