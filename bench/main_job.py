@@ -4,12 +4,16 @@ A fresh clone of this checkout's last commit runs ./build-packages with empty ca
 builds, audits, emulated tests, index. Then pip builds the packages that were built there, natively: the same
 versions, the same build requirements, a Python of the same version, gcc and rustc, no cache. Last, ./build-packages
 runs a second time, with the compiler taken away.
+
+With --profile, the main job runs alone, and the processor time of each kind of work is shown.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
+import resource
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +34,18 @@ from crosswheel.wheels.proof import SUFFIX, Proof
 
 _GOAL_RATIO, _GOAL_SHARE = 1.5, 0.005
 # What a native build finds on a developer's machine, and a cross build brings itself.
+# By a pattern of the command, what work it is: the first that fits.
+_KINDS = {
+    r"import_all\.py": "imports under emulation",
+    r"as_kernel\.py .*/trial": "tests under emulation",
+    r"as_kernel\.py|qemu-": "other emulated programs",
+    r"_in_process\.py (\w+)": "build backends: {}",
+    r"compiling\.py": "modules compiled for the audit",
+    r"^\S*/uv ((?:pip )?\w+)": "uv {}",
+    r"^\S*(apt-get|apt-cache|dpkg)": "Debian's packages",
+    r"^\S*(perl|make|sh|cc|c\+\+|ar)\b": "toolchain and C libraries",
+    r"^(\S+)": "other programs",
+}
 _HEADERS = {"openssl/ssl.h": "libssl-dev", "ffi.h": "libffi-dev", "yaml.h": "libyaml-dev"}
 
 
@@ -104,6 +120,17 @@ class MainJob:
         finally:
             away.rename(zig)
 
+    def processor_seconds(self) -> Iterator[tuple[str, float]]:
+        """Yield each command in the logs with the processor time of all that it started."""
+        for log in sorted((self.checkout / "build").rglob("*.log")):
+            command = ""
+            for line in log.read_text(errors="replace").splitlines():
+                used = re.fullmatch(r"# ([\d.]+) s of processor time", line)
+                if line.startswith("$ "):
+                    command = line[2:]
+                elif used:
+                    yield command, float(used[1])
+
     def log_sizes(self) -> Mapping[Path, int]:
         return {log: log.stat().st_size for log in (self.checkout / "build").rglob("*.log")}
 
@@ -143,6 +170,46 @@ def native_seconds(packages: Sequence[Package], folder: Path) -> Mapping[str, fl
         )
         say(f"natively, {package.name} {package.version}: {found[package.name]:.1f} s")
     return found
+
+
+def kind_of(command: str) -> str:
+    """Return what kind of work a command is."""
+    kinds = ((re.search(pattern, command), kind) for pattern, kind in _KINDS.items())
+    return next((kind.format(*match.groups()) for match, kind in kinds if match), "other programs")
+
+
+def profile(folder: Path) -> None:
+    """Run the main job alone from empty caches; print the processor time by kind of work."""
+    where = machine()
+    job = MainJob(folder)
+    job.clone()
+    prepare, first = (
+        _processor_seconds(job, *words) for words in (("environment", "--help"), ("first run",))
+    )
+    used, times = Counter[str](), Counter[str]()
+    for command, seconds in job.processor_seconds():
+        used[kind_of(command)] += seconds  # type: ignore[assignment]
+        times[kind_of(command)] += 1
+    rows = [(kind, seconds, str(times[kind])) for kind, seconds in used.most_common()]
+    rows += [("crosswheel itself", first - sum(used.values()), ""), ("its environment", prepare, "")]
+    whole = prepare + first
+    shown = [
+        [kind, f"{seconds:.1f} s", f"{100 * seconds / whole:.1f} %", count] for kind, seconds, count in rows
+    ]
+    print(f"\n{where}\n")
+    show(
+        f"The main job from empty caches: {whole:.0f} seconds of processor time",
+        ["work", "processor time", "share", "programs"],
+        shown,
+        right=("processor time", "share", "programs"),
+    )
+
+
+def _processor_seconds(job: MainJob, what: str, *options: str) -> float:
+    began = resource.getrusage(resource.RUSAGE_CHILDREN)
+    job.run(what, *options)
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime
 
 
 def measure(folder: Path) -> None:
@@ -187,9 +254,10 @@ def main(arguments: Sequence[str]) -> int:
         prog="bench/main-job", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--folder", type=Path, help="work in this folder, which must be empty, and keep it")
+    parser.add_argument("--profile", action="store_true", help="show what uses processor time instead")
     given = parser.parse_args(arguments)
     with workspace(given.folder) as folder:
-        measure(folder)
+        (profile if given.profile else measure)(folder)
     return 0
 
 

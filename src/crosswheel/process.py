@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from crosswheel.errors import BuildFailed, Interrupted, LimitExceeded, MissingToolError
 from crosswheel.files import explained_storage_errors
@@ -113,15 +114,28 @@ class Allowance:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a program: its exit code and its output (standard error included)."""
+    """How a program ended.
+
+    Attributes:
+        returncode: its exit code.
+        output: what it printed, standard error included.
+        processor_seconds: the processor time of it and of all that it started.
+    """
 
     returncode: int
     output: str
+    processor_seconds: float = 0.0
 
     @property
     def lines(self) -> list[str]:
         """The output, line by line."""
         return self.output.splitlines()
+
+
+class _Note(Protocol):
+    """Writes a line to a log."""
+
+    def __call__(self, line: str, *, echoed: bool = ...) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -169,6 +183,7 @@ class Runner:
             note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
             started = [*map(str, prefix), *words]
             result = self._finish(started, cwd, env, timeout, stdin, note)
+            note(f"# {result.processor_seconds:.2f} s of processor time", echoed=False)
         self.cancellation.raise_if_requested()
         if check and result.returncode != 0:
             raise BuildFailed(
@@ -184,7 +199,7 @@ class Runner:
         env: Mapping[str, str] | None,
         timeout: float,
         stdin: Path | None,
-        note: Callable[[str], None],
+        note: _Note,
     ) -> Result:
         self.cancellation.raise_if_requested()
         limit = self.allowance.left(timeout)
@@ -202,10 +217,10 @@ class Runner:
                     output = _drain(child, note)
             finally:
                 timer.cancel()
-            _raise_report(report, words[0])
+            seconds = _reported(report, words[0])
         if expired.is_set():
             raise self._too_long(words[0], timeout, limit, output)
-        return Result(child.returncode, output)
+        return Result(child.returncode, output, seconds)
 
     def _too_long(self, program: str, timeout: float, limit: float, output: str) -> LimitExceeded:
         if limit < timeout:
@@ -220,8 +235,8 @@ class Runner:
         )
 
     @contextlib.contextmanager
-    def _noting(self) -> Iterator[Callable[[str], None]]:
-        """Yield a function that writes a line to the log, which stays open, and calls ``echo`` with it."""
+    def _noting(self) -> Iterator[_Note]:
+        """Yield what writes a line to the log, which is opened once for all of them, and calls ``echo`` with it."""
         with contextlib.ExitStack() as held:
             log = None
             if self.log is not None:
@@ -230,11 +245,11 @@ class Runner:
                     # Unbuffered, so that a reader sees every line at once, and after a kill as well.
                     log = held.enter_context(self.log.open("ab", buffering=0))
 
-            def note(line: str) -> None:
+            def note(line: str, *, echoed: bool = True) -> None:
                 if self.log is not None and log is not None:
                     with explained_storage_errors(self.log):
                         log.write(f"{line}\n".encode(errors="surrogateescape"))
-                if self.echo is not None:
+                if self.echo is not None and echoed:
                     self.echo(line)
 
             yield note
@@ -244,7 +259,7 @@ class Runner:
 def _started(
     words: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: Path | None
 ) -> Iterator[tuple[_Child, int]]:
-    """Start a program below a supervisor; return the supervisor, and the pipe for its report of a failed start."""
+    """Start a program below a supervisor; give that, and the descriptor of its report."""
     report, end = os.pipe()
     facts = (os.getpid(), end, _GRACE_SECONDS, (os.environ if env is None else env).get("LC_CTYPE", ""))
     supervisor = [this_python(), "-ISs", str(_SUPERVISOR), *map(str, facts), "--"]
@@ -272,10 +287,17 @@ def _started(
         os.close(report)
 
 
-def _raise_report(report: int, program: str) -> None:
-    errno = os.read(report, 16)
-    if errno:  # it does not exist, is not executable, or is for another machine
-        raise _unstartable(program, OSError(int(errno), os.strerror(int(errno)), program))
+def _reported(report: int, program: str) -> float:
+    """Return the processor time that a supervisor reports.
+
+    Raises:
+        MissingToolError: the program could not be started.
+    """
+    facts = dict(line.split() for line in os.read(report, 64).decode().splitlines())
+    if "error" in facts:  # there is none, it may not be executed, or it was made for another machine
+        number = int(facts["error"])
+        raise _unstartable(program, OSError(number, os.strerror(number), program))
+    return float(facts.get("used", 0))  # a supervisor that was killed reports nothing
 
 
 def _unstartable(program: str, error: OSError) -> MissingToolError:
@@ -285,8 +307,8 @@ def _unstartable(program: str, error: OSError) -> MissingToolError:
     )
 
 
-def _drain(child: _Child, note: Callable[[str], None]) -> str:
-    """Note each line of a program's output until it and all that it started have ended; return the whole output."""
+def _drain(child: _Child, note: _Note) -> str:
+    """Note each line that a program prints until it has ended with all that it started; return them all."""
     assert child.stdout is not None
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
     lines, partial = [], ""

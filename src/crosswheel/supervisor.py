@@ -4,9 +4,10 @@ Run as a script, once per program, so it imports next to nothing::
 
     python -ISs supervisor.py PARENT REPORT GRACE LOCALE -- PROGRAM ARGUMENT...
 
-PARENT is crosswheel's process id, REPORT a file descriptor for the reason why the program could not be started, GRACE
-the seconds that the program may take to end after a request, and LOCALE the value of LC_CTYPE, which Python sets for
-itself if there is none.
+PARENT is the process id of who runs it; REPORT a file descriptor that receives why the program could not be started
+(``error ERRNO``), and the processor time of all that ran (``used SECONDS``), a line each; GRACE how many seconds the
+program may take to end when it is asked to; and LOCALE the value of LC_CTYPE, which Python sets for itself where there
+is none.
 
 A process in a session of its own cannot be signalled by its group. But a process whose parent ends becomes a child of
 the nearest ancestor that is a subreaper (``PR_SET_CHILD_SUBREAPER``), which the supervisor is, so that it finds them
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> None:
         os.environ.pop("LC_CTYPE", None)
     status = _waited(_started(arguments[5:], report), grace)
     _end_all()
+    _tell(report, f"used {sum(os.times()[:4]):.2f}")
     _end_as(status)
 
 
@@ -57,10 +59,14 @@ def _started(words: list[str], report: int) -> int:
         try:
             os.execvp(words[0], words)
         except OSError as error:
-            os.write(report, str(error.errno).encode())
+            _tell(report, f"error {error.errno}")
         os._exit(127)
-    os.close(report)
     return child
+
+
+def _tell(report: int, text: str) -> None:
+    with contextlib.suppress(OSError):  # who runs this was killed
+        os.write(report, f"{text}\n".encode())
 
 
 def _waited(child: int, grace: float) -> int:

@@ -69,7 +69,8 @@ def test_all_that_a_program_prints_is_returned_logged_and_echoed(tmp_path: Path)
     result = runner.run(["sh", "-c", "echo one; echo two >&2; printf three"])
     assert (result.returncode, result.lines) == (0, ["one", "two", "three"])
     assert echoed[1:] == result.lines
-    assert log.read_text().splitlines() == echoed
+    *logged, used = log.read_text().splitlines()
+    assert (logged, used) == (echoed, f"# {result.processor_seconds:.2f} s of processor time")
     assert echoed[0] == "$ sh -c 'echo one; echo two >&2; printf three'"
 
 
@@ -77,12 +78,18 @@ def test_each_program_is_added_to_the_log(tmp_path: Path) -> None:
     runner = Runner(log=tmp_path / "log")
     runner.run(["echo", "first"])
     runner.run(["echo", "second"], cwd=tmp_path)
-    assert (tmp_path / "log").read_text().splitlines() == [
+    assert [line for line in (tmp_path / "log").read_text().splitlines() if not line.startswith("#")] == [
         "$ echo first",
         "first",
         f"$ echo second   (in {tmp_path})",
         "second",
     ]
+
+
+def test_the_processor_time_of_a_program_is_that_of_all_that_it_started() -> None:
+    burn = "import resource; [0 for _ in iter(lambda: resource.getrusage(resource.RUSAGE_SELF).ru_utime > 0.05, True)]"
+    below = Runner().run(["sh", "-c", f"{sys.executable} -Sc '{burn}' & wait"])
+    assert below.processor_seconds >= 0.05
 
 
 def test_each_line_is_in_the_log_when_it_is_echoed_and_the_log_is_opened_once(tmp_path: Path) -> None:
