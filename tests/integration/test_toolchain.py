@@ -239,6 +239,12 @@ for module in (bz2, lzma):
     ]
 
 
+def test_no_module_of_the_standard_library_is_compiled_under_emulation(ot2: Crossing) -> None:
+    told = ot2.emulator.run(Runner(), ["-v", "-c", "import asyncio, json, sqlite3, unittest.mock"]).output
+    assert "mock.cpython-310.pyc" in told
+    assert re.findall(r"code object from '?[^'\n]+\.py'?$", told, re.MULTILINE) == []
+
+
 def test_what_completes_the_emulated_python_is_made_once_and_no_wheel_is_compiled_with_it(
     ot2: Crossing, tmp_path: Path
 ) -> None:

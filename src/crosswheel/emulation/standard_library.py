@@ -1,6 +1,6 @@
-"""Add modules of the standard library that a target's Python has, but that the emulated build lacks.
+"""Make the copy of a target's Python that runs under emulation: with all of its standard library, and its bytecode.
 
-They are compiled for the target from CPython's own sources, into a copy of the emulated Python. Wheels are compiled
+Modules that the emulated build lacks are compiled for the target from CPython's own sources. Wheels are compiled
 against the original Python, so nothing of this gets into them.
 """
 
@@ -24,6 +24,7 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.builds import Workshop
 from crosswheel.toolchain.libraries.linking import compat_archive, known_libraries, library, link_environment
+from crosswheel.toolchain.python.choosing import has_host, host_python
 from crosswheel.toolchain.python.tree import PythonTree
 
 
@@ -50,6 +51,11 @@ class ExtensionModule:
 
 
 _PYTHONS = ("3.10", "3.11")  # the versions that these sources fit
+# Bytecode depends on Python's version alone. Under emulation, to compile a module takes longer than to import it.
+_COMPILE = (
+    "-I", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash",
+    "-x", "/(test|tests|lib2to3|idlelib|turtledemo|site-packages)/",
+)  # fmt: skip
 MODULES = (
     ExtensionModule(
         "_sqlite3",
@@ -80,12 +86,13 @@ def completed(
 ) -> tuple[PythonTree, Mapping[str, CrosswheelError]]:
     """Return a copy of a target's Python with its missing modules added; make the copy if needed.
 
-    A module that cannot be compiled is left out, returned with the reason, and tried again next time. A Python of a
-    version that the sources do not fit is returned unchanged.
+    A module that cannot be compiled is left out, returned with the reason, and tried again next time. So are those of a
+    version that the sources do not fit, without a reason.
     """
-    missing = [module for module in MODULES if not _path_of(python, module, target).is_file()]
-    if not python.runs or python.short not in _PYTHONS or not missing:
+    if not python.runs:
         return python, {}
+    known = MODULES if python.short in _PYTHONS else ()
+    missing = [module for module in known if not _path_of(python, module, target).is_file()]
     compilers = zig_compilers(target, settings.cache)
     workshop = Workshop(target, compilers, Debian(target.toolchain.debian, settings, runner), needs=())
     compiled: list[Path] = []
@@ -97,12 +104,17 @@ def completed(
             raise
         except CrosswheelError as error:
             lacking[module.name] = error
-    if not compiled:
-        return python, lacking
-    folder = (
-        cache_path(settings.cache, "python")
-        / f"{digest_of(made=[path.parent.name for path in compiled])}-completed"
-    )
+    return _copy(python, compiled, target, settings, runner), lacking
+
+
+def _copy(
+    python: PythonTree, compiled: list[Path], target: Target, settings: Settings, runner: Runner
+) -> PythonTree:
+    """Return a copy of a Python with these modules and with bytecode."""
+    pythons = cache_path(settings.cache, "python")
+    made = [path.parent.name for path in compiled]
+    digest = digest_of(python=os.path.relpath(python.root, pythons), made=made, bytecode=_COMPILE)
+    folder = pythons / f"{digest}-completed"
     tree = PythonTree(folder, python.short)
     modules = [tree.stdlib / "lib-dynload" / path.name for path in compiled]
 
@@ -111,10 +123,14 @@ def completed(
         shutil.copytree(python.root, temporary, symlinks=True, dirs_exist_ok=True, copy_function=_placed)
         for path, module in zip(compiled, modules):
             _placed(path, temporary / module.relative_to(folder))
+        if has_host(target):
+            host = host_python(target, settings, runner)
+            # What does not compile is read as source.
+            runner.run([host.executable, *_COMPILE, temporary / tree.stdlib.relative_to(folder)], check=False)
 
     relative = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
     cached_folder(folder, relative, fill)
-    return tree, lacking
+    return tree
 
 
 def _placed(source: str | Path, destination: str | Path) -> None:

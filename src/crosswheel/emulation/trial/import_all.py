@@ -2,17 +2,14 @@
 
 What follows ``--`` are shared objects, by their paths below a site folder: they are opened afterwards, and all that
 they need is looked for at once. Which is next is told before: a crash leaves no other trace.
+
+It imports next to nothing itself: under emulation that takes long, and a module that forgets to import something would
+find it there.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
 import sys
-import traceback
-from pathlib import Path
-from urllib.parse import quote
 
 
 def missing(error: BaseException) -> str | None:
@@ -25,35 +22,58 @@ def missing(error: BaseException) -> str | None:
 
 def open_object(path: str) -> None:
     """Load a shared object as ctypes does."""
-    import ctypes  # late: what is told to import comes first
+    import ctypes
+    import os
+    from pathlib import Path
 
     file = next(filter(Path.is_file, (Path(folder, path) for folder in sys.path)))
     ctypes.CDLL(str(file), mode=os.RTLD_NOW)
+
+
+def quoted(path: str) -> str:
+    """Return a path as one word."""
+    from urllib.parse import quote
+
+    return quote(path)
+
+
+def tell(*words: str) -> None:
+    """Print a line at once."""
+    print(*words, file=sys.__stdout__, flush=True)
+
+
+def tell_failure(event: str, name: str, error: Exception, *, is_import: bool) -> None:
+    """Print what failed and why."""
+    import json
+
+    by_hand = is_import and isinstance(error, ImportError)
+    report = {
+        "kind": type(error).__name__,
+        "message": str(error),
+        "missing": missing(error) if by_hand else None,
+        "by_hand": by_hand and getattr(error, "name", None) is None,
+    }
+    tell(event, name, json.dumps(report))
 
 
 words = sys.argv[1:]
 del sys.argv[1:]
 names, objects = words[: words.index("--")], words[words.index("--") + 1 :]
 for name in names:
-    print("importing", name, file=sys.__stdout__, flush=True)
+    tell("importing", name)
     try:
-        importlib.import_module(name)
+        __import__(name)
     except Exception as error:
+        import traceback
+
         traceback.print_exc(file=sys.__stdout__)
-        report = {
-            "kind": type(error).__name__,
-            "message": str(error),
-            "missing": missing(error) if isinstance(error, ImportError) else None,
-            "by_hand": isinstance(error, ImportError) and error.name is None,
-        }
-        print("unimportable", name, json.dumps(report), file=sys.__stdout__, flush=True)
+        tell_failure("unimportable", name, error, is_import=True)
     else:
-        print("imported", name, file=sys.__stdout__, flush=True)
+        tell("imported", name)
 for path in objects:
-    print("opening", quote(path), file=sys.__stdout__, flush=True)
+    tell("opening", quoted(path))
     try:
         open_object(path)
     except Exception as error:
-        report = {"kind": type(error).__name__, "message": str(error), "missing": None, "by_hand": False}
-        print("unopenable", quote(path), json.dumps(report), file=sys.__stdout__, flush=True)
-print("finished importing", file=sys.__stdout__, flush=True)
+        tell_failure("unopenable", quoted(path), error, is_import=False)
+tell("finished importing")
