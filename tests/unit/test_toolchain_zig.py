@@ -215,6 +215,19 @@ def test_without_any_level_a_release_is_compiled() -> None:
     assert "-O2" not in added("-O0", "-c", "a.c")
 
 
+@pytest.mark.parametrize("level", ["-O0", "-Os", "-O3"])
+def test_what_is_compiled_already_is_linked_at_one_level_as_zig_makes_its_runtime_for_each(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "-O2" in added(level, "-shared", "a.o", "-o", "a.so")
+    assert level not in kept(level, "-shared", "a.o", "-o", "a.so")
+    assert level in kept(level, "a.c", "-o", "a")
+    assert level in kept(level, "a.o", "-o", "a", behind="gcc")
+    monkeypatch.setenv("CROSSWHEEL_OPTIMIZE", "s")
+    assert "-Os" not in added("a.o", "-o", "a")
+    assert "-Os" in added("a.c", "-o", "a")
+
+
 def test_symbols_are_stripped_where_something_is_linked() -> None:
     assert "-s" in added("-shared", "a.o", "-o", "a.so")
     for word in ("-c", "-E", "-S", "-M"):

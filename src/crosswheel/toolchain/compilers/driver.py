@@ -64,9 +64,13 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
     words = expanded(words)
     language = "c++" if language == "c++" or _is_cxx(words) else "cc"
     kept = [word for word in _without_host(words) if not _is_dropped(word, behind)]
+    links_only = behind == "zig" and _links_only(kept)
+    if links_only:
+        # zig compiles its C++ library once for each level, a minute each; what is linked here is compiled already.
+        kept = [word for word in kept if not word.startswith("-O")]
     # In front: what the build itself says of warnings comes after it.
     warnings = _WARNINGS if (language, behind) == ("c++", "zig") else []
-    return language, [*warnings, *kept, *_added(kept, behind)]
+    return language, [*warnings, *kept, *_added(kept, behind, None if links_only else _optimize())]
 
 
 def _without_host(words: list[str]) -> list[str]:
@@ -172,14 +176,25 @@ def _is_dropped(word: str, behind: str) -> bool:
         return True
     if word.startswith("-g") and not word.startswith("-gnu"):
         return True  # nothing is debugged on the robot; see also -s below
-    return word.startswith("-O") and "CROSSWHEEL_OPTIMIZE" in os.environ
+    return word.startswith("-O") and _optimize() is not None
 
 
-def _added(words: list[str], behind: str) -> list[str]:
+def _optimize() -> str | None:
+    """Return the level that replaces every other, if a recipe gives one."""
+    return os.environ.get("CROSSWHEEL_OPTIMIZE")
+
+
+def _links_only(words: list[str]) -> bool:
+    """Return whether a call of a compiler links what others compiled."""
+    if any(word in _NOT_LINKING for word in words) or "-x" in words:
+        return False
+    return not any(word.endswith(_SOURCE_SUFFIXES) and not word.startswith("-") for word in words)
+
+
+def _added(words: list[str], behind: str, optimize: str | None) -> list[str]:
     added = ["-g0"]
     if behind == "zig":
         added.append("-fno-sanitize=all")  # its default, made for development, traps undefined behaviour
-    optimize = os.environ.get("CROSSWHEEL_OPTIMIZE")
     if optimize:
         added.append(f"-O{optimize}")
     elif not any(word.startswith("-O") for word in words):
