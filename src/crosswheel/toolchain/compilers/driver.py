@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 
 # Meson asks who links, and does not know zig.
 LINKER = "LLD 20.1.0 (compatible with GNU linkers)"
@@ -228,6 +227,8 @@ def _zig(language: str, front: list[str], words: list[str]) -> None:
     if "-" not in words:
         language, translated = translate(words, language)
         _become([zig, language, *flags, *translated], "zig")
+    import tempfile  # late: it takes longer to start than all else here
+
     # What it reads from standard input, it passes to clang without the target's flags.
     with tempfile.NamedTemporaryFile("w", suffix=".cpp" if language == "c++" else ".c") as stream:
         stream.write(sys.stdin.read())
