@@ -48,8 +48,7 @@ class Module:
             else:
                 self._read_below(node, guarded)
             # Statements after a condition that may end the module are under that condition too.
-            ends = isinstance(node, ast.If) and any(isinstance(part, ast.Raise) for part in ast.walk(node))
-            guarded = guarded or ends
+            guarded = guarded or (isinstance(node, ast.If) and _raises(node))
 
     def _read_below(self, node: ast.stmt, guarded: bool) -> None:
         allowed = not isinstance(node, ast.ClassDef)
@@ -67,6 +66,10 @@ class Module:
         above = self.name.split(".")
         above = above[: len(above) - node.level + self.is_package]
         return ".".join([*above, *filter(None, [node.module])])
+
+
+def _raises(node: ast.AST) -> bool:
+    return any(isinstance(part, ast.Raise) for part in ast.walk(node))
 
 
 def _expects_failure(node: ast.AST) -> bool:
