@@ -177,7 +177,8 @@ class Uv:
         """
         words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
         words += ["--compile-bytecode"] if compiled else []
-        self._run([*words, "--prefix", folder, wheel])
+        # By their times the files may be newer than their bytecode, as they are links to those in uv's cache.
+        self._run([*words, "--prefix", folder, wheel], PYC_INVALIDATION_MODE="UNCHECKED_HASH")
         return site_of(folder)
 
     def _run(self, words: Sequence[Word], *, check: bool = True, **variables: str) -> Result:

@@ -29,6 +29,7 @@ from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.uv import Uv, site_of
 from support.crossing import Crossing, crossing_for, warm_cache
 from support.servers import FolderServer
+from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")
 # Everything that build backends are known to ask, by what they ask.
@@ -243,6 +244,16 @@ def test_no_module_of_the_standard_library_is_compiled_under_emulation(ot2: Cros
     told = ot2.emulator.run(Runner(), ["-v", "-c", "import asyncio, json, sqlite3, unittest.mock"]).output
     assert "mock.cpython-310.pyc" in told
     assert re.findall(r"code object from '?[^'\n]+\.py'?$", told, re.MULTILINE) == []
+
+
+def test_bytecode_of_an_installed_wheel_counts_whatever_the_times_of_its_files(
+    ot2: Crossing, tmp_path: Path
+) -> None:
+    wheel = make_wheel(tmp_path, "pure", "1.0", {"pure.py": b""})
+    uv = Uv(ot2.settings, ot2.runner)
+    site = uv.install_wheel(wheel, tmp_path / "prefix", python=ot2.toolchain.interpreter)
+    (bytecode,) = site.glob("__pycache__/pure.*.pyc")
+    assert bytecode.read_bytes()[4:8] == b"\1\0\0\0"  # by a hash that is not compared (PEP 552)
 
 
 def test_what_completes_the_emulated_python_is_made_once_and_no_wheel_is_compiled_with_it(

@@ -215,7 +215,7 @@ def _trial(step: Step, needed: list[WheelRecord], context: BuildContext) -> Tria
 
 def installed_site(wheel: Path, sha256: str, context: BuildContext) -> Path:
     """Return a ``site-packages`` of the cache into which uv has installed a wheel, whose hash is known."""
-    folder = cache_path(context.settings.cache, "sites") / f"{sha256[:20]}-prefix"
+    folder = cache_path(context.settings.cache, "sites") / f"{sha256[:20]}-compiled"
     install = partial(
         Uv(context.settings, context.general_runner).install_wheel,
         wheel,
