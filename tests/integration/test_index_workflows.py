@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -42,6 +43,24 @@ def test_actions_are_pinned_by_commit_and_nothing_is_permitted_by_default(workfl
         assert used.startswith("./") or re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", used), used
     assert "\npermissions: {}\n" in text
     assert "http://" not in text
+
+
+def test_the_action_is_what_its_schema_says_and_pins_what_it_uses() -> None:
+    checker = [
+        find_uv_bin(),
+        "tool",
+        "run",
+        "check-jsonschema==0.33.3",
+        "--builtin-schema",
+        "vendor.github-actions",
+    ]
+    checked = subprocess.run([*checker, "action.yml"], cwd=ROOT, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    text = (ROOT / "action.yml").read_text()
+    for used in re.findall(r"uses: (.+)", text):
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", used), used
+    # What an input says is never part of a command.
+    assert "${{ inputs." not in text.partition("run: ")[2]
 
 
 def test_each_channel_is_triggered_by_its_own_references() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.command_line import CommandLine, command_line
+from support.projects import pure_project
 from support.wheels import make_wheel
 
 EARLIER, LATER = "2024-01-01T00:00:00Z", "2025-03-01T00:00:00Z"
@@ -70,6 +73,22 @@ def test_what_is_newer_and_fits_and_what_was_withdrawn_or_changed_is_told(crossw
     assert done.returncode == 1
     assert "withdrawn by its publisher: it burns" in done.words
     assert "the registry has other files of it than were locked" in done.words
+
+
+def test_a_source_and_a_release_that_vanished_are_told(crosswheel: CommandLine) -> None:
+    crosswheel.offer_sdist(pure_project("alpha"), "alpha", "1.0")
+    assert crosswheel.run("lock").returncode == 0
+    page = crosswheel.registry.server.folder / "simple/alpha/index.json"
+    content = json.loads(page.read_text())
+    content["files"] = [file for file in content["files"] if not file["filename"].endswith("-1.0.tar.gz")]
+    page.write_text(json.dumps(content))
+    assert "no longer has 1 file of it that it had when locked" in crosswheel.run("outdated").words
+    content["files"] = [file for file in content["files"] if "-1.0-" not in file["filename"]]
+    page.write_text(json.dumps(content))
+    gone = crosswheel.run("outdated")
+    assert (gone.returncode, "the registry has no release 1.0 of alpha" in gone.words) == (1, True), (
+        gone.output
+    )
 
 
 def test_an_update_of_one_package_leaves_all_others_at_their_day(crosswheel: CommandLine) -> None:
@@ -231,3 +250,100 @@ def test_an_update_for_security_leaves_all_others_in_a_lock_without_a_day(crossw
     assert done.returncode == 0, done.output
     assert pins(crosswheel) == ["alpha==2.5", "beta==2.0", "demo==1.0"]
     assert "# exceptions" not in lock(crosswheel)
+
+
+def git(line: CommandLine, *words: str) -> str:
+    who = ("-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "init.defaultBranch=main")
+    done = subprocess.run(["git", *who, *words], cwd=line.folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def repository(line: CommandLine) -> dict[str, str]:
+    """Make a repository of the folder of recipes; return who commits, for the command."""
+    git(line, "init", "--quiet")
+    git(line, "add", "packages")
+    git(line, "commit", "--quiet", "--message", "recipes")
+    names = ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL")
+    return dict.fromkeys(names, "me@example.org")
+
+
+def test_an_update_becomes_a_branch_and_what_is_checked_out_stays_as_it_was(crosswheel: CommandLine) -> None:
+    who = repository(crosswheel)
+    before = lock(crosswheel)
+    words = ("update", "alpha", "--to", "2025-06-01", "--branch", "updates/june")
+    done = crosswheel.run(*words, **who)
+    assert done.returncode == 0, done.output
+    assert (lock(crosswheel), git(crosswheel, "status", "--porcelain", "packages")) == (before, "")
+    message = git(crosswheel, "log", "-1", "--format=%B", "updates/june")
+    assert message.startswith("Renew locks: alpha 2.0\n\n")
+    assert "| alpha | 1.0 | 2.0 |" in message
+    assert git(crosswheel, "diff", "--name-only", "main", "updates/june").split() == [
+        "packages/demo/1.0/ot2.lock"
+    ]
+    crosswheel.run(*words, **who).explains(2, "there is a branch updates/june already")
+    done = crosswheel.run("update", "alpha", "--to", "2025-06-01", "--commit", **who)
+    assert done.returncode == 0, done.output
+    assert git(crosswheel, "diff", "--name-only", "main", "updates/june") == ""
+    assert git(crosswheel, "rev-list", "--count", "main") == "2\n"
+    again = crosswheel.run("update", "alpha", "--to", "2025-06-01", "--commit", **who)
+    assert "Nothing changed, and nothing was committed" in again.words
+
+
+def test_an_update_that_fails_makes_no_commit_and_one_of_a_changed_folder_does_not_begin(
+    crosswheel: CommandLine,
+) -> None:
+    who = repository(crosswheel)
+    offer(crosswheel, "alpha", "2.5", uploaded=LATER, source=b"raise RuntimeError('not on this machine')\n")
+    failed = crosswheel.run("update", "--to", "2025-06-01", "--branch", "new", **who)
+    failed.explains(1, "stopped at alpha")
+    assert git(crosswheel, "branch", "--format=%(refname:short)") == "main\n"
+    assert git(crosswheel, "status", "--porcelain", "packages") == ""
+    recipe = crosswheel.folder / "packages/demo/1.0/build.py"
+    recipe.write_text(recipe.read_text() + "\n")
+    crosswheel.run("update", "--commit").explains(2, "has changes that are in no commit", "demo/1.0/build.py")
+    crosswheel.run("update", "--commit", "--branch", "x").explains(2, "--branch for a new one")
+
+
+GH = """#!/bin/sh
+echo "$@" >> "$GH_TOLD"
+if [ "$2" = list ]; then cat "$GH_OPEN"; fi
+"""
+
+
+def test_the_weekly_update_pushes_its_branch_and_opens_one_pull_request_with_the_table(
+    crosswheel: CommandLine,
+) -> None:
+    who = repository(crosswheel)
+    git(crosswheel, "init", "--quiet", "--bare", "remote.git")
+    git(crosswheel, "remote", "add", "origin", str(crosswheel.folder / "remote.git"))
+    programs = crosswheel.folder / "programs"
+    programs.mkdir()
+    (programs / "gh").write_text(GH)
+    (programs / "gh").chmod(0o755)
+    (crosswheel.folder / "open").write_text("")
+    variables = crosswheel.environment(
+        **who,
+        PATH=f"{programs}:{os.environ['PATH']}",
+        GH_TOLD=str(crosswheel.folder / "told"),
+        GH_OPEN=str(crosswheel.folder / "open"),
+        GITHUB_STEP_SUMMARY=str(crosswheel.folder / "summary.md"),
+    )
+
+    def updates(*words: str) -> str:
+        script = Path(__file__).parents[2] / "scripts/updates"
+        done = subprocess.run(
+            [script, *words], cwd=crosswheel.folder, env=variables, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    assert "nothing to propose" in updates("propose", "changes.md")
+    updates("renew", "changes.md", "alpha", "--to", "2025-06-01")
+    updates("propose", "changes.md")
+    assert "| alpha | 1.0 | 2.0 |" in (crosswheel.folder / "summary.md").read_text()
+    assert git(crosswheel, "ls-remote", "origin").split()[1:] == ["refs/heads/crosswheel-updates"]
+    told = (crosswheel.folder / "told").read_text()
+    assert "pr create --head crosswheel-updates --title Renew locks: alpha 2.0 --body-file changes.md" in told
+    (crosswheel.folder / "open").write_text("7\n")
+    updates("propose", "changes.md")
+    assert "pr edit 7 --title Renew locks: alpha 2.0" in (crosswheel.folder / "told").read_text()

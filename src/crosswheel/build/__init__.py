@@ -52,9 +52,10 @@ class Project:
     source: Material | None = None
 
     @property
-    def config(self) -> Mapping[str, str]:
+    def config(self) -> Mapping[str, str | list[str]]:
         """The config settings that its recipe names (PEP 517)."""
-        return self.recipe.config_settings if self.recipe else {}
+        stated = self.recipe.config_settings if self.recipe else {}
+        return {name: value if isinstance(value, str) else list(value) for name, value in stated.items()}
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,9 @@ def build_wheel(
         on_step("fetching crates")
         fetch_crates(backend)
         remove_tree(backend.copies)  # made before the crates were fetched
+    if project.recipe and project.recipe.before_build:
+        on_step("running what comes before the build")
+        backend.run_command(project.recipe.before_build)
     on_step("building")
     backend = replace(backend, extra={**backend.extra, LINKS_VARIABLE: str(links)})
     commands = project.recipe.setup_py_commands if project.recipe else None

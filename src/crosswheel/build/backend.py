@@ -18,6 +18,9 @@ from crosswheel.recipes.model import Recipe
 from crosswheel.sandbox.levels import Sandbox
 from crosswheel.toolchain.environment import CrossEnvironment
 
+ConfigSettings = Mapping[str, str | list[str]]
+"""The config settings of a build (PEP 517)."""
+
 # A limit for builds that hang; OpenCV's takes hours on a machine with few processors.
 _LIMIT = 6 * 3600.0
 
@@ -39,7 +42,7 @@ class Backend:
         """The folder with the build's own copies of paths that its tools write to, if it needs copies."""
         return self.venv.parent / "copies"
 
-    def requirements_for_wheel(self, config: Mapping[str, str]) -> Sequence[str]:
+    def requirements_for_wheel(self, config: ConfigSettings) -> Sequence[str]:
         """Return the additional requirements that the backend needs for building a wheel.
 
         Raises:
@@ -49,7 +52,7 @@ class Backend:
             requirements: Sequence[str] = self._caller().get_requires_for_build_wheel(self._settings(config))
         return requirements
 
-    def prepare_metadata(self, folder: Path, config: Mapping[str, str]) -> bytes:
+    def prepare_metadata(self, folder: Path, config: ConfigSettings) -> bytes:
         """Return the METADATA of the future wheel; a backend that cannot prepare it builds the wheel.
 
         Raises:
@@ -59,7 +62,7 @@ class Backend:
             name = self._caller().prepare_metadata_for_build_wheel(str(folder), self._settings(config))
         return (folder / name / "METADATA").read_bytes()
 
-    def build_wheel(self, folder: Path, config: Mapping[str, str]) -> Path:
+    def build_wheel(self, folder: Path, config: ConfigSettings) -> Path:
         """Build the wheel into ``folder``.
 
         Raises:
@@ -94,12 +97,35 @@ class Backend:
             )
         return wheels[0]
 
-    def _settings(self, config: Mapping[str, str]) -> dict[str, str | list[str]] | None:
+    def run_command(self, command: str) -> None:
+        """Run a shell command of the project in its folder, with what a hook of the backend has and no more.
+
+        Raises:
+            BuildFailed: it failed; the lines that it printed last are in the message.
+        """
+        try:
+            self._run(["sh", "-c", _in_folder(command, self.tree), "before-build"], None, {})
+        except BuildFailed as error:
+            raise BuildFailed(
+                f"what the project runs before its build failed: {command}\n{error}",
+                hint=f"{error.hint.rstrip('.')}; it has no network, and installs nothing.",
+            ) from error
+
+    def _settings(self, config: ConfigSettings) -> dict[str, str | list[str]] | None:
         """Return the config settings to pass: the recipe's, and those that describe the target to a backend."""
-        settings: dict[str, str | list[str]] = dict(config)
+        settings: dict[str, str | list[str]] = {
+            name: _in_folder(value, self.tree)
+            if isinstance(value, str)
+            else [_in_folder(item, self.tree) for item in value]
+            for name, value in config.items()
+        }
         if self.system.backend == "mesonpy":
             cross_file = [f"--cross-file={self.environment.variables['CROSSWHEEL_MESON_CROSS_FILE']}"]
-            settings["setup-args"] = [*cross_file, *shlex.split(config.get("setup-args", ""))]
+            stated = settings.get("setup-args", "")
+            settings["setup-args"] = [
+                *cross_file,
+                *(shlex.split(stated) if isinstance(stated, str) else stated),
+            ]
         return settings or None
 
     def _caller(self) -> BuildBackendHookCaller:
@@ -128,6 +154,11 @@ class Backend:
                 f"the build ended with exit code {result.returncode}{cause}\n{diagnosis.lines}",
                 hint=f"{diagnosis.remedy}; the whole output is in {self.runner.log}.",
             )
+
+
+def _in_folder(text: str, tree: Path) -> str:
+    """Return a text of the project's settings, in which its folder has a name of its own."""
+    return text.replace("{project}", str(tree)).replace("{package}", str(tree))
 
 
 def extra_variables(recipe: Recipe | None, version_variables: Mapping[str, str]) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,6 +30,10 @@ from crosswheel.progress.wording import plural, printable
 from crosswheel.provenance.parts import Part, read_closure
 from crosswheel.settings import Settings
 
+SOURCES_VARIABLE = "CROSSWHEEL_OSV"
+"""The environment variable that names the sources of advisories."""
+_MAX_AGE = 30
+
 
 @dataclass(frozen=True)
 class AdvisoryOptions:
@@ -40,16 +44,21 @@ class AdvisoryOptions:
         typer.Option(
             "--osv",
             "--advisories",
-            envvar="CROSSWHEEL_OSV",
+            envvar=SOURCES_VARIABLE,
             help="OSV's database: a file or a folder of its export, or the address of a service; several times.",
         ),
     ] = None
     max_age: Annotated[
         int, typer.Option("--max-age", min=0, help="How many days old the newest advisory may be.")
-    ] = 30
+    ] = _MAX_AGE
     exceptions: Annotated[
         Path | None, typer.Option("--exceptions", help="A TOML file of advisories that do not count.")
     ] = None
+
+    @property
+    def details(self) -> Mapping[str, object]:
+        """What was given besides the sources, by option."""
+        return {"--max-age": self.max_age != _MAX_AGE, "--exceptions": self.exceptions}
 
     @property
     def sources(self) -> AdvisorySources:

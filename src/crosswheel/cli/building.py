@@ -34,8 +34,10 @@ from crosswheel.cli.common_options import (
     UpgradeOption,
     VerboseOption,
 )
+from crosswheel.cli.idle_options import given_login, refuse_idle
 from crosswheel.cli.machine_options import ProveOnOption
 from crosswheel.cli.options import Scene, day, target_names
+from crosswheel.cli.release_options import ReleaseOptions
 from crosswheel.cli.robot_options import Login
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import (
@@ -51,7 +53,7 @@ from crosswheel.cli.trees import (
     RecipesOption,
     RootUrlOption,
 )
-from crosswheel.errors import CrosswheelError, HostError
+from crosswheel.errors import CrosswheelError, HostError, UsageError
 from crosswheel.index.rendering import known_targets
 from crosswheel.index.site import write_site
 from crosswheel.job.adding import add_root, number_build
@@ -61,6 +63,7 @@ from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.finding_day import FoundDay, find_day
 from crosswheel.job.locking import renew
 from crosswheel.job.recipe_projects import offering_recipes
+from crosswheel.job.releasing import LeftOut, Releasing
 from crosswheel.job.running import run_closure
 from crosswheel.job.sharing import in_order
 from crosswheel.private_index import private_indexes
@@ -138,6 +141,23 @@ class Container:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
 
 
+@dataclass(frozen=True)
+class TreeRoots:
+    """Where wheels, what they are built in, and the index go."""
+
+    dist_tree_root: DistOption = DIST
+    build_tree_root: BuildOption = BUILD
+    index_tree_root: IndexOption = INDEX
+    index_root_url: RootUrlOption = None
+
+    @property
+    def trees(self) -> Trees:
+        """The folders, from the root."""
+        return Trees(
+            self.build_tree_root.resolve(), self.dist_tree_root.resolve(), self.index_tree_root.resolve()
+        )
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     # These warnings are for the authors of the package, not for those who build it.
@@ -150,6 +170,8 @@ def build(
     login: Login,
     batching: Batching,
     container: Container,
+    release: ReleaseOptions,
+    roots: TreeRoots,
     requirements: RequirementsArgument = None,
     requirement_files: RequirementFilesOption = None,
     as_of: AsOfOption = None,
@@ -170,18 +192,17 @@ def build(
     shared_cache_read_only: SharedCacheReadOnlyOption = False,
     verbose: VerboseOption = False,
     output: OutputOption = None,
-    dist_tree_root: DistOption = DIST,
-    build_tree_root: BuildOption = BUILD,
-    index_tree_root: IndexOption = INDEX,
-    index_root_url: RootUrlOption = None,
     prove_on: ProveOnOption = None,
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     request = _request(requirements, requirement_files)
-    asking = Asking(request, day(as_of), tuple(group or ()), upgrade, tuple(constraint or ()))
+    refuse_idle(given_login(login), "--prove-on", idle=not prove_on)
+    asking = _asking(
+        request, as_of, group, constraint, upgrade=upgrade, releasing=release.releasing(request, sdk)
+    )
     scene = Scene(
         recipes,
-        Trees(build_tree_root.resolve(), dist_tree_root.resolve(), index_tree_root.resolve()),
+        roots.trees,
         output,
         verbose,
         _choice(prefer, from_source),
@@ -192,20 +213,19 @@ def build(
         shared_cache,
         shared_cache_read_only,
         batching.limits_of(asking),
+        for_registry=release.for_registry,
     )
     with scene.console() as console:
         container.tell(sdk, console)
-        codes: list[int] = []
-        refresh = _refreshing(build_type, scene, index_root_url)
-        for name in _best_order(target_names(target, python)):
+        only_prepares, codes = container.prep_container_only, list[int]()
+        makes = only_prepares or build_type is not BuildType.INDEX_ONLY
+        refresh = _refreshing(build_type, scene, roots.index_root_url)
+        for name in _best_order(target_names(target, python)) if makes else ():
             with scene.context(console, name, prove_on, login) as context:
-                if container.prep_container_only:
-                    _prepare(context)
-                elif build_type is not BuildType.INDEX_ONLY:
-                    codes.append(_made(asking, batching, refresh, context))
-        if build_type is not BuildType.PACKAGES_ONLY and not container.prep_container_only:
-            _write_index(scene, console, index_root_url, codes)
-    raise typer.Exit(max(codes, default=0))
+                codes += _prepare(context) if only_prepares else _made(asking, batching, refresh, context)
+        if build_type is not BuildType.PACKAGES_ONLY and not only_prepares:
+            _write_index(scene, console, roots.index_root_url, codes)
+    raise typer.Exit(max(codes, default=0 if build_type is BuildType.INDEX_ONLY else UsageError.exit_code))
 
 
 def _refreshing(build_type: BuildType, scene: Scene, root_url: str | None) -> Callable[[], None]:
@@ -215,10 +235,12 @@ def _refreshing(build_type: BuildType, scene: Scene, root_url: str | None) -> Ca
     return partial(_write_index, scene, Console(quiet=True), root_url, ())
 
 
-def _made(asking: Asking, batching: Batching, refresh: Callable[[], None], context: BuildContext) -> int:
-    """Build what is asked for, each of it on its own or together; return the exit code."""
+def _made(
+    asking: Asking, batching: Batching, refresh: Callable[[], None], context: BuildContext
+) -> list[int]:
+    """Build what is asked for, each of it on its own or together; return the exit code, none if it was left out."""
     if batching.each:
-        return batching.run(asking, context, refresh)
+        return [batching.run(asking, context, refresh)]
     return _build_all(_jobs(asking, context), context)
 
 
@@ -232,9 +254,10 @@ def _choice(prefer: Preference, from_source: bool) -> Prefer:
     return "source" if from_source else prefer.value
 
 
-def _prepare(context: BuildContext) -> None:
+def _prepare(context: BuildContext) -> list[int]:
     context.environment((), False)
     context.display.message("The toolchain is ready, and its cross view is verified.")
+    return [0]
 
 
 def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[Row]]]:
@@ -278,13 +301,35 @@ def _request(requirements: Sequence[str] | None, files: Sequence[Path] | None) -
     return Request(tuple(requirements or ()), tuple(file.absolute() for file in files or ()))
 
 
-def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -> int:
-    """Build closures one after the other; return the exit code. An error in one does not stop the others."""
+def _asking(
+    request: Request,
+    as_of: str | None,
+    groups: Sequence[str] | None,
+    constraints: Sequence[Path] | None,
+    *,
+    upgrade: bool = False,
+    releasing: Releasing | None = None,
+) -> Asking:
+    """Return what is asked for; options that go with a requirement are refused where there is none."""
+    given = {"--as-of": as_of, "--group": groups, "--constraint": constraints, "--upgrade": upgrade}
+    refuse_idle(given, "a requirement, a file or a project", idle=not request)
+    groups, constraints = tuple(groups or ()), tuple(constraints or ())
+    return Asking(request, day(as_of), groups, upgrade, constraints, releasing or Releasing())
+
+
+def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -> list[int]:
+    """Build closures one after the other; return the exit code, none if a project leaves this target out.
+
+    What stops one does not stop the others.
+    """
     rows: list[Row] = []
     errors: list[CrosswheelError] = []
     for job in jobs:
         try:
             rows += job()
+        except LeftOut as error:
+            show_error(context.display.console, error)
+            return []
         except CrosswheelError as error:
             context.cancellation.raise_if_requested()
             errors.append(error)
@@ -296,7 +341,7 @@ def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -
         raise errors[0]
     for stopped in errors:
         show_error(context.display.console, stopped)
-    return max([*(stopped.exit_code for stopped in errors), *(row.exit_code for row in rows)], default=0)
+    return [max([*(stopped.exit_code for stopped in errors), *(row.exit_code for row in rows)], default=0)]
 
 
 def add(
@@ -331,6 +376,9 @@ def add(
     verbose: VerboseOption = False,
 ) -> None:
     """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
+    refuse_idle(
+        {"--as-of": as_of}, "a day that is not looked for, and --find-day looks for one", idle=find_newest
+    )
     scene = Scene(
         recipes,
         verbose=verbose,
@@ -341,7 +389,7 @@ def add(
         shared_caches=shared_cache,
         shared_cache_read_only=shared_cache_read_only,
     )
-    codes = []
+    codes: list[int] = []
     with scene.console() as console:
         if rebuild:
             first = targets.load(target_names(target, python)[0], TARGETS)
@@ -350,14 +398,14 @@ def add(
         for name in target_names(target, python):
             with scene.context(console, name) as context:
                 newest = find_day(requirement, offering_recipes(context)) if find_newest else None
-                codes.append(_add(requirement, newest or day(as_of), tuple(group or ()), context))
+                codes += _add(requirement, newest or day(as_of), tuple(group or ()), context)
         _write_index(scene, console, None, codes)
     raise typer.Exit(max(codes))
 
 
 def _add(
     requirement: str, as_of: FoundDay | datetime.date | None, groups: Sequence[str], context: BuildContext
-) -> int:
+) -> list[int]:
     """Lock a package for one target, then build and prove it; return the exit code."""
     chosen = as_of.day if isinstance(as_of, FoundDay) else as_of
     root, context = add_root(requirement, chosen, offering_recipes(context), groups)
@@ -386,7 +434,7 @@ def plan(
 ) -> None:
     """Show for each package whether its published wheel is taken or it is built, and why."""
     request = _request(requirements, requirement_files)
-    asking = Asking(request, day(as_of), tuple(group or ()), constraints=tuple(constraint or ()))
+    asking = _asking(request, as_of, group, constraint)
     indexes = private_indexes(index or (), from_index or ())
     scene = Scene(recipes, prefer=_choice(prefer, from_source), named=bool(request), indexes=indexes)
     with scene.console() as console:

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.cli.idle_options import refuse_idle
 from crosswheel.cli.keys import key_folder, warn_of_unsigned
 from crosswheel.cli.robot_options import NameOption, TargetOption, TestOption, Wheels
 from crosswheel.cli.spreading import spread
@@ -58,6 +59,7 @@ def bundle(
         raise UsageError(
             "nothing to make", hint="give a file with --output, or --wheel for a wheel that pip installs."
         )
+    refuse_idle({"--test": test}, "--output", idle=not output)
     made_for = targets.load(targets.named_with_python(target, python), TARGETS)
     if output:
         write, keys = form_of(output), key_folder()

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from crosswheel import targets
 from crosswheel.cli.common_options import SandboxOption, TargetOption
+from crosswheel.cli.idle_options import given_login, refuse_idle
 from crosswheel.cli.machine_options import machine_at
 from crosswheel.cli.options import settings_for
 from crosswheel.cli.robot_options import Login
@@ -50,6 +51,7 @@ def check(
     sandbox: SandboxOption = None,
 ) -> None:
     """Check whether wheels would load on the target: exit code 0 or 1, and a line for each fault."""
+    refuse_idle(given_login(login), "--on", idle=not on)
     chosen = targets.load(target, TARGETS)
     errors = Console(stderr=True)
     with machine_at(on, login, chosen) as machine, activity(errors) as tell:

@@ -11,6 +11,7 @@ import typer
 
 from crosswheel import targets
 from crosswheel.cli.common_options import AsOfOption, GroupOption, SandboxOption
+from crosswheel.cli.idle_options import refuse_idle
 from crosswheel.cli.robot_options import TargetOption, Wheels
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import INDEX, TARGETS, IndexOption, RootUrlOption
@@ -51,6 +52,10 @@ def export(
     sandbox: SandboxOption = None,
 ) -> None:
     """Write the proven wheels of a program, with their hashes, for `pip install --require-hashes` or `uv pip sync`."""
+    pylock = form is ExportFormat.PYLOCK
+    refuse_idle({"--index-root-url": index_root_url}, "--format pylock", idle=not pylock)
+    of_project = {"--as-of": as_of, "--group": group}
+    refuse_idle(of_project, "a project of yours", idle=not is_project(requirement))
     chosen = targets.load(target, TARGETS)
     if is_project(requirement):
         from crosswheel.cli.projects import ProjectBuild, built_wheels  # only projects need it
@@ -59,7 +64,7 @@ def export(
         program, proven = built_wheels(requirement, chosen, target, wheels, how, quiet=not output)
     else:
         program, proven = wheels.of(requirement, chosen)
-    if form is ExportFormat.REQUIREMENTS:
+    if not pylock:
         text = as_requirements(program, proven, chosen)
     else:
         folder = (output.parent if output else Path.cwd()).resolve()

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.check.manylinux import release_target
 from crosswheel.cli.machine_options import machine_at
 from crosswheel.cli.robot_options import Login
 from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
@@ -33,7 +34,8 @@ from crosswheel.shared_cache.configured import shared_cache_of
 class Scene:
     """The common options of a command: its recipes, its folders, and how it shows progress.
 
-    If packages are ``named`` on the command line, the folder of recipes may be missing, unless that is named, too.
+    Where packages are ``named`` on the command line, there need not be a folder of recipes unless one is named too.
+    Wheels ``for_registry`` run on every CPU of the target's kind.
     """
 
     recipes: Path = RECIPES
@@ -48,6 +50,7 @@ class Scene:
     shared_caches: Sequence[str] | None = None
     shared_cache_read_only: bool = False
     limits: PackageLimits = field(default_factory=PackageLimits)
+    for_registry: bool = False
 
     @contextlib.contextmanager
     def console(self) -> Iterator[Console]:
@@ -83,6 +86,8 @@ class Scene:
             settings = replace(settings, indexes=self.indexes)
         recipes = self.read_recipes()
         chosen = targets.load(target, TARGETS)
+        if self.for_registry:
+            chosen = release_target(chosen)
         with (
             Registry(settings) as registry,
             display(console, verbose=self.verbose) as progress,

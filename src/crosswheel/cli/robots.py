@@ -14,6 +14,7 @@ from rich.console import Console
 from crosswheel import targets
 from crosswheel.agent.manifest import is_name
 from crosswheel.cli.common_options import AsOfOption, GroupOption, SandboxOption, UpgradeOption
+from crosswheel.cli.idle_options import given_login, refuse_idle
 from crosswheel.cli.keys import key_folder, warn_of_unsigned
 from crosswheel.cli.robot_options import (
     Fleet,
@@ -83,6 +84,8 @@ def deploy(
     ] = 1,
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
+    of_project = {"--as-of": as_of, "--group": group, "--upgrade": upgrade}
+    refuse_idle(of_project, "a project of yours", idle=not is_project(requirement))
     chosen, keys = fleet.kind, key_folder()
     keys.signing_key()  # fails before any robot is reached if the key cannot be used
     robot, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
@@ -159,6 +162,7 @@ def preflight(
     """Show what a plain installation would clash with, and what an isolated one takes; nothing is changed."""
     if (image is None) == (robot is None):
         raise UsageError("one of --image and --robot is needed", hint="such as --image ot2.")
+    refuse_idle(given_login(login), "--robot", idle=robot is None)
     chosen = targets.load(image or target, TARGETS)
     robot_spec, release = targets.robot_of(chosen), wheels.release(requirement, chosen)
     packages, to_send = chosen.image.packages, release.size
@@ -213,6 +217,8 @@ def service(
             "no program is named" if remove is None else "--remove takes no program",
             hint="options come first: crosswheel service --robot HOST prefect worker start --pool lab.",
         )
+    of_program = {"--name": name, "--env": environment, "--env-file": environment_file}
+    refuse_idle(of_program, "a program, and --remove takes none", idle=remove is not None)
     chosen = fleet.kind
     robot = targets.robot_of(chosen)
     if words:

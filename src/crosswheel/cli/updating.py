@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +14,15 @@ from packaging.utils import canonicalize_name
 from rich.console import Console
 
 from crosswheel.audit.security_updates import Advised, Mending, mending
-from crosswheel.cli.auditing import AdvisoryOptions
+from crosswheel.cli.auditing import SOURCES_VARIABLE, AdvisoryOptions
 from crosswheel.cli.common_options import SandboxOption, SdkOption, TargetOption, VerboseOption
+from crosswheel.cli.idle_options import refuse_idle
 from crosswheel.cli.options import Scene, day
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import RECIPES, RecipesOption
+from crosswheel.errors import UsageError
 from crosswheel.files import write_text
+from crosswheel.job.committing import Repository
 from crosswheel.job.context import BuildContext
 from crosswheel.job.recipe_projects import offering_recipes
 from crosswheel.job.updating import (
@@ -26,6 +32,7 @@ from crosswheel.job.updating import (
     locked_roots,
     python_standing,
     renew_and_prove,
+    restored_on_failure,
     standings,
     update_root,
 )
@@ -52,6 +59,7 @@ def outdated(
     target: TargetOption = "ot2",
 ) -> None:
     """Show which locked releases have newer ones, and which were withdrawn, vanished or changed upstream."""
+    refuse_idle(known.details, "--advisories", idle=not known.osv)
     scene = Scene(recipes)
     with scene.console() as console, scene.context(console, target) as opened:
         context = offering_recipes(opened)
@@ -79,8 +87,39 @@ def outdated(
     raise typer.Exit(1 if advisories or any(standing.fault for standing in found) else 0)
 
 
+@dataclass(frozen=True)
+class CommitOptions:
+    """Whether an update becomes a commit."""
+
+    commit: Annotated[
+        bool, typer.Option("--commit", help="Commit what changed, on the branch that is checked out.")
+    ] = False
+    branch: Annotated[
+        str | None,
+        typer.Option(
+            "--branch", help="Commit what changed on a new branch of this name; your folder stays as it is."
+        ),
+    ] = None
+
+    def repository(self, context: BuildContext) -> Repository | None:
+        """Return where to commit; ``None`` if that was not asked for.
+
+        Raises:
+            UsageError: both were given, or nothing can be committed there.
+        """
+        if self.commit and self.branch:
+            raise UsageError(
+                "--commit is for the branch that is checked out, and --branch for a new one",
+                hint="give one of them.",
+            )
+        if not self.commit and self.branch is None:
+            return None
+        return Repository.of(context.recipes.folder, context.general_runner, self.branch)
+
+
 def update(
     known: AdvisoryOptions,
+    committed: CommitOptions,
     names: NamesArgument = None,
     to: Annotated[
         str | None, typer.Option("--to", help="The day to be as new as: YYYY-MM-DD; today if not given.")
@@ -97,33 +136,74 @@ def update(
     sandbox: SandboxOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Renew locks, build and prove what they have, and show what changed; what fails leaves its lock as it was."""
+    """Renew locks, build and prove what they have, and show what changed; what fails leaves everything as it was."""
+    advisories = (
+        known.osv if SOURCES_VARIABLE not in os.environ else None
+    )  # which is meant for other commands, too
+    refuse_idle({"--advisories": advisories, **known.details}, "--security", idle=not security)
     until = day(to) or datetime.datetime.now(datetime.timezone.utc).date()
     if security:
         _ = known.sources  # refused before anything is done
     scene = Scene(recipes, verbose=verbose, sdk=sdk, sandbox=sandbox)
-    tables, unmended = [], []
     with scene.console() as console, scene.context(console, target) as opened:
         context = offering_recipes(opened)
+        repository = committed.repository(context)
         advised = _advised(known, context) if security else None
-        for root, lock in locked_roots(context, names or ()):
-            lines: list[str] = []
-            if advised:
-                plan = mending(root, lock, names or (), until, advised, context)
-                changes = _mend(root, lock, plan, context)
-                lines = [f"no release mends {pin}: {reason}" for pin, reason in plan.unmended.items()]
-            else:
-                changes = update_root(root, lock, names or (), until, context)
-            title = f"{root.name} {root.version} for {context.target.title}, as of {until}"
-            _show(title, changes, console)
-            for line in lines:
+        roots = locked_roots(context, names or ())
+        with restored_on_failure([root for root, _ in roots], context):
+            updates = [_update(root, lock, names or (), until, advised, context) for root, lock in roots]
+        for done in updates:
+            _show(done.title, done.changes, console)
+            for line in done.unmended:
                 context.display.warning(line)
-            unmended += lines
-            tables.append(as_markdown(title, changes) + "".join(f"\n{line}\n" for line in lines))
+        text = "\n".join(done.markdown for done in updates)
+        if repository:
+            _commit(repository, committed.branch, updates, text, console)
     if report:
-        write_text(report, "\n".join(tables))
-    if unmended:
+        write_text(report, text)
+    if any(done.unmended for done in updates):
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Updated:
+    """What an update did to one root's lock."""
+
+    title: str
+    changes: list[Change]
+    unmended: list[str]
+
+    @property
+    def markdown(self) -> str:
+        return as_markdown(self.title, self.changes) + "".join(f"\n{line}\n" for line in self.unmended)
+
+
+def _update(
+    root: Recipe,
+    lock: Lock,
+    names: Collection[str],
+    until: datetime.date,
+    advised: Advised | None,
+    context: BuildContext,
+) -> _Updated:
+    title = f"{root.name} {root.version} for {context.target.title}, as of {until}"
+    if advised is None:
+        return _Updated(title, update_root(root, lock, names, until, context), [])
+    plan = mending(root, lock, names, until, advised, context)
+    lines = [f"no release mends {pin}: {reason}" for pin, reason in plan.unmended.items()]
+    return _Updated(title, _mend(root, lock, plan, context), lines)
+
+
+def _commit(
+    repository: Repository, branch: str | None, updates: Sequence[_Updated], text: str, console: Console
+) -> None:
+    changes = [change for done in updates for change in done.changes]
+    some = ", ".join(dict.fromkeys(f"{change.name} {change.new or 'gone'}" for change in changes[:3]))
+    others = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    commit = repository.commit(f"Renew locks: {some or 'their days'}{others}\n\n{text}", branch)
+    where = f" on the branch {branch}" if branch else ""
+    told = f"Committed as {commit[:12]}{where}." if commit else "Nothing changed, and nothing was committed."
+    console.print(told, highlight=False, markup=False)
 
 
 def _advised(known: AdvisoryOptions, context: BuildContext) -> Advised:

@@ -69,28 +69,38 @@ class Trial:
     def run(self, *words: str) -> Result:
         """Run the target's Python with the installed wheels."""
         self.scratch.mkdir(parents=True, exist_ok=True)
-        environment = {
+        named = [
+            Path(word) for word in words if word.startswith("/")
+        ]  # a recipe's test, and the files next to it
+        readable = [*self.sites, *(path.parent for path in named if path.is_file())]
+        environment = self._environment()
+        return self.emulator.run(
+            self.runner, words, environment=environment, cwd=self.scratch, check=False, readable=readable
+        )
+
+    def command(self, executable: Path) -> list[str]:
+        """Return the command line that starts the target's Python, whose ``sys.executable`` is a program."""
+        return self.emulator.command(
+            environment={**self._environment(), "CROSSWHEEL_EXECUTABLE": str(executable)}
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {
             "PYTHONPATH": str(START),
             "CROSSWHEEL_SITES": os.pathsep.join(map(str, self.sites)),
-            "CROSSWHEEL_PREFIX": str(self._prefix()),
+            "CROSSWHEEL_PREFIX": str(self.prefix),
             # The image's packages must neither replace nor hide a wheel's requirements.
             HIDDEN_IMAGE: "1" if self.emulator.userland else "",
             "PYTHONDONTWRITEBYTECODE": "1",  # several trials share these folders
             "PYTHONFAULTHANDLER": "1",
         }
-        named = [
-            Path(word) for word in words if word.startswith("/")
-        ]  # a recipe's test, and the files next to it
-        readable = [*self.sites, *(path.parent for path in named if path.is_file())]
-        return self.emulator.run(
-            self.runner, words, environment=environment, cwd=self.scratch, check=False, readable=readable
-        )
 
-    def _prefix(self) -> Path:
-        """Return the ``sys.prefix`` of the run, which holds the wheels' data files, as in an environment."""
+    @property
+    def prefix(self) -> Path:
+        """The ``sys.prefix`` of the run, which holds the wheels' data files, as in an environment."""
         prefix = self.scratch / ".prefix"
         if not prefix.is_dir():
-            prefix.mkdir()
+            prefix.mkdir(parents=True)
             for site in [site for site in self.sites if site.match("lib/*/site-packages")]:
                 shutil.copytree(
                     site.parents[2], prefix, ignore=_without_site, copy_function=_link, dirs_exist_ok=True
@@ -288,7 +298,7 @@ def _crashed(importable: Importable, result: Result) -> Fault:
     where = f"{last[-1]} does not load" if last else "Python does not start with it"
     return Fault(
         importable.wheel,
-        f"{where} on the target ({_ending(result)}):\n{tail(result.output, 8)}",
+        f"{where} on the target ({ending(result)}):\n{tail(result.output, 8)}",
         'if it crashes, try another optimisation level (optimize="s") in a recipe; if it cannot be imported alone, '
         "name it there with skip_imports",
     )
@@ -305,14 +315,15 @@ def run_test(test: Path, wheel: str, trial: Trying) -> list[Fault]:
     return [
         Fault(
             wheel,
-            f"test {test.name} fails on the target ({_ending(result)}):\n{tail(result.output, 8)}",
+            f"test {test.name} fails on the target ({ending(result)}):\n{tail(result.output, 8)}",
             "the wheel loads but does not work: try another optimisation level, or look for code that is chosen "
             "by the word size or CPU of the machine that builds",
         )
     ]
 
 
-def _ending(result: Result) -> str:
+def ending(result: Result) -> str:
+    """Return how a program of the target ended, in words."""
     # qemu ends by the signal that ended the program, or with 128 plus the signal's number.
     crashed = {
         -11: "segmentation fault",

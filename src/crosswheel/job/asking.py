@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.gathering import Gathered
 from crosswheel.job.misfits import exact_releases, explained
 from crosswheel.job.project_closures import LockedProjects, locked_projects
+from crosswheel.job.releasing import Releasing, with_settings
 from crosswheel.job.resolving import closure_for
 from crosswheel.projects.foreign_locks import (
     UV_LOCK,
@@ -40,6 +41,7 @@ class Asking:
     groups: tuple[str, ...] = ()
     upgrade: bool = False
     constraints: tuple[Path, ...] = ()
+    releasing: Releasing = field(default_factory=Releasing)
 
     def closure(self, context: BuildContext) -> tuple[Closure, BuildContext]:
         """Return the closure that satisfies the request, and the context to run its steps in.
@@ -49,12 +51,16 @@ class Asking:
             PlanError: a release can be neither taken nor built.
         """
         prepared = prepare(self.request, context, self.groups, self.constraints)
+        if self.releasing.alone:
+            prepared = prepared.for_release(self.releasing)
+        names = [_name(text) for text in prepared.request.requirements]
         if prepared.has_projects and not prepared.request.files:
-            return self.locked(prepared).closure, prepared.context
+            return self.releasing.of(self.locked(prepared).closure, names), prepared.context
         try:
-            return closure_for(prepared.request, self.as_of, prepared.context), prepared.context
+            closure = closure_for(prepared.request, self.as_of, prepared.context)
         except LockError as error:
             raise explained(error, prepared.exact, prepared.context) from error
+        return self.releasing.of(closure, names), prepared.context
 
     def locked(self, prepared: Prepared) -> LockedProjects:
         """Return the requested projects, locked."""
@@ -67,13 +73,32 @@ class Prepared:
 
     Attributes:
         exact: the releases that it names exactly.
-        has_projects: whether it asks for projects of the user's.
+        has_projects: whether projects of the user's are asked for themselves.
+        folders: where the projects lie, by name.
     """
 
     request: Request
     context: BuildContext
     exact: tuple[ForeignPin, ...] = ()
     has_projects: bool = False
+    folders: Mapping[str, Path] = field(default_factory=dict)
+
+    def for_release(self, releasing: Releasing) -> Prepared:
+        """Return the same, with what the projects' own settings say of their wheels.
+
+        Raises:
+            UsageError: files are asked for, of which it is not known what is released; or a setting has no meaning.
+            LeftOut: the settings do not mean the build for this target.
+        """
+        if self.request.files or not self.request.requirements:
+            raise UsageError(
+                "--no-deps is for what is named itself, and files name what is needed as well",
+                hint="name the project or the package on the command line, without -r and -c.",
+            )
+        requirements, context = with_settings(
+            self.request.requirements, self.folders, releasing, self.context
+        )
+        return replace(self, request=Request(requirements), context=context)
 
 
 def prepare(
@@ -118,7 +143,9 @@ def prepare(
     offering = context.offering(gathered.releases.values())
     offered = {release.name for release in offering.projects}
     has_projects = bool(gathered.releases) or any(_name(text) in offered for text in requirements)
-    return Prepared(Request(requirements, tuple(files)), offering, tuple(exact), has_projects)
+    return Prepared(
+        Request(requirements, tuple(files)), offering, tuple(exact), has_projects, dict(gathered.folders)
+    )
 
 
 def _name(requirement: str) -> str:

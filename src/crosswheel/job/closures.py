@@ -26,16 +26,19 @@ class Closure:
     """The steps for a root, or for the requirements of a command line, with all that they need.
 
     Attributes:
-        roots: the requested requirements.
-        steps: what to do for each release, by name.
-        requirements: the locked build requirements.
-        is_complete: whether it must have every release that its wheels require.
+        roots: the requirements that were asked for.
+        steps: by name, what to do for each release.
+        requirements: the locked requirements of the builds.
+        is_complete: whether it must hold all that its wheels require.
+        kept: the packages whose wheels are proven and kept, while the others are made only to run them; all, if
+            ``None``.
     """
 
     roots: tuple[str, ...]
     steps: Mapping[str, plan.Step]
     requirements: RequirementsStore
     is_complete: bool = True
+    kept: frozenset[str] | None = None
 
     @property
     def title(self) -> str:

@@ -42,7 +42,8 @@ class Gathered:
     """The projects that a request names and those that they need; each location is read once.
 
     Attributes:
-        requirements: the requested requirements, with exact releases instead of folders and addresses.
+        requirements: what was asked for, with exact releases in the place of folders and addresses.
+        folders: where the projects lie, by name; those of archives do not.
     """
 
     context: BuildContext
@@ -51,6 +52,7 @@ class Gathered:
     requirements: list[str] = field(default_factory=list)
     releases: dict[str, LocalRelease] = field(default_factory=dict)
     locations: dict[str, Location] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
     _seen: dict[Location, tuple[LocalRelease, ...]] = field(default_factory=dict)
 
     def ask(self, requirement: str) -> None:
@@ -135,6 +137,7 @@ class Gathered:
             )
         self._require_indexes(project)
         self._add(release, own)
+        self.folders[release.name] = own
         self._seen[own] = (release,)
         for name, neighbour in project.neighbours().items():
             if _needs(metadata, name):

@@ -18,6 +18,7 @@ from crosswheel.build.finish import traces
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
+from crosswheel.check.manylinux import oldest_policy
 from crosswheel.check.modules import compile_modules
 from crosswheel.check.parity import Parity, compare
 from crosswheel.check.suitability import suitability
@@ -40,6 +41,7 @@ from crosswheel.toolchain.compilers.fortran import fetched_version, needs_fortra
 from crosswheel.uv import Uv
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
+from crosswheel.wheels.writing import with_platform
 
 
 def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
@@ -186,9 +188,9 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
     backend, locked = prepared_backend(step, project, store, context)
     _replace_linked(step, project, backend, locked, store, context)
     built = build_wheel(project, backend, locked, context.target, partial(context.display.step, name))
-    path = built.wheel
     context.display.step(name, "auditing")
-    wheel = WheelFile.open(path)
+    wheel = _tagged(WheelFile.open(built.wheel), step, context)
+    path = wheel.path
     folder_traces = traces(path, backend.environment.named(backend.venv, backend.tree))
     warnings += [
         f"{file} names folders of this machine {count} times: where these are others, its bytes will be others"
@@ -317,6 +319,17 @@ def _audited(wheel: WheelFile, faults: Sequence[Fault], context: BuildContext) -
     audited, audit_faults = audit(wheel, context.target, context.system)
     refuse([*suitability(wheel, context.target), *faults, *audit_faults], wheel.path.name)
     return audited
+
+
+def _tagged(wheel: WheelFile, step: Step, context: BuildContext) -> WheelFile:
+    """Give a wheel the tag that its recipe asks for, if what it needs allows that."""
+    if step.recipe is None or step.recipe.tag == "linux" or wheel.is_pure or not wheel.elf_members:
+        return wheel
+    faults = audit(wheel, context.target, context.system)[1]
+    refuse([*suitability(wheel, context.target), *faults], wheel.path.name)
+    verdict = oldest_policy(wheel, context.target)
+    refuse(verdict.faults, wheel.path.name)
+    return WheelFile.open(with_platform(wheel.path, verdict.platform)) if verdict.platform else wheel
 
 
 def refuse(faults: Sequence[Fault], wheel: str) -> None:

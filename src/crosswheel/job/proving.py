@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from crosswheel.check.modules import unfit_modules
+from crosswheel.emulation.commands import TestCommand
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
 from crosswheel.files import cached_folder, digest_of, remove_tree
 from crosswheel.job.attesting import attest
@@ -21,8 +22,10 @@ from crosswheel.job.making import refuse
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
 from crosswheel.job.reuse import proof_digest, reused_proof, share
+from crosswheel.lock import parsed
 from crosswheel.plan import Step
 from crosswheel.settings import cache_path
+from crosswheel.sources.archive import unpack
 from crosswheel.uv import Uv, site_of
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import MachineRun, Proof
@@ -123,7 +126,7 @@ def _kept_proof(kept: Path, record: WheelRecord, context: BuildContext) -> Proof
 def tested_with(step: Step) -> list[str]:
     """Return the packages that a step's test installs, each with its requirements."""
     test_requirements = step.recipe.test_requires if step.recipe else ()
-    return [step.pin.name, *map(canonicalize_name, test_requirements)]
+    return [step.pin.name, *(canonicalize_name(parsed(text).name) for text in test_requirements)]
 
 
 def _inputs(
@@ -139,6 +142,7 @@ def _inputs(
         "closure": [other_record.sha256 for other_record in needed],
         "userland": context.userland,
         "tests": [test.read_text() for test in recipe.test_files] if recipe else [],
+        "command": [recipe.test_command, recipe.test_sources] if recipe and recipe.test_command else None,
         "skip": dict(recipe.skip_imports) if recipe else {},
         "target": context.target.fingerprint,
         "code": context.code_digest,
@@ -160,13 +164,14 @@ def _proven(
         record.wheel.name, record.modules, record.audited, context.target, skip=skip, complete=not incomplete
     )
     if context.has_runnable_python:
-        imports = _run(step, importable, _trial(step, needed, context), context)
+        imports = _run(step, importable, record.wheel, _trial(step, needed, context), context)
     else:
         reason = f"no Python {context.target.python.short} for {context.target.machine} can be had here"
         imports, tests = (
             Imports(skipped=dict.fromkeys((*record.modules.extensions, *record.modules.pure), reason)),
             (),
         )
+    ran_command = bool(recipe and recipe.test_command and context.has_runnable_python)
     log = context.log(step.pin.name, step.pin.version)
     facts = {
         **record.facts,
@@ -189,20 +194,39 @@ def _proven(
             **{name: skip[name] for name in record.compiled.unfit},
             **{module: context.public(reason) for module, reason in imports.skipped.items()},
         },
-        tests=tuple(test.stem for test in tests),
+        tests=(
+            *(test.stem for test in tests),
+            *(["test-command"] if ran_command else []),
+        ),
         log=os.path.relpath(log, context.trees.build) if record.origin == "built" else None,
     )
 
 
-def _run(step: Step, importable: Importable, trial: Trial, context: BuildContext) -> Imports:
+def _run(step: Step, importable: Importable, wheel: Path, trial: Trial, context: BuildContext) -> Imports:
     """Import a wheel's modules and run its recipe's tests on the emulated target."""
     context.display.start(step.pin.name, step.pin.version, "testing")
     imports = import_modules(importable, trial)
     faults = list(imports.faults)
     for test in step.recipe.test_files if step.recipe else ():
         faults += [] if faults else run_test(test, importable.wheel, trial)
+    command = _test_command(step, context)
+    if command is not None and not faults:
+        context.display.step(step.pin.name, "running its test command")
+        faults = command.run(trial, wheel)
     refuse(faults, importable.wheel)
     return imports
+
+
+def _test_command(step: Step, context: BuildContext) -> TestCommand | None:
+    """Return the project's own test command, with its source unpacked for it; ``None`` if there is none."""
+    recipe = step.recipe
+    if recipe is None or not recipe.test_command or step.file is None or step.file.kind != "sdist":
+        return None
+    folder = context.folder(step.pin.name, step.pin.version) / "tested"
+    remove_tree(folder)
+    source = unpack(context.registry.fetch(step.file), folder)
+    variables = tuple(sorted(recipe.environment.items()))
+    return TestCommand(recipe.test_command, source, recipe.test_sources, variables)
 
 
 def _trial(step: Step, needed: list[WheelRecord], context: BuildContext) -> Trial:

@@ -46,8 +46,14 @@ def run_closure(
         lambda name: _make_and_report(
             context, name, partial(making, work.steps[name], work.requirements, context)
         ),
-        lambda name, records: requirements.follow(tested_with(work.steps[name]), records)[1],
-        lambda name, records: _prove_and_report(work, name, records, requirements, context),
+        lambda name, records: (
+            requirements.follow(tested_with(work.steps[name]), records)[1] if _is_kept(work, name) else set()
+        ),
+        lambda name, records: (
+            _prove_and_report(work, name, records, requirements, context)
+            if _is_kept(work, name)
+            else _made_for_others(records[name], context)
+        ),
         partial(_blocked, work),
     )
     names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
@@ -55,9 +61,10 @@ def run_closure(
     with contextlib.nullcontext(executor) if executor else context.workers(count) as workers:
         outcome = scheduler.run(names, todo, workers, count)
     for name, error in outcome.errors.items():
-        if isinstance(error, Blocked):
+        if isinstance(error, Blocked) and _is_kept(work, name):
             context.display.done(name, "blocked", str(error))
-    rows = [_row(work.steps[name], outcome) for name in sorted(work.steps)]
+    shown = [name for name in sorted(work.steps) if _is_kept(work, name) or name in outcome.errors]
+    rows = [_row(work.steps[name], outcome) for name in shown]
     for row in rows:
         if row.error:
             _failure(row, context).write(context.dist_folder(row.package, row.version))
@@ -121,6 +128,14 @@ def _prove_and_report(
     return proof
 
 
+def _is_kept(work: Closure, name: str) -> bool:
+    return work.kept is None or name in work.kept
+
+
+def _made_for_others(record: WheelRecord, context: BuildContext) -> None:
+    context.display.done(record.name, _outcome(record), "it is only there to run what needs it")
+
+
 def _outcome(record: WheelRecord) -> Kind:
     return "found" if record.is_kept else record.origin
 
@@ -144,7 +159,7 @@ def _failure(row: Row, context: BuildContext) -> Failure:
     )
 
 
-def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof]) -> Row:
+def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof | None]) -> Row:
     name, version = step.pin.name, step.pin.version
     error, record = outcome.errors.get(name), outcome.products.get(name)
     if error is not None:
@@ -153,8 +168,9 @@ def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof]) -> Row:
         return Row(
             name, version, kind, 0.0, None, step.reason, str(error), hint, error.exit_code, kind=error.kind
         )
-    assert record is not None
     proof = outcome.proven[name]
+    assert record is not None
+    assert proof is not None
     return Row(
         name,
         version,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from crosswheel.job.locking import renew
 from crosswheel.job.misfits import newest_fitting
 from crosswheel.job.running import run_closure
 from crosswheel.lock import Lock, Pin
+from crosswheel.progress.wording import plural
 from crosswheel.recipes.editing import change_day
 from crosswheel.recipes.model import Recipe
 from crosswheel.toolchain.python.built import source_of
@@ -136,6 +137,8 @@ def _standing(root: str, pin: Pin, context: BuildContext) -> Standing:
     fault = None
     if not known:
         fault = "the registry has other files of it than were locked"
+    elif missing := pin.sha256 - {file.sha256 for file in files}:
+        fault = f"the registry no longer has {plural(len(missing), 'file')} of it that it had when locked"
     elif all(file.yanked for file in known):
         reason = next((file.yanked_reason for file in known if file.yanked_reason), None)
         fault = f"withdrawn by its publisher{f': {reason}' if reason else ''}"
@@ -175,7 +178,7 @@ def renew_and_prove(
     Raises: as :func:`update_root`.
     """
     sizes = {pin.name: _size(pin, context) for pin in lock.pins.values()}
-    with _restored_on_failure(root, context):
+    with restored_on_failure([root], context):
         renew(renewed, context, renewal)
         rows = run_closure(closure_of(renewed, context), context)
         failed = [row for row in rows if row.error]
@@ -193,15 +196,19 @@ def renew_and_prove(
 
 
 @contextlib.contextmanager
-def _restored_on_failure(root: Recipe, context: BuildContext) -> Iterator[None]:
-    """Restore a root's lock, locked build requirements and recipe if the block fails."""
-    folder = committed_folder(root, context)
-    paths = [locks.path_of(root, context.target), root.file, *folder.glob("*.txt")]
-    before = {path: path.read_bytes() for path in paths if path.is_file()}
+def restored_on_failure(roots: Iterable[Recipe], context: BuildContext) -> Iterator[None]:
+    """Put the locks, the locked build requirements and the recipes of roots back, should the block fail."""
+    before: dict[Path, bytes] = {}
+    folders = []
+    for root in roots:
+        folder = committed_folder(root, context)
+        folders.append(folder)
+        paths = [locks.path_of(root, context.target), root.file, *folder.glob("*.txt")]
+        before.update({path: path.read_bytes() for path in paths if path.is_file()})
     try:
         yield
     except BaseException:
-        for path in folder.glob("*.txt"):
+        for path in [path for folder in folders for path in folder.glob("*.txt")]:
             if path not in before:
                 path.unlink()
         for path, data in before.items():

@@ -131,7 +131,8 @@ Source = Annotated[
 
 # What a recipe says that the wheel's bytes do not depend on.
 _WITHOUT_INFLUENCE = {
-    "file", "label", "tests", "test_requires", "skip_imports", "prefer_reason", "time_limit", "memory_limit",
+    "file", "label", "tests", "test_requires", "test_command", "test_sources", "skip_imports", "prefer_reason",
+    "time_limit", "memory_limit",
 }  # fmt: skip
 
 
@@ -164,6 +165,11 @@ class Recipe(_Spec):
         prefer: ``native`` takes a published wheel that loads and is native, else builds; ``published`` also
             takes a pure fallback; ``source`` always builds. What the command line says, if not given.
         prefer_reason: why, for people.
+        before_build: a shell command that is run in the source's folder before the build.
+        test_command: a shell command that must succeed on the target, in an empty folder; ``{project}`` and
+            ``{package}`` stand for the folder of the source.
+        test_sources: files and folders of the source that are in that folder, if the source itself is not meant.
+        tag: ``manylinux`` gives its wheel the tag of the oldest policy of PEP 600 that it keeps, for registries.
         build_number: tells a corrected build from the ones before it, which what is published keeps (PEP 427); what
             has one is built, never taken.
         time_limit: seconds that its build may take, and then its trial; what the command line says, if not given.
@@ -182,7 +188,7 @@ class Recipe(_Spec):
     requirements: tuple[RequirementText, ...] = ()
     patches: tuple[str, ...] = ()
     environment: Mapping[str, str] = Field(default_factory=dict)
-    config_settings: Mapping[str, str] = Field(default_factory=dict)
+    config_settings: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
     cargo_features: tuple[str, ...] = ()
     optimize: Literal["0", "1", "2", "3", "s", "z"] | None = None
     libraries: tuple[str, ...] = ()
@@ -192,6 +198,10 @@ class Recipe(_Spec):
     without: Mapping[str, str] = Field(default_factory=dict)
     prefer: Prefer | None = None
     prefer_reason: str | None = None
+    before_build: str | None = None
+    test_command: str | None = None
+    test_sources: tuple[str, ...] = ()
+    tag: Literal["linux", "manylinux"] = "linux"
     build_number: Annotated[int, Field(ge=0)] | None = None
     time_limit: Seconds | None = None
     memory_limit: ByteCount | None = None

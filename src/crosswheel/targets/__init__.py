@@ -75,9 +75,10 @@ class Abi(Table):
 class ToolchainNames(Table):
     """The target's names in the terms of each tool.
 
-    ``also_runs`` lists other CPUs, as zig spells them, whose code the target's CPU runs.
-    ``suite`` is the Debian release whose C library and Python the emulator uses; ``archives`` the one whose static
-    libraries are linked, which should be an older one.
+    ``also_runs`` names the CPUs, as zig spells them, whose code the target's runs as well.
+    ``suite`` is Debian's release whose C library and Python are emulated; ``archives`` the one whose static libraries
+    are linked, which should be an older one. ``glibc`` is linked against, where that is to be an older one than the
+    target's.
     """
 
     zig: str
@@ -90,12 +91,13 @@ class ToolchainNames(Table):
     suite: str = "bookworm"
     archives: str = "bookworm"
     defines: tuple[str, ...] = ()
+    glibc: str = ""
 
     @property
     def cpu_model(self) -> str:
         """The CPU as GCC and rustc spell it, without zig's list of features; empty if any CPU will do."""
         model = re.split(r"[+-]", self.cpu)[0]
-        return "" if model == "generic" else model.replace("_", "-")
+        return "" if model.startswith(("generic", "baseline")) else model.replace("_", "-")
 
 
 class Image(Table):
@@ -194,6 +196,11 @@ class Target(Table):
     def platform_tag(self) -> str:
         """The platform tag of wheels that are built for it, such as ``linux_armv7l``."""
         return f"linux_{self.machine}"
+
+    @property
+    def linked_glibc(self) -> str:
+        """The version of glibc that is linked against."""
+        return self.toolchain.glibc or self.abi.glibc
 
     @property
     def kernel_version(self) -> Version:

@@ -67,12 +67,35 @@ def with_build_number(path: Path, number: int) -> Path:
         StorageError: the wheel cannot be written.
     """
     name, version, *_, python, abi, platform = path.name.split("-")
+    about, lines = _about(path)
+    fields = [line for line in lines if not line.lower().startswith("build:")]
+    change_wheel(path, {about: "\n".join([*fields, f"Build: {number}", ""]).encode()})
+    return path.replace(path.with_name(f"{name}-{version}-{number}-{python}-{abi}-{platform}"))
+
+
+def with_platform(path: Path, platform: str) -> Path:
+    """Give a wheel another platform tag, in its name and in its WHEEL (PEP 425).
+
+    Returns:
+        Where it lies now.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    *parts, python, abi, _ = path.stem.split("-")
+    about, lines = _about(path)
+    tags = sorted({"-".join([*line.split("-")[:2], platform]) for line in lines if line.startswith("Tag:")})
+    fields = [line for line in lines if not line.startswith("Tag:")]
+    change_wheel(path, {about: "\n".join([*fields, *tags, ""]).encode()})
+    return path.replace(path.with_name("-".join([*parts, python, abi, f"{platform}.whl"])))
+
+
+def _about(path: Path) -> tuple[str, list[str]]:
+    """Return where a wheel's WHEEL is, and its lines."""
     with zipfile.ZipFile(path) as archive:
         (about,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
         lines = archive.read(about).decode().splitlines()
-    fields = [line for line in lines if line.strip() and not line.lower().startswith("build:")]
-    change_wheel(path, {about: "\n".join([*fields, f"Build: {number}", ""]).encode()})
-    return path.replace(path.with_name(f"{name}-{version}-{number}-{python}-{abi}-{platform}"))
+    return about, [line for line in lines if line.strip()]
 
 
 def change_wheel(path: Path, changed: Mapping[str, bytes], without: Collection[str] = ()) -> None:

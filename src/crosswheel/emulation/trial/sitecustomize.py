@@ -9,6 +9,8 @@ import sys
 
 # As in an environment (PEP 405): the standard library lies elsewhere.
 sys.prefix = sys.exec_prefix = os.environ["CROSSWHEEL_PREFIX"]
+if os.environ.get("CROSSWHEEL_EXECUTABLE"):  # what starts it again, where the kernel cannot
+    sys.executable = os.environ["CROSSWHEEL_EXECUTABLE"]
 if os.environ["CROSSWHEEL_HIDES_IMAGE"]:
     sys.path[:] = [_path for _path in sys.path if not _path.endswith(("/site-packages", "/dist-packages"))]
 for _folder in os.environ["CROSSWHEEL_SITES"].split(os.pathsep):

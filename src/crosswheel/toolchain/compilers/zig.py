@@ -52,7 +52,7 @@ def _triple(target: Target) -> str:
     """Return zig's triple for the target, with the versions of its kernel and its C library."""
     machine, system, abi = target.toolchain.zig.split("-")
     kernel = ".".join(map(str, (*target.kernel_version.release, 0, 0)[:3]))
-    return f"{machine}-{system}.{kernel}-{abi}.{target.abi.glibc}"
+    return f"{machine}-{system}.{kernel}-{abi}.{target.linked_glibc}"
 
 
 def zig_environment(cache: Path) -> Mapping[str, str]:

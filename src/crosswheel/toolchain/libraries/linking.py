@@ -245,13 +245,13 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
     """Return an archive of substitutes for glibc functions that static archives need and the target's glibc lacks."""
     source = (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text()
     folder = cache_path(cache, "compat") / digest_of(
-        source=source, glibc=target.abi.glibc, compilers=compilers.identity
+        source=source, glibc=target.linked_glibc, compilers=compilers.identity
     )
     archive = "libcrosswheel-compat.a"
 
     def fill(temporary: Path) -> None:
         (temporary / "compat.c").write_text(source)
-        glibc = f"-DTARGET_GLIBC_MINOR={target.abi.glibc.split('.')[1]}"
+        glibc = f"-DTARGET_GLIBC_MINOR={target.linked_glibc.split('.')[1]}"
         compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=temporary)
         compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=temporary)
 
