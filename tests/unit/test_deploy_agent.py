@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.util import MAGIC_NUMBER
 from pathlib import Path
@@ -36,6 +37,7 @@ from crosswheel.errors import (
     UsageError,
 )
 from crosswheel.process import Runner
+from crosswheel.targets import LearnedUserland
 from support.releases import SITE, Here, place, release, says, this_machine
 
 needs_zstd = pytest.mark.skipif(shutil.which("zstd") is None, reason="there is no zstd on PATH")
@@ -236,12 +238,43 @@ def test_a_second_deployment_at_the_same_time_is_told_so(tmp_path: Path) -> None
 
 def test_asking_what_a_deployment_would_do_changes_nothing(tmp_path: Path) -> None:
     with Connection(Here()) as connection:
-        packages, size = rehearse(release(tmp_path, "1"), place(tmp_path / "robot"), connection)
-    assert size > 0
+        found = rehearse(release(tmp_path, "1"), place(tmp_path / "robot"), connection)
+    assert found.size > 0
     own = [sys.executable, "-I", "-S", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
     site = Path(subprocess.run(own, capture_output=True, text=True, check=True).stdout.strip())
-    assert len(packages) == len(list(site.glob("*.dist-info")))
+    assert len(found.image) == len(list(site.glob("*.dist-info")))
     assert not (tmp_path / "robot").exists()
+
+
+def test_an_image_that_was_updated_since_it_was_learned_is_told_with_what_to_do(tmp_path: Path) -> None:
+    own, robot = this_machine(), place(tmp_path / "robot")
+    with Connection(Here()) as connection:
+        told = connection.ask("open", store=robot.store, programs=robot.programs)
+        image = rehearse(release(tmp_path, "1"), robot, connection).image
+
+    def warnings(system: str, packages: Mapping[str, str], glibc: str) -> tuple[str, ...]:
+        changes = {
+            "userland": LearnedUserland(digest="0" * 64, python="/usr/bin/python3", system=system),
+            "image": own.image.model_copy(update={"packages": packages}),
+            "abi": own.abi.model_copy(update={"glibc": glibc}),
+        }
+        learned = release(tmp_path, "1", target=own.model_copy(update=changes))
+        with Connection(Here()) as connection:
+            assert rehearse(learned, robot, connection).warnings == put(learned, tmp_path / "robot").warnings
+            return put(learned, tmp_path / "robot").warnings
+
+    assert told["system"]
+    assert warnings(told["system"], image, told["glibc"]) == ()
+    name, version = next(iter(image.items()))
+    (warning,) = warnings("Demo 1.0", {**image, name: "0.1", "only-learned": "1"}, "2.17")
+    for change in (
+        f"its system Demo 1.0 → {told['system']}",
+        f"library 2.17 → {told['glibc']}",
+        f"{name} 0.1 → {version}",
+    ):
+        assert change in warning
+    assert "its Python" not in warning
+    assert f"crosswheel target update {own.name} --robot HOST" in warning
 
 
 def test_a_list_of_files_that_is_not_what_was_promised_is_refused(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_rehearsal_installs_nothing_on_a_robot_that_knows_a_key(
     unsigned = release(folder, "2")
     before = files_of(robot)
     with Connection(Here()) as connection:
-        assert rehearse(unsigned, place(robot), connection)[1] > 0
+        assert rehearse(unsigned, place(robot), connection).size > 0
         with pytest.raises(IntegrityError, match="rehearsal"):
             connection.ask("build")
     assert files_of(robot) == before

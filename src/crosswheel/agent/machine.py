@@ -26,6 +26,7 @@ def about_this_machine() -> dict[str, str]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "soabi": EXTENSION_SUFFIXES[0].strip(".").rpartition(".")[0],
         "glibc": (libc or "").rpartition(" ")[2],
+        "system": _system(),
     }
 
 
@@ -60,6 +61,17 @@ def require_target(target: dict[str, Any]) -> None:
         )
     if faults:
         raise Refused("target", f"this machine is not an {target['name']}: " + "; ".join(faults))
+
+
+def _system() -> str:
+    """Return what the image calls itself (os-release(5)); empty if it does not say."""
+    for path in ("/etc/os-release", "/usr/lib/os-release"):
+        with contextlib.suppress(OSError), open(path, encoding="utf-8", errors="replace") as stream:
+            values = dict(line.rstrip("\n").partition("=")[::2] for line in stream if "=" in line)
+            names = (values.get(name, "").strip("\"'") for name in ("PRETTY_NAME", "NAME", "VERSION_ID"))
+            pretty, *parts = names
+            return pretty or " ".join(filter(None, parts))
+    return ""
 
 
 def _machine() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -112,16 +112,20 @@ def deploy(
     assembled = release.result()  # an error in it concerns all robots, and is raised once
     _tell_clashes(assembled, outcomes)
     warn_of_unsigned(offer.result())
-    for host, warning in [(o.robot, text) for o in outcomes if not o.error for text in o.value.warnings]:
-        Console(stderr=True).print(
-            f"warning: {host}: {warning}", highlight=False, markup=False, soft_wrap=True
-        )
+    for outcome in outcomes:
+        if not outcome.error:
+            _warn(outcome.robot, outcome.value.warnings)
     _report(
         f"{assembled.name} {assembled.version}",
         ("robot", "version", "files sent", "sent", "time", "result"),
         outcomes,
         lambda d: [d.version, str(d.files), size(d.sent), duration(d.seconds), _state(d)],
     )
+
+
+def _warn(robot: str, warnings: Sequence[str]) -> None:
+    for text in warnings:
+        Console(stderr=True).print(f"warning: {robot}: {text}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _state(deployed: deploying.Deployed) -> str:
@@ -168,13 +172,15 @@ def preflight(
     packages, to_send = chosen.image.packages, release.size
     if robot is not None:
 
-        def work(address: Address) -> tuple[Mapping[str, str], int]:
+        def work(address: Address) -> deploying.Rehearsed:
             with connected(address, chosen) as connection:
                 return deploying.rehearse(release, robot_spec, connection)
 
         outcomes = on_each([login.to(robot)], work)
         _exit(outcomes)
-        packages, to_send = outcomes[0].value
+        found = outcomes[0].value
+        packages, to_send = found.image, found.size
+        _warn(robot, found.warnings)
     collisions = clashes(release.versions, packages, robot_spec.server)
     rows = [[c.name, c.needed, c.image, "yes" if c.server else "", c.consequence] for c in collisions]
     console, columns = Console(), ("package", "wanted", "image", "server", "with plain pip")

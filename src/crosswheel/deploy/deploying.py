@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from crosswheel.deploy.bundles import installer
-from crosswheel.deploy.preflight import Clash, clashes
+from crosswheel.deploy.preflight import Clash, clashes, image_changes
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.service import restart
 from crosswheel.deploy.ssh import Connection
-from crosswheel.targets import Robot
+from crosswheel.targets import Robot, Target
 
+_MOST_CHANGES = 4
 Tell = Callable[[str], None]
 """Called with a sentence when a step begins."""
 Sent = Callable[[int, int], None]
@@ -82,10 +84,10 @@ def deploy(
     )
     connection.ask("hold")
     offered = connection.ask("offer", **(offer or {"release": release.offer}))
+    warnings = (*_other_image(release.target, machine, offered), *_shadowing(offered, robot))
     files = 0
     if offered["packages"]:
-        plan = connection.ask("plan", files=release.lists(offered["packages"]))
-        parts = release.parts(plan["lacking"])
+        parts = release.parts(connection.ask("plan", files=release.lists(offered["packages"]))["lacking"])
         size, files = sum(part.size for part in parts), sum(len(part.files) for part in parts)
         tell(f"sending {files} of {release.file_count} files, {size / 1e6:.1f} MB unpacked")
         connection.send_files(parts, lambda sent_size: sent(sent_size, size) if sent else None)
@@ -104,7 +106,7 @@ def deploy(
         generation=active["generation"],
         clashes=tuple(clashes(release.versions, offered["image"])),
         services=tuple(active["services"]),
-        warnings=(*_shadowing(offered["shadowing"], robot), *faults),
+        warnings=(*warnings, *faults),
         pinned=active["pinned"],
     )
 
@@ -118,24 +120,49 @@ def _keep_installer(
         connection.ask("keep_installer", data=base64.b64encode(program).decode())
 
 
-def _shadowing(paths: Iterable[str], robot: Robot) -> Iterator[str]:
+def _other_image(target: Target, machine: Mapping[str, Any], offered: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a warning if the robot's image is not the one that its target was learned from."""
+    changed = image_changes(target, machine, offered["image"])
+    if changed:
+        shown = "; ".join(changed[:_MOST_CHANGES]) + (" and more" if changed[_MOST_CHANGES:] else "")
+        yield (
+            f"its image was updated since {target.name} was learned ({shown}), and the wheels were proven for the one "
+            f"before: `crosswheel target update {target.name} --robot HOST` tells which, then build and deploy again"
+        )
+
+
+def _shadowing(offered: Mapping[str, Any], robot: Robot) -> Iterator[str]:
     """Yield a warning for each program of the image that hides a program of the release."""
-    for path in paths:
+    for path in offered["shadowing"]:
         yield (
             f"{path} comes first on a login's PATH: write {robot.programs}/{path.rpartition('/')[2]} to run this one, "
             "or deploy it under another --name"
         )
 
 
-def rehearse(release: Release, robot: Robot, connection: Connection) -> tuple[dict[str, str], int]:
-    """Ask a robot what a deployment would do, without changing anything.
+@dataclass(frozen=True)
+class Rehearsed:
+    """What a deployment would find on a robot.
 
-    Returns:
-        The versions of its image's packages, by name; and the bytes of the files that would be sent.
+    Attributes:
+        image: the packages of its image, name to version.
+        size: the bytes of the files that would be sent.
+        warnings: what does not work as it may be expected to.
+    """
+
+    image: Mapping[str, str]
+    size: int
+    warnings: tuple[str, ...]
+
+
+def rehearse(release: Release, robot: Robot, connection: Connection) -> Rehearsed:
+    """Ask a robot what a deployment would find, and change nothing.
 
     Raises: as :func:`deploy`.
     """
-    connection.ask("open", store=robot.store, programs=robot.programs)
+    machine = connection.ask("open", store=robot.store, programs=robot.programs)
     offered = connection.ask("offer", release=release.offer, rehearsal=True)
     plan = connection.ask("plan", files=release.lists(offered["packages"]))
-    return dict(offered["image"]), sum(part.size for part in release.parts(plan["lacking"]))
+    size = sum(part.size for part in release.parts(plan["lacking"]))
+    warnings = tuple(_other_image(release.target, machine, offered))
+    return Rehearsed(dict(offered["image"]), size, warnings)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from crosswheel.deploy.release import Release
+from crosswheel.targets import Target
 from crosswheel.versions import same_version
 
 # Measured with Prefect's closure: compressed bytes for each byte of a release, the bytes that a robot unpacks and
@@ -64,6 +65,27 @@ def clashes(
         for name, version in sorted(closure.items())
         if name in have
     ]
+
+
+def image_changes(target: Target, machine: Mapping[str, object], image: Mapping[str, str]) -> list[str]:
+    """Return what a robot has otherwise than when its target was learned; nothing for one that was not.
+
+    Args:
+        machine: what the robot tells of itself (:func:`crosswheel.agent.machine.about_this_machine`).
+        image: the packages of its own Python, as far as it tells, name to version.
+    """
+    if target.userland is None:
+        return []
+    learned: dict[str, tuple[str, object]] = {
+        "its system": (target.userland.system, machine.get("system")),
+        "its C library": (target.abi.glibc, machine.get("glibc")),
+    }
+    if not target.python.provided:
+        learned["its Python"] = (target.python.version, machine.get("python"))
+    have = {str(canonicalize_name(name)): version for name, version in image.items()}
+    for name, version in target.image.packages.items():
+        learned[name] = (version, have.get(str(canonicalize_name(name)), version))
+    return [f"{name} {before} → {now}" for name, (before, now) in learned.items() if now and before != now]
 
 
 def cost(release: Release, to_send: int) -> list[str]:

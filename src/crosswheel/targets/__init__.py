@@ -97,7 +97,7 @@ class ToolchainNames(Table):
     def cpu_model(self) -> str:
         """The CPU as GCC and rustc spell it, without zig's list of features; empty if any CPU will do."""
         model = re.split(r"[+-]", self.cpu)[0]
-        return "" if model.startswith(("generic", "baseline")) else model.replace("_", "-")
+        return "" if model in ("generic", "baseline") else model.replace("_", "-")
 
 
 class Image(Table):

@@ -1,4 +1,4 @@
-"""Fortran for a target: Debian's cross gfortran compiles, zig links.
+"""Fortran for a target: Debian's gfortran compiles, zig links.
 
 The compiler is unpacked, not installed, and of it only what turns a source into an object file. Its runtime library
 is linked in statically, so that a wheel needs nothing beside it.
@@ -118,10 +118,15 @@ def _folder(target: Target, settings: Settings) -> Path:
 
 def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:
     host = Debian(host_architecture(), settings, runner)
-    (compiler,) = _named(rf"gfortran-[\d.]+-{target.multiarch}", host, f"gfortran-{target.multiarch}")
+    triple = target.multiarch.replace("_", "-")  # a package's name has no underscore
+    cross = f"gfortran-{triple}"
+    if host.versions(cross):
+        (compiler,) = _named(rf"gfortran-[\d.]+-{triple}", host, cross)
+    else:  # for a target of the host's own architecture, the host's compiler is it
+        (compiler,) = _named(r"gfortran-[\d.]+", host, "gfortran")
     (runtime,) = _named(r"libgfortran-[\d.]+-dev\b.*", host, compiler)
     (libgcc,) = _named(r"libgcc-[\d.]+-dev\b.*", host, runtime)
-    programs = [compiler, f"binutils-{target.multiarch}"]
+    programs = [compiler, f"binutils-{triple}"]
     brought = [C_LIBRARY] if needs_libc() else []
     needed = [*programs, runtime, libgcc, *host.shared_libraries(programs), *brought]
     versions = host.unpack(list(dict.fromkeys(needed)), folder)
@@ -145,5 +150,11 @@ def _complete(archive: Path, compilers: Compilers, runner: Runner) -> None:
     compilers.run(["cc", "-c", "-fPIC", _ASYNC, "-o", member], runner)
     compilers.run(["ar", "rcs", archive, member], runner)
     # GCC would add these without being asked.
-    parts = [archive.with_name(name) for name in ("libgfortran.a", "libgcc.a", "libgcc_eh.a")]
-    merge_archives(parts, archive, compilers, runner)
+    names = (
+        "libgfortran.a",
+        "libquadmath.a",
+        "libgcc.a",
+        "libgcc_eh.a",
+    )  # the second where its CPU has no such numbers
+    parts = [archive.with_name(name) for name in names]
+    merge_archives([part for part in parts if part.exists()], archive, compilers, runner)
