@@ -15,7 +15,7 @@ import os
 import re
 import resource
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -186,11 +186,12 @@ def profile(folder: Path) -> None:
     prepare, first = (
         _processor_seconds(job, *words) for words in (("environment", "--help"), ("first run",))
     )
-    used, times = Counter[str](), Counter[str]()
+    used, times = defaultdict[str, float](float), Counter[str]()
     for command, seconds in job.processor_seconds():
-        used[kind_of(command)] += seconds  # type: ignore[assignment]
+        used[kind_of(command)] += seconds
         times[kind_of(command)] += 1
-    rows = [(kind, seconds, str(times[kind])) for kind, seconds in used.most_common()]
+    dearest = sorted(used, key=used.__getitem__, reverse=True)
+    rows = [(kind, used[kind], str(times[kind])) for kind in dearest]
     rows += [("crosswheel itself", first - sum(used.values()), ""), ("its environment", prepare, "")]
     whole = prepare + first
     shown = [

@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _ours(folder: Path) -> set[str]:
-    words = [Path(sys.executable).with_name("crosswheel"), "plan", "-r", "requirements.txt"]
+    words = [str(Path(sys.executable).with_name("crosswheel")), "plan", "-r", "requirements.txt"]
     output = _run([*words, "--target", "flex", "--as-of", AS_OF], folder)
     rows = re.findall(r"^(\S+)\s+(\S+)\s+(?:take|build)\s", output, re.MULTILINE)
     return {f"{name}=={version}" for name, version in rows}
