@@ -56,11 +56,11 @@ def prove(
             f"{step.pin}: {len(proof.skipped)} of its modules were not imported, because it requires what its recipe "
             f"does not bring ({', '.join(absent)}); a recipe with as_of brings the whole closure"
         )
-    placed = Dist(context.trees.dist).put(
-        record.wheel, proof, context.dist_folder(step.pin.name, step.pin.version)
-    )
-    attest(step, record, proof, placed, context)
-    write_sboms(step.pin.name, records, requirements, placed, context)
+    folder = context.dist_folder(step.pin.name, step.pin.version)
+    with context.lock_for(folder):  # closures of one batch may have the release in common
+        placed = Dist(context.trees.dist).put(record.wheel, proof, folder)
+        attest(step, record, proof, placed, context)
+        write_sboms(step.pin.name, records, requirements, placed, context)
     return proof
 
 
