@@ -155,3 +155,5 @@ def test_cxx_brings_its_standard_library_inside(crossing: Crossing, tmp_path: Pa
     (audited,) = audit(WheelFile.open(wheel), crossing.target, crossing.system)[0]
     assert "libstdc++.so.6" not in audited.needed
     assert not {"GLIBCXX", "CXXABI"} & set(audited.newest)
+    kept = crossing.settings.cache.glob("zig/o/*/libc++.a")
+    assert list(kept), "each build compiles zig's C++ library anew, which takes over a minute"

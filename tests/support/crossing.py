@@ -19,6 +19,7 @@ from crosswheel.recipes.model import Recipe
 from crosswheel.settings import Settings
 from crosswheel.sources.prepare import pin_version
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.cxx import make_cxx_library, needs_cxx
 from crosswheel.toolchain.compilers.fortran import needs_fortran
 from crosswheel.toolchain.compilers.rust import rust_for
 from crosswheel.toolchain.compilers.sdk import open_sdk
@@ -73,8 +74,10 @@ class Crossing:
         return Runner(log=self.folder / "log")
 
     def environment(
-        self, *, libraries: Sequence[str] = (), rust: bool = False, fortran: bool = False
+        self, *, libraries: Sequence[str] = (), rust: bool = False, fortran: bool = False, cxx: bool = False
     ) -> CrossEnvironment:
+        if cxx:
+            make_cxx_library(self.toolchain.compilers, self.settings.cache, self.runner)
         return cross_environment(
             self.toolchain,
             self.emulator.prefix,
@@ -110,6 +113,7 @@ class Crossing:
                 libraries=recipe.libraries if recipe else (),
                 rust=locked.needs_rust,
                 fortran=needs_fortran(tree),
+                cxx=needs_cxx(tree),
             ),
             self.toolchain,
             uv,

@@ -1,4 +1,4 @@
-"""Fortran: which trees need it, and who gets which words of a call of its compiler."""
+"""Fortran, and C++: which trees need it, and who gets which words of a call of its compiler."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.toolchain.compilers.cxx import needs_cxx
 from crosswheel.toolchain.compilers.fortran import needs_fortran
 from crosswheel.toolchain.compilers.gfortran import split
 
@@ -24,6 +25,14 @@ def test_what_no_wheel_is_made_of_needs_none(tmp_path: Path, path: str) -> None:
     (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / path).touch()
     assert not needs_fortran(tmp_path)
+
+
+def test_a_tree_with_cxx_gets_the_library_of_it(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "made_up.cpp").touch()
+    assert not needs_cxx(tmp_path)
+    (tmp_path / "src.cc").touch()
+    assert needs_cxx(tmp_path)
 
 
 LINK = "-shared -o a.so one.F90 two.o -L /lib/x -lm -Wl,--as-needed"

@@ -255,7 +255,7 @@ def _choice(prefer: Preference, from_source: bool) -> Prefer:
 
 
 def _prepare(context: BuildContext) -> list[int]:
-    context.environment((), False)
+    context.environment()
     context.display.message("The toolchain is ready, and its cross view is verified.")
     return [0]
 

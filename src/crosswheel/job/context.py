@@ -35,9 +35,17 @@ from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.signing.seals import VARIABLE, Seals
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.cxx import make_cxx_library
 from crosswheel.toolchain.compilers.rust import Rust, rust_for
 from crosswheel.toolchain.compilers.sdk import open_sdk
-from crosswheel.toolchain.environment import CrossEnvironment, Toolchain, cross_environment, toolchain_for
+from crosswheel.toolchain.environment import (
+    C_ALONE,
+    CrossEnvironment,
+    Languages,
+    Toolchain,
+    cross_environment,
+    toolchain_for,
+)
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import SandboxLevel
@@ -289,22 +297,26 @@ class BuildContext:
         """The Pythons that can compile a wheel's modules."""
         return compiling_pythons(lambda: self.toolchain.host, lambda: self.emulator, self.general_runner)
 
-    def environment(self, libraries: tuple[str, ...], rust: bool, fortran: bool = False) -> CrossEnvironment:
+    def environment(
+        self, libraries: tuple[str, ...] = (), languages: Languages = C_ALONE
+    ) -> CrossEnvironment:
         """Return a build's environment; verify the cross view before handing out the first one."""
         self._single_flights.get("verified", partial(_needed_by_all, self._verify))
-        key = (libraries, rust, fortran)
-        return self._single_flights.get(key, lambda: self._environment(libraries, rust, fortran))
+        key = (libraries, languages)
+        return self._single_flights.get(key, lambda: self._environment(libraries, languages))
 
     def _environment(
-        self, libraries: tuple[str, ...] = (), rust: bool = False, fortran: bool = False
+        self, libraries: tuple[str, ...] = (), languages: Languages = C_ALONE
     ) -> CrossEnvironment:
+        if languages.cxx:
+            make_cxx_library(self.toolchain.compilers, self.settings.cache, self.general_runner)
         return cross_environment(
             self.toolchain,
             self.emulator.prefix,
             self.general_runner,
             libraries=libraries,
-            rust=self._rust if rust else None,
-            fortran=fortran,
+            rust=self._rust if languages.rust else None,
+            fortran=languages.fortran,
             declared=self.recipes.libraries,
             shared=self.shared_cache,
         )

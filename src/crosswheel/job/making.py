@@ -37,7 +37,9 @@ from crosswheel.registry import ReleaseFile
 from crosswheel.settings import cache_path
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
+from crosswheel.toolchain.compilers.cxx import needs_cxx
 from crosswheel.toolchain.compilers.fortran import fetched_version, needs_fortran
+from crosswheel.toolchain.environment import Languages
 from crosswheel.uv import Uv
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
@@ -132,7 +134,8 @@ def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
     # Build requirements without a lock are resolved from these same inputs: the source, the recipe and the day.
     locked = store.read(step.pin.name) if store.frozen else None
     recipe = step.recipe
-    environment = context.environment(recipe.libraries if recipe else (), bool(locked and locked.needs_rust))
+    languages = Languages(rust=bool(locked and locked.needs_rust))
+    environment = context.environment(recipe.libraries if recipe else (), languages)
     return digest_of(
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
@@ -282,11 +285,12 @@ def prepared_backend(
     """Install the build backend of a package."""
     runner = context.runner(project.name, project.version)
     libraries = project.recipe.libraries if project.recipe else ()
+    languages = Languages(fortran=needs_fortran(project.tree), cxx=needs_cxx(project.tree))
     python, uv = context.toolchain.host.executable, Uv(context.settings, runner)
     return prepare(
         project,
         lambda requirements: store.obtain(project.name, requirements, python=python, uv=uv),
-        lambda locked: context.environment(libraries, locked.needs_rust, needs_fortran(project.tree)),
+        lambda locked: context.environment(libraries, replace(languages, rust=locked.needs_rust)),
         context.toolchain,
         uv,
         runner,

@@ -65,6 +65,18 @@ class Toolchain:
 
 
 @dataclass(frozen=True)
+class Languages:
+    """What a package is written in, besides C and Python."""
+
+    rust: bool = False
+    fortran: bool = False
+    cxx: bool = False
+
+
+C_ALONE = Languages()
+
+
+@dataclass(frozen=True)
 class CrossEnvironment:
     """The variables of one build, the versions of its tools by name, and the C libraries that it may link.
 

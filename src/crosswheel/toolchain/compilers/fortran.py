@@ -21,10 +21,14 @@ from crosswheel.process import Runner, this_python
 from crosswheel.settings import Settings, cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.gfortran import SOURCES
-from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, script, tools_folder
+from crosswheel.toolchain.compilers.programs import (
+    Compilers,
+    has_sources,
+    merge_archives,
+    script,
+    tools_folder,
+)
 
-# What a wheel is not made of lies in folders that are called so.
-_ASIDE = ("test", "doc", "example", "bench")
 _FRONT = Path(__file__).with_name("gfortran.py")
 _ASYNC = Path(__file__).with_name("fortran_async.c")
 
@@ -55,11 +59,7 @@ class Fortran:
 
 def needs_fortran(tree: Path) -> bool:
     """Return whether a source tree has Fortran in it, beside tests, examples and documents."""
-    for _, folders, files in os.walk(tree):
-        folders[:] = [name for name in folders if not name.lower().startswith(_ASIDE)]
-        if any(name.lower().endswith(SOURCES) for name in files):
-            return True
-    return False
+    return has_sources(tree, SOURCES)
 
 
 def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner: Runner) -> Fortran:

@@ -68,6 +68,19 @@ class Compilers:
         runner.run([self.folder / words[0], *words[1:]], env=env, cwd=cwd, stdin=stdin)
 
 
+# What a wheel is not made of lies in folders that are called so.
+_ASIDE = ("test", "doc", "example", "bench")
+
+
+def has_sources(tree: Path, suffixes: tuple[str, ...]) -> bool:
+    """Return whether a tree has files with one of these suffixes, beside tests, examples and documents."""
+    for _, folders, files in os.walk(tree):
+        folders[:] = [name for name in folders if not name.lower().startswith(_ASIDE)]
+        if any(name.lower().endswith(suffixes) for name in files):
+            return True
+    return False
+
+
 def driver_text() -> str:
     """Return the source text of the driver, which identifies the output of compilers called through it."""
     return DRIVER.read_text() + Path(link_map.__file__).read_text()
