@@ -207,8 +207,8 @@ def test_a_program_that_a_signal_ended_is_seen_as_such(number: signal.Signals) -
 
 def test_a_program_finds_the_signals_as_they_were() -> None:
     """A mask, or an ignored signal, that it inherits would outlast the supervisor."""
-    # A shell has what it starts in the background ignore Ctrl-C and Ctrl-\\, and nohup has it ignore the terminal's end:
-    # that is not the supervisor's doing.
+    # A shell has what it starts in the background ignore Ctrl-C and Ctrl-\\, and nohup the end of the terminal: that is
+    # not the supervisor's doing.
     of_shells = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
     ignored = {number for number in of_shells if signal.getsignal(number) == signal.SIG_IGN}
     lines = Runner().run(["grep", "-E", "SigBlk|SigIgn", "/proc/self/status"]).lines
