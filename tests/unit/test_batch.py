@@ -219,6 +219,8 @@ def test_lines_come_from_the_command_and_from_files_with_their_options_and_bound
         (tmp_path / "poetry.lock").write_text("")
         with pytest.raises(UsageError, match="belongs together"):
             batch_lines(Asking(Request((), (tmp_path / "poetry.lock",))), job.context)
+        with pytest.raises(UsageError, match="there is no file"):
+            batch_lines(Asking(Request((), (tmp_path / "absent.txt",))), job.context)
 
 
 def test_every_error_has_a_kind_that_can_be_counted() -> None:

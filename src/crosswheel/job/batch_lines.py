@@ -51,6 +51,8 @@ def _content(path: Path) -> RequirementsContent:
             f"{path} is a lock: what is in it belongs together",
             hint="leave --each out, or name a requirements file.",
         )
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}", hint="name the file of requirements with its folder.")
     content = read_requirements(path)
     if content is None:
         raise UsageError(
