@@ -9,7 +9,10 @@ import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import NoReturn
 
 from rich.console import Console
@@ -117,3 +120,15 @@ def _finds(header: str) -> bool:
     except FileNotFoundError:
         return False
     return found.returncode == 0
+
+
+def served(site: Path) -> str:
+    """Serve a folder on 127.0.0.1 until this program ends; return its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}/simple/"

@@ -29,11 +29,9 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
-from _measure import machine, say
+from _measure import machine, say, served
 
 from crosswheel import targets
 from crosswheel.deploy.assembling import assembler_for, chosen
@@ -185,18 +183,6 @@ def _next_release(wheel: Path, version: str, following: str) -> Path:
         csv.writer(text, lineterminator="\n").writerows([*rows, [f"{info}/RECORD", "", ""]])
         sink.writestr(f"{info}/RECORD", text.getvalue())
     return path
-
-
-def served(site: Path) -> str:
-    """Serve a folder on 127.0.0.1 until this program ends; return its address."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_port}/simple/"
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import httpx
-from _measure import ROOT, machine, say, show, stop, timed, usual_environment, workspace
+from _measure import ROOT, machine, say, served, show, stop, timed, usual_environment, workspace
 
 from crosswheel import targets
 from crosswheel.job.closures import root_of_lock
@@ -97,18 +94,6 @@ def _flow_runs(api: str) -> dict[str, str]:
     return {run["id"]: run["state"]["type"] for run in answer.json()}
 
 
-def _served(site: Path) -> str:
-    """Serve a folder on 127.0.0.1 until this program ends; return the address of its index."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_port}/simple/"
-
-
 def _build(target: str, folder: Path) -> str:
     (folder / "packages").mkdir()
     words: list[str | Path] = [_CROSSWHEEL, "add", "prefect", "--recipes", folder / "packages"]
@@ -135,7 +120,7 @@ def _rows(robot: Robot, api: str) -> Sequence[tuple[str, str]]:
         ]
         timed(words, robot.folder / "remove.txt", env=usual_environment())
     began, name = time.monotonic(), robot.requirement.partition("==")[0]
-    robot.ssh(f"pip install {name} --no-cache-dir --index-url {_served(robot.folder / 'index')}")
+    robot.ssh(f"pip install {name} --no-cache-dir --index-url {served(robot.folder / 'index')}")
     rows += [("by the robot's own pip", f"installed in {time.monotonic() - began:.0f} s")]
     return [*rows, ("prefect version", robot.version("prefect")), ("its flow", robot.flow("prefect", api))]
 
