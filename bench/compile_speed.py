@@ -24,8 +24,8 @@ from _measure import ROOT, machine, say, show, workspace
 from pyproject_hooks import BuildBackendWarning
 
 from crosswheel import targets
+from crosswheel.build import Backend
 from crosswheel.build import requirements as build_requirements
-from crosswheel.build.backend import Backend
 from crosswheel.build.requirements import LockedRequirements
 from crosswheel.emulation.emulator import emulator_for
 from crosswheel.process import Runner

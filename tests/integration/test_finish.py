@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.build.finish import finish
+from crosswheel.build import finish
 from crosswheel.check.elf import audit
 from crosswheel.check.suitability import suitability
 from crosswheel.toolchain.libraries.linking import Library

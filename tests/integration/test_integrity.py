@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.build.finish import traces
+from crosswheel.build import traces
 from crosswheel.files import write_sealed
 from support import projects
 from support.command_line import CommandLine, command_line

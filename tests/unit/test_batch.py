@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.build.requirements import own_store
 from crosswheel.errors import BuildFailed, CrosswheelError, UsageError
 from crosswheel.index.batches import Journal, LineResult, read_batches
 from crosswheel.index.chart import batch_chart
@@ -18,7 +19,7 @@ from crosswheel.job import batch as batches
 from crosswheel.job.asking import Asking
 from crosswheel.job.batch import BatchLine, BatchResult, BatchRun
 from crosswheel.job.batch_lines import batch_lines
-from crosswheel.job.closures import Closure, closure_of_pins, own_store
+from crosswheel.job.closures import Closure, closure_of_pins
 from crosswheel.job.context import BuildContext, PackageLimits
 from crosswheel.lock import Pin
 from crosswheel.resolver import Request
@@ -39,7 +40,8 @@ class Resolved(Asking):
         for name in self.pins[text]:
             files = context.registry.release_files(name, "1.0")
             pins.append(Pin(name, "1.0", frozenset(file.sha256 for file in files)))
-        return closure_of_pins((text,), pins, own_store(context, text, None), context), context
+        store = own_store(context.trees.build, text, context.target, None)
+        return closure_of_pins((text,), pins, store, context), context
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crosswheel.build.finish import finish, traces
+from crosswheel.build import finish, traces
 from crosswheel.process import Runner
 from crosswheel.toolchain.libraries.linking import Library
 from crosswheel.wheels.reading import WheelFile

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from crosswheel import lock as locks
-from crosswheel.build.requirements import RequirementsStore
+from crosswheel.build.requirements import RequirementsStore, own_store
 from crosswheel.errors import LockError, PlanError, RecipeError
-from crosswheel.job.closures import closure_of_lock, closure_of_pins, own_store, root_of_lock
+from crosswheel.job.closures import closure_of_lock, closure_of_pins, root_of_lock
 from crosswheel.job.locking import _replace_committed, renew
 from crosswheel.lock import Lock, Pin
 from support.contexts import OfflineJob, offline_job
@@ -35,7 +35,7 @@ def pin_of(job: OfflineJob, name: str, version: str = "1.0") -> Pin:
 
 
 def store(job: OfflineJob) -> RequirementsStore:
-    return own_store(job.context, "tea", DAY)
+    return own_store(job.context.trees.build, "tea", job.context.target, DAY)
 
 
 def test_each_pin_becomes_a_step(job: OfflineJob) -> None:

@@ -17,7 +17,7 @@ from crosswheel.job.code import WITHOUT_INFLUENCE, code_digest
 PACKAGE = Path(crosswheel.__file__).parent
 ON_THE_WAY = (
     "job/proving.py", "job/making.py", "emulation/emulator.py", "uv.py", "process.py", "emulation/trials.py",
-    "build/finish.py", "toolchain/libraries/compat.c", "toolchain/python/view/sitecustomize.py",
+    "build/bundling.py", "toolchain/libraries/compat.c", "toolchain/python/view/sitecustomize.py",
     "targets/__init__.py", "recipes/api.py", "files.py",
 )  # fmt: skip
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from crosswheel.build.requirements import own_store
 from crosswheel.errors import CheckFailed, IntegrityError
 from crosswheel.files import sha256_of
-from crosswheel.job.closures import own_store
 from crosswheel.job.making import _keep, make, settled
 from crosswheel.job.record import WheelRecord
 from crosswheel.lock import Pin
@@ -41,7 +41,8 @@ def take(job: OfflineJob, wheel: Path, *, fallback: Step | None = None) -> Step:
 
 
 def made(job: OfflineJob, step: Step) -> WheelRecord:
-    return make(step, own_store(job.context, str(step.pin), None, datetime.date(2025, 4, 25)), job.context)
+    context, day = job.context, datetime.date(2025, 4, 25)
+    return make(step, own_store(context.trees.build, str(step.pin), context.target, None, day), context)
 
 
 def unserved(job: OfflineJob, wheel: Path) -> None:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, HostError, Interrupted
-from crosswheel.job import scheduler
-from crosswheel.job.scheduler import RunResult
+from crosswheel.job.running import RunResult, Schedule, run_schedule
 
 PATIENCE = 60  # seconds; only a test that fails waits so long
 
@@ -58,8 +57,8 @@ class Work:
 
     def run(self, workers: int = 2) -> RunResult[str, str]:
         with ThreadPoolExecutor(workers) as pool:
-            todo = scheduler.Work(self.make, self.needs, self.prove, self.blocked)
-            return scheduler.run(self.requires, todo, pool, workers)
+            todo = Schedule(self.make, self.needs, self.prove, self.blocked)
+            return run_schedule(self.requires, todo, pool, workers)
 
 
 def test_everything_is_made_and_proven() -> None:

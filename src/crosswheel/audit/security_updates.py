@@ -15,9 +15,9 @@ from crosswheel.audit.auditing import AdvisorySources
 from crosswheel.audit.exceptions import AuditException, apply_exceptions
 from crosswheel.audit.subjects import subjects_of
 from crosswheel.errors import LockError
+from crosswheel.job.closures import resolve
 from crosswheel.job.context import BuildContext
 from crosswheel.job.misfits import fits_python
-from crosswheel.job.resolving import resolve
 from crosswheel.lock import Lock, Pin
 from crosswheel.progress.wording import plural
 from crosswheel.provenance.parts import Part

@@ -19,7 +19,7 @@ from typing import Any
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
-from crosswheel.build.finish import Contents
+from crosswheel.build.bundling import Contents
 from crosswheel.build.linked import (
     Crate,
     LinkRecord,

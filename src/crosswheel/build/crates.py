@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crosswheel.build.backend import Backend
 from crosswheel.download import connection_hint
 from crosswheel.errors import BuildFailed
 from crosswheel.process import tail
+
+if TYPE_CHECKING:
+    from crosswheel.build import Backend  # it imports this module
 
 _CRATE = re.compile(r'^name = "(.+)"\nversion = "(.+)"$', re.MULTILINE)
 # How this machine reaches the network: proxies, certificates, mirrors of the crate registry.

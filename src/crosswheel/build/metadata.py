@@ -11,8 +11,7 @@ from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from crosswheel.build import Project
-from crosswheel.build.backend import Backend
+from crosswheel.build import Backend, Project
 from crosswheel.build.crates import fetch_crates
 from crosswheel.build.requirements import SETUP_PY, LockedRequirements, pyproject
 from crosswheel.uv import ReleaseMetadata

@@ -19,10 +19,11 @@ from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import BuildFailed, LockError
-from crosswheel.files import write_text
+from crosswheel.files import digest_of, write_text
 from crosswheel.lock import Pin, pins_of
 from crosswheel.process import tail
 from crosswheel.recipes.model import Recipe
+from crosswheel.targets import Target
 from crosswheel.uv import Uv, require_answered
 
 if sys.version_info >= (3, 11):
@@ -187,6 +188,21 @@ class RequirementsStore:
     def path(self, package: str) -> Path:
         """Return the file of a package's locked requirements, which need not be there."""
         return self.folder / f"{package}.txt"
+
+
+def own_store(
+    tree: Path, title: str, target: Target, as_of: datetime.date | None, day: datetime.date | None = None
+) -> RequirementsStore:
+    """Return the store of build requirements for what no recipe names; it resolves them when a build needs them.
+
+    Args:
+        tree: the build tree, in which the store lies.
+        title: what the store is for: what was asked for, or a release.
+        day: the day that stands for "now" where ``as_of`` gives none.
+    """
+    day = as_of or day
+    digest = digest_of(requirements=title, target=target.fingerprint, as_of=day)
+    return RequirementsStore(tree / "locks" / digest / "build", as_of, frozen=False, day=day)
 
 
 def read(file: Path) -> LockedRequirements | None:

@@ -13,12 +13,11 @@ from packaging.utils import canonicalize_name
 from crosswheel import lock as locks
 from crosswheel.errors import LockError, UsageError
 from crosswheel.files import write_text
-from crosswheel.job.closures import root_of_lock
+from crosswheel.job.closures import resolve, root_of_lock
 from crosswheel.job.context import BuildContext
 from crosswheel.job.gathering import gather
 from crosswheel.job.locking import renew
 from crosswheel.job.recipe_projects import write_recipes
-from crosswheel.job.resolving import resolve
 from crosswheel.lock import Pin
 from crosswheel.projects.addresses import project_request
 from crosswheel.recipes.editing import change_build_number

@@ -13,13 +13,12 @@ from packaging.utils import canonicalize_name
 
 from crosswheel.errors import LockError, UsageError
 from crosswheel.files import digest_of, write_text
-from crosswheel.job.closures import Closure
+from crosswheel.job.closures import Closure, closure_for
 from crosswheel.job.context import BuildContext
 from crosswheel.job.gathering import Gathered
 from crosswheel.job.misfits import exact_releases, explained
 from crosswheel.job.project_closures import LockedProjects, locked_projects
 from crosswheel.job.releasing import Releasing, with_settings
-from crosswheel.job.resolving import closure_for
 from crosswheel.projects.foreign_locks import (
     UV_LOCK,
     ForeignLock,
@@ -116,7 +115,7 @@ def prepare(
         BuildFailed: a build backend cannot tell a project's metadata.
     """
     gathered = Gathered(context, Path.cwd(), groups)
-    for requirement in request.requirements:
+    for requirement in request.requirements:  # a registry's package stays as it is asked for
         gathered.ask(requirement)
     if groups and not gathered.releases and not any(map(is_foreign_lock, request.files)):
         raise UsageError(

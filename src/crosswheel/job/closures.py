@@ -1,4 +1,4 @@
-"""Turns a root and its lock into the steps of its closure: reads the lock, checks that it fits, and plans."""
+"""Turns a request, or a root and its lock, into the steps of its closure: resolves or reads the lock, and plans."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from crosswheel import lock as locks
 from crosswheel import plan
-from crosswheel.build.requirements import RequirementsStore
-from crosswheel.errors import LockError, PlanError, RecipeError
-from crosswheel.files import digest_of
+from crosswheel.build.requirements import RequirementsStore, own_store
+from crosswheel.errors import BuildFailed, LockError, PlanError, RecipeError
 from crosswheel.job.context import BuildContext
+from crosswheel.job.describing import describe
 from crosswheel.lock import Lock, Pin
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import ReleaseFile
+from crosswheel.resolver import Request, Resolution, Resolver
+from crosswheel.uv import ReleaseMetadata, Renewal
 
 # Planning asks the registry about every release; more requests at once would be impolite.
 _QUESTIONS_AT_ONCE = 8
@@ -49,6 +53,112 @@ class Closure:
     def versions(self) -> Mapping[str, str]:
         """The versions of all releases, by name."""
         return {name: step.pin.version for name, step in self.steps.items()}
+
+
+def closure_for(request: Request, as_of: datetime.date | None, context: BuildContext) -> Closure:
+    """Return the steps for requirements that no recipe names.
+
+    Args:
+        as_of: ignore what was published after this day. Without one, a resolution is reused for the rest of its day.
+
+    Raises:
+        UsageError: one of them is not a requirement, or a file cannot be read.
+        LockError: no set of releases satisfies them.
+        PlanError: a release can be neither taken nor built.
+    """
+    if request.files:
+        return _closure_of_files(request, as_of, context)
+    requirements = with_tests(request.requirements, context)
+    store = own_store(
+        context.trees.build, ", ".join(requirements), context.target, as_of, datetime.date.today()
+    )
+    path = store.folder.parent / "lock.txt"
+    if path.is_file():
+        lock = locks.read(path)
+    else:
+        resolution = resolve(Request(requirements), as_of, context)
+        lock = locks.write(path, resolution.made_for, resolution.text)
+    return closure_of_pins(requirements, lock.pins.values(), store, context)
+
+
+def _closure_of_files(request: Request, as_of: datetime.date | None, context: BuildContext) -> Closure:
+    """Return the steps for requirements files; as these may include others, their roots are known once resolved."""
+    resolution = resolve(request, as_of, context)
+    test_requirements = with_tests(resolution.roots, context)[len(resolution.roots) :]
+    if set(test_requirements) - {pin.name for pin in resolution.pins}:
+        resolution = resolve(
+            Request((*request.requirements, *test_requirements), request.files), as_of, context
+        )
+    store = own_store(context.trees.build, resolution.text, context.target, as_of, datetime.date.today())
+    lock = locks.write(store.folder.parent / "lock.txt", resolution.made_for, resolution.text)
+    return closure_of_pins((*resolution.roots, *test_requirements), lock.pins.values(), store, context)
+
+
+def with_tests(requirements: Iterable[str], context: BuildContext) -> tuple[str, ...]:
+    """Return requirements with those of their recipes' tests, which must be in the same lock."""
+    roots = list(requirements)
+    names = [canonicalize_name(locks.parsed(text).name) for text in roots]
+    helpers = (context.recipes.helpers.get(name) for name in names)
+    return (*roots, *(name for helper in helpers if helper for name in helper.test_requires))
+
+
+def resolve(
+    request: Request,
+    as_of: datetime.date | None,
+    context: BuildContext,
+    *,
+    renewal: Renewal | None = None,
+) -> Resolution:
+    """Resolve a request as of a day, and show the resolver's warnings.
+
+    The resolver assumes that all wheels of a release have the metadata of any one. A wheel that is built, perhaps from
+    patched source, may have other metadata; these decide.
+
+    Args:
+        renewal: which pins of an earlier resolution stay; by default every release is the newest.
+
+    Raises:
+        UsageError: a file cannot be read, or has an option that cannot be honoured.
+        LockError: no set of releases satisfies it.
+        NetworkError: the registry or a source cannot be reached.
+    """
+    resolver = Resolver(
+        context.target,
+        context.toolchain.interpreter,
+        context.uv,
+        lambda name, version: describe(name, version, as_of, context),
+        context.projects,
+    )
+    metadata: dict[str, ReleaseMetadata | None] = {}
+    while True:
+        resolution = resolver.resolve(request, as_of, filter(None, metadata.values()), renewal=renewal)
+        new = [pin for pin in _doubtful(resolution.pins, context) if str(pin) not in metadata]
+        if not new:
+            break
+        with context.workers(2) as pool:
+            described = pool.map(lambda pin: _described(pin, as_of, context), new)
+            metadata.update(zip(map(str, new), described, strict=True))
+    for warning in resolution.warnings:
+        context.display.warning(warning)
+    return resolution
+
+
+def _doubtful(pins: Iterable[Pin], context: BuildContext) -> list[Pin]:
+    """Return the pins whose built wheel may have other metadata than those that the resolver read."""
+    doubtful = []
+    projects = {release.name for release in context.projects}  # their metadata are known
+    for step, files in planned([pin for pin in pins if pin.name not in projects], context):
+        changed = step.recipe is not None and bool(step.recipe.patches or step.recipe.source)
+        if step.action == "build" and (changed or any(file.kind == "wheel" for file in files)):
+            doubtful.append(step.pin)
+    return doubtful
+
+
+def _described(pin: Pin, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata | None:
+    try:
+        return describe(pin.name, pin.version, as_of, context)
+    except (BuildFailed, LockError):  # its build will fail, too, and tell why
+        return None
 
 
 def roots_of(context: BuildContext) -> list[Recipe]:
@@ -95,7 +205,7 @@ def closure_of(root: Recipe, context: BuildContext) -> Closure:
     if root.is_alone:
         pin = Pin(root.canonical_name, root.version or "", frozenset())
         step = plan.choose(pin, [], root, context.target, prefer=context.prefer)
-        store = own_store(context, ", ".join(root.roots), None)
+        store = own_store(context.trees.build, ", ".join(root.roots), context.target, None)
         return Closure(root.roots, {pin.name: step}, store, is_complete=False)
     path = locks.path_of(root, context.target)
     lock = locks.read(path)
@@ -149,19 +259,6 @@ def _require_release(root: Recipe, lock: Lock) -> None:
 def committed_folder(root: Recipe, context: BuildContext) -> Path:
     """Return the folder of the locked build requirements of a root's closure."""
     return root.folder / f"{context.target.name}.build"
-
-
-def own_store(
-    context: BuildContext, title: str, as_of: datetime.date | None, day: datetime.date | None = None
-) -> RequirementsStore:
-    """Return the store of build requirements for what no recipe names; it resolves them when a build needs them.
-
-    Args:
-        day: the day that stands for "now" where ``as_of`` gives none.
-    """
-    day = as_of or day
-    digest = digest_of(requirements=title, target=context.target.fingerprint, as_of=day)
-    return RequirementsStore(context.trees.build / "locks" / digest / "build", as_of, frozen=False, day=day)
 
 
 def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.Step, Sequence[ReleaseFile]]]:

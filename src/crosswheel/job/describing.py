@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from crosswheel.build.metadata import asked_metadata, stated_metadata
+from crosswheel.build.requirements import own_store
 from crosswheel.errors import BuildFailed, LockError, PlanError
 from crosswheel.files import digest_of, write_text
-from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project
 from crosswheel.lock import Pin
@@ -70,7 +70,8 @@ def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -
         static = stated_metadata(project)
         if static:
             return static
-        backend, locked = prepared_backend(step, project, own_store(context, str(step.pin), as_of), context)
+        store = own_store(context.trees.build, str(step.pin), context.target, as_of)
+        backend, locked = prepared_backend(step, project, store, context)
         return asked_metadata(project, backend, locked)
     except (BuildFailed, LockError) as error:
         raise type(error)(

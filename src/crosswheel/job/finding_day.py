@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from crosswheel.build.requirements import own_store
 from crosswheel.emulation.trials import Trial
 from crosswheel.errors import CrosswheelError, HostError, LockError
-from crosswheel.job.closures import closure_of_pins, own_store
+from crosswheel.job.closures import closure_of_pins, resolve
 from crosswheel.job.context import BuildContext
 from crosswheel.job.proving import installed_site
-from crosswheel.job.resolving import resolve
 from crosswheel.job.running import run_closure
 from crosswheel.lock import Pin
 from crosswheel.resolver import Request
@@ -125,7 +125,7 @@ class _Attempts:
             return _first_line(str(error))
 
     def _fault(self, pins: Iterable[Pin], day: datetime.date) -> str | None:
-        store = own_store(self.context, self.requirement, day)
+        store = own_store(self.context.trees.build, self.requirement, self.context.target, day)
         closure = closure_of_pins((self.requirement,), pins, store, self.context)
         rows = run_closure(closure, self.context)
         failed = next((row for row in rows if row.outcome == "failed"), None)

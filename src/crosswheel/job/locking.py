@@ -10,10 +10,9 @@ from crosswheel import lock as locks
 from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import LockError
 from crosswheel.files import write_text
-from crosswheel.job.closures import closure_of_lock, committed_folder
+from crosswheel.job.closures import closure_of_lock, committed_folder, resolve
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project, settled
-from crosswheel.job.resolving import resolve
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
 from crosswheel.resolver import Request

@@ -11,23 +11,20 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from crosswheel.build import Project, build_wheel, numpy_headers, prepare
+from crosswheel.build import Backend, Project, build_wheel, numpy_headers, prepare, traces
 from crosswheel.build.attribution import source_material
-from crosswheel.build.backend import Backend
-from crosswheel.build.finish import traces
-from crosswheel.build.requirements import LockedRequirements, RequirementsStore
+from crosswheel.build.requirements import LockedRequirements, RequirementsStore, own_store
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
 from crosswheel.check.manylinux import oldest_policy
 from crosswheel.check.modules import compile_modules
 from crosswheel.check.parity import Parity, compare
 from crosswheel.check.suitability import suitability
-from crosswheel.errors import CheckFailed, IntegrityError
+from crosswheel.errors import BuildFailed, CheckFailed, IntegrityError, LimitExceeded
 from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha256_of
-from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import BuildLock, WheelRecord
-from crosswheel.job.release_day import build_by_either_day
+from crosswheel.job.release_day import build_as_of_release
 from crosswheel.job.reuse import reused_wheel, wheel_digest
 from crosswheel.job.sharing import shared_wheel
 from crosswheel.lock import Pin
@@ -107,12 +104,27 @@ def _built(step: Step, store: RequirementsStore, context: BuildContext) -> Wheel
         if record is None:
             with context.own_folder(name, version):
                 # Another command may have built it while this one waited for the folder.
-                record = _fitting(kept, context) or build_by_either_day(
-                    lambda requirements: build_anew(step, requirements, kept, context), step, store, context
-                )
+                record = _fitting(kept, context) or _built_by_either_day(step, store, kept, context)
         elif (kept / "build.log").is_file() and not context.log(name, version).exists():
             place_copy(kept / "build.log", context.log(name, version))
     return record
+
+
+def _built_by_either_day(
+    step: Step, store: RequirementsStore, kept: Path, context: BuildContext
+) -> WheelRecord:
+    """Build a wheel with a closure's build requirements; where that fails, with those of its release's own day."""
+    try:
+        return build_anew(step, store, kept, context)
+    except LimitExceeded:
+        raise
+    except BuildFailed as error:
+        context.cancellation.raise_if_requested()
+        again = partial(build_anew, step, kept=kept, context=context)
+        record = build_as_of_release(again, error, step, store, context)
+        if record is None:
+            raise
+        return record
 
 
 def _fitting(kept: Path, context: BuildContext) -> WheelRecord | None:
@@ -315,7 +327,8 @@ def _replace_linked(
     recipe = context.recipes.for_package(pin.name, version)
     step_of_numpy = choose(pin, files, recipe, context.target, prefer=context.prefer)
     temporary = context.nested(step.pin.name, step.pin.version)
-    record = make(step_of_numpy, own_store(context, str(pin), store.as_of, store.day), temporary)
+    numpy_store = own_store(context.trees.build, str(pin), context.target, store.as_of, store.day)
+    record = make(step_of_numpy, numpy_store, temporary)
     numpy_headers.replace_libraries(backend.venv, record.wheel)
 
 

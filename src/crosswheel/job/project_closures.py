@@ -13,9 +13,8 @@ from packaging.utils import canonicalize_name
 from crosswheel import lock as locks
 from crosswheel.build.requirements import RequirementsStore
 from crosswheel.files import digest_of
-from crosswheel.job.closures import Closure, closure_of_pins
+from crosswheel.job.closures import Closure, closure_of_pins, resolve, with_tests
 from crosswheel.job.context import BuildContext
-from crosswheel.job.resolving import resolve, with_tests
 from crosswheel.lock import Lock
 from crosswheel.resolver import Request
 from crosswheel.uv import Renewal

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from crosswheel.build import Project
 from crosswheel.build.metadata import asked_raw_metadata, stated_metadata
+from crosswheel.build.requirements import own_store
 from crosswheel.errors import BuildFailed, UsageError
 from crosswheel.files import digest_of, write_text
-from crosswheel.job.closures import own_store
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend
 from crosswheel.lock import Pin
@@ -82,7 +82,7 @@ def _asked(project: ProjectFolder, snapshot: Snapshot, context: BuildContext) ->
         step = Step(Pin(title, "0", frozenset()), "build", None, (), None, "its metadata is asked for")
         context.display.start(title, "", "asking")
         build = Project(title, "project", tree, folder, None, {})
-        store = own_store(context, snapshot.sha256, None)
+        store = own_store(context.trees.build, snapshot.sha256, context.target, None)
         backend, locked = prepared_backend(step, build, store, context)
         raw = asked_raw_metadata(build, backend, locked)
     return _released(raw, project)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from crosswheel.build.requirements import RequirementsStore
-from crosswheel.errors import BuildFailed, CrosswheelError, HostError, Interrupted, LimitExceeded
+from crosswheel.errors import BuildFailed, CrosswheelError, HostError, Interrupted
 from crosswheel.files import write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import WheelRecord
@@ -23,33 +23,25 @@ Build = Callable[[RequirementsStore], WheelRecord]
 """Builds a wheel with the build requirements of a store."""
 
 
-def build_by_either_day(
-    build: Build, step: Step, store: RequirementsStore, context: BuildContext
-) -> WheelRecord:
-    """Build a wheel with a closure's build requirements; where that fails, with those of its release's own day.
+def build_as_of_release(
+    build: Build, error: BuildFailed, step: Step, store: RequirementsStore, context: BuildContext
+) -> WheelRecord | None:
+    """Build a wheel once more after an error, with the build requirements of its release's own day.
 
     What worked is what the closure's build requirements are from then on. Committed ones are never replaced.
 
+    Returns:
+        The wheel; ``None`` if that day's build requirements are no others, or the build fails with them, too.
+
     Raises:
-        CrosswheelError: both failed; it is of the first try.
+        BuildFailed: the build requirements are committed; it is the error, with what to do about that.
     """
-    try:
-        return build(store)
-    except LimitExceeded:
-        raise
-    except BuildFailed as error:
-        context.cancellation.raise_if_requested()
-        day = _release_day(step, store)
-        if day is None:
-            raise
-        if store.frozen:
-            raise type(error)(
-                error.message, hint=f"{error.hint.rstrip('.')}; {_remedy(step, day)}"
-            ) from error
-        record = _built_as_of(day, build, step, store, context, error)
-        if record is None:
-            raise
-        return record
+    day = _release_day(step, store)
+    if day is None:
+        return None
+    if store.frozen:
+        raise type(error)(error.message, hint=f"{error.hint.rstrip('.')}; {_remedy(step, day)}") from error
+    return _built_as_of(day, build, step, store, context, error)
 
 
 def _remedy(step: Step, day: datetime.date) -> str:

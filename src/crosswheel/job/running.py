@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Generic, TypeVar
 
 from crosswheel.build.requirements import RequirementsStore
-from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, HostError
+from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, HostError, Interrupted
 from crosswheel.index.failures import Failure
-from crosswheel.job import scheduler
 from crosswheel.job.closures import Closure
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import make, refuse
@@ -42,7 +44,7 @@ def run_closure(
     """
     context.display.expect([(step.pin.name, step.pin.version) for step in work.steps.values()])
     requirements = Requirements(work.versions, context.target, work.roots)
-    todo = scheduler.Work(
+    todo = Schedule(
         lambda name: _make_and_report(
             context, name, partial(making, work.steps[name], work.requirements, context)
         ),
@@ -59,7 +61,7 @@ def run_closure(
     names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
     count = os.cpu_count() or 1
     with contextlib.nullcontext(executor) if executor else context.workers(count) as workers:
-        outcome = scheduler.run(names, todo, workers, count)
+        outcome = run_schedule(names, todo, workers, count)
     for name, error in outcome.errors.items():
         if isinstance(error, Blocked) and _is_kept(work, name):
             context.display.done(name, "blocked", str(error))
@@ -159,7 +161,7 @@ def _failure(row: Row, context: BuildContext) -> Failure:
     )
 
 
-def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof | None]) -> Row:
+def _row(step: Step, outcome: RunResult[WheelRecord, Proof | None]) -> Row:
     name, version = step.pin.name, step.pin.version
     error, record = outcome.errors.get(name), outcome.products.get(name)
     if error is not None:
@@ -183,3 +185,103 @@ def _row(step: Step, outcome: scheduler.RunResult[WheelRecord, Proof | None]) ->
         skipped=proof.skipped,
         not_run=proof.not_run,
     )
+
+
+Product = TypeVar("Product")
+Proven = TypeVar("Proven")
+
+
+@dataclass
+class RunResult(Generic[Product, Proven]):
+    """The result of a run, by name: products, proofs, and the errors of what failed."""
+
+    products: dict[str, Product] = field(default_factory=dict)
+    proven: dict[str, Proven] = field(default_factory=dict)
+    errors: dict[str, CrosswheelError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schedule(Generic[Product, Proven]):
+    """The functions that a run calls for each name.
+
+    Attributes:
+        make: returns the product of a name.
+        needs: returns the names without a product yet that a product needs, as far as is known.
+        prove: returns the proof of a name, given all products.
+        blocked: returns the error of a name whose needs failed.
+    """
+
+    make: Callable[[str], Product]
+    needs: Callable[[str, Mapping[str, Product]], set[str]]
+    prove: Callable[[str, Mapping[str, Product]], Proven]
+    blocked: Callable[[str, set[str]], CrosswheelError]
+
+
+def run_schedule(
+    names: Iterable[str], schedule: Schedule[Product, Proven], executor: Executor, at_once: int
+) -> RunResult[Product, Proven]:
+    """Make every name, and prove each once all that it needs is made.
+
+    Proving comes before making. Names that made ones wait for are made next, then the others in the given order. What
+    a name needs is known only when it is made, and grows as its needs are made in turn; ``needs`` is therefore called
+    again whenever a name that it returned was made. An error stops only its own name, and the names that need it.
+
+    Args:
+        at_once: the number of names that are worked on at the same time.
+
+    Raises:
+        Interrupted: the user asked to stop.
+        HostError: this host can make none of them. Every other error is in the result.
+    """
+    outcome: RunResult[Product, Proven] = RunResult()
+    to_make, to_prove = list(names), deque[str]()
+    running: dict[Future[Product | Proven], tuple[str, bool]] = {}
+    waiting: dict[str, set[str]] = {}  # the names that each still waits for; at first, for itself to be made
+    while to_make or to_prove or running:
+        while (to_make or to_prove) and len(running) < at_once:
+            if to_prove:
+                name = to_prove.popleft()
+                running[executor.submit(schedule.prove, name, dict(outcome.products))] = (name, False)
+            else:
+                name = _next(to_make, waiting)
+                running[executor.submit(schedule.make, name)] = (name, True)
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        settled = set()
+        for future in finished:
+            name, is_making = running.pop(future)
+            _record(outcome, name, is_making, future)
+            if is_making:
+                settled.add(name)
+                waiting.update({name: {name}} if name in outcome.products else {})
+        for name in sorted(name for name, missing in waiting.items() if missing & settled):
+            waiting[name] = schedule.needs(name, outcome.products)
+            failed = waiting[name] & outcome.errors.keys()
+            if failed:
+                outcome.errors[name] = schedule.blocked(name, failed)
+                del waiting[name]
+            elif not waiting[name]:
+                to_prove.append(name)
+                del waiting[name]
+    return outcome
+
+
+def _next(to_make: list[str], waiting: Mapping[str, set[str]]) -> str:
+    """Remove and return the name to make next: the first that another waits for, or else the first."""
+    awaited = set[str]().union(*waiting.values())
+    return to_make.pop(next((number for number, name in enumerate(to_make) if name in awaited), 0))
+
+
+def _record(
+    outcome: RunResult[Product, Proven], name: str, is_making: bool, future: Future[Product | Proven]
+) -> None:
+    try:
+        result = future.result()
+    except (Interrupted, HostError):
+        raise
+    except CrosswheelError as error:
+        outcome.errors[name] = error
+        return
+    if is_making:
+        outcome.products[name] = result  # type: ignore[assignment]
+    else:
+        outcome.proven[name] = result  # type: ignore[assignment]

@@ -1,7 +1,7 @@
 """Describe the target to build systems that cannot probe it: Meson, CMake, autotools.
 
 A folder has a file with the same facts for each of them. Environment variables point CMake and autotools to their
-files, and a config setting points meson-python to its own (see :mod:`crosswheel.build.backend`). Programs that a build
+files, and a config setting points meson-python to its own (see :mod:`crosswheel.build`). Programs that a build
 compiles for the target and then runs are run under emulation.
 """
 

@@ -1,9 +1,6 @@
-"""Complete a backend's wheel, so that it works on a robot on its own.
+"""Puts what a wheel needs beside its package: shared libraries as auditwheel does, and their licences (PEP 639).
 
-Add the licences of the C libraries in it (PEP 639). Put each shared library next to the package, as auditwheel does:
-in ``<name>.libs``, under a unique name, and on the search path of the objects that need it. Rewrite texts that describe
-the build machine to describe the target. Leave out bytecode that the build compiled: it names this machine's folders,
-and the installer compiles anew.
+The libraries lie in ``<name>.libs`` under unique names, on the search path of the objects that need them.
 """
 
 from __future__ import annotations
@@ -15,20 +12,13 @@ import re
 import shutil
 import sysconfig
 import tempfile
-import zipfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from email.parser import BytesParser
-from email.policy import compat32
 from pathlib import Path
 
 from crosswheel.errors import MissingToolError
 from crosswheel.process import Runner
-from crosswheel.provenance.sbom import SBOM_NAME
 from crosswheel.toolchain.libraries.linking import Library
-from crosswheel.wheels.writing import change_wheel
-
-_ELF_MAGIC = b"\x7fELF"
 
 
 @dataclass(frozen=True)
@@ -48,94 +38,7 @@ class Contents:
     licence: str | None
 
 
-def finish(
-    wheel: Path,
-    libraries: Sequence[Library],
-    runner: Runner,
-    renamed: Mapping[Path, str] | None = None,
-    describe: Callable[[Contents], bytes] | None = None,
-) -> None:
-    """Complete a built wheel and rewrite it, so that its bytes depend on its contents alone.
-
-    The original order, times and modes of its files depend on the file system, the clock and the user's umask.
-
-    Args:
-        renamed: maps folders of this machine that the wheel's texts may name to the target's; the first match wins.
-        describe: makes the wheel's SBOM (PEP 770).
-
-    Raises:
-        MissingToolError: a library has to be bundled, and patchelf is not installed.
-        BuildFailed: patchelf cannot modify an object.
-    """
-    with zipfile.ZipFile(wheel) as archive:
-        compiled = [name for name in archive.namelist() if "__pycache__" in name.split("/")]
-        changed = dict(_completed(archive, wheel, libraries, runner, renamed or {}, describe))
-    change_wheel(wheel, changed, without=compiled)
-
-
-def traces(wheel: Path, folders: Iterable[Path]) -> Mapping[str, int]:
-    """Count how often each file of a wheel names a folder of the build machine; return counts by path in the wheel.
-
-    Such a wheel is not reproducible in other folders, and reveals on whose machine it was built.
-    """
-    pattern = re.compile(b"|".join(re.escape(os.fsencode(folder)) for folder in folders))
-    with zipfile.ZipFile(wheel) as archive:
-        counts = {name: len(pattern.findall(archive.read(name))) for name in archive.namelist()}
-    return {name: count for name, count in counts.items() if count}
-
-
-def _completed(
-    archive: zipfile.ZipFile,
-    wheel: Path,
-    libraries: Sequence[Library],
-    runner: Runner,
-    renamed: Mapping[Path, str],
-    describe: Callable[[Contents], bytes] | None,
-) -> Mapping[str, bytes]:
-    """Return the files to change in a wheel and those to add, by path."""
-    objects = {name: archive.read(name) for name in archive.namelist() if _is_elf(archive, name)}
-    named = {**dict.fromkeys((library.prefix for library in libraries), "/usr"), **renamed}
-    texts = _as_on_the_target(archive, objects.keys(), named)
-    (info,) = {name.split("/")[0] for name in archive.namelist() if name.endswith(".dist-info/RECORD")}
-    metadata = archive.read(f"{info}/METADATA")
-    changed, bundled = dict(texts), dict[str, Library]()
-    if objects:
-        with tempfile.TemporaryDirectory() as folder:
-            objects_changed, bundled = _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
-        licences = _licences(libraries)
-        changed.update({f"{info}/licenses/{path}": text for path, text in licences.items()})
-        changed.update({f"{info}/METADATA": _naming(metadata, licences)} if libraries else {})
-        changed.update(objects_changed)
-    if describe:
-        names = [name for name in archive.namelist() if name.startswith(f"{info}/sboms/") and name[-1] != "/"]
-        kept = {name.split("/", 2)[2]: changed.get(name) or archive.read(name) for name in names}
-        expression = BytesParser(policy=compat32).parsebytes(metadata, headersonly=True)["License-Expression"]
-        contents = Contents(objects, bundled, kept, expression)
-        changed[f"{info}/sboms/{SBOM_NAME}"] = describe(contents)
-    return changed
-
-
-def _is_elf(archive: zipfile.ZipFile, name: str) -> bool:
-    with archive.open(name) as stream:
-        return stream.read(len(_ELF_MAGIC)) == _ELF_MAGIC
-
-
-def _as_on_the_target(
-    archive: zipfile.ZipFile, objects: Collection[str], renamed: Mapping[Path, str]
-) -> Mapping[str, bytes]:
-    """Return the wheel's texts that name folders of this machine, with the target's folders instead."""
-    texts = {}
-    for name in archive.namelist():
-        data = b"" if name in objects or name.endswith("/RECORD") else archive.read(name)
-        changed = data
-        for folder, replacement in renamed.items():
-            changed = changed.replace(str(folder).encode(), replacement.encode())
-        if changed != data and b"\0" not in data:
-            texts[name] = changed
-    return texts
-
-
-def _licences(libraries: Sequence[Library]) -> Mapping[str, bytes]:
+def licence_texts(libraries: Sequence[Library]) -> Mapping[str, bytes]:
     """Return the licence texts by their paths below ``*.dist-info/licenses/``."""
     return {
         f"{library.name}/{licence.name}": licence.read_bytes()
@@ -144,7 +47,7 @@ def _licences(libraries: Sequence[Library]) -> Mapping[str, bytes]:
     }
 
 
-def _naming(metadata: bytes, licences: Iterable[str]) -> bytes:
+def naming_licences(metadata: bytes, licences: Iterable[str]) -> bytes:
     """Return METADATA that lists these licence files; before version 2.4 it has no field for them (PEP 639)."""
     headers, empty_line, description = metadata.partition(b"\n\n")
     version = re.match(rb"metadata-version:\s*(\d+)\.(\d+)", headers, re.IGNORECASE)
@@ -154,13 +57,24 @@ def _naming(metadata: bytes, licences: Iterable[str]) -> bytes:
     return headers.rstrip(b"\n") + lines + (empty_line or b"\n") + description
 
 
-def _bundled(
-    wheel: Path, objects: Mapping[str, bytes], libraries: Sequence[Library], patchelf: _Patchelf
+def bundled(
+    wheel: Path, objects: Mapping[str, bytes], libraries: Sequence[Library], runner: Runner
 ) -> tuple[Mapping[str, bytes], dict[str, Library]]:
     """Return the shared libraries that a wheel's objects need, and the objects, changed to find them.
 
     Also return the library that each of these files belongs to, by path.
+
+    Raises:
+        MissingToolError: a library has to be bundled, and patchelf is not installed.
+        BuildFailed: patchelf cannot modify an object.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        return _bundled(wheel, objects, libraries, _Patchelf(Path(folder), runner))
+
+
+def _bundled(
+    wheel: Path, objects: Mapping[str, bytes], libraries: Sequence[Library], patchelf: _Patchelf
+) -> tuple[Mapping[str, bytes], dict[str, Library]]:
     owners = {patchelf.soname(path): (path, library) for library in libraries for path in library.shared}
     offered = {soname: path for soname, (path, _) in owners.items()}
     if not offered:
