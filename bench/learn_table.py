@@ -20,9 +20,10 @@ from pathlib import Path
 
 from _measure import ROOT, machine
 
+from crosswheel.cached import CachedFolder
 from crosswheel.debian import Debian
 from crosswheel.errors import CrosswheelError
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import digest_of
 from crosswheel.learning.learn import Named, learn_root, write_target
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -88,7 +89,7 @@ def root_of(suite: str, architecture: str, settings: Settings, runner: Runner) -
         )
 
     folder = settings.cache / "test-roots" / digest_of(suite=suite, architecture=architecture, packages=every)
-    return cached_folder(folder, [f"usr/bin/python{short}"], fill)
+    return CachedFolder(folder, [f"usr/bin/python{short}"]).make(fill)
 
 
 def built(target: Target, folder: Path, package: str) -> str:

@@ -10,13 +10,12 @@ import json
 import os
 import secrets
 import shutil
-import stat
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-from crosswheel.errors import IntegrityError, StorageError
+from crosswheel.errors import StorageError
 
 # The errors of a failing disk, and of a network folder whose server is gone.
 _GONE = (errno.EIO, errno.ENODEV, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT)
@@ -272,95 +271,3 @@ def new_folder(path: Path) -> Iterator[Path]:
                     raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-
-def cached_folder(folder: Path, patterns: Sequence[str], fill: Callable[[Path], object]) -> Path:
-    """Return a folder of the cache; fill it if it is missing or damaged.
-
-    Args:
-        patterns: patterns of paths (:meth:`Path.glob`) that the folder is used for. Each must match a folder, or a file
-            that is not empty.
-        fill: fills an empty folder, which is renamed to ``folder`` if that succeeds.
-
-    Raises:
-        IntegrityError: the folder that ``fill`` filled is damaged, too.
-    """
-    if is_whole(folder, patterns):
-        return folder
-    with new_folder(folder) as temporary:
-        fill(temporary)
-        if not is_whole(temporary, patterns):
-            raise IntegrityError(
-                f"{folder} was made anew, and it still lacks some of {', '.join(patterns)}",
-                hint="try again; if that does not help, what it is made of has changed.",
-            )
-        _take_place(temporary, folder, patterns)
-    return folder
-
-
-def cached_texts(folder: Path, texts: Mapping[str, str], programs: Collection[str] = ()) -> Path:
-    """Return a folder of the cache with exactly these files; repair it if it differs.
-
-    Args:
-        texts: the content of each file, by name.
-        programs: the names of the executable files.
-
-    Raises:
-        StorageError: a file cannot be written.
-    """
-    for name, text in texts.items():
-        path, mode = folder / name, 0o755 if name in programs else 0o644
-        if not _is_kept(path, text.encode(), mode):
-            if path.is_dir() and not path.is_symlink():
-                remove_tree(path)  # files are replaced atomically instead, as they may be in use
-            with new_file(path, mode) as temporary:
-                temporary.write_text(text)
-    # Files whose names begin with a dot are temporary: another process may be writing them.
-    for path in folder.iterdir():
-        if path.name not in texts and not path.name.startswith("."):
-            remove_tree(path)
-    return folder
-
-
-def _is_kept(path: Path, data: bytes, mode: int) -> bool:
-    try:
-        return (
-            stat.S_IMODE(path.lstat().st_mode) == mode and path.read_bytes() == data and not path.is_symlink()
-        )
-    except (FileNotFoundError, IsADirectoryError):
-        return False
-
-
-def is_whole(folder: Path, patterns: Sequence[str]) -> bool:
-    """Tell whether a folder has a match for every pattern of :func:`cached_folder`."""
-    return all(any(map(_has_content, folder.glob(pattern))) for pattern in patterns)
-
-
-def _has_content(path: Path) -> bool:
-    return path.is_dir() or (path.is_file() and path.stat().st_size > 0)
-
-
-def _take_place(temporary: Path, folder: Path, patterns: Sequence[str]) -> None:
-    """Rename a filled folder to its path, replacing a damaged one; if a whole one is there by now, that stays."""
-    # Only one thread of one process at a time, up to the rename, or a second one would discard the first one's folder.
-    with _turn_at(folder.parent):
-        if is_whole(folder, patterns):
-            return
-        if folder.is_symlink() or folder.is_file():
-            folder.unlink()
-        elif folder.is_dir():
-            aside = _temporary_path(folder)
-            folder.rename(aside)
-            shutil.rmtree(aside)
-        temporary.rename(folder)
-
-
-@contextlib.contextmanager
-def _turn_at(folder: Path) -> Iterator[None]:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with contextlib.suppress(OSError):  # some network file systems cannot lock folders
-            fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)

@@ -7,29 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from platformdirs import user_cache_path, user_config_path
 
 from crosswheel.private_index import PrivateIndex, private_indexes
-
-# What the cache has, a folder for each kind: what is made from the same inputs lies below it under their digest.
-CacheKind = Literal[
-    # Wheels: published files, answers of registries, what was taken or built, and what was proven of it.
-    "files", "registry", "made", "metadata", "proofs", "bundles", "shared", "shared-with", "sites", "installed",
-    # Sources.
-    "cargo", "git", "python-source", "uv",
-    # Compilers and what they link.
-    "build-systems", "compat", "fortran", "libraries", "pkg-config", "rust", "sdks", "tools", "zig",
-    # Machines, and what runs their programs.
-    "agents", "debian", "emulators", "interpreters", "machine-runs", "python", "python-headers", "qemu", "robots",
-    "roots", "userlands", "verified", "views",
-]  # fmt: skip
-
-
-def cache_path(cache: Path, kind: CacheKind) -> Path:
-    """Return the folder of the cache that has everything of one kind; it need not be there yet."""
-    return cache / kind
 
 
 @dataclass(frozen=True)

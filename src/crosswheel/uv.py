@@ -13,11 +13,12 @@ import tomlkit
 from pydantic import BaseModel, ConfigDict
 from uv import find_uv_bin
 
+from crosswheel.cached import cache_path
 from crosswheel.download import connection_hint, has_system_trust
 from crosswheel.errors import BuildFailed, LockError, NetworkError
 from crosswheel.files import write_text
 from crosswheel.process import Result, Runner, Word, tail
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 
 # The start of uv's messages about a registry that it could not reach; names and versions must not match it.
 _UNREACHABLE = re.compile(r"Failed to fetch: |Request failed after |the network was disabled")

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from crosswheel import targets
+from crosswheel.cached import CachedFolder
 from crosswheel.debian import Debian
 from crosswheel.errors import NetworkError
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import digest_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.toolchain.python.choosing import target_python
@@ -32,7 +33,7 @@ def bookworm(settings: Settings, runner: Runner) -> Path:
     packages = (*_LIBRARIES, *_PYTHON)
     folder = settings.cache / "test-roots" / digest_of(packages=packages)
     fill = partial(Debian("armhf", settings, runner).unpack, packages)
-    return cached_folder(folder, ["usr/bin/python3.11", "lib/*/libc.so.6"], fill)
+    return CachedFolder(folder, ["usr/bin/python3.11", "lib/*/libc.so.6"]).make(fill)
 
 
 def older(settings: Settings, runner: Runner, folder: Path) -> Path:
@@ -43,7 +44,7 @@ def older(settings: Settings, runner: Runner, folder: Path) -> Path:
     archived = settings.cache / "test-roots" / digest_of(older=_LIBRARIES, suite="bullseye")
     fill = partial(_unpack_older, settings, runner)
     try:
-        cached_folder(archived, ["lib/*/libc-2.31.so"], fill)
+        CachedFolder(archived, ["lib/*/libc-2.31.so"]).make(fill)
     except NetworkError as error:
         pytest.skip(f"there is no system here with a glibc that is old enough: {error}")
     root = folder / "root"

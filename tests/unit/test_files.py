@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from crosswheel.cached import CachedFolder, cached_texts
 from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.files import (
-    cached_folder,
-    cached_texts,
     digest_of,
     explained_storage_errors,
     new_file,
@@ -146,16 +145,16 @@ def test_what_is_kept_and_damaged_is_made_anew(tmp_path: Path, damage: str) -> N
     elif damage == "a link":
         kept.rename(tmp_path / "elsewhere")
         kept.symlink_to(tmp_path / "elsewhere")
-    assert cached_folder(kept, ["bin/prog*"], fill) == kept
+    assert CachedFolder(kept, ["bin/prog*"]).make(fill) == kept
     assert program.read_text() == "whole"
     assert [path.name for path in kept.parent.iterdir()] == ["kept"]
-    cached_folder(kept, ["bin/prog*"], lambda folder: pytest.fail("it is whole"))
+    CachedFolder(kept, ["bin/prog*"]).make(lambda folder: pytest.fail("it is whole"))
 
 
 def test_what_is_damaged_stays_until_there_is_something_better(tmp_path: Path) -> None:
     (tmp_path / "kept" / "half").mkdir(parents=True)
     with pytest.raises(IntegrityError, match="still lacks some of program"):
-        cached_folder(tmp_path / "kept", ["program"], fill)
+        CachedFolder(tmp_path / "kept", ["program"]).make(fill)
     assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["kept", "kept/half"]
 
 
@@ -164,7 +163,7 @@ def test_those_that_mend_a_kept_folder_at_once_leave_each_other_a_whole_one(tmp_
 
     def mend(number: int) -> str:
         at_once.wait(60)
-        folder = cached_folder(tmp_path / "kept", ["bin/program"], fill)
+        folder = CachedFolder(tmp_path / "kept", ["bin/program"]).make(fill)
         return (folder / "bin" / "program").read_text()
 
     for _ in range(20):

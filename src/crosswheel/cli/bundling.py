@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 
 from crosswheel import targets
+from crosswheel.cached import cache_path
 from crosswheel.cli.idle_options import refuse_idle
 from crosswheel.cli.keys import key_folder, warn_of_unsigned
 from crosswheel.cli.robot_options import NameOption, TargetOption, TestOption, Wheels
@@ -28,7 +29,7 @@ from crosswheel.deploy.signing import signed_offer
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
 from crosswheel.progress.wording import size
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.simulator.image import image_for
 from crosswheel.simulator.look_alike import ALIAS, require_look_alike, running
 

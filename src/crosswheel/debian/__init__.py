@@ -18,13 +18,14 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
+from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.debian.deb822 import Index, Stanza, unpack_deb
 from crosswheel.debian.mirrors import NO_MIRROR_HINT, SUITE, Sources, sources_of
 from crosswheel.debian.suites import Transport
 from crosswheel.errors import CrosswheelError, IntegrityError, Interrupted, MissingToolError, NetworkError
-from crosswheel.files import cached_folder, digest_of, is_whole
+from crosswheel.files import digest_of
 from crosswheel.process import Runner
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 
 _HOUR = 3600
 _LISTS = ("archives.json",)  # in a folder of lists: which file is the index of which archive
@@ -170,7 +171,7 @@ class Debian:
     def _states(self, kind: str) -> Path:
         # Named by the sources: lists of others tell of packages that these may not have.
         digest = digest_of(sources=asdict(self.sources), kind=kind)
-        return cache_path(self.settings.cache, "debian") / f"{self.architecture}-{digest}"
+        return cached_path(self.settings.cache, "debian", f"{self.architecture}-{digest}")
 
     def _lists(self, kind: str) -> Path:
         """Return the newest folder of lists of packages; they are fetched if there is none."""
@@ -193,12 +194,14 @@ class Debian:
         return newest
 
     def _all_lists(self, kind: str) -> list[Path]:
-        return [folder for folder in self._states(kind).glob("[0-9]*") if is_whole(folder, _LISTS)]
+        return [
+            folder for folder in self._states(kind).glob("[0-9]*") if CachedFolder(folder, _LISTS).is_whole
+        ]
 
     def _lists_of_this_hour(self, kind: str) -> Path:
         """Fetch lists, if none were in this hour: into a folder of their own, for no two processes may share one."""
         folder = self._states(kind) / str(int(self.clock() // _HOUR))
-        return cached_folder(folder, _LISTS, partial(self._fetch_lists, kind))
+        return CachedFolder(folder, _LISTS).make(partial(self._fetch_lists, kind))
 
     def _fetch_lists(self, kind: str, folder: Path) -> None:
         if self.settings.offline:

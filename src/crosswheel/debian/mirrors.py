@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from crosswheel.cached import cached_folder
 from crosswheel.debian.suites import Suite
 from crosswheel.errors import BuildFailed, MissingToolError, UsageError
-from crosswheel.files import cached_folder
 from crosswheel.process import Runner
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 
 # One release for all machines, whatever theirs is: the same packages everywhere, and none that was compiled for a
 # 64-bit time_t, which a target with an older C library does not have.
@@ -159,8 +159,10 @@ def debootstrap_mirror(settings: Settings, runner: Runner) -> str:
     """
     program = INSTALLED_DEBOOTSTRAP
     if not program.is_file():
-        folder = cache_path(settings.cache, "debian") / "debootstrap"
-        program = cached_folder(folder, [_DEBOOTSTRAP], partial(_unpack_debootstrap, runner)) / _DEBOOTSTRAP
+        unpack = partial(_unpack_debootstrap, runner)
+        program = (
+            cached_folder(settings.cache, "debian", "debootstrap", unpack, [_DEBOOTSTRAP]) / _DEBOOTSTRAP
+        )
     match = _MIRROR.search(program.read_text())
     if match is None:
         raise MissingToolError(f"{program} names no mirror of Debian", hint=NO_MIRROR_HINT)

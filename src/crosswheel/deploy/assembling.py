@@ -24,15 +24,16 @@ from packaging.version import InvalidVersion, Version
 
 from crosswheel import lock as locks
 from crosswheel.agent.manifest import PYTHON, PYTHON_FOLDER, SBOM, Refused, require_name
+from crosswheel.cached import cache_path, cached_folder
 from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
-from crosswheel.files import cached_folder, digest_of, sha256_of, write_bytes
+from crosswheel.files import digest_of, sha256_of, write_bytes
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
 from crosswheel.provenance.closure import closure_sbom
 from crosswheel.provenance.parts import Part
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
@@ -283,7 +284,7 @@ class Assembler:
         # As late as the toolchain, with which it comes.
         from crosswheel.toolchain.python.brought import complete, data_versions
 
-        folder = self._folder(cpython=tree.root.name, data=data_versions())
+        inputs = self._inputs(cpython=tree.root.name, data=data_versions())
         program = f"{PYTHON_FOLDER}/bin/python{tree.short}"
 
         def fill(temporary: Path) -> None:
@@ -297,14 +298,14 @@ class Assembler:
             self._compile(top / "lib" / f"python{tree.short}")
             Package.read(PYTHON, self.target.python.version, temporary / "files").pack()
 
-        cached_folder(folder, [f"files/{program}"], fill)
+        folder = cached_folder(self.settings.cache, "installed", inputs, fill, [f"files/{program}"])
         return Package.read(PYTHON, self.target.python.version, folder / "files")
 
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
-        folder = self._folder(wheel=wheel.proof.sha256)
-        patterns = [f"files/{self._site}/*.dist-info/RECORD"]
-        cached_folder(folder, patterns, partial(self._install, wheel))
+        inputs, holds = self._inputs(wheel=wheel.proof.sha256), [f"files/{self._site}/*.dist-info/RECORD"]
+        install = partial(self._install, wheel)
+        folder = cached_folder(self.settings.cache, "installed", inputs, install, holds)
         return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
 
     def _install(self, wheel: ProvenWheel, folder: Path) -> None:
@@ -335,10 +336,9 @@ class Assembler:
     def _site(self) -> str:
         return f"lib/python{self.target.python.short}/site-packages"
 
-    def _folder(self, **contents: object) -> Path:
+    def _inputs(self, **contents: object) -> dict[str, object]:
         python = self.target.python
-        digest = digest_of(layout=_LAYOUT, python=[python.version, python.soabi], **contents)
-        return cache_path(self.settings.cache, "installed") / digest
+        return {"layout": _LAYOUT, "python": [python.version, python.soabi], **contents}
 
     def _compile(self, site: Path) -> None:
         # Unchecked: nothing in a release ever changes, so Python need not look at the source's time each time. The
@@ -368,9 +368,8 @@ class Assembler:
             write_bytes(temporary / "files" / SBOM, bill)
 
         paths = [f"files/launchers/{launcher}" for launcher in texts]
-        folder = cached_folder(
-            self._folder(launchers=texts, bill=hashlib.sha256(bill).hexdigest()), paths, fill
-        )
+        inputs = self._inputs(launchers=texts, bill=hashlib.sha256(bill).hexdigest())
+        folder = cached_folder(self.settings.cache, "installed", inputs, fill, paths)
         return Package.read("launchers", root.version, folder / "files")
 
 

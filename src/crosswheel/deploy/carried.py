@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from crosswheel.files import digest_of, new_file
+from crosswheel.cached import cached_path
+from crosswheel.files import new_file
 from crosswheel.process import Runner, Word
-from crosswheel.settings import cache_path
 
 _PACKAGES = ("crosswheel", "crosswheel.agent")
 # A module comes after those that it imports.
@@ -104,7 +104,7 @@ def bundle_members() -> dict[str, bytes]:
 
 
 def _compiled(python: str, cache: Path) -> Path:
-    return cache_path(cache, "agents") / digest_of(python=python, sources=_sources().hex())
+    return cached_path(cache, "agents", {"python": python, "sources": _sources().hex()})
 
 
 def _sources() -> bytes:

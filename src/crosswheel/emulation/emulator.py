@@ -15,15 +15,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from crosswheel.cached import CachedFolder, cache_path, cached_path
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.emulation.standard_library import completed
 from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
-from crosswheel.files import cached_folder, digest_of, is_whole, write_text
+from crosswheel.files import digest_of, write_text
 from crosswheel.process import Result, Runner, Word, this_python
 from crosswheel.sandbox import as_kernel
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.toolchain.python.tree import PythonTree
@@ -153,8 +154,8 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         return untried
     status = qemu.stat()
     program = [*kernel, str(qemu), status.st_size, status.st_mtime_ns, *machine]
-    digest = digest_of(qemu=program, root=root, python=python.root, version=target.python.version)
-    seen_working = cache_path(settings.cache, "emulators") / digest
+    inputs = {"qemu": program, "root": root, "python": python.root, "version": target.python.version}
+    seen_working = cached_path(settings.cache, "emulators", inputs)
     if not seen_working.is_file():
         write_text(seen_working, _try(untried, target, runner))
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
@@ -243,13 +244,13 @@ def installed_qemu(target: Target) -> Path | None:
 
 def kept_qemu(target: Target, settings: Settings) -> Path | None:
     """Return the emulator in the cache, if it was downloaded before."""
-    folder, program = cache_path(settings.cache, "qemu"), _program(target.toolchain.qemu)
-    return folder / program if is_whole(folder, [program]) else None
+    kept = _qemu(target.toolchain.qemu, settings)
+    return kept.path / kept.holds[0] if kept.is_whole else None
 
 
 def has_root(target: Target, settings: Settings) -> bool:
     """Return whether the libraries for emulated programs are in the cache."""
-    return is_whole(_root_folder(target, settings), _ROOT_HOLDS)
+    return _root(target, settings).is_whole
 
 
 def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:
@@ -261,9 +262,8 @@ def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:
     installed = _installed(kind)
     if installed:
         return installed
-    folder, program = cache_path(settings.cache, "qemu"), _program(kind)
-    debian = Debian(host_architecture(), settings, runner)
-    return cached_folder(folder, [program], partial(debian.unpack, ["qemu-user-static"])) / program
+    debian, kept = Debian(host_architecture(), settings, runner), _qemu(kind, settings)
+    return kept.make(partial(debian.unpack, ["qemu-user-static"])) / kept.holds[0]
 
 
 def _installed(kind: str) -> Path | None:
@@ -271,8 +271,8 @@ def _installed(kind: str) -> Path | None:
     return next(map(Path, filter(None, paths)), None)
 
 
-def _program(kind: str) -> str:
-    return f"usr/bin/qemu-{kind}-static"
+def _qemu(kind: str, settings: Settings) -> CachedFolder:
+    return CachedFolder(cache_path(settings.cache, "qemu"), [f"usr/bin/qemu-{kind}-static"])
 
 
 def userland(target: Target, settings: Settings, runner: Runner) -> Path:
@@ -289,10 +289,10 @@ def userland(target: Target, settings: Settings, runner: Runner) -> Path:
             if (root / "usr" / name).is_dir() and not (root / name).exists():
                 (root / name).symlink_to(f"usr/{name}")
 
-    return cached_folder(_root_folder(target, settings), _ROOT_HOLDS, fill)
+    return _root(target, settings).make(fill)
 
 
-def _root_folder(target: Target, settings: Settings) -> Path:
+def _root(target: Target, settings: Settings) -> CachedFolder:
     names = target.toolchain
     digest = digest_of(packages=ROOT_PACKAGES, architecture=names.debian, suite=names.suite)
-    return cache_path(settings.cache, "roots") / f"{target.toolchain.debian}-{digest}"
+    return CachedFolder.of(settings.cache, "roots", f"{names.debian}-{digest}", _ROOT_HOLDS)

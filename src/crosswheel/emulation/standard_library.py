@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from crosswheel.cached import CachedFolder, cache_path, cached_folder
 from crosswheel.debian import Debian
 from crosswheel.errors import CrosswheelError, Interrupted, ToolchainError
-from crosswheel.files import cached_folder, digest_of, place_link
+from crosswheel.files import digest_of, place_link
 from crosswheel.process import Runner, Word
 from crosswheel.registry import Registry
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
@@ -129,7 +130,7 @@ def _copy(
             runner.run([host.executable, *_COMPILE, temporary / tree.stdlib.relative_to(folder)], check=False)
 
     relative = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
-    cached_folder(folder, relative, fill)
+    CachedFolder(folder, relative).make(fill)
     return tree
 
 
@@ -150,14 +151,12 @@ def _compiled(module: ExtensionModule, python: PythonTree, workshop: Workshop) -
         library=known_libraries()[module.library].inputs,
         compilers=compilers.identity,
     )
-    folder, name = (
-        cache_path(settings.cache, "python") / f"{digest}-{module.name}",
-        _path_of(python, module, target).name,
-    )
-    return (
-        cached_folder(folder, [name], lambda temporary: _compile(module, python, workshop, temporary / name))
-        / name
-    )
+    name = _path_of(python, module, target).name
+
+    def fill(temporary: Path) -> None:
+        _compile(module, python, workshop, temporary / name)
+
+    return cached_folder(settings.cache, "python", f"{digest}-{module.name}", fill, [name]) / name
 
 
 def _compile(module: ExtensionModule, python: PythonTree, workshop: Workshop, path: Path) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from crosswheel.cached import cached_folder
 from crosswheel.emulation.emulator import Emulator
 from crosswheel.errors import CrosswheelError, ToolchainError
-from crosswheel.files import cached_folder, digest_of, write_text
+from crosswheel.files import write_text
 from crosswheel.process import Runner
-from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import CrossEnvironment, Toolchain
 
@@ -88,14 +88,13 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
     Raises:
         ToolchainError: an answer differs from the target's; the message names it.
     """
-    digest = digest_of(
-        probe=_PROBE,
-        program=_PROGRAM,
-        compile=_COMPILE,
-        identity=toolchain.identity,
-        compilers=toolchain.compilers.identity,
-    )
-    folder = cache_path(toolchain.settings.cache, "verified") / digest
+    inputs = {
+        "probe": _PROBE,
+        "program": _PROGRAM,
+        "compile": _COMPILE,
+        "identity": toolchain.identity,
+        "compilers": toolchain.compilers.identity,
+    }
 
     def fill(temporary: Path) -> None:
         try:
@@ -107,7 +106,7 @@ def verify(toolchain: Toolchain, environment: CrossEnvironment, emulator: Emulat
                 raise _refused(toolchain, f"{name} is {answers.get(name)!r}, not {expected!r}")
         write_text(temporary / "answers.json", json.dumps(answers))
 
-    cached_folder(folder, ["answers.json"], fill)
+    cached_folder(toolchain.settings.cache, "verified", inputs, fill, ["answers.json"])
 
 
 def _probed(

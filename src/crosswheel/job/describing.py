@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from pathlib import Path
+from collections.abc import Callable
 
 from pydantic import ValidationError
 
 from crosswheel.build.metadata import asked_metadata, stated_metadata
 from crosswheel.build.requirements import own_store
+from crosswheel.cached import cached_path
 from crosswheel.errors import BuildFailed, LockError, PlanError
 from crosswheel.files import digest_of, write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
-from crosswheel.settings import cache_path
 from crosswheel.uv import ReleaseMetadata
 
 
@@ -29,14 +30,25 @@ def describe(name: str, version: str, as_of: datetime.date | None, context: Buil
         NetworkError: the source cannot be had.
     """
     step = _building(name, version, context)
-    kept = cache_path(context.settings.cache, "metadata") / f"{_digest(step, as_of, context)}.json"
-    with context.lock_for(kept.stem):
-        metadata = _read(kept)
-        if metadata is None:
-            nested = context.nested(name, version).limited(step.recipe)
-            with nested.own_folder(name, version):
-                metadata = _described(step, as_of, nested)
-            write_text(kept, metadata.model_dump_json(indent=1))
+
+    def told() -> ReleaseMetadata:
+        nested = context.nested(name, version).limited(step.recipe)
+        with nested.own_folder(name, version):
+            return _described(step, as_of, nested)
+
+    return cached_metadata(_digest(step, as_of, context), told, context)
+
+
+def cached_metadata(
+    digest: str, make: Callable[[], ReleaseMetadata], context: BuildContext
+) -> ReleaseMetadata:
+    """Return the metadata in the cache under a digest; make and keep them if they are missing or damaged."""
+    kept = cached_path(context.settings.cache, "metadata", f"{digest}.json")
+    with context.lock_for(digest):
+        with contextlib.suppress(FileNotFoundError, ValidationError):
+            return ReleaseMetadata.model_validate_json(kept.read_bytes())
+        metadata = make()
+        write_text(kept, metadata.model_dump_json(indent=1))
     return metadata
 
 
@@ -82,10 +94,3 @@ def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -
             f"what {step.pin} requires could not be learned from its source: {error}",
             hint="mend what it states with a patch in a recipe for it.",
         ) from error
-
-
-def _read(path: Path) -> ReleaseMetadata | None:
-    try:
-        return ReleaseMetadata.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):  # absent, or damaged
-        return None

@@ -18,9 +18,10 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
+from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.download import download
 from crosswheel.errors import UsageError
-from crosswheel.files import digest_of, new_folder, place_copy, sha256_of
+from crosswheel.files import digest_of, place_copy, sha256_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.project_metadata import metadata_of
 from crosswheel.private_index import index_of
@@ -30,7 +31,6 @@ from crosswheel.projects.pyproject import ProjectFolder, projects_in
 from crosswheel.projects.snapshot import Snapshot, take_snapshot
 from crosswheel.recipes.model import GitSource
 from crosswheel.registry import ReleaseFile
-from crosswheel.settings import cache_path
 from crosswheel.sources.archive import unpack
 from crosswheel.sources.git import clone, commit_of
 from crosswheel.uv import ReleaseMetadata
@@ -182,11 +182,9 @@ class Gathered:
             commit if source.ref == "HEAD" else source.ref
         )  # with its tag, from which the backend may make the version
         pinned = source.model_copy(update={"ref": ref, "commit": commit})
-        folder = cache_path(settings.cache, "git") / digest_of(url=source.url, commit=commit) / "tree"
-        if not (folder / ".git").is_dir():
-            with new_folder(folder) as temporary:
-                clone(pinned, temporary, runner)
-        project = ProjectFolder((folder / (source.path or "")).resolve())
+        tree = cached_path(settings.cache, "git", {"url": source.url, "commit": commit}) / "tree"
+        CachedFolder(tree, [".git/HEAD"]).make(lambda temporary: clone(pinned, temporary, runner))
+        project = ProjectFolder((tree / (source.path or "")).resolve())
         if not project.folder.is_dir():
             raise UsageError(
                 f"{source} has no folder {source.path}", hint="correct subdirectory= in the address."

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from crosswheel.cached import cached_path
 from crosswheel.emulation.trials import Importable, Trying, import_modules, run_test
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, sha256_of
-from crosswheel.settings import cache_path
 from crosswheel.signing.seals import Seals
 from crosswheel.wheels.proof import MachineRun
 
@@ -79,7 +79,7 @@ class KeptRuns:
         package = Path(__file__).parents[1]
         code = [sha256_of(package / name) for name in _CODE]
         self._seals = seals
-        self._path = cache_path(cache, "machine-runs") / f"{digest_of(**inputs, machine_code=code)}.json"
+        self._path = cached_path(cache, "machine-runs", f"{digest_of(**inputs, machine_code=code)}.json")
 
     def read(self, machine: Machine | None) -> MachineRun | None:
         """Return the last run, or ``None``; if a machine is given, only a run on that machine in its present state."""

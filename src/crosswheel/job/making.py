@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from packaging.version import Version
 from crosswheel.build import Backend, Project, build_wheel, numpy_headers, prepare, traces
 from crosswheel.build.attribution import source_material
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore, own_store
+from crosswheel.cached import cached_path
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
 from crosswheel.check.manylinux import oldest_policy
@@ -21,7 +21,7 @@ from crosswheel.check.modules import compile_modules
 from crosswheel.check.parity import Parity, compare
 from crosswheel.check.suitability import suitability
 from crosswheel.errors import BuildFailed, CheckFailed, IntegrityError, LimitExceeded
-from crosswheel.files import digest_of, new_folder, place_copy, remove_tree, sha256_of
+from crosswheel.files import digest_of, place_copy, remove_tree, sha256_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import BuildLock, WheelRecord
 from crosswheel.job.release_day import build_as_of_release
@@ -31,7 +31,6 @@ from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
 from crosswheel.recipes.model import PypiSource
 from crosswheel.registry import ReleaseFile
-from crosswheel.settings import cache_path
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
 from crosswheel.toolchain.compilers.cxx import needs_cxx
@@ -85,7 +84,7 @@ def _taken_or_refused(step: Step, context: BuildContext) -> WheelRecord | None:
         target=context.target.fingerprint,
         code=context.code_digest,
     )
-    kept = cache_path(context.settings.cache, "made") / digest
+    kept = cached_path(context.settings.cache, "made", digest)
     with context.lock_for(digest):
         try:
             return WheelRecord.read(kept, context.seals) or _take(step, step.file, kept, context)
@@ -98,7 +97,7 @@ def _taken_or_refused(step: Step, context: BuildContext) -> WheelRecord | None:
 
 def _built(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
     name, version = step.pin.name, step.pin.version
-    kept = cache_path(context.settings.cache, "made") / _digest(step, store, context)
+    kept = cached_path(context.settings.cache, "made", _digest(step, store, context))
     with context.lock_for(kept.name):
         record = _fitting(kept, context)
         if record is None:
@@ -245,10 +244,7 @@ def _keep(record: WheelRecord, wheel: Path, kept: Path, context: BuildContext) -
     """Put a built wheel into the cache; return the record there, which is another command's if that was first."""
     if _fitting(kept, context) is None:
         remove_tree(kept)
-    with new_folder(kept) as temporary:
-        shutil.copyfile(wheel, temporary / wheel.name)
-        shutil.copyfile(context.log(record.name, record.version), temporary / "build.log")
-        record.write(temporary, kept.name, context.seals)
+    record.keep(kept, [wheel, context.log(record.name, record.version)], context.seals)
     first = WheelRecord.read(kept, context.seals)
     if first is None:
         raise IntegrityError(

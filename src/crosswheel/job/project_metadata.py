@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 
 from packaging.metadata import RawMetadata
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
-from pydantic import ValidationError
 
 from crosswheel.build import Project
 from crosswheel.build.metadata import asked_raw_metadata, stated_metadata
 from crosswheel.build.requirements import own_store
 from crosswheel.errors import BuildFailed, UsageError
-from crosswheel.files import digest_of, write_text
+from crosswheel.files import digest_of
 from crosswheel.job.context import BuildContext
+from crosswheel.job.describing import cached_metadata
 from crosswheel.job.making import prepared_backend
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.projects.pyproject import ProjectFolder
 from crosswheel.projects.snapshot import Snapshot
-from crosswheel.settings import cache_path
 from crosswheel.sources.archive import unpack
 from crosswheel.uv import ReleaseMetadata
 from crosswheel.wheels.legacy import repaired_requirement, repaired_specifiers
@@ -47,14 +45,13 @@ def metadata_of(project: ProjectFolder, snapshot: Snapshot, context: BuildContex
         target=context.target.fingerprint,
         code=context.code_digest,
     )
-    kept = cache_path(context.settings.cache, "metadata") / f"{digest}.json"
-    with context.lock_for(kept.stem):
-        metadata = _read(kept)
-        if metadata is None:
-            metadata = _stated(project) or _asked(project, snapshot, context)
-            _require_offerable(metadata, project)
-            write_text(kept, metadata.model_dump_json(indent=1))
-    return metadata
+
+    def told() -> ReleaseMetadata:
+        metadata = _stated(project) or _asked(project, snapshot, context)
+        _require_offerable(metadata, project)
+        return metadata
+
+    return cached_metadata(digest, told, context)
 
 
 def _stated(project: ProjectFolder) -> ReleaseMetadata | None:
@@ -146,10 +143,3 @@ def _require_offerable(metadata: ReleaseMetadata, project: ProjectFolder) -> Non
                 "can offer",
                 hint=f'require "{requirement.name}" alone, and state where it lies under [tool.uv.sources].',
             )
-
-
-def _read(path: Path) -> ReleaseMetadata | None:
-    try:
-        return ReleaseMetadata.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, ValidationError):  # absent, or damaged
-        return None

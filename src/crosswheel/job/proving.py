@@ -10,10 +10,11 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
+from crosswheel.cached import cached_folder, cached_path
 from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.commands import TestCommand
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
-from crosswheel.files import cached_folder, digest_of, remove_tree
+from crosswheel.files import digest_of, remove_tree
 from crosswheel.job.attesting import attest
 from crosswheel.job.bills import write_sboms
 from crosswheel.job.context import BuildContext
@@ -24,9 +25,8 @@ from crosswheel.job.requirement_graph import Requirements
 from crosswheel.job.reuse import proof_digest, reused_proof, share
 from crosswheel.lock import parsed
 from crosswheel.plan import Step
-from crosswheel.settings import cache_path
 from crosswheel.sources.archive import unpack
-from crosswheel.uv import Uv, site_of
+from crosswheel.uv import site_of
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import MachineRun, Proof
 
@@ -101,7 +101,7 @@ def _proven_here(
 ) -> Proof:
     """Return the proof that the cache of this machine has, or give one."""
     emulator = context.emulator.version if context.has_runnable_python else None
-    kept = cache_path(context.settings.cache, "proofs") / f"{digest_of(**inputs, emulator=emulator)}.json"
+    kept = cached_path(context.settings.cache, "proofs", f"{digest_of(**inputs, emulator=emulator)}.json")
     proof = _kept_proof(kept, record, context)
     if proof is None:
         with context.own_folder(step.pin.name, step.pin.version):
@@ -239,10 +239,6 @@ def _trial(step: Step, needed: list[WheelRecord], context: BuildContext) -> Tria
 
 def installed_site(wheel: Path, sha256: str, context: BuildContext) -> Path:
     """Return a ``site-packages`` of the cache into which uv has installed a wheel, whose hash is known."""
-    folder = cache_path(context.settings.cache, "sites") / f"{sha256[:20]}-compiled"
-    install = partial(
-        Uv(context.settings, context.general_runner).install_wheel,
-        wheel,
-        python=context.toolchain.interpreter,
-    )
-    return site_of(cached_folder(folder, ["lib/*/site-packages/*.dist-info/RECORD"], install))
+    name, holds = f"{sha256[:20]}-compiled", ["lib/*/site-packages/*.dist-info/RECORD"]
+    install = partial(context.uv.install_wheel, wheel, python=context.toolchain.interpreter)
+    return site_of(cached_folder(context.settings.cache, "sites", name, install, holds))

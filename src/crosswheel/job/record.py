@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.check.modules import Compiled
-from crosswheel.files import sha256_of
+from crosswheel.files import new_folder, remove_tree, sha256_of
 from crosswheel.signing.seals import Seals
 from crosswheel.wheels.materials import Materials
 from crosswheel.wheels.proof import WheelFacts
@@ -88,3 +90,15 @@ class WheelRecord(WheelFacts):
         """Write the record to a folder of the cache, which is, or becomes, that of a digest."""
         text = self.model_dump_json(indent=1, exclude={"is_kept", "instead_of", "shared_as"})
         seals.write(folder / "made.json", digest, text)
+
+    def keep(self, folder: Path, files: Iterable[Path], seals: Seals) -> None:
+        """Put the record and copies of files into a folder of the cache, which replaces a damaged one.
+
+        If another process put them there meanwhile, those stay.
+        """
+        if WheelRecord.read(folder, seals) is None:
+            remove_tree(folder)
+        with new_folder(folder) as temporary:
+            for file in files:
+                shutil.copyfile(file, temporary / file.name)
+            self.write(temporary, folder.name, seals)

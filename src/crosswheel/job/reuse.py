@@ -15,19 +15,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from crosswheel.build.requirements import RequirementsStore
-from crosswheel.files import (
-    full_digest_of,
-    make_folder,
-    new_folder,
-    place_copy,
-    remove_tree,
-    sha256_of,
-    write_text,
-)
+from crosswheel.cached import cached_path
+from crosswheel.files import full_digest_of, make_folder, place_copy, sha256_of, write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import OF_THIS_MACHINE, WheelRecord
 from crosswheel.plan import Step
-from crosswheel.settings import cache_path
 from crosswheel.shared_cache.records import CacheRecord
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.linking import library_inputs
@@ -48,7 +40,7 @@ def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) ->
     for candidate in filter(None, (step, step.fallback)):
         digest = wheel_digest(candidate, store, context)
         with context.lock_for(digest):
-            kept = cache_path(context.settings.cache, "made") / digest
+            kept = cached_path(context.settings.cache, "made", digest)
             record = WheelRecord.read(kept, context.seals) or _fetched(candidate, kept, context)
         if record is not None:
             log = context.log(record.name, record.version)
@@ -72,11 +64,7 @@ def _fetched(step: Step, kept: Path, context: BuildContext) -> WheelRecord | Non
         if record is None:
             _notes(digest, context).unlink(missing_ok=True)
             return None
-        record.write(folder, digest, context.seals)
-        remove_tree(kept)  # what is damaged
-        with new_folder(kept) as temporary:
-            for file in folder.iterdir():
-                file.rename(temporary / file.name)
+        record.keep(kept, folder.iterdir(), context.seals)
     _note(digest, context)
     return WheelRecord.read(kept, context.seals)
 
@@ -104,7 +92,7 @@ def reused_proof(digest: str, record: WheelRecord, context: BuildContext) -> Pro
     """Return the shared cache's proof of a wheel, tested with the same other wheels, or ``None``."""
     if context.shared_cache is None:
         return None
-    kept = cache_path(context.settings.cache, "proofs") / f"{digest}.json"
+    kept = cached_path(context.settings.cache, "proofs", f"{digest}.json")
     proof = _parsed(context.seals.read(kept, digest), record, context)
     if proof is None:
         found = context.shared_cache.get(PROOF, digest, kept.parent)
@@ -141,7 +129,7 @@ def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext)
     ran = proof.emulator is not None or not (record.modules.extensions or record.modules.pure)
     if cache is None or record.shared_as is None or record.instead_of or not ran:
         return
-    kept = cache_path(context.settings.cache, "proofs") / f"{digest}.json"
+    kept = cached_path(context.settings.cache, "proofs", f"{digest}.json")
     context.seals.write(kept, digest, proof.model_dump_json())
     files = {}
     if record.origin == "built":
@@ -168,19 +156,16 @@ def _note(digest: str, context: BuildContext) -> None:
 
 def _notes(digest: str, context: BuildContext) -> Path:
     assert context.shared_cache is not None
-    return cache_path(context.settings.cache, "shared-with") / context.shared_cache.identity / digest
+    return cached_path(context.settings.cache, "shared-with", context.shared_cache.identity) / digest
 
 
 def _keep(record: WheelRecord, digest: str, files: Mapping[str, Path], context: BuildContext) -> None:
     """Keep a wheel in this machine's cache under its shared digest, so that the next run does not ask for it."""
-    kept = cache_path(context.settings.cache, "made") / digest
+    kept = cached_path(context.settings.cache, "made", digest)
     if WheelRecord.read(kept, context.seals) is not None:
         return
-    with new_folder(kept) as temporary:
-        for file in files.values():
-            shutil.copyfile(file, temporary / file.name)
-        wheel = kept / record.wheel.name if files else record.wheel
-        record.model_copy(update={"wheel": wheel}).write(temporary, digest, context.seals)
+    wheel = kept / record.wheel.name if files else record.wheel
+    record.model_copy(update={"wheel": wheel}).keep(kept, files.values(), context.seals)
 
 
 def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
@@ -189,7 +174,7 @@ def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
     if cache is None:
         return False
     digest = _bundle_digest(source, context)
-    folder = cache_path(context.settings.cache, "bundles") / digest
+    folder = cached_path(context.settings.cache, "bundles", digest)
     found = cache.get(BUNDLE, digest, folder)
     try:
         proof = Proof.model_validate(found.facts) if found else None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from crosswheel.cached import cached_path
 from crosswheel.check.elf import audit
 from crosswheel.check.modules import compile_modules
 from crosswheel.check.suitability import suitability
@@ -19,7 +20,6 @@ from crosswheel.errors import IntegrityError
 from crosswheel.files import place_copy, sha256_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import WheelRecord
-from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
@@ -90,7 +90,7 @@ def _is_like(proof: Proof, record: WheelRecord, target: Target) -> bool:
 
 def _kept(wheel: Path, proof: Proof, context: BuildContext) -> Path:
     """Copy a wheel into the cache and return its path there; the one in ``dist/`` may be moved meanwhile."""
-    kept = cache_path(context.settings.cache, "shared") / proof.sha256[:20] / wheel.name
+    kept = cached_path(context.settings.cache, "shared", proof.sha256[:20]) / wheel.name
     if not kept.is_file() or sha256_of(kept) != proof.sha256:
         place_copy(wheel, kept)
     return kept

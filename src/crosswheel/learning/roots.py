@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from crosswheel.cached import cached_folder
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.errors import IntegrityError, UsageError
-from crosswheel.files import cached_folder, digest_of
 from crosswheel.learning.source import DAMAGE, FileStream, Listed, Source
 from crosswheel.process import Runner, Word
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.userlands import Readable, resolved
 
 _SQUASHFS, _EXT4, _EXT4_AT = b"hsqs", b"\x53\xef", 1080
@@ -188,8 +188,8 @@ def image_program(name: str, package: str, settings: Settings, runner: Runner) -
         return Path(installed), system
     debian = Debian(host_architecture(), settings, runner)
     needed = [package, *debian.shared_libraries([package])]
-    folder = cache_path(settings.cache, "tools") / digest_of(packages=needed)
-    cached_folder(folder, [f"**/{name}"], partial(debian.unpack, needed))
+    unpack = partial(debian.unpack, needed)
+    folder = cached_folder(settings.cache, "tools", {"packages": needed}, unpack, [f"**/{name}"])
     libraries = [path for pattern in ("lib/*-linux-*", "usr/lib/*-linux-*") for path in folder.glob(pattern)]
     program = next(path for path in folder.glob(f"**/{name}") if path.is_file())
     return program, {**system, "LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))}

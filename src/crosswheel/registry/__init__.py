@@ -12,14 +12,15 @@ from packaging.utils import NormalizedName, canonicalize_name, canonicalize_vers
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
+from crosswheel.cached import cached_path
 from crosswheel.closing import Closing
 from crosswheel.download import Progress, download, get, new_client, offline_error
 from crosswheel.errors import PlanError
-from crosswheel.files import digest_of, place_copy, write_text
+from crosswheel.files import place_copy, write_text
 from crosswheel.private_index import index_of
 from crosswheel.registry.credentials import RegistryAuth
 from crosswheel.registry.release_files import ProjectRelease, ReleaseFile, with_password, without_password
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 
 __all__ = ["Registry", "ReleaseFile"]
 
@@ -159,12 +160,12 @@ class Registry(Closing):
 
     def kept(self, sha256: str, filename: str) -> Path:
         """Return the cache's path for a file of this hash and name."""
-        return cache_path(self._settings.cache, "files") / sha256[:2] / sha256 / filename
+        return cached_path(self._settings.cache, "files", sha256[:2]) / sha256 / filename
 
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
         address = self._registry_of(project)
         registry = without_password(address) if address else None
-        answers = cache_path(self._settings.cache, "registry") / digest_of(registry=registry)
+        answers = cached_path(self._settings.cache, "registry", {"registry": registry})
         return answers / project / f"{canonicalize_version(version)}.json"
 
 

@@ -18,16 +18,17 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from crosswheel.cached import CachedFolder
 from crosswheel.debian import Debian
 from crosswheel.emulation.emulator import ROOT_PACKAGES, Emulator, emulator_for
 from crosswheel.errors import PlanError
-from crosswheel.files import cached_folder, digest_of, is_whole
+from crosswheel.files import digest_of
 from crosswheel.lock import Pin
 from crosswheel.plan import choose
 from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import Registry, ReleaseFile
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import Robot, Target, robot_of
 from crosswheel.toolchain.python.choosing import host_python
 from crosswheel.wheels.reading import installed_path
@@ -79,8 +80,8 @@ def image_for(
     digest = digest_of(
         layout=_LAYOUT, packages=_PACKAGES, target=target.model_dump(mode="json", include=tables)
     )
-    folder = cache_path(settings.cache, "robots") / f"{target.name}-{digest}"
-    if not is_whole(folder, _HOLDS):
+    kept = CachedFolder.of(settings.cache, "robots", f"{target.name}-{digest}", _HOLDS)
+    if not kept.is_whole:
         tell(f"making the look-alike {target.title}: once, and it takes a few minutes")
     emulator = emulator_for(target, settings, runner)
 
@@ -88,7 +89,7 @@ def image_for(
         hollow = _make(temporary / "root", emulator, target, settings, runner, tell)
         (temporary / "hollow.json").write_text(json.dumps(hollow, indent=1))
 
-    cached_folder(folder, _HOLDS, fill)
+    folder = kept.make(fill)
     return LookAlikeImage(target, folder / "root", emulator, json.loads((folder / "hollow.json").read_text()))
 
 

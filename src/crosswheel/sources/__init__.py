@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from crosswheel.cached import CachedFolder
 from crosswheel.download import download, offline_error
 from crosswheel.errors import IntegrityError, NetworkError, PlanError, RecipeError
-from crosswheel.files import cached_folder, digest_of, new_folder, remove_tree, sha256_of
+from crosswheel.files import digest_of, new_folder, remove_tree, sha256_of
 from crosswheel.process import Runner
 from crosswheel.recipes.model import FolderSource, GithubSource, GitSource, PypiSource, Source, UrlSource
 from crosswheel.settings import Settings
@@ -118,7 +119,7 @@ def _from_git(source: GitSource, context: _Context) -> tuple[Path, str]:
             raise offline_error(str(source))
         clone(source, temporary, context.runner)
 
-    cached_folder(kept, [".git/HEAD"], fill)
+    CachedFolder(kept, [".git/HEAD"]).make(fill)
     with new_folder(context.unpacked) as temporary:
         shutil.copytree(kept, temporary / "source", symlinks=True)
     return context.unpacked / "source", f"git-commit:{head(kept, context.runner)}"

@@ -11,8 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from crosswheel.files import cached_texts, digest_of
-from crosswheel.settings import cache_path
+from crosswheel.cached import cached_path, cached_texts
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import Fortran
 from crosswheel.toolchain.compilers.programs import script
@@ -121,7 +120,7 @@ def description_folder(
     """
     files = _files(target, python, tools, fortran, prefixes)
     wrapper = script(emulator)
-    folder = cache_path(cache, "build-systems") / digest_of(files=files, wrapper=wrapper)
+    folder = cached_path(cache, "build-systems", {"files": files, "wrapper": wrapper})
     texts = {name: text.replace("@folder@", str(folder)) for name, text in files.items()}
     return cached_texts(folder, {**texts, "run-on-target": wrapper}, ("run-on-target", "python-config"))
 

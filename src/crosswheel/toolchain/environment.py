@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from crosswheel.cached import cache_path
 from crosswheel.errors import UsageError
 from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder

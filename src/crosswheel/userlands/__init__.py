@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
 
+from crosswheel.cached import CachedFolder, cache_path
 from crosswheel.errors import IntegrityError
 from crosswheel.files import (
-    cached_folder,
     explained_storage_errors,
     make_folder,
     place_link,
@@ -27,7 +27,6 @@ from crosswheel.files import (
     sha256_of,
     write_text,
 )
-from crosswheel.settings import cache_path
 
 _BLOCK = 1 << 20
 _MANIFEST = "manifest.json"
@@ -137,7 +136,7 @@ class UserlandStore:
         userland = Userland(digest, folder / "root", entries)
         if userland.damaged():
             remove_tree(folder)
-        cached_folder(folder, [_MANIFEST, "root"], partial(self._lay_out, entries, text))
+        CachedFolder(folder, [_MANIFEST, "root"]).make(partial(self._lay_out, entries, text))
         return userland
 
     def kept(self, digest: str) -> Userland | None:

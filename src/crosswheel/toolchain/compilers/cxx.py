@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.cached import cached_folder
 from crosswheel.process import Runner
-from crosswheel.settings import cache_path
 from crosswheel.toolchain.compilers.programs import Compilers, has_sources
 
 _SOURCES = (".cpp", ".cc", ".cxx", ".c++")
@@ -28,4 +27,4 @@ def make_cxx_library(compilers: Compilers, cache: Path, runner: Runner) -> None:
         (temporary / "empty.cpp").write_text("")
         compilers.run(["c++", "-shared", "-fPIC", "empty.cpp", "-o", "empty.so"], runner, cwd=temporary)
 
-    cached_folder(cache_path(cache, "compat") / digest_of(cxx=compilers.identity), ["empty.so"], fill)
+    cached_folder(cache, "compat", {"cxx": compilers.identity}, fill, ["empty.so"])

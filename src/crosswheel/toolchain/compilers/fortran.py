@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import digest_of
 from crosswheel.process import Runner, this_python
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.gfortran import SOURCES
 from crosswheel.toolchain.compilers.programs import (
@@ -71,11 +72,10 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
     Raises:
         MissingToolError: it cannot be had.
     """
-    folder = _folder(target, settings)
     runtimes, compiler_names = "usr/lib/gcc*/**/libgfortran.a", f"usr/bin/{target.multiarch}-gfortran-*"
     try:
         fetch = partial(_fetch, target, compilers, settings, runner)
-        cached_folder(folder, [runtimes, compiler_names, "version"], fetch)
+        folder = CachedFolder(_folder(target, settings), [runtimes, compiler_names, "version"]).make(fetch)
     except CrosswheelError as error:
         raise MissingToolError(
             f"no Fortran compiler for {target.multiarch} could be fetched:\n    {error}",
@@ -110,10 +110,8 @@ def fetched_version(target: Target, settings: Settings) -> str | None:
 
 def _folder(target: Target, settings: Settings) -> Path:
     libc = "-libc" if needs_libc() else ""
-    return (
-        cache_path(settings.cache, "fortran")
-        / f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}{libc}"
-    )
+    name = f"{target.multiarch}-{digest_of(source=_ASYNC.read_text())}{libc}"
+    return cached_path(settings.cache, "fortran", name)
 
 
 def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crosswheel.files import cached_texts, digest_of
+from crosswheel.cached import cached_path, cached_texts
 from crosswheel.process import Runner, Word, this_python
 from crosswheel.sandbox.view import View, cache_paths
-from crosswheel.settings import cache_path
 from crosswheel.toolchain.compilers import link_map
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -102,7 +101,7 @@ def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch
     gnu = {"cc": "gcc", "c++": "g++"}
     named = {f"{multiarch}-{gnu.get(name, name)}": text for name, text in programs.items()}
     every = {**programs, **named, **host}
-    return cached_texts(cache_path(cache, "tools") / digest_of(programs=every), every, programs=every)
+    return cached_texts(cached_path(cache, "tools", {"programs": every}), every, programs=every)
 
 
 def merge_archives(parts: Sequence[Path], merged: Path, compilers: Compilers, runner: Runner) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from crosswheel.cached import CachedFolder, cache_path, cached_path, cached_texts
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.debian.newer_glibc import C_LIBRARY, load_from, needs_libc
 from crosswheel.errors import CrosswheelError, MissingToolError
-from crosswheel.files import cached_folder, cached_texts, digest_of
+from crosswheel.files import digest_of
 from crosswheel.process import Runner
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import Target
 
 # Debian's Rust packages: a newer one for web browsers (bookworm), and the ordinary one (trixie and later).
@@ -112,7 +113,11 @@ def installed_rust(target: Target, runner: Runner) -> Rust | None:
 def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     host = Debian(host_architecture(), settings, runner)
     brings_libc = needs_libc()
-    folder = cache_path(settings.cache, "rust") / f"{target.toolchain.rust}{'-libc' if brings_libc else ''}"
+    standard_library = f"usr/lib/rustlib/{target.toolchain.rust}/lib/libstd-*.rlib"
+    holds = ["usr/bin/rustc", "usr/bin/cargo", "usr/lib/**/librustc_driver-*.so", standard_library]
+    name = f"{target.toolchain.rust}{'-libc' if brings_libc else ''}"
+    kept = CachedFolder.of(settings.cache, "rust", name, holds)
+    folder = kept.path
 
     def fill(temporary: Path) -> None:
         foreign = Debian(target.toolchain.debian, settings, runner)
@@ -124,9 +129,7 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
             load_from(temporary, folder, runner)
         foreign.unpack([f"{std}-dev={version}"], temporary)
 
-    standard_library = f"usr/lib/rustlib/{target.toolchain.rust}/lib/libstd-*.rlib"
-    patterns = ("usr/bin/rustc", "usr/bin/cargo", "usr/lib/**/librustc_driver-*.so", standard_library)
-    cached_folder(folder, patterns, fill)
+    kept.make(fill)
     multiarch = f"{os.uname().machine}-linux-gnu"
     folders = [p.parent for p in folder.glob("usr/lib/**/librustc_driver-*.so")]
     folders += [
@@ -170,12 +173,8 @@ def _version(binaries: Path, libraries: Sequence[Path], runner: Runner) -> str:
 
 def _recorder(cache: Path) -> Path:
     """Return the wrapper through which cargo calls rustc; it records the inputs of each crate."""
-    folder = cached_texts(
-        cache_path(cache, "tools") / f"rustc-{digest_of(text=_RECORDER)}",
-        {"rustc-wrapper": _RECORDER},
-        ["rustc-wrapper"],
-    )
-    return folder / "rustc-wrapper"
+    folder, name = cached_path(cache, "tools", f"rustc-{digest_of(text=_RECORDER)}"), "rustc-wrapper"
+    return cached_texts(folder, {name: _RECORDER}, [name]) / name
 
 
 def _variable(triple: str) -> str:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from crosswheel.cached import cached_path
 from crosswheel.errors import BuildFailed, ToolchainError, UsageError
 from crosswheel.files import digest_of, explained_storage_errors, sha256_of, write_text
 from crosswheel.process import Runner
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers, driver, driver_text, script, tools_folder
@@ -98,7 +99,7 @@ def open_sdk(path: Path, target: Target, settings: Settings, runner: Runner) -> 
         root = path.resolve()
         return _examined(root, _fingerprint(root), target, runner)
     digest = sha256_of(path)[:20]
-    folder = cache_path(settings.cache, "sdks") / digest
+    folder = cached_path(settings.cache, "sdks", digest)
     root = unpack(path, folder / "sdk")
     relocated = folder / "relocated"
     # Run the script in the final location, because it writes that path into the SDK's files.

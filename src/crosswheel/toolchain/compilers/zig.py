@@ -10,9 +10,9 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
+from crosswheel.cached import cache_path
 from crosswheel.errors import ToolchainError
 from crosswheel.files import digest_of
-from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers, driver, driver_text, script, tools_folder
 

@@ -11,12 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from crosswheel.cached import CachedFolder, cached_folder
 from crosswheel.debian import Debian
 from crosswheel.errors import BuildFailed, RecipeError
-from crosswheel.files import cached_folder, digest_of
+from crosswheel.files import digest_of
 from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.fortran import fetched_version, fortran_for
@@ -117,7 +118,9 @@ def library(
         needs=[path.name for path in prefixes],
         way=_HOW_BUILT.read_text() if built else None,
     )
-    prefix = cache_path(settings.cache, "libraries") / f"{name}-{target.toolchain.debian}-{digest}"
+    holds = ["versions", "include", "lib", "copyright-*", ORIGINS]
+    kept = CachedFolder.of(settings.cache, "libraries", f"{name}-{target.toolchain.debian}-{digest}", holds)
+    prefix = kept.path
     debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.archives)
     workshop = Workshop(target, compilers, debian, prefixes, emulator)
     built_here = False
@@ -133,7 +136,7 @@ def library(
             _take(temporary, prefix, spec, debian, target, compilers)
         workshop.finish(temporary, prefix, spec)
 
-    cached_folder(prefix, ["versions", "include", "lib", "copyright-*", ORIGINS], fill)
+    kept.make(fill)
     if built_here:
         share_folder(shared, KIND, prefix)
     return _described(name, prefix, spec, needs)
@@ -244,9 +247,7 @@ def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
     """Return an archive of substitutes for glibc functions that static archives need and the target's glibc lacks."""
     source = (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text()
-    folder = cache_path(cache, "compat") / digest_of(
-        source=source, glibc=target.linked_glibc, compilers=compilers.identity
-    )
+    inputs = {"source": source, "glibc": target.linked_glibc, "compilers": compilers.identity}
     archive = "libcrosswheel-compat.a"
 
     def fill(temporary: Path) -> None:
@@ -255,7 +256,7 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
         compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=temporary)
         compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=temporary)
 
-    return cached_folder(folder, [archive], fill) / archive
+    return cached_folder(cache, "compat", inputs, fill, [archive]) / archive
 
 
 def link_environment(libraries: Sequence[Library], compat: Path, compilers: Compilers) -> Mapping[str, str]:

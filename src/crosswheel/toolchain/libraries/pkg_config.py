@@ -8,9 +8,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from crosswheel.cached import cached_path, cached_texts
 from crosswheel.errors import ToolchainError
-from crosswheel.files import cached_texts, digest_of
-from crosswheel.settings import cache_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import script
 
@@ -22,7 +21,7 @@ def pkg_config_folder(target: Target, cache: Path) -> Path:
         ToolchainError: the package that provides it is not installed.
     """
     program = _program()
-    folder = cache_path(cache, "pkg-config") / digest_of(program=program, multiarch=target.multiarch)
+    folder = cached_path(cache, "pkg-config", {"program": program, "multiarch": target.multiarch})
     names = ("pkg-config", f"{target.multiarch}-pkg-config")
     return cached_texts(folder, dict.fromkeys(names, script([str(program)])), programs=names)
 

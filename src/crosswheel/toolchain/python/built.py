@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable
 
 from crosswheel import targets
+from crosswheel.cached import cache_path
 from crosswheel.errors import TargetError
 from crosswheel.process import Runner
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.compilers.zig import zig_compilers

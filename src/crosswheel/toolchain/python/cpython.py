@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.errors import BuildFailed
-from crosswheel.files import cached_folder, digest_of, exclusive, is_whole
+from crosswheel.files import digest_of
 from crosswheel.process import Runner
 from crosswheel.sandbox.levels import find_sandbox
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.sources.archive import unpack
 from crosswheel.targets import PythonSource, Target
@@ -80,13 +81,11 @@ class CPythonBuild:
         folder, tree = self._folder, self.expected
         holds = [str(path.relative_to(folder)) for path in (tree.executable, tree.include / "pyconfig.h")]
         holds.append(f"lib/python{self._short}/_sysconfigdata_*.py")
-        if not is_whole(folder, holds):
-            waiting = partial(self.tell, f"waiting for another command that builds Python {self._short}")
-            with exclusive(folder.with_name(f"{folder.name}.making"), waiting):
-                built_here: list[Path] = []
-                cached_folder(folder, holds, partial(self._fill, built_here))
-                if built_here:
-                    share_folder(self.shared, _KIND, folder)
+        waiting = partial(self.tell, f"waiting for another command that builds Python {self._short}")
+        built_here: list[Path] = []
+        CachedFolder(folder, holds).make(partial(self._fill, built_here), waiting=waiting)
+        if built_here:
+            share_folder(self.shared, _KIND, folder)
         return tree
 
     @property
@@ -128,7 +127,7 @@ class CPythonBuild:
             host=self.host and self.host.root.name,
         )
         name = f"cpython-{self.source.version}-{self.target.toolchain.debian}-{digest}"
-        return cache_path(self.settings.cache, "python") / name
+        return cached_path(self.settings.cache, "python", name)
 
     def _fill(self, built_here: list[Path], folder: Path) -> None:
         if fetch_folder(self.shared, _KIND, folder, self._folder):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from crosswheel.cached import cached_folder
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.download import download, is_absent
 from crosswheel.errors import IntegrityError, NetworkError
-from crosswheel.files import cached_folder, sha256_of
+from crosswheel.files import sha256_of
 from crosswheel.process import Runner
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import PythonSource
 
 _UNSTABLE = "sid"  # has each release of CPython a few days after its authors made it
@@ -28,7 +29,6 @@ def source_archive(source: PythonSource, settings: Settings, runner: Runner) -> 
         NetworkError, MissingToolError: it is not available.
         IntegrityError: the downloaded file has another hash.
     """
-    folder = cache_path(settings.cache, "python-source") / source.sha256[:20]
 
     def fill(temporary: Path) -> None:
         if settings.cpython:
@@ -36,7 +36,9 @@ def source_archive(source: PythonSource, settings: Settings, runner: Runner) -> 
         else:
             _take(source, temporary / source.file, settings, runner)
 
-    return cached_folder(folder, [source.file], fill) / source.file
+    return (
+        cached_folder(settings.cache, "python-source", source.sha256[:20], fill, [source.file]) / source.file
+    )
 
 
 def newest_release(source: PythonSource, settings: Settings, runner: Runner) -> Version:

@@ -9,10 +9,10 @@ import shutil
 import zipfile
 from pathlib import Path
 
+from crosswheel.cached import CachedFolder
 from crosswheel.download import connection_hint, download, is_absent
 from crosswheel.errors import IntegrityError, NetworkError
-from crosswheel.files import cached_folder, is_whole
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import Artifact, Target
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -27,7 +27,7 @@ def published_python(target: Target, artifact: Artifact, settings: Settings) -> 
         NetworkError: it could not be downloaded.
         IntegrityError: its bytes are not those that the target states.
     """
-    folder, patterns = _kept(target, artifact, settings)
+    kept = _kept(target, artifact, settings)
 
     def fill(temporary: Path) -> None:
         assert target.python.distribution is not None
@@ -40,21 +40,20 @@ def published_python(target: Target, artifact: Artifact, settings: Settings) -> 
             for headers in temporary.glob("org/*/*/*/include/python*"):
                 (headers / "crypt.h").write_text(_CRYPT)
 
-    cached_folder(folder, patterns, fill)
-    (program,) = folder.glob(patterns[0])
+    (program,) = kept.make(fill).glob(kept.holds[0])
     return PythonTree(program.parents[1], target.python.short)
 
 
 def has_published(target: Target, artifact: Artifact, settings: Settings) -> bool:
     """Return whether the cache has one of these Pythons."""
-    return is_whole(*_kept(target, artifact, settings))
+    return _kept(target, artifact, settings).is_whole
 
 
-def _kept(target: Target, artifact: Artifact, settings: Settings) -> tuple[Path, tuple[str, ...]]:
-    """Return the folder for a Python in the cache, and the paths that must exist in it: program and headers."""
+def _kept(target: Target, artifact: Artifact, settings: Settings) -> CachedFolder:
+    """Return the folder for a Python in the cache; it holds its program and its headers."""
     root, short = f"org/*/*/{artifact.classifier}", target.python.short
-    patterns = (f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h")
-    return cache_path(settings.cache, "python") / artifact.sha256[:20], patterns
+    holds = [f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h"]
+    return CachedFolder.of(settings.cache, "python", artifact.sha256[:20], holds)
 
 
 def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:

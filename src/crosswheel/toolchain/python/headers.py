@@ -13,8 +13,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from crosswheel.files import cached_folder, digest_of
-from crosswheel.settings import cache_path
+from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -31,9 +30,8 @@ def headers_for(target: Target, donor: PythonTree, cache: Path) -> PythonTree:
     It runs nowhere. The shared library in it is the other machine's, and serves only for its list of names.
     """
     facts = _facts(target)
-    folder = cache_path(cache, "python-headers") / digest_of(
-        other=donor.root, facts=facts, multiarch=target.multiarch
-    )
+    inputs = {"other": donor.root, "facts": facts, "multiarch": target.multiarch}
+    folder = cached_path(cache, "python-headers", inputs)
     tree = PythonTree(folder, donor.short)
     data = tree.stdlib / f"{target.python.sysconfigdata}.py"
 
@@ -49,7 +47,7 @@ def headers_for(target: Target, donor: PythonTree, cache: Path) -> PythonTree:
         shutil.copyfile(donor.library, filled.names)
 
     files = (tree.include / "pyconfig.h", data, tree.names)
-    cached_folder(folder, [str(path.relative_to(folder)) for path in files], fill)
+    CachedFolder(folder, [str(path.relative_to(folder)) for path in files]).make(fill)
     return tree
 
 

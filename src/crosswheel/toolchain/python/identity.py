@@ -12,8 +12,8 @@ import pprint
 from importlib import resources
 from pathlib import Path
 
-from crosswheel.files import cached_texts, digest_of, new_file, write_text
-from crosswheel.settings import cache_path
+from crosswheel.cached import cached_path, cached_texts
+from crosswheel.files import new_file, write_text
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.programs import Compilers
 from crosswheel.toolchain.python.tree import PythonTree
@@ -34,12 +34,12 @@ def identity_folder(target: Target, python: PythonTree, compilers: Compilers, ca
     view = json.dumps(_view(target, python), indent=1)
     data = _sysconfigdata(target, python, compilers)
     texts = {**code, "view.json": view, f"{target.python.sysconfigdata}.py": data}
-    return cached_texts(cache_path(cache, "views") / digest_of(code=code, view=view, data=data), texts)
+    return cached_texts(cached_path(cache, "views", {"code": code, "view": view, "data": data}), texts)
 
 
 def asked_interpreter(host: PythonTree, identity: Path, cache: Path) -> Path:
     """Return an interpreter of the host that answers as the target, for uv."""
-    folder = cache_path(cache, "interpreters") / digest_of(host=host.root, identity=identity)
+    folder = cached_path(cache, "interpreters", {"host": host.root, "identity": identity})
     site, program = folder / "lib" / f"python{host.short}" / "site-packages", folder / "bin" / "python"
     home = f"home = {host.executable.parent}\ninclude-system-site-packages = false\nversion = {host.short}\n"
     if not program.is_symlink() or program.readlink() != host.executable:

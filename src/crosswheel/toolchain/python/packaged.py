@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from crosswheel.cached import CachedFolder
 from crosswheel.debian import Debian
 from crosswheel.errors import TargetError
-from crosswheel.files import cached_folder, is_whole
 from crosswheel.process import Runner
-from crosswheel.settings import Settings, cache_path
+from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -22,8 +22,7 @@ def packaged_python(target: Target, settings: Settings, runner: Runner) -> Pytho
         MissingToolError, NetworkError: its packages are not available.
         TargetError: they have no such Python.
     """
-    folder, used = _kept(target, settings)
-    tree = PythonTree(folder, target.python.short)
+    kept = _kept(target, settings)
     debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.suite)
 
     def fill(temporary: Path) -> None:
@@ -35,20 +34,22 @@ def packaged_python(target: Target, settings: Settings, runner: Runner) -> Pytho
         _arrange(unpacked, PythonTree(temporary, short), target)
         shutil.rmtree(unpacked)
 
-    cached_folder(folder, used, fill)
-    return tree
+    return PythonTree(kept.make(fill), target.python.short)
 
 
 def has_packaged(target: Target, settings: Settings) -> bool:
     """Return whether the cache has it."""
-    return is_whole(*_kept(target, settings))
+    return _kept(target, settings).is_whole
 
 
-def _kept(target: Target, settings: Settings) -> tuple[Path, tuple[str, ...]]:
+def _kept(target: Target, settings: Settings) -> CachedFolder:
     short, names = target.python.short, target.toolchain
-    folder = cache_path(settings.cache, "python") / f"{names.suite}-{names.debian}-{target.python.version}"
-    config = f"include/python{short}/pyconfig.h"
-    return folder, (f"bin/python{short}", config, f"lib/python{short}/{target.python.sysconfigdata}.py")
+    config, data = f"include/python{short}/pyconfig.h", f"lib/python{short}/{target.python.sysconfigdata}.py"
+    name, holds = (
+        f"{names.suite}-{names.debian}-{target.python.version}",
+        [f"bin/python{short}", config, data],
+    )
+    return CachedFolder.of(settings.cache, "python", name, holds)
 
 
 def _arrange(unpacked: Path, tree: PythonTree, target: Target) -> None:
