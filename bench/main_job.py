@@ -123,13 +123,10 @@ class MainJob:
     def processor_seconds(self) -> Iterator[tuple[str, float]]:
         """Yield each command in the logs with the processor time of all that it started."""
         for log in sorted((self.checkout / "build").rglob("*.log")):
-            command = ""
             for line in log.read_text(errors="replace").splitlines():
-                used = re.fullmatch(r"# ([\d.]+) s of processor time", line)
-                if line.startswith("$ "):
-                    command = line[2:]
-                elif used:
-                    yield command, float(used[1])
+                used = re.fullmatch(r"# ([\d.]+) s of processor time: (.*)", line)
+                if used:
+                    yield used[2], float(used[1])
 
     def log_sizes(self) -> Mapping[Path, int]:
         return {log: log.stat().st_size for log in (self.checkout / "build").rglob("*.log")}

@@ -183,7 +183,9 @@ class Runner:
             note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
             started = [*map(str, prefix), *words]
             result = self._finish(started, cwd, env, timeout, stdin, note)
-            note(f"# {result.processor_seconds:.2f} s of processor time", echoed=False)
+            # With the command: what others write to this log at the same time lies between.
+            used = f"# {result.processor_seconds:.2f} s of processor time: {shlex.join(words)}"
+            note(used, echoed=False)
         self.cancellation.raise_if_requested()
         if check and result.returncode != 0:
             raise BuildFailed(

@@ -70,7 +70,8 @@ def test_all_that_a_program_prints_is_returned_logged_and_echoed(tmp_path: Path)
     assert (result.returncode, result.lines) == (0, ["one", "two", "three"])
     assert echoed[1:] == result.lines
     *logged, used = log.read_text().splitlines()
-    assert (logged, used) == (echoed, f"# {result.processor_seconds:.2f} s of processor time")
+    command = echoed[0].removeprefix("$ ")
+    assert (logged, used) == (echoed, f"# {result.processor_seconds:.2f} s of processor time: {command}")
     assert echoed[0] == "$ sh -c 'echo one; echo two >&2; printf three'"
 
 
