@@ -141,6 +141,11 @@ class Uv:
         words += [word for group in groups for word in ("--group", group)]
         return self._run([*words, "--python", python, "--project", folder]).output
 
+    def candidates(self, requirements: Path, *, python: Path) -> str:
+        """Return the files of locked releases that an interpreter may install, as a ``pylock.toml`` (PEP 751)."""
+        words: list[Word] = ["pip", "compile", "--quiet", "--no-header", "--no-deps", "--no-annotate"]
+        return self._run([*words, "--format", "pylock.toml", "--python", python, requirements]).output
+
     def venv(self, folder: Path, *, python: Path) -> None:
         """Create an empty virtual environment."""
         self._run(["venv", "--quiet", "--no-project", "--clear", "--python", python, folder])

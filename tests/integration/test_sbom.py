@@ -76,6 +76,9 @@ def test_a_library_that_is_offered_and_not_used_is_not_in_the_sbom(
     assert [where["location"] for where in zlib["evidence"]["occurrences"]] == [member]
     required = parts(document, "requirement")
     assert required["setuptools"]["version"] == "75.8.0"
+    assert (
+        len(required["setuptools"]["hashes"]) == 1
+    )  # of its wheel, though the lock allows its sdist as well
     assert {part["scope"] for part in required.values()} == {"excluded"}
     assert not document.get("properties")  # nothing is unknown
     again = crossing.in_folder(tmp_path / "again").build(files, said={"libraries": ["zlib", "libyaml"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,17 @@ from support.registries import LocalRegistry, local_registry
 from support.wheels import make_wheel
 
 PYTHON = Path(sys.executable)
+SHORT = f"{sys.version_info.major}.{sys.version_info.minor}"
+OWN_BACKEND = """
+import zipfile
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    with zipfile.ZipFile(f"{folder}/source-1.0-py3-none-any.whl", "w") as wheel:
+        info = "source-1.0.dist-info"
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: source\\nVersion: 1.0\\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{info}/RECORD", f"{info}/METADATA,,\\n{info}/WHEEL,,\\n{info}/RECORD,,\\n")
+    return "source-1.0-py3-none-any.whl"
+"""
 
 
 @pytest.fixture
@@ -189,3 +201,88 @@ def test_an_unreachable_registry_is_a_network_problem(
 )
 def test_backends_that_compile_rust_are_known(tmp_path: Path, requirements: set[str], answer: bool) -> None:
     assert LockedRequirements(tmp_path, frozenset(requirements)).needs_rust is answer
+
+
+def of_a_release(tmp_path: Path, registry: LocalRegistry) -> dict[str, str]:
+    """Offer several files of a release, of which two fit this host; return their hashes by their tags."""
+    platform = f"linux_{os.uname().machine}"
+    abi = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    tags = {"any": "py3-none-any", "own": f"{abi}-{abi}-{platform}", "other": f"{abi}-{abi}-win32"}
+    return {
+        kind: registry.add(make_wheel(tmp_path, "several", "1.0", {"several.py": kind.encode()}, tag=tag))
+        for kind, tag in tags.items()
+    }
+
+
+def locked_to(folder: Path, *hashes: str) -> Path:
+    """Write the lock of that release, which allows files with these hashes."""
+    lock = folder / "lock.txt"
+    lines = ["several==1.0", *(f"    --hash=sha256:{sha256}" for sha256 in hashes)]
+    lock.write_text("# for: several\n" + " \\\n".join(lines) + "\n")
+    return lock
+
+
+@pytest.fixture
+def environment(tmp_path: Path, registry: LocalRegistry) -> Path:
+    """An empty environment; returns its interpreter."""
+    uv_for(registry.url, tmp_path).venv(tmp_path / "venv", python=PYTHON)
+    return tmp_path / "venv" / "bin" / "python"
+
+
+@pytest.mark.parametrize("kinds", [("any", "own", "other"), ("other", "any")])
+def test_of_several_files_of_a_release_the_installed_one_is_known(
+    tmp_path: Path, registry: LocalRegistry, environment: Path, kinds: tuple[str, ...]
+) -> None:
+    hashes = of_a_release(tmp_path, registry)
+    lock = locked_to(tmp_path, *(hashes[kind] for kind in kinds))
+    with lock.open("a") as stream:
+        stream.write(f"windows-only==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:{'0' * 64}\n")
+    locked, uv = build_requirements.read(lock), uv_for(registry.url, tmp_path)
+    assert locked is not None
+    installed = build_requirements.install(
+        locked, tmp_path / "requirements.txt", python=environment, short=SHORT, uv=uv
+    )
+    best = "own" if "own" in kinds else "any"
+    name, digests = installed.material("Several", "1.0")
+    assert digests == (hashes[best],)
+    assert name is not None
+    assert name.endswith("-any.whl") == (best == "any")
+    (module,) = environment.parents[1].glob("lib/*/site-packages/several.py")
+    assert module.read_text() == best  # uv installed that one
+    assert list(installed.files) == [("several", "1.0")]
+
+
+def test_a_sdist_is_known_as_the_file_that_a_requirement_was_built_from(
+    tmp_path: Path, registry: LocalRegistry, environment: Path
+) -> None:
+    registry.add(make_wheel(tmp_path, "source", "1.0", {}, tag="cp39-cp39-win32"))
+    project = pyproject(backend="own").replace("[build-system]\n", '[build-system]\nbackend-path = ["."]\n')
+    files = {"pyproject.toml": project, "own.py": OWN_BACKEND}
+    sha256 = registry.add(make_sdist(tmp_path / "sdists", files, name="source"))
+    uv = uv_for(registry.url, tmp_path)
+    locked = build_requirements.resolve(
+        ["source==1.0"], tmp_path / "lock.txt", python=PYTHON, as_of=None, uv=uv
+    )
+    assert len(locked.sha256) == 2
+    installed = build_requirements.install(
+        locked, tmp_path / "requirements.txt", python=environment, short=SHORT, uv=uv
+    )
+    assert installed.material("source", "1.0") == ("source-1.0.tar.gz", (sha256,))
+    assert locked.material("source", "1.0") == (None, tuple(sorted(locked.sha256)))
+
+
+def test_a_file_that_the_lock_does_not_allow_is_not_installed(
+    tmp_path: Path, registry: LocalRegistry, environment: Path
+) -> None:
+    of_a_release(tmp_path, registry)
+    lock = locked_to(tmp_path, "0" * 64)
+    locked = build_requirements.read(lock)
+    assert locked is not None
+    with pytest.raises(BuildFailed, match=r"[Hh]ash mismatch"):
+        build_requirements.install(
+            locked,
+            tmp_path / "requirements.txt",
+            python=environment,
+            short=SHORT,
+            uv=uv_for(registry.url, tmp_path),
+        )

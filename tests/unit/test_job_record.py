@@ -172,6 +172,29 @@ def test_a_record_and_its_wheel_that_were_replaced_together_are_noticed(tmp_path
     assert WheelRecord.read(other, SEALS) is None
 
 
+def test_a_cache_that_was_moved_keeps_its_wheels(tmp_path: Path) -> None:
+    cache, moved, outside = (tmp_path / name for name in ("cache", "elsewhere/cache", "outside"))
+    wheels = {
+        "built": cache / "made" / "built" / "a.whl",
+        "taken": cache / "files" / "0123" / "a.whl",
+        "own": outside / "a.whl",
+    }
+    for digest, wheel in wheels.items():
+        wheel.parent.mkdir(parents=True)
+        wheel.touch()
+        kept, temporary = cache / "made" / digest, cache / "made" / f".{digest}.new"
+        made("a", wheel=wheel).write(temporary, digest, SEALS)
+        kept.mkdir(exist_ok=True)
+        (temporary / "made.json").replace(kept / "made.json")
+    moved.parent.mkdir()
+    cache.rename(moved)
+    for digest, wheel in wheels.items():
+        found = WheelRecord.read(moved / "made" / digest, SEALS)
+        expected = wheel if digest == "own" else moved / wheel.relative_to(cache)
+        assert found is not None
+        assert found.wheel == expected
+
+
 def test_what_was_built_with_another_fortran_is_made_again() -> None:
     built = made("a").model_copy(update={"toolchain": {"gfortran": "12.2.0-14"}})
     assert built.agrees("gfortran", "12.2.0-14")

@@ -6,19 +6,24 @@ import json
 from pathlib import Path
 
 import pytest
+from packageurl import PackageURL
 
 from crosswheel.deploy.assembling import ProvenWheel
 from crosswheel.deploy.signing import require_signed
 from crosswheel.errors import IntegrityError
 from crosswheel.files import sha256_of
 from crosswheel.index.site import write_site
+from crosswheel.job.attesting import _dependencies
 from crosswheel.lock import Pin
+from crosswheel.provenance.sbom import Described, wheel_sbom
 from crosswheel.publish import publish
 from crosswheel.signing.keys import SigningKey
 from crosswheel.stores.folder import FolderStore
 from crosswheel.wheels import provenance
 from crosswheel.wheels.dist import Dist
+from crosswheel.wheels.materials import Material, Materials
 from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.writing import EPOCH
 from support.releases import this_machine
 from support.sites import add_wheel, prove
 
@@ -139,3 +144,31 @@ def test_it_goes_where_the_proof_goes_and_is_gone_with_it(tmp_path: Path) -> Non
         said = json.loads(path.read_text())
         wheel = path.with_name(name)
         assert said["subject"][0]["digest"]["sha256"] == sha256_of(wheel), path
+
+
+@pytest.mark.parametrize(
+    ("file", "hashes_in_sbom"),
+    [
+        ("cython-3.0.12-py3-none-any.whl", ["ab"]),
+        ("cython-3.0.12.tar.gz", ["ab"]),
+        # Which of these it is depends on the machine that builds; the wheel that has the SBOM must not.
+        ("cython-3.0.12-cp310-cp310-manylinux_2_17_x86_64.whl", []),
+    ],
+)
+def test_the_file_of_a_build_requirement_is_named_with_its_hash(file: str, hashes_in_sbom: list[str]) -> None:
+    cython = Material(
+        role="requirement",
+        name="cython",
+        version="3.0.12",
+        purl="pkg:pypi/cython@3.0.12",
+        sha256=("ab",),
+        file=file,
+    )
+    materials = Materials(source=Material(role="source", name="demo"), requirements=(cython,))
+    (stated,) = [item for item in _dependencies(materials) if item["name"] == "cython==3.0.12"]
+    assert stated["digest"] == {"sha256": "ab"}
+    assert PackageURL.from_string(str(stated["uri"])).qualifiers == {"file_name": file}
+    sbom = json.loads(wheel_sbom(Described("demo", "1.0", "demo-1.0-py3-none-any.whl"), materials, EPOCH))
+    (part,) = sbom["components"]
+    assert [item["content"] for item in part.get("hashes", [])] == hashes_in_sbom
+    assert part["purl"] == "pkg:pypi/cython@3.0.12"

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from email.parser import BytesParser
 from email.policy import compat32
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
@@ -262,12 +263,19 @@ def prepare(
     remove_tree(project.folder / "copies")  # left over from an interrupted build
     backend = Backend(system, project.tree, venv, environment(locked), variables, runner, toolchain.sandbox)
     uv.venv(venv, python=toolchain.host.executable)
-    uv.install_locked(locked.file, python=venv / "bin" / "python")
+    install = partial(
+        build_requirements.install,
+        installed=project.folder / "requirements.txt",
+        python=venv / "bin" / "python",
+        short=toolchain.host.short,
+        uv=uv,
+    )
+    locked = install(locked)
     by_setup_py = bool(project.recipe and project.recipe.setup_py_commands)
     dynamic = [] if by_setup_py else backend.requirements_for_wheel(project.config)
     if not set(dynamic) <= locked.requirements:
         locked = resolve(list(dict.fromkeys([*system.requires, *dynamic])))
-        uv.install_locked(locked.file, python=venv / "bin" / "python")
+        locked = install(locked)
     retarget(venv)
     return backend, locked
 

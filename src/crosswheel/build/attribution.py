@@ -53,8 +53,6 @@ _OF_RUST = re.compile(r"/rustlib/[^/]+/lib/lib[^/]+\.rlib$")
 _COMPAT = "libcrosswheel-compat.a"
 _LLVM = "Apache-2.0 WITH LLVM-exception"
 _GCC = "GPL-3.0-or-later WITH GCC-exception-3.1"
-_PINNED = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)(.*?)(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
-_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 def source_material(name: str, version: str, source: Source, digest: str, recipe: Recipe | None) -> Material:
@@ -119,13 +117,8 @@ def materials_of(
 
 
 def required_materials(venv: Path, locked: LockedRequirements) -> tuple[Material, ...]:
-    """Return the releases in a build environment, with the hashes that its lock allows."""
-    text = locked.file.read_text()
-    hashes: dict[tuple[str, str], tuple[str, ...]] = {
-        (canonicalize_name(name), version): tuple(_HASH.findall(rest))
-        for name, version, rest in _PINNED.findall(text)
-    }
-    materials = [_installed_material(metadata, hashes) for _, metadata in _installed(venv)]
+    """Return the releases in a build environment, with the file that each was installed from."""
+    materials = [_installed_material(metadata, locked) for _, metadata in _installed(venv)]
     return tuple(sorted(materials, key=lambda material: material.name))
 
 
@@ -134,15 +127,17 @@ def _installed(venv: Path) -> Iterator[tuple[Path, Message]]:
         yield file.parent, BytesParser(policy=compat32).parsebytes(file.read_bytes(), headersonly=True)
 
 
-def _installed_material(metadata: Message, hashes: Mapping[tuple[str, str], tuple[str, ...]]) -> Material:
+def _installed_material(metadata: Message, locked: LockedRequirements | None) -> Material:
     name, version = canonicalize_name(str(metadata["Name"])), str(metadata["Version"])
+    file, sha256 = locked.material(name, version) if locked else (None, ())
     return Material(
         role="requirement",
         name=name,
         version=version,
         purl=PackageURL("pypi", None, name, version).to_string(),
         licence=metadata["License-Expression"],
-        sha256=tuple(sorted(hashes.get((name, version), ()))),
+        sha256=sha256,
+        file=file,
     )
 
 
@@ -283,7 +278,7 @@ class LinkedMaterials:
         for info, metadata in _installed(self.venv):
             path = archive.relative_to(info.parent) if archive.is_relative_to(info.parent) else None
             if path and (info / "RECORD").is_file() and f"{path}," in (info / "RECORD").read_text():
-                requirement = _installed_material(metadata, {})
+                requirement = _installed_material(metadata, None)
                 return [requirement.model_copy(update={"role": "library"})]
         return [Material(role="library", name=archive.name)]
 

@@ -9,13 +9,17 @@ from __future__ import annotations
 import datetime
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import Environment, default_environment
+from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock, PylockSelectError
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.errors import BuildFailed, LockError
@@ -35,6 +39,8 @@ else:
 _FOR_SETUP_PY = ("setuptools<82", "wheel")
 SETUP_PY = "setuptools.build_meta:__legacy__"
 """The build backend of a project with a setup.py that declares no backend."""
+Release = tuple[str, str]
+"""The normalised name and version of a release."""
 _PREFIX = "# for: "  # one line for each requirement, followed by the releases that they resolved to
 
 
@@ -108,11 +114,23 @@ def pyproject(tree: Path) -> Mapping[str, Any]:
 
 
 @dataclass(frozen=True)
+class RequirementFile:
+    """The file of a release that is installed: its name and its SHA-256."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class LockedRequirements:
-    """Resolved build requirements: the file to install from, and the requirements that it was resolved for."""
+    """Resolved build requirements: the file to install from, and the requirements that it was resolved for.
+
+    ``files`` are the files that were installed, by their releases; empty before that.
+    """
 
     file: Path
     requirements: frozenset[str]
+    files: Mapping[Release, RequirementFile] = field(default_factory=dict)
 
     @property
     def needs_rust(self) -> bool:
@@ -123,16 +141,28 @@ class LockedRequirements:
     @property
     def pinned(self) -> tuple[str, ...]:
         """The releases to install, as ``name==version``."""
-        return tuple(map(str, self._pins))
+        return tuple(map(str, self.pins))
 
     @property
     def sha256(self) -> frozenset[str]:
         """The hashes of all files that may be installed."""
-        return frozenset().union(*(pin.sha256 for pin in self._pins))
+        return frozenset().union(*(pin.sha256 for pin in self.pins))
 
     @property
-    def _pins(self) -> Iterable[Pin]:
+    def pins(self) -> Iterable[Pin]:
+        """The releases to install, with the hashes of all files that may be installed."""
         return pins_of(self.file.read_text(), self.file)
+
+    def material(self, name: str, version: str) -> tuple[str | None, tuple[str, ...]]:
+        """Return the name of the file that a release was installed from, and its hash.
+
+        Where the file is not known, return ``None`` and the hashes of all that may be installed.
+        """
+        release = _release(name, version)
+        if release in self.files:
+            return self.files[release].name, (self.files[release].sha256,)
+        allowed = (pin.sha256 for pin in self.pins if _release(pin.name, pin.version) == release)
+        return None, tuple(sorted(next(allowed, ())))
 
     def require(self, requirements: Iterable[str]) -> None:
         """Raise :class:`LockError` for a requirement that the lock was not resolved for."""
@@ -241,6 +271,72 @@ def resolve(
         text = resolved.read_text()
     write_text(file, "".join(f"{_PREFIX}{requirement}\n" for requirement in sorted(requirements)) + text)
     return LockedRequirements(file, frozenset(requirements))
+
+
+def install(
+    locked: LockedRequirements, installed: Path, *, python: Path, short: str, uv: Uv
+) -> LockedRequirements:
+    """Install locked requirements, each release from one file; return them with these files.
+
+    A lock is the same for every host and allows each file of a release. The best file for this host is chosen here, and
+    uv may install no other. Where the registry names no hashes, uv chooses, and the file stays unknown.
+
+    Args:
+        installed: the file to write for uv: the releases, with the hashes of what may be installed.
+        python: the interpreter of the environment to install into.
+        short: its version, such as 3.10.
+
+    Raises:
+        BuildFailed: uv failed.
+    """
+    lock = Pylock.from_dict(tomllib.loads(uv.candidates(locked.file, python=python)))
+    allowed = {_release(pin.name, pin.version): pin.sha256 for pin in locked.pins}
+    files: dict[Release, RequirementFile] = {}
+    lines = []
+    for package in lock.packages:
+        release = _release(package.name, str(package.version))
+        hashes = allowed.get(release, frozenset())
+        file = _best(package, hashes, lock, short)
+        if file is not None:
+            files[release] = RequirementFile(file.filename, file.hashes["sha256"])
+            hashes = frozenset({file.hashes["sha256"]})
+        lines.append(
+            " ".join(["==".join(release), *(f"--hash=sha256:{sha256}" for sha256 in sorted(hashes))])
+        )
+    write_text(installed, "".join(f"{line}\n" for line in lines))
+    uv.install_locked(installed, python=python)
+    return replace(locked, files=files)
+
+
+def _best(
+    package: Package, hashes: Collection[str], lock: Pylock, short: str
+) -> PackageWheel | PackageSdist | None:
+    """Return the best file of a release that has one of these hashes, or ``None``."""
+    wheels = [wheel for wheel in package.wheels or () if wheel.hashes.get("sha256") in hashes]
+    sdist = package.sdist if package.sdist and package.sdist.hashes.get("sha256") in hashes else None
+    if not wheels and sdist is None:
+        return None
+    narrowed = Package(name=package.name, version=package.version, wheels=wheels or None, sdist=sdist)
+    alone = Pylock(lock_version=lock.lock_version, created_by=lock.created_by, packages=[narrowed])
+    environment, tags = _of_this_host(short)
+    try:
+        (chosen,) = (file for _, file in alone.select(environment=environment, tags=tags))
+    except PylockSelectError:
+        return None
+    assert isinstance(chosen, (PackageWheel, PackageSdist))
+    return chosen
+
+
+def _release(name: str, version: str) -> Release:
+    return canonicalize_name(name), str(Version(version))
+
+
+def _of_this_host(short: str) -> tuple[Environment, Sequence[Tag]]:
+    """Return the markers' environment of this host with a version of Python, and the tags that it installs."""
+    numbers = tuple(map(int, short.split(".")))
+    environment = default_environment()
+    environment["python_version"], environment["python_full_version"] = short, f"{short}.0"
+    return environment, [*cpython_tags(numbers), *compatible_tags(numbers, f"cp{short.replace('.', '')}")]
 
 
 def _name(requirement: str) -> str:

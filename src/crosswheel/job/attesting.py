@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from packageurl import PackageURL
+
 from crosswheel import __version__
 from crosswheel.files import digest_of, sha256_of
 from crosswheel.job.context import BuildContext
@@ -87,15 +89,23 @@ def _dependencies(materials: Materials) -> Iterator[Mapping[str, object]]:
     """Yield the dependencies of a build: the source and its patches, linked libraries, the build requirements."""
     for material in materials:
         name = f"{material.name}=={material.version}" if material.version else material.name
-        uri = {"uri": material.purl} if material.purl else {}
+        url = _url(material)
+        uri = {"uri": url} if url else {}
         for digest in _digests(material) or [{}]:
             yield {**_dependency(name, digest), **uri, "annotations": {"role": material.role}}
         for patch in material.patches:
             yield {**_dependency(patch.name, {"sha256": patch.sha256}), "annotations": {"role": "patch"}}
 
 
+def _url(material: Material) -> str | None:
+    """Return the package URL of a material, with the name of its file if that is known."""
+    if material.purl is None or material.file is None:
+        return material.purl
+    return PackageURL.from_string(material.purl)._replace(qualifiers={"file_name": material.file}).to_string()
+
+
 def _digests(material: Material) -> list[Mapping[str, str]]:
-    """Return the digests of a material; a build requirement has one for each file that its lock allows."""
+    """Return the digests of a material; one for each file that its lock allows if it is not known which was used."""
     kind, _, commit = (material.commit or "").partition(":")
     named = [{_GIT[kind]: commit}] if kind in _GIT else []
     return [*({"sha256": sha256} for sha256 in material.sha256), *named]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -78,17 +79,27 @@ class WheelRecord(WheelFacts):
             record = cls.model_validate_json(text) if text is not None else None
         except ValidationError:  # written by another version
             return None
-        if record is None or not record.wheel.is_file() or sha256_of(record.wheel) != record.sha256:
+        if record is None:
             return None
-        return record.model_copy(update={"is_kept": True})
+        # Of the path alone: a kind of the cache may be a link to another disk.
+        wheel = Path(os.path.normpath(folder / record.wheel))
+        if not wheel.is_file() or sha256_of(wheel) != record.sha256:
+            return None
+        return record.model_copy(update={"is_kept": True, "wheel": wheel})
 
     def agrees(self, tool: str, version: str | None) -> bool:
         """Tell whether the build used a tool's version; true if it did not use the tool, or ``version`` is ``None``."""
         return version is None or self.toolchain.get(tool, version) == version
 
     def write(self, folder: Path, digest: str, seals: Seals) -> None:
-        """Write the record to a folder of the cache, which is, or becomes, that of a digest."""
-        text = self.model_dump_json(indent=1, exclude={"is_kept", "instead_of", "shared_as"})
+        """Write the record to a folder of the cache, which is, or becomes, that of a digest.
+
+        A wheel in the cache is named relative to that folder, so that it is found where the cache is moved to.
+        """
+        within = self.wheel.is_relative_to(folder.parents[1])
+        wheel = os.path.relpath(self.wheel, folder.with_name(digest)) if within else self.wheel
+        written = self.model_copy(update={"wheel": Path(wheel)})
+        text = written.model_dump_json(indent=1, exclude={"is_kept", "instead_of", "shared_as"})
         seals.write(folder / "made.json", digest, text)
 
     def keep(self, folder: Path, files: Iterable[Path], seals: Seals) -> None:

@@ -141,11 +141,17 @@ def material_component(material: Material) -> Component:
         purl=url,
         bom_ref=name,
         licenses=licences_of(material.licence),
-        hashes=hashes_of(material.sha256[0] if len(material.sha256) == 1 else None),
+        hashes=hashes_of(material.sha256[0] if len(material.sha256) == 1 and _is_for_all(material) else None),
         properties=properties,
         evidence=ComponentEvidence(occurrences=where) if where else None,
         pedigree=Pedigree(patches=map(_patch, material.patches)) if material.patches else None,
     )
+
+
+def _is_for_all(material: Material) -> bool:
+    """Whether every host uses the same file of it, so that wheels that hosts of several kinds build are the same."""
+    file = material.file
+    return file is None or not file.endswith(".whl") or file.endswith("-any.whl")
 
 
 def _with_scope(component: Component) -> Component:

@@ -37,6 +37,7 @@ class Material(_Value):
         purl: its package URL, without a host's name.
         licence: its licence as an SPDX expression, if known.
         sha256: the hash of its file; for a requirement whose file is not known, all hashes that its lock allows.
+        file: for a requirement, the name of the file that was installed, if it is known.
         commit: the git commit or tree of a source that is not a file, such as ``git-commit:0123…``.
         debian: the Debian source package that it is built from, which Debian's advisories name.
         patches: the patches of it, in the order in which they were applied.
@@ -50,6 +51,7 @@ class Material(_Value):
     purl: str | None = None
     licence: str | None = None
     sha256: tuple[str, ...] = ()
+    file: str | None = None
     commit: str | None = None
     debian: str | None = None
     patches: tuple[Patch, ...] = ()
