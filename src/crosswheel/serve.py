@@ -38,6 +38,7 @@ _FORMS = {
 _TEXTS = {
     ".html": "text/html",
     ".json": "application/json",
+    ".provenance": "application/json",
     ".css": "text/css",
     ".js": "text/javascript",
     ".metadata": "text/plain",

@@ -33,6 +33,7 @@ _PANELS = {
     "An index for many": {
         "crosswheel.cli.indexing": ("index", "serve"),
         "crosswheel.cli.publishing": ("publish", "yank", "unyank", "prune"),
+        "crosswheel.cli.attesting": ("attest",),
         "crosswheel.cli.exporting": ("export",),
         "crosswheel.cli.caching": ("cache",),
     },

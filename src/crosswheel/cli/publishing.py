@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from crosswheel.cli.attesting import SigstoreOption
 from crosswheel.cli.keys import key_folder, reader_of
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.summaries import SummaryOption, append
@@ -18,10 +19,11 @@ from crosswheel.errors import BuildFailed, StorageError, UsageError
 from crosswheel.index.summary import table as markdown_table
 from crosswheel.process import Runner
 from crosswheel.progress import table
-from crosswheel.publish import Channel, Stores, WheelSelection, channel_of, open_store, set_yanked
+from crosswheel.publish import Channel, Published, Stores, WheelSelection, channel_of, open_store, set_yanked
 from crosswheel.publish import prune as prune_channels
 from crosswheel.publish import publish as publish_site
 from crosswheel.publish.channel_manifest import DAYS, Signatory
+from crosswheel.signing.public_ci import Attester
 
 DevelopmentOption = Annotated[
     str | None,
@@ -112,9 +114,17 @@ def publish(
             "production.",
         ),
     ] = None,
+    attest: Annotated[
+        bool,
+        typer.Option(
+            "--attest", help="Attest wheels with the identity of this CI's job (sigstore, PEP 740)."
+        ),
+    ] = False,
+    sigstore_config: SigstoreOption = None,
 ) -> None:
     """Add the index to a channel: the one of the git branch or tag, or any other."""
     channel = destination.channel
+    attester = Attester.of_ci(sigstore_config) if attest else None
     published = publish_site(
         index_tree_root.resolve(),
         open_store(channel.url),
@@ -123,24 +133,21 @@ def publish(
         dry_run=dry_run,
         signatory=_signatory(valid_days),
         replaceable=replaceable,
+        attester=attester,
     )
     kinds = {
         "new": published.new,
         "replaces another": published.replaced,
         "made whole again": published.mended,
         "new proof": published.proofs,
+        "attested": published.attested,
     }
     rows = [[name, kind] for kind, names in kinds.items() for name in names]
     title = f"{'Would be published' if dry_run else 'Published'} to {channel.name}, {channel.url}"
     table(Console(), title, ["file", "what"], rows)
     if summary:
         append(summary, f"## {title}\n\n{markdown_table(['file', 'what'], rows)}")
-    mended = f", {len(published.mended)} made whole again" if published.mended else ""
-    replaced = f", {len(published.replaced)} that replace others" if published.replaced else ""
-    print(
-        f"{len(published.new)} new wheels{replaced}, {published.kept} that were there{mended}; "
-        f"{len(published.pages)} pages written."
-    )
+    print(_counted(published))
     if published.manifest:
         print(
             f"Signed as number {published.manifest.version}, for {valid_days} days: publish again before they are over."
@@ -149,6 +156,15 @@ def publish(
         typer.echo(f"warning: {_UNSIGNED}", err=True)
     for filename in published.of_yanked:
         print(f"{filename} is not yanked, and other wheels of its release are: yank it too, if it is as bad.")
+
+
+def _counted(published: Published) -> str:
+    mended = f", {len(published.mended)} made whole again" if published.mended else ""
+    replaced = f", {len(published.replaced)} that replace others" if published.replaced else ""
+    return (
+        f"{len(published.new)} new wheels{replaced}, {published.kept} that were there{mended}; "
+        f"{len(published.pages)} pages written."
+    )
 
 
 def yank(

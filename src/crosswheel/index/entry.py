@@ -45,6 +45,7 @@ class Entry(BaseModel):
             ``not run``.
         apart: the subfolder of the project's folder, named after a target, if the wheel's file name is taken there.
         log: the path of its build log, relative to the build tree.
+        attested: whether attestations of a public CI lie next to it (PEP 740).
         yanked: the reason to avoid the wheel; an empty reason counts (PEP 592).
     """
 
@@ -65,6 +66,7 @@ class Entry(BaseModel):
     ways: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     apart: str | None = None
     log: str | None = None
+    attested: bool = False
     yanked: str | None = None
 
     @property

@@ -17,6 +17,8 @@ from crosswheel.files import sha256_of_stream
 from crosswheel.index.entry import Entry, entry_of, left_out, newest, required_names
 from crosswheel.index.overview import Overview, overview_of
 from crosswheel.index.scan import ProjectWheels, ScannedWheel
+from crosswheel.wheels.attestations import require_of as require_attested
+from crosswheel.wheels.layout import ATTESTATIONS_SUFFIX
 from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.reading import WheelFile, read_metadata
 
@@ -184,6 +186,7 @@ def read_found(item: ScannedWheel, dist: Path) -> tuple[Entry, bytes, Mapping[st
         "offered": tuple(sorted(proof.target for proof in proofs.values())),
         "ways": {proof.target: ways(proof) for proof in proofs.values()},
         "log": next((proof.log for proof in proofs.values() if proof.log), None),
+        "attested": _is_attested(item, dist, sha256),
         "yanked": read_reason(item, dist),
     }
     return entry.model_copy(update=facts), metadata, proofs
@@ -193,6 +196,14 @@ def ways(proof: Proof) -> tuple[str, ...]:
     """Return how a wheel was proven, in the words of :class:`Entry`."""
     emulated = ("userland" if proof.userland else "emulated",) if proof.emulator else ()
     return (*emulated, *(("machine",) if proof.on_machine else ())) or ("not run",)
+
+
+def _is_attested(item: ScannedWheel, dist: Path, sha256: str) -> bool:
+    """Return whether a wheel has attestations; raise :class:`IntegrityError` if they are of something else."""
+    names = [name for name in item.sidecar_names if name == item.filename + ATTESTATIONS_SUFFIX]
+    for name in names:
+        require_attested(item.sibling(dist, name), item.filename, sha256)
+    return bool(names)
 
 
 def read_reason(item: ScannedWheel, dist: Path) -> str | None:

@@ -1,19 +1,24 @@
 """Make the pages for pip and other tools: the simple repository API, as HTML and as JSON.
 
 Implements PEP 503 (HTML), 592 (yanked), 629 (version), 658 and 714 (core metadata), 691 (JSON) and
-700 (versions, sizes, upload times).
+700 (versions, sizes, upload times), and 740 (attestations) where the index knows its own URL.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from crosswheel.index.entry import Entry
 from crosswheel.index.templates import render
+from crosswheel.wheels.layout import ATTESTATIONS_SUFFIX
 
 API_VERSION = "1.1"
+_WITH_ATTESTATIONS = "1.3"
+# What browsers call a secure context; of attestations, pages name a full URL with such an origin.
+_SECURE = re.compile(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/]")
 
 
 def simple_pages(name: str, root: str = "") -> tuple[str, str]:
@@ -45,9 +50,9 @@ def project_html(name: str, entries: Sequence[Entry], base: str = "", left_out: 
     """
     return render(
         "simple-project.html",
-        api_version=API_VERSION,
+        api_version=_version(entries, base),
         name=name,
-        files=[(base + quote(entry.path), entry) for entry in entries],
+        files=[(base + quote(entry.path), entry, _attestations(entry, base)) for entry in entries],
         left_out=left_out,
     )
 
@@ -57,7 +62,7 @@ def project_json(name: str, entries: Sequence[Entry], base: str = "") -> str:
     versions = [str(version) for version in sorted({entry.order[0] for entry in entries})]
     return _dumps(
         {
-            "meta": {"api-version": API_VERSION},
+            "meta": {"api-version": _version(entries, base)},
             "name": name,
             "versions": versions,
             "files": [_file(entry, base) for entry in entries],
@@ -77,9 +82,30 @@ def _file(entry: Entry, base: str) -> dict[str, object]:
     }
     if entry.requires_python is not None:
         fields["requires-python"] = entry.requires_python
+    attestations = _attestations(entry, base)
+    if attestations is not None:
+        fields["provenance"] = attestations
     if entry.yanked is not None:
         fields["yanked"] = entry.yanked or True
     return fields
+
+
+def is_secure(url: str) -> bool:
+    """Return whether a URL has a secure origin; a relative one has none."""
+    return _SECURE.match(f"{url}/") is not None
+
+
+def _version(entries: Sequence[Entry], base: str) -> str:
+    """Return the version of the API that a project's page needs: old clients warn of those that they do not know."""
+    attested = any(_attestations(entry, base) is not None for entry in entries)
+    return _WITH_ATTESTATIONS if attested else API_VERSION
+
+
+def _attestations(entry: Entry, base: str) -> str | None:
+    """Return the URL of a wheel's attestations, if it has some and the index knows its own URL."""
+    if not entry.attested or not is_secure(base):
+        return None
+    return base + quote(entry.path + ATTESTATIONS_SUFFIX)
 
 
 def _dumps(page: object) -> str:

@@ -20,7 +20,14 @@ from crosswheel.index.owner import LAST_PUBLICATION, STATE_FILE
 from crosswheel.publish.channel_manifest import belongs_to_manifests
 from crosswheel.publish.replacing import in_force
 from crosswheel.stores.store import Store, Stored
-from crosswheel.wheels.layout import LOG_SUFFIX, METADATA_SUFFIX, PROOF_SUFFIX, YANKED_SUFFIX
+from crosswheel.wheels.attestations import fault_of
+from crosswheel.wheels.layout import (
+    ATTESTATIONS_SUFFIX,
+    LOG_SUFFIX,
+    METADATA_SUFFIX,
+    PROOF_SUFFIX,
+    YANKED_SUFFIX,
+)
 from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.schema import NEWEST_SCHEMA, SchemaVersion
 
@@ -214,11 +221,16 @@ def read_contents(store: Store, listing: Listing, last: bytes | None) -> Channel
         wheel, name = wheel_of(path), path.rpartition("/")[2]
         proofs.setdefault(wheel, {})[name] = parse(Proof, store, path, data)
     reasons = store.read_all(path for path in listing if path.endswith(YANKED_SUFFIX))
+    attestations = store.read_all(path for path in listing if path.endswith(ATTESTATIONS_SUFFIX))
     files = [
         (
             record.replaces,
             _file(
-                record, proofs.get(path, {}), reasons.get(path + YANKED_SUFFIX), path + LOG_SUFFIX in listing
+                record,
+                proofs.get(path, {}),
+                reasons.get(path + YANKED_SUFFIX),
+                attestations.get(path + ATTESTATIONS_SUFFIX),
+                path + LOG_SUFFIX in listing,
             ),
         )
         for path, record in records.items()
@@ -241,12 +253,19 @@ def read_contents(store: Store, listing: Listing, last: bytes | None) -> Channel
 
 
 def _file(
-    record: ChannelRecord, proofs: Mapping[str, Proof], reason: bytes | None, has_log: bool
+    record: ChannelRecord,
+    proofs: Mapping[str, Proof],
+    reason: bytes | None,
+    attestations: bytes | None,
+    has_log: bool,
 ) -> people.ListedWheel:
     entry = record.model_copy(
         update={
             "targets": tuple(sorted({proof.target for proof in proofs.values() if proof.emulator})),
             "offered": tuple(sorted({proof.target for proof in proofs.values()})),
+            # What others put there about something else is not linked.
+            "attested": attestations is not None
+            and fault_of(attestations, record.filename, record.sha256) is None,
             "yanked": None if reason is None else reason.decode(errors="replace").strip(),
         }
     )

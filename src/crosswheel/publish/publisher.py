@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from crosswheel.errors import IntegrityError
+from crosswheel.errors import IntegrityError, UsageError
 from crosswheel.files import sha256_of
 from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.project_reading import read_proof
-from crosswheel.index.simple import list_pages, simple_pages
+from crosswheel.index.simple import is_secure, list_pages, simple_pages
 from crosswheel.index.site import read_site
 from crosswheel.publish.channel_manifest import Manifest, Signatory, SignedFile, require_signatory
 from crosswheel.publish.contents import (
@@ -31,8 +31,12 @@ from crosswheel.publish.contents import (
     wheel_path,
 )
 from crosswheel.publish.replacing import folder_of, is_replaceable
+from crosswheel.signing.public_ci import Attester
 from crosswheel.stores.store import Store
+from crosswheel.wheels.attestations import path_beside as attestations_beside
+from crosswheel.wheels.attestations import require_of as require_attested
 from crosswheel.wheels.layout import (
+    ATTESTATIONS_SUFFIX,
     LOG_SUFFIX,
     METADATA_SUFFIX,
     PROOF_SUFFIX,
@@ -54,6 +58,7 @@ class Published:
         proofs: file names of new proofs of existing wheels.
         replaced: file names of wheels that replace others of the same name, in a channel that allows it.
         kept: the number of unchanged wheels.
+        attested: file names of the wheels that were attested by a public CI.
         of_yanked: file names of new wheels, not yanked themselves, of releases that are yanked in the channel.
         pages: paths of the pages that were written; none in a dry run, because they depend on the contents then.
         manifest: the signed manifest, if there is one.
@@ -64,6 +69,7 @@ class Published:
     proofs: tuple[str, ...]
     kept: int
     of_yanked: tuple[str, ...] = ()
+    attested: tuple[str, ...] = ()
     replaced: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
     manifest: Manifest | None = None
@@ -91,6 +97,7 @@ def publish(
     dry_run: bool = False,
     signatory: Signatory | None = None,
     replaceable: bool | None = None,
+    attester: Attester | None = None,
 ) -> Published:
     """Add the contents of a site to a channel; existing files are never changed, only restored if damaged.
 
@@ -105,10 +112,11 @@ def publish(
         dry_run: write nothing; only report.
         signatory: signs the site's wheels.
         replaceable: whether wheels may be replaced from now on; ``None`` keeps the present setting.
+        attester: attests the site's wheels that are not attested in the channel yet.
 
     Raises:
         UsageError: the site has no index, the store has other contents than a channel, a signed channel is changed
-            without a signatory, or the channel can never be replaceable.
+            without a signatory, the channel can never be replaceable, or its pages cannot name attestations.
         IntegrityError: a wheel of that name was published with other bytes, or an untrusted key signed the channel.
         StorageError: the store failed; running the same command again resumes.
     """
@@ -122,26 +130,45 @@ def publish(
     uploads = [_upload(site, entry, published) for entry in local.entries]
     plan = _plan(uploads, published)
     require_signatory(store, signatory)
-    if dry_run:
-        return plan
     if last is not None:
         channel, root_url = channel or last.channel, last.root_url if root_url is None else root_url
-    publication = Publication(
-        published=_now(),
-        failures=local.failures,
-        batches=local.batches,
-        channel=channel,
-        root_url=root_url or None,
-        replaceable=may_replace,
+    if attester:
+        _require_own_url(root_url)
+    if dry_run:
+        return plan
+    settings = Publication(
+        published=_now(), channel=channel, root_url=root_url or None, replaceable=may_replace
     )
+    publication = settings.model_copy(update={"failures": local.failures, "batches": local.batches})
     if last is None:  # the first file marks the channel's owner
-        first = publication.model_copy(update={"failures": (), "batches": ()})
-        store.create(LAST_PUBLICATION, first.model_dump_json().encode())
+        store.create(LAST_PUBLICATION, settings.model_dump_json().encode())
     _in_parallel(store, partial(_store_wheel, published), uploads)
+    attested = tuple(_attest(published, uploads, attester)) if attester else ()
     # Sign before writing pages, so that every wheel that a page names is signed.
     manifest = signatory.sign(store, _signed_files(uploads)) if signatory else None
     store.write(LAST_PUBLICATION, publication.model_dump_json().encode())
-    return replace(plan, pages=tuple(write_pages(store)), manifest=manifest)
+    return replace(plan, pages=tuple(write_pages(store)), attested=attested, manifest=manifest)
+
+
+def _require_own_url(root_url: str | None) -> None:
+    if not root_url or not is_secure(root_url):
+        raise UsageError(
+            "pages can name attestations by a full https URL alone (PEP 740), and the channel's is not known",
+            hint="give the address of the channel for readers with --index-root-url https://…",
+        )
+
+
+def _attest(channel: _ChannelSnapshot, uploads: Sequence[_Upload], attester: Attester) -> Iterator[str]:
+    """Attest the wheels without attestations, put these next to them at once, and yield the wheels' file names."""
+    paths = {
+        upload.wheel: wheel_path(upload.entry)
+        for upload in uploads
+        if ATTESTATIONS_SUFFIX not in upload.companions
+        and wheel_path(upload.entry) + ATTESTATIONS_SUFFIX not in channel.listing
+    }
+    for wheel, attested in attester.attest(list(paths)):
+        channel.store.create(paths[wheel] + ATTESTATIONS_SUFFIX, attested.provenance.encode())
+        yield wheel.name
 
 
 def _signed_files(uploads: Sequence[_Upload]) -> dict[str, SignedFile]:
@@ -303,6 +330,10 @@ def _upload(site: Path, entry: Entry, published: _ChannelSnapshot) -> _Upload:
     for path in wheel.parent.glob(f"{wheel.name}*{PROOF_SUFFIX}"):
         # In a channel, the proofs of several targets come together.
         companions[f".{read_proof(path, entry.filename, entry.sha256).target}{PROOF_SUFFIX}"] = path
+    attestations = attestations_beside(wheel)
+    if attestations.is_file():
+        require_attested(attestations, entry.filename, entry.sha256)
+        companions[ATTESTATIONS_SUFFIX] = attestations
     for path in wheel.parent.glob(f"{wheel.name}.*.json"):
         if path.name.endswith((PROVENANCE_SUFFIX, SBOM_SUFFIX)):
             companions[path.name[len(wheel.name) :]] = path

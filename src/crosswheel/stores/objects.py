@@ -23,6 +23,7 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".provenance": "application/json",
     ".metadata": "text/plain; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".yanked": "text/plain; charset=utf-8",

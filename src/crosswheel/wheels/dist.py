@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 from crosswheel.errors import IntegrityError
 from crosswheel.files import explained_storage_errors, place_copy, sha256_of
 from crosswheel.versions import same_version
+from crosswheel.wheels import attestations
 from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.provenance import path_beside
 
@@ -59,7 +60,10 @@ class Dist:
             placed = _path_for(proof, folder)
             previous = Proof.read_beside(placed, proof.target)
             if previous != proof or not placed.is_file() or sha256_of(placed) != proof.sha256:
-                Proof.remove_beside(placed, proof.target)  # the next line replaces the bytes that it is for
+                # The next line replaces the bytes that these are for.
+                Proof.remove_beside(placed, proof.target)
+                if not attestations.has_beside(placed, proof.sha256):
+                    attestations.path_beside(placed).unlink(missing_ok=True)
                 place_copy(wheel, placed)
                 _require_bytes(placed, proof)
                 proof.write_beside(placed)
@@ -122,6 +126,7 @@ def _join(sibling: Path, placed: Path, proof: Proof) -> None:
     # This target's proof of the other wheel is older than the new one.
     if proofs and Proof.remove_beside(sibling, proof.target):
         sibling.unlink()
+        attestations.path_beside(sibling).unlink(missing_ok=True)
         _remove_empty(sibling.parent)
 
 

@@ -12,8 +12,10 @@ SBOM_SUFFIX = ".cdx.json"
 """The SBOM (CycloneDX) of a taken wheel: ``<wheel>.<target>.cdx.json``."""
 CLOSURE_SUFFIX = f".closure{SBOM_SUFFIX}"
 """The SBOM of a program with its closure, beside the program's wheel: ``<wheel>.<target>.closure.cdx.json``."""
-SIDECAR_SUFFIXES = (PROOF_SUFFIX, PROVENANCE_SUFFIX, SBOM_SUFFIX)
-"""The files that are published with a wheel, one for each target."""
+ATTESTATIONS_SUFFIX = ".provenance"
+"""The attestations of a public CI (PEP 740)."""
+SIDECAR_SUFFIXES = (PROOF_SUFFIX, PROVENANCE_SUFFIX, SBOM_SUFFIX, ATTESTATIONS_SUFFIX)
+"""The files that are published with a wheel: the attestations, and one of each other kind for each target."""
 YANKED_SUFFIX = ".yanked"
 """A file that yanks the wheel (PEP 592); its content is the reason."""
 LOG_SUFFIX = ".log.txt"
