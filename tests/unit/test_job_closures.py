@@ -135,7 +135,7 @@ def test_locked_requirements_of_builds_that_are_no_more_go_with_the_lock(job: Of
         folder.mkdir(parents=True)
         for name in names:
             (folder / f"{name}.txt").write_text(folder.name)
-    _replace_committed(root, drafts, job.context)
+    _replace_committed(root, drafts, job.context.target)
     assert {path.name: path.read_text() for path in committed.iterdir()} == {
         "both.txt": "drafts",
         "new.txt": "drafts",

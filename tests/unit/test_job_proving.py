@@ -11,9 +11,10 @@ import pytest
 from crosswheel.errors import CheckFailed
 from crosswheel.files import sha256_of
 from crosswheel.job import proving
-from crosswheel.job.proving import _inputs, _kept_proof, prove
+from crosswheel.job.proving import Candidate, inputs_of, prove
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
+from crosswheel.job.reuse import proof_of
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
@@ -84,16 +85,16 @@ def test_a_kept_proof_counts_only_for_its_wheel_and_target(job: OfflineJob, chan
     record, kept = record_of(job, "tea"), job.folder / "proof.json"
     proof = proven(job, record)
     job.context.seals.write(kept, kept.stem, proof.model_dump_json())
-    assert _kept_proof(kept, record, job.context) == proof
+    assert proof_of(job.context.seals.read(kept, kept.stem), record, job.context.target) == proof
     job.context.seals.write(kept, kept.stem, proof.model_copy(update=change).model_dump_json())
-    assert _kept_proof(kept, record, job.context) is None
+    assert proof_of(job.context.seals.read(kept, kept.stem), record, job.context.target) is None
 
 
 def test_a_kept_proof_that_was_changed_by_a_byte_counts_for_nothing(job: OfflineJob) -> None:
     record, kept = record_of(job, "tea"), job.folder / "proof.json"
     job.context.seals.write(kept, kept.stem, proven(job, record).model_dump_json())
     kept.write_bytes(kept.read_bytes().replace(b"pure Python", b"pure python"))
-    assert _kept_proof(kept, record, job.context) is None
+    assert proof_of(job.context.seals.read(kept, kept.stem), record, job.context.target) is None
 
 
 def recipe(job: OfflineJob, **says: object) -> Recipe:
@@ -108,7 +109,8 @@ def test_what_a_wheel_is_tested_with_names_its_proof(job: OfflineJob) -> None:
     (job.folder / "packages/tea/t.py").write_text("import tea\n")
 
     def inputs(needed: list[WheelRecord], **says: object) -> dict[str, object]:
-        return dict(_inputs(step_of("tea", recipe(job, **says) if says else None), tea, needed, job.context))
+        step = step_of("tea", recipe(job, **says) if says else None)
+        return dict(inputs_of(Candidate(step, tea, needed, incomplete=False), job.context))
 
     first = inputs([milk])
     assert first == inputs([milk])

@@ -17,7 +17,7 @@ from crosswheel.job.batch import BatchResult, BatchRun
 from crosswheel.job.batch_lines import batch_lines
 from crosswheel.job.context import BuildContext, PackageLimits
 from crosswheel.job.recipe_projects import offering_recipes
-from crosswheel.progress import table
+from crosswheel.progress import Display, table
 from crosswheel.progress.report import failures
 from crosswheel.progress.wording import plural
 from crosswheel.quantities import BYTES, SECONDS
@@ -78,7 +78,7 @@ class Batching:
         """
         lines, context = batch_lines(asking, offering_recipes(context))
         result = BatchRun(context, self.retry_failed, NowAndThen(index).call).run(lines)
-        _tell(result, context)
+        _tell(result, context.display)
         return result.exit_code
 
 
@@ -98,9 +98,9 @@ class NowAndThen:
             self._next = now + max(_INDEX_SECONDS, _INDEX_SHARE * (now - began))
 
 
-def _tell(result: BatchResult, context: BuildContext) -> None:
+def _tell(result: BatchResult, display: Display) -> None:
     """Print what came of each line, the failed ones by kind, and the totals of lines as the last line."""
-    display, rows = context.display, result.rows
+    rows = result.rows
     display.close()
     display.console.print()
     failures(display.console, rows)

@@ -67,9 +67,11 @@ from crosswheel.job.releasing import LeftOut, Releasing
 from crosswheel.job.running import run_closure
 from crosswheel.job.sharing import in_order
 from crosswheel.private_index import private_indexes
-from crosswheel.progress import Row, show_error, table
+from crosswheel.process import Cancellation
+from crosswheel.progress import Display, Row, show_error, table
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.resolver import Request
+from crosswheel.targets import Target
 
 
 class BuildType(str, Enum):
@@ -241,7 +243,7 @@ def _made(
     """Build what is asked for, each of it on its own or together; return the exit code, none if it was left out."""
     if batching.each:
         return [batching.run(asking, context, refresh)]
-    return _build_all(_jobs(asking, context), context)
+    return _build_all(_jobs(asking, context), context.display, context.cancellation)
 
 
 def _best_order(names: Sequence[str]) -> list[str]:
@@ -265,7 +267,7 @@ def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[R
     offering = offering_recipes(context)
     if asking.request:
         return [lambda: run_closure(*asking.closure(offering))]
-    return [partial(_build_root, root, offering) for root in roots_of(offering)]
+    return [partial(_build_root, root, offering) for root in roots_of(offering.recipes, offering.target)]
 
 
 def _build_root(root: Recipe, context: BuildContext) -> list[Row]:
@@ -317,7 +319,9 @@ def _asking(
     return Asking(request, day(as_of), groups, upgrade, constraints, releasing or Releasing())
 
 
-def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -> list[int]:
+def _build_all(
+    jobs: Iterable[Callable[[], list[Row]]], display: Display, cancellation: Cancellation
+) -> list[int]:
     """Build closures one after the other; return the exit code, none if a project leaves this target out.
 
     What stops one does not stop the others.
@@ -328,19 +332,19 @@ def _build_all(jobs: Iterable[Callable[[], list[Row]]], context: BuildContext) -
         try:
             rows += job()
         except LeftOut as error:
-            show_error(context.display.console, error)
+            show_error(display.console, error)
             return []
         except CrosswheelError as error:
-            context.cancellation.raise_if_requested()
+            cancellation.raise_if_requested()
             errors.append(error)
             if isinstance(error, HostError):
                 break  # no other closure can be built either
     if rows:
-        context.display.summary(rows)
+        display.summary(rows)
     if len(errors) == 1 and not rows:
         raise errors[0]
     for stopped in errors:
-        show_error(context.display.console, stopped)
+        show_error(display.console, stopped)
     return [max([*(stopped.exit_code for stopped in errors), *(row.exit_code for row in rows)], default=0)]
 
 
@@ -415,7 +419,7 @@ def _add(
             f"{requirement} works as of {as_of.day}, found in {as_of.tried} steps; as of {as_of.newer}: {as_of.reason}"
         )
     context.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
-    return _build_all([partial(_build_root, root, context)], context)
+    return _build_all([partial(_build_root, root, context)], context.display, context.cancellation)
 
 
 def plan(
@@ -441,7 +445,7 @@ def plan(
         for name in target_names(target, python):
             with scene.context(console, name) as context:
                 for closure in _closures(asking, context):
-                    _show_plan(closure, console, context)
+                    _show_plan(closure, console, context.target)
 
 
 def _closures(asking: Asking, context: BuildContext) -> Iterator[Closure]:
@@ -449,16 +453,16 @@ def _closures(asking: Asking, context: BuildContext) -> Iterator[Closure]:
     if asking.request:
         yield asking.closure(offering)[0]
         return
-    for root in roots_of(offering):
+    for root in roots_of(offering.recipes, offering.target):
         yield closure_of(root, offering)
 
 
-def _show_plan(closure: Closure, console: Console, context: BuildContext) -> None:
+def _show_plan(closure: Closure, console: Console, target: Target) -> None:
     steps = sorted(closure.steps.values(), key=lambda step: step.pin.name)
     rows = [[step.pin.name, step.pin.version, step.action, step.reason] for step in steps]
     table(
         console,
-        f"{closure.title}, for {context.target.title}",
+        f"{closure.title}, for {target.title}",
         ["package", "version", "choice", "reason"],
         rows,
     )
@@ -480,7 +484,7 @@ def lock(
     named = targets.named_with_python(target, python)
     with scene.console() as console, scene.context(console, named) as opened:
         context = offering_recipes(opened)
-        for root in roots_of(context):
+        for root in roots_of(context.recipes, context.target):
             if root.is_alone:
                 context.display.message(
                     f"{root.name} {root.version}: its recipe has no as_of, so it has no lock."

@@ -37,9 +37,12 @@ from crosswheel.job.updating import (
     update_root,
 )
 from crosswheel.lock import Lock, Pin
+from crosswheel.process import Runner
 from crosswheel.progress import table
 from crosswheel.progress.wording import size
+from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Recipe
+from crosswheel.targets import Target
 
 NamesArgument = Annotated[
     list[str] | None, typer.Argument(help="Packages in the locks; all that is locked without any.")
@@ -66,7 +69,9 @@ def outdated(
         found = standings(context, names or ())
         python = None if names else python_standing(context)
         found += [python] if python else []
-        advisories = _advisories(names, _advised(known, context), context) if known.osv else {}
+        advisories = (
+            _advisories(names, _advised(known, context), context.recipes, context.target) if known.osv else {}
+        )
     rows = {(s.root, s.pin): s for s in (*(Standing(*key) for key in advisories), *found)}
     cells = [
         [s.pin.name, s.pin.version, str(s.newest or ""), s.root, s.fault or "", advisories.get(key, "")]
@@ -101,7 +106,7 @@ class CommitOptions:
         ),
     ] = None
 
-    def repository(self, context: BuildContext) -> Repository | None:
+    def repository(self, recipes: Path, runner: Runner) -> Repository | None:
         """Return where to commit; ``None`` if that was not asked for.
 
         Raises:
@@ -114,7 +119,7 @@ class CommitOptions:
             )
         if not self.commit and self.branch is None:
             return None
-        return Repository.of(context.recipes.folder, context.general_runner, self.branch)
+        return Repository.of(recipes, runner, self.branch)
 
 
 def update(
@@ -147,10 +152,10 @@ def update(
     scene = Scene(recipes, verbose=verbose, sdk=sdk, sandbox=sandbox)
     with scene.console() as console, scene.context(console, target) as opened:
         context = offering_recipes(opened)
-        repository = committed.repository(context)
+        repository = committed.repository(context.recipes.folder, context.general_runner)
         advised = _advised(known, context) if security else None
-        roots = locked_roots(context, names or ())
-        with restored_on_failure([root for root, _ in roots], context):
+        roots = locked_roots(context.recipes, context.target, names or ())
+        with restored_on_failure([root for root, _ in roots], context.target):
             updates = [_update(root, lock, names or (), until, advised, context) for root, lock in roots]
         for done in updates:
             _show(done.title, done.changes, console)
@@ -211,12 +216,12 @@ def _advised(known: AdvisoryOptions, context: BuildContext) -> Advised:
 
 
 def _advisories(
-    names: list[str] | None, advised: Advised, context: BuildContext
+    names: list[str] | None, advised: Advised, recipes: Recipes, target: Target
 ) -> dict[tuple[str, Pin], str]:
     """Return what affects the locked releases that are meant, by what each is locked for."""
     meant = {canonicalize_name(name) for name in names or ()}
     found = {}
-    for root, lock in locked_roots(context, names or ()):
+    for root, lock in locked_roots(recipes, target, names or ()):
         for name, findings in advised.affected(lock.pins.values()).items():
             if not meant or name in meant:
                 key = f"{root.name} {root.version}", lock.pins[name]

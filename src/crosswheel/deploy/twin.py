@@ -15,7 +15,8 @@ from crosswheel.errors import PlanError, UsageError
 from crosswheel.files import new_folder
 from crosswheel.job.context import BuildContext
 from crosswheel.projects.local_release import is_of_project
-from crosswheel.registry import ReleaseFile
+from crosswheel.registry import Registry, ReleaseFile
+from crosswheel.targets import Target
 
 _QUESTIONS_AT_ONCE = 8
 
@@ -62,13 +63,15 @@ def make_twin(wheels: Sequence[ProvenWheel], folder: Path, context: BuildContext
         raise UsageError(
             f"{folder} is there already", hint="remove it, or name another folder with --output."
         )
-    tags = frozenset(_tags_of_this_machine(context))
+    tags = frozenset(_tags_of_this_machine(context.target))
     closure = {wheel.pin.name for wheel in wheels}
     others = {canonicalize_name(name): version for name, version in context.target.image.packages.items()}
     extra = {name: version for name, version in others.items() if name not in closure} if image else {}
     with context.workers(_QUESTIONS_AT_ONCE) as pool:
-        chosen = list(pool.map(lambda wheel: _of_closure(wheel, tags, context), wheels))
-        chosen += pool.map(lambda item: _of_registry(item[0], item[1], None, tags, context), extra.items())
+        chosen = list(pool.map(lambda wheel: _of_closure(wheel, tags, context.registry), wheels))
+        chosen += pool.map(
+            lambda item: _of_registry(item[0], item[1], None, tags, context.registry), extra.items()
+        )
     with new_folder(folder):
         pass
     context.uv.venv(folder, python=context.toolchain.host.executable)
@@ -94,21 +97,21 @@ def _of_machine(context: BuildContext) -> Iterator[str]:
         yield f"its Python is {version}, and the robot's is {target.python.version}"
 
 
-def _of_closure(wheel: ProvenWheel, tags: Collection[Tag], context: BuildContext) -> _Choice:
+def _of_closure(wheel: ProvenWheel, tags: Collection[Tag], registry: Registry) -> _Choice:
     if _takes(wheel.path.name, tags):
         return _Choice(wheel.pin.name, wheel.pin.version, wheel.path)
     if is_of_project(wheel.proof.source):
         reason = "it is a project with native code, and nothing is built for a twin"
         return _Choice(wheel.pin.name, wheel.pin.version, reason=reason)
-    return _of_registry(wheel.pin.name, wheel.pin.version, wheel.pin.sha256, tags, context)
+    return _of_registry(wheel.pin.name, wheel.pin.version, wheel.pin.sha256, tags, registry)
 
 
 def _of_registry(
-    name: str, version: str, sha256: Collection[str] | None, tags: Collection[Tag], context: BuildContext
+    name: str, version: str, sha256: Collection[str] | None, tags: Collection[Tag], registry: Registry
 ) -> _Choice:
     """Choose a release's wheel for this machine; for a locked release, only wheels whose hash is in the lock."""
     try:
-        files = context.registry.release_files(name, version)
+        files = registry.release_files(name, version)
     except PlanError as error:
         return _Choice(name, version, reason=str(error))
     fitting = [
@@ -119,7 +122,7 @@ def _of_registry(
             name, version, reason="no wheel of it is for this machine, and nothing is built for a twin"
         )
     best = min(fitting, key=lambda file: _rank(file, tags))
-    return _Choice(name, version, context.registry.fetch(best))
+    return _Choice(name, version, registry.fetch(best))
 
 
 def _takes(filename: str, tags: Collection[Tag]) -> bool:
@@ -134,8 +137,8 @@ def _rank(file: ReleaseFile, tags: Collection[Tag]) -> tuple[bool, str]:
     return file.filename.endswith("-any.whl"), file.filename
 
 
-def _tags_of_this_machine(context: BuildContext) -> Iterator[Tag]:
-    numbers = context.target.python.numbers
+def _tags_of_this_machine(target: Target) -> Iterator[Tag]:
+    numbers = target.python.numbers
     platforms = list(platform_tags())
     yield from cpython_tags(numbers, platforms=platforms)
     yield from compatible_tags(numbers, f"cp{''.join(map(str, numbers))}", platforms)

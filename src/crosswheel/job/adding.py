@@ -72,7 +72,7 @@ def _add_project(
     gathered = gather([request], context, groups)
     offering = context.offering(gathered.releases.values())
     day = as_of or _today(resolve(Request(tuple(gathered.requirements)), None, offering).pins, offering)
-    file = write_recipes(gathered.requirements, gathered, day.isoformat() if day else None, offering)
+    file = write_recipes(gathered.requirements, gathered, day.isoformat() if day else None, offering.recipes)
     recipes = load_folder(context.recipes.folder, context.trees.dist)
     root = next(recipe for recipe in recipes.roots if recipe.file == file)
     offering = replace(offering, recipes=recipes)

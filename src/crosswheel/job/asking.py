@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from crosswheel.errors import LockError, UsageError
 from crosswheel.files import digest_of, write_text
 from crosswheel.job.closures import Closure, closure_for
-from crosswheel.job.context import BuildContext
+from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.gathering import Gathered
 from crosswheel.job.misfits import exact_releases, explained
 from crosswheel.job.project_closures import LockedProjects, locked_projects
@@ -137,7 +137,7 @@ def prepare(
         context = with_options(context, content, path)
         files.append(_translated(content, path, gathered))
     if constraints:
-        files.append(_limited(requirements, constraints, context))
+        files.append(_limited(requirements, constraints, context.trees))
         requirements = ()
     offering = context.offering(gathered.releases.values())
     offered = {release.name for release in offering.projects}
@@ -155,13 +155,13 @@ def _name(requirement: str) -> str:
         return ""
 
 
-def _limited(requirements: Iterable[str], constraints: Sequence[Path], context: BuildContext) -> Path:
+def _limited(requirements: Iterable[str], constraints: Sequence[Path], trees: Trees) -> Path:
     """Write the command line's requirements to a file that names their constraints; return its path."""
     for path in constraints:
         if not path.is_file():
             raise UsageError(f"there is no file of constraints {path}", hint="check --constraint.")
     text = "".join(f"{line}\n" for line in [*requirements, *(f"-c {path.resolve()}" for path in constraints)])
-    file = context.trees.build / "locks" / "files" / digest_of(text=text) / "requirements.txt"
+    file = trees.build / "locks" / "files" / digest_of(text=text) / "requirements.txt"
     write_text(file, text)
     return file
 
@@ -199,7 +199,7 @@ def _of_lock(lock: ForeignLock, path: Path, gathered: Gathered) -> Path:
             f"{path} does not tell which of its packages are for development, and no project lies beside it",
             hint="make it anew with the newest version of its tool.",
         )
-    return written_requirements([*found.requirements, *lines], limits, path.name, gathered.context)
+    return written_requirements([*found.requirements, *lines], limits, path.name, gathered.context.trees)
 
 
 def _has_own_project(path: Path) -> bool:
@@ -235,15 +235,13 @@ def _translated(content: RequirementsContent, path: Path, gathered: Gathered) ->
         text for line in content.lines if not line.is_constraint for text in _stated(line, gathered)
     ]
     limits = [text for line in content.lines if line.is_constraint for text in _stated(line, gathered)]
-    return written_requirements(requirements, limits, path.name, gathered.context)
+    return written_requirements(requirements, limits, path.name, gathered.context.trees)
 
 
-def written_requirements(
-    lines: Iterable[str], limits: Iterable[str], name: str, context: BuildContext
-) -> Path:
+def written_requirements(lines: Iterable[str], limits: Iterable[str], name: str, trees: Trees) -> Path:
     """Write a requirements file, with its constraints beside it; return where."""
     text, bounds = ("".join(f"{line}\n" for line in part) for part in (lines, limits))
-    folder = context.trees.build / "locks" / "files" / digest_of(text=text, limits=bounds)
+    folder = trees.build / "locks" / "files" / digest_of(text=text, limits=bounds)
     write_text(folder / "constraints.txt", bounds)
     file = folder / (name if name.endswith(".txt") else f"{name}.txt")
     write_text(file, text + ("-c constraints.txt\n" if bounds else ""))

@@ -18,6 +18,7 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.record import WheelRecord
 from crosswheel.plan import Step
 from crosswheel.signing.keys import KeyFolder, SigningKey
+from crosswheel.targets import Target
 from crosswheel.wheels import provenance
 from crosswheel.wheels.materials import Material, Materials
 from crosswheel.wheels.proof import Proof
@@ -39,7 +40,7 @@ def attest(step: Step, record: WheelRecord, proof: Proof, wheel: Path, context: 
         StorageError: the provenance cannot be written.
     """
     key = KeyFolder.of(context.settings.keys).signing_key()
-    definition = _of_other_target(record, wheel, context) or _definition(step, record, context)
+    definition = _of_other_target(record, wheel, context.target) or _definition(step, record, context)
     proof_path = proof.path_beside(wheel)
     predicate = {
         "buildDefinition": definition,
@@ -115,11 +116,11 @@ def _dependency(name: str, digest: Mapping[str, str]) -> Mapping[str, object]:
     return {"name": name, "digest": digest} if digest else {"name": name}
 
 
-def _of_other_target(record: WheelRecord, wheel: Path, context: BuildContext) -> Mapping[str, object] | None:
+def _of_other_target(record: WheelRecord, wheel: Path, target: Target) -> Mapping[str, object] | None:
     """Return the provenance of a wheel that was built for another target and also serves this one."""
     if record.instead_of is None:
         return None
-    own = provenance.path_beside(wheel, context.target.name)
+    own = provenance.path_beside(wheel, target.name)
     for path in provenance.paths_beside(wheel):
         found = provenance.read_unverified(path) if path != own else None
         if found is not None and [subject["digest"]["sha256"] for subject in found["subject"]] == [

@@ -11,11 +11,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from crosswheel.errors import UsageError
 from crosswheel.job.asking import Asking, with_options, written_requirements
 from crosswheel.job.batch import BatchLine
-from crosswheel.job.context import BuildContext
+from crosswheel.job.context import BuildContext, Trees
 from crosswheel.projects.addresses import project_request
 from crosswheel.projects.foreign_locks import is_foreign_lock
 from crosswheel.projects.requirements_file import FileLine, RequirementsContent, read_requirements
 from crosswheel.resolver import Request
+from crosswheel.targets import Target
 
 
 def batch_lines(asking: Asking, context: BuildContext) -> tuple[list[BatchLine], BuildContext]:
@@ -33,10 +34,12 @@ def batch_lines(asking: Asking, context: BuildContext) -> tuple[list[BatchLine],
         limits = [" ".join(_stated(line)) for line in content.lines if line.is_constraint]
         bounded = asking
         if limits:
-            file = written_requirements(limits, (), "constraints.txt", context)
+            file = written_requirements(limits, (), "constraints.txt", context.trees)
             bounded = replace(asking, constraints=(*asking.constraints, file))
-        lines += (_file_line(line, bounded, context) for line in content.lines if not line.is_constraint)
-    lines = [line for line in lines if _applies(line.text, context)]
+        lines += (
+            _file_line(line, bounded, context.trees) for line in content.lines if not line.is_constraint
+        )
+    lines = [line for line in lines if _applies(line.text, context.target)]
     if not lines:
         raise UsageError(
             "--each has nothing to build",
@@ -61,11 +64,11 @@ def _content(path: Path) -> RequirementsContent:
     return content
 
 
-def _file_line(line: FileLine, asking: Asking, context: BuildContext) -> BatchLine:
+def _file_line(line: FileLine, asking: Asking, trees: Trees) -> BatchLine:
     text = f"{line.text}{line.marker}"
     if not line.hashes:
         return _line(text, Request((text,)), asking)
-    file = written_requirements([" ".join(_stated(line))], (), "requirements.txt", context)
+    file = written_requirements([" ".join(_stated(line))], (), "requirements.txt", trees)
     return _line(text, Request((), (file,)), asking)
 
 
@@ -78,9 +81,9 @@ def _stated(line: FileLine) -> Iterator[str]:
     yield from (f"--hash={value}" for value in line.hashes)
 
 
-def _applies(text: str, context: BuildContext) -> bool:
+def _applies(text: str, target: Target) -> bool:
     try:
         marker = Requirement(text).marker
     except InvalidRequirement:
         return True  # it is told when it is resolved
-    return marker is None or marker.evaluate({**context.target.marker_environment, "extra": ""})
+    return marker is None or marker.evaluate({**target.marker_environment, "extra": ""})

@@ -16,9 +16,11 @@ from crosswheel.errors import BuildFailed, LockError, PlanError, RecipeError
 from crosswheel.job.context import BuildContext
 from crosswheel.job.describing import describe
 from crosswheel.lock import Lock, Pin
+from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Recipe
-from crosswheel.registry import ReleaseFile
+from crosswheel.registry import Registry, ReleaseFile
 from crosswheel.resolver import Request, Resolution, Resolver
+from crosswheel.targets import Target
 from crosswheel.uv import ReleaseMetadata, Renewal
 
 # Planning asks the registry about every release; more requests at once would be impolite.
@@ -68,7 +70,7 @@ def closure_for(request: Request, as_of: datetime.date | None, context: BuildCon
     """
     if request.files:
         return _closure_of_files(request, as_of, context)
-    requirements = with_tests(request.requirements, context)
+    requirements = with_tests(request.requirements, context.recipes)
     store = own_store(
         context.trees.build, ", ".join(requirements), context.target, as_of, datetime.date.today()
     )
@@ -84,7 +86,7 @@ def closure_for(request: Request, as_of: datetime.date | None, context: BuildCon
 def _closure_of_files(request: Request, as_of: datetime.date | None, context: BuildContext) -> Closure:
     """Return the steps for requirements files; as these may include others, their roots are known once resolved."""
     resolution = resolve(request, as_of, context)
-    test_requirements = with_tests(resolution.roots, context)[len(resolution.roots) :]
+    test_requirements = with_tests(resolution.roots, context.recipes)[len(resolution.roots) :]
     if set(test_requirements) - {pin.name for pin in resolution.pins}:
         resolution = resolve(
             Request((*request.requirements, *test_requirements), request.files), as_of, context
@@ -94,11 +96,11 @@ def _closure_of_files(request: Request, as_of: datetime.date | None, context: Bu
     return closure_of_pins((*resolution.roots, *test_requirements), lock.pins.values(), store, context)
 
 
-def with_tests(requirements: Iterable[str], context: BuildContext) -> tuple[str, ...]:
+def with_tests(requirements: Iterable[str], recipes: Recipes) -> tuple[str, ...]:
     """Return requirements with those of their recipes' tests, which must be in the same lock."""
     roots = list(requirements)
     names = [canonicalize_name(locks.parsed(text).name) for text in roots]
-    helpers = (context.recipes.helpers.get(name) for name in names)
+    helpers = (recipes.helpers.get(name) for name in names)
     return (*roots, *(name for helper in helpers if helper for name in helper.test_requires))
 
 
@@ -161,14 +163,14 @@ def _described(pin: Pin, as_of: datetime.date | None, context: BuildContext) -> 
         return None
 
 
-def roots_of(context: BuildContext) -> list[Recipe]:
+def roots_of(recipes: Recipes, target: Target) -> list[Recipe]:
     """Return the roots of a folder of recipes: those with a ``build.py``, and those with a lock alone.
 
     A folder ``<name>/<version>`` with a lock for the target needs no recipe: the lock names its requirements.
     """
-    roots = list(context.recipes.roots)
+    roots = list(recipes.roots)
     known = {root.folder for root in roots}
-    for path in sorted(context.recipes.folder.glob(f"*/*/{context.target.name}.lock")):
+    for path in sorted(recipes.folder.glob(f"*/*/{target.name}.lock")):
         if path.parent not in known:
             roots.append(root_of_lock(path))
     return roots
@@ -210,7 +212,7 @@ def closure_of(root: Recipe, context: BuildContext) -> Closure:
     path = locks.path_of(root, context.target)
     lock = locks.read(path)
     locks.require_fit(lock, path, locks.purpose(root.roots, context.target, root.as_of))
-    store = RequirementsStore(committed_folder(root, context), root.as_of, frozen=True)
+    store = RequirementsStore(committed_folder(root, context.target), root.as_of, frozen=True)
     return closure_of_lock(root, lock, store, context)
 
 
@@ -256,9 +258,9 @@ def _require_release(root: Recipe, lock: Lock) -> None:
     )
 
 
-def committed_folder(root: Recipe, context: BuildContext) -> Path:
+def committed_folder(root: Recipe, target: Target) -> Path:
     """Return the folder of the locked build requirements of a root's closure."""
-    return root.folder / f"{context.target.name}.build"
+    return root.folder / f"{target.name}.build"
 
 
 def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.Step, Sequence[ReleaseFile]]]:
@@ -269,7 +271,7 @@ def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.S
     """
 
     def chosen(pin: Pin) -> tuple[plan.Step, Sequence[ReleaseFile]]:
-        recipe, files = context.recipes.for_package(pin.name, pin.version), _files(pin, context)
+        recipe, files = context.recipes.for_package(pin.name, pin.version), _files(pin, context.registry)
         step = plan.choose(pin, files, recipe, context.target, prefer=context.preference(pin.name))
         return _as_allowed(step, context), files
 
@@ -300,9 +302,9 @@ def _steps(pins: Iterable[Pin], context: BuildContext) -> Mapping[str, plan.Step
     return steps
 
 
-def _files(pin: Pin, context: BuildContext) -> list[ReleaseFile]:
-    files = context.registry.release_files(pin.name, pin.version)
+def _files(pin: Pin, registry: Registry) -> list[ReleaseFile]:
+    files = registry.release_files(pin.name, pin.version)
     if not any(file.sha256 in pin.sha256 for file in files):
         # The cached answer may be older than the lock: ask the registry again.
-        return context.registry.release_files(pin.name, pin.version, refresh=True)
+        return registry.release_files(pin.name, pin.version, refresh=True)
     return files

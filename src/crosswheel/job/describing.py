@@ -17,6 +17,9 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
+from crosswheel.recipes.loader import Recipes
+from crosswheel.registry import Registry
+from crosswheel.targets import Target
 from crosswheel.uv import ReleaseMetadata
 
 
@@ -29,14 +32,14 @@ def describe(name: str, version: str, as_of: datetime.date | None, context: Buil
         LockError: the requirements of its backend cannot be satisfied.
         NetworkError: the source cannot be had.
     """
-    step = _building(name, version, context)
+    step = _building(name, version, context.recipes, context.registry)
 
     def told() -> ReleaseMetadata:
         nested = context.nested(name, version).limited(step.recipe)
         with nested.own_folder(name, version):
             return _described(step, as_of, nested)
 
-    return cached_metadata(_digest(step, as_of, context), told, context)
+    return cached_metadata(_digest(step, as_of, context.code_digest, context.target), told, context)
 
 
 def cached_metadata(
@@ -52,9 +55,9 @@ def cached_metadata(
     return metadata
 
 
-def _building(name: str, version: str, context: BuildContext) -> Step:
-    recipe = context.recipes.for_package(name, version)
-    files = context.registry.release_files(name, version)
+def _building(name: str, version: str, recipes: Recipes, registry: Registry) -> Step:
+    recipe = recipes.for_package(name, version)
+    files = registry.release_files(name, version)
     sdist = next((file for file in files if file.kind == "sdist"), None)
     if sdist is None and not (recipe and recipe.source):
         raise PlanError(
@@ -65,14 +68,14 @@ def _building(name: str, version: str, context: BuildContext) -> Step:
     return Step(pin, "build", sdist, (), recipe, "its metadata is asked for")
 
 
-def _digest(step: Step, as_of: datetime.date | None, context: BuildContext) -> str:
+def _digest(step: Step, as_of: datetime.date | None, code_digest: str, target: Target) -> str:
     return digest_of(
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
         recipe=step.recipe.fingerprint if step.recipe else None,
         as_of=as_of,
-        target=context.target.fingerprint,
-        code=context.code_digest,
+        target=target.fingerprint,
+        code=code_digest,
     )
 
 

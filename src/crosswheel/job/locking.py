@@ -16,6 +16,7 @@ from crosswheel.job.making import prepared_backend, prepared_project, settled
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
 from crosswheel.resolver import Request
+from crosswheel.targets import Target
 from crosswheel.uv import Renewal
 
 
@@ -50,7 +51,7 @@ def renew(root: Recipe, context: BuildContext, renewal: Renewal | None = None) -
         built = [step for step in steps if step.action == "build"]
         context.display.expect([(step.pin.name, step.pin.version) for step in built])
         list(pool.map(partial(_lock_build, store, context), built))
-    _replace_committed(root, store, context)
+    _replace_committed(root, store, context.target)
     return locks.changes(old, locks.write(path, made_for, resolution.text))
 
 
@@ -63,8 +64,8 @@ def _lock_build(store: RequirementsStore, context: BuildContext, step: Step) -> 
     context.display.done(step.pin.name, "built", "its build requirements are locked")
 
 
-def _replace_committed(root: Recipe, store: RequirementsStore, context: BuildContext) -> None:
-    committed = committed_folder(root, context)
+def _replace_committed(root: Recipe, store: RequirementsStore, target: Target) -> None:
+    committed = committed_folder(root, target)
     for file in store.folder.glob("*.txt"):
         write_text(committed / file.name, file.read_text())
     for file in committed.glob("*.txt"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,10 @@ from crosswheel.cached import cached_path
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
 from crosswheel.check.manylinux import oldest_policy
-from crosswheel.check.modules import compile_modules
+from crosswheel.check.modules import Interpreter, compile_modules
 from crosswheel.check.parity import Parity, compare
 from crosswheel.check.suitability import suitability
+from crosswheel.check.system import System
 from crosswheel.errors import BuildFailed, CheckFailed, IntegrityError, LimitExceeded
 from crosswheel.files import digest_of, place_copy, remove_tree, sha256_of
 from crosswheel.job.context import BuildContext
@@ -29,10 +30,13 @@ from crosswheel.job.reuse import reused_wheel, wheel_digest
 from crosswheel.job.sharing import shared_wheel
 from crosswheel.lock import Pin
 from crosswheel.plan import Step, choose
+from crosswheel.progress import Display
 from crosswheel.recipes.model import PypiSource
-from crosswheel.registry import ReleaseFile
+from crosswheel.registry import Registry, ReleaseFile
+from crosswheel.signing.seals import Seals
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
+from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.cxx import needs_cxx
 from crosswheel.toolchain.compilers.fortran import fetched_version, needs_fortran
 from crosswheel.toolchain.environment import Languages
@@ -133,9 +137,9 @@ def _fitting(kept: Path, context: BuildContext) -> WheelRecord | None:
     return record if fits else None
 
 
-def _tell_of_damage(kept: Path, step: Step, context: BuildContext) -> None:
-    if kept.is_dir() and WheelRecord.read(kept, context.seals) is None:
-        context.display.warning(
+def _tell_of_damage(kept: Path, step: Step, seals: Seals, display: Display) -> None:
+    if kept.is_dir() and WheelRecord.read(kept, seals) is None:
+        display.warning(
             f"{step.pin}: what the cache has of it was changed or damaged, or another user made it; it is made anew"
         )
 
@@ -160,26 +164,33 @@ def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
     )
 
 
-def _inputs(step: Step, store: RequirementsStore, context: BuildContext) -> str:
+def _inputs(step: Step, store: RequirementsStore, code_digest: str) -> str:
     """Return the digest of those inputs of a build that do not depend on the target."""
     return digest_of(
         source=step.file.sha256 if step.file else None,
         name=str(step.pin),
         recipe=step.recipe.fingerprint if step.recipe else None,
         day=store.day,
-        code=context.code_digest,
+        code=code_digest,
     )
 
 
 def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> WheelRecord:
-    _tell_of_damage(kept, step, context)
+    _tell_of_damage(kept, step, context.seals, context.display)
     context.display.step(step.pin.name, "downloading")
     wheel = WheelFile.open(context.registry.fetch(file))
     context.display.step(step.pin.name, "auditing")
-    audited = _audited(wheel, [], context)
+    audited = _audited(wheel, [], context.target, context.system)
     source = file.origin or f"the registry's {wheel.path.name}"
     record = _described(
-        step, wheel, audited, context, path=wheel.path, source=source, warnings=wheel.oddities
+        step,
+        wheel,
+        audited,
+        context.target,
+        context.pythons,
+        path=wheel.path,
+        source=source,
+        warnings=wheel.oddities,
     )
     record.write(kept, kept.name, context.seals)
     return record
@@ -192,7 +203,7 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
         CrosswheelError: of the part that failed.
     """
     began, context = time.monotonic(), context.limited(step.recipe)
-    _tell_of_damage(kept, step, context)
+    _tell_of_damage(kept, step, context.seals, context.display)
     name, version = step.pin.name, step.pin.version
     context.warn_of_sandbox()
     context.log(name, version).unlink(missing_ok=True)
@@ -203,21 +214,22 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
     _replace_linked(step, project, backend, locked, store, context)
     built = build_wheel(project, backend, locked, context.target, partial(context.display.step, name))
     context.display.step(name, "auditing")
-    wheel = _tagged(WheelFile.open(built.wheel), step, context)
+    wheel = _tagged(WheelFile.open(built.wheel), step, context.target, context.system)
     path = wheel.path
     folder_traces = traces(path, backend.environment.named(backend.venv, backend.tree))
     warnings += [
         f"{file} names folders of this machine {count} times: where these are others, its bytes will be others"
         for file, count in folder_traces.items()
     ]
-    parity = _against_official(wheel, step, context)
+    parity = _against_official(wheel, step, context.target, context.registry)
     faults = [*_identity_faults(wheel, step), *(parity.faults if parity else ()), *_unstripped(wheel)]
-    audited = _audited(wheel, faults, context)
+    audited = _audited(wheel, faults, context.target, context.system)
     record = _described(
         step,
         wheel,
         audited,
-        context,
+        context.target,
+        context.pythons,
         path=kept / path.name,
         source=source.origin,
         toolchain=backend.environment.versions,
@@ -231,7 +243,7 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
         materials=built.materials,
         parity=parity.official if parity else None,
         traces=folder_traces,
-        inputs=_inputs(step, store, context),
+        inputs=_inputs(step, store, context.code_digest),
         cpu=context.target.toolchain.cpu if context.sdk is None else None,
         sandbox=context.sandbox,
         warnings=(*warnings, *wheel.oddities, *(parity.notes if parity else ())),
@@ -328,19 +340,21 @@ def _replace_linked(
     numpy_headers.replace_libraries(backend.venv, record.wheel)
 
 
-def _audited(wheel: WheelFile, faults: Sequence[Fault], context: BuildContext) -> list[AuditedObject]:
-    audited, audit_faults = audit(wheel, context.target, context.system)
-    refuse([*suitability(wheel, context.target), *faults, *audit_faults], wheel.path.name)
+def _audited(
+    wheel: WheelFile, faults: Sequence[Fault], target: Target, system: System
+) -> list[AuditedObject]:
+    audited, audit_faults = audit(wheel, target, system)
+    refuse([*suitability(wheel, target), *faults, *audit_faults], wheel.path.name)
     return audited
 
 
-def _tagged(wheel: WheelFile, step: Step, context: BuildContext) -> WheelFile:
+def _tagged(wheel: WheelFile, step: Step, target: Target, system: System) -> WheelFile:
     """Give a wheel the tag that its recipe asks for, if what it needs allows that."""
     if step.recipe is None or step.recipe.tag == "linux" or wheel.is_pure or not wheel.elf_members:
         return wheel
-    faults = audit(wheel, context.target, context.system)[1]
-    refuse([*suitability(wheel, context.target), *faults], wheel.path.name)
-    verdict = oldest_policy(wheel, context.target)
+    faults = audit(wheel, target, system)[1]
+    refuse([*suitability(wheel, target), *faults], wheel.path.name)
+    verdict = oldest_policy(wheel, target)
     refuse(verdict.faults, wheel.path.name)
     return WheelFile.open(with_platform(wheel.path, verdict.platform)) if verdict.platform else wheel
 
@@ -370,9 +384,9 @@ def _unstripped(wheel: WheelFile) -> list[Fault]:
     return [Fault(member, "it carries debugging symbols", remedy) for member in unstripped(wheel)]
 
 
-def _against_official(wheel: WheelFile, step: Step, context: BuildContext) -> Parity | None:
-    official = (WheelFile.open(context.registry.fetch(file)) for file in step.official)
-    return compare(wheel, official, context.target, _left_out(step))
+def _against_official(wheel: WheelFile, step: Step, target: Target, registry: Registry) -> Parity | None:
+    official = (WheelFile.open(registry.fetch(file)) for file in step.official)
+    return compare(wheel, official, target, _left_out(step))
 
 
 def _left_out(step: Step) -> Mapping[str, str]:
@@ -383,7 +397,8 @@ def _described(
     step: Step,
     wheel: WheelFile,
     audited: Sequence[AuditedObject],
-    context: BuildContext,
+    target: Target,
+    pythons: Iterator[Interpreter],
     *,
     path: Path,
     **details: object,
@@ -397,8 +412,8 @@ def _described(
         "origin": "taken" if step.action == "take" else "built",
         "reason": step.reason,
         "requires": tuple(map(str, wheel.requires_dist)),
-        "modules": wheel.modules(context.target),
+        "modules": wheel.modules(target),
         "audited": tuple(audited),
-        "compiled": compile_modules(wheel, context.target, context.pythons),
+        "compiled": compile_modules(wheel, target, pythons),
     }
     return WheelRecord.model_validate({**facts, **details})

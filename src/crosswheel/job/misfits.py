@@ -11,7 +11,8 @@ from packaging.version import Version
 from crosswheel.errors import CrosswheelError, LockError, PlanError
 from crosswheel.job.context import BuildContext
 from crosswheel.projects.foreign_locks import ForeignPin
-from crosswheel.registry import ReleaseFile
+from crosswheel.registry import Registry, ReleaseFile
+from crosswheel.targets import Target
 
 _QUESTIONS_AT_ONCE = 8
 _FITTING = "ask for one that fits, or leave it out"
@@ -28,7 +29,11 @@ def explained(error: LockError, pins: Sequence[ForeignPin], context: BuildContex
         The same error if none of them is the reason.
     """
     with context.workers(_QUESTIONS_AT_ONCE) as pool:
-        misfits = [misfit for misfit in pool.map(lambda pin: _misfit(pin, context), pins) if misfit]
+        misfits = [
+            misfit
+            for misfit in pool.map(lambda pin: _misfit(pin, context.target, context.registry), pins)
+            if misfit
+        ]
     if not misfits:
         return error
     listed = "\n".join(f"    {misfit}" for misfit in misfits)
@@ -52,11 +57,11 @@ def exact_releases(requirements: Iterable[str]) -> tuple[ForeignPin, ...]:
     return tuple(pins)
 
 
-def _misfit(pin: ForeignPin, context: BuildContext) -> LockError | None:
+def _misfit(pin: ForeignPin, target: Target, registry: Registry) -> LockError | None:
     """Return why a release does not fit the target, and what helps; ``None`` if it fits."""
-    python = context.target.python.version
+    python = target.python.version
     try:
-        files = context.registry.release_files(pin.name, pin.version)
+        files = registry.release_files(pin.name, pin.version)
     except PlanError as error:
         return LockError(f"{pin.name} {pin.version}: {error}", hint=error.hint)
     except CrosswheelError:
@@ -64,7 +69,7 @@ def _misfit(pin: ForeignPin, context: BuildContext) -> LockError | None:
     fitting = [file for file in files if fits_python(file, python)]
     if not fitting:
         needed = ", ".join(sorted({file.requires_python or "" for file in files}))
-        newest = _newest(pin.name, context)
+        newest = _newest(pin.name, target, registry)
         return LockError(
             f"{pin.name} {pin.version} needs Python {needed}, and there it is {python}; {newest}",
             hint=_PYTHON,
@@ -77,12 +82,14 @@ def _misfit(pin: ForeignPin, context: BuildContext) -> LockError | None:
     return None
 
 
-def _newest(name: str, context: BuildContext) -> str:
-    version = newest_fitting(name, context)
+def _newest(name: str, target: Target, registry: Registry) -> str:
+    version = newest_fitting(name, target, registry)
     return f"the newest that fits is {version}" if version else "no release of it fits"
 
 
-def newest_fitting(name: str, context: BuildContext, taken: Collection[str] = ()) -> Version | None:
+def newest_fitting(
+    name: str, target: Target, registry: Registry, taken: Collection[str] = ()
+) -> Version | None:
     """Return the newest release of a project for the target's Python: a final release, unless all are pre-releases.
 
     Args:
@@ -92,10 +99,10 @@ def newest_fitting(name: str, context: BuildContext, taken: Collection[str] = ()
         PlanError: the registry has no such project.
         NetworkError: it cannot be reached.
     """
-    python = context.target.python.version
+    python = target.python.version
     fitting = [
         version
-        for version, files in context.registry.releases(name).items()
+        for version, files in registry.releases(name).items()
         if str(version) not in taken and any(fits_python(file, python) and not file.yanked for file in files)
     ]
     final = [version for version in fitting if not version.is_prerelease]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,9 @@ from crosswheel.files import digest_of
 from crosswheel.job.closures import Closure, closure_of_pins, resolve, with_tests
 from crosswheel.job.context import BuildContext
 from crosswheel.lock import Lock
+from crosswheel.projects.local_release import LocalRelease
 from crosswheel.resolver import Request
+from crosswheel.targets import Target
 from crosswheel.uv import Renewal
 
 
@@ -47,17 +49,21 @@ def locked_projects(
         LockError: no set of releases satisfies the projects.
         PlanError: a release can be neither taken nor built.
     """
-    requirements = with_tests(request.requirements, context)
+    requirements = with_tests(request.requirements, context.recipes)
     versions = {release.name: release.version for release in context.projects}
-    folder = context.trees.build / "locks" / _key(requirements, versions, as_of, context)
+    folder = context.trees.build / "locks" / _key(requirements, versions, as_of, context.target)
     path = folder / "lock.txt"
     before = locks.read(path) if path.is_file() and not upgrade else None
     day = datetime.date.fromisoformat(before.made_for["day"]) if before else as_of or datetime.date.today()
-    lock = _kept(before, path, context, requirements)
+    lock = _kept(before, path, context.projects, requirements)
     if lock is None:
         renewal = Renewal(path.read_text() if before else None)
         resolution = resolve(Request(requirements), as_of, context, renewal=renewal)
-        made_for = {**resolution.made_for, "day": day.isoformat(), "projects": _state(context, requirements)}
+        made_for = {
+            **resolution.made_for,
+            "day": day.isoformat(),
+            "projects": _state(context.projects, requirements),
+        }
         lock = locks.write(path, made_for, resolution.text)
     store = RequirementsStore(folder / "build", as_of, frozen=False, day=day)
     first = Requirement(requirements[0])
@@ -70,7 +76,7 @@ def _key(
     requirements: tuple[str, ...],
     versions: Mapping[str, str],
     as_of: datetime.date | None,
-    context: BuildContext,
+    target: Target,
 ) -> str:
     """Return the name of a request's lock, without the versions of projects, which change too often."""
     unversioned = [
@@ -79,24 +85,24 @@ def _key(
         else text
         for text in requirements
     ]
-    return digest_of(projects=unversioned, as_of=as_of, target=context.target.fingerprint)
+    return digest_of(projects=unversioned, as_of=as_of, target=target.fingerprint)
 
 
-def _state(context: BuildContext, requirements: tuple[str, ...]) -> str:
+def _state(projects: Sequence[LocalRelease], requirements: tuple[str, ...]) -> str:
     """Return the digest of all in the projects that their closure depends on; their code is not part of it."""
-    metadata = [release.metadata.model_dump(mode="json") for release in context.projects]
+    metadata = [release.metadata.model_dump(mode="json") for release in projects]
     return digest_of(metadata=metadata, requirements=requirements)
 
 
 def _kept(
-    before: Lock | None, path: Path, context: BuildContext, requirements: tuple[str, ...]
+    before: Lock | None, path: Path, projects: Sequence[LocalRelease], requirements: tuple[str, ...]
 ) -> Lock | None:
     """Return the earlier lock if none of its inputs has changed, with the projects' present versions in it."""
-    if before is None or before.made_for.get("projects") != _state(context, requirements):
+    if before is None or before.made_for.get("projects") != _state(projects, requirements):
         return None
     text = path.read_text()
     pins = dict(before.pins)
-    for release in context.projects:
+    for release in projects:
         pin = pins.get(release.name)
         if pin is not None:
             for sha256 in pin.sha256:

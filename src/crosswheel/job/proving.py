@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
-from pydantic import ValidationError
 
 from crosswheel.cached import cached_folder, cached_path
 from crosswheel.check.modules import unfit_modules
@@ -22,13 +22,46 @@ from crosswheel.job.machine_runs import KeptRuns, run_on_machine
 from crosswheel.job.making import refuse
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
-from crosswheel.job.reuse import proof_digest, reused_proof, share
+from crosswheel.job.reuse import proof_digest, proof_of, reused_proof, share
 from crosswheel.lock import parsed
 from crosswheel.plan import Step
 from crosswheel.sources.archive import unpack
+from crosswheel.targets import Target
 from crosswheel.uv import site_of
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import MachineRun, Proof
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A wheel to be proven.
+
+    Attributes:
+        needed: the other wheels that are installed beside it.
+        incomplete: whether a package that it requires is not among these.
+    """
+
+    step: Step
+    record: WheelRecord
+    needed: Sequence[WheelRecord]
+    incomplete: bool
+
+    @property
+    def tests(self) -> tuple[Path, ...]:
+        """The tests of its recipe."""
+        return self.step.recipe.test_files if self.step.recipe else ()
+
+    @property
+    def skip(self) -> Mapping[str, str]:
+        """The modules that its recipe says not to import, with the reasons."""
+        return self.step.recipe.skip_imports if self.step.recipe else {}
+
+    def importable(self, target: Target) -> Importable:
+        """Return what is imported of it on a target."""
+        record, complete = self.record, not self.incomplete
+        return Importable.of(
+            record.wheel.name, record.modules, record.audited, target, skip=self.skip, complete=complete
+        )
 
 
 def prove(
@@ -41,15 +74,15 @@ def prove(
     """
     record = records[step.pin.name]
     reached, _ = requirements.follow(tested_with(step), records)
-    needed = [records[name] for name in sorted(reached)]
     absent = requirements.absent(tested_with(step), records)
-    inputs = _inputs(step, record, needed, context)
+    candidate = Candidate(step, record, [records[name] for name in sorted(reached)], bool(absent))
+    inputs = inputs_of(candidate, context)
     shared_digest = proof_digest(inputs)
     proof = reused_proof(shared_digest, record, context)
     if proof is None:
-        proof = _proven_here(step, record, needed, inputs, context, incomplete=bool(absent))
+        proof = _proven_here(candidate, inputs, context)
     share(record, proof, shared_digest, context)
-    run = _on_machine(step, record, needed, inputs, context, incomplete=bool(absent))
+    run = _on_machine(candidate, inputs, context)
     proof = proof.model_copy(update={"on_machine": run}) if run else proof
     if absent and proof.skipped:
         context.display.warning(
@@ -65,62 +98,35 @@ def prove(
 
 
 def _on_machine(
-    step: Step,
-    record: WheelRecord,
-    needed: list[WheelRecord],
-    inputs: Mapping[str, object],
-    context: BuildContext,
-    *,
-    incomplete: bool,
+    candidate: Candidate, inputs: Mapping[str, object], context: BuildContext
 ) -> MachineRun | None:
     """Return what ran on a machine itself; it is run there, if one is named and it was not run on it before."""
     kept = KeptRuns(context.settings.cache, context.seals, inputs)
     run = kept.read(context.machine)
     if run is not None or context.machine is None:
         return run
-    recipe = step.recipe
-    skip = recipe.skip_imports if recipe else {}
-    importable = Importable.of(
-        record.wheel.name, record.modules, record.audited, context.target, skip=skip, complete=not incomplete
-    )
-    context.display.step(step.pin.name, f"testing on {context.machine.title} itself")
-    sites = [installed_site(required.wheel, required.sha256, context) for required in needed]
-    run = run_on_machine(context.machine, importable, recipe.test_files if recipe else (), sites)
+    context.display.step(candidate.step.pin.name, f"testing on {context.machine.title} itself")
+    sites = [installed_site(required.wheel, required.sha256, context) for required in candidate.needed]
+    run = run_on_machine(context.machine, candidate.importable(context.target), candidate.tests, sites)
     kept.write(run)
     return run
 
 
-def _proven_here(
-    step: Step,
-    record: WheelRecord,
-    needed: list[WheelRecord],
-    inputs: Mapping[str, object],
-    context: BuildContext,
-    *,
-    incomplete: bool,
-) -> Proof:
+def _proven_here(candidate: Candidate, inputs: Mapping[str, object], context: BuildContext) -> Proof:
     """Return the proof that the cache of this machine has, or give one."""
     emulator = context.emulator.version if context.has_runnable_python else None
     kept = cached_path(context.settings.cache, "proofs", f"{digest_of(**inputs, emulator=emulator)}.json")
-    proof = _kept_proof(kept, record, context)
+    pin = candidate.step.pin
+
+    def look() -> Proof | None:
+        return proof_of(context.seals.read(kept, kept.stem), candidate.record, context.target)
+
+    proof = look()
     if proof is None:
-        with context.own_folder(step.pin.name, step.pin.version):
-            proof = _kept_proof(kept, record, context) or _proven(
-                step, record, needed, context, incomplete=incomplete
-            )
+        with context.own_folder(pin.name, pin.version):
+            proof = look() or _proven(candidate, context)
         context.seals.write(kept, kept.stem, proof.model_dump_json())
     return proof
-
-
-def _kept_proof(kept: Path, record: WheelRecord, context: BuildContext) -> Proof | None:
-    """Return the cached proof, if it is unchanged and of this wheel and target."""
-    text = context.seals.read(kept, kept.stem)
-    try:
-        proof = Proof.model_validate_json(text) if text is not None else None
-    except ValidationError:  # written by another version
-        return None
-    of = proof and (proof.wheel, proof.sha256, proof.target)
-    return proof if of == (record.wheel.name, record.sha256, context.target.name) else None
 
 
 def tested_with(step: Step) -> list[str]:
@@ -129,42 +135,34 @@ def tested_with(step: Step) -> list[str]:
     return [step.pin.name, *(canonicalize_name(parsed(text).name) for text in test_requirements)]
 
 
-def _inputs(
-    step: Step, record: WheelRecord, needed: list[WheelRecord], context: BuildContext
-) -> dict[str, object]:
+def inputs_of(candidate: Candidate, context: BuildContext) -> dict[str, object]:
     """Return all that a proof depends on, but for the emulator."""
+    step, record = candidate.step, candidate.record
     recipe = step.recipe
     return {
         "wheel": str(step.pin),
         "reason": record.reason,
         "sandbox": context.sandbox,
         "audited": [item.model_dump() for item in record.audited],
-        "closure": [other_record.sha256 for other_record in needed],
+        "closure": [other_record.sha256 for other_record in candidate.needed],
         "userland": context.userland,
-        "tests": [test.read_text() for test in recipe.test_files] if recipe else [],
+        "tests": [test.read_text() for test in candidate.tests],
         "command": [recipe.test_command, recipe.test_sources] if recipe and recipe.test_command else None,
-        "skip": dict(recipe.skip_imports) if recipe else {},
+        "skip": dict(candidate.skip),
         "target": context.target.fingerprint,
         "code": context.code_digest,
     }
 
 
-def _proven(
-    step: Step, record: WheelRecord, needed: list[WheelRecord], context: BuildContext, *, incomplete: bool
-) -> Proof:
-    """Import and test the wheel; ``incomplete`` says that a package that it requires is not installed beside it."""
-    recipe = step.recipe
-    tests = recipe.test_files if recipe else ()
-    skip = recipe.skip_imports if recipe else {}
+def _proven(candidate: Candidate, context: BuildContext) -> Proof:
+    step, record, recipe = candidate.step, candidate.record, candidate.step.recipe
+    tests, skip = candidate.tests, candidate.skip
     refuse(
         unfit_modules(record.compiled, record.wheel.name, context.target.python.short, skip),
         record.wheel.name,
     )
-    importable = Importable.of(
-        record.wheel.name, record.modules, record.audited, context.target, skip=skip, complete=not incomplete
-    )
     if context.has_runnable_python:
-        imports = _run(step, importable, record.wheel, _trial(step, needed, context), context)
+        imports = _run(candidate, _trial(candidate, context), context)
     else:
         reason = f"no Python {context.target.python.short} for {context.target.machine} can be had here"
         imports, tests = (
@@ -202,18 +200,19 @@ def _proven(
     )
 
 
-def _run(step: Step, importable: Importable, wheel: Path, trial: Trial, context: BuildContext) -> Imports:
+def _run(candidate: Candidate, trial: Trial, context: BuildContext) -> Imports:
     """Import a wheel's modules and run its recipe's tests on the emulated target."""
-    context.display.start(step.pin.name, step.pin.version, "testing")
-    imports = import_modules(importable, trial)
+    pin, wheel = candidate.step.pin, candidate.record.wheel
+    context.display.start(pin.name, pin.version, "testing")
+    imports = import_modules(candidate.importable(context.target), trial)
     faults = list(imports.faults)
-    for test in step.recipe.test_files if step.recipe else ():
-        faults += [] if faults else run_test(test, importable.wheel, trial)
-    command = _test_command(step, context)
+    for test in candidate.tests:
+        faults += [] if faults else run_test(test, wheel.name, trial)
+    command = _test_command(candidate.step, context)
     if command is not None and not faults:
-        context.display.step(step.pin.name, "running its test command")
+        context.display.step(pin.name, "running its test command")
         faults = command.run(trial, wheel)
-    refuse(faults, importable.wheel)
+    refuse(faults, wheel.name)
     return imports
 
 
@@ -229,9 +228,10 @@ def _test_command(step: Step, context: BuildContext) -> TestCommand | None:
     return TestCommand(recipe.test_command, source, recipe.test_sources, variables)
 
 
-def _trial(step: Step, needed: list[WheelRecord], context: BuildContext) -> Trial:
+def _trial(candidate: Candidate, context: BuildContext) -> Trial:
+    step = candidate.step
     runner = context.limited(step.recipe).runner(step.pin.name, step.pin.version)
-    sites = [installed_site(record.wheel, record.sha256, context) for record in needed]
+    sites = [installed_site(record.wheel, record.sha256, context) for record in candidate.needed]
     scratch = context.folder(step.pin.name, step.pin.version) / "trial"
     remove_tree(scratch)
     return Trial(context.emulator, sites, scratch, runner)

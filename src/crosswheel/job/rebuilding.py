@@ -21,7 +21,8 @@ from crosswheel.job.record import WheelRecord
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
-from crosswheel.registry import ReleaseFile
+from crosswheel.registry import Registry, ReleaseFile
+from crosswheel.targets import Target
 from crosswheel.wheels import provenance
 from crosswheel.wheels.comparing import differences
 
@@ -148,16 +149,16 @@ def rebuild(
     sha256 = sha256_of(wheel)
     provenance.require_subject(statement, sha256, wheel)
     instructions = Instructions.of(statement)
-    _require_target(instructions, context)
+    _require_target(instructions, context.target)
     with tempfile.TemporaryDirectory(dir=_made(context.trees.build)) as scratch:
         folder = Path(scratch)
-        step, store = _step(instructions, folder, context), _store(instructions, folder)
+        step, store = _step(instructions, folder, context.registry), _store(instructions, folder)
         context.display.expect([(step.pin.name, step.pin.version)])
         context.display.start(step.pin.name, step.pin.version, "building again")
         record = build_anew(step, store, folder / "kept", context)
         context.display.done(step.pin.name, "built", step.reason, record.seconds)
         found = tuple(differences(wheel, record.wheel))
-        changes = tuple(_changes(instructions, record, context))
+        changes = tuple(_changes(instructions, record, context.code_digest))
     return RebuildResult(wheel.name, sha256, record.sha256, found, changes), record
 
 
@@ -166,28 +167,28 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _require_target(instructions: Instructions, context: BuildContext) -> None:
-    if instructions.external.target != context.target.name:
+def _require_target(instructions: Instructions, target: Target) -> None:
+    if instructions.external.target != target.name:
         raise UsageError(
             f"the wheel was built for {instructions.external.target}",
             hint=f"give --target {instructions.external.target}.",
         )
-    if instructions.internal.target != digest_of(target=context.target.fingerprint):
+    if instructions.internal.target != digest_of(target=target.fingerprint):
         raise UsageError(
-            f"what is known of {context.target.name} here is not what the wheel was built for",
+            f"what is known of {target.name} here is not what the wheel was built for",
             hint="build again with the target file that it was built with, such as of the same version of crosswheel.",
         )
 
 
-def _step(instructions: Instructions, folder: Path, context: BuildContext) -> Step:
+def _step(instructions: Instructions, folder: Path, registry: Registry) -> Step:
     pin, recipe = instructions.pin, _recipe(instructions, folder)
     sdist = instructions.internal.sdist
-    file = _sdist(pin, sdist, context) if sdist else None
+    file = _sdist(pin, sdist, registry) if sdist else None
     return Step(pin, "build", file, (), recipe, "it is built again")
 
 
-def _sdist(pin: Pin, sha256: str, context: BuildContext) -> ReleaseFile:
-    files = context.registry.release_files(pin.name, pin.version)
+def _sdist(pin: Pin, sha256: str, registry: Registry) -> ReleaseFile:
+    files = registry.release_files(pin.name, pin.version)
     for file in files:
         if file.sha256 == sha256:
             return file
@@ -221,7 +222,7 @@ def _store(instructions: Instructions, folder: Path) -> RequirementsStore:
     return RequirementsStore(folder / "requirements", internal.as_of, frozen=True, day=internal.day)
 
 
-def _changes(instructions: Instructions, record: WheelRecord, context: BuildContext) -> list[str]:
+def _changes(instructions: Instructions, record: WheelRecord, code_digest: str) -> list[str]:
     """Return what has changed since the first build, for people."""
     before, now = instructions.internal.toolchain, record.toolchain
     changes = [
@@ -229,7 +230,7 @@ def _changes(instructions: Instructions, record: WheelRecord, context: BuildCont
         for name in sorted({*before, *now})
         if before.get(name) != now.get(name)
     ]
-    if instructions.internal.code != context.code_digest:
+    if instructions.internal.code != code_digest:
         changes.append("crosswheel's own code is another")
     if instructions.internal.sandbox != record.sandbox:
         changes.append(f"the sandbox is {record.sandbox}, and was {instructions.internal.sandbox}")

@@ -12,9 +12,12 @@ from crosswheel.errors import PlanError, RecipeError, UsageError
 from crosswheel.files import write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.job.gathering import Gathered
+from crosswheel.progress import Display
 from crosswheel.projects.addresses import Archive, Location
 from crosswheel.projects.local_release import LocalRelease
+from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import FolderSource, GitSource, Recipe, Source, UrlSource
+from crosswheel.registry import Registry
 
 _WRITTEN = "# Written by `crosswheel add`, and by the same command again.\n"
 
@@ -29,35 +32,33 @@ def offering_recipes(context: BuildContext) -> BuildContext:
     gathered = Gathered(context, context.recipes.folder)
     every = (*context.recipes.roots, *context.recipes.helpers.values())
     for recipe in every:
-        location = _location(recipe, context)
+        location = _location(recipe, context.display, context.registry)
         if location is not None:
             _require_own(recipe, gathered.found(location), location)
     return context.offering(gathered.releases.values()) if gathered.releases else context
 
 
-def _location(recipe: Recipe, context: BuildContext) -> Location | None:
+def _location(recipe: Recipe, display: Display, registry: Registry) -> Location | None:
     source = recipe.source
     if isinstance(source, FolderSource):
         folder = (recipe.folder / source.path).resolve()
         if folder.is_dir():
             return folder
-        context.display.warning(
-            f"{recipe.label or recipe.file} names the folder {source.path}, which is not there"
-        )
+        display.warning(f"{recipe.label or recipe.file} names the folder {source.path}, which is not there")
         return None
-    if not isinstance(source, GitSource | UrlSource) or not _is_of_project(recipe, context):
+    if not isinstance(source, GitSource | UrlSource) or not _is_of_project(recipe, registry):
         return None
     return source if isinstance(source, GitSource) else Archive(source.url, source.sha256)
 
 
-def _is_of_project(recipe: Recipe, context: BuildContext) -> bool:
+def _is_of_project(recipe: Recipe, registry: Registry) -> bool:
     """Tell whether no registry has a recipe's project; for recipes that ``add`` wrote, without asking one."""
     if recipe.file.read_text().startswith(_WRITTEN):
         return True
     if recipe.version is None or recipe.is_alone:
         return False
     try:
-        context.registry.release_files(recipe.name, recipe.version)
+        registry.release_files(recipe.name, recipe.version)
     except PlanError:
         return True
     return False
@@ -84,7 +85,7 @@ def _shown(location: Location) -> str:
 
 
 def write_recipes(
-    requirements: Iterable[str], gathered: Gathered, as_of: str | None, context: BuildContext
+    requirements: Iterable[str], gathered: Gathered, as_of: str | None, recipes: Recipes
 ) -> Path:
     """Write a recipe for a project, and one for each other project that it needs, so that later runs offer them.
 
@@ -100,7 +101,7 @@ def write_recipes(
     texts = tuple(requirements)
     first = next(iter(gathered.releases.values()))
     root = next((item for item in gathered.releases.values() if texts[0].startswith(item.name)), first)
-    folder = context.recipes.folder
+    folder = recipes.folder
     for release in gathered.releases.values():
         is_root = release is root
         parts = (release.name, release.version) if is_root else (release.name,)

@@ -13,9 +13,11 @@ from packaging.utils import canonicalize_name
 from crosswheel.errors import UsageError
 from crosswheel.job.closures import Closure
 from crosswheel.job.context import BuildContext
+from crosswheel.progress import Display
 from crosswheel.projects.cibuildwheel import CibuildwheelSettings, settings_of
 from crosswheel.projects.pyproject import ProjectFolder
 from crosswheel.recipes.model import Recipe
+from crosswheel.targets import Target
 
 
 @dataclass(frozen=True)
@@ -77,22 +79,22 @@ def with_settings(
             else None
         )
         if settings:
-            _tell(settings, name, context)
+            _tell(settings, name, context.display, context.target)
             requirement.extras |= set(settings.test_extras)
             helpers[name] = _recipe(name, folders[name], settings, helpers.get(name))
         texts.append(str(requirement))
     return tuple(texts), replace(context, recipes=replace(context.recipes, helpers=helpers))
 
 
-def _tell(settings: CibuildwheelSettings, name: str, context: BuildContext) -> None:
+def _tell(settings: CibuildwheelSettings, name: str, display: Display, target: Target) -> None:
     if not settings.is_selected:
         raise LeftOut(
             f"{name}'s settings for cibuildwheel leave out {settings.identifier}: it is not built for "
-            f"{context.target.name}",
+            f"{target.name}",
             hint="change build or skip there; or set CIBW_BUILD and CIBW_SKIP, which count more.",
         )
     if settings.not_honoured:
-        context.display.message(
+        display.message(
             f"Of {name}'s settings for cibuildwheel, these change nothing here: {', '.join(settings.not_honoured)}."
         )
 

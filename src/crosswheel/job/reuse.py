@@ -20,7 +20,12 @@ from crosswheel.files import full_digest_of, make_folder, place_copy, sha256_of,
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import OF_THIS_MACHINE, WheelRecord
 from crosswheel.plan import Step
+from crosswheel.registry import Registry
+from crosswheel.settings import Settings
+from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.shared_cache.records import CacheRecord
+from crosswheel.signing.seals import Seals
+from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.linking import library_inputs
 from crosswheel.wheels.dist import Dist
@@ -60,22 +65,22 @@ def _fetched(step: Step, kept: Path, context: BuildContext) -> WheelRecord | Non
     with tempfile.TemporaryDirectory(prefix=".shared", dir=kept.parent) as name:
         folder = Path(name)
         found = context.shared_cache.get(WHEEL, digest, folder)
-        record = _as_record(found, step, kept, context) if found else None
+        record = _as_record(found, step, kept, context.registry) if found else None
         if record is None:
-            _notes(digest, context).unlink(missing_ok=True)
+            _notes(digest, context.shared_cache, context.settings).unlink(missing_ok=True)
             return None
         record.keep(kept, folder.iterdir(), context.seals)
-    _note(digest, context)
+    _note(digest, context.shared_cache, context.settings)
     return WheelRecord.read(kept, context.seals)
 
 
-def _as_record(found: CacheRecord, step: Step, kept: Path, context: BuildContext) -> WheelRecord | None:
+def _as_record(found: CacheRecord, step: Step, kept: Path, registry: Registry) -> WheelRecord | None:
     """Return a shared record as a wheel's record, if it is of this step; ``None`` otherwise."""
     blob = found.blobs.get("wheel")
     try:
         if step.action == "take":
             assert step.file is not None
-            wheel = context.registry.fetch(step.file)  # the shared cache stores no wheel that a registry has
+            wheel = registry.fetch(step.file)  # the shared cache stores no wheel that a registry has
         elif blob is not None:
             wheel = kept / blob.name
         else:
@@ -93,28 +98,28 @@ def reused_proof(digest: str, record: WheelRecord, context: BuildContext) -> Pro
     if context.shared_cache is None:
         return None
     kept = cached_path(context.settings.cache, "proofs", f"{digest}.json")
-    proof = _parsed(context.seals.read(kept, digest), record, context)
+    proof = proof_of(context.seals.read(kept, digest), record, context.target)
     if proof is None:
         found = context.shared_cache.get(PROOF, digest, kept.parent)
-        proof = _parsed(found.facts if found else None, record, context)
+        proof = proof_of(found.facts if found else None, record, context.target)
         if proof is not None:
             context.seals.write(kept, digest, proof.model_dump_json())
-            _note(digest, context)
+            _note(digest, context.shared_cache, context.settings)
         else:
-            _notes(digest, context).unlink(missing_ok=True)
+            _notes(digest, context.shared_cache, context.settings).unlink(missing_ok=True)
     return proof
 
 
-def _parsed(said: str | Mapping[str, Any] | None, record: WheelRecord, context: BuildContext) -> Proof | None:
-    """Return a proof from its text if it is of this very wheel and target; ``None`` otherwise."""
+def proof_of(text: str | Mapping[str, Any] | None, record: WheelRecord, target: Target) -> Proof | None:
+    """Return a proof from its JSON text or data, if it is of this very wheel and target; ``None`` otherwise."""
     try:
-        if said is None:
+        if text is None:
             return None
-        proof = Proof.model_validate_json(said) if isinstance(said, str) else Proof.model_validate(said)
-    except ValidationError:
+        proof = Proof.model_validate_json(text) if isinstance(text, str) else Proof.model_validate(text)
+    except ValidationError:  # written by another version
         return None
     of = (proof.wheel, proof.sha256, proof.target)
-    return proof if of == (record.wheel.name, record.sha256, context.target.name) else None
+    return proof if of == (record.wheel.name, record.sha256, target.name) else None
 
 
 def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext) -> None:
@@ -135,37 +140,41 @@ def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext)
     if record.origin == "built":
         log = record.wheel.with_name(_LOG)
         files = {"wheel": record.wheel, **({"log": log} if log.is_file() else {})}
-    _keep(record, record.shared_as, files, context)
-    if not _is_noted(record.shared_as, context):
+    _keep(record, record.shared_as, files, context.seals, context.settings)
+    if not _is_noted(record.shared_as, context.shared_cache, context.settings):
         facts = record.model_dump(mode="json", exclude=set(OF_THIS_MACHINE))
         if cache.put(WHEEL, record.shared_as, facts, files):
-            _note(record.shared_as, context)
-    if not _is_noted(digest, context) and cache.put(PROOF, digest, proof.model_dump(mode="json")):
-        _note(digest, context)
+            _note(record.shared_as, context.shared_cache, context.settings)
+    if not _is_noted(digest, context.shared_cache, context.settings) and cache.put(
+        PROOF, digest, proof.model_dump(mode="json")
+    ):
+        _note(digest, context.shared_cache, context.settings)
 
 
-def _is_noted(digest: str, context: BuildContext) -> bool:
+def _is_noted(digest: str, shared_cache: SharedCache | None, settings: Settings) -> bool:
     """Tell whether this machine has noted that the stores have a record."""
-    return _notes(digest, context).exists()
+    return _notes(digest, shared_cache, settings).exists()
 
 
-def _note(digest: str, context: BuildContext) -> None:
+def _note(digest: str, shared_cache: SharedCache | None, settings: Settings) -> None:
     """Note that the stores have a record, so that the next run does not ask them."""
-    write_text(_notes(digest, context), "")
+    write_text(_notes(digest, shared_cache, settings), "")
 
 
-def _notes(digest: str, context: BuildContext) -> Path:
-    assert context.shared_cache is not None
-    return cached_path(context.settings.cache, "shared-with", context.shared_cache.identity) / digest
+def _notes(digest: str, shared_cache: SharedCache | None, settings: Settings) -> Path:
+    assert shared_cache is not None
+    return cached_path(settings.cache, "shared-with", shared_cache.identity) / digest
 
 
-def _keep(record: WheelRecord, digest: str, files: Mapping[str, Path], context: BuildContext) -> None:
+def _keep(
+    record: WheelRecord, digest: str, files: Mapping[str, Path], seals: Seals, settings: Settings
+) -> None:
     """Keep a wheel in this machine's cache under its shared digest, so that the next run does not ask for it."""
-    kept = cached_path(context.settings.cache, "made", digest)
-    if WheelRecord.read(kept, context.seals) is not None:
+    kept = cached_path(settings.cache, "made", digest)
+    if WheelRecord.read(kept, seals) is not None:
         return
     wheel = kept / record.wheel.name if files else record.wheel
-    record.model_copy(update={"wheel": wheel}).keep(kept, files.values(), context.seals)
+    record.model_copy(update={"wheel": wheel}).keep(kept, files.values(), seals)
 
 
 def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
@@ -173,7 +182,7 @@ def reused_bundle(source: str, path: Path, context: BuildContext) -> bool:
     cache = context.shared_cache
     if cache is None:
         return False
-    digest = _bundle_digest(source, context)
+    digest = _bundle_digest(source, context.code_digest, context.target)
     folder = cached_path(context.settings.cache, "bundles", digest)
     found = cache.get(BUNDLE, digest, folder)
     try:
@@ -194,12 +203,12 @@ def share_bundle(source: str, path: Path, context: BuildContext) -> None:
     """Store a proven bundle wheel in the shared cache."""
     proof = Proof.read_beside(path, context.target.name)
     if context.shared_cache is not None and proof is not None:
-        digest = _bundle_digest(source, context)
+        digest = _bundle_digest(source, context.code_digest, context.target)
         context.shared_cache.put(BUNDLE, digest, proof.model_dump(mode="json"), {"wheel": path})
 
 
-def _bundle_digest(source: str, context: BuildContext) -> str:
-    return full_digest_of(source=source, target=context.target.fingerprint, code=context.code_digest)
+def _bundle_digest(source: str, code_digest: str, target: Target) -> str:
+    return full_digest_of(source=source, target=target.fingerprint, code=code_digest)
 
 
 def wheel_digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:

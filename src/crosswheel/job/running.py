@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,8 +22,9 @@ from crosswheel.job.proving import prove, tested_with
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
 from crosswheel.plan import Step
+from crosswheel.process import Cancellation
+from crosswheel.progress import Display, Row
 from crosswheel.progress import Outcome as Kind
-from crosswheel.progress import Row
 from crosswheel.wheels.proof import Proof
 
 Making = Callable[[Step, RequirementsStore, BuildContext], WheelRecord]
@@ -46,7 +47,10 @@ def run_closure(
     requirements = Requirements(work.versions, context.target, work.roots)
     todo = Schedule(
         lambda name: _make_and_report(
-            context, name, partial(making, work.steps[name], work.requirements, context)
+            context.display,
+            context.cancellation,
+            name,
+            partial(making, work.steps[name], work.requirements, context),
         ),
         lambda name, records: (
             requirements.follow(tested_with(work.steps[name]), records)[1] if _is_kept(work, name) else set()
@@ -54,7 +58,7 @@ def run_closure(
         lambda name, records: (
             _prove_and_report(work, name, records, requirements, context)
             if _is_kept(work, name)
-            else _made_for_others(records[name], context)
+            else _made_for_others(records[name], context.display)
         ),
         partial(_blocked, work),
     )
@@ -89,17 +93,26 @@ def _longest_first(step: Step) -> tuple[int, int, str]:
     return (0 if step.action == "build" else 1, -(size * (10 if helped else 1)), step.pin.name)
 
 
-def _make_and_report(context: BuildContext, name: str, work: Callable[[], WheelRecord]) -> WheelRecord:
-    try:
+def _make_and_report(
+    display: Display, cancellation: Cancellation, name: str, work: Callable[[], WheelRecord]
+) -> WheelRecord:
+    with _reported_failure(display, cancellation, name):
         record = work()
+    display.wait(name)
+    return record
+
+
+@contextlib.contextmanager
+def _reported_failure(display: Display, cancellation: Cancellation, name: str) -> Iterator[None]:
+    """Show an error of the block as the failure of a package; one that concerns all packages is not shown."""
+    try:
+        yield
     except HostError:
         raise
     except CrosswheelError as error:
-        context.cancellation.raise_if_requested()  # a build that was cancelled has not failed
-        context.display.done(name, "failed", str(error))
+        cancellation.raise_if_requested()  # a build that was cancelled has not failed
+        display.done(name, "failed", str(error))
         raise
-    context.display.wait(name)
-    return record
 
 
 def _prove_and_report(
@@ -110,7 +123,7 @@ def _prove_and_report(
     context: BuildContext,
 ) -> Proof:
     record = records[name]
-    try:
+    with _reported_failure(context.display, context.cancellation, name):
         refuse(requirements.unsatisfied(name, records) if work.is_complete else [], record.wheel.name)
         try:
             proof = prove(work.steps[name], records, requirements, context)
@@ -119,12 +132,6 @@ def _prove_and_report(
                 raise
             record = record.instead_of  # what was built for this target
             proof = prove(work.steps[name], {**records, name: record}, requirements, context)
-    except HostError:
-        raise
-    except CrosswheelError as error:
-        context.cancellation.raise_if_requested()  # a build that was cancelled has not failed
-        context.display.done(name, "failed", str(error))
-        raise
     outcome = _outcome(record)
     context.display.done(name, outcome, record.reason, record.seconds if outcome == "built" else None)
     return proof
@@ -134,8 +141,8 @@ def _is_kept(work: Closure, name: str) -> bool:
     return work.kept is None or name in work.kept
 
 
-def _made_for_others(record: WheelRecord, context: BuildContext) -> None:
-    context.display.done(record.name, _outcome(record), "it is only there to run what needs it")
+def _made_for_others(record: WheelRecord, display: Display) -> None:
+    display.done(record.name, _outcome(record), "it is only there to run what needs it")
 
 
 def _outcome(record: WheelRecord) -> Kind:

@@ -18,8 +18,9 @@ from crosswheel.check.modules import compile_modules
 from crosswheel.check.suitability import suitability
 from crosswheel.errors import IntegrityError
 from crosswheel.files import place_copy, sha256_of
-from crosswheel.job.context import BuildContext
+from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.record import WheelRecord
+from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
@@ -32,9 +33,9 @@ def shared_wheel(record: WheelRecord, context: BuildContext) -> WheelRecord:
     It must be built from the same source, by the same recipe, as of the same day and by the same code, and be compiled
     for a CPU whose code this target's CPU runs, which neither the audit nor a trial can show.
     """
-    for wheel, proof in _others(record, context):
+    for wheel, proof in _others(record, context.trees, context.target):
         try:
-            opened = WheelFile.open(_kept(wheel, proof, context))
+            opened = WheelFile.open(_kept(wheel, proof, context.settings))
         except IntegrityError:
             continue
         audited, faults = audit(opened, context.target, context.system)
@@ -69,13 +70,13 @@ def in_order(targets: Sequence[Target]) -> list[Target]:
     return sorted(targets, key=lambda target: (bool(target.toolchain.also_runs), Version(target.abi.glibc)))
 
 
-def _others(record: WheelRecord, context: BuildContext) -> Iterator[tuple[Path, Proof]]:
+def _others(record: WheelRecord, trees: Trees, target: Target) -> Iterator[tuple[Path, Proof]]:
     """Yield other targets' wheels of the same file name as a built one, each with a proof."""
     if record.inputs is None:
         return
-    for wheel in Dist(context.trees.dist).wheels(record.name, record.version):
+    for wheel in Dist(trees.dist).wheels(record.name, record.version):
         proofs = filter(None, map(Proof.read, Proof.paths_beside(wheel)))
-        usable = (proof for proof in proofs if _is_like(proof, record, context.target))
+        usable = (proof for proof in proofs if _is_like(proof, record, target))
         proof = next(usable, None)
         if proof and sha256_of(wheel) == proof.sha256:
             yield wheel, proof
@@ -88,9 +89,9 @@ def _is_like(proof: Proof, record: WheelRecord, target: Target) -> bool:
     return same and others and proof.emulator is not None and runs_code_for(target, proof.cpu)
 
 
-def _kept(wheel: Path, proof: Proof, context: BuildContext) -> Path:
+def _kept(wheel: Path, proof: Proof, settings: Settings) -> Path:
     """Copy a wheel into the cache and return its path there; the one in ``dist/`` may be moved meanwhile."""
-    kept = cached_path(context.settings.cache, "shared", proof.sha256[:20]) / wheel.name
+    kept = cached_path(settings.cache, "shared", proof.sha256[:20]) / wheel.name
     if not kept.is_file() or sha256_of(kept) != proof.sha256:
         place_copy(wheel, kept)
     return kept

@@ -23,14 +23,17 @@ from crosswheel.errors import (
 )
 from crosswheel.files import write_bytes
 from crosswheel.job.closures import closure_of, committed_folder, roots_of
-from crosswheel.job.context import BuildContext
+from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.locking import renew
 from crosswheel.job.misfits import newest_fitting
 from crosswheel.job.running import run_closure
 from crosswheel.lock import Lock, Pin
 from crosswheel.progress.wording import plural
 from crosswheel.recipes.editing import change_day
+from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Recipe
+from crosswheel.registry import Registry
+from crosswheel.targets import Target
 from crosswheel.toolchain.python.built import source_of
 from crosswheel.toolchain.python.cpython_source import newest_release
 from crosswheel.uv import Renewal
@@ -69,7 +72,7 @@ class Change:
     changelog: str | None = None
 
 
-def locked_roots(context: BuildContext, names: Collection[str] = ()) -> list[tuple[Recipe, Lock]]:
+def locked_roots(recipes: Recipes, target: Target, names: Collection[str] = ()) -> list[tuple[Recipe, Lock]]:
     """Return the roots that have a lock, each with its lock; if names are given, only those that lock one of them.
 
     Raises:
@@ -77,15 +80,15 @@ def locked_roots(context: BuildContext, names: Collection[str] = ()) -> list[tup
     """
     roots = [
         root
-        for root in roots_of(context)
-        if not root.is_alone and locks.path_of(root, context.target).is_file()
+        for root in roots_of(recipes, target)
+        if not root.is_alone and locks.path_of(root, target).is_file()
     ]
-    locked = [(root, locks.read(locks.path_of(root, context.target))) for root in roots]
+    locked = [(root, locks.read(locks.path_of(root, target))) for root in roots]
     wanted = {canonicalize_name(name) for name in names}
     missing = wanted - {name for _, lock in locked for name in lock.pins}
     if missing or not locked:
         raise UsageError(
-            f"no lock for {context.target.name} has {', '.join(sorted(missing)) or 'anything'}",
+            f"no lock for {target.name} has {', '.join(sorted(missing)) or 'anything'}",
             hint="check the name; `crosswheel add` locks a package.",
         )
     return [(root, lock) for root, lock in locked if not wanted or wanted & lock.pins.keys()]
@@ -101,12 +104,14 @@ def standings(context: BuildContext, names: Collection[str] = ()) -> list[Standi
     projects = {release.name for release in context.projects}
     pins = [
         (f"{root.name} {root.version}", pin)
-        for root, lock in locked_roots(context, names)
+        for root, lock in locked_roots(context.recipes, context.target, names)
         for pin in lock.pins.values()
         if pin.name not in projects and (not wanted or pin.name in wanted)
     ]
     with context.workers(_QUESTIONS_AT_ONCE) as pool:
-        every = list(pool.map(lambda item: _standing(item[0], item[1], context), pins))
+        every = list(
+            pool.map(lambda item: _standing(item[0], item[1], context.target, context.registry), pins)
+        )
     return [standing for standing in every if standing.newest or standing.fault]
 
 
@@ -127,10 +132,10 @@ def python_standing(context: BuildContext) -> Standing | None:
     return Standing(context.target.name, pin, newest) if newest > Version(source.version) else None
 
 
-def _standing(root: str, pin: Pin, context: BuildContext) -> Standing:
+def _standing(root: str, pin: Pin, target: Target, registry: Registry) -> Standing:
     try:
-        newest = newest_fitting(pin.name, context)
-        files = context.registry.release_files(pin.name, pin.version, refresh=True)
+        newest = newest_fitting(pin.name, target, registry)
+        files = registry.release_files(pin.name, pin.version, refresh=True)
     except PlanError as error:
         return Standing(root, pin, None, str(error))
     known = [file for file in files if file.sha256 in pin.sha256]
@@ -177,8 +182,8 @@ def renew_and_prove(
 
     Raises: as :func:`update_root`.
     """
-    sizes = {pin.name: _size(pin, context) for pin in lock.pins.values()}
-    with restored_on_failure([root], context):
+    sizes = {pin.name: _size(pin, context.target, context.trees) for pin in lock.pins.values()}
+    with restored_on_failure([root], context.target):
         renew(renewed, context, renewal)
         rows = run_closure(closure_of(renewed, context), context)
         failed = [row for row in rows if row.error]
@@ -192,18 +197,18 @@ def renew_and_prove(
         if renewed.as_of and renewed.as_of != root.as_of and root.file.is_file():
             change_day(root.file, renewed.as_of)
     after = locks.read(locks.path_of(root, context.target))
-    return list(_changes(lock, after, sizes, context))
+    return list(_changes(lock, after, sizes, context.target, context.trees))
 
 
 @contextlib.contextmanager
-def restored_on_failure(roots: Iterable[Recipe], context: BuildContext) -> Iterator[None]:
+def restored_on_failure(roots: Iterable[Recipe], target: Target) -> Iterator[None]:
     """Put the locks, the locked build requirements and the recipes of roots back, should the block fail."""
     before: dict[Path, bytes] = {}
     folders = []
     for root in roots:
-        folder = committed_folder(root, context)
+        folder = committed_folder(root, target)
         folders.append(folder)
-        paths = [locks.path_of(root, context.target), root.file, *folder.glob("*.txt")]
+        paths = [locks.path_of(root, target), root.file, *folder.glob("*.txt")]
         before.update({path: path.read_bytes() for path in paths if path.is_file()})
     try:
         yield
@@ -217,7 +222,7 @@ def restored_on_failure(roots: Iterable[Recipe], context: BuildContext) -> Itera
 
 
 def _changes(
-    old: Lock, new: Lock, sizes: Mapping[str, int | None], context: BuildContext
+    old: Lock, new: Lock, sizes: Mapping[str, int | None], target: Target, trees: Trees
 ) -> Iterator[Change]:
     for name in sorted(old.pins.keys() | new.pins.keys()):
         before, after = old.pins.get(name), new.pins.get(name)
@@ -228,24 +233,24 @@ def _changes(
             before.version if before else None,
             after.version if after else None,
             sizes.get(name),
-            _size(after, context) if after else None,
-            _changelog(after, context) if after else None,
+            _size(after, target, trees) if after else None,
+            _changelog(after, target, trees) if after else None,
         )
 
 
-def _wheel(pin: Pin, context: BuildContext) -> Path | None:
-    proven = Dist(context.trees.dist).proven(pin.name, pin.version, context.target.name)
+def _wheel(pin: Pin, target: Target, trees: Trees) -> Path | None:
+    proven = Dist(trees.dist).proven(pin.name, pin.version, target.name)
     return proven[0][0] if proven else None
 
 
-def _size(pin: Pin, context: BuildContext) -> int | None:
-    wheel = _wheel(pin, context)
+def _size(pin: Pin, target: Target, trees: Trees) -> int | None:
+    wheel = _wheel(pin, target, trees)
     return wheel.stat().st_size if wheel else None
 
 
-def _changelog(pin: Pin, context: BuildContext) -> str | None:
+def _changelog(pin: Pin, target: Target, trees: Trees) -> str | None:
     """Return the URL of a release's changelog, or else of its project."""
-    wheel = _wheel(pin, context)
+    wheel = _wheel(pin, target, trees)
     if wheel is None:
         return None
     with contextlib.suppress(CrosswheelError, ValueError):
