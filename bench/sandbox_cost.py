@@ -88,10 +88,7 @@ def built(level: str, requirements: Sequence[str], folder: Path, cache: Path) ->
     command += ["--from-source", "--sandbox", level, "--build-type", "packages-only"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = timed(
-        command,
-        folder / "build.log",
-        cwd=folder,
-        env={**usual_environment(), "CROSSWHEEL_CACHE": str(cache)},
+        command, folder / "build.log", cwd=folder, env={**usual_environment(), "CROSSWHEEL_CACHE": str(cache)}
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Cost(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)

@@ -27,7 +27,7 @@ class Step:
         official: the published wheels to compare a built one with, the nearest first.
         recipe: the recipe for this package, if there is one.
         reason: the reason for taking or building it, for people.
-        otherwise: what to do if the wheel to take is refused, which its name does not tell.
+        fallback: what to do if the wheel to take is refused, which its name does not tell.
         has_pure: whether the registry has a pure wheel that could be taken instead of building.
     """
 
@@ -39,6 +39,15 @@ class Step:
     reason: str
     fallback: Step | None = None
     has_pure: bool = False
+
+    @property
+    def inputs(self) -> dict[str, object]:
+        """The inputs of a build that the step names, for its digest."""
+        return {
+            "name": str(self.pin),
+            "source": self.file.sha256 if self.file else None,
+            "recipe": self.recipe.fingerprint if self.recipe else None,
+        }
 
 
 def choose(

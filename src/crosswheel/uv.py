@@ -105,14 +105,7 @@ class Uv:
                 without readable metadata ends the resolution, and :func:`undescribed` names it.
             renewal: which pins of an earlier resolution stay; by default every release is the newest.
         """
-        words: list[Word] = [
-            "pip",
-            "compile",
-            "--no-header",
-            "--generate-hashes",
-            "--python",
-            python,
-        ]
+        words: list[Word] = ["pip", "compile", "--no-header", "--generate-hashes", "--python", python]
         words += [*requirements, "--output-file", output]
         words += ["--exclude-newer", end_of(as_of)] if as_of else []
         renewal = renewal or Renewal()

@@ -17,7 +17,7 @@ from crosswheel.agent import bundle as agent
 from crosswheel.agent.environments import Environments
 
 _CHANGES = {
-    *("os.link", "os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"),
+    *("os.link", "os.rename", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree")
 }
 _ENDED = 99
 

@@ -74,10 +74,7 @@ def forgeries(release: Release, keys: KeyFolder) -> dict[str, tuple[Offer, str]]
             {**offer_of(release, other), "rotations": [foreign]},
             nobody,
         ),
-        "another key that says it is ours": (
-            offer_of(release, other, key=key.public.hexadecimal),
-            nobody,
-        ),
+        "another key that says it is ours": (offer_of(release, other, key=key.public.hexadecimal), nobody),
         "another package": (
             _changed(
                 good, lambda s: s["release"]["packages"].__setitem__(0, {**package, "digest": "0" * 64})

@@ -258,10 +258,7 @@ def test_a_library_that_nobody_has_is_named(compiler: Compiler, tmp_path: Path) 
 def test_a_bundled_library_is_found_from_where_the_module_lies(
     compiler: Compiler, tmp_path: Path, module: str, origin: str, path: str
 ) -> None:
-    files = {
-        module: uses_foo(compiler, f"-Wl,-rpath,{origin}{path}"),
-        "pkg.libs/libfoo.so.1": foo(compiler),
-    }
+    files = {module: uses_foo(compiler, f"-Wl,-rpath,{origin}{path}"), "pkg.libs/libfoo.so.1": foo(compiler)}
     assert audited(tmp_path, files)[1] == []
 
 

@@ -144,19 +144,13 @@ PREFERENCE = [
     "pkg-1.0-cp310-cp310-manylinux_2_17_ppc64le.whl",
     "pkg-1.0-cp310-cp310-manylinux_2_17_s390x.whl",
 ]
-OTHER_SYSTEMS = [
-    "pkg-1.0-cp310-cp310-macosx_11_0_arm64.whl",
-    "pkg-1.0-cp310-cp310-macosx_11_0_x86_64.whl",
-]
+OTHER_SYSTEMS = ["pkg-1.0-cp310-cp310-macosx_11_0_arm64.whl", "pkg-1.0-cp310-cp310-macosx_11_0_x86_64.whl"]
 WINDOWS = [
     "pkg-1.0-cp310-cp310-win_arm64.whl",
     "pkg-1.0-cp310-cp310-win32.whl",
     "pkg-1.0-cp310-cp310-win_amd64.whl",
 ]
-FARTHER = [
-    "pkg-1.0-cp37-abi3-manylinux_2_17_x86_64.whl",
-    "pkg-1.0-py3-none-manylinux_2_17_x86_64.whl",
-]
+FARTHER = ["pkg-1.0-cp37-abi3-manylinux_2_17_x86_64.whl", "pkg-1.0-py3-none-manylinux_2_17_x86_64.whl"]
 USELESS = [
     "pkg-1.0-py3-none-any.whl",
     "pkg-1.0-cp311-cp311-manylinux_2_17_x86_64.whl",

@@ -55,13 +55,7 @@ def test_index_publish_yank_and_unyank(folder: Path, run: Run) -> None:
     said = run("publish", "--ref", "refs/heads/a/b", "--development-store", "dev", "--dry-run")
     assert "Would be published to a/b" in said
     assert not (folder / "dev").exists()
-    run(
-        "publish",
-        "--summary",
-        "summary.md",
-        GITHUB_REF="refs/heads/a/b",
-        CROSSWHEEL_DEVELOPMENT_STORE="dev",
-    )
+    run("publish", "--summary", "summary.md", GITHUB_REF="refs/heads/a/b", CROSSWHEEL_DEVELOPMENT_STORE="dev")
     assert (folder / "dev/a/b/simple/my-pkg/index.html").is_file()
     assert r"my\_pkg-1.0-py3-none-any.whl | new" in (folder / "summary.md").read_text()
     assert "yanked in dev/a/b: my_pkg" in run("yank", "my.pkg", "1.0", "--to", "dev/a/b", "--reason", "why")

@@ -86,10 +86,7 @@ def test_extras_lead_to_what_they_add() -> None:
 def test_an_extra_of_an_extra_is_followed() -> None:
     assert reached(
         ["a"], made("a", "x[all]"), made("x", "x[one]; extra == 'all'", "y; extra == 'one'"), made("y")
-    ) == (
-        {"a", "x", "y"},
-        set(),
-    )
+    ) == ({"a", "x", "y"}, set())
 
 
 def test_what_was_asked_for_with_an_extra_is_followed_with_it() -> None:

@@ -110,11 +110,7 @@ def test_libraries_come_with_what_they_need_each_once() -> None:
     png = Library("png", Path("png"), {}, {}, (zlib,))
     assert [
         item.name for item in with_needs([Library("freetype", Path("f"), {}, {}, (png, zlib)), zlib])
-    ] == [
-        "freetype",
-        "zlib",
-        "png",
-    ]
+    ] == ["freetype", "zlib", "png"]
 
 
 def test_what_is_written_in_c_is_linked_with_the_runtime_of_a_library_in_cxx(tmp_path: Path) -> None:

@@ -13,14 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crosswheel.agent.disk import (
-    make_folders,
-    remove_tree,
-    replace_text,
-    sha256_of,
-    sync,
-    write_shared,
-)
+from crosswheel.agent.disk import make_folders, remove_tree, replace_text, sha256_of, sync, write_shared
 from crosswheel.agent.manifest import Refused, digest_of_package
 
 if TYPE_CHECKING:

@@ -17,9 +17,7 @@ from cyclonedx.model.vulnerability import (
     VulnerabilityReference,
     VulnerabilitySource,
 )
-from cyclonedx.model.vulnerability import (
-    Vulnerability as CycloneDxVulnerability,
-)
+from cyclonedx.model.vulnerability import Vulnerability as CycloneDxVulnerability
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 

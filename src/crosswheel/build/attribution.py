@@ -20,14 +20,7 @@ from packageurl import PackageURL
 from packaging.utils import canonicalize_name
 
 from crosswheel.build.bundling import Contents
-from crosswheel.build.linked import (
-    Crate,
-    LinkRecord,
-    Records,
-    crate_of_archive,
-    native_members,
-    read_records,
-)
+from crosswheel.build.linked import Crate, LinkRecord, Records, crate_of_archive, native_members, read_records
 from crosswheel.build.requirements import LockedRequirements
 from crosswheel.recipes.model import GithubSource, GitSource, PypiSource, Recipe, Source, UrlSource
 from crosswheel.toolchain.compilers.link_map import build_id_of

@@ -460,12 +460,7 @@ def _closures(asking: Asking, context: BuildContext) -> Iterator[Closure]:
 def _show_plan(closure: Closure, console: Console, target: Target) -> None:
     steps = sorted(closure.steps.values(), key=lambda step: step.pin.name)
     rows = [[step.pin.name, step.pin.version, step.action, step.reason] for step in steps]
-    table(
-        console,
-        f"{closure.title}, for {target.title}",
-        ["package", "version", "choice", "reason"],
-        rows,
-    )
+    table(console, f"{closure.title}, for {target.title}", ["package", "version", "choice", "reason"], rows)
 
 
 def lock(

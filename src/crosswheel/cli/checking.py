@@ -38,15 +38,10 @@ def check(
     login: Login,
     target: TargetOption = "ot2",
     run: Annotated[
-        bool,
-        typer.Option("--run", help="Also import their modules on the emulated target, all together."),
+        bool, typer.Option("--run", help="Also import their modules on the emulated target, all together.")
     ] = False,
     on: Annotated[
-        str | None,
-        typer.Option(
-            "--on",
-            help="Also import their modules on this machine itself, as for ssh.",
-        ),
+        str | None, typer.Option("--on", help="Also import their modules on this machine itself, as for ssh.")
     ] = None,
     sandbox: SandboxOption = None,
 ) -> None:

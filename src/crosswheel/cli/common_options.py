@@ -18,8 +18,7 @@ TargetsOption = Annotated[
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what every program prints.")]
 OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="Write what is shown to a file instead of the terminal."),
+    Path | None, typer.Option("--output", "-o", help="Write what is shown to a file instead of the terminal.")
 ]
 SdkOption = Annotated[
     Path | None,

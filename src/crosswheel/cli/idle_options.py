@@ -23,8 +23,7 @@ def refuse_idle(given: Mapping[str, object], partner: str, *, idle: bool) -> Non
     option = next((name for name, value in given.items() if value), None)
     if idle and option:
         raise UsageError(
-            f"{option} changes nothing here: it goes with {partner}",
-            hint=f"leave {option} out, or add that.",
+            f"{option} changes nothing here: it goes with {partner}", hint=f"leave {option} out, or add that."
         )
 
 

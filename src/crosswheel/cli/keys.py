@@ -77,9 +77,7 @@ def show() -> None:
 
 
 @commands.command("trust")
-def trust(
-    file: Annotated[Path, typer.Argument(help="A public key (PEM).")],
-) -> None:
+def trust(file: Annotated[Path, typer.Argument(help="A public key (PEM).")]) -> None:
     """Trust what another key signs, from now on."""
     key = PublicKey.read(file)
     for path in key_folder().trust([key]):

@@ -180,11 +180,7 @@ def yank(
     _mark(wheels, reason, destination, index_root_url)
 
 
-def unyank(
-    wheels: WheelsToMark,
-    destination: Destination,
-    index_root_url: RootUrlOption = None,
-) -> None:
+def unyank(wheels: WheelsToMark, destination: Destination, index_root_url: RootUrlOption = None) -> None:
     """Take back a yank."""
     _mark(wheels, None, destination, index_root_url)
 

@@ -16,15 +16,7 @@ from crosswheel.agent.manifest import is_name
 from crosswheel.cli.common_options import AsOfOption, GroupOption, SandboxOption, UpgradeOption
 from crosswheel.cli.idle_options import given_login, refuse_idle
 from crosswheel.cli.keys import key_folder, warn_of_unsigned
-from crosswheel.cli.robot_options import (
-    Fleet,
-    Login,
-    NameOption,
-    TargetOption,
-    TestOption,
-    Wheels,
-    connected,
-)
+from crosswheel.cli.robot_options import Fleet, Login, NameOption, TargetOption, TestOption, Wheels, connected
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
 from crosswheel.deploy import deploying

@@ -20,10 +20,7 @@ def facts(target: Target) -> list[tuple[str, str]]:
             f"{target.machine}, {abi.bits}-bit, {abi.byte_order}-endian{floats}; Linux {target.kernel}",
         ),
         ("CPU", f"{target.toolchain.cpu} (as zig names it)"),
-        (
-            "Python",
-            f"CPython {python.version}{sent}, pip {python.pip}, modules *{target.extension_suffix}",
-        ),
+        ("Python", f"CPython {python.version}{sent}, pip {python.pip}, modules *{target.extension_suffix}"),
         ("newest symbols", newest),
         ("wheel tags", f"{len(target.tags)}, {target.tags[0]} the best"),
         ("proofs", _proofs(target)),

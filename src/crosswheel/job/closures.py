@@ -105,11 +105,7 @@ def with_tests(requirements: Iterable[str], recipes: Recipes) -> tuple[str, ...]
 
 
 def resolve(
-    request: Request,
-    as_of: datetime.date | None,
-    context: BuildContext,
-    *,
-    renewal: Renewal | None = None,
+    request: Request, as_of: datetime.date | None, context: BuildContext, *, renewal: Renewal | None = None
 ) -> Resolution:
     """Resolve a request as of a day, and show the resolver's warnings.
 

@@ -69,14 +69,7 @@ def _building(name: str, version: str, recipes: Recipes, registry: Registry) -> 
 
 
 def _digest(step: Step, as_of: datetime.date | None, code_digest: str, target: Target) -> str:
-    return digest_of(
-        source=step.file.sha256 if step.file else None,
-        name=str(step.pin),
-        recipe=step.recipe.fingerprint if step.recipe else None,
-        as_of=as_of,
-        target=target.fingerprint,
-        code=code_digest,
-    )
+    return digest_of(**step.inputs, as_of=as_of, target=target.fingerprint, code=code_digest)
 
 
 def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -> ReleaseMetadata:

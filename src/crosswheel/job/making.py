@@ -152,9 +152,7 @@ def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
     languages = Languages(rust=bool(locked and locked.needs_rust))
     environment = context.environment(recipe.libraries if recipe else (), languages)
     return digest_of(
-        source=step.file.sha256 if step.file else None,
-        name=str(step.pin),
-        recipe=recipe.fingerprint if recipe else None,
+        **step.inputs,
         requirements=locked.file.read_text() if locked else store.day,
         versions=dict(environment.versions),
         sandbox=context.sandbox,
@@ -166,13 +164,7 @@ def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
 
 def _inputs(step: Step, store: RequirementsStore, code_digest: str) -> str:
     """Return the digest of those inputs of a build that do not depend on the target."""
-    return digest_of(
-        source=step.file.sha256 if step.file else None,
-        name=str(step.pin),
-        recipe=step.recipe.fingerprint if step.recipe else None,
-        day=store.day,
-        code=code_digest,
-    )
+    return digest_of(**step.inputs, day=store.day, code=code_digest)
 
 
 def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> WheelRecord:

@@ -73,10 +73,7 @@ def locked_projects(
 
 
 def _key(
-    requirements: tuple[str, ...],
-    versions: Mapping[str, str],
-    as_of: datetime.date | None,
-    target: Target,
+    requirements: tuple[str, ...], versions: Mapping[str, str], as_of: datetime.date | None, target: Target
 ) -> str:
     """Return the name of a request's lock, without the versions of projects, which change too often."""
     unversioned = [

@@ -192,10 +192,7 @@ def _proven(candidate: Candidate, context: BuildContext) -> Proof:
             **{name: skip[name] for name in record.compiled.unfit},
             **{module: context.public(reason) for module, reason in imports.skipped.items()},
         },
-        tests=(
-            *(test.stem for test in tests),
-            *(["test-command"] if ran_command else []),
-        ),
+        tests=(*(test.stem for test in tests), *(["test-command"] if ran_command else [])),
         log=os.path.relpath(log, context.trees.build) if record.origin == "built" else None,
     )
 

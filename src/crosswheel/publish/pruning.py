@@ -11,13 +11,7 @@ from crosswheel.errors import StorageError
 from crosswheel.index import people
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.simple import list_pages
-from crosswheel.publish.contents import (
-    FORMS,
-    RECORD_SUFFIX,
-    Publication,
-    belongs_to_channel,
-    parse,
-)
+from crosswheel.publish.contents import FORMS, RECORD_SUFFIX, Publication, belongs_to_channel, parse
 from crosswheel.stores.store import Store
 
 

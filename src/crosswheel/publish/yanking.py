@@ -14,13 +14,7 @@ from crosswheel.errors import UsageError
 from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.publish.channel_manifest import Signatory, require_signatory
-from crosswheel.publish.contents import (
-    ChannelRecord,
-    Listing,
-    last_publication,
-    list_channel,
-    read_records,
-)
+from crosswheel.publish.contents import ChannelRecord, Listing, last_publication, list_channel, read_records
 from crosswheel.publish.publisher import write_pages
 from crosswheel.stores.store import Store
 from crosswheel.wheels.layout import PROOF_SUFFIX, YANKED_SUFFIX

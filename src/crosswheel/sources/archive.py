@@ -184,8 +184,7 @@ class _Unpacking:
     def _refusal(self, reason: str) -> IntegrityError:
         where = f"{self._at} in {self._archive.name}" if self._at else self._archive.name
         return IntegrityError(
-            f"{where} {reason}",
-            hint="fetch it again; if it stays so, do not use it, and tell its publisher.",
+            f"{where} {reason}", hint="fetch it again; if it stays so, do not use it, and tell its publisher."
         )
 
 

@@ -28,9 +28,8 @@ def repaired_requirement(text: str) -> str:
         Requirement(text)
     except InvalidRequirement:
         head, semicolon, marker = text.partition(";")
-        mended = f"{_repaired(head)}{semicolon}{marker}"
-        Requirement(mended)
-        return mended
+        text = f"{_repaired(head)}{semicolon}{marker}"
+        Requirement(text)
     return text
 
 
@@ -43,9 +42,8 @@ def repaired_specifiers(text: str) -> str:
     try:
         SpecifierSet(text)
     except InvalidSpecifier:
-        mended = _repaired(text)
-        SpecifierSet(mended)
-        return mended
+        text = _repaired(text)
+        SpecifierSet(text)
     return text
 
 

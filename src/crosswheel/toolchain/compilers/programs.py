@@ -55,12 +55,7 @@ class Compilers:
         return View((*cache_paths(cache), *((self.home,) if self.home else ())), tuple(writable), tuple(kept))
 
     def run(
-        self,
-        words: Sequence[Word],
-        runner: Runner,
-        *,
-        cwd: Path | None = None,
-        stdin: Path | None = None,
+        self, words: Sequence[Word], runner: Runner, *, cwd: Path | None = None, stdin: Path | None = None
     ) -> None:
         """Run one of the programs, named by the first word."""
         env = {**os.environ, **self.environment}

@@ -180,12 +180,7 @@ def _known(name: str, declared: Mapping[str, LibrarySpec]) -> LibrarySpec:
 
 
 def _take(
-    folder: Path,
-    prefix: Path,
-    spec: LibrarySpec,
-    debian: Debian,
-    target: Target,
-    compilers: Compilers,
+    folder: Path, prefix: Path, spec: LibrarySpec, debian: Debian, target: Target, compilers: Compilers
 ) -> None:
     """Fill a folder with the headers and static archives of Debian's development packages."""
     unpacked = folder / "unpacked"
