@@ -1,4 +1,4 @@
-"""What this machine has of all that builds need, what is missing, and what to do about it. It changes nothing."""
+"""Examines what this machine has for builds, what is missing, and what to do about it. It changes nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from crosswheel.toolchain.compilers.zig import zig_version
 from crosswheel.toolchain.host_programs import install_command, is_usable, look_alike_fault
 from crosswheel.toolchain.python.choosing import has_host, has_pythons, origin
 
-# Room for toolchains, and for the sources and builds of a hundred packages.
+# Space for toolchains, and for the sources and builds of a hundred packages.
 _NEEDED_BYTES = 4 << 30
 
 State = Literal["ok", "later", "without", "missing"]
@@ -30,13 +30,13 @@ State = Literal["ok", "later", "without", "missing"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that builds need.
+    """The state of one thing that builds need.
 
     Attributes:
-        state: ``ok``; ``later``: it will be fetched when it is first needed; ``without``: builds go without it; or
+        state: ``ok``; ``later``: the first build that needs it fetches it; ``without``: builds do not need it; or
             ``missing``.
-        detail: what was found.
-        remedy: what to do, for what is not there; empty otherwise.
+        detail: where or in which version it is there, or why it is not.
+        remedy: what to do if it is missing; otherwise empty.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Finding:
 
 
 def examine(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
-    """Look at each thing that building for a target needs."""
+    """Examine everything that building for a target needs; yield a finding for each."""
     yield Finding("Python", "ok", f"{platform.python_version()}, runs crosswheel itself")
     yield Finding("zig", "ok", f"{zig_version()}, compiles C and C++")
     yield _cache(settings)
@@ -104,7 +104,7 @@ def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[F
 
 
 def _debian_origin(target: Target, settings: Settings, runner: Runner) -> str | None:
-    """Return where Debian's packages would come from; ``None`` where they cannot be had."""
+    """Return the source of Debian's packages; ``None`` if no mirror is known."""
     return Debian(target.toolchain.debian, settings, runner).sources.title
 
 

@@ -1,4 +1,4 @@
-"""Files from the web: whole, with the right hash, or not at all."""
+"""Downloads files: whole and with the right hash, or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from crosswheel.files import new_file, sha256_of
 from crosswheel.settings import Settings
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes received so far and the total, where the server says it."""
+"""Receives the number of bytes so far, and the total if the server states it."""
 
 _Answer = TypeVar("_Answer")
 
@@ -39,10 +39,10 @@ _CERTIFICATE_HINT = (
     "this network may look into TLS connections: put its certificate into this machine's store (on Debian and Ubuntu: "
     "a .crt file in /usr/local/share/ca-certificates, then update-ca-certificates), or name it in SSL_CERT_FILE."
 )
-# How Python, uv, cargo and git say that they do not trust who answered.
+# What Python, uv, cargo and git print when they do not trust a server's certificate.
 _UNTRUSTED = ("certificate_verify_failed", "invalid peer certificate", "unknownissuer", "certificate problem",
               "certificate verification failed")  # fmt: skip
-# Debian's, Red Hat's, SUSE's and Alpine's.
+# The certificate stores of Debian, Red Hat, SUSE and Alpine.
 _STORES = (
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -52,8 +52,8 @@ _STORES = (
 
 
 def new_client(auth: httpx.Auth | None = None) -> httpx.Client:
-    """Return an HTTP client; it may be used from several threads and is to be closed."""
-    # As pip: who the system trusts, and, where that has no store, who Mozilla does.
+    """Return an HTTP client. Several threads may use it; the caller closes it."""
+    # As in pip: trust the system's certificates and, where it has no store, Mozilla's.
     trust = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.load_verify_locations(certifi.where())
     headers = {"User-Agent": f"crosswheel/{__version__}"}
@@ -61,19 +61,19 @@ def new_client(auth: httpx.Auth | None = None) -> httpx.Client:
 
 
 def has_system_trust() -> bool:
-    """Return whether this machine says whose certificates it trusts."""
+    """Tell whether this machine has a store of trusted certificates."""
     configured = (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     return any(configured) or any(map(os.path.exists, _STORES))
 
 
 def is_absent(error: NetworkError) -> bool:
-    """Return whether a server was reached, and has no such file."""
+    """Tell whether the server answered that it has no such file."""
     cause = error.__cause__
     return isinstance(cause, httpx.HTTPStatusError) and cause.response.status_code == httpx.codes.NOT_FOUND
 
 
 def connection_hint(message: str, fallback: str) -> str:
-    """Return what to do about a connection that failed, by what a program said of it."""
+    """Return the hint for a failed connection, chosen by a program's error message."""
     return _CERTIFICATE_HINT if any(words in message.lower() for words in _UNTRUSTED) else fallback
 
 
@@ -86,21 +86,21 @@ def download(
     progress: Progress | None = None,
     client: httpx.Client | None = None,
 ) -> Path:
-    """Download a file and return its path, or find it there from an earlier time.
+    """Download a file, unless an earlier call did, and return its path.
 
     Args:
         url: an ``http`` or ``https`` address; redirects are followed.
-        destination: where the file shall be; what is there is only replaced by what was wanted.
-        sha256: the hash it must have. Without one, a file that is there is taken as it is, since it was
-            only put there when it was complete.
+        destination: the path of the file. Only a complete and verified download replaces a file there.
+        sha256: the expected hash. Without one, an existing file is used as it is: it was complete when it was put
+            there.
         settings: ``offline`` forbids the download.
-        progress: told how far the download is.
+        progress: receives the progress of the download.
         client: the HTTP client to use instead of a new one.
 
     Raises:
-        NetworkError: it cannot be had, also after a few tries, or offline mode is on.
-        IntegrityError: it has another hash.
-        StorageError: it cannot be written.
+        NetworkError: all attempts failed, or offline mode is on.
+        IntegrityError: the file has another hash.
+        StorageError: the file cannot be written.
     """
     if destination.is_file() and (sha256 is None or sha256_of(destination) == sha256):
         return destination
@@ -121,7 +121,7 @@ def download(
 
 
 def offline_error(missing: str) -> NetworkError:
-    """Return the error for something that is not cached while the network may not be used."""
+    """Return the error for a file that is not cached when offline mode forbids the download."""
     return NetworkError(
         f"offline mode is on, and {missing} is not cached",
         hint="run the same command once without CROSSWHEEL_OFFLINE; after that it is cached.",
@@ -129,13 +129,13 @@ def offline_error(missing: str) -> NetworkError:
 
 
 def get(client: httpx.Client, url: str, *, accept: str) -> httpx.Response:
-    """Return the response to a GET request, its body read.
+    """Return the response to a GET request, with its body.
 
     Args:
         accept: the ``Accept`` header.
 
     Raises:
-        NetworkError: there was none, also after a few tries, or it has an error status other than 404.
+        NetworkError: all attempts failed, or the response has an error status other than 404.
     """
 
     def request() -> httpx.Response:
@@ -148,7 +148,7 @@ def get(client: httpx.Client, url: str, *, accept: str) -> httpx.Response:
 
 
 def _with_retries(url: str, request: Callable[[], _Answer]) -> _Answer:
-    """Return what ``request`` returns, called again after an error that may pass."""
+    """Call ``request``, and again after a transient error; return its result."""
     retrying = Retrying(
         stop=stop_after_attempt(_TRIES),
         wait=wait_exponential(multiplier=_FIRST_WAIT),
@@ -177,7 +177,7 @@ def _receive(client: httpx.Client, url: str, path: Path, progress: Progress | No
         response.raise_for_status()
         length = response.headers.get("Content-Length")
         total = int(length) if length is not None else None
-        # A body shorter than its Content-Length ends in a TransportError here.
+        # httpx raises a TransportError for a body that is shorter than its Content-Length.
         for block in response.iter_bytes():
             digest.update(block)
             stream.write(block)
@@ -193,7 +193,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _host(url: str) -> str:
-    # Not the whole address: it may hold a password.
+    # Leave out the rest of the URL, which may contain a password.
     try:
         return httpx.URL(url).host or url
     except httpx.InvalidURL:

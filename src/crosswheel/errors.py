@@ -1,17 +1,19 @@
-"""Every error a user can meet: what happened, to what, and what to do next.
+"""Defines all errors that are explained to users: what happened, to what, and what to do next.
 
-Exit codes are those of the original ``build-packages``: 1 when a build command failed, 2 for
-anything else. A verdict against a wheel (:class:`CheckFailed`) is a failed build as well.
+The exit codes are those of the original ``build-packages``: 1 if a build command failed, 2 for any other error. A
+wheel that was refused (:class:`CheckFailed`) counts as a failed build.
 """
 
 from __future__ import annotations
 
 
 class CrosswheelError(Exception):
-    """The base of all errors that are explained to the user instead of traced.
+    """The base of all errors that users see as a message, without a traceback.
 
-    ``message`` says what happened and to what; ``hint`` says what to do next; ``kind`` says of many what they have in
-    common.
+    Attributes:
+        message: what happened, and to what.
+        hint: what to do next.
+        kind: a title under which reports group such errors.
     """
 
     exit_code = 2
@@ -23,7 +25,7 @@ class CrosswheelError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Errors cross process boundaries (an Executor may be one); Exception's own way loses keywords.
+        # Errors are pickled between processes, and Exception's own method loses keyword arguments.
         return (_restore, (type(self), self.message, self.hint))
 
     def __str__(self) -> str:
@@ -35,17 +37,17 @@ def _restore(kind: type[CrosswheelError], message: str, hint: str) -> Crosswheel
 
 
 class UsageError(CrosswheelError):
-    """The command line names something that does not exist or does not fit."""
+    """The command line, or a file that it names, asks for something that does not exist or does not fit."""
 
     kind = "what was asked for cannot be read"
 
 
 class TargetError(CrosswheelError):
-    """A target file is missing or wrong; the message names the key and what was expected."""
+    """A target file is missing or invalid; the message names the key and the expected value."""
 
 
 class RecipeError(CrosswheelError):
-    """A recipe is wrong; the message names file and line."""
+    """A recipe is invalid; the message names the file and the line."""
 
 
 class LockError(CrosswheelError):
@@ -55,35 +57,35 @@ class LockError(CrosswheelError):
 
 
 class PlanError(CrosswheelError):
-    """A locked package has neither a wheel that loads on the target nor a source to build."""
+    """A locked release has neither a wheel that loads on the target nor a source to build."""
 
     kind = "neither a wheel that loads nor a source"
 
 
 class NetworkError(CrosswheelError):
-    """Something could not be downloaded."""
+    """A download failed."""
 
     kind = "something could not be downloaded"
 
 
 class IntegrityError(CrosswheelError):
-    """Bytes are not what was promised: a wrong hash, a truncated or malicious archive."""
+    """A file failed verification: it has another hash, or it is a truncated or malicious archive."""
 
     kind = "bytes were not what was promised"
 
 
 class MissingToolError(CrosswheelError):
-    """A program that has to come from the user's system is not there."""
+    """A program that the user has to install is missing."""
 
     kind = "a program is missing on this machine"
 
 
 class HostError(CrosswheelError):
-    """What every build needs cannot be had on this machine: none is begun, and it is told once."""
+    """This machine lacks something that every build needs: no build starts, and the user is told once."""
 
 
 class ToolchainError(CrosswheelError):
-    """The cross view or a tool of it is not what it should be."""
+    """The cross view, or a tool of the toolchain, does not work as expected."""
 
 
 class StorageError(CrosswheelError):
@@ -106,13 +108,13 @@ class BuildFailed(CrosswheelError):
 
 
 class LimitExceeded(BuildFailed):
-    """A program took more time than it may."""
+    """A program exceeded its time limit."""
 
     kind = "it took more time than it may"
 
 
 class CheckFailed(CrosswheelError):
-    """A wheel would not load or run on the target, so it was refused."""
+    """A wheel was refused, because it would not load or run on the target."""
 
     exit_code = 1
     kind = "the wheel would not work on the target"

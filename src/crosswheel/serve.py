@@ -1,4 +1,4 @@
-"""An index for a laboratory's own network: the static site over HTTP, read-only."""
+"""Serves the static site over HTTP, read-only, for a laboratory's own network."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from crosswheel.errors import UsageError
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _HTML = "application/vnd.pypi.simple.v1+html"
-# In the order of preference where a client likes several equally well (PEP 691).
+# In the server's order of preference, for clients that accept several equally (PEP 691).
 _FORMS = {
     "text/html": ("index.html", "text/html"),
     _JSON: ("index.json", _JSON),
@@ -45,7 +45,7 @@ _TEXTS = {
     ".txt": "text/plain",
 }
 _HEADERS = {
-    # A local index may be made anew at any time: clients keep what they have, and ask whether it still holds.
+    # A local index may change at any time: clients cache responses and revalidate them.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -55,22 +55,22 @@ _HEADERS = {
 _COMPRESSED = frozenset((*_TEXTS.values(), _JSON, _HTML))
 _COMPRESSED_FROM = 1000  # bytes
 _SECONDS_TO_FINISH = 10
-# A robot that unpacks one wheel before it asks for the next should find its connection still there.
+# Longer than a robot takes to unpack one wheel before it requests the next.
 _SECONDS_KEPT = 75
 
 
 def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
-    """Serve a site until the process is asked to end (SIGINT, SIGTERM); what is under way is finished first.
+    """Serve a site until the process receives SIGINT or SIGTERM, then finish the open requests.
 
     Args:
-        site: the site's folder, as :func:`crosswheel.index.site.write_site` makes it.
-        host: the address to listen on; ``0.0.0.0`` for all.
-        port: the port; 0 for any that is free.
-        announce: called with the URL of the index once it can be asked for; and with those of single targets, where
-            there are several.
+        site: the folder of a site that :func:`crosswheel.index.site.write_site` made.
+        host: the address to listen on; ``0.0.0.0`` for all addresses.
+        port: the port; 0 for any free one.
+        announce: called with the URL of the index once the server listens, then with the URL of each target's index
+            if there are several.
 
     Raises:
-        UsageError: there is no index in the folder, or the address cannot be listened on.
+        UsageError: the folder has no index, or the server cannot listen on the address.
     """
     if not (site / "simple" / "index.html").is_file():
         raise UsageError(
@@ -93,7 +93,7 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
         timeout_keep_alive=_SECONDS_KEPT,
         server_header=False,
     )
-    # uvicorn finishes what is under way, and then passes on the signal that it was asked to end by.
+    # uvicorn finishes the open requests, and then raises the signal again.
     with listener, contextlib.suppress(KeyboardInterrupt):
         name = _address(host)
         address = f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}"
@@ -103,10 +103,10 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
 
 
 def _address(host: str) -> str:
-    """Return an address by which others reach what listens on ``host``, which may stand for all of this machine's."""
+    """Return an address at which other machines reach this server; ``host`` may stand for all addresses."""
     for every, elsewhere in (("0.0.0.0", "192.0.2.1"), ("::", "2001:db8::1")):
         if host == every:
-            # Nothing is sent: the system is asked which of its addresses it would send from (RFC 5737, RFC 3849).
+            # Send nothing: only ask the system for its outgoing address, by a reserved one (RFC 5737, RFC 3849).
             with socket.socket(
                 socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM
             ) as probe:
@@ -119,16 +119,16 @@ def _address(host: str) -> str:
 
 
 def _indexes_of_targets(site: Path) -> list[str]:
-    """Return where in a site the indexes of targets are; none, if the only one has what the index of all has."""
+    """Return the paths of the targets' indexes in a site; none if all wheels are for one target."""
     indexes = sorted(f"{page.parents[1].name}/simple" for page in site.glob("[!.]*/simple/index.html"))
     indexes = [index for index in indexes if index != "simple/simple"]
     return indexes if len(indexes) > 1 else []
 
 
 def application(site: Path) -> Starlette:
-    """Return the ASGI application that serves a site: ``GET`` and ``HEAD`` only, and ``/healthz``.
+    """Return the ASGI application that serves a site to ``GET`` and ``HEAD`` requests, and ``/healthz``.
 
-    The site may be a link that leads to another one from one request to the next.
+    The site may be a symbolic link that is changed between two requests.
     """
 
     def health(request: Request) -> Response:
@@ -140,7 +140,7 @@ def application(site: Path) -> Starlette:
 
 
 class _Site:
-    """Answers with what is in a folder."""
+    """Serves the files of a folder."""
 
     def __init__(self, site: Path) -> None:
         self._site = site
@@ -149,7 +149,7 @@ class _Site:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await run_in_threadpool(self._answer, Request(scope))
         response.headers.update(_HEADERS)
-        # Wheels are compressed as they are, and ranges of them are asked for.
+        # Compress only texts: wheels are compressed already, and clients request ranges of them.
         text = response.headers.get("content-type", "").partition(";")[0] in _COMPRESSED
         app: ASGIApp = GZipMiddleware(response, _COMPRESSED_FROM) if text else response
         await app(scope, receive, send)
@@ -175,19 +175,19 @@ class _Site:
 
 
 def _safe_path(path: str) -> str:
-    """Return a request's path relative to the site, if it can be meant honestly; 404 otherwise."""
+    """Return a request's path relative to the site; raise 404 if it names a hidden file or leads elsewhere."""
     parts = path[1:].split("/")
     folders = parts[:-1] if parts[-1] == "" else parts
-    # Hidden files are the index's own; ".", ".." and what other systems take for a separator lead elsewhere.
+    # Hidden files are internal; ".", ".." and other systems' separators may lead out of the site.
     if any(not part or part.startswith(".") or set(part) & set("\\:\0") for part in folders):
         raise HTTPException(404)
     return "/".join(parts)
 
 
 def _redirection(root: Path, path: str) -> str | None:
-    """Return where a page is that was asked for without its slash, or by a name not normalised (PEP 503).
+    """Return the redirect for a page requested without its trailing slash, or by a name not normalised (PEP 503).
 
-    Relative to what was asked for (RFC 9110): in front of this server there may be one that serves it below a prefix.
+    It is relative to the request (RFC 9110), because a proxy may serve this site below a prefix.
     """
     parts = path.split("/")
     if not _is_of_simple(parts):
@@ -203,12 +203,12 @@ def _redirection(root: Path, path: str) -> str | None:
 
 
 def _is_of_simple(parts: Sequence[str]) -> bool:
-    """Whether a path, given by its parts, is of the index of all targets, or of that of one."""
+    """Tell whether a path, given by its parts, lies in an index: that of all targets, or that of one."""
     return "simple" in parts[:2] and parts[0] not in ("project", "assets")
 
 
 def _find(root: Path, path: str) -> tuple[Path, os.stat_result]:
-    """Return a file of the site; 404 if there is none, or if links lead out of the site."""
+    """Return a file of the site; raise 404 if there is none, or if links lead out of the site."""
     try:
         file = (root / path).resolve(strict=True)
         status = file.stat()
@@ -220,11 +220,11 @@ def _find(root: Path, path: str) -> tuple[Path, os.stat_result]:
 
 
 def _negotiated(accept: str) -> tuple[str, str]:
-    """Return file name and content type of the form of a page that the client likes best (PEP 691)."""
+    """Return the file name and content type of the form of a page that the client prefers (PEP 691)."""
     qualities = _qualities(accept) or {"*/*": 1.0}
 
     def quality(form: str) -> float:
-        patterns = (form, f"{form.split('/')[0]}/*", "*/*")  # what is said most precisely counts
+        patterns = (form, f"{form.split('/')[0]}/*", "*/*")  # the most specific one counts
         return next((qualities[pattern] for pattern in patterns if pattern in qualities), 0.0)
 
     best = max(_FORMS, key=quality)
@@ -234,7 +234,7 @@ def _negotiated(accept: str) -> tuple[str, str]:
 
 
 def _qualities(accept: str) -> dict[str, float]:
-    """Return what an Accept header says: media types with how much each is liked, 0 to 1 (RFC 9110)."""
+    """Return the media types in an Accept header with their quality values, 0 to 1 (RFC 9110)."""
     qualities = {}
     for item in filter(None, (item.strip() for item in accept.split(","))):
         kind, *parameters = (part.strip() for part in item.lower().split(";"))
@@ -247,7 +247,7 @@ def _qualities(accept: str) -> dict[str, float]:
 
 
 def _text(data: bytes, content_type: str, known: str, headers: dict[str, str]) -> Response:
-    # Weak, since the same page may go out compressed.
+    # A weak tag, because the same page may be sent compressed.
     tag = hashlib.sha256(data).hexdigest()[:32]
     headers["ETag"] = f'W/"{tag}"'
     if f'"{tag}"' in known or known.strip() == "*":

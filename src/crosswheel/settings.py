@@ -1,4 +1,4 @@
-"""Where things are kept and fetched from: read once from the environment, then passed along."""
+"""Reads the user's settings from environment variables, once; functions then receive them as a value."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class Settings:
     """The user's settings.
 
     Attributes:
-        cache: toolchains, downloads and finished builds (``CROSSWHEEL_CACHE``).
-        github: base URL of GitHub or a mirror of it (``CROSSWHEEL_GITHUB_URL``).
-        registry: simple-index URL of the package registry (``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` or
+        cache: the folder of toolchains, downloads and finished builds (``CROSSWHEEL_CACHE``).
+        github: the base URL of GitHub or of a mirror (``CROSSWHEEL_GITHUB_URL``).
+        registry: the URL of the package registry's simple index (``UV_DEFAULT_INDEX``, ``UV_INDEX_URL`` or
             ``PIP_INDEX_URL``; otherwise each client's default).
-        maven: base URL of a Maven repository (``CROSSWHEEL_MAVEN_URL``; otherwise jgo's default).
-        cpython: base URL of a mirror of CPython's source archives, ``<base>/<version>/<file>``
-            (``CROSSWHEEL_CPYTHON_URL``; otherwise Debian's source packages, which have some of them).
-        debian: address of a mirror of Debian to use instead of the machine's own (``CROSSWHEEL_DEBIAN_URL``).
-        debian_sources: an apt sources file to use instead of it (``CROSSWHEEL_DEBIAN_SOURCES``).
-        offline: use only what is cached (``CROSSWHEEL_OFFLINE=1``).
-        sandbox: how code that is not ours is kept from all else: ``namespaces``, ``landlock``, ``none``, or ``auto``,
-            which is the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
-        indexes: private registries, and what belongs to each (``CROSSWHEEL_INDEX``, ``CROSSWHEEL_FROM_INDEX``).
-        gateway: the address at which uv reaches those, while a command runs.
-        shared_caches: stores of what others made, in the order in which they are asked; commands read
-            ``CROSSWHEEL_SHARED_CACHE`` where they have such an option.
-        shared_cache_read_only: store nothing there.
-        keys: the folder of the key that signs and of those that are trusted (``CROSSWHEEL_KEYS``).
+        maven: the base URL of a Maven repository (``CROSSWHEEL_MAVEN_URL``; otherwise jgo's default).
+        cpython: the base URL of a mirror of CPython's source archives, ``<base>/<version>/<file>``
+            (``CROSSWHEEL_CPYTHON_URL``; otherwise Debian's source packages, which have some releases).
+        debian: the URL of a mirror of Debian that replaces the machine's own (``CROSSWHEEL_DEBIAN_URL``).
+        debian_sources: an apt sources file that replaces the machine's own (``CROSSWHEEL_DEBIAN_SOURCES``).
+        offline: use cached files only (``CROSSWHEEL_OFFLINE=1``).
+        sandbox: the level of the sandbox for other people's code: ``namespaces``, ``landlock``, ``none``, or ``auto``
+            for the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
+        indexes: private registries with their packages (``CROSSWHEEL_INDEX``, ``CROSSWHEEL_FROM_INDEX``).
+        gateway: the URL at which uv reaches the private registries while a command runs.
+        shared_caches: the stores of a team's shared cache, in the order of lookup; commands with such an option read
+            ``CROSSWHEEL_SHARED_CACHE``.
+        shared_cache_read_only: store nothing in the shared cache.
+        keys: the folder of the signing key and of the trusted keys (``CROSSWHEEL_KEYS``).
     """
 
     cache: Path
@@ -55,7 +55,7 @@ class Settings:
 
     @property
     def cache_fault(self) -> str | None:
-        """Why nothing can be compiled with what is in the cache folder; ``None`` if it can."""
+        """The reason why compilers in the cache folder cannot work; ``None`` if they can."""
         if not re.search(r"\s", str(self.cache)):
             return None
         return f"the cache folder {self.cache} has a blank in its path, at which build systems take a command to end"

@@ -1,7 +1,7 @@
 """Defines the command line: one small function for each command, which parses, calls and prints.
 
 Each module has the commands of one subject, and is imported only when one of its commands runs, so that a ``build``
-with a warm cache does not spend its time on importing what serves, publishes and deploys.
+with a warm cache does not import the code for serving, publishing and deploying.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from crosswheel import __version__
 from crosswheel.errors import CrosswheelError, HostError, Interrupted
 
-# By what they are for, the modules, and the commands in each: `register` there adds them.
+# The panels of the help, with their modules and the commands that `register` of each adds.
 _PANELS = {
     "Wheels for a target": {
         "crosswheel.cli.building": ("build", "add", "plan", "lock"),
@@ -51,7 +51,7 @@ _COLLECT_AFTER = 50_000  # objects; Python's default is 700
 
 
 class _Commands(TyperGroup):
-    """All commands, imported when they are asked for."""
+    """The group of all commands; it imports each one when it is called."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """Return the names of all commands, in the order of the modules."""
@@ -103,15 +103,15 @@ def _common(
 
 
 def main() -> None:
-    """Run the command line; turn every error that a user can cause into one message and the right exit code."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to end children and restore the terminal
+    """Run the command line; show every error that a user can cause as one message, and exit with its code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends children and restores the terminal
     try:
         app()
     except CrosswheelError as error:
         _show(error)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
-        if not error.name or error.name.startswith("crosswheel"):  # a bug, and not an outdated environment
+        if not error.name or error.name.startswith("crosswheel"):  # a bug, not an outdated environment
             raise
         _show(_outdated(error))
         sys.exit(HostError.exit_code)
@@ -123,9 +123,9 @@ def main() -> None:
 
 
 def _outdated(error: ModuleNotFoundError) -> HostError:
-    """Explain a library that the environment lacks: it was made for an earlier version of the code.
+    """Explain a missing library: the environment was made for an earlier version of the code.
 
-    Or a part of Python itself: one that was built where libraries such as liblzma were missing leaves it out.
+    It may also be a part of Python itself, if that was built without libraries such as liblzma.
     """
     if error.name in sys.stdlib_module_names:
         return HostError(

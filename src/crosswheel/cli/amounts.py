@@ -1,4 +1,4 @@
-"""Amounts on the command line."""
+"""Parses amounts on the command line."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from crosswheel.quantities import amount
 
 
 def amount_of(text: str, units: Mapping[str, int], option: str, example: str) -> int:
-    """Return the amount that an option names, in the smallest of its units.
+    """Parse the amount that an option states; return it in the smallest of the units.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the text is not such an amount.
     """
     try:
         return amount(text, units)

@@ -1,4 +1,4 @@
-"""The command that looks for known vulnerabilities: audit."""
+"""Defines the command audit, which looks for known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MAX_AGE = 30
 
 @dataclass(frozen=True)
 class AdvisoryOptions:
-    """Where advisories come from, and which do not count."""
+    """The options for the sources of advisories, and for exceptions."""
 
     osv: Annotated[
         list[str] | None,
@@ -57,17 +57,17 @@ class AdvisoryOptions:
 
     @property
     def details(self) -> Mapping[str, object]:
-        """What was given besides the sources, by option."""
+        """The values of the options other than the sources, by option."""
         return {"--max-age": self.max_age != _MAX_AGE, "--exceptions": self.exceptions}
 
     @property
     def sources(self) -> AdvisorySources:
-        """The sources; raises :class:`UsageError` where none is named."""
+        """The sources of advisories; raises :class:`UsageError` if none is named."""
         return AdvisorySources.of(self.osv or (), self.max_age)
 
     @property
     def excused(self) -> Sequence[AuditException]:
-        """The exceptions."""
+        """The advisories that do not count."""
         return read_exceptions(self.exceptions) if self.exceptions else ()
 
 
@@ -126,7 +126,7 @@ def _audited(
     wheels: Wheels,
     tell: Callable[[str], None],
 ) -> Iterable[Part]:
-    """Return what is asked about: the wheels of a root or of a folder, or the environments of robots."""
+    """Return the wheels to audit: those of a root, of a folder, or in the environments of robots."""
     robots = bool(fleet.robot or fleet.robots)
     if [requirement is not None, index is not None, robots].count(True) != 1:
         raise UsageError(
@@ -155,7 +155,7 @@ def robot_parts(outcomes: Iterable[RobotResult[dict[str, str | None]]]) -> Itera
     """Yield the environments of robots, with their wheels.
 
     Raises:
-        CrosswheelError: a robot could not be asked, or an environment does not tell what is in it.
+        CrosswheelError: a robot cannot be reached, or an environment has no SBOM.
     """
     for outcome in outcomes:
         if outcome.error:
@@ -178,7 +178,7 @@ def _write(text: str, output: Path | None) -> None:
 
 
 def _tell(verdict: AuditVerdict, matches: Matches, subjects: AuditedParts, errors: Console) -> None:
-    """Tell what was looked at, what could not be, and what exceptions have to be looked at again."""
+    """Print what was audited, what could not be, and which exceptions are due for review."""
     lines = [f"warning: not decided: {text}" for text in matches.undecided]
     lines += [
         f"warning: the exception of {item.id} expired on {item.expires}: {item.reason}"

@@ -1,4 +1,4 @@
-"""What ``build`` does with many requirements at once, each on its own (``--each``), and the limits of packages."""
+"""Builds each requirement of a batch on its own (``build --each``), and defines the limits of packages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAMES_SHOWN = 5
 
 @dataclass(frozen=True)
 class Batching:
-    """Whether each requirement is a root of its own, and what each package may use."""
+    """The options for batches, and for the limits of each package."""
 
     each: Annotated[
         bool,
@@ -56,7 +56,7 @@ class Batching:
     ] = None
 
     def limits_of(self, asking: Asking) -> PackageLimits:
-        """Return the limits of each package; raise :class:`UsageError` where an option would do nothing."""
+        """Return the limits of each package; raise :class:`UsageError` if an option has no effect."""
         if self.retry_failed and not self.each:
             raise UsageError("--retry-failed is of --each", hint="give both, or neither.")
         if self.each and not asking.request:
@@ -71,10 +71,10 @@ class Batching:
         )
 
     def run(self, asking: Asking, context: BuildContext, index: Callable[[], object]) -> int:
-        """Build each line of what is asked for; return the exit code.
+        """Build each requested line; return the exit code.
 
         Args:
-            index: makes the index; it is called now and then, so that it shows how far it is.
+            index: makes the index; called from time to time, so that the index shows the progress.
         """
         lines, context = batch_lines(asking, offering_recipes(context))
         result = BatchRun(context, self.retry_failed, NowAndThen(index).call).run(lines)
@@ -84,13 +84,13 @@ class Batching:
 
 @dataclass
 class NowAndThen:
-    """Calls what takes time so seldom that it hardly slows what it is called by: at most once a minute."""
+    """Calls slow work so rarely that it hardly delays its caller: at most once a minute."""
 
     work: Callable[[], object]
     _next: float = field(default_factory=lambda: time.monotonic() + _INDEX_SECONDS)
 
     def call(self) -> None:
-        """Do the work, if it is time to."""
+        """Do the work, if it is due."""
         began = time.monotonic()
         if began >= self._next:
             self.work()
@@ -99,7 +99,7 @@ class NowAndThen:
 
 
 def _tell(result: BatchResult, display: Display) -> None:
-    """Print what came of each line, the failed ones by kind, and the totals of lines as the last line."""
+    """Print the result of each line, the failed lines by reason, and the totals as the last line."""
     rows = result.rows
     display.close()
     display.console.print()

@@ -75,7 +75,7 @@ from crosswheel.targets import Target
 
 
 class BuildType(str, Enum):
-    """What ``build`` makes: wheels, the index of them, or both."""
+    """What ``build`` makes: wheels, their index, or both."""
 
     PACKAGES_ONLY = "packages-only"
     INDEX_ONLY = "index-only"
@@ -91,7 +91,7 @@ class ContainerSource(str, Enum):
 
 
 class Preference(str, Enum):
-    """What to do if a recipe states no preference."""
+    """The preference for packages whose recipes state none."""
 
     NATIVE = "native"
     PUBLISHED = "published"
@@ -127,7 +127,7 @@ FromSourceOption = Annotated[bool, typer.Option("--from-source", help="The same 
 
 @dataclass(frozen=True)
 class Container:
-    """The original tool's options of its container, whose place the toolchain takes."""
+    """The options for the original tool's container, which the toolchain replaces."""
 
     container_tag: Annotated[str | None, typer.Option(help="Accepted; no container is used.")] = None
     container_source: Annotated[
@@ -138,14 +138,14 @@ class Container:
     ] = False
 
     def tell(self, sdk: Path | None, console: Console) -> None:
-        """Say that there is none, if one is asked for."""
+        """Say that no container is used, if the options name one."""
         if self.container_tag or self.container_source:
             console.print(f"No container is used: the toolchain is {sdk or 'zig, in the cache folder'}.")
 
 
 @dataclass(frozen=True)
 class TreeRoots:
-    """Where wheels, what they are built in, and the index go."""
+    """The options for the folders of wheels, builds and the index."""
 
     dist_tree_root: DistOption = DIST
     build_tree_root: BuildOption = BUILD
@@ -154,7 +154,7 @@ class TreeRoots:
 
     @property
     def trees(self) -> Trees:
-        """The folders, from the root."""
+        """The absolute paths of the folders."""
         return Trees(
             self.build_tree_root.resolve(), self.dist_tree_root.resolve(), self.index_tree_root.resolve()
         )
@@ -162,7 +162,7 @@ class TreeRoots:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    # These warnings are for the authors of the package, not for those who build it.
+    # These warnings are for the authors of packages, not for their users.
     warnings.simplefilter("ignore", BuildBackendWarning)
     for command in (build, add, plan, lock):
         app.command()(spread(command))
@@ -231,7 +231,7 @@ def build(
 
 
 def _refreshing(build_type: BuildType, scene: Scene, root_url: str | None) -> Callable[[], None]:
-    """Return what renews the index while a batch runs, if there is to be one."""
+    """Return the function that renews the index while a batch runs; it does nothing if no index is made."""
     if build_type is not BuildType.BOTH:
         return lambda: None
     return partial(_write_index, scene, Console(quiet=True), root_url, ())
@@ -240,14 +240,14 @@ def _refreshing(build_type: BuildType, scene: Scene, root_url: str | None) -> Ca
 def _made(
     asking: Asking, batching: Batching, refresh: Callable[[], None], context: BuildContext
 ) -> list[int]:
-    """Build what is asked for, each of it on its own or together; return the exit code, none if it was left out."""
+    """Build the request, each requirement alone or all together; return the exit code, or none if it was left out."""
     if batching.each:
         return [batching.run(asking, context, refresh)]
     return _build_all(_jobs(asking, context), context.display, context.cancellation)
 
 
 def _best_order(names: Sequence[str]) -> list[str]:
-    """Return each target once, in the order in which the wheels of one are most likely to run on the next."""
+    """Return each target once, ordered so that the wheels of one are likely to run on the next."""
     loaded = {target.name: (target, name) for name in names for target in [targets.load(name, TARGETS)]}
     return [loaded[target.name][1] for target in in_order([target for target, _ in loaded.values()])]
 
@@ -263,7 +263,7 @@ def _prepare(context: BuildContext) -> list[int]:
 
 
 def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[Row]]]:
-    """Return the closures to build: that of the given requirements, or else of every root in the folder of recipes."""
+    """Return functions that build the closure of the requirements or, without any, of each root of the recipes."""
     offering = offering_recipes(context)
     if asking.request:
         return [lambda: run_closure(*asking.closure(offering))]
@@ -312,7 +312,7 @@ def _asking(
     upgrade: bool = False,
     releasing: Releasing | None = None,
 ) -> Asking:
-    """Return what is asked for; options that go with a requirement are refused where there is none."""
+    """Return the request with its options; refuse options that need a requirement if there is none."""
     given = {"--as-of": as_of, "--group": groups, "--constraint": constraints, "--upgrade": upgrade}
     refuse_idle(given, "a requirement, a file or a project", idle=not request)
     groups, constraints = tuple(groups or ()), tuple(constraints or ())
@@ -322,9 +322,9 @@ def _asking(
 def _build_all(
     jobs: Iterable[Callable[[], list[Row]]], display: Display, cancellation: Cancellation
 ) -> list[int]:
-    """Build closures one after the other; return the exit code, none if a project leaves this target out.
+    """Build closures one after the other; return the exit code, or none if a project leaves this target out.
 
-    What stops one does not stop the others.
+    A closure that fails does not stop the others.
     """
     rows: list[Row] = []
     errors: list[CrosswheelError] = []

@@ -1,4 +1,4 @@
-"""Options that change nothing without another: refused, where a user might think that they were heeded."""
+"""Refuses options that have no effect without another one, so that no user relies on them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from crosswheel.errors import UsageError
 
 
 def refuse_idle(given: Mapping[str, object], partner: str, *, idle: bool) -> None:
-    """Refuse options that were given and change nothing.
+    """Refuse options that have no effect.
 
     Args:
-        given: the value of each option; empty for what was not given.
-        partner: what they go with, in words.
-        idle: whether that is not there.
+        given: the value of each option; empty if it was not given.
+        partner: what the options need, in words.
+        idle: whether that is missing.
 
     Raises:
-        UsageError: one of them was given.
+        UsageError: the partner is missing, and an option was given.
     """
     option = next((name for name, value in given.items() if value), None)
     if idle and option:
@@ -28,7 +28,7 @@ def refuse_idle(given: Mapping[str, object], partner: str, *, idle: bool) -> Non
 
 
 def given_login(login: Login) -> Mapping[str, object]:
-    """Return the options that say how to get into a machine, as far as they were given."""
+    """Return the options for logging in to a machine that were given."""
     return {
         f"--{field.name.replace('_', '-')}": getattr(login, field.name)
         for field in dataclasses.fields(Login)

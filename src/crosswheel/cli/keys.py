@@ -1,4 +1,4 @@
-"""The commands about keys: new, show, trust and rotate."""
+"""Defines the commands for keys: new, show, trust and rotate."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def key_folder() -> KeyFolder:
 
 
 def reader_of(keys: KeyFolder) -> Reader:
-    """Return who reads channels here: it trusts these keys, and remembers beside them what it has seen."""
+    """Return the reader of channels for these trusted keys; it stores beside them the newest state that it has seen."""
     from crosswheel.publish.channel_manifest import (
-        Reader,  # commands for robots start without what it leads to
+        Reader,  # imported late, so that the commands for robots start faster
     )
 
     return Reader(tuple(keys.trusted()), keys.path / "channels")
 
 
 def warn_of_unsigned(offer: Mapping[str, object]) -> None:
-    """Tell, once and loudly, that what goes to robots is not signed, if it is not."""
+    """Warn, once, if deployments to robots are not signed."""
     if "envelope" not in offer:
         Console(stderr=True).print(f"warning: {UNSIGNED}", highlight=False, markup=False, soft_wrap=True)
 

@@ -44,7 +44,7 @@ class LearningSource:
 
     @property
     def is_named(self) -> bool:
-        """Whether the command line names a source."""
+        """Whether the command line names a source of the machine."""
         return bool(self.rootfs or self.robot)
 
     def learned(

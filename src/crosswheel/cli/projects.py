@@ -76,7 +76,7 @@ def built_wheels(
     """
     from crosswheel.deploy.assembling import LockedProgram, proven_wheels
 
-    warnings.simplefilter("ignore", BuildBackendWarning)  # they are for the authors of the package
+    warnings.simplefilter("ignore", BuildBackendWarning)  # these warnings are for the authors of packages
     trees = Trees(BUILD.resolve(), wheels.dist_tree_root.resolve(), INDEX.resolve())
     scene = Scene(wheels.recipes, trees, named=True, sandbox=how.sandbox)
     asking = Asking(Request((requirement,)), day(how.as_of), tuple(how.groups), how.upgrade)

@@ -86,7 +86,7 @@ class Destination:
 
     @property
     def channel(self) -> Channel:
-        """The channel; raises :class:`UsageError` if the options do not choose one."""
+        """The channel that the options choose; raises :class:`UsageError` if they choose none."""
         if self.to:
             return Channel(self.to, self.to, of_git=False)
         stores = Stores(self.development_store, self.staging_store, self.production_store)

@@ -32,7 +32,7 @@ from crosswheel.wheels.layout import PROVENANCE_SUFFIX
 
 def register(app: typer.Typer) -> None:
     """Add the command of this module."""
-    warnings.simplefilter("ignore", BuildBackendWarning)  # they are for the authors of the package
+    warnings.simplefilter("ignore", BuildBackendWarning)  # these warnings are for the authors of packages
     app.command("rebuild")(rebuild_wheel)
 
 

@@ -1,4 +1,4 @@
-"""The options of wheels for a registry, and what they ask for."""
+"""Defines the options for releasing wheels on a registry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from crosswheel.resolver import Request
 
 
 class WheelTag(str, Enum):
-    """What the platform tag of a built wheel stands for."""
+    """The kind of a built wheel's platform tag."""
 
     LINUX = "linux"
     MANYLINUX = "manylinux"
@@ -24,7 +24,7 @@ class WheelTag(str, Enum):
 
 @dataclass(frozen=True)
 class ReleaseOptions:
-    """Which wheels are kept, and with which tag."""
+    """The options that choose which wheels are kept, and with which tag."""
 
     no_deps: Annotated[
         bool,
@@ -44,11 +44,11 @@ class ReleaseOptions:
 
     @property
     def for_registry(self) -> bool:
-        """Whether the wheels are to run on every machine of the target's kind."""
+        """Whether the wheels have to run on every machine of the target's kind."""
         return self.tag is WheelTag.MANYLINUX
 
     def releasing(self, request: Request, sdk: Path | None) -> Releasing:
-        """Return how the wheels of what is asked for are released.
+        """Return how the requested wheels are released.
 
         Raises:
             UsageError: the options do not go together.

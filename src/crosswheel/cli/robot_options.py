@@ -40,7 +40,7 @@ TestOption = Annotated[
 
 @dataclass(frozen=True)
 class Login:
-    """How ssh logs in to a robot; ssh's own configuration decides what is not given."""
+    """The options for logging in to a robot by ssh, whose own configuration applies otherwise."""
 
     user: Annotated[str | None, typer.Option("--user", help="The user to log in as.")] = None
     port: Annotated[
@@ -63,7 +63,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Robots of one kind, named on the command line and in a file."""
+    """The options that name robots of one kind: on the command line, or in a file."""
 
     robot: Annotated[
         list[str] | None,
@@ -93,7 +93,7 @@ class Fleet:
         return names
 
     def ask(self, login: Login, work: Callable[[Connection], T]) -> list[RobotResult[T]]:
-        """Open the store of each robot, and do the work there."""
+        """Open the store of each robot and do some work there, on many robots at once."""
         kind = self.kind
         robot = robot_of(kind)
 
@@ -112,7 +112,7 @@ def connected(address: Address, kind: Target) -> Connection:
 
 @dataclass(frozen=True)
 class Wheels:
-    """The folders of locks and of the wheels that were made from them."""
+    """The options for the folders of locks and of their wheels."""
 
     recipes: RecipesOption = RECIPES
     dist_tree_root: Annotated[Path, typer.Option("--dist-tree-root", help="Where the proven wheels are.")] = (

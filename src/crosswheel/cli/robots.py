@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The exit code if a robot failed, for whatever reason. Errors that concern all robots exit with 2 before any is asked.
+# The exit code if a robot failed, for any reason. Errors that concern all robots exit with 2 before the first is asked.
 ROBOT_FAILED = 1
 
 _SHOWN_CLASHES = 3  # preflight shows all
@@ -127,7 +127,7 @@ def _state(deployed: deploying.Deployed) -> str:
 
 
 def _tell_clashes(release: Release, outcomes: Sequence[RobotResult[deploying.Deployed]]) -> None:
-    """Tell which packages the images have at other versions; once for all robots with the same ones."""
+    """Print which packages the images have in other versions; once for all robots with the same ones."""
     robots: dict[tuple[str, ...], list[str]] = {}
     for outcome in outcomes:
         if not outcome.error:

@@ -66,7 +66,7 @@ def run(
 
 
 def _show_line(line: str) -> None:
-    """Write a line of the script's output; leave out the line that tells how it was started."""
+    """Write a line of the script's output; skip the line that says how it was started."""
     if not line.startswith("$ "):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()

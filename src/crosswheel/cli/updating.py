@@ -1,4 +1,4 @@
-"""The commands that keep locks current: outdated and update."""
+"""Defines the commands that keep locks current: outdated and update."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def outdated(
 
 @dataclass(frozen=True)
 class CommitOptions:
-    """Whether an update becomes a commit."""
+    """The options for committing an update."""
 
     commit: Annotated[
         bool, typer.Option("--commit", help="Commit what changed, on the branch that is checked out.")
@@ -107,10 +107,10 @@ class CommitOptions:
     ] = None
 
     def repository(self, recipes: Path, runner: Runner) -> Repository | None:
-        """Return where to commit; ``None`` if that was not asked for.
+        """Return the repository to commit to; ``None`` if no commit was asked for.
 
         Raises:
-            UsageError: both were given, or nothing can be committed there.
+            UsageError: both options were given, or nothing can be committed there.
         """
         if self.commit and self.branch:
             raise UsageError(
@@ -144,7 +144,7 @@ def update(
     """Renew locks, build and prove what they have, and show what changed; what fails leaves everything as it was."""
     advisories = (
         known.osv if SOURCES_VARIABLE not in os.environ else None
-    )  # which is meant for other commands, too
+    )  # the variable is meant for other commands, too
     refuse_idle({"--advisories": advisories, **known.details}, "--security", idle=not security)
     until = day(to) or datetime.datetime.now(datetime.timezone.utc).date()
     if security:
@@ -172,7 +172,7 @@ def update(
 
 @dataclass(frozen=True)
 class _Updated:
-    """What an update did to one root's lock."""
+    """The changes of one root's lock in an update."""
 
     title: str
     changes: list[Change]
@@ -218,7 +218,7 @@ def _advised(known: AdvisoryOptions, context: BuildContext) -> Advised:
 def _advisories(
     names: list[str] | None, advised: Advised, recipes: Recipes, target: Target
 ) -> dict[tuple[str, Pin], str]:
-    """Return what affects the locked releases that are meant, by what each is locked for."""
+    """Return the advisories that affect the named locked releases, by the root that locks each."""
     meant = {canonicalize_name(name) for name in names or ()}
     found = {}
     for root, lock in locked_roots(recipes, target, names or ()):

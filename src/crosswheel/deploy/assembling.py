@@ -1,4 +1,4 @@
-"""From a lock to a release: each locked, proven wheel installed on this machine as it will lie on the robot."""
+"""Assembles a release from a lock: installs each locked, proven wheel on this machine as it will lie on the robot."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from crosswheel.wheels.writing import EPOCH
 if TYPE_CHECKING:
     from crosswheel.toolchain.environment import Toolchain
 
-_LAYOUT = 5  # raised when what is made below changes
+_LAYOUT = 5  # raise it when the layout of installed packages changes
 
 HEADER = b"""#!/bin/sh
 '''exec' "$(dirname "$(readlink -f "$0")")/python3" "$0" "$@"
@@ -54,13 +54,13 @@ HEADER = b"""#!/bin/sh
 
 To the shell, the second line is a command; to Python, the second and third are a string.
 """
-# How installers begin it, where the path of the interpreter is too long for a first line, or has a space.
+# The header that installers write if the interpreter's path is too long for a first line, or has a space.
 _TRAMPOLINE = b"#!/bin/sh\n'''exec' "
-# What an environment has by itself.
+# The names that every environment has.
 _RESERVED_FOLDERS = ("launchers/", f"{PYTHON_FOLDER}/")
 _RESERVED = ("pyvenv.cfg", "release.json", SBOM, "bin/python", "bin/python3")
-# The robot's server has a PYTHONPATH of its own, and a protocol that calls a program passes it on. The file that stays
-# open tells an update that the release is in use.
+# Unset PYTHONPATH: the robot's server has its own, and a protocol that calls a program passes it on. The file that
+# stays open tells an update that the release is in use.
 _LAUNCHER = """#!/bin/sh
 unset PYTHONHOME PYTHONPATH
 launcher=$(readlink -f "$0")
@@ -72,7 +72,7 @@ exec {command} "$@"
 
 @dataclass(frozen=True)
 class LockedProgram:
-    """A program to be put on a robot: what was asked for, and the lock that answers it."""
+    """A program for a robot: the requirement, and the lock that satisfies it."""
 
     name: str
     version: str
@@ -81,7 +81,7 @@ class LockedProgram:
 
 @dataclass(frozen=True)
 class ProvenWheel:
-    """A wheel of ``dist/`` whose proof is for the target and for its very bytes."""
+    """A wheel of ``dist/`` with a proof for the target and for exactly these bytes."""
 
     pin: Pin
     path: Path
@@ -89,7 +89,7 @@ class ProvenWheel:
 
     @property
     def commands(self) -> frozenset[str]:
-        """The commands that it adds to a ``PATH``."""
+        """The commands that the program adds to a ``PATH``."""
         with zipfile.ZipFile(self.path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt")]
             text = archive.read(names[0]).decode() if names else ""
@@ -104,10 +104,10 @@ class ProvenWheel:
 
 
 def locked_program(requirement: str, recipes: Path, target: Target) -> LockedProgram:
-    """Return the newest locked version of a program that a requirement such as ``prefect==3.3.4`` allows.
+    """Return the newest locked version of a program that satisfies a requirement such as ``prefect==3.3.4``.
 
     Raises:
-        UsageError: it is no requirement, or no lock answers it.
+        UsageError: the text is not a requirement, or no lock satisfies it.
     """
     try:
         requested = Requirement(requirement)
@@ -137,7 +137,7 @@ def locked_program(requirement: str, recipes: Path, target: Target) -> LockedPro
 
 
 def _require_answerable(requested: Requirement, target: Target) -> None:
-    """Raise :class:`UsageError` if a requirement says something that no lock can answer."""
+    """Raise :class:`UsageError` if a requirement has a part that locks do not record."""
     if requested.url:
         raise UsageError(
             f"{requested} names where it is from, and what is put on a robot is from a lock",
@@ -151,7 +151,7 @@ def _require_answerable(requested: Requirement, target: Target) -> None:
 
 
 def _extras_of(name: str, lock: Path) -> set[str]:
-    """Return the extras of a program that its lock was made for, normalised (PEP 685)."""
+    """Return the normalised extras of a program (PEP 685) that its lock includes."""
     roots = locks.read(lock).made_for.get("requirements", "")
     return {
         canonicalize_name(extra)
@@ -162,10 +162,10 @@ def _extras_of(name: str, lock: Path) -> set[str]:
 
 
 def _locks_of(name: str, recipes: Path, target: Target) -> Iterator[tuple[Version, Path]]:
-    """Yield the locked versions of a program with their locks, however their folders are spelled (PEP 503, PEP 440)."""
+    """Yield the locked versions of a program with their locks; folders may spell names and versions freely."""
     for path in sorted(recipes.glob(f"*/*/{target.name}.lock")):
         if canonicalize_name(path.parents[1].name) == name:
-            with contextlib.suppress(InvalidVersion):  # no folder of a release
+            with contextlib.suppress(InvalidVersion):  # not the folder of a release
                 folder = Version(path.parent.name)
                 pin = locks.read(path).pins.get(name)
                 yield (Version(pin.version) if pin else folder), path
@@ -175,16 +175,16 @@ def proven_wheels(program: LockedProgram, dist: Path, target: Target) -> list[Pr
     """Return the wheels of a program's lock.
 
     Raises:
-        UsageError: one was not built yet.
-        CheckFailed: one has no proof for the target.
-        IntegrityError: one is not what was proven.
+        UsageError: a wheel was not built yet.
+        CheckFailed: a wheel has no proof for the target.
+        IntegrityError: a wheel was changed since it was proven.
     """
     pins = locks.read(program.lock).pins.values()
     return [_proven_wheel(pin, Dist(dist), target) for pin in pins]
 
 
 def _proven_wheel(pin: Pin, dist: Dist, target: Target) -> ProvenWheel:
-    """Return a release's wheel: of those that were proven, the one that the target's pip would choose."""
+    """Return the proven wheel of a release that the target's pip would choose."""
     proven = {wheel.name: (wheel, proof) for wheel, proof in dist.proven(pin.name, pin.version, target.name)}
     best = next(iter(by_preference(proven, target)), None)
     if best is None:
@@ -207,7 +207,7 @@ def _proven_wheel(pin: Pin, dist: Dist, target: Target) -> ProvenWheel:
 
 @dataclass(frozen=True)
 class Assembler:
-    """Installs wheels for a target, each once."""
+    """Installs wheels for a target, each once, and assembles releases of them."""
 
     target: Target
     settings: Settings
@@ -219,12 +219,12 @@ class Assembler:
         """Return a release of a program, with its closure.
 
         Args:
-            name: of the environment on the robot. Where that is not the program's, it takes the place of the program's
-                in the names of what is run: ``prefect`` as ``flows`` has ``flows`` and ``flows-python``.
-            test: a command of the program to try it with, such as ``prefect version``, instead of an import.
+            name: the environment's name on the robot. It replaces the program's name in the names of commands:
+                ``prefect`` as ``flows`` has ``flows`` and ``flows-python``.
+            test: a command of the program that tests the release, such as ``prefect version``, instead of an import.
 
         Raises:
-            UsageError: the name is none for an environment, or the program has no such command.
+            UsageError: no environment can have this name, or the program has no such command.
         """
         _require_name(name)
         self._keep_agent()
@@ -264,24 +264,24 @@ class Assembler:
 
     @property
     def python_digest(self) -> str:
-        """What the Python that is sent is named by."""
+        """The digest that names the Python that is sent."""
         from crosswheel.toolchain.python.brought import data_versions
 
         return digest_of(cpython=self._toolchain.python.root.name, data=data_versions())
 
     @cached_property
     def python_part(self) -> Part | None:
-        """The Python that is sent to the target, for an SBOM; ``None`` where the target has its own."""
-        from crosswheel.toolchain.python.brought import python_part  # late, as for the toolchain
+        """The Python that is sent to the target, for an SBOM; ``None`` if the target has its own."""
+        from crosswheel.toolchain.python.brought import python_part  # imported late, as the toolchain is
 
         return python_part(self.target, self.settings, self.runner)
 
     def provided_python(self) -> Package | None:
-        """Return the Python that is sent to the target, byte-compiled; ``None`` where the target has its own."""
+        """Return the Python that is sent to the target, byte-compiled; ``None`` if the target has its own."""
         if not self.target.python.provided:
             return None
         tree = self._toolchain.python
-        # As late as the toolchain, with which it comes.
+        # Import it as late as the toolchain, to which it belongs.
         from crosswheel.toolchain.python.brought import complete, data_versions
 
         inputs = self._inputs(cpython=tree.root.name, data=data_versions())
@@ -302,7 +302,7 @@ class Assembler:
         return Package.read(PYTHON, self.target.python.version, folder / "files")
 
     def package(self, wheel: ProvenWheel) -> Package:
-        """Return a wheel as it is installed, byte-compiled, its programs free of this machine's paths."""
+        """Return a wheel as an installed package: byte-compiled, with no path of this machine in its programs."""
         inputs, holds = self._inputs(wheel=wheel.proof.sha256), [f"files/{self._site}/*.dist-info/RECORD"]
         install = partial(self._install, wheel)
         folder = cached_folder(self.settings.cache, "installed", inputs, install, holds)
@@ -320,14 +320,14 @@ class Assembler:
         package.pack()
 
     def _keep_agent(self) -> None:
-        """Compile what runs on the robot, for the next connection: this one was begun before."""
+        """Compile the agent for the next connection; the present one began without it."""
         python, cache = self.target.python.short, self.settings.cache
         if not has_compiled(python, cache):
             compile_agent(python, cache, [self._toolchain.host.executable], self.runner)
 
     @cached_property
     def _toolchain(self) -> Toolchain:
-        # To import it takes longer than to find what is there already.
+        # Importing it takes longer than finding a cached package.
         from crosswheel.toolchain.environment import toolchain_for
 
         return toolchain_for(self.target, self.settings, runner=self.runner)
@@ -341,20 +341,20 @@ class Assembler:
         return {"layout": _LAYOUT, "python": [python.version, python.soabi], **contents}
 
     def _compile(self, site: Path) -> None:
-        # Unchecked: nothing in a release ever changes, so Python need not look at the source's time each time. The
-        # paths in the bytecode are relative, so that the same source gives the same bytes wherever it was compiled.
-        # By force: a wheel may have brought bytecode along that goes by the time of its source.
+        # Unchecked hashes: nothing in a release ever changes, so Python need not compare times. The paths in the
+        # bytecode are relative, so that the same source gives the same bytes in any folder. By force: a wheel may
+        # contain bytecode that depends on the time of its source.
         words = ["-s", "-m", "compileall", "-qf", "--invalidation-mode", "unchecked-hash", "-s", str(site)]
-        # What is no Python of this version (templates, tests of syntax) stays uncompiled, as with pip. Sets of
-        # constants have an order, which is by chance unless it is said where to begin.
+        # Files that are not valid Python of this version (templates, tests of syntax) stay uncompiled, as with pip. A
+        # fixed hash seed makes the order of constant sets reproducible.
         env = {"PATH": os.defpath, "PYTHONHASHSEED": "0"}
-        folder = site.parents[2]  # Python looks here for modules first; there is none
+        folder = site.parents[2]  # Python searches it for modules first, and it has none
         self.runner.run(
             [self._toolchain.host.executable, *words, str(site)], check=False, env=env, cwd=folder
         )
 
     def _launchers(self, name: str, root: Package, called: Mapping[str, str], bill: bytes) -> Package:
-        """Return what an environment has beside its packages: what is run by those who call it, and its SBOM."""
+        """Return the package of an environment's launchers and its SBOM."""
         texts = {f"{name}-python": _LAUNCHER.format(command='"$environment/bin/python3"')}
         for program, launcher in called.items():
             words = f'"$environment/bin/{program}"'
@@ -385,14 +385,14 @@ def _require_name(name: str) -> None:
 
 
 def _called(command: str, program: str, name: str) -> str:
-    """Return what a command of a program is called in an environment of some name."""
+    """Return the name of a program's command in an environment."""
     if name == program:
         return command
     return name if command == program else f"{name}-{command}"
 
 
 def _command(words: Sequence[str], called: Mapping[str, str], programs: Sequence[str]) -> tuple[str, ...]:
-    """Return what runs a command of a program, by the program's own names or those in the environment."""
+    """Return the words that run a command of a program, given by its own name or by that in the environment."""
     launcher = called.get(words[0], words[0])
     if launcher not in programs:
         raise UsageError(
@@ -402,26 +402,26 @@ def _command(words: Sequence[str], called: Mapping[str, str], programs: Sequence
 
 
 def _trial(program: Package, command: str | None) -> str:
-    """Return what imports all that a program brings along for importing, and starts its command but for its call."""
+    """Return a trial that imports the program's packages, and loads its command without calling it."""
     below_site = [file.path.split("/")[3:] for file in program.files if "/site-packages/" in file.path]
     names = {parts[0] for parts in below_site if parts[1:] == ["__init__.py"]}
     names |= {parts[0][:-3] for parts in below_site if len(parts) == 1 and parts[0].endswith(".py")}
     modules = sorted(name for name in names if name.isidentifier())
     lines = [f"import {', '.join(modules)}"] if modules else []
-    if command:  # under another name than __main__, it loads what it is to call
+    if command:  # under another name than __main__, it loads its function and does not call it
         lines += ["import runpy, sys", f"runpy.run_path(sys.prefix + '/bin/{command}', run_name='trial')"]
     return "\n".join(lines) or "pass"
 
 
 def _forget_origin(site: Path) -> None:
-    """Remove what tells where on this machine a wheel was installed from."""
+    """Remove the records of the path on this machine from which a wheel was installed."""
     (site.parents[2] / ".lock").unlink(missing_ok=True)
     (info,) = site.glob("*.dist-info")
     dropped = {f"{info.name}/direct_url.json", f"{info.name}/uv_cache.json"}
     rows = [row for row in csv.reader(io.StringIO((info / "RECORD").read_text())) if row[0] not in dropped]
     for path in dropped:
         (site / path).unlink(missing_ok=True)
-    # The first lines of programs change, so their hashes are not told.
+    # RECORD leaves out the hashes of programs, because their first lines change.
     changed = [[row[0], "", ""] if row[0].startswith("../../../bin/") else row for row in rows]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(changed))
@@ -429,7 +429,7 @@ def _forget_origin(site: Path) -> None:
 
 
 def _free_programs(folder: Path) -> None:
-    """Have the Python programs in a folder run by the interpreter beside them, instead of that of this machine."""
+    """Make the Python programs in a folder use the interpreter beside them instead of this machine's."""
     for program in sorted(folder.glob("*")):
         data = program.read_bytes()
         shebang, _, body = data.partition(b"\n")
@@ -437,12 +437,12 @@ def _free_programs(folder: Path) -> None:
             data = HEADER + data.partition(b"\n' '''\n")[2]
         elif shebang.startswith(b"#!") and b"python" in shebang:
             data = HEADER + body
-        program.unlink()  # it may be a hard link into uv's cache, which must not change
+        program.unlink()  # the file may be a hard link into uv's cache, which must not change
         _write_program(program, data)
 
 
 def _require_free(package: Package, folders: Sequence[Path]) -> None:
-    """Raise :class:`CheckFailed` if a package could not lie in an environment of a robot."""
+    """Raise :class:`CheckFailed` if a package cannot be part of an environment on a robot."""
     for file in package.files:
         if file.path in _RESERVED or file.path.startswith(_RESERVED_FOLDERS):
             raise CheckFailed(
@@ -470,13 +470,13 @@ def chosen(
     """Return the program that a requirement names, and the wheels of its lock.
 
     Raises:
-        UsageError, CheckFailed, IntegrityError: as for :func:`find` and :func:`proven_wheels`.
+        UsageError, CheckFailed, IntegrityError: as for :func:`locked_program` and :func:`proven_wheels`.
     """
     program = locked_program(requirement, recipes, target)
     return program, proven_wheels(program, dist, target)
 
 
 def assembler_for(target: Target, settings: Settings) -> Assembler:
-    """Return what installs wheels for a target on this machine."""
+    """Return an assembler for a target."""
     runner = Runner(log=cache_path(settings.cache, "installed") / "log.txt")
     return Assembler(target, settings, runner)
