@@ -39,7 +39,7 @@ def _restore(kind: type[CrosswheelError], message: str, hint: str) -> Crosswheel
 class UsageError(CrosswheelError):
     """The command line, or a file that it names, asks for something that does not exist or does not fit."""
 
-    kind = "what was asked for cannot be read"
+    kind = "the request cannot be read"
 
 
 class TargetError(CrosswheelError):
@@ -65,13 +65,13 @@ class PlanError(CrosswheelError):
 class NetworkError(CrosswheelError):
     """A download failed."""
 
-    kind = "something could not be downloaded"
+    kind = "a download failed"
 
 
 class IntegrityError(CrosswheelError):
     """A file failed verification: it has another hash, or it is a truncated or malicious archive."""
 
-    kind = "bytes were not what was promised"
+    kind = "a file failed verification"
 
 
 class MissingToolError(CrosswheelError):
@@ -110,7 +110,7 @@ class BuildFailed(CrosswheelError):
 class LimitExceeded(BuildFailed):
     """A program exceeded its time limit."""
 
-    kind = "it took more time than it may"
+    kind = "it exceeded its time limit"
 
 
 class CheckFailed(CrosswheelError):

@@ -83,7 +83,7 @@ def serve(site: Path, host: str, port: int, announce: Callable[[str], None]) -> 
         )
     except OSError as error:
         raise UsageError(
-            f"{host} port {port} cannot be listened on: {error.strerror or error}",
+            f"the server cannot listen on {host} port {port}: {error.strerror or error}",
             hint="choose another --port (0 takes any that is free), or an address of this machine as --host.",
         ) from error
     config = uvicorn.Config(

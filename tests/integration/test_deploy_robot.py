@@ -338,7 +338,7 @@ def test_two_versions_lie_beside_each_other_under_names_of_their_own(bench: Benc
 
 def test_a_name_or_a_test_that_cannot_be_is_refused_before_anything_is_sent(bench: Bench) -> None:
     for words, said in (
-        (["--name", "../tea"], "'../tea' is no name for an environment"),
+        (["--name", "../tea"], "'../tea' is not a valid name of an environment"),
         (["--test", "greeet --me"], "there is no command 'greeet'"),
     ):
         refused = bench.deploy("greeter==1.0", *words)
@@ -347,7 +347,7 @@ def test_a_name_or_a_test_that_cannot_be_is_refused_before_anything_is_sent(benc
         assert "sending" not in refused.stdout
     refused = bench.crosswheel("verify", "../tea")
     assert refused.returncode == 2
-    assert "'../tea' is no name for an environment" in refused.stderr
+    assert "'../tea' is not a valid name of an environment" in refused.stderr
 
 
 def test_user_port_and_identity_are_taken_from_the_command_line(bench: Bench, tmp_path: Path) -> None:

@@ -96,4 +96,4 @@ def test_addresses_on_a_served_index_are_written_and_a_wheel_that_it_lacks_is_to
     done = built.run(*words)
     assert f'"https://wheels.example.org/lab/simple/demo/{DEMO}"' in done.output
     built.run(*words, "--index-tree-root", "packages").explains(2, "is not in the index")
-    built.run("export", "nosuch").explains(2, "no lock for ot2 answers nosuch")
+    built.run("export", "nosuch").explains(2, "no lock for ot2 satisfies nosuch")

@@ -161,4 +161,4 @@ def test_what_no_trusted_key_vouches_for_is_not_built(crosswheel: CommandLine, t
     provenance.path_beside(wheel, "ot2").unlink()
     crosswheel.run("rebuild", str(wheel)).explains(2, "is missing: nothing tells who made the wheel")
     crosswheel.run("rebuild", "nothing==1").explains(2, "no wheel of nothing 1")
-    crosswheel.run("rebuild", "demo").explains(2, "is no release")
+    crosswheel.run("rebuild", "demo").explains(2, "is not a release")

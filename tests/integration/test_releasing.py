@@ -124,7 +124,7 @@ def test_the_settings_of_a_project_leave_a_machine_out_and_the_others_are_built(
     crosswheel.run("build", "./lib", "--no-deps").explains(
         2, "leave out cp310-manylinux_armv7l: it is not built for ot2"
     )
-    crosswheel.run("build", "--no-deps").explains(2, "--no-deps is for what is named")
+    crosswheel.run("build", "--no-deps").explains(2, "--no-deps needs a project or package")
     sdk = ("--tag", "manylinux", "--sdk", "sdk")
     crosswheel.run("build", "./lib", *sdk).explains(2, "an SDK compiles for its own machine's alone")
     (crosswheel.folder / "r.txt").write_text("needed\n")

@@ -316,7 +316,7 @@ def test_the_next_build_number_is_that_after_the_one_in_use(tmp_path: Path) -> N
     root = load_folder(folder, tmp_path).root_of("demo", "1")
     assert root is not None
     assert (root.requirements, str(root.as_of), root.build_number) == (("demo[x]==1.0.0",), "2025-04-25", 2)
-    with pytest.raises(UsageError, match="is no release"):
+    with pytest.raises(UsageError, match="is not a release"):
         number_build("demo>=1", None, load_folder(folder, tmp_path), target)
 
 

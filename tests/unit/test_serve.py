@@ -239,7 +239,7 @@ def test_faults_of_the_user_are_explained(tmp_path: Path) -> None:
         serve(tmp_path, "127.0.0.1", 0, print)
     (tmp_path / "simple").mkdir()
     (tmp_path / "simple/index.html").write_text("")
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="listened on"):
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UsageError, match="cannot listen on"):
         serve(tmp_path, "127.0.0.1", taken.getsockname()[1], print)
-    with pytest.raises(UsageError, match="listened on"):
+    with pytest.raises(UsageError, match="cannot listen on"):
         serve(tmp_path, "192.0.2.1", 0, print)

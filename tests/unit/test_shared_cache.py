@@ -337,7 +337,7 @@ def test_the_commands_show_verify_and_make_room(bench: Bench, line: Callable[...
     assert code == 0
     assert "wheel 1" in output
     assert "not reproducible: demo-1.0-py3-none-any.whl" in output
-    assert line("verify") == (0, f"{bench.folder}/store: all is as it was stored.")
+    assert line("verify") == (0, f"{bench.folder}/store: all files are undamaged.")
     blob = next(path for path in bench.files("blobs") if path.read_bytes() == b"wheel")
     blob.write_bytes(b"wheal")
     bench.files("records")[0].write_bytes(b"{}")
@@ -353,7 +353,7 @@ def test_the_commands_show_verify_and_make_room(bench: Bench, line: Callable[...
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["prune"], "nothing says what to remove"),
+        (["prune"], "no limit is given, so there is nothing to remove"),
         (["prune", "--keep", "x"], "--keep x: that is no amount"),
         (["prune", "--max-size", "5Q"], "--max-size 5Q: that is no amount"),
     ],

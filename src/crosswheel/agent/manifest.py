@@ -58,5 +58,5 @@ def is_name(name: str) -> bool:
 def require_name(name: str) -> str:
     """Return an environment's name, which becomes a folder's; raise :class:`Refused` if it is not allowed."""
     if not is_name(name):
-        raise Refused("name", f"{name!r} is no name for an environment")
+        raise Refused("name", f"{name!r} is not a valid name of an environment")
     return name

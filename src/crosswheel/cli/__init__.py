@@ -130,7 +130,7 @@ def _outdated(error: ModuleNotFoundError) -> HostError:
     if error.name in sys.stdlib_module_names:
         return HostError(
             f"the Python {sys.executable} was built without {error.name.lstrip('_')} of the standard library",
-            hint="name a whole one, such as the system's, in CROSSWHEEL_PYTHON; in a checkout, remove .venv first.",
+            hint="name a complete one, such as the system's, in CROSSWHEEL_PYTHON; in a checkout, remove .venv first.",
         )
     return HostError(
         f"this version of crosswheel needs the library {error.name}, which {sys.prefix} lacks",

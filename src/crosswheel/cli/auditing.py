@@ -45,14 +45,14 @@ class AdvisoryOptions:
             "--osv",
             "--advisories",
             envvar=SOURCES_VARIABLE,
-            help="OSV's database: a file or a folder of its export, or the address of a service; several times.",
+            help="OSV's database: a file or folder of its export, or the URL of a service; may be given several times.",
         ),
     ] = None
     max_age: Annotated[
-        int, typer.Option("--max-age", min=0, help="How many days old the newest advisory may be.")
+        int, typer.Option("--max-age", min=0, help="The greatest age of the newest advisory, in days.")
     ] = _MAX_AGE
     exceptions: Annotated[
-        Path | None, typer.Option("--exceptions", help="A TOML file of advisories that do not count.")
+        Path | None, typer.Option("--exceptions", help="A TOML file of advisories to ignore.")
     ] = None
 
     @property
@@ -94,10 +94,10 @@ def audit(
         ),
     ] = None,
     report: Annotated[
-        Literal["text", "sarif", "vex"], typer.Option("--format", help="What to write.")
+        Literal["text", "sarif", "vex"], typer.Option("--format", help="The format of the report.")
     ] = "text",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write it, instead of the terminal.")
+        Path | None, typer.Option("--output", "-o", help="The file to write it to, instead of the terminal.")
     ] = None,
 ) -> None:
     """Look for known vulnerabilities of wheels and of what is inside them: exit code 0, or 1 if there are some."""
@@ -163,8 +163,8 @@ def robot_parts(outcomes: Iterable[RobotResult[dict[str, str | None]]]) -> Itera
         for name, sbom in outcome.value.items():
             if sbom is None:
                 raise UsageError(
-                    f"{name} on {outcome.robot} does not tell what is in it",
-                    hint="an earlier crosswheel put it there; deploy it again.",
+                    f"{name} on {outcome.robot} has no SBOM",
+                    hint="an earlier version of crosswheel installed it; deploy it again.",
                 )
             title = f"{name} on {outcome.robot}"
             yield Part(title, role="root", parts=read_closure(sbom.encode(), title))

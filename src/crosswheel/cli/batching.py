@@ -40,25 +40,27 @@ class Batching:
     ] = False
     retry_failed: Annotated[
         bool,
-        typer.Option("--retry-failed", help="With --each: try again what failed, though nothing changed."),
+        typer.Option(
+            "--retry-failed", help="With --each: also try again what failed before and has not changed."
+        ),
     ] = False
     time_limit: Annotated[
         str | None,
         typer.Option(
-            "--time-limit", help="How long the build of one package may take, and then its trial: 30m, 2h."
+            "--time-limit", help="The time limit for the build of each package, and for its trial: 30m, 2h."
         ),
     ] = None
     memory_limit: Annotated[
         str | None,
         typer.Option(
-            "--memory-limit", help="How much memory a program of a build or a trial may have: 800M, 4G."
+            "--memory-limit", help="The memory limit for each program of a build or a trial: 800M, 4G."
         ),
     ] = None
 
     def limits_of(self, asking: Asking) -> PackageLimits:
         """Return the limits of each package; raise :class:`UsageError` if an option has no effect."""
         if self.retry_failed and not self.each:
-            raise UsageError("--retry-failed is of --each", hint="give both, or neither.")
+            raise UsageError("--retry-failed needs --each", hint="give both, or neither.")
         if self.each and not asking.request:
             raise UsageError(
                 "--each has nothing to build",
@@ -113,7 +115,7 @@ def _tell(result: BatchResult, display: Display) -> None:
     display.message(f"{plural(len(rows), 'line')}: {', '.join(parts)}")
     if result.failed_earlier:
         display.message(
-            f"{result.failed_earlier} of them failed in an earlier run, and nothing changed since: --retry-failed "
+            f"{result.failed_earlier} of them failed in an earlier run and have not changed since: --retry-failed "
             "tries them again."
         )
 

@@ -121,7 +121,7 @@ PreferOption = Annotated[
         "wheel too where a native one exists elsewhere. source: build whatever has a source."
     ),
 ]
-BuildTypeOption = Annotated[BuildType, typer.Option(help="Wheels, the index of them, or both.")]
+BuildTypeOption = Annotated[BuildType, typer.Option(help="Make wheels, their index, or both.")]
 FromSourceOption = Annotated[bool, typer.Option("--from-source", help="The same as --prefer source.")]
 
 
@@ -198,7 +198,7 @@ def build(
 ) -> None:
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     request = _request(requirements, requirement_files)
-    refuse_idle(given_login(login), "--prove-on", idle=not prove_on)
+    refuse_idle(given_login(login), "without --prove-on", idle=not prove_on)
     asking = _asking(
         request, as_of, group, constraint, upgrade=upgrade, releasing=release.releasing(request, sdk)
     )
@@ -314,7 +314,7 @@ def _asking(
 ) -> Asking:
     """Return the request with its options; refuse options that need a requirement if there is none."""
     given = {"--as-of": as_of, "--group": groups, "--constraint": constraints, "--upgrade": upgrade}
-    refuse_idle(given, "a requirement, a file or a project", idle=not request)
+    refuse_idle(given, "without a requirement, a file or a project", idle=not request)
     groups, constraints = tuple(groups or ()), tuple(constraints or ())
     return Asking(request, day(as_of), groups, upgrade, constraints, releasing or Releasing())
 
@@ -370,7 +370,7 @@ def add(
     find_newest: Annotated[
         bool,
         typer.Option(
-            "--find-day", help="Find the newest day as of which it can be built, proven and started."
+            "--find-day", help="Find the newest day as of which the package can be built, proven and started."
         ),
     ] = False,
     sdk: SdkOption = None,
@@ -380,9 +380,7 @@ def add(
     verbose: VerboseOption = False,
 ) -> None:
     """Offer one more package: lock its dependencies beside the recipes, then build and prove them all."""
-    refuse_idle(
-        {"--as-of": as_of}, "a day that is not looked for, and --find-day looks for one", idle=find_newest
-    )
+    refuse_idle({"--as-of": as_of}, "with --find-day, which chooses the day", idle=find_newest)
     scene = Scene(
         recipes,
         verbose=verbose,

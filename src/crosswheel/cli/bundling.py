@@ -41,11 +41,13 @@ def register(app: typer.Typer) -> None:
 
 
 def bundle(
-    requirement: Annotated[str, typer.Argument(help="What to bundle, such as prefect==3.3.4.")],
+    requirement: Annotated[str, typer.Argument(help="The program to bundle, such as prefect==3.3.4.")],
     wheels: Wheels,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A file to carry to the robot: NAME.pyz, or NAME.tar.zst."),
+        typer.Option(
+            "--output", "-o", help="The file to write, to be copied to the robot: NAME.pyz or NAME.tar.zst."
+        ),
     ] = None,
     wheel: Annotated[
         bool, typer.Option("--wheel", help="Put a wheel for plain pip into the tree of wheels.")
@@ -60,7 +62,7 @@ def bundle(
         raise UsageError(
             "nothing to make", hint="give a file with --output, or --wheel for a wheel that pip installs."
         )
-    refuse_idle({"--test": test}, "--output", idle=not output)
+    refuse_idle({"--test": test}, "without --output", idle=not output)
     made_for = targets.load(targets.named_with_python(target, python), TARGETS)
     if output:
         write, keys = form_of(output), key_folder()
@@ -86,11 +88,11 @@ def _tell_file(path: Path, what_next: str) -> None:
 def robot_sim(
     target: TargetOption = "ot2",
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="The port of its ssh server; any if 0.")
+        int, typer.Option("--port", min=0, max=65535, help="The port of its ssh server; 0 for any free one.")
     ] = 2222,
-    var_size: Annotated[str, typer.Option("--var-size", help="How large its /var is.")] = "1g",
+    var_size: Annotated[str, typer.Option("--var-size", help="The size of its /var.")] = "1g",
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Where its key and ssh configuration go.")
+        Path | None, typer.Option("--folder", help="The folder for its key and ssh configuration.")
     ] = None,
 ) -> None:
     """Run a look-alike robot on this machine, to try without one; Ctrl-C ends it, and nothing is kept."""

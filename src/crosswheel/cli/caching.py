@@ -28,7 +28,11 @@ commands = typer.Typer(
 )
 CacheOption = Annotated[
     list[str] | None,
-    typer.Option("--shared-cache", envvar="CROSSWHEEL_SHARED_CACHE", help="The store: a URL or a folder."),
+    typer.Option(
+        "--shared-cache",
+        envvar="CROSSWHEEL_SHARED_CACHE",
+        help="The store of the shared cache: a URL or a folder.",
+    ),
 ]
 
 
@@ -61,7 +65,7 @@ def show(shared_cache: CacheOption = None) -> None:
 def verify(
     shared_cache: CacheOption = None,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove what is damaged: it is made anew.")
+        bool, typer.Option("--remove", help="Remove damaged entries, which are then made anew.")
     ] = False,
 ) -> None:
     """Compare every record with its signature, and every blob with its hash."""
@@ -76,7 +80,7 @@ def verify(
             code = 1
         done = " and removed" if remove else ""
         print(
-            f"{store.url}: {f'{len(faults)} files are damaged{done}' if faults else 'all is as it was stored'}."
+            f"{store.url}: {f'{len(faults)} files are damaged{done}' if faults else 'all files are undamaged'}."
         )
     raise typer.Exit(code)
 
@@ -85,19 +89,22 @@ def verify(
 def prune(
     shared_cache: CacheOption = None,
     keep: Annotated[
-        str | None, typer.Option("--keep", help="Remove what is older, such as 30d or 8w.")
+        str | None, typer.Option("--keep", help="Remove entries that are older, such as 30d or 8w.")
     ] = None,
     max_size: Annotated[
         str | None,
-        typer.Option("--max-size", help="Then remove the oldest, until no more is left: 50G, 800M."),
+        typer.Option("--max-size", help="Then remove the oldest entries, down to this size: 50G, 800M."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> None:
     """Make room in a shared cache: what is removed is built again when it is needed."""
     days = amount_of(keep, DAYS, "--keep", "30d") if keep else None
     bytes_left = amount_of(max_size, BYTES, "--max-size", "50G") if max_size else None
     if days is None and bytes_left is None:
-        raise UsageError("nothing says what to remove", hint="give --keep 30d, --max-size 50G, or both.")
+        raise UsageError(
+            "no limit is given, so there is nothing to remove",
+            hint="give --keep 30d, --max-size 50G, or both.",
+        )
     now = datetime.datetime.now(datetime.timezone.utc)
     before = None if days is None else now - datetime.timedelta(days=days)
     for store in _stores(shared_cache):

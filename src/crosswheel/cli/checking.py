@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 def check(
     wheels: Annotated[
         list[Path],
-        typer.Argument(help="Wheels, from anywhere.", show_default=False, exists=True, dir_okay=False),
+        typer.Argument(help="The wheels to check.", show_default=False, exists=True, dir_okay=False),
     ],
     login: Login,
     target: TargetOption = "ot2",
@@ -41,12 +41,13 @@ def check(
         bool, typer.Option("--run", help="Also import their modules on the emulated target, all together.")
     ] = False,
     on: Annotated[
-        str | None, typer.Option("--on", help="Also import their modules on this machine itself, as for ssh.")
+        str | None,
+        typer.Option("--on", help="Also import their modules on this real machine, named as for ssh."),
     ] = None,
     sandbox: SandboxOption = None,
 ) -> None:
     """Check whether wheels would load on the target: exit code 0 or 1, and a line for each fault."""
-    refuse_idle(given_login(login), "--on", idle=not on)
+    refuse_idle(given_login(login), "without --on", idle=not on)
     chosen = targets.load(target, TARGETS)
     errors = Console(stderr=True)
     with machine_at(on, login, chosen) as machine, activity(errors) as tell:

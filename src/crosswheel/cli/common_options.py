@@ -16,9 +16,9 @@ TargetsOption = Annotated[
         "--target", help="The machine to build for: a name, or a TOML file; may be given several times."
     ),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show what every program prints.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the output of every program.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write what is shown to a file instead of the terminal.")
+    Path | None, typer.Option("--output", "-o", help="Write all messages to a file instead of the terminal.")
 ]
 SdkOption = Annotated[
     Path | None,
@@ -39,24 +39,31 @@ SandboxOption = Annotated[
 ]
 GroupOption = Annotated[
     list[str] | None,
-    typer.Option("--group", help="A dependency group of a project, as well; may be given several times."),
+    typer.Option("--group", help="Also a dependency group of a project; may be given several times."),
 ]
 ConstraintOption = Annotated[
     list[Path] | None,
-    typer.Option("--constraint", "-c", help="A file of bounds, for what is asked for by whatever needs it."),
+    typer.Option(
+        "--constraint",
+        "-c",
+        help="A file of constraints, in pip's format: it bounds versions, and asks for nothing.",
+    ),
 ]
 PrivateIndexOption = Annotated[
     list[str] | None,
-    typer.Option("--index", help="A private registry, NAME=URL; only what belongs to it is asked for there."),
+    typer.Option(
+        "--index", help="A private registry, NAME=URL; it is asked only for the packages of --from-index."
+    ),
 ]
 FromIndexOption = Annotated[
     list[str] | None,
-    typer.Option("--from-index", help="What belongs to a private registry: PACKAGE=NAME, or 'lab-*=NAME'."),
+    typer.Option("--from-index", help="A package of a private registry: PACKAGE=NAME, or 'lab-*=NAME'."),
 ]
 UpgradeOption = Annotated[
     bool,
     typer.Option(
-        "--upgrade", help="Of a project: take the newest of what it needs, instead of what was locked."
+        "--upgrade",
+        help="For a project: resolve its dependencies to the newest releases, instead of the locked ones.",
     ),
 ]
 AsOfOption = Annotated[
@@ -67,7 +74,7 @@ SharedCacheOption = Annotated[
     typer.Option(
         "--shared-cache",
         envvar="CROSSWHEEL_SHARED_CACHE",
-        help="A store of what others of a team built and proved: a URL or a folder; may be given several times.",
+        help="A store with what your team built and proved: a URL or a folder; may be given several times.",
     ),
 ]
 SharedCacheReadOnlyOption = Annotated[
@@ -75,6 +82,6 @@ SharedCacheReadOnlyOption = Annotated[
     typer.Option(
         "--shared-cache-read-only",
         envvar="CROSSWHEEL_SHARED_CACHE_READ_ONLY",
-        help="Take from the shared cache, and store nothing there.",
+        help="Read the shared cache, and store nothing there.",
     ),
 ]

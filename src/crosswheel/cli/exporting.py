@@ -34,7 +34,8 @@ def register(app: typer.Typer) -> None:
 
 def export(
     requirement: Annotated[
-        str, typer.Argument(help="What was built, such as prefect==3.3.4, or a project, such as ./mylib.")
+        str,
+        typer.Argument(help="A root that was built, such as prefect==3.3.4, or a project, such as ./mylib."),
     ],
     wheels: Wheels,
     form: Annotated[
@@ -53,9 +54,9 @@ def export(
 ) -> None:
     """Write the proven wheels of a program, with their hashes, for `pip install --require-hashes` or `uv pip sync`."""
     pylock = form is ExportFormat.PYLOCK
-    refuse_idle({"--index-root-url": index_root_url}, "--format pylock", idle=not pylock)
+    refuse_idle({"--index-root-url": index_root_url}, "without --format pylock", idle=not pylock)
     of_project = {"--as-of": as_of, "--group": group}
-    refuse_idle(of_project, "a project of yours", idle=not is_project(requirement))
+    refuse_idle(of_project, "without a project of yours", idle=not is_project(requirement))
     chosen = targets.load(target, TARGETS)
     if is_project(requirement):
         from crosswheel.cli.projects import ProjectBuild, built_wheels  # only projects need it

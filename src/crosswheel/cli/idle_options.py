@@ -9,21 +9,21 @@ from crosswheel.cli.robot_options import Login
 from crosswheel.errors import UsageError
 
 
-def refuse_idle(given: Mapping[str, object], partner: str, *, idle: bool) -> None:
+def refuse_idle(given: Mapping[str, object], reason: str, *, idle: bool) -> None:
     """Refuse options that have no effect.
 
     Args:
         given: the value of each option; empty if it was not given.
-        partner: what the options need, in words.
-        idle: whether that is missing.
+        reason: why the options have no effect, such as ``without --on``.
+        idle: whether that is so.
 
     Raises:
-        UsageError: the partner is missing, and an option was given.
+        UsageError: that is so, and an option was given.
     """
     option = next((name for name, value in given.items() if value), None)
     if idle and option:
         raise UsageError(
-            f"{option} changes nothing here: it goes with {partner}", hint=f"leave {option} out, or add that."
+            f"{option} has no effect {reason}", hint=f"leave {option} out; `--help` tells what it goes with."
         )
 
 

@@ -66,8 +66,10 @@ def index(
 
 def serve(
     index_tree_root: IndexOption = INDEX,
-    host: Annotated[str, typer.Option(help="The address to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 for all addresses.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")] = 8000,
 ) -> None:
     """Serve the index on this network, until stopped with Ctrl-C."""
     from crosswheel.index.people import untrusted_host

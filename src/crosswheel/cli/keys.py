@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from crosswheel.publish.channel_manifest import Reader
 
 commands = typer.Typer(
-    help="Make, show and hand over the key that signs, and name those that are trusted.", no_args_is_help=True
+    help="Make, show and rotate the signing key, and trust other keys.", no_args_is_help=True
 )
 
 
@@ -98,7 +98,7 @@ def rotate_key() -> None:
 
 @commands.command("verify")
 def verify_channel(
-    channel: Annotated[str, typer.Argument(help="Where a channel is served, or its store.")],
+    channel: Annotated[str, typer.Argument(help="The URL of a channel, or of its store.")],
 ) -> None:
     """Read every wheel of a channel, and compare it with what its publisher signed."""
     from crosswheel.publish.verified import verified_channel

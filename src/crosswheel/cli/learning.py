@@ -24,7 +24,7 @@ from crosswheel.userlands import UserlandStore
 if TYPE_CHECKING:
     from crosswheel.learning.description import Learned
 
-NameArgument = Annotated[str, typer.Argument(help="What the target is called.", show_default=False)]
+NameArgument = Annotated[str, typer.Argument(help="The name of the target.", show_default=False)]
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,13 @@ def learn(
     login: Login,
     facts_only: Annotated[
         bool,
-        typer.Option("--facts-only", help="With --robot: write the file, and do not keep its libraries."),
+        typer.Option("--facts-only", help="With --robot: write the target file only, and keep no libraries."),
     ] = False,
-    title: Annotated[str | None, typer.Option("--title", help="What people call it.")] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", help="The title of the machine, for people.")
+    ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Take the place of another machine's file of this name.")
+        bool, typer.Option("--replace", help="Replace another machine's file of this name.")
     ] = False,
     dist_tree_root: DistOption = DIST,
 ) -> None:

@@ -15,7 +15,7 @@ from crosswheel.index.machine_facts import facts
 from crosswheel.progress import table
 
 commands = typer.Typer(
-    help="Tell what is known of the machines that wheels are made for.", no_args_is_help=True
+    help="Show, learn and check the machines that wheels are built for.", no_args_is_help=True
 )
 
 

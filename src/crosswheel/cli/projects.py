@@ -88,7 +88,7 @@ def built_wheels(
         if failed:
             context.display.summary(rows)
             raise BuildFailed(
-                f"{requirement} cannot be had: {', '.join(failed)} could not be made",
+                f"{requirement} is incomplete: {', '.join(failed)} could not be made",
                 hint="mend that first; the reasons are above.",
             )
         program = LockedProgram(locked.name, locked.version, locked.lock)

@@ -27,15 +27,20 @@ from crosswheel.signing.public_ci import Attester
 
 DevelopmentOption = Annotated[
     str | None,
-    typer.Option("--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="Where branches go."),
+    typer.Option(
+        "--development-store", envvar="CROSSWHEEL_DEVELOPMENT_STORE", help="The store for branches."
+    ),
 ]
 ValidOption = Annotated[
     int,
     typer.Option(
-        "--valid-days", min=1, max=3650, help="For how many days what is signed counts, if there is a key."
+        "--valid-days",
+        min=1,
+        max=3650,
+        help="The number of days for which the signature is valid, if there is a key.",
     ),
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only print what would be done.")]
 _MOST_DAYS = 36_500
 _UNSIGNED = (
     "the channel is not signed: who can write to its store, or serves it, can replace what is in it. `crosswheel keys "
@@ -52,11 +57,9 @@ class WheelsToMark:
     file: Annotated[str | None, typer.Option(help="Only the wheel of this file name.")] = None
     target: Annotated[
         str | None,
-        typer.Option(help="Only wheels that were proven on this target, whatever else they run on."),
+        typer.Option(help="Only wheels that were proven on this target, even if they run on others too."),
     ] = None
-    bundles: Annotated[
-        bool, typer.Option("--bundles", help="Also wheels that hold it with all that a program needs.")
-    ] = False
+    bundles: Annotated[bool, typer.Option("--bundles", help="Also bundle wheels that contain it.")] = False
 
 
 @dataclass(frozen=True)
@@ -64,23 +67,25 @@ class Destination:
     """The options that choose a channel: by its URL, or by a git reference and the stores."""
 
     to: Annotated[
-        str | None, typer.Option("--to", help="The channel itself, whatever git says: a URL, or a folder.")
+        str | None, typer.Option("--to", help="The channel, regardless of git: a URL or a folder.")
     ] = None
     ref: Annotated[
         str | None,
         typer.Option(
-            "--ref", envvar="GITHUB_REF", help="The git reference; what is checked out if not given."
+            "--ref", envvar="GITHUB_REF", help="The git reference; by default, the one that is checked out."
         ),
     ] = None
     development_store: DevelopmentOption = None
     staging_store: Annotated[
         str | None,
-        typer.Option("--staging-store", envvar="CROSSWHEEL_STAGING_STORE", help="Where main goes."),
+        typer.Option(
+            "--staging-store", envvar="CROSSWHEEL_STAGING_STORE", help="The store for the branch main."
+        ),
     ] = None
     production_store: Annotated[
         str | None,
         typer.Option(
-            "--production-store", envvar="CROSSWHEEL_PRODUCTION_STORE", help="Where tags packages@v* go."
+            "--production-store", envvar="CROSSWHEEL_PRODUCTION_STORE", help="The store for tags packages@v*."
         ),
     ] = None
 
@@ -110,7 +115,7 @@ def publish(
         bool | None,
         typer.Option(
             "--replaceable/--no-replaceable",
-            help="Whether other bytes may take a wheel's place in this channel from now on; never in staging and "
+            help="Whether other bytes may replace a wheel of this channel, from now on; never in staging and "
             "production.",
         ),
     ] = None,
@@ -155,7 +160,9 @@ def publish(
     elif not dry_run:
         typer.echo(f"warning: {_UNSIGNED}", err=True)
     for filename in published.of_yanked:
-        print(f"{filename} is not yanked, and other wheels of its release are: yank it too, if it is as bad.")
+        print(
+            f"{filename} is not yanked, although other wheels of its release are: yank it too if it is as bad."
+        )
 
 
 def _counted(published: Published) -> str:
@@ -170,7 +177,9 @@ def _counted(published: Published) -> str:
 def yank(
     wheels: WheelsToMark,
     destination: Destination,
-    reason: Annotated[str, typer.Option(help="Why; pip shows it to those who pinned that version.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="The reason, which pip shows to those who pinned that version.")
+    ] = "",
     index_root_url: RootUrlOption = None,
 ) -> None:
     """Mark a published version as not to be used: installers pass over it unless it is pinned.
@@ -187,16 +196,21 @@ def unyank(wheels: WheelsToMark, destination: Destination, index_root_url: RootU
 
 def prune(
     older_than: Annotated[
-        int, typer.Option(min=0, max=_MOST_DAYS, help="Days since the last publication.")
+        int,
+        typer.Option(
+            min=0, max=_MOST_DAYS, help="Remove channels with no publication for this number of days."
+        ),
     ] = 30,
-    keep: Annotated[list[str] | None, typer.Option(help="A branch to keep; may be given again.")] = None,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A branch to keep; may be given several times.")
+    ] = None,
     development_store: DevelopmentOption = None,
     dry_run: DryRunOption = False,
 ) -> None:
     """Remove the development channels of branches that nobody published for long."""
     if not development_store:
         raise UsageError(
-            "it is not known where the development channels are",
+            "no store of development channels is named",
             hint="give --development-store, or set CROSSWHEEL_DEVELOPMENT_STORE.",
         )
     cutoff = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=older_than)
@@ -233,6 +247,6 @@ def _checked_out() -> str:
             continue
         return commit if commit.startswith("refs/") else f"refs/tags/{commit}"
     raise UsageError(
-        "it is not known which branch or tag to publish",
+        "no branch or tag is checked out, so the channel is unknown",
         hint="check out a branch, or give --ref refs/heads/NAME or --to URL.",
     )

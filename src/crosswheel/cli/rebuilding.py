@@ -49,7 +49,7 @@ def rebuild_wheel(
     dist_tree_root: DistOption = DIST,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where the verdict goes; beside the wheel if not given."),
+        typer.Option("--output", "-o", help="The file for the verdict; by default, beside the wheel."),
     ] = None,
 ) -> None:
     """Build a wheel again from its provenance, compare it to the byte, and write down what came of it, signed."""
@@ -150,5 +150,5 @@ def _release(text: str) -> tuple[str, str]:
         specifier.version for specifier in requirement.specifier if specifier.operator in ("==", "===")
     ]
     if len(versions) != 1:
-        raise UsageError(f"{text} is no release", hint="write NAME==VERSION, or the path of a wheel.")
+        raise UsageError(f"{text} is not a release", hint="write NAME==VERSION, or the path of a wheel.")
     return canonicalize_name(requirement.name), versions[0]

@@ -60,8 +60,7 @@ class ReleaseOptions:
             )
         if (self.no_deps or self.for_registry) and not request.requirements:
             raise UsageError(
-                f"{'--no-deps' if self.no_deps else '--tag manylinux'} is for what is named on the command line, and "
-                "nothing is",
+                f"{'--no-deps' if self.no_deps else '--tag manylinux'} needs a project or package on the command line",
                 hint="name a project, such as ., or a package.",
             )
         return Releasing(self.no_deps, "manylinux" if self.for_registry else "linux", os.environ)

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TargetOption = Annotated[str, typer.Option("--target", help="What the robots are: a name, or a TOML file.")]
+TargetOption = Annotated[
+    str, typer.Option("--target", help="The target of the robots: a name, or a TOML file.")
+]
 
 NameOption = Annotated[
-    str | None,
-    typer.Option("--name", help="What the environment is called; the program's name if not given."),
+    str | None, typer.Option("--name", help="The name of the environment; by default, the program's.")
 ]
 TestOption = Annotated[
     str | None,
@@ -48,16 +49,19 @@ class Login:
     ] = None
     identity: Annotated[Path | None, typer.Option("--identity", help="The file of the private key.")] = None
     ssh_config: Annotated[
-        Path | None, typer.Option("--ssh-config", help="An ssh configuration instead of your own.")
+        Path | None, typer.Option("--ssh-config", help="An ssh configuration that replaces your own.")
     ] = None
     sudo: Annotated[
-        bool, typer.Option("--sudo", help="Become root there by sudo, which must not ask for a password.")
+        bool,
+        typer.Option("--sudo", help="Become root on the robot by sudo, which must not ask for a password."),
     ] = False
 
     def to(self, host: str) -> Address:
         """Return the address of a robot, with these options."""
         if host.startswith("-"):
-            raise UsageError(f"{host!r} is not the name of a robot", hint="write it as for ssh.")
+            raise UsageError(
+                f"{host!r} is not the name of a robot", hint="write a name or an address, as for ssh."
+            )
         return Address(host, self.user, self.port, self.identity, self.ssh_config, self.sudo)
 
 
@@ -115,15 +119,12 @@ class Wheels:
     """The options for the folders of locks and of their wheels."""
 
     recipes: RecipesOption = RECIPES
-    dist_tree_root: Annotated[Path, typer.Option("--dist-tree-root", help="Where the proven wheels are.")] = (
-        DIST
-    )
+    dist_tree_root: Annotated[
+        Path, typer.Option("--dist-tree-root", help="The folder of the proven wheels.")
+    ] = DIST
 
     unsigned: Annotated[
-        bool,
-        typer.Option(
-            "--unsigned", help="Take wheels that no key has signed which is trusted, if there is one."
-        ),
+        bool, typer.Option("--unsigned", help="Also take wheels without the signature of a trusted key.")
     ] = False
 
     def of(self, requirement: str, target: Target) -> tuple[LockedProgram, list[ProvenWheel]]:

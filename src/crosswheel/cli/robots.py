@@ -58,8 +58,8 @@ def deploy(
     requirement: Annotated[
         str,
         typer.Argument(
-            help="What to install: a release that was built, such as prefect==3.3.4, or a project of yours, such as "
-            "./mylib, which is built first."
+            help="The program to install: a release that was built, such as prefect==3.3.4, or a project of yours, "
+            "such as ./mylib, which is built first."
         ),
     ],
     fleet: Fleet,
@@ -72,12 +72,12 @@ def deploy(
     upgrade: UpgradeOption = False,
     sandbox: SandboxOption = None,
     keep: Annotated[
-        int, typer.Option("--keep", min=0, help="How many versions before it stay, to go back to.")
+        int, typer.Option("--keep", min=0, help="The number of earlier versions to keep, for a rollback.")
     ] = 1,
 ) -> None:
     """Install or update a program on robots, isolated from what their images have."""
     of_project = {"--as-of": as_of, "--group": group, "--upgrade": upgrade}
-    refuse_idle(of_project, "a project of yours", idle=not is_project(requirement))
+    refuse_idle(of_project, "without a project of yours", idle=not is_project(requirement))
     chosen, keys = fleet.kind, key_folder()
     keys.signing_key()  # fails before any robot is reached if the key cannot be used
     robot, addresses = targets.robot_of(chosen), list(map(login.to, fleet.names))
@@ -146,19 +146,26 @@ def _tell_clashes(release: Release, outcomes: Sequence[RobotResult[deploying.Dep
 
 
 def preflight(
-    requirement: Annotated[str, typer.Argument(help="What would be installed, such as prefect==3.3.4.")],
+    requirement: Annotated[
+        str, typer.Argument(help="The program that would be installed, such as prefect==3.3.4.")
+    ],
     wheels: Wheels,
     login: Login,
     image: Annotated[
-        str | None, typer.Option("--image", help="Ask the description of a robot: the name of a target.")
+        str | None,
+        typer.Option(
+            "--image", help="Compare with the image in a target's description: the name of the target."
+        ),
     ] = None,
-    robot: Annotated[str | None, typer.Option("--robot", help="Ask a robot.")] = None,
+    robot: Annotated[
+        str | None, typer.Option("--robot", help="Compare with the image of this robot.")
+    ] = None,
     target: TargetOption = "ot2",
 ) -> None:
     """Show what a plain installation would clash with, and what an isolated one takes; nothing is changed."""
     if (image is None) == (robot is None):
         raise UsageError("one of --image and --robot is needed", hint="such as --image ot2.")
-    refuse_idle(given_login(login), "--robot", idle=robot is None)
+    refuse_idle(given_login(login), "without --robot", idle=robot is None)
     chosen = targets.load(image or target, TARGETS)
     robot_spec, release = targets.robot_of(chosen), wheels.release(requirement, chosen)
     packages, to_send = chosen.image.packages, release.size
@@ -195,18 +202,21 @@ def service(
         typer.Argument(help="The program and its arguments: prefect worker start --pool lab."),
     ] = None,
     name: Annotated[
-        str | None,
-        typer.Option("--name", help="What the service is called: crosswheel-PROGRAM if not given."),
+        str | None, typer.Option("--name", help="The name of the service; by default, crosswheel-PROGRAM.")
     ] = None,
     environment: Annotated[
         list[str] | None,
-        typer.Option("--env", help="A variable for it, NAME=VALUE; may be given several times."),
+        typer.Option(
+            "--env", help="An environment variable of the service, NAME=VALUE; may be given several times."
+        ),
     ] = None,
     environment_file: Annotated[
         Path | None,
-        typer.Option("--env-file", help="A file of such variables, which only root can read on the robot."),
+        typer.Option(
+            "--env-file", help="A file of environment variables; on the robot, only root can read it."
+        ),
     ] = None,
-    memory: Annotated[str, typer.Option("--memory", help="How much memory it may have.")] = "300M",
+    memory: Annotated[str, typer.Option("--memory", help="The memory limit of the service.")] = "300M",
     remove: Annotated[str | None, typer.Option("--remove", help="Remove the service of this name.")] = None,
 ) -> None:
     """Run a program on robots as a service: at every boot, again after a failure, logging to the journal."""
@@ -216,7 +226,7 @@ def service(
             hint="options come first: crosswheel service --robot HOST prefect worker start --pool lab.",
         )
     of_program = {"--name": name, "--env": environment, "--env-file": environment_file}
-    refuse_idle(of_program, "a program, and --remove takes none", idle=remove is not None)
+    refuse_idle(of_program, "with --remove, which takes no program", idle=remove is not None)
     chosen = fleet.kind
     robot = targets.robot_of(chosen)
     if words:
@@ -310,7 +320,8 @@ def _require_name(name: str) -> None:
     """Raise :class:`UsageError`, before any robot is asked, if no environment can have this name."""
     if not is_name(name):
         raise UsageError(
-            f"{name!r} is no name for an environment", hint="`crosswheel list` shows those that a robot has."
+            f"{name!r} is not a valid name of an environment",
+            hint="`crosswheel list` shows those that a robot has.",
         )
 
 

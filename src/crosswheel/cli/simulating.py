@@ -36,12 +36,13 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
-    words: Annotated[list[str], typer.Argument(help="A script of Python, and its arguments.")],
+    words: Annotated[list[str], typer.Argument(help="A Python script, and its arguments.")],
     wheels: Wheels,
     with_: Annotated[
         list[str] | None,
         typer.Option(
-            "--with", help="What it needs: a program that was built, such as prefect==3.3.4, or a project."
+            "--with",
+            help="A program that the script needs and that was built, such as prefect==3.3.4, or a project.",
         ),
     ] = None,
     target: TargetOption = "ot2",
@@ -88,17 +89,15 @@ def _proven(
 def twin(
     requirement: Annotated[
         str,
-        typer.Argument(
-            help="What runs on the robot: a program that was built, or a project, such as ./mylib."
-        ),
+        typer.Argument(help="The program on the robot: one that was built, or a project, such as ./mylib."),
     ],
     wheels: Wheels,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the environment.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the environment.")] = Path(
         "twin"
     ),
     image: Annotated[
         bool,
-        typer.Option(help="Install what the robot's image has as well, where the program brings no own."),
+        typer.Option(help="Also install the packages of the robot's image that the program does not bring."),
     ] = True,
     target: TargetOption = "ot2",
     sandbox: SandboxOption = None,

@@ -10,7 +10,7 @@ import typer
 from crosswheel.files import explained_storage_errors
 
 SummaryOption = Annotated[
-    Path | None, typer.Option("--summary", help="Append what was done to this file, as Markdown.")
+    Path | None, typer.Option("--summary", help="Append a summary to this file, as Markdown.")
 ]
 
 

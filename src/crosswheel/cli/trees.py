@@ -14,11 +14,9 @@ from crosswheel.errors import UsageError
 DIST, BUILD, INDEX = Path("dist"), Path("build"), Path("index")
 RECIPES, TARGETS = Path("packages"), Path("targets")
 
-DistOption = Annotated[Path, typer.Option("--dist-tree-root", help="Where the wheels go.")]
-BuildOption = Annotated[
-    Path, typer.Option("--build-tree-root", help="Where builds happen, and their logs stay.")
-]
-IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="Where the index goes.")]
+DistOption = Annotated[Path, typer.Option("--dist-tree-root", help="The folder for wheels.")]
+BuildOption = Annotated[Path, typer.Option("--build-tree-root", help="The folder for builds and their logs.")]
+IndexOption = Annotated[Path, typer.Option("--index-tree-root", help="The folder for the index.")]
 RecipesOption = Annotated[Path, typer.Option("--recipes", help="The folder of recipes.")]
 
 
@@ -44,13 +42,15 @@ def web_address(text: str | None) -> str | None:
 RootUrlOption = Annotated[
     str | None,
     typer.Option(
-        "--index-root-url", callback=web_address, help="Its address, for absolute links; relative without it."
+        "--index-root-url",
+        callback=web_address,
+        help="The URL of the index, for absolute links; by default, links are relative.",
     ),
 ]
 PythonOption = Annotated[
     str | None,
     typer.Option(
         "--python",
-        help="A Python that is brought along, such as 3.13, instead of the target's own; built once, from its source.",
+        help="A Python to send along, such as 3.13, instead of the target's own; it is built once, from source.",
     ),
 ]

@@ -44,9 +44,7 @@ from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Recipe
 from crosswheel.targets import Target
 
-NamesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Packages in the locks; all that is locked without any.")
-]
+NamesArgument = Annotated[list[str] | None, typer.Argument(help="Packages in the locks; by default, all.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,7 +60,7 @@ def outdated(
     target: TargetOption = "ot2",
 ) -> None:
     """Show which locked releases have newer ones, and which were withdrawn, vanished or changed upstream."""
-    refuse_idle(known.details, "--advisories", idle=not known.osv)
+    refuse_idle(known.details, "without --advisories", idle=not known.osv)
     scene = Scene(recipes)
     with scene.console() as console, scene.context(console, target) as opened:
         context = offering_recipes(opened)
@@ -97,12 +95,12 @@ class CommitOptions:
     """The options for committing an update."""
 
     commit: Annotated[
-        bool, typer.Option("--commit", help="Commit what changed, on the branch that is checked out.")
+        bool, typer.Option("--commit", help="Commit the changes on the branch that is checked out.")
     ] = False
     branch: Annotated[
         str | None,
         typer.Option(
-            "--branch", help="Commit what changed on a new branch of this name; your folder stays as it is."
+            "--branch", help="Commit the changes on a new branch of this name; your folder stays as it is."
         ),
     ] = None
 
@@ -127,10 +125,11 @@ def update(
     committed: CommitOptions,
     names: NamesArgument = None,
     to: Annotated[
-        str | None, typer.Option("--to", help="The day to be as new as: YYYY-MM-DD; today if not given.")
+        str | None,
+        typer.Option("--to", help="Update to the releases of this day: YYYY-MM-DD; by default, today."),
     ] = None,
     security: Annotated[
-        bool, typer.Option("--security", help="Renew only what has to change because an advisory affects it.")
+        bool, typer.Option("--security", help="Update only releases that an advisory affects.")
     ] = False,
     report: Annotated[
         Path | None, typer.Option("--report", help="A file for the table of changes, as Markdown.")
@@ -145,7 +144,7 @@ def update(
     advisories = (
         known.osv if SOURCES_VARIABLE not in os.environ else None
     )  # the variable is meant for other commands, too
-    refuse_idle({"--advisories": advisories, **known.details}, "--security", idle=not security)
+    refuse_idle({"--advisories": advisories, **known.details}, "without --security", idle=not security)
     until = day(to) or datetime.datetime.now(datetime.timezone.utc).date()
     if security:
         _ = known.sources  # refused before anything is done

@@ -122,7 +122,7 @@ def locked_program(requirement: str, recipes: Path, target: Target) -> LockedPro
     if not fitting:
         have = ", ".join(map(str, sorted(known))) or "none"
         raise UsageError(
-            f"no lock for {target.name} answers {requirement}; locked versions of {name}: {have}",
+            f"no lock for {target.name} satisfies {requirement}; locked versions of {name}: {have}",
             hint=f"make a recipe in {recipes}, then `crosswheel lock` and `crosswheel build`.",
         )
     extras = set(map(canonicalize_name, requested.extras))
@@ -131,7 +131,7 @@ def locked_program(requirement: str, recipes: Path, target: Target) -> LockedPro
         lacking = ", ".join(sorted(extras - _extras_of(name, known[max(fitting)])))
         raise UsageError(
             f"the lock of {name} {max(fitting)} for {target.name} was made without the extra {lacking}",
-            hint=f"lock and build what it brings along: `crosswheel add '{requested}'`.",
+            hint=f"lock and build it with the extra: `crosswheel add '{requested}'`.",
         )
     return LockedProgram(name, str(max(with_extras)), known[max(with_extras)])
 
@@ -140,13 +140,13 @@ def _require_answerable(requested: Requirement, target: Target) -> None:
     """Raise :class:`UsageError` if a requirement has a part that locks do not record."""
     if requested.url:
         raise UsageError(
-            f"{requested} names where it is from, and what is put on a robot is from a lock",
+            f"{requested} names a source, and robots get only releases from a lock",
             hint=f"name a release that was built: {requested.name}==VERSION.",
         )
     if requested.marker and not requested.marker.evaluate({**target.marker_environment, "extra": ""}):
         raise UsageError(
-            f"{requested} is not for {target.title}: its marker does not hold there",
-            hint="write it without the marker, if it is to be there all the same.",
+            f"{requested} is not for {target.title}: its marker excludes it there",
+            hint="leave the marker out to install it all the same.",
         )
 
 
@@ -199,7 +199,7 @@ def _proven_wheel(pin: Pin, dist: Dist, target: Target) -> ProvenWheel:
     wheel, proof = proven[best]
     if sha256_of(wheel) != proof.sha256:
         raise IntegrityError(
-            f"{wheel} is not the file that was proven to run on {target.title}",
+            f"{wheel} is not the file that was proven on {target.title}",
             hint="something changed it since; remove it and run `crosswheel build` again.",
         )
     return ProvenWheel(pin, wheel, proof)
@@ -454,7 +454,7 @@ def _require_free(package: Package, folders: Sequence[Path]) -> None:
             if os.fsencode(folder) in data:
                 raise CheckFailed(
                     f"{file.path} of {package.name} {package.version} names {folder}, which no robot has",
-                    hint="if a build wrote it, mend that with a recipe; if not, this is a defect of crosswheel.",
+                    hint="if its build wrote it, patch that in a recipe; otherwise it is a bug in crosswheel.",
                 )
 
 

@@ -121,7 +121,7 @@ def number_build(release: str, as_of: datetime.date | None, recipes: Recipes, ta
     requirement = locks.parsed(release)
     exact = [specifier.version for specifier in requirement.specifier if specifier.operator == "=="]
     if len(exact) != 1 or exact[0].endswith(".*"):
-        raise UsageError(f"{release} is no release", hint="write NAME==VERSION: it is built once more.")
+        raise UsageError(f"{release} is not a release", hint="write NAME==VERSION: it is built once more.")
     name, version = canonicalize_name(requirement.name), exact[0]
     recipe = recipes.for_package(name, version)
     number = 1 if recipe is None or recipe.build_number is None else recipe.build_number + 1
