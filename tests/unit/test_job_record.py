@@ -6,10 +6,14 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from crosswheel import targets
+from crosswheel.files import sha256_of
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
 from crosswheel.signing.seals import Seals
+from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")
 SEALS = Seals(b"a key")
@@ -198,3 +202,17 @@ def test_what_was_built_with_another_fortran_is_made_again() -> None:
     assert not built.agrees("gfortran", "13.1.0-2")
     assert built.agrees("gfortran", None)  # none is here to build it again with
     assert made("c").agrees("gfortran", "13.1.0-2")
+
+
+@pytest.mark.parametrize("damage", ["record", "wheel", "empty"])
+def test_a_record_takes_the_place_of_a_damaged_one(tmp_path: Path, damage: str) -> None:
+    wheel, kept = make_wheel(tmp_path / "built", "a", "1.0", {"a.py": b"x = 1\n"}), tmp_path / "kept"
+    record = made("a", wheel=kept / wheel.name).model_copy(update={"sha256": sha256_of(wheel)})
+    if damage == "empty":
+        kept.mkdir()
+    else:
+        record.keep(kept, [wheel], SEALS)
+        (kept / ("made.json" if damage == "record" else wheel.name)).write_text("damaged")
+    assert WheelRecord.read(kept, SEALS) is None
+    record.keep(kept, [wheel], SEALS)
+    assert WheelRecord.read(kept, SEALS) == record.model_copy(update={"is_kept": True})

@@ -22,17 +22,17 @@ from crosswheel.progress import Row, display
 @pytest.mark.parametrize("stopped", [True, False])
 def test_what_ends_because_the_user_stops_it_has_not_failed(stopped: bool) -> None:
     shown, cancellation = io.StringIO(), Cancellation()
-    context = SimpleNamespace(display=display(Console(file=shown), verbose=False), cancellation=cancellation)
+    progress = display(Console(file=shown), verbose=False)
 
     def make() -> WheelRecord:
         if stopped:
             cancellation.cancel()
         raise BuildFailed("cc ended with exit code -15", hint="")
 
-    context.display.expect([("a", "1")])
+    progress.expect([("a", "1")])
     error: type[CrosswheelError] = Interrupted if stopped else BuildFailed
     with pytest.raises(error):
-        _make_and_report(cast(BuildContext, context), "a", make)
+        _make_and_report(progress, cancellation, "a", make)
     assert ("failed" in shown.getvalue()) != stopped
 
 
