@@ -44,33 +44,29 @@ def test_what_could_not_be_made_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "tools").iterdir()) == []
 
 
-def test_processes_that_wait_for_each_other_make_it_once(tmp_path: Path) -> None:
+def test_of_processes_that_need_it_at_once_one_makes_it(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from crosswheel.cached import CachedFolder
 
 def fill(folder):
-    with Path({str(tmp_path / "log")!r}).open("a") as log:
-        log.write("made\\n")
+    print("filling", flush=True)
+    input()
     (folder / "program").write_text("whole")
 
-print("ready", flush=True)
-input()
-CachedFolder(Path({str(tmp_path / "kept")!r}), ["program"]).make(fill, waiting=lambda: None)
+CachedFolder(Path({str(tmp_path / "kept")!r}), ["program"]).make(fill, waiting=lambda: print("waiting", flush=True))
 """
     words = [sys.executable, "-c", script]
     processes = [
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(3)
     ]
-    for process in processes:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        process.communicate()
-        assert process.returncode == 0
-    assert (tmp_path / "log").read_text() == "made\n"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "log"]
+    lines = [process.stdout.readline() for process in processes if process.stdout]
+    filling = lines.index("filling\n")
+    printed = [
+        processes.pop(filling).communicate("\n")[0],
+        *(process.communicate()[0] for process in processes),
+    ]
+    assert sorted(lines) == ["filling\n", "waiting\n", "waiting\n"]
+    assert printed == ["", "", ""]
+    assert (tmp_path / "kept" / "program").read_text() == "whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
