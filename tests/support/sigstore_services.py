@@ -255,19 +255,8 @@ class SigstoreServices:
         note = f"test - 1\n1\n{_b64(root)}\n"
         checkpoint = f"{note}\n— test {_b64(key_id[:4] + _sign(key, note.encode()))}\n"
         time = int(datetime.datetime.now(datetime.timezone.utc).timestamp())
-        promised = {
-            "body": _b64(body),
-            "integratedTime": time,
-            "logID": key_id.hex(),
-            "logIndex": 0,
-        }
-        proof = {
-            "logIndex": 0,
-            "rootHash": root.hex(),
-            "treeSize": 1,
-            "hashes": [],
-            "checkpoint": checkpoint,
-        }
+        promised = {"body": _b64(body), "integratedTime": time, "logID": key_id.hex(), "logIndex": 0}
+        proof = {"logIndex": 0, "rootHash": root.hex(), "treeSize": 1, "hashes": [], "checkpoint": checkpoint}
         promise = _b64(_sign(key, rfc8785.dumps(promised)))
         return {**promised, "verification": {"inclusionProof": proof, "signedEntryTimestamp": promise}}
 

@@ -149,7 +149,7 @@ def test_branches_to_keep_are_not_pruned(folder: Path, run: Run) -> None:
 
 def test_the_checked_out_branch_decides_where_nothing_else_is_said(folder: Path, run: Run) -> None:
     run("index")
-    assert "which branch or tag" in run("publish", code=2)
+    assert "no branch or tag" in run("publish", code=2)
     subprocess.run(["git", "init", "-q", "-b", "feature/x", str(folder)], check=True)
     assert "--development-store" in run("publish", code=2)
     run("publish", "--development-store", "dev")
