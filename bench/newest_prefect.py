@@ -1,10 +1,12 @@
 """Newest Prefect on a robot whose own Python is too old for it: built, proven, deployed with a Python, and run.
 
-    bench/newest-prefect [--target ot2-py313] [--folder FOLDER]
+    bench/newest-prefect [--target ot2-py313] [--folder FOLDER | --kept FOLDER]
 
-locks the newest release of today. On the look-alike robot, `deploy` sends Prefect with the Python, a second
-environment shares that one, and the robot's own pip installs the wheel that has both. A flow is seen by a real server
-of that version on this machine.
+locks the newest release of today; --kept takes what an earlier run with --folder built. On the look-alike robot,
+`deploy` sends Prefect with the Python, a second environment shares that one, and the robot's own pip installs the wheel
+that has both. A flow is seen by a real server of that version on this machine. So are the flow of
+examples/newest-prefect, which uses a stand-in of the robot's HTTP API, and its deployment, which a worker on the robot
+runs.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 from _measure import ROOT, machine, say, served, show, stop, timed, usual_environment, workspace
@@ -31,9 +34,11 @@ from crosswheel.simulator.look_alike import ALIAS, Simulation, running
 
 sys.path.insert(0, str(ROOT / "tests"))
 from support import prefect_server
+from support.robot_api import robot_api
 
 _CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
 _FLOW = ROOT / "tests" / "e2e" / "robot_flow.py"
+_EXAMPLE = ROOT / "examples" / "newest-prefect"
 _FACTS = ("Version", "Python version", "OS/Arch")
 
 
@@ -78,20 +83,41 @@ class Robot:
         facts = {key: value.strip() for key, colon, value in (line.partition(":") for line in lines) if colon}
         return ", ".join(facts[name] for name in _FACTS)
 
-    def flow(self, program: str, api: str) -> str:
-        """Run a flow on the robot; return what the server on this machine says of it."""
+    def flow(self, program: str, api: str, file: Path = _FLOW, **variables: str) -> str:
+        """Run a file on the robot; return what the server on this machine says of its flow."""
         before = _flow_runs(api)
         began = time.monotonic()
-        self.ssh("cat > /var/flow.py", _FLOW.read_text())
-        self.ssh(f"PREFECT_API_URL={api} {program}-python /var/flow.py")
-        seconds = time.monotonic() - began
-        states = [state for run, state in _flow_runs(api).items() if run not in before]
-        return f"{', '.join(states)} ({seconds:.0f} s, under emulation)"
+        self.ssh(f"cat > /var/{file.name}", file.read_text())
+        stated = " ".join(f"{name}={value}" for name, value in {"PREFECT_API_URL": api, **variables}.items())
+        self.ssh(f"{stated} {program}-python /var/{file.name}")
+        return _ended(api, before, began)
+
+    def worker(self, program: str, api: str, **variables: str) -> str:
+        """Deploy the example's flow, ask for a run, and let a worker on the robot run it; return as :meth:`flow`."""
+        self.flow(program, api, _EXAMPLE / "deployment.py")
+        (deployment,) = _ask(api, "/deployments/filter")
+        _ask(api, f"/deployments/{deployment['id']}/create_flow_run")
+        began = time.monotonic()
+        stated = " ".join(f"{name}={value}" for name, value in {"PREFECT_API_URL": api, **variables}.items())
+        self.ssh(f"{stated} {program} worker start --pool robots --type process --run-once")
+        states = _flow_runs(api, deployment["id"]).values()
+        return f"{', '.join(states)} ({time.monotonic() - began:.0f} s, under emulation)"
 
 
-def _flow_runs(api: str) -> dict[str, str]:
-    answer = httpx.post(f"{api}/flow_runs/filter", json={}, trust_env=False).raise_for_status()
-    return {run["id"]: run["state"]["type"] for run in answer.json()}
+def _ask(api: str, path: str, **body: object) -> Any:
+    return httpx.post(f"{api}{path}", json=body, trust_env=False, timeout=60).raise_for_status().json()
+
+
+def _ended(api: str, before: Mapping[str, str], began: float) -> str:
+    """Return the states of the flow runs that a server knows since, and the seconds."""
+    states = [state for run, state in _flow_runs(api).items() if run not in before]
+    return f"{', '.join(states)} ({time.monotonic() - began:.0f} s, under emulation)"
+
+
+def _flow_runs(api: str, deployment: str | None = None) -> dict[str, str]:
+    """Return the state of each flow run that a server knows, or of those of a deployment."""
+    runs = _ask(api, "/flow_runs/filter")
+    return {run["id"]: run["state"]["type"] for run in runs if deployment in (None, run.get("deployment_id"))}
 
 
 def _build(target: str, folder: Path) -> str:
@@ -106,6 +132,7 @@ def _build(target: str, folder: Path) -> str:
 def _rows(robot: Robot, api: str) -> Sequence[tuple[str, str]]:
     rows = [("deploy, with the Python", robot.deploy())]
     rows += [("prefect version", robot.version("prefect")), ("its flow", robot.flow("prefect", api))]
+    rows += _example_rows(robot, api)
     rows += [("deploy again as another environment", robot.deploy("--name", "flows"))]
     rows += [("flows version", robot.version("flows"))]
     for name in ("flows", "prefect"):
@@ -125,18 +152,34 @@ def _rows(robot: Robot, api: str) -> Sequence[tuple[str, str]]:
     return [*rows, ("prefect version", robot.version("prefect")), ("its flow", robot.flow("prefect", api))]
 
 
+def _example_rows(robot: Robot, api: str) -> Sequence[tuple[str, str]]:
+    with robot_api() as stand_in:
+        rows = [
+            ("the example's flow", robot.flow("prefect", api, _EXAMPLE / "flow.py", ROBOT_API=stand_in.url))
+        ]
+        _ask(api, "/work_pools/", name="robots", type="process")
+        rows += [("its deployment, by a worker", robot.worker("prefect", api, ROBOT_API=stand_in.url))]
+        return [*rows, ("what the robot's API was asked", ", ".join(stand_in.done))]
+
+
 def main() -> None:
     """Build, deploy, run, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", default="ot2-py313", help="a target that is sent a Python")
     parser.add_argument("--folder", type=Path, help="an empty folder for what is made, which is kept")
+    parser.add_argument("--kept", type=Path, help="a folder that an earlier run kept: nothing is built")
     given = parser.parse_args()
     here, settings, runner = machine(), Settings.from_environment(), Runner()
     target = targets.load(given.target)
     with ExitStack() as stack:
         folder = stack.enter_context(workspace(given.folder))
-        say(f"building the newest Prefect for {target.name}")
-        rows = [("locked, built and proven", _build(target.name, folder))]
+        rows = []
+        if given.kept:
+            for name in ("packages", "dist", "index"):
+                (folder / name).symlink_to((given.kept / name).resolve())
+        else:
+            say(f"building the newest Prefect for {target.name}")
+            rows = [("locked, built and proven", _build(target.name, folder))]
         (lock,) = (folder / "packages").glob(f"*/*/{target.name}.lock")
         root = root_of_lock(lock)
         image = image_for(targets.load(target.name.rpartition("-")[0]), settings, runner, say)

@@ -23,6 +23,8 @@ from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")
 DAY = datetime.date(2025, 4, 25)
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = sorted([*ROOT.glob("packages/*/*/*.lock"), *ROOT.glob("examples/*/packages/*/*/*.lock")])
 FIRST, SECOND = "1" * 64, "2" * 64
 RESOLVED = f"""\
 alpha==1.0 \\
@@ -113,6 +115,15 @@ def test_a_lock_fits_what_it_was_made_for(tmp_path: Path) -> None:
     purpose = locks.purpose(["b", "a"], OT2, DAY)
     lock = locks.write(tmp_path / "ot2.lock", purpose, RESOLVED)
     locks.require_fit(lock, tmp_path / "ot2.lock", locks.purpose(["a", "b"], OT2, DAY))
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=[str(path.relative_to(ROOT)) for path in COMMITTED])
+def test_a_committed_lock_fits_the_target_as_it_is(path: Path) -> None:
+    target, lock = targets.load(path.stem), locks.read(path)
+    requirement = f"{path.parent.parent.name}=={path.parent.name}"
+    day = datetime.date.fromisoformat(lock.made_for["as-of"])
+    locks.require_fit(lock, path, locks.purpose([requirement], target, day))
+    assert lock.pins[path.parent.parent.name].version == path.parent.name
 
 
 def test_a_lock_that_does_not_fit_tells_what_changed(tmp_path: Path) -> None:
