@@ -100,7 +100,7 @@ class Robot:
         began = time.monotonic()
         stated = " ".join(f"{name}={value}" for name, value in {"PREFECT_API_URL": api, **variables}.items())
         self.ssh(f"{stated} {program} worker start --pool robots --type process --run-once")
-        states = _flow_runs(api, deployment["id"]).values()
+        states = [state for state in _flow_runs(api, deployment["id"]).values() if state != "SCHEDULED"]
         return f"{', '.join(states)} ({time.monotonic() - began:.0f} s, under emulation)"
 
 

@@ -158,7 +158,7 @@ def _tested(
         begun = time.monotonic()
         scratch = work / "scratch" / test
         scratch.mkdir(parents=True)
-        words = ["-m", "test", "--timeout", "600", test]
+        words = ["-m", "test", "--timeout", "600", "--verbose3", test]
         environment = {"PYTHONPATH": str(folder), "HOME": str(scratch)}
         command = emulator.command(*words, environment=environment)
         if not alone:

@@ -124,6 +124,7 @@ def test_a_hostile_program_fails(attempt: str, sandbox: Sandbox, victim: Victim,
         "writes a file larger than it may",
         "takes more memory than it may",
         "removes a file of the user",
+        "gives a file of the user another time, by older system calls",
     ],
 )
 def test_the_same_program_succeeds_without_a_sandbox(attempt: str, tmp_path: Path) -> None:
@@ -151,6 +152,36 @@ print("WORKS")
     result = run(sandbox, program, own, {"TMPDIR": str(own)})
     assert "WORKS" in result.stdout, result.stderr
     assert (own / "out").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("call(132, path, array(1, 2))", "1.0 2.0"),
+        ("call(235, path, array(3, 500000, 4, 250000))", "3.5 4.25"),
+        ("call(261, -100, path, array(5, 0, 6, 0), 0x100)", "5.0 6.0"),
+        ("call(280, -100, path, array(7, 0, 8, 0), 0)", "7.0 8.0"),
+        ("call(235, path, array(9, 1000000, 9, 0))", "0.0 0.0"),
+    ],
+    ids=["utime", "utimes", "futimesat", "utimensat", "utimes with what is no time"],
+)
+def test_a_program_sets_the_times_of_its_own_files_in_any_way(
+    words: str, expected: str, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("other machines have the newest form alone")
+    own = tmp_path / "own"
+    own.mkdir()
+    program = f"""
+import ctypes, os
+call, path = ctypes.CDLL(None).syscall, b"file"
+array = lambda *numbers: (ctypes.c_long * 4)(*numbers)
+open("file", "w").close(); os.symlink("file", "link"); os.utime("file", (0, 0))
+{words}
+print(os.stat("file").st_atime, os.stat("file").st_mtime)
+"""
+    result = run(sandbox, program, own, {})
+    assert result.stdout.strip() == expected, result.stderr
 
 
 def test_nothing_that_a_program_started_lives_on(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -45,7 +45,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _SET_PDEATHSIG, _CAPBSET_DROP, _SET_NO_NEW_PRIVS = 1, 24, 38
 _SET_MODE_FILTER, _NEW_LISTENER = ctypes.c_uint(1), ctypes.c_uint(8)
 _SECCOMP = {"x86_64": 317, "aarch64": 277}
-_OLD_TIMES = {"x86_64": (132, 235, 261), "aarch64": ()}
 _SIGKILL = 9
 # These numbers are the same on every architecture.
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
@@ -176,8 +175,7 @@ def _filter(machine: str) -> list[Rule]:
         rules += [(AT_LEAST, 0, 1, 0x40000000), (RETURN, 0, 0, KILL)]
     answers = dict.fromkeys((*refused.values(), socket), EPERM)
     answers.update(dict.fromkeys(CALLS, ASK))
-    # A filter cannot read clone3's arguments, so libraries fall back to clone. So do old forms of utimensat.
-    answers.update(dict.fromkeys((_CLONE3, *_OLD_TIMES[machine]), ENOSYS))
+    answers[_CLONE3] = ENOSYS  # a filter cannot read its arguments, so libraries fall back to clone
     for number, answer in answers.items():
         rules += [(EQUAL, 0, 1, number), (RETURN, 0, 0, answer)]
     for numbers, position in zip(_OF_OTHERS[machine], (0, 1)):

@@ -27,16 +27,21 @@ _RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
 _AT_FDCWD, _NOFOLLOW, _EMPTY_PATH = -100, 0x100, 0x1000
 _SET_CHILD_SUBREAPER = 36
 _LONGEST_PATH = 4096
-_TWO_TIMES = 32
+_SIZES = {"timespec": 32, "timeval": 32, "utimbuf": 16}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
-# By architecture: the supervised system calls, and the positions of their arguments (folder, path, value).
-_CALLS: dict[str, dict[int, tuple[str, int | None, int | None, int]]] = {
+# By architecture: the supervised system calls, and the positions of their arguments (folder, path, value, flags).
+# The last three of x86-64 are older forms of the same, which programs in a static build call (CMake's wheel is one).
+_CALLS: dict[str, dict[int, tuple[str, int | None, int | None, int, int | None]]] = {
     "x86_64": {
-        90: ("mode", None, 0, 1), 91: ("mode", 0, None, 1), 268: ("mode", 0, 1, 2), 452: ("mode", 0, 1, 2),
-        280: ("times", 0, 1, 2),
+        90: ("mode", None, 0, 1, None), 91: ("mode", 0, None, 1, None), 268: ("mode", 0, 1, 2, None),
+        452: ("mode", 0, 1, 2, 3), 280: ("timespec", 0, 1, 2, 3), 261: ("timeval", 0, 1, 2, None),
+        235: ("timeval", None, 0, 1, None), 132: ("utimbuf", None, 0, 1, None),
     },
-    "aarch64": {52: ("mode", 0, None, 1), 53: ("mode", 0, 1, 2), 452: ("mode", 0, 1, 2), 88: ("times", 0, 1, 2)},
+    "aarch64": {
+        52: ("mode", 0, None, 1, None), 53: ("mode", 0, 1, 2, None), 452: ("mode", 0, 1, 2, 3),
+        88: ("timespec", 0, 1, 2, 3),
+    },
 }  # fmt: skip
 CALLS = frozenset(_CALLS.get(platform.machine(), ()))
 
@@ -61,8 +66,8 @@ class Call:
         Raises:
             OSError: the file lies elsewhere, or the call failed.
         """
-        kind, folder, path, value = _CALLS[platform.machine()][self.number]
-        handle = self._open(folder, path, self.arguments[3] if folder is not None and path is not None else 0)
+        kind, folder, path, value, flags = _CALLS[platform.machine()][self.number]
+        handle = self._open(folder, path, 0 if flags is None else self.arguments[flags])
         try:
             descriptor = f"/proc/self/fd/{handle}"
             real = os.readlink(descriptor)
@@ -71,7 +76,7 @@ class Call:
             if kind == "mode":
                 os.chmod(descriptor, self.arguments[value] & 0o777)
             else:
-                self._set_times(descriptor, self.arguments[value])
+                self._set_times(descriptor, kind, self.arguments[value])
         finally:
             os.close(handle)
 
@@ -89,8 +94,18 @@ class Call:
             raise FileNotFoundError(errno.ENOENT, "an empty path")
         return os.open(at, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if flags & _NOFOLLOW else 0))
 
-    def _set_times(self, path: str, address: int) -> None:
-        times = self._bytes(address, _TWO_TIMES) if address else None
+    def _set_times(self, path: str, kind: str, address: int) -> None:
+        """Set the times of access and of change to those at an address, a structure of that kind; 0 means now."""
+        times = None
+        if address:
+            numbers = struct.unpack("qqqq"[: 2 if kind == "utimbuf" else 4], self._bytes(address, _SIZES[kind]))
+            if kind == "utimbuf":
+                numbers = (numbers[0], 0, numbers[1], 0)
+            elif kind == "timeval":
+                if not all(0 <= number < 10**6 for number in numbers[1::2]):
+                    raise OSError(errno.EINVAL, "no microseconds")
+                numbers = (numbers[0], numbers[1] * 1000, numbers[2], numbers[3] * 1000)
+            times = struct.pack("qqqq", *numbers)
         if _LIBC.utimensat(_AT_FDCWD, os.fsencode(path), times, 0) != 0:
             raise OSError(ctypes.get_errno(), "its times cannot be set")
 
