@@ -98,7 +98,9 @@ class Call:
         """Set the times of access and of change to those at an address, a structure of that kind; 0 means now."""
         times = None
         if address:
-            numbers = struct.unpack("qqqq"[: 2 if kind == "utimbuf" else 4], self._bytes(address, _SIZES[kind]))
+            numbers = struct.unpack(
+                "qqqq"[: 2 if kind == "utimbuf" else 4], self._bytes(address, _SIZES[kind])
+            )
             if kind == "utimbuf":
                 numbers = (numbers[0], 0, numbers[1], 0)
             elif kind == "timeval":
