@@ -2,4 +2,5 @@
 
 from crosswheel.cli import main
 
-main()
+if __name__ == "__main__":  # the processes of a worker import this module
+    main()

@@ -17,7 +17,8 @@ from crosswheel.files import digest_of, exclusive, new_file, new_folder, remove_
 # What the cache has, a folder for each kind: what is made from the same inputs lies below it under their digest.
 CacheKind = Literal[
     # Wheels: published files, answers of registries, what was taken or built, and what was proven of it.
-    "files", "registry", "made", "metadata", "proofs", "bundles", "shared", "shared-with", "sites", "installed",
+    "files", "registry", "made", "metadata", "proofs", "bundles", "shared", "shared-with", "handed", "sites",
+    "installed",
     # Sources.
     "cargo", "git", "python-source", "uv",
     # Compilers and what they link.
@@ -25,6 +26,8 @@ CacheKind = Literal[
     # Machines, and what runs their programs.
     "agents", "debian", "emulators", "interpreters", "machine-runs", "python", "python-headers", "qemu", "robots",
     "roots", "userlands", "verified", "views",
+    # Workers of a cluster.
+    "cluster",
 ]  # fmt: skip
 
 

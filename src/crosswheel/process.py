@@ -120,11 +120,13 @@ class Result:
         returncode: its exit code.
         output: what it printed, standard error included.
         processor_seconds: the processor time of it and of all that it started.
+        peak_bytes: the memory of the largest of these.
     """
 
     returncode: int
     output: str
     processor_seconds: float = 0.0
+    peak_bytes: int = 0
 
     @property
     def lines(self) -> list[str]:
@@ -186,6 +188,7 @@ class Runner:
             # With the command: what others write to this log at the same time lies between.
             used = f"# {result.processor_seconds:.2f} s of processor time: {shlex.join(words)}"
             note(used, echoed=False)
+            note(f"# {result.peak_bytes} bytes at most", echoed=False)
         self.cancellation.raise_if_requested()
         if check and result.returncode != 0:
             raise BuildFailed(
@@ -219,10 +222,10 @@ class Runner:
                     output = _drain(child, note)
             finally:
                 timer.cancel()
-            seconds = _reported(report, words[0])
+            seconds, peak = _reported(report, words[0])
         if expired.is_set():
             raise self._too_long(words[0], timeout, limit, output)
-        return Result(child.returncode, output, seconds)
+        return Result(child.returncode, output, seconds, peak)
 
     def _too_long(self, program: str, timeout: float, limit: float, output: str) -> LimitExceeded:
         if limit < timeout:
@@ -289,8 +292,8 @@ def _started(
         os.close(report)
 
 
-def _reported(report: int, program: str) -> float:
-    """Return the processor time that a supervisor reports.
+def _reported(report: int, program: str) -> tuple[float, int]:
+    """Return the processor time in seconds that a supervisor reports, and the bytes of the largest program.
 
     Raises:
         MissingToolError: the program could not be started.
@@ -299,7 +302,8 @@ def _reported(report: int, program: str) -> float:
     if "error" in facts:  # there is none, it may not be executed, or it was made for another machine
         number = int(facts["error"])
         raise _unstartable(program, OSError(number, os.strerror(number), program))
-    return float(facts.get("used", 0))  # a supervisor that was killed reports nothing
+    # A supervisor that was killed reports nothing.
+    return float(facts.get("used", 0)), int(facts.get("peak", 0)) * 1024
 
 
 def _unstartable(program: str, error: OSError) -> MissingToolError:

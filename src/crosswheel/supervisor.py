@@ -5,7 +5,8 @@ Run as a script, once per program, so it imports next to nothing::
     python -ISs supervisor.py PARENT REPORT GRACE LOCALE -- PROGRAM ARGUMENT...
 
 PARENT is the process id of who runs it; REPORT a file descriptor that receives why the program could not be started
-(``error ERRNO``), and the processor time of all that ran (``used SECONDS``), a line each; GRACE how many seconds the
+(``error ERRNO``), the processor time of all that ran (``used SECONDS``), and the memory of the largest of them (``peak
+KIBIBYTES``), a line each; GRACE how many seconds the
 program may take to end when it is asked to; and LOCALE the value of LC_CTYPE, which Python sets for itself where there
 is none.
 
@@ -45,6 +46,7 @@ def main(arguments: list[str]) -> None:
     status = _waited(_started(arguments[5:], report), grace)
     _end_all()
     _tell(report, f"used {sum(os.times()[:4]):.2f}")
+    _tell(report, f"peak {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}")
     _end_as(status)
 
 

@@ -69,9 +69,11 @@ def test_all_that_a_program_prints_is_returned_logged_and_echoed(tmp_path: Path)
     result = runner.run(["sh", "-c", "echo one; echo two >&2; printf three"])
     assert (result.returncode, result.lines) == (0, ["one", "two", "three"])
     assert echoed[1:] == result.lines
-    *logged, used = log.read_text().splitlines()
+    *logged, used, peak = log.read_text().splitlines()
     command = echoed[0].removeprefix("$ ")
     assert (logged, used) == (echoed, f"# {result.processor_seconds:.2f} s of processor time: {command}")
+    assert peak == f"# {result.peak_bytes} bytes at most"
+    assert result.peak_bytes > 100_000
     assert echoed[0] == "$ sh -c 'echo one; echo two >&2; printf three'"
 
 

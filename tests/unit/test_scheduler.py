@@ -58,7 +58,7 @@ class Work:
     def run(self, workers: int = 2) -> RunResult[str, str]:
         with ThreadPoolExecutor(workers) as pool:
             todo = Schedule(self.make, self.needs, self.prove, self.blocked)
-            return run_schedule(self.requires, todo, pool, workers)
+            return run_schedule(self.requires, todo, pool, lambda: workers)
 
 
 def test_everything_is_made_and_proven() -> None:

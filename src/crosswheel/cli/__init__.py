@@ -36,6 +36,7 @@ _PANELS = {
         "crosswheel.cli.attesting": ("attest",),
         "crosswheel.cli.exporting": ("export",),
         "crosswheel.cli.caching": ("cache",),
+        "crosswheel.cli.clustering": ("scheduler", "worker"),
     },
     "Up to date, and trusted": {
         "crosswheel.cli.updating": ("outdated", "update"),

@@ -18,6 +18,7 @@ from rich.console import Console
 from crosswheel import lock as locks
 from crosswheel import targets
 from crosswheel.cli.batching import Batching
+from crosswheel.cli.clustering import Clustering
 from crosswheel.cli.common_options import (
     AsOfOption,
     ConstraintOption,
@@ -171,6 +172,7 @@ def register(app: typer.Typer) -> None:
 def build(
     login: Login,
     batching: Batching,
+    clustering: Clustering,
     container: Container,
     release: ReleaseOptions,
     roots: TreeRoots,
@@ -199,9 +201,8 @@ def build(
     """Build packages with all their dependencies, prove every wheel, and make the index of them."""
     request = _request(requirements, requirement_files)
     refuse_idle(given_login(login), "without --prove-on", idle=not prove_on)
-    asking = _asking(
-        request, as_of, group, constraint, upgrade=upgrade, releasing=release.releasing(request, sdk)
-    )
+    releasing = release.releasing(request, sdk)
+    asking = _asking(request, as_of, group, constraint, upgrade=upgrade, releasing=releasing)
     scene = Scene(
         recipes,
         roots.trees,
@@ -217,13 +218,13 @@ def build(
         batching.limits_of(asking),
         for_registry=release.for_registry,
     )
-    with scene.console() as console:
+    with scene.console() as console, clustering.executor(scene, console) as executor:
         container.tell(sdk, console)
         only_prepares, codes = container.prep_container_only, list[int]()
         makes = only_prepares or build_type is not BuildType.INDEX_ONLY
         refresh = _refreshing(build_type, scene, roots.index_root_url)
         for name in _best_order(target_names(target, python)) if makes else ():
-            with scene.context(console, name, prove_on, login) as context:
+            with scene.context(console, name, prove_on, login, executor) as context:
                 codes += _prepare(context) if only_prepares else _made(asking, batching, refresh, context)
         if build_type is not BuildType.PACKAGES_ONLY and not only_prepares:
             _write_index(scene, console, roots.index_root_url, codes)

@@ -1,4 +1,4 @@
-"""Defines the commands for keys: new, show, trust and rotate."""
+"""Defines the commands for keys: new, show, trust, rotate, verify and cluster."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from crosswheel.cluster.keys import ClusterKeys
 from crosswheel.deploy.signing import UNSIGNED
 from crosswheel.errors import UsageError
 from crosswheel.settings import Settings
@@ -116,6 +117,17 @@ def verify_channel(
     typer.echo(
         f"{channel}: {len(verified.wheels)} wheels are what was signed, as number {verified.manifest.version}, "
         f"until {expires}."
+    )
+
+
+@commands.command("cluster")
+def cluster() -> None:
+    """Make the certificates by which the machines of a cluster know each other."""
+    keys = ClusterKeys.of(Settings.from_environment())
+    keys.create()
+    typer.echo(
+        f"{keys.folder}: the cluster's certificates. Copy this folder to the same place on each of its machines: "
+        "whoever has it can run programs on all of them."
     )
 
 

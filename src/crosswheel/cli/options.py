@@ -17,7 +17,7 @@ from crosswheel.cli.robot_options import Login
 from crosswheel.cli.trees import BUILD, DIST, INDEX, RECIPES, TARGETS
 from crosswheel.errors import UsageError
 from crosswheel.files import explained_storage_errors
-from crosswheel.job.context import BuildContext, PackageLimits, Trees
+from crosswheel.job.context import BuildContext, PackageLimits, StepExecutor, Trees
 from crosswheel.private_index import PrivateIndex
 from crosswheel.process import Cancellation
 from crosswheel.progress import display
@@ -69,13 +69,19 @@ class Scene:
 
     @contextlib.contextmanager
     def context(
-        self, console: Console, target: str, prove_on: str | None = None, login: Login | None = None
+        self,
+        console: Console,
+        target: str,
+        prove_on: str | None = None,
+        login: Login | None = None,
+        executor: StepExecutor | None = None,
     ) -> Iterator[BuildContext]:
         """Yield the tools and folders of a run for one target.
 
         Args:
             prove_on: a real machine of the target's kind, on which wheels run as well.
             login: how to log in to it.
+            executor: what makes and proves wheels, if that is not this process.
         """
         settings = replace(
             settings_for(self.sandbox),
@@ -107,6 +113,7 @@ class Scene:
                 shared_cache=shared_cache_of(settings, progress.warning),
                 machine=machine,
                 limits=self.limits,
+                executor=executor,
             )
 
 

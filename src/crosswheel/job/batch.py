@@ -6,7 +6,6 @@ Where each line stands is kept in a journal (:mod:`crosswheel.index.batches`), f
 from __future__ import annotations
 
 import datetime
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,7 +113,7 @@ class BatchRun:
             self.context.display.done(
                 text, "failed" if result.outcome == "failed" else "found", result.message
             )
-        count = os.cpu_count() or 1
+        count = self.context.at_once
         results = dict(settled)
         todo = [line for line in lines if line.text not in settled]
         with self.context.workers(count) as builders, self.context.workers(count) as coordinators:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rich.console import Console
 
@@ -48,9 +49,17 @@ from crosswheel.toolchain.environment import (
 )
 from crosswheel.uv import Uv
 from crosswheel.wheels.dist import Dist
-from crosswheel.wheels.proof import SandboxLevel
+from crosswheel.wheels.proof import Proof, SandboxLevel
+
+if TYPE_CHECKING:
+    from crosswheel.build.requirements import RequirementsStore
+    from crosswheel.job.proving import Candidate
+    from crosswheel.job.record import WheelRecord
+    from crosswheel.plan import Step
 
 _Tool = TypeVar("_Tool")
+
+_WAITING_THREADS = 256
 
 
 _NO_SANDBOX = (
@@ -80,6 +89,22 @@ class PackageLimits:
     memory: int | None = None
 
 
+class StepExecutor(Protocol):
+    """Makes and proves wheels elsewhere than in this process, such as on the workers of a cluster."""
+
+    @property
+    def at_once(self) -> int:
+        """How many steps it can work on at the same time, now."""
+
+    @property
+    def made(self) -> Callable[[Step, RequirementsStore, BuildContext], WheelRecord]:
+        """Returns the audited wheel of a step, in this machine's cache."""
+
+    @property
+    def proven(self) -> Callable[[Candidate, BuildContext], Proof]:
+        """Returns the proof of a wheel, tested with the wheels that it needs."""
+
+
 @dataclass(frozen=True)
 class BuildContext:
     """The tools and folders of a run for one target.
@@ -88,8 +113,9 @@ class BuildContext:
     user's own, which the registry of this context offers as well (:meth:`offering`); ``no_binary`` and ``only_binary``
     name packages as pip's options of these names do; ``shared_cache`` is what a team shares; ``machine`` is
     one of the target's kind, on which wheels are run as well; ``limits`` are those of each package, where its recipe
-    has none, and ``allowance`` is what the package may use that is worked on (:meth:`limited`). What takes time to
-    make (the emulator, the environments) is made once, by whichever worker needs it first.
+    has none, and ``allowance`` is what the package may use that is worked on (:meth:`limited`); ``executor`` makes and
+    proves wheels, if that is not done in this process. What takes time to make (the emulator, the environments) is made
+    once, by whichever worker needs it first.
     """
 
     target: Target
@@ -108,7 +134,18 @@ class BuildContext:
     machine: Machine | None = None
     limits: PackageLimits = field(default_factory=PackageLimits)
     allowance: Allowance = field(default_factory=Allowance)
+    executor: StepExecutor | None = None
     _single_flights: SingleFlight = field(default_factory=SingleFlight)
+
+    @property
+    def at_once(self) -> int:
+        """How many steps are worked on at the same time."""
+        return self.executor.at_once if self.executor else os.cpu_count() or 1
+
+    @property
+    def most_threads(self) -> int:
+        """How many threads work on a closure: those that wait for a cluster cost little, and workers may join it."""
+        return _WAITING_THREADS if self.executor else self.at_once
 
     def offering(self, projects: Iterable[LocalRelease]) -> BuildContext:
         """Return a context that offers the user's own projects; no registry is asked for their names."""

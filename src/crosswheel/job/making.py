@@ -56,7 +56,8 @@ def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRe
         CrosswheelError: of the step that failed.
     """
     context.display.start(step.pin.name, step.pin.version, "looking")
-    record = reused_wheel(step, store, context) or _made_here(step, store, context)
+    made = context.executor.made if context.executor else _made_here
+    record = reused_wheel(step, store, context) or made(step, store, context)
     for warning in record.warnings:
         context.display.warning(f"{step.pin}: {warning}")
     ran = step.fallback if record.origin == "built" and step.fallback else step

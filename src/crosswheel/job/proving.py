@@ -80,7 +80,11 @@ def prove(
     shared_digest = proof_digest(inputs)
     proof = reused_proof(shared_digest, record, context)
     if proof is None:
-        proof = _proven_here(candidate, inputs, context)
+        proof = (
+            context.executor.proven(candidate, context)
+            if context.executor
+            else proven_here(candidate, context)
+        )
     share(record, proof, shared_digest, context)
     run = _on_machine(candidate, inputs, context)
     proof = proof.model_copy(update={"on_machine": run}) if run else proof
@@ -112,8 +116,13 @@ def _on_machine(
     return run
 
 
-def _proven_here(candidate: Candidate, inputs: Mapping[str, object], context: BuildContext) -> Proof:
-    """Return the proof that the cache of this machine has, or give one."""
+def proven_here(candidate: Candidate, context: BuildContext) -> Proof:
+    """Return the proof that the cache of this machine has, or give one.
+
+    Raises:
+        CheckFailed: a module does not load, or a test fails.
+    """
+    inputs = inputs_of(candidate, context)
     emulator = context.emulator.version if context.has_runnable_python else None
     kept = cached_path(context.settings.cache, "proofs", f"{digest_of(**inputs, emulator=emulator)}.json")
     pin = candidate.step.pin

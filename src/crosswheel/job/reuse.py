@@ -32,7 +32,8 @@ from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof
 
 WHEEL, PROOF, BUNDLE = "wheel", "proof", "bundle"
-_LOG = "build.log"
+LOG = "build.log"
+"""The name of a build's log beside its wheel."""
 
 
 def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord | None:
@@ -49,7 +50,7 @@ def reused_wheel(step: Step, store: RequirementsStore, context: BuildContext) ->
             record = WheelRecord.read(kept, context.seals) or _fetched(candidate, kept, context)
         if record is not None:
             log = context.log(record.name, record.version)
-            kept_log = record.wheel.with_name(_LOG)
+            kept_log = record.wheel.with_name(LOG)
             if record.origin == "built" and kept_log.is_file() and not log.exists():
                 place_copy(kept_log, log)
             return record.model_copy(update={"shared_as": digest})
@@ -138,9 +139,9 @@ def share(record: WheelRecord, proof: Proof, digest: str, context: BuildContext)
     context.seals.write(kept, digest, proof.model_dump_json())
     files = {}
     if record.origin == "built":
-        log = record.wheel.with_name(_LOG)
+        log = record.wheel.with_name(LOG)
         files = {"wheel": record.wheel, **({"log": log} if log.is_file() else {})}
-    _keep(record, record.shared_as, files, context.seals, context.settings)
+    keep(record, record.shared_as, files, context.seals, context.settings)
     if not _is_noted(record.shared_as, context.shared_cache, context.settings):
         facts = record.model_dump(mode="json", exclude=set(OF_THIS_MACHINE))
         if cache.put(WHEEL, record.shared_as, facts, files):
@@ -166,7 +167,7 @@ def _notes(digest: str, shared_cache: SharedCache | None, settings: Settings) ->
     return cached_path(settings.cache, "shared-with", shared_cache.identity) / digest
 
 
-def _keep(
+def keep(
     record: WheelRecord, digest: str, files: Mapping[str, Path], seals: Seals, settings: Settings
 ) -> None:
     """Keep a wheel in this machine's cache under its shared digest, so that the next run does not ask for it."""

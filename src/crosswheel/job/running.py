@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -63,9 +62,8 @@ def run_closure(
         partial(_blocked, work),
     )
     names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
-    count = os.cpu_count() or 1
-    with contextlib.nullcontext(executor) if executor else context.workers(count) as workers:
-        outcome = run_schedule(names, todo, workers, count)
+    with contextlib.nullcontext(executor) if executor else context.workers(context.most_threads) as workers:
+        outcome = run_schedule(names, todo, workers, lambda: context.at_once)
     for name, error in outcome.errors.items():
         if isinstance(error, Blocked) and _is_kept(work, name):
             context.display.done(name, "blocked", str(error))
@@ -225,7 +223,7 @@ class Schedule(Generic[Product, Proven]):
 
 
 def run_schedule(
-    names: Iterable[str], schedule: Schedule[Product, Proven], executor: Executor, at_once: int
+    names: Iterable[str], schedule: Schedule[Product, Proven], executor: Executor, at_once: Callable[[], int]
 ) -> RunResult[Product, Proven]:
     """Make every name, and prove each once all that it needs is made.
 
@@ -234,7 +232,7 @@ def run_schedule(
     again whenever a name that it returned was made. An error stops only its own name, and the names that need it.
 
     Args:
-        at_once: the number of names that are worked on at the same time.
+        at_once: returns the number of names that may be worked on at the same time, which may change.
 
     Raises:
         Interrupted: the user asked to stop.
@@ -245,7 +243,7 @@ def run_schedule(
     running: dict[Future[Product | Proven], tuple[str, bool]] = {}
     waiting: dict[str, set[str]] = {}  # the names that each still waits for; at first, for itself to be made
     while to_make or to_prove or running:
-        while (to_make or to_prove) and len(running) < at_once:
+        while (to_make or to_prove) and len(running) < at_once():
             if to_prove:
                 name = to_prove.popleft()
                 running[executor.submit(schedule.prove, name, dict(outcome.products))] = (name, False)
