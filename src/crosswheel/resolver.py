@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
 from crosswheel import lock as locks
 from crosswheel.errors import LockError, UsageError
 from crosswheel.lock import Pin
@@ -27,6 +29,7 @@ _UNREADABLE = 2
 _VIA_FILE = re.compile(r"^\s*#\s*(?:via\s+)?-[rc] (.+)$", re.MULTILINE)
 _PIN = re.compile(r"^(\S+==\S+).*(?:\n\s+--hash.*)*((?:\n\s+#.*)*)", re.MULTILINE)
 _HASH = re.compile(r"--hash[= ]sha256:([0-9a-fA-F]{64})")
+_NAME = re.compile(r"^([A-Za-z0-9][\w.-]*)", re.MULTILINE)
 _HASH_LINE = re.compile(r" \\\n\s+--hash=sha256:([0-9a-f]{64})")
 _ADDRESS = re.compile(r"^\s*(?:-e\b|--editable\b|\.{1,2}/|/|[a-z+]+:)|^\s*[\w.-]+(?:\[[^]]*\])?\s*@")
 _INDEX = re.compile(r"^\s*(?:-i|-f|--(?:index-url|extra-index-url|find-links|no-index))\b")
@@ -223,10 +226,14 @@ def _with_stated_hashes(text: str, files: Sequence[Path], projects: Collection[s
     if not hashes:
         return text
     hashes.update(projects)
+    stated = {canonicalize_name(name) for name in _NAME.findall(every)}
     for pin in locks.pins_of(text, Path("what was resolved")):
         if not pin.sha256 & hashes:
+            which = f"none of them is of a file of {pin}"
+            missing = f"does not name {pin.name}, which is needed as well"
             raise UsageError(
-                f"{', '.join(map(str, files))} states hashes, and none of them is of a file of {pin}",
-                hint="add the hashes of that release, from a lock that was made for every platform; or state none.",
+                f"{', '.join(map(str, files))} states hashes, and {which if pin.name in stated else missing}",
+                hint="add the hashes of that release, from a lock that was made for every platform and for what is "
+                "required now; or state none.",
             )
     return _HASH_LINE.sub(lambda match: match[0] if match[1] in hashes else "", text)

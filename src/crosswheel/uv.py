@@ -126,13 +126,15 @@ class Uv:
     def export_lock(self, folder: Path, *, python: Path, groups: Sequence[str] = ()) -> str:
         """Return the unchanged lock of a uv project as a ``pylock.toml`` (PEP 751), without running a project's code.
 
+        Folders are named in it as seen from the project's.
+
         Raises:
             BuildFailed: the lock cannot be read, or has no such group.
         """
         words: list[Word] = ["export", "--quiet", "--frozen", "--no-header", "--no-default-groups"]
         words += ["--format", "pylock.toml"]
         words += [word for group in groups for word in ("--group", group)]
-        return self._run([*words, "--python", python, "--project", folder]).output
+        return self._run([*words, "--python", python.absolute(), "--project", "."], cwd=folder).output
 
     def candidates(self, requirements: Path, *, python: Path) -> str:
         """Return the files of locked releases that an interpreter may install, as a ``pylock.toml`` (PEP 751)."""
@@ -180,11 +182,13 @@ class Uv:
         self._run([*words, "--prefix", folder, wheel], PYC_INVALIDATION_MODE="UNCHECKED_HASH")
         return site_of(folder)
 
-    def _run(self, words: Sequence[Word], *, check: bool = True, **variables: str) -> Result:
+    def _run(
+        self, words: Sequence[Word], *, cwd: Path | None = None, check: bool = True, **variables: str
+    ) -> Result:
         """Run uv; if it waits long for a source that is being built, find out whether it waits for itself."""
         env = {"UV_LOCK_TIMEOUT": _LOCK_SECONDS, **self._environment(), **variables}
         for _ in range(_LOCK_TRIES):
-            result = self.runner.run([find_uv_bin(), *words], env=env, check=False)
+            result = self.runner.run([find_uv_bin(), *words], cwd=cwd, env=env, check=False)
             if result.returncode == 0 or _WAITING not in result.output:
                 break
             _refuse_loop(result)

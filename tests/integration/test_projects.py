@@ -74,6 +74,70 @@ def test_a_project_in_a_file_of_requirements_is_built_and_not_installed_from_its
     assert crosswheel.wheels() == ["core-1.0-py3-none-any.whl", LAB, "six-1.0-py3-none-any.whl"]
 
 
+def test_an_archive_in_a_file_of_requirements_has_to_have_the_hash_that_is_stated(
+    crosswheel: CommandLine,
+) -> None:
+    sdist = make_sdist(crosswheel.folder, own_project("src"), name="src")
+    file = crosswheel.folder / "requirements.txt"
+    file.write_text(f"./{sdist.name} --hash=sha256:{sha256_of(sdist)}\n")
+    assert "src 1.0 build" in crosswheel.run("plan", "-r", file.name).words
+    file.write_text(f"./{sdist.name} --hash=sha256:{'0' * 64}\n")
+    crosswheel.run("plan", "-r", file.name).explains(
+        2, "requirements.txt, line 1: the archive src-1.0.tar.gz has sha256", "find out who changed it"
+    )
+
+
+UV_LOCK = """
+version = 1
+requires-python = ">=3.8"
+[[package]]
+name = "lab"
+version = "1.0"
+source = {{ editable = "." }}
+dependencies = [{{ name = "six" }}, {{ name = "core" }}]
+[[package]]
+name = "core"
+version = "1.0"
+source = {{ directory = "../core" }}
+[[package]]
+name = "six"
+version = "1.0"
+source = {{ registry = "https://host/simple" }}
+wheels = [{{ url = "https://host/six-1.0-py3-none-any.whl", hash = "sha256:{sha256}" }}]
+"""
+
+
+def test_the_lock_of_a_uv_project_in_another_folder_is_read_as_it_is(crosswheel: CommandLine) -> None:
+    folder = lab(crosswheel)
+    crosswheel.offer_wheel("six", "2.0", files={"six.py": b""})
+    wheel = crosswheel.offer_wheel("six", files={"six.py": b""})
+    (folder / "uv.lock").write_text(UV_LOCK.format(sha256=sha256_of(wheel)))
+    planned = crosswheel.run("plan", "-r", "lab/uv.lock")
+    assert planned.returncode == 0, planned.output
+    for row in ("lab 1.0 build", "core 1.0 build", "six 1.0 take"):
+        assert row in planned.words
+
+
+def test_a_lock_without_groups_only_limits_the_project_beside_it(crosswheel: CommandLine) -> None:
+    lab(crosswheel)
+    wheel = crosswheel.offer_wheel("six", "0.9", files={"six.py": b""})
+    lock = crosswheel.folder / "core/pdm.lock"
+    text = '[metadata]\nlock_version = "4.2"\n[[package]]\nname = "six"\nversion = "0.9"\n'
+    apart = f'[metadata.files]\n"six 0.9" = [{{url = "x", hash = "sha256:{sha256_of(wheel)}"}}]\n'
+    development = '[[package]]\nname = "linter"\nversion = "1.0"\n'
+    lock.write_text(f"{text}{development}{apart}")
+    planned = crosswheel.run("plan", "-r", "core/pdm.lock")
+    assert "six 0.9 take" in planned.words
+    assert "linter" not in planned.words
+    lock.write_text(text.replace("six", "seven") + apart.replace("six", "seven"))
+    crosswheel.run("plan", "-r", "core/pdm.lock").explains(
+        2, "core/pdm.lock does not name six, which is needed as well", "renew it with its tool"
+    )
+    crosswheel.run("plan", "-r", "core/pdm.lock", "--group", "dev").explains(
+        2, "core/pdm.lock does not tell which of its packages are of dev", "inherit_metadata"
+    )
+
+
 def test_an_added_project_is_offered_to_all_and_its_lock_tells_when_it_changed(
     crosswheel: CommandLine,
 ) -> None:
@@ -143,6 +207,28 @@ def test_projects_that_need_each_other_and_a_folder_of_them(crosswheel: CommandL
         done = crosswheel.run("build", *words)
         assert done.returncode == 0, done.output
         assert crosswheel.wheels() == ["one-1.0-py3-none-any.whl", "two-1.0-py3-none-any.whl"]
+
+
+VERSIONING_BACKEND = """
+import pathlib
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    info = pathlib.Path(folder, "lab-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: lab\\nVersion: 1.0\\n")
+    return info.name
+"""
+
+
+def test_a_version_that_only_the_backend_has_is_asked_for(crosswheel: CommandLine) -> None:
+    project = {"pyproject.toml": f"{BUILD_SYSTEM}[project]\nname = 'lab'\n", "backend.py": VERSIONING_BACKEND}
+    write_tree(crosswheel.folder / "lab", project)
+    assert "lab 1.0 build" in crosswheel.run("plan", "./lab").words
+
+
+def test_a_version_of_setuptools_scm_that_nothing_requires_is_explained(crosswheel: CommandLine) -> None:
+    files = {**own_project("lab", "0.0.0", stated=False), "setup.py": "setup(use_scm_version=True)\n"}
+    write_tree(crosswheel.folder / "lab", files)
+    crosswheel.run("plan", "./lab").explains(2, "has no version", "setuptools_scm is required")
 
 
 BUILD_SYSTEM = "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n"

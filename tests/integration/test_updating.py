@@ -347,3 +347,10 @@ def test_the_weekly_update_pushes_its_branch_and_opens_one_pull_request_with_the
     (crosswheel.folder / "open").write_text("7\n")
     updates("propose", "changes.md")
     assert "pr edit 7 --title Renew locks: alpha 2.0" in (crosswheel.folder / "told").read_text()
+    # The next week, in the same repository, with what is newer since.
+    updates("renew", "changes.md", "beta", "--to", "2025-06-01")
+    updates("propose", "changes.md")
+    assert git(crosswheel, "ls-remote", "origin").split()[1:] == ["refs/heads/crosswheel-updates"]
+    assert git(crosswheel, "log", "-1", "--format=%s", "crosswheel-updates").startswith(
+        "Renew locks: beta 2.0"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,27 @@ def test_the_locks_of_poetry_pdm_and_pipenv_give_what_applies(
 def test_a_lock_of_poetry_that_tells_no_groups_only_limits_its_project(tmp_path: Path) -> None:
     text = "".join(line for line in POETRY.splitlines(keepends=True) if not line.startswith("groups"))
     assert read(tmp_path, "poetry.lock", text).is_partial
+
+
+def test_a_lock_of_pdm_that_tells_no_groups_only_limits_its_project(tmp_path: Path) -> None:
+    text = "".join(
+        line
+        for line in PDM.splitlines(keepends=True)
+        if not re.match(r'groups = \["(default|robot)"\]', line)
+    )
+    lock = read(tmp_path, "pdm.lock", text)
+    assert lock.is_partial
+    assert [pin.name for pin in lock.pins] == ["idna", "six"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "key"), [("poetry.lock", POETRY, "Idna"), ("pdm.lock", PDM, '"idna 3.10"')]
+)
+def test_the_hashes_of_an_older_lock_lie_apart(tmp_path: Path, name: str, text: str, key: str) -> None:
+    files = f'files = [{{file = "idna-3.10.tar.gz", hash = "sha256:{A}"}}]\n'
+    apart = f'[metadata.files]\n{key} = [{{url = "https://host/idna-3.10.tar.gz", hash = "sha256:{A}"}}]\n'
+    assert lines(read(tmp_path, name, text.replace(files, ""))) == ["idna==3.10"]
+    assert lines(read(tmp_path, name, text.replace(files, "") + apart)) == [f"idna==3.10 --hash=sha256:{A}"]
 
 
 @pytest.mark.parametrize(

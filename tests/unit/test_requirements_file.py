@@ -52,6 +52,14 @@ def test_what_only_names_releases_is_left_to_the_resolver(tmp_path: Path) -> Non
         ),
         ("https://host/lab-1.tar.gz", "https://host/lab-1.tar.gz"),
         ("file:///srv/lab", "file:///srv/lab"),
+        ("-e lab @ file:///srv/lab", "lab @ file:///srv/lab"),
+        ('-e "./my lab"', "./my lab"),
+        (
+            "git+https://host/lab.git@v1#egg=lab[x]&subdirectory=py",
+            "lab[x] @ git+https://host/lab.git@v1#egg=lab[x]&subdirectory=py",
+        ),
+        ("-e git+https://host/lab.git#egg=lab[x]", "lab[x] @ git+https://host/lab.git#egg=lab"),
+        ("./wheels/lab-1-py3-none-any.whl", "./wheels/lab-1-py3-none-any.whl"),
     ],
 )
 def test_a_folder_or_an_address_is_a_project(tmp_path: Path, line: str, text: str) -> None:
@@ -70,6 +78,64 @@ def test_variables_are_replaced_and_a_missing_one_is_named(
         read(tmp_path, "six\nlab==${LAB_VERSION}\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("lab @ https://host/${LAB}/lab-1.tar.gz", "lab @ https://host/sub/lab-1.tar.gz"),
+        ("-e ./${LAB}/lab", "./sub/lab"),
+        ("-r ${LAB}.txt", "six"),
+        ("--index-url https://host/${LAB}\nsix", "six"),
+    ],
+)
+def test_a_variable_is_replaced_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, text: str
+) -> None:
+    monkeypatch.setenv("LAB", "sub")
+    content = read(tmp_path, f"{line}\n", sub="six\n")
+    assert (texts(content), content.index_url) == ([text], "https://host/sub" if "--" in line else None)
+    assert not content.is_plain, "a resolver would read the line without its value"
+    monkeypatch.delenv("LAB")
+    with pytest.raises(UsageError, match=r"requirements\.txt, line 1: the variable LAB is not set"):
+        read(tmp_path, f"{line}\n", sub="six\n")
+
+
+def test_an_editables_marker_counts(tmp_path: Path) -> None:
+    text = "-e ./lab ; sys_platform == 'win32'\n-e git+https://host/a.git#egg=a; python_version < '3'\n"
+    assert [line.marker for line in read(tmp_path, text).lines] == [
+        ' ; sys_platform == "win32"',
+        ' ; python_version < "3"',
+    ]
+    with pytest.raises(UsageError, match=r"requirements\.txt, line 1: 'win' is no marker"):
+        read(tmp_path, "-e ./lab ; win\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f"six==1 --hash=sha512:{DIGEST}{DIGEST}\n", r"line 1: its hashes are not sha256"),
+        (f"six==1 \\\n    # why\n    --hash=sha256:{DIGEST}\n", r"line 3: a hash belongs to no requirement"),
+    ],
+)
+def test_a_hash_is_never_passed_over(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(UsageError, match=rf"requirements\.txt, {told}"):
+        read(tmp_path, text)
+    several = f"six==1 --hash=sha256:{DIGEST} --hash=sha512:{DIGEST}{DIGEST}\n"
+    assert read(tmp_path, several).lines[0].hashes[0] == f"sha256:{DIGEST}"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_tells_the_encoding(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "requirements.txt").write_text("six==1 # é\n", encoding=encoding)
+    content = read_requirements(tmp_path / "requirements.txt")
+    assert content is not None
+    assert texts(content) == ["six==1"]
+
+
+def test_a_file_that_includes_itself_is_left_to_the_resolver(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("-r requirements.txt\nsix\n")
+    assert read_requirements(tmp_path / "requirements.txt") is None
+
+
 def test_options_that_choose_between_files_are_read_as_pip_reads_them(tmp_path: Path) -> None:
     content = read(tmp_path, "--no-binary a,B_c\n--only-binary :all:\n-i https://host/simple\na\n")
     assert (content.no_binary, content.only_binary) == ({"a", "b-c"}, {":all:"})
@@ -81,10 +147,12 @@ def test_options_that_choose_between_files_are_read_as_pip_reads_them(tmp_path: 
     ("line", "option", "remedy"),
     [
         ("--extra-index-url https://host/simple", "--extra-index-url", "--from-index"),
-        ("--find-links ./wheels", "--find-link", "name the files"),
+        ("--find-links ./wheels", "--find-links", "name the files"),
         ("--no-index", "--no-index", "leave it out"),
         ("--pre", "--pre", "name the pre-release"),
         ("--trusted-host host", "--trusted-host", "SSL_CERT_FILE"),
+        ("--use-feature=fast-deps", "--use-feature", "leave that line out"),
+        ("--always-unzip", "--always-unzip", "leave that line out"),
     ],
 )
 def test_an_option_that_cannot_be_honoured_is_named_with_its_line(

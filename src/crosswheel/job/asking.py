@@ -6,6 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -29,6 +30,8 @@ from crosswheel.projects.foreign_locks import (
 from crosswheel.projects.pyproject import ProjectFolder
 from crosswheel.projects.requirements_file import FileLine, RequirementsContent, read_requirements
 from crosswheel.resolver import Request
+
+Error = TypeVar("Error", LockError, UsageError)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,10 @@ class Asking:
         try:
             closure = closure_for(prepared.request, self.as_of, prepared.context)
         except LockError as error:
-            raise explained(error, prepared.exact, prepared.context) from error
+            raise prepared.naming(explained(error, prepared.exact, prepared.context)) from error
+        except UsageError as error:
+            raise prepared.naming(error) from error
+        prepared.require_locked(closure)
         return self.releasing.of(closure, names), prepared.context
 
     def locked(self, prepared: Prepared) -> LockedProjects:
@@ -74,6 +80,8 @@ class Prepared:
         exact: the releases that it names exactly.
         has_projects: whether projects of the user's are asked for themselves.
         folders: where the projects lie, by name.
+        translated: the files that were written in place of the user's own, and those.
+        limits: the packages in each lock that only limits what a project requires.
     """
 
     request: Request
@@ -81,6 +89,27 @@ class Prepared:
     exact: tuple[ForeignPin, ...] = ()
     has_projects: bool = False
     folders: Mapping[str, Path] = field(default_factory=dict)
+    translated: Mapping[Path, Path] = field(default_factory=dict)
+    limits: Mapping[Path, frozenset[str]] = field(default_factory=dict)
+
+    def require_locked(self, closure: Closure) -> None:
+        """Raise :class:`LockError` if nothing but such locks is asked for, and one of them lacks a package."""
+        if self.request.requirements or set(self.limits) != set(self.translated.values()):
+            return
+        known = {release.name for release in self.context.projects}.union(*self.limits.values())
+        missing = sorted(closure.steps.keys() - known)
+        if missing:
+            raise LockError(
+                f"{', '.join(map(str, self.limits))} does not name {', '.join(missing)}, which is needed as well",
+                hint="renew it with its tool: it was made for other requirements than those of its project.",
+            )
+
+    def naming(self, error: Error) -> Error:
+        """Return an error that names the user's own files in place of those that were written for them."""
+        message = error.message
+        for written, own in self.translated.items():
+            message = message.replace(str(written), str(own))
+        return type(error)(message, hint=error.hint)
 
     def for_release(self, releasing: Releasing) -> Prepared:
         """Return the same, with what the projects' own settings say of their wheels.
@@ -123,28 +152,30 @@ def prepare(
             hint="name its folder, such as ./mylib.",
         )
     requirements = tuple(gathered.requirements)
-    files, exact = [], [*exact_releases(requirements)]
+    exact, files, limits = [*exact_releases(requirements)], dict[Path, Path](), dict[Path, frozenset[str]]()
     for path in request.files:
         if is_foreign_lock(path):
             lock = _read_lock(path, context, groups)
             exact += lock.pins
-            files.append(_of_lock(lock, path, gathered))
+            if lock.is_partial:
+                limits[path] = frozenset(pin.name for pin in lock.pins)
+            files[_of_lock(lock, path, gathered)] = path
             continue
         content = read_requirements(path)
         if content is None or content.is_plain:
-            files.append(path)
+            files[path] = path
             continue
         context = with_options(context, content, path)
-        files.append(_translated(content, path, gathered))
+        files[_translated(content, path, gathered)] = path
     if constraints:
-        files.append(_limited(requirements, constraints, context.trees))
+        limited = _limited(requirements, constraints, context.trees)
+        files[limited] = limited
         requirements = ()
     offering = context.offering(gathered.releases.values())
     offered = {release.name for release in offering.projects}
     has_projects = bool(gathered.releases) or any(_name(text) in offered for text in requirements)
-    return Prepared(
-        Request(requirements, tuple(files)), offering, tuple(exact), has_projects, dict(gathered.folders)
-    )
+    request = Request(requirements, tuple(files))
+    return Prepared(request, offering, tuple(exact), has_projects, dict(gathered.folders), files, limits)
 
 
 def _name(requirement: str) -> str:
@@ -194,10 +225,12 @@ def _of_lock(lock: ForeignLock, path: Path, gathered: Gathered) -> Path:
         found.ask(address)
     pins = [pin.line for pin in lock.pins]
     limits, lines = (pins, []) if lock.is_partial else ([], pins)
-    if lock.is_partial and not found.requirements:
+    if lock.is_partial and (gathered.groups or not found.requirements):
+        missing = f"are of {gathered.groups[0]}" if gathered.groups else "are for development"
+        alone = "" if gathered.groups else ", and no project lies beside it"
         raise UsageError(
-            f"{path} does not tell which of its packages are for development, and no project lies beside it",
-            hint="make it anew with the newest version of its tool.",
+            f"{path} does not tell which of its packages {missing}{alone}",
+            hint="make it anew with the newest version of its tool; with PDM, with --strategy inherit_metadata.",
         )
     return written_requirements([*found.requirements, *lines], limits, path.name, gathered.context.trees)
 
@@ -259,4 +292,18 @@ def _stated(line: FileLine, gathered: Gathered) -> Iterable[str]:
         found.ask(text if "@" in text or ":" in text or text.startswith((".", "/", "~")) else f"./{text}")
     except UsageError as error:
         raise UsageError(f"{line.file}, line {line.number}: {error}", hint=error.hint) from error
+    _require_stated_hash(line, found)
     yield from (f"{requirement}{line.marker}" for requirement in found.requirements)
+
+
+def _require_stated_hash(line: FileLine, found: Gathered) -> None:
+    """Raise :class:`UsageError` if a line states hashes, and none of them is of the file that it names."""
+    stated = {value.partition(":")[2].lower() for value in line.hashes}
+    for name in map(_name, found.requirements if stated else ()):
+        release = found.releases[name]
+        if release.file.sha256 not in stated:
+            raise UsageError(
+                f"{line.file}, line {line.number}: {release.origin} has sha256 {release.file.sha256}, which is not "
+                "stated there",
+                hint="find out who changed it; a folder and a repository have no hash to state.",
+            )

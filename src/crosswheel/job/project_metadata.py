@@ -55,13 +55,10 @@ def metadata_of(project: ProjectFolder, snapshot: Snapshot, context: BuildContex
 
 
 def _stated(project: ProjectFolder) -> ReleaseMetadata | None:
-    """Return the metadata in the table ``[project]``, or ``None`` if some of it is dynamic (PEP 621)."""
+    """Return the metadata in the table ``[project]``, or ``None`` if it does not state all of them (PEP 621)."""
     table: Mapping[str, object] = project.document.get("project", {})
     name, version = table.get("name"), table.get("version")
     if not isinstance(name, str) or not isinstance(version, str):
-        dynamic = table.get("dynamic", ())
-        if table and version is None and isinstance(dynamic, (list, tuple)) and "version" not in dynamic:
-            raise _without("version", project)
         return None
     tree = Project(*_identity(name, version, project), project.folder, project.folder, None, {})
     return stated_metadata(tree)
@@ -80,9 +77,22 @@ def _asked(project: ProjectFolder, snapshot: Snapshot, context: BuildContext) ->
         context.display.start(title, "", "asking")
         build = Project(title, "project", tree, folder, None, {})
         store = own_store(context.trees.build, snapshot.sha256, context.target, None)
-        backend, locked = prepared_backend(step, build, store, context)
-        raw = asked_raw_metadata(build, backend, locked)
+        try:
+            backend, locked = prepared_backend(step, build, store, context)
+            raw = asked_raw_metadata(build, backend, locked)
+        except BuildFailed as error:
+            if _states_no_version(project):
+                raise _without("version", project) from error
+            raise
     return _released(raw, project)
+
+
+def _states_no_version(project: ProjectFolder) -> bool:
+    """Return whether ``[project]`` has no version, and does not call it dynamic: some backends have it elsewhere."""
+    table: Mapping[str, object] = project.document.get("project", {})
+    dynamic = table.get("dynamic", ())
+    said = isinstance(dynamic, (list, tuple)) and "version" in dynamic
+    return bool(table) and table.get("version") is None and not said
 
 
 def _released(raw: RawMetadata, project: ProjectFolder) -> ReleaseMetadata:
@@ -121,11 +131,16 @@ def _identity(name: str, version: str, project: ProjectFolder) -> tuple[str, str
 
 
 def _without(what: str, project: ProjectFolder) -> UsageError:
-    return UsageError(
-        f"the project in {project.folder} has no {what}",
-        hint=f'state it in the table [project] of its pyproject.toml: {what} = "…"; a version that is made from git '
-        'needs a tag, and dynamic = ["version"].',
+    hint = (
+        f'state it in the table [project] of its pyproject.toml: {what} = "…"; a version that is made from git needs a '
+        'tag, and dynamic = ["version"].'
     )
+    if what == "version" and "use_scm_version" in _settings(project):
+        hint = (
+            "its setup.py has use_scm_version, which means nothing unless setuptools_scm is required: write "
+            '[build-system] with requires = ["setuptools", "setuptools_scm"] into its pyproject.toml.'
+        )
+    return UsageError(f"the project in {project.folder} has no {what}", hint=hint)
 
 
 def _require_offerable(metadata: ReleaseMetadata, project: ProjectFolder) -> None:

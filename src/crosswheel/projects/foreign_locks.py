@@ -159,21 +159,23 @@ def _poetry(document: Mapping[str, Any], target: Target, groups: Collection[str]
         for package in packages
         if (is_partial or wanted & set(package["groups"])) and (is_partial or not package.get("optional"))
     ]
-    return _of_tables(chosen, target, "markers", is_partial=is_partial, groups=wanted)
+    return _of_tables(document, chosen, target, "markers", is_partial=is_partial, groups=wanted)
 
 
 def _pdm(document: Mapping[str, Any], target: Target, groups: Collection[str]) -> ForeignLock:
     metadata = document["metadata"]
     targets = [entry.get("requires_python") for entry in metadata.get("targets", ())]
     _require_python(targets or [metadata.get("requires_python")], target)
+    packages = document.get("package", [])
+    # Without the strategy inherit_metadata, PDM does not write down which groups need a package.
+    is_partial = any("groups" not in package for package in packages)
     wanted = {*_PUBLIC, *groups}
-    packages = [
-        package for package in document.get("package", []) if wanted & set(package.get("groups", _PUBLIC))
-    ]
-    return _of_tables(packages, target, "marker", is_partial=False, groups=wanted)
+    chosen = [package for package in packages if is_partial or wanted & set(package["groups"])]
+    return _of_tables(document, chosen, target, "marker", is_partial=is_partial, groups=wanted)
 
 
 def _of_tables(
+    document: Mapping[str, Any],
     packages: Iterable[Mapping[str, Any]],
     target: Target,
     key: str,
@@ -195,12 +197,22 @@ def _of_tables(
             projects.append(address)
             continue
         name = str(canonicalize_name(package["name"]))
-        hashes = [*(file["hash"] for file in package.get("files", ())), *pins.get(name, _NO_PIN).hashes]
+        files = _files_of(package, document["metadata"].get("files", {}))
+        hashes = [*(file["hash"] for file in files), *pins.get(name, _NO_PIN).hashes]
         pins[name] = ForeignPin(name, package["version"], tuple(dict.fromkeys(hashes)))
     return ForeignLock(tuple(pins.values()), tuple(projects), is_partial)
 
 
 _NO_PIN = ForeignPin("", "")
+
+
+def _files_of(package: Mapping[str, Any], apart: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Return a package's files; locks of older versions have them apart, by name (Poetry) or name and version (PDM)."""
+    name = package["name"]
+    files: Iterable[Mapping[str, Any]] = (
+        package.get("files") or apart.get(f"{name} {package['version']}") or apart.get(name, ())
+    )
+    return files
 
 
 def _fits_python(package: Mapping[str, Any], target: Target) -> bool:

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
-from collections.abc import Iterable, Iterator
+import shlex
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.markers import InvalidMarker, Marker
 from packaging.utils import canonicalize_name
 from pip_requirements_parser import (
+    OPT_BY_OPTIONS_DEST,
     InstallationError,
     InstallRequirement,
     InvalidRequirementLine,
-    RequirementsFile,
+    OptionLine,
+    ParsedLine,
+    ParsedRequirement,
+    RequirementLine,
+    RequirementsFileParser,
+    build_req_from_parsedreq,
+    get_line_parser,
+    handle_line,
 )
 
 from crosswheel.errors import UsageError
 
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")  # pip's syntax
+# pip's parser takes only the first word of an editable, and passes over its marker.
+_EDITABLE = re.compile(
+    r"(?:-e|--editable)(?:\s+|=)(?P<address>[^\s\"'].*?)(?:(?:\s+;|;\s)\s*(?P<marker>.*))?"
+)
 _ALL, _NONE = ":all:", ":none:"
 # Options without effect here: compatible wheels are used in any case, and the input is explicit anyway.
 _NEEDLESS = frozenset({"requirements", "constraints", "prefer_binary"})
@@ -61,17 +74,19 @@ class RequirementsContent:
     Attributes:
         index_url: the registry that replaces the default one.
         no_binary, only_binary: the packages to build, and those never to build; ``:all:`` stands for all.
+        has_variables: whether any line names a variable; the lines here have its value instead.
     """
 
     lines: tuple[FileLine, ...]
     index_url: str | None = None
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
+    has_variables: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Whether it names only a registry's packages, so that a resolver can read the file itself."""
-        options = self.index_url or self.no_binary or self.only_binary
+        options = self.index_url or self.no_binary or self.only_binary or self.has_variables
         return not options and not any(line.is_project for line in self.lines)
 
 
@@ -82,14 +97,13 @@ def read_requirements(path: Path) -> RequirementsContent | None:
         UsageError: it has an unsupported option, or names a variable that is not set.
     """
     try:
-        read = RequirementsFile.from_file(str(path), include_nested=True)
-        expanded = [found for line in read.invalid_lines for found in _expanded(line)]
-    except (InstallationError, OSError, UnicodeError):
+        parsed = list(_parsed(path))
+    except (InstallationError, OSError, ValueError, RecursionError):  # of which UnicodeError is one
         return None
-    if len(expanded) != len(read.invalid_lines):
+    if any(isinstance(item, InvalidRequirementLine) for item in parsed):
         return None
-    lines = tuple(_line(item, path) for item in (*read.requirements, *expanded))
-    options = _options(read.options)
+    lines = tuple(_line(item) for item in parsed if isinstance(item, InstallRequirement))
+    options = _options(item for item in parsed if isinstance(item, OptionLine))
     if options.get("require_hashes"):
         _require_hashes(lines)
     return RequirementsContent(
@@ -97,48 +111,103 @@ def read_requirements(path: Path) -> RequirementsContent | None:
         options.get("index_url"),
         _names(options.get("no_binary", ())),
         _names(options.get("only_binary", ())),
+        has_variables=any(_VARIABLE.search(item.requirement_line.line) for item in parsed),
     )
 
 
-def _expanded(invalid: InvalidRequirementLine) -> Iterator[InstallRequirement]:
-    """Yield the requirement of a line that is invalid until its variables are replaced."""
-    stated = invalid.requirement_line
-    missing = [name for name in _VARIABLE.findall(stated.line) if name not in os.environ]
+def _parsed(path: Path) -> Iterator[InstallRequirement | OptionLine | InvalidRequirementLine]:
+    """Yield what a file and those that it includes say, line by line, but for comments."""
+    parser = RequirementsFileParser(_reading_line(get_line_parser()))
+    for line in parser.parse(str(path), is_constraint=False, include_nested=True):
+        if isinstance(line, InvalidRequirementLine):
+            _require_variables(line.requirement_line)
+            yield line
+        elif isinstance(line, ParsedLine):
+            if not line.is_requirement and line.options.hashes:
+                raise UsageError(
+                    f"{_place(line.requirement_line)}: a hash belongs to no requirement",
+                    hint="end the line before it with a backslash; a comment must not come between the two.",
+                )
+            for item in handle_line(line):
+                yield build_req_from_parsedreq(item) if isinstance(item, ParsedRequirement) else item
+
+
+def _reading_line(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a parser of lines that also replaces variables, and takes all of an editable's address as such.
+
+    Where a variable is missing it fails, so that the line counts as invalid, before a file of such a name is opened.
+    """
+
+    def read(line: str) -> Any:
+        text = _VARIABLE.sub(lambda match: os.environ[match[1]], line)
+        editable = _EDITABLE.fullmatch(text)
+        return parse(f"-e {shlex.quote(editable['address'])}" if editable else text)
+
+    return read
+
+
+def _require_variables(line: RequirementLine) -> None:
+    missing = [name for name in _VARIABLE.findall(line.line) if name not in os.environ]
     if missing:
         raise UsageError(
-            f"{stated.filename}, line {stated.line_number}: the variable {missing[0]} is not set",
+            f"{_place(line)}: the variable {missing[0]} is not set",
             hint=f"set it, and run the same command again: export {missing[0]}=…",
         )
-    text = _VARIABLE.sub(lambda match: os.environ[match[1]], stated.line)
-    if text != stated.line:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "line.txt"
-            file.write_text(text)
-            read = RequirementsFile.from_file(str(file))
-        for item in read.requirements:
-            item.requirement_line = stated
-            yield item
 
 
-def _line(item: InstallRequirement, path: Path) -> FileLine:
+def _place(line: RequirementLine) -> str:
+    return f"{line.filename}, line {line.line_number}"
+
+
+def _line(item: InstallRequirement) -> FileLine:
     stated = item.requirement_line
-    marker = f" ; {item.marker}" if item.marker else ""
     if item.install_options or item.global_options:
         raise UsageError(
-            f"{stated.filename}, line {stated.line_number}: options of a requirement are not passed to its build",
+            f"{_place(stated)}: options of a requirement are not passed to its build",
             hint="write environment or config_settings into a recipe for it, and leave them out here.",
         )
-    extras = f"[{','.join(sorted(item.extras))}]" if item.extras else ""
-    named = str(item.req) if item.req is not None and (item.link is None or item.req.url) else None
+    hashes = tuple(item.hash_options or ())
+    if hashes and not any(value.startswith("sha256:") for value in hashes):
+        raise UsageError(
+            f"{_place(stated)}: its hashes are not sha256, and registries tell that of a file alone",
+            hint="add --hash=sha256:… of the same file, or leave the hashes out.",
+        )
     return FileLine(
-        (named or f"{item.link.url}{extras}").partition(" ;")[0],
-        Path(stated.filename or path),
+        _requirement(item),
+        Path(stated.filename),
         stated.line_number,
-        marker,
-        tuple(item.hash_options or ()),
+        _marker(item),
+        hashes,
         is_project=item.link is not None,
         is_constraint=bool(item.is_constraint),
     )
+
+
+def _requirement(item: InstallRequirement) -> str:
+    """Return a requirement without its marker: as PEP 508 has it, or a folder or an address with its extras."""
+    required = item.req
+    if required is not None and (item.link is None or required.url):
+        return str(required).partition(" ;")[0]
+    extras = {*item.extras, *(required.extras if required is not None else ())}
+    suffix = f"[{','.join(sorted(extras))}]" if extras else ""
+    if required is not None and item.link.egg_fragment:
+        return f"{required.name}{suffix} @ {item.link.url}"
+    return f"{item.link.url}{suffix}"
+
+
+def _marker(item: InstallRequirement) -> str:
+    """Return a requirement's marker with the semicolon before it; that of an editable is read from its line."""
+    editable = _EDITABLE.fullmatch(item.requirement_line.line)
+    stated = editable["marker"] if editable else str(item.marker or "")
+    if not stated:
+        return ""
+    try:
+        return f" ; {Marker(stated)}"
+    except InvalidMarker as error:
+        raise UsageError(
+            f"{_place(item.requirement_line)}: {stated!r} is no marker",
+            hint="write one such as sys_platform == 'linux' (PEP 508), or leave it out.",
+        ) from error
 
 
 def _options(lines: Iterable[Any]) -> dict[str, Any]:
@@ -151,9 +220,8 @@ def _options(lines: Iterable[Any]) -> dict[str, Any]:
             elif name in ("index_url", "require_hashes"):
                 options[name] = value
             elif name not in _NEEDLESS:
-                stated, option = line.requirement_line, name.rstrip("s").replace("_", "-")
                 raise UsageError(
-                    f"{stated.filename}, line {stated.line_number}: --{option} cannot be honoured",
+                    f"{_place(line.requirement_line)}: {OPT_BY_OPTIONS_DEST[name]} cannot be honoured",
                     hint=_REMEDIES.get(name, "leave that line out."),
                 )
     return options
