@@ -118,6 +118,14 @@ def test_the_lock_of_a_uv_project_in_another_folder_is_read_as_it_is(crosswheel:
         assert row in planned.words
 
 
+def test_a_requirement_may_go_on_in_the_next_line_wherever_it_likes(crosswheel: CommandLine) -> None:
+    crosswheel.offer_wheel("six", files={"six.py": b""})
+    (crosswheel.folder / "requirements.txt").write_text(
+        "six \\\n  ==1.0 \\\n  ; python_version \\\n  > '3'\n"
+    )
+    assert "six 1.0 take" in crosswheel.run("plan", "-r", "requirements.txt").words
+
+
 def test_a_lock_without_groups_only_limits_the_project_beside_it(crosswheel: CommandLine) -> None:
     lab(crosswheel)
     wheel = crosswheel.offer_wheel("six", "0.9", files={"six.py": b""})

@@ -24,13 +24,12 @@ def texts(content: RequirementsContent) -> list[str]:
     return [f"{line.text}{line.marker}" for line in content.lines]
 
 
-def test_what_only_names_releases_is_left_to_the_resolver(tmp_path: Path) -> None:
+def test_requirements_are_read_with_those_of_included_files_and_constraints(tmp_path: Path) -> None:
     text = (
         "-r more.txt\n-c limits.txt\nidna[x]>=3 ; python_version > '3'  # why\nsix==1 \\\n    --hash=sha256:"
         + DIGEST
     )
     content = read(tmp_path, text, more="a\n", limits="b<2\n")
-    assert content.is_plain
     assert texts(content) == ["a", "b<2", 'idna[x]>=3 ; python_version > "3"', "six==1"]
     assert [line.is_constraint for line in content.lines] == [False, True, False, False]
     assert content.lines[-1].hashes == (f"sha256:{DIGEST}",)
@@ -64,7 +63,6 @@ def test_what_only_names_releases_is_left_to_the_resolver(tmp_path: Path) -> Non
 )
 def test_a_folder_or_an_address_is_a_project(tmp_path: Path, line: str, text: str) -> None:
     content = read(tmp_path, f"six\n{line}\n")
-    assert not content.is_plain
     assert [item.text for item in content.lines if item.is_project] == [text]
 
 
@@ -93,7 +91,6 @@ def test_a_variable_is_replaced_wherever_it_stands(
     monkeypatch.setenv("LAB", "sub")
     content = read(tmp_path, f"{line}\n", sub="six\n")
     assert (texts(content), content.index_url) == ([text], "https://host/sub" if "--" in line else None)
-    assert not content.is_plain, "a resolver would read the line without its value"
     monkeypatch.delenv("LAB")
     with pytest.raises(UsageError, match=r"requirements\.txt, line 1: the variable LAB is not set"):
         read(tmp_path, f"{line}\n", sub="six\n")

@@ -94,7 +94,7 @@ class Prepared:
 
     def require_locked(self, closure: Closure) -> None:
         """Raise :class:`LockError` if nothing but such locks is asked for, and one of them lacks a package."""
-        if self.request.requirements or set(self.limits) != set(self.translated.values()):
+        if not self.limits or self.request.requirements or set(self.limits) != set(self.translated.values()):
             return
         known = {release.name for release in self.context.projects}.union(*self.limits.values())
         missing = sorted(closure.steps.keys() - known)
@@ -162,7 +162,7 @@ def prepare(
             files[_of_lock(lock, path, gathered)] = path
             continue
         content = read_requirements(path)
-        if content is None or content.is_plain:
+        if content is None:
             files[path] = path
             continue
         context = with_options(context, content, path)

@@ -74,20 +74,12 @@ class RequirementsContent:
     Attributes:
         index_url: the registry that replaces the default one.
         no_binary, only_binary: the packages to build, and those never to build; ``:all:`` stands for all.
-        has_variables: whether any line names a variable; the lines here have its value instead.
     """
 
     lines: tuple[FileLine, ...]
     index_url: str | None = None
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
-    has_variables: bool = False
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it names only a registry's packages, so that a resolver can read the file itself."""
-        options = self.index_url or self.no_binary or self.only_binary or self.has_variables
-        return not options and not any(line.is_project for line in self.lines)
 
 
 def read_requirements(path: Path) -> RequirementsContent | None:
@@ -111,7 +103,6 @@ def read_requirements(path: Path) -> RequirementsContent | None:
         options.get("index_url"),
         _names(options.get("no_binary", ())),
         _names(options.get("only_binary", ())),
-        has_variables=any(_VARIABLE.search(item.requirement_line.line) for item in parsed),
     )
 
 
