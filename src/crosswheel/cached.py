@@ -13,6 +13,8 @@ from typing import Literal
 
 from crosswheel.errors import IntegrityError
 from crosswheel.files import digest_of, exclusive, new_file, new_folder, remove_tree
+from crosswheel.sealed_trees import SealedTree
+from crosswheel.seals import Seals
 
 # What the cache has, a folder for each kind: what is made from the same inputs lies below it under their digest.
 CacheKind = Literal[
@@ -31,6 +33,12 @@ CacheKind = Literal[
 ]  # fmt: skip
 
 
+_PROGRAMS: frozenset[CacheKind] = frozenset(
+    {"compat", "fortran", "libraries", "python", "python-headers", "qemu", "roots", "rust", "tools"}
+)
+"""The kinds that are run, or become a part of wheels: their files are compared with those that were put there."""
+
+
 def cache_path(cache: Path, kind: CacheKind) -> Path:
     """Return the folder of the cache that has everything of one kind; it need not be there yet."""
     return cache / kind
@@ -44,22 +52,38 @@ class CachedFolder:
         path: where it lies.
         holds: patterns of paths (:meth:`Path.glob`) that it is used for. Each must match a folder, or a file that is
             not empty.
+        is_sealed: whether its files are listed when it is filled, and compared with that list at each use.
     """
 
     path: Path
     holds: Sequence[str]
+    is_sealed: bool = False
 
     @classmethod
     def of(
         cls, cache: Path, kind: CacheKind, inputs: str | Mapping[str, object], holds: Sequence[str]
     ) -> CachedFolder:
         """Return the folder of a cache for what is made of some inputs: named by their digest, or as it is told."""
-        return cls(cached_path(cache, kind, inputs), holds)
+        return cls(cached_path(cache, kind, inputs), holds, kind in _PROGRAMS)
 
     @property
     def is_whole(self) -> bool:
         """Whether it is there, and holds what it is used for."""
         return _is_whole(self.path, self.holds)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is whole, and what lies there is what was put there.
+
+        Raises:
+            IntegrityError: a file in it is another one.
+        """
+        return self.is_whole and (not self.is_sealed or self.tree.is_trusted())
+
+    @property
+    def tree(self) -> SealedTree:
+        """Its files, as they are listed."""
+        return SealedTree(self.path, Seals.of_user())
 
     def make(self, fill: Callable[[Path], object], *, waiting: Callable[[], None] | None = None) -> Path:
         """Fill the folder if it is missing or damaged; return its path.
@@ -69,9 +93,9 @@ class CachedFolder:
             waiting: if given, one process at a time fills it; called before waiting for another one.
 
         Raises:
-            IntegrityError: the folder that ``fill`` filled is damaged, too.
+            IntegrityError: the folder that ``fill`` filled is damaged, too; or a file of a sealed folder was changed.
         """
-        if self.is_whole:
+        if self.is_usable:
             return self.path
         if waiting is not None:
             with exclusive(self.path.with_name(f"{self.path.name}.making"), waiting):
@@ -152,9 +176,11 @@ def _take_place(temporary: Path, kept: CachedFolder) -> None:
     folder = kept.path
     # Only one thread of one process at a time, up to the rename, or a second one would discard the first one's folder.
     with _turn_at(folder.parent):
-        if kept.is_whole:
+        if kept.is_usable:
             return
         remove_tree(folder)
+        if kept.is_sealed:
+            kept.tree.seal(temporary)
         temporary.rename(folder)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from crosswheel.files import sha256_of
+from crosswheel.seals import Seals
 from crosswheel.signing.keys import KeyFolder
-from crosswheel.signing.seals import Seals
 from crosswheel.wheels import provenance
 from support import projects
 from support.command_line import CommandLine, Done, command_line

@@ -20,8 +20,8 @@ from crosswheel.progress import display
 from crosswheel.recipes.loader import Recipes, load_folder
 from crosswheel.recipes.model import Recipe
 from crosswheel.registry import Registry
+from crosswheel.seals import Seals
 from crosswheel.settings import Settings
-from crosswheel.signing.seals import Seals
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import Toolchain
 from crosswheel.toolchain.python.tree import PythonTree

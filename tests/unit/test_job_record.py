@@ -12,7 +12,7 @@ from crosswheel import targets
 from crosswheel.files import sha256_of
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
-from crosswheel.signing.seals import Seals
+from crosswheel.seals import Seals
 from support.wheels import make_wheel
 
 OT2 = targets.load("ot2")

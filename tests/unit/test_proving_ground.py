@@ -19,7 +19,7 @@ from crosswheel.deploy.ssh import Address
 from crosswheel.emulation.trials import Importable
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, TargetError
 from crosswheel.job.machine_runs import KeptRuns, Machine, run_on_machine
-from crosswheel.signing.seals import Seals
+from crosswheel.seals import Seals
 from crosswheel.targets import Target
 
 # The last word is the command, as for a login's shell; what a login prints comes first.

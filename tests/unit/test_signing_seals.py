@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crosswheel.errors import UsageError
-from crosswheel.signing.seals import Seals
+from crosswheel.seals import Seals
 
 
 def test_a_sealed_text_is_read_as_it_was_written_or_not_at_all(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Defines the commands about a shared cache: show, verify and prune."""
+"""Defines the commands about caches: show, verify and prune."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from rich.console import Console
 
 from crosswheel.cli.amounts import amount_of
 from crosswheel.errors import UsageError
+from crosswheel.files import remove_tree
 from crosswheel.progress import table
 from crosswheel.progress.wording import size as size_in_words
 from crosswheel.quantities import BYTES, DAYS
+from crosswheel.sealed_trees import sealed_trees
+from crosswheel.seals import Seals
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.configured import open_cache_store
 from crosswheel.shared_cache.upkeep import prune as prune_cache
@@ -23,7 +26,7 @@ from crosswheel.signing.keys import KeyFolder, PublicKey
 from crosswheel.stores.store import Store
 
 commands = typer.Typer(
-    help="Look after a cache that a team shares (--shared-cache): show, verify and prune it.",
+    help="Look after a cache that a team shares (--shared-cache), and verify this machine's own.",
     no_args_is_help=True,
 )
 CacheOption = Annotated[
@@ -68,8 +71,10 @@ def verify(
         bool, typer.Option("--remove", help="Remove damaged entries, which are then made anew.")
     ] = False,
 ) -> None:
-    """Compare every record with its signature, and every blob with its hash."""
+    """Compare all of a shared cache with its signatures and hashes; without one, the tools in this machine's cache."""
     trusted, code = _trusted(), 0
+    if not shared_cache:
+        raise typer.Exit(_verify_tools(remove=remove))
     for store in _stores(shared_cache):
         faults = verify_cache(store, trusted)
         for fault in faults.values():
@@ -83,6 +88,23 @@ def verify(
             f"{store.url}: {f'{len(faults)} files are damaged{done}' if faults else 'all files are undamaged'}."
         )
     raise typer.Exit(code)
+
+
+def _verify_tools(*, remove: bool) -> int:
+    """Hash every file of the tools in this machine's cache; return the exit code."""
+    cache, damaged = Settings.from_environment().cache, 0
+    trees = list(sealed_trees(cache, Seals.of_user()))
+    for tree in trees:
+        faults = tree.faults()
+        damaged += bool(faults)
+        for fault in faults:
+            typer.echo(fault, err=True)
+        if faults and remove:
+            remove_tree(tree.folder)
+    done = " and removed: they are made anew" if remove else ""
+    state = f"{damaged} are damaged{done}" if damaged else "all are as they were put there"
+    print(f"{cache}: of {len(trees)} tools, {state}.")
+    return 1 if damaged else 0
 
 
 @commands.command()

@@ -272,7 +272,7 @@ def _installed(kind: str) -> Path | None:
 
 
 def _qemu(kind: str, settings: Settings) -> CachedFolder:
-    return CachedFolder(cache_path(settings.cache, "qemu"), [f"usr/bin/qemu-{kind}-static"])
+    return CachedFolder(cache_path(settings.cache, "qemu"), [f"usr/bin/qemu-{kind}-static"], is_sealed=True)
 
 
 def userland(target: Target, settings: Settings, runner: Runner) -> Path:

@@ -130,7 +130,7 @@ def _copy(
             runner.run([host.executable, *_COMPILE, temporary / tree.stdlib.relative_to(folder)], check=False)
 
     relative = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
-    CachedFolder(folder, relative).make(fill)
+    CachedFolder(folder, relative, is_sealed=True).make(fill)
     return tree
 
 

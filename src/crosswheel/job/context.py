@@ -32,9 +32,9 @@ from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.registry import Registry
 from crosswheel.sandbox.levels import find_sandbox
+from crosswheel.seals import VARIABLE, Seals
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
-from crosswheel.signing.seals import VARIABLE, Seals
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.cxx import make_cxx_library
 from crosswheel.toolchain.compilers.rust import Rust, rust_for

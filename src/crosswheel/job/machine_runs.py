@@ -13,7 +13,7 @@ from crosswheel.cached import cached_path
 from crosswheel.emulation.trials import Importable, Trying, import_modules, run_test
 from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, sha256_of
-from crosswheel.signing.seals import Seals
+from crosswheel.seals import Seals
 from crosswheel.wheels.proof import MachineRun
 
 # The code that a run depends on and that the digest of crosswheel's code leaves out.

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.check.modules import Compiled
 from crosswheel.files import new_folder, remove_tree, sha256_of
-from crosswheel.signing.seals import Seals
+from crosswheel.seals import Seals
 from crosswheel.wheels.materials import Materials
 from crosswheel.wheels.proof import WheelFacts
 from crosswheel.wheels.reading import WheelModules

@@ -75,7 +75,9 @@ def fortran_for(target: Target, compilers: Compilers, settings: Settings, runner
     runtimes, compiler_names = "usr/lib/gcc*/**/libgfortran.a", f"usr/bin/{target.multiarch}-gfortran-*"
     try:
         fetch = partial(_fetch, target, compilers, settings, runner)
-        folder = CachedFolder(_folder(target, settings), [runtimes, compiler_names, "version"]).make(fetch)
+        folder = CachedFolder(
+            _folder(target, settings), [runtimes, compiler_names, "version"], is_sealed=True
+        ).make(fetch)
     except CrosswheelError as error:
         raise MissingToolError(
             f"no Fortran compiler for {target.multiarch} could be fetched:\n    {error}",

@@ -83,7 +83,7 @@ class CPythonBuild:
         holds.append(f"lib/python{self._short}/_sysconfigdata_*.py")
         waiting = partial(self.tell, f"waiting for another command that builds Python {self._short}")
         built_here: list[Path] = []
-        CachedFolder(folder, holds).make(partial(self._fill, built_here), waiting=waiting)
+        CachedFolder(folder, holds, is_sealed=True).make(partial(self._fill, built_here), waiting=waiting)
         if built_here:
             share_folder(self.shared, _KIND, folder)
         return tree

@@ -47,7 +47,7 @@ def headers_for(target: Target, donor: PythonTree, cache: Path) -> PythonTree:
         shutil.copyfile(donor.library, filled.names)
 
     files = (tree.include / "pyconfig.h", data, tree.names)
-    CachedFolder(folder, [str(path.relative_to(folder)) for path in files]).make(fill)
+    CachedFolder(folder, [str(path.relative_to(folder)) for path in files], is_sealed=True).make(fill)
     return tree
 
 
