@@ -71,7 +71,7 @@ class SealedTree:
         Raises:
             StorageError: the list cannot be written.
         """
-        self._write({path: _listed(filled / path, self.folder) for path, _ in _walk(filled)})
+        self._write({path: _listed(filled / path, self._place) for path, _ in _walk(filled)})
 
     def is_trusted(self) -> bool:
         """Return whether the tree has exactly the files that were put there; ``False`` if that is not known.
@@ -104,19 +104,25 @@ class SealedTree:
     @property
     def list_path(self) -> Path:
         """The path of the list."""
-        return self.folder.parent / _FOLDER / f"{self.folder.name}.json"
+        place = self.folder.resolve()  # it, or its kind of the cache, may be a link to another disk
+        return place.parent / _FOLDER / f"{place.name}.json"
+
+    @property
+    def _place(self) -> str:
+        """Where it really lies."""
+        return str(self.folder.resolve())
 
     def _read(self) -> tuple[str, dict[str, _File]] | None:
         """Return where the tree lay when it was listed, and its files; ``None`` without a list of this user's."""
-        text = self.seals.read(self.list_path, self.folder.name)
+        text = self.seals.read(self.list_path, self.list_path.stem)
         if text is None:
             return None
         stated: dict[str, Any] = json.loads(text)
         return stated["place"], {path: _File(**file) for path, file in stated["files"].items()}
 
     def _write(self, files: Mapping[str, _File]) -> None:
-        stated = {"place": str(self.folder), "files": {path: asdict(file) for path, file in files.items()}}
-        self.seals.write(self.list_path, self.folder.name, json.dumps(stated, separators=(",", ":")))
+        stated = {"place": self._place, "files": {path: asdict(file) for path, file in files.items()}}
+        self.seals.write(self.list_path, self.list_path.stem, json.dumps(stated, separators=(",", ":")))
 
     def _compared(self, files: dict[str, _File]) -> dict[str, _File]:
         """Return what is listed of the files, renewed for those that were only copied or touched."""
@@ -163,15 +169,15 @@ class SealedTree:
 
     def _relocated(self, files: dict[str, _File], place: str) -> dict[str, _File]:
         """Return the list of a tree that lay elsewhere, after the texts that named that folder name this one."""
-        if place == str(self.folder):
+        if place == self._place:
             return files
         relocated = {}
         for path in [path for path, file in files.items() if file.names_place]:
             file = self.folder / path
             mode, data = stat.S_IMODE(file.stat().st_mode), file.read_bytes()
             with new_file(file, mode) as temporary:
-                temporary.write_bytes(data.replace(place.encode(), str(self.folder).encode()))
-            relocated[path] = _listed(file, self.folder)
+                temporary.write_bytes(data.replace(place.encode(), self._place.encode()))
+            relocated[path] = _listed(file, self._place)
         return {**files, **relocated}
 
 
@@ -198,7 +204,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                     yield path, item.stat(follow_symlinks=False)
 
 
-def _listed(path: Path, place: Path) -> _File:
+def _listed(path: Path, place: str) -> _File:
     status = path.lstat()
     return _with_status(_File(_content(path, status), 0, 0, 0, 0, _names(path, status, place)), status)
 
@@ -215,11 +221,11 @@ def _content(path: Path, status: os.stat_result) -> str:
     return sha256_of(path) if stat.S_ISREG(status.st_mode) else hashlib.sha256().hexdigest()
 
 
-def _names(path: Path, status: os.stat_result, place: Path) -> bool:
+def _names(path: Path, status: os.stat_result, place: str) -> bool:
     if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_TEXT:
         return False
     data = path.read_bytes()
-    return str(place).encode() in data and b"\0" not in data
+    return place.encode() in data and b"\0" not in data
 
 
 def _is_bytecode(path: str) -> bool:
@@ -233,7 +239,7 @@ def _is_private(folder: Path) -> bool:
     statuses = [status for _, status in _walk(folder) if not stat.S_ISLNK(status.st_mode)]
     if any(status.st_uid not in own or status.st_mode & _WRITABLE_BY_OTHERS for status in statuses):
         return False
-    for path in (*below, *folder.parents):
+    for path in (*below, *folder.resolve().parents):
         status = path.stat()
         sticky = status.st_mode & stat.S_ISVTX  # as of /tmp: others can remove nothing there
         if status.st_uid not in own or (status.st_mode & _WRITABLE_BY_OTHERS and not sticky):

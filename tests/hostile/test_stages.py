@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import socket
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,35 @@ from platformdirs import user_state_path
 
 from crosswheel.errors import MissingToolError
 from crosswheel.sandbox.levels import find_sandbox
+from crosswheel.sandbox.restrict import landlock_version
+from hostile.attempts import ATTEMPTS
+from hostile.test_sandbox import victim_in
 from support import projects
 from support.command_line import CommandLine, command_line
 
 # At each stage this runs; what succeeds is printed. Where the stage is, the caller says.
 _ATTEMPTS = """
-import os, socket
+import ctypes, os, signal, socket, struct, subprocess, sys, tempfile
+PROGRAMS, VARIABLES = {programs!r}, {variables!r}
+def tried(stage, name, program):
+    # In a process of its own, as a program of the emulated machine cannot start another.
+    own, (ours, theirs) = tempfile.mkdtemp(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(60)
+            os.dup2(theirs, 1)
+            os.environ.update(VARIABLES, OWN=own)
+            exec(compile(program, name, "exec"), dict(__name__="attempt"))
+        except BaseException:
+            pass
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    with open(ours, "rb") as said:
+        if b"ESCAPED" in said.read():
+            print("ESCAPED", stage, name, flush=True)
+    os.waitpid(child, 0)
 def attempt(stage, name, work):
     try:
         if work():
@@ -56,6 +78,9 @@ def attempts(stage):
     attempt(stage, "sees a secret of its parents", lambda: any(
         b"TOKEN=" in open("/proc/%s/environ" % name, "rb").read()
         for name in os.listdir("/proc") if name.isdigit() and readable(name)))
+    for name, program in PROGRAMS.items():
+        tried(stage, name, program)
+    print("TRIED", len(PROGRAMS) + 12, stage, flush=True)
 def readable(name):
     try:
         return bool(open("/proc/%s/environ" % name, "rb").read(1))
@@ -79,20 +104,37 @@ def crosswheel(tmp_path: Path) -> Iterator[CommandLine]:
         yield line
 
 
+# What these use up is limited for each package, not for all; tests/hostile/test_sandbox.py tries them with low limits.
+_LIMITED = (
+    "writes a file larger than it may",
+    "takes more memory than it may",
+    "starts processes without end",
+)
+
+
+def programs_for(level: str) -> dict[str, str]:
+    """Return what is tried at each stage at a level of the sandbox: never without one, as it would do harm."""
+    programs = {name: program for name, program in ATTEMPTS.items() if name not in _LIMITED}
+    if level == "landlock" and landlock_version() < 6:
+        del programs["ends another process"]  # Landlock knows signals since Linux 6.12
+    return programs
+
+
 @pytest.fixture
-def hostile(crosswheel: CommandLine, tmp_path: Path) -> Iterator[str]:
-    """What a hostile package runs."""
+def hostile(crosswheel: CommandLine, tmp_path: Path) -> Iterator[Callable[[str | None], str]]:
+    """Return what a hostile package runs at a level of the sandbox, or without one."""
     secret = tmp_path / "home" / "id_ed25519"
     secret.parent.mkdir()
-    secret.write_text("a secret")
-    secret.chmod(0o600)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield _ATTEMPTS.format(
+    with victim_in(secret.parent) as victim:
+        secret.chmod(0o600)
+        yield lambda level: _ATTEMPTS.format(
+            programs=programs_for(level) if level else {},
+            variables={**victim.variables, "LEVEL": level or "none"},
             secret=str(secret),
             dist=str(crosswheel.folder / "dist"),
             cache=str(crosswheel.cache),
             key=str(user_state_path("crosswheel") / "cache.key"),
-            port=server.getsockname()[1],
+            port=int(victim.variables["PORT"]),
         )
 
 
@@ -120,10 +162,10 @@ def offer(crosswheel: CommandLine, hostile: str) -> None:
 
 
 def test_a_hostile_package_reaches_nothing_at_any_stage(
-    crosswheel: CommandLine, hostile: str, level: str
+    crosswheel: CommandLine, hostile: Callable[[str | None], str], level: str
 ) -> None:
-    offer(crosswheel, hostile)
-    test = {"test_bad.py": hostile + "attempts('a test')\n"}
+    offer(crosswheel, hostile(level))
+    test = {"test_bad.py": hostile(level) + "attempts('a test')\n"}
     crosswheel.recipe("tests=['test_bad.py']", place="demo", files=test)
     words = ("build", "demo", "--as-of", "2024-12-31", "--sandbox", level)
     result = crosswheel.run(*words, TOKEN="a secret")
@@ -132,14 +174,21 @@ def test_a_hostile_package_reaches_nothing_at_any_stage(
     ran = {line.partition("RAN ")[2] for line in log.splitlines() if "RAN " in line}
     stages = {"the hook that tells requirements", "the hook that builds", "setup.py", "import", "a test"}
     assert stages <= ran, ran
+    tried = dict(
+        reversed(line.partition("TRIED ")[2].split(" ", 1)) for line in log.splitlines() if "TRIED " in line
+    )
+    assert stages <= tried.keys(), tried
+    assert min(map(int, tried.values())) >= 25
     assert "ESCAPED" not in log, [line for line in log.splitlines() if "ESCAPED" in line]
     assert not (crosswheel.folder / "dist" / "forged.whl").exists()
     secret = crosswheel.folder.parent / "home" / "id_ed25519"
     assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("a secret", 0o600)
 
 
-def test_the_same_package_reaches_all_of_it_without_a_sandbox(crosswheel: CommandLine, hostile: str) -> None:
-    offer(crosswheel, hostile)
+def test_the_same_package_reaches_all_of_it_without_a_sandbox(
+    crosswheel: CommandLine, hostile: Callable[[str | None], str]
+) -> None:
+    offer(crosswheel, hostile(None))
     crosswheel.run("build", "demo", "--as-of", "2024-12-31", "--sandbox", "none")
     log = "\n".join(path.read_text() for path in crosswheel.folder.glob("build/**/build.log"))
     names = ("reads a file of the user", "writes to the cache", "changes a compiler", "reaches a port")

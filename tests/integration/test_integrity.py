@@ -181,3 +181,25 @@ def test_a_wheel_has_the_same_bytes_wherever_the_cache_lies_and_whatever_the_uma
         assert [traces(wheel, [tmp_path]) for wheel in wheels] == [{}, {}]
         made.append([wheel.read_bytes() for wheel in wheels])
     assert made[0] == made[1]
+
+
+def test_a_byte_that_changes_in_a_tool_is_refused_by_name_and_the_tool_made_anew_when_it_was_removed(
+    crosswheel: CommandLine,
+) -> None:
+    own = crosswheel.cache / "python"
+    pythons, words = own.resolve(), ("build", "pure", "--as-of", "2024-12-31")
+    own.unlink()  # a link to the user's, which stay as they are
+    shutil.copytree(pythons, own, symlinks=True)
+    first = crosswheel.run(*words)
+    assert first.returncode == 0, first.output
+    (module,) = own.glob("*/org/*/*/linux-x86_64/lib/python3.10/json/decoder.py")
+    flip(module)
+    before = contents(crosswheel.folder / "dist")
+    refused = crosswheel.run(*words)
+    assert refused.returncode == 2, refused.output
+    assert f"{module} was changed" in refused.words
+    assert "crosswheel cache verify --remove" in refused.words
+    assert contents(crosswheel.folder / "dist") == before
+    assert f"{module} was changed" in crosswheel.run("cache", "verify", "--remove").words
+    assert not module.exists()
+    assert crosswheel.run("cache", "verify").returncode == 0

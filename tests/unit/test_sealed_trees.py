@@ -204,6 +204,17 @@ def test_a_tool_of_a_cache_that_was_moved_names_its_new_folder(tool: Tool, tmp_p
         moved.use()
 
 
+def test_a_link_to_the_tools_of_another_cache_moves_nothing(tool: Tool, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "python").symlink_to(tool.kept.path.parent)
+    before = (tool.kept.path / "lib.pc").read_text()
+    linked = Tool(tmp_path / "second")
+    linked.use()
+    assert (linked.made, (tool.kept.path / "lib.pc").read_text()) == (0, before)
+    tool.use()
+    assert tool.made == 1
+
+
 def test_where_no_key_can_be_kept_nothing_is_made_anew(tool: Tool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cached.Seals, "of_user", lambda: Seals(os.urandom(32), is_kept=False))
     make_writable_for_others(tool)

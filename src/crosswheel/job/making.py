@@ -33,7 +33,7 @@ from crosswheel.plan import Step, choose
 from crosswheel.progress import Display
 from crosswheel.recipes.model import PypiSource
 from crosswheel.registry import Registry, ReleaseFile
-from crosswheel.signing.seals import Seals
+from crosswheel.seals import Seals
 from crosswheel.sources import SourceTree, obtain
 from crosswheel.sources.prepare import apply_patches, pin_version
 from crosswheel.targets import Target

@@ -21,10 +21,10 @@ from crosswheel.job.context import BuildContext
 from crosswheel.job.record import OF_THIS_MACHINE, WheelRecord
 from crosswheel.plan import Step
 from crosswheel.registry import Registry
+from crosswheel.seals import Seals
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.shared_cache.records import CacheRecord
-from crosswheel.signing.seals import Seals
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.linking import library_inputs
