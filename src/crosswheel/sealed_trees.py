@@ -22,7 +22,7 @@ from crosswheel.errors import IntegrityError, StorageError
 from crosswheel.files import new_file, sha256_of
 from crosswheel.seals import Seals
 
-_FOLDER = ".trees"
+_SUFFIX = ".files.json"
 _MOST_TEXT = 1 << 20  # bytes
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -105,7 +105,7 @@ class SealedTree:
     def list_path(self) -> Path:
         """The path of the list."""
         place = self.folder.resolve()  # it, or its kind of the cache, may be a link to another disk
-        return place.parent / _FOLDER / f"{place.name}.json"
+        return place.with_name(f".{place.name}{_SUFFIX}")
 
     @property
     def _place(self) -> str:
@@ -114,7 +114,7 @@ class SealedTree:
 
     def _read(self) -> tuple[str, dict[str, _File]] | None:
         """Return where the tree lay when it was listed, and its files; ``None`` without a list of this user's."""
-        text = self.seals.read(self.list_path, self.list_path.stem)
+        text = self.seals.read(self.list_path, self.list_path.name)
         if text is None:
             return None
         stated: dict[str, Any] = json.loads(text)
@@ -122,7 +122,7 @@ class SealedTree:
 
     def _write(self, files: Mapping[str, _File]) -> None:
         stated = {"place": self._place, "files": {path: asdict(file) for path, file in files.items()}}
-        self.seals.write(self.list_path, self.list_path.stem, json.dumps(stated, separators=(",", ":")))
+        self.seals.write(self.list_path, self.list_path.name, json.dumps(stated, separators=(",", ":")))
 
     def _compared(self, files: dict[str, _File]) -> dict[str, _File]:
         """Return what is listed of the files, renewed for those that were only copied or touched."""
@@ -183,9 +183,9 @@ class SealedTree:
 
 def sealed_trees(cache: Path, seals: Seals) -> Iterator[SealedTree]:
     """Yield the trees of a cache that have a list."""
-    for pattern in (f"{_FOLDER}/*.json", f"*/{_FOLDER}/*.json"):
+    for pattern in (f".*{_SUFFIX}", f"*/.*{_SUFFIX}"):
         for path in sorted(cache.glob(pattern)):
-            folder = path.parents[1] / path.name.removesuffix(".json")
+            folder = path.with_name(path.name[1:].removesuffix(_SUFFIX))
             if folder.is_dir():
                 yield SealedTree(folder, seals)
 

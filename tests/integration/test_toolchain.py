@@ -361,5 +361,5 @@ def test_those_that_begin_at_once_with_an_empty_cache_do_not_disturb_each_other(
         found = set(pool.map(begin, [settings] * 3))
     (executable,) = found
     assert executable.is_file()
-    assert len(list(tmp_path.glob("cache/python/*"))) == 1
+    assert len(list(tmp_path.glob("cache/python/[!.]*"))) == 1
     assert not list(tmp_path.glob("cache/**/*.jar"))
