@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,11 +47,6 @@ class _File:
     changed: int
     names_place: bool = False
 
-    def is_as_listed(self, status: os.stat_result) -> bool:
-        """Return whether the file system tells the same as when the file was listed."""
-        now = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        return now == (self.mode, self.size, self.modified, self.changed)
-
 
 @dataclass(frozen=True)
 class SealedTree:
@@ -71,13 +66,17 @@ class SealedTree:
         Raises:
             StorageError: the list cannot be written.
         """
-        self._write({path: _listed(filled / path, self._place) for path, _ in _walk(filled)})
+        files = {}
+        for path, _ in _walk(filled):
+            with contextlib.suppress(FileNotFoundError):  # bytecode that another process is writing
+                files[path] = _listed(filled / path, self._place)
+        self._write(files)
 
     def is_trusted(self) -> bool:
         """Return whether the tree has exactly the files that were put there; ``False`` if that is not known.
 
         A tree without a list counts if nobody but this user and root can have written to it, and is listed. Bytecode
-        that is not listed is removed: Python writes it wherever it may, and reads it again without reading the source.
+        that differs from the list is removed: Python writes it wherever it may, and then reads it without its source.
 
         Raises:
             IntegrityError: a file is another one, is lacking, or was added.
@@ -99,7 +98,8 @@ class SealedTree:
         listed = self._read()
         if listed is None:
             return [f"{self.folder}: its list is missing, or was not sealed with this user's key"]
-        return list(self._faults(listed[1], every=True))
+        found = dict(_walk(self.folder))
+        return list(self._faults(listed[1], found, found))
 
     @property
     def list_path(self) -> Path:
@@ -126,39 +126,38 @@ class SealedTree:
 
     def _compared(self, files: dict[str, _File]) -> dict[str, _File]:
         """Return what is listed of the files, renewed for those that were only copied or touched."""
-        for fault in self._faults(files, every=False):
+        found = dict(_walk(self.folder))
+        suspects = {path for path, status in found.items() if not _is_as_listed(files.get(path), status)}
+        for fault in self._faults(files, found, suspects):
             raise IntegrityError(
                 f"{fault}: something else than crosswheel wrote to the cache, or the disk is failing",
                 hint="find out what it was. `crosswheel cache verify --remove` removes what differs: it is made anew.",
             )
-        renewed = {
-            path: _with_status(file, status)
-            for path, file in files.items()
-            if not file.is_as_listed(status := (self.folder / path).lstat())
-        }
+        renewed = {path: _with_status(files[path], found[path]) for path in suspects if path in files}
         return {**files, **renewed} if renewed else files
 
-    def _faults(self, files: Mapping[str, _File], *, every: bool) -> Iterator[str]:
-        """Yield how the tree differs from its list.
+    def _faults(
+        self, files: Mapping[str, _File], found: Mapping[str, os.stat_result], suspects: Iterable[str]
+    ) -> Iterator[str]:
+        """Yield how the tree differs from its list, and remove bytecode that does.
 
         Args:
-            every: hash every file, and not only those of which the file system tells a change.
+            found: the files that are there.
+            suspects: those to hash.
         """
-        found = dict(_walk(self.folder))
-        for path in files.keys() - found.keys():
-            yield f"{self.folder / path} is gone"
-        for path, status in found.items():
-            file = files.get(path)
-            if file is None:
-                if not _is_bytecode(path):
-                    yield f"{self.folder / path} was added"
-                elif not every:
-                    (self.folder / path).unlink(missing_ok=True)
-            elif (every or not file.is_as_listed(status)) and (
-                _content(self.folder / path, status) != file.content
-                or stat.S_IFMT(status.st_mode) != stat.S_IFMT(file.mode)
-            ):
-                yield f"{self.folder / path} was changed"
+        for path in sorted(files.keys() - found.keys()):
+            if not _is_bytecode(path):
+                yield f"{self.folder / path} is gone"
+        for path in suspects:
+            file, status = files.get(path), found[path]
+            if file and stat.S_IFMT(status.st_mode) == stat.S_IFMT(file.mode):
+                with contextlib.suppress(FileNotFoundError):
+                    if _content(self.folder / path, status) == file.content:
+                        continue
+            if _is_bytecode(path):
+                (self.folder / path).unlink(missing_ok=True)  # Python makes it anew
+            else:
+                yield f"{self.folder / path} was {'changed' if file else 'added'}"
 
     def _is_adopted(self) -> bool:
         if not _is_private(self.folder):
@@ -201,7 +200,14 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                 if item.is_dir(follow_symlinks=False):
                     below.append(f"{path}/")
                 else:
-                    yield path, item.stat(follow_symlinks=False)
+                    with contextlib.suppress(FileNotFoundError):
+                        yield path, item.stat(follow_symlinks=False)
+
+
+def _is_as_listed(file: _File | None, status: os.stat_result) -> bool:
+    """Return whether the file system tells the same of a file as when it was listed."""
+    now = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return file is not None and now == (file.mode, file.size, file.modified, file.changed)
 
 
 def _listed(path: Path, place: str) -> _File:
@@ -229,7 +235,7 @@ def _names(path: Path, status: os.stat_result, place: str) -> bool:
 
 
 def _is_bytecode(path: str) -> bool:
-    return path.endswith(".pyc") and "__pycache__" in path.split("/")
+    return "__pycache__" in path.split("/")
 
 
 def _is_private(folder: Path) -> bool:

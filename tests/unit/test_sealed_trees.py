@@ -188,8 +188,25 @@ def test_bytecode_that_is_not_listed_is_not_read(tool: Tool) -> None:
     bytecode = tool.kept.path / "lib" / "__pycache__" / "os.cpython-310.pyc"
     bytecode.parent.mkdir(parents=True)
     bytecode.write_bytes(b"evil")
+    half = bytecode.with_name("os.cpython-310.pyc.139871")  # another process is writing it
+    half.write_bytes(b"")
     tool.use()
     assert not bytecode.exists()
+    assert not half.exists()
+
+
+def test_listed_bytecode_that_was_changed_is_not_read(tool: Tool) -> None:
+    bytecode = tool.kept.path / "lib" / "__pycache__" / "os.cpython-310.pyc"
+    bytecode.parent.mkdir(parents=True)
+    bytecode.write_bytes(b"good")
+    tool.kept.tree.seal(tool.kept.path)
+    tool.use()
+    assert bytecode.read_bytes() == b"good"
+    bytecode.write_bytes(b"evil")
+    tool.use()
+    assert not bytecode.exists()
+    tool.use()
+    assert tool.made == 1
 
 
 def test_a_tool_of_a_cache_that_was_moved_names_its_new_folder(tool: Tool, tmp_path: Path) -> None:
