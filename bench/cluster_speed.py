@@ -34,7 +34,7 @@ _TRIAL_SECONDS, _OVERHEAD_SECONDS = 2.0, 0.3
 _GOAL_EFFICIENCY, _GOAL_RATIO = 0.8, 1.1
 _REAL = (
     "markupsafe==3.0.2", "pyyaml==6.0.2", "wrapt==1.17.2", "websockets==15.0.1", "ruamel.yaml.clib==0.2.12",
-    "cffi==1.17.1", "greenlet==3.2.1", "regex==2024.11.6",
+    "cffi==1.17.1",
 )  # fmt: skip
 _KILLED = ("markupsafe==3.0.2", "wrapt==1.17.2", "websockets==15.0.1")
 _PATIENCE, _ATTEMPTS = 120, 6

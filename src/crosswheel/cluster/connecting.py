@@ -24,7 +24,7 @@ from crosswheel.files import remove_tree
 from crosswheel.process import Cancellation, Runner, this_python
 from crosswheel.settings import Settings
 
-_CONNECT_SECONDS, _START_SECONDS = 10, 60
+_CONNECT_SECONDS, _START_SECONDS = 20, 180  # of a machine that does other work as well
 _FOREVER = 10.0**8
 
 
