@@ -167,7 +167,7 @@ def _reason(done: subprocess.CompletedProcess[str], tree: Path) -> str:
     error = re.search(
         r"^(?:\S+: )?(?:error|failed|refused)\b:? *(.+(?:\n +.+)*)", done.stdout, re.MULTILINE | re.I
     )
-    text = error[1] if error else tail(done.stdout, 1)
+    text = error[1].partition("what to do:")[0] if error else tail(done.stdout, 1)
     return " ".join(text.split()).replace(f"{tree.parent}/", "").replace("|", "/")[:200]
 
 

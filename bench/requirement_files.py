@@ -45,12 +45,14 @@ class Case:
     Attributes:
         lines: its text, in which ``$six_wheel`` and the like stand for what differs between machines.
         refused: what crosswheel says of a line that it does not honour; empty if it resolves the file.
+        as_pip: the releases that the file names for pip, where uv refuses it.
     """
 
     title: str
     lines: str
     refused: str = ""
     encoding: str = "utf-8"
+    as_pip: tuple[str, ...] = ()
 
 
 CASES = (
@@ -81,9 +83,20 @@ CASES = (
         "hashes required, of several algorithms",
         f"--require-hashes\n{IDNA} \\\n    --hash=sha512:{'0' * 128}\n",
     ),
-    Case("a line continued in its middle", "idna \\\n  ==3.10 \\\n  ; python_version \\\n  > '3'\n"),
+    Case(
+        "a line continued after its version",
+        "idna==3.10 \\\n  --hash=sha256:946d195a0d259cbba61165e88e65941f16e9b36ea6ddb97f00452bae8b1287d3\n",
+    ),
+    Case(
+        "a line continued in its middle",
+        "idna \\\n  ==3.10 \\\n  ; python_version \\\n  > '3'\n",
+        as_pip=("idna==3.10",),
+    ),
     Case("only wheels, and those preferred", "--only-binary=:all:\n--prefer-binary\nsix\n"),
-    Case("one from its source", "--no-binary six,idna\nsix==1.17.0\n"),
+    Case("one from its source", "--no-binary six\nsix==1.17.0\n"),
+    Case(
+        "some from their source, after commas", "--no-binary six,idna\nsix==1.17.0\n", as_pip=("six==1.17.0",)
+    ),
     Case("the registry, in a variable", "--index-url ${BENCH_INDEX}\nsix==1.17.0\n"),
     Case(
         "variables in paths and addresses", "-r ${BENCH_FOLDER}/first.txt\nlab @ file://${BENCH_HERE}/lab\n"
@@ -105,7 +118,9 @@ CASES = (
     Case(
         "an editable of a repository, by its egg",
         "-e git+file://$here/repository@v1#egg=other&subdirectory=other\n",
+        as_pip=("other==1.0", "sniffio==1.3.1"),
     ),
+    Case("a repository, by its egg", "git+file://$here/repository@v1#egg=other&subdirectory=other\n"),
     Case("a wheel at an address, with its hash", "$six_wheel#sha256=$six_hash\n"),
     Case("an sdist at an address, by name", "six @ $six_sdist\n"),
     Case("a wheel beside the file", "./$six_file\n"),
@@ -141,13 +156,16 @@ BESIDE = {
 }
 
 
+_WAYS = ("equal", "read as pip does where uv refuses", "refused with file and line", "different")
+
+
 @dataclass
 class Bench:
     """What all files share: a registry, and how many came out in which way."""
 
     six: Mapping[str, ReleaseFile]
     registry: Registry
-    counts: dict[str, int] = field(default_factory=lambda: {"equal": 0, "refused": 0, "different": 0})
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_WAYS, 0))
 
     def row(self, case: Case) -> str:
         """Resolve a file both ways; return its row."""
@@ -157,9 +175,13 @@ class Bench:
             ours, told = _ours(folder)
             if case.refused:
                 refused = f"requirements.txt, {case.refused}" in told
-                self.counts["refused" if refused else "different"] += 1
+                self.counts["refused with file and line" if refused else "different"] += 1
                 return f"| {case.title} | | {'refused' if refused else 'not refused'}: {case.refused} … |"
             theirs = _theirs(folder)
+        if case.as_pip and not theirs:
+            same = ours == set(case.as_pip)
+            self.counts["read as pip does where uv refuses" if same else "different"] += 1
+            return f"| {case.title} | {', '.join(sorted(ours))} | {'uv refuses it' if same else 'no'} |"
         if not ours or not theirs or ours != theirs:
             say(told)
         equal = bool(ours) and ours == theirs
