@@ -4,7 +4,9 @@ The levels take turns, each from a cache that has all tools and no wheel; the fi
 count. Compares the sums over all turns: seconds of all processors, which other work on the machine changes little, and
 seconds by the clock. Exits with 1 when a level costs more than 3 % of processor time.
 
-Usage: bench/sandbox [--turns 3] [--levels none,namespaces,landlock] [--folder DIR] [REQUIREMENT ...]
+With --recipes packages, the main job is what is built; its wheels are taken or built as always.
+
+Usage: bench/sandbox [--turns 3] [--levels none,namespaces,landlock] [--folder DIR] [--recipes DIR | REQUIREMENT ...]
 """
 
 from __future__ import annotations
@@ -47,14 +49,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("requirements", nargs="*", metavar="REQUIREMENT", default=_PACKAGES)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--levels", default="none,namespaces,landlock", help="the first is compared with")
+    parser.add_argument("--recipes", type=Path, help="build the roots of this folder instead of requirements")
     parser.add_argument("--folder", type=Path, help="an empty folder for logs, which is kept")
     given = parser.parse_args(arguments)
     levels, state = given.levels.split(","), machine()
+    words = [*given.requirements, "--as-of", _AS_OF, "--from-source"]
+    if given.recipes:
+        words = ["--recipes", str(given.recipes.resolve())]
     costs = dict.fromkeys(levels, Cost())
     with workspace(given.folder) as folder:
         for turn in range(given.turns + 1):
             for level in levels if turn % 2 else reversed(levels):
-                cost = built(level, given.requirements, folder / f"{turn}-{level}", folder / "cache")
+                cost = built(level, words, folder / f"{turn}-{level}", folder / "cache")
                 say(
                     f"turn {turn}, {level}: {cost.processors:.1f} s of processors, {cost.clock:.1f} s by the clock"
                 )
@@ -62,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
                     costs[level] += cost
     first = costs[levels[0]]
     show(
-        f"{', '.join(given.requirements)}: sums of {given.turns} turns; {state}",
+        f"{given.recipes or ', '.join(given.requirements)}: sums of {given.turns} turns; {state}",
         ["sandbox", "s of processors", "s by the clock", "processors", "clock"],
         [
             [
@@ -79,13 +85,20 @@ def main(arguments: Sequence[str]) -> int:
     return int(any(cost.processors > _MOST * first.processors for cost in costs.values()))
 
 
-def built(level: str, requirements: Sequence[str], folder: Path, cache: Path) -> Cost:
-    """Build and prove packages from source at a level; return what that took."""
+def built(level: str, words: Sequence[str], folder: Path, cache: Path) -> Cost:
+    """Build and prove packages at a level; return what that took."""
     renew(cache)
     folder.mkdir()
     program = Path(sys.executable).with_name("crosswheel")
-    command: list[str | Path] = [program, "build", *requirements, "--as-of", _AS_OF]
-    command += ["--from-source", "--sandbox", level, "--build-type", "packages-only"]
+    command: list[str | Path] = [
+        program,
+        "build",
+        *words,
+        "--sandbox",
+        level,
+        "--build-type",
+        "packages-only",
+    ]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = timed(
         command, folder / "build.log", cwd=folder, env={**usual_environment(), "CROSSWHEEL_CACHE": str(cache)}
