@@ -16,7 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from _emulated import EmulatedDebian, why_not
@@ -117,7 +117,8 @@ def cross_seconds(
     """Build a wheel for the target; zig finds what :func:`warm_zig` made, and nothing of an earlier turn."""
     shutil.copytree(warm / "zig", folder / "zig", symlinks=True)
     variables = {**plain.variables, **zig_compilers(target, folder).environment}
-    return package.seconds(CrossEnvironment(variables, plain.versions, plain.program_folders), folder)
+    view = plain.view.writing([folder])
+    return package.seconds(replace(plain, variables=variables, view=view), folder)
 
 
 def turns(packages: Sequence[Package], toolchain: Toolchain, warm: Path, folder: Path, count: int) -> Seconds:
