@@ -102,6 +102,10 @@ class Backend:
         """The folder with the build's own copies of paths that its tools write to, if it needs copies."""
         return self.venv.parent / "copies"
 
+    def variables(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return the complete environment of a hook, with some variables more."""
+        return self.environment.for_hook(self.venv, self.tree, {**self.extra, **(more or {})})
+
     def requirements_for_wheel(self, config: ConfigSettings) -> Sequence[str]:
         """Return the additional requirements that the backend needs for building a wheel.
 
@@ -200,7 +204,7 @@ class Backend:
     def _run(
         self, cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
     ) -> None:
-        env = self.environment.for_hook(self.venv, self.tree, {**self.extra, **(extra_environ or {})})
+        env = self.variables(extra_environ)
         where = Path(cwd) if cwd else self.tree
         # pyproject_hooks exchanges requests and answers through a folder, the last argument.
         exchange = [Path(word) for word in cmd[-1:] if Path(word).is_dir()]
@@ -298,7 +302,7 @@ def build_wheel(
         folder.mkdir(parents=True)
     if locked.needs_rust:
         on_step("fetching crates")
-        fetch_crates(backend)
+        fetch_crates(backend.tree, backend.variables(), backend.runner)
         remove_tree(backend.copies)  # made before the crates were fetched
     if project.recipe and project.recipe.before_build:
         on_step("running what comes before the build")

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from crosswheel.download import connection_hint
 from crosswheel.errors import BuildFailed
-from crosswheel.process import tail
-
-if TYPE_CHECKING:
-    from crosswheel.build import Backend  # it imports this module
+from crosswheel.process import Runner, tail
 
 _CRATE = re.compile(r'^name = "(.+)"\nversion = "(.+)"$', re.MULTILINE)
 # How this machine reaches the network: proxies, certificates, mirrors of the crate registry.
@@ -22,37 +19,40 @@ _OF_THE_NETWORK = re.compile(
 _GIT_SOURCE = re.compile(r"[Uu]nable to update (\w+://[^\s?#]+)")
 
 
-def fetch_crates(backend: Backend) -> None:
+def fetch_crates(tree: Path, variables: Mapping[str, str], runner: Runner) -> None:
     """Download the crates in the project's Cargo.lock.
 
     Crates for every platform are included, because `cargo metadata`, which maturin runs, requires all of them.
 
+    Args:
+        tree: the project's source.
+        variables: the environment of its build, to which those of the host's network are added.
+
     Raises:
         BuildFailed: a crate is not available.
     """
-    for manifest in _workspaces(backend.tree):
+    network = {name: value for name, value in os.environ.items() if _OF_THE_NETWORK.fullmatch(name)}
+
+    def fetch(manifest: Path) -> None:
+        words = ["cargo", "fetch", "--manifest-path", str(manifest)]
+        result = runner.run(words, cwd=tree, env={**network, **variables}, check=False)
+        if result.returncode != 0:
+            raise _failure(result.output)
+
+    for manifest in _workspaces(tree):
         lock = manifest.with_name("Cargo.lock")
         if not lock.is_file():
-            _fetch(backend, manifest)
+            fetch(manifest)
             continue
         named = _crates(lock)
         # Not with --locked, which rejects a workspace's lock if the sdist has only a part of that workspace.
-        _fetch(backend, manifest)
+        fetch(manifest)
         added = sorted(_crates(lock) - named)
         if added:
             raise BuildFailed(
                 f"{lock.name} does not name all the crates that the project is made of; missing: {', '.join(added)}",
                 hint="complete it with a patch in the recipe, or build from the project's sdist.",
             )
-
-
-def _fetch(backend: Backend, manifest: Path) -> None:
-    network = {name: value for name, value in os.environ.items() if _OF_THE_NETWORK.fullmatch(name)}
-    env = {**network, **backend.environment.for_hook(backend.venv, backend.tree, backend.extra)}
-    words = ["cargo", "fetch", "--manifest-path", str(manifest)]
-    result = backend.runner.run(words, cwd=backend.tree, env=env, check=False)
-    if result.returncode != 0:
-        raise _failure(result.output)
 
 
 def _crates(lock: Path) -> set[str]:

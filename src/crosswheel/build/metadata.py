@@ -60,7 +60,7 @@ def asked_raw_metadata(project: Project, backend: Backend, locked: LockedRequire
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if locked.needs_rust:
-        fetch_crates(backend)
+        fetch_crates(backend.tree, backend.variables(), backend.runner)
     if project.recipe and project.recipe.setup_py_commands:  # for these, only setuptools is installed
         backend = replace(backend, system=replace(backend.system, backend=SETUP_PY))
     raw, _ = parse_email(backend.prepare_metadata(folder, project.config))
