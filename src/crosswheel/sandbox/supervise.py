@@ -27,11 +27,12 @@ _RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
 _AT_FDCWD, _NOFOLLOW, _EMPTY_PATH = -100, 0x100, 0x1000
 _SET_CHILD_SUBREAPER = 36
 _LONGEST_PATH = 4096
-_SIZES = {"timespec": 32, "timeval": 32, "utimbuf": 16}
+# The forms in which times are given: two times in seconds, with nanoseconds or microseconds or without.
+_FORMS = {"timespec": "qqqq", "timeval": "qqqq", "utimbuf": "qq"}
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 # By architecture: the supervised system calls, and the positions of their arguments (folder, path, value, flags).
-# The last three of x86-64 are older forms of the same, which programs in a static build call (CMake's wheel is one).
+# The last three of x86-64 are older forms of the same, which programs still call: CMake's wheel, as it installs files.
 _CALLS: dict[str, dict[int, tuple[str, int | None, int | None, int, int | None]]] = {
     "x86_64": {
         90: ("mode", None, 0, 1, None), 91: ("mode", 0, None, 1, None), 268: ("mode", 0, 1, 2, None),
@@ -98,9 +99,8 @@ class Call:
         """Set the times of access and of change to those at an address, a structure of that kind; 0 means now."""
         times = None
         if address:
-            numbers = struct.unpack(
-                "qqqq"[: 2 if kind == "utimbuf" else 4], self._bytes(address, _SIZES[kind])
-            )
+            form = _FORMS[kind]
+            numbers = struct.unpack(form, self._bytes(address, struct.calcsize(form)))
             if kind == "utimbuf":
                 numbers = (numbers[0], 0, numbers[1], 0)
             elif kind == "timeval":
