@@ -255,3 +255,18 @@ def test_workers_on_this_machine_have_caches_of_their_own(line: CommandLine, tmp
 )
 def test_what_no_cluster_can_do_is_told(line: CommandLine, words: list[str], reason: str) -> None:
     line.run("build", "pure==1.0", *words).explains(2, reason)
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"CROSSWHEEL_KEYS": "none"}, "no key is trusted here"),
+        ({"CROSSWHEEL_OFFLINE": "1"}, "this machine is offline"),
+    ],
+)
+def test_what_this_machine_lacks_is_told_before_a_cluster_starts(
+    line: CommandLine, variables: dict[str, str], reason: str
+) -> None:
+    done = line.run("build", "pure==1.0", "--workers", "1", "--shared-cache", "s", **variables)
+    done.explains(2, reason)
+    assert "The cluster at" not in done.words

@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +19,7 @@ from crosswheel.cluster.keys import PORT, ClusterKeys, scheduler_address
 from crosswheel.errors import UsageError
 from crosswheel.quantities import BYTES
 from crosswheel.settings import Settings
+from crosswheel.shared_cache.configured import shared_cache_of
 
 if TYPE_CHECKING:
     from crosswheel.cli.options import Scene
@@ -110,11 +111,10 @@ class Clustering:
         if self.cluster is None and self.workers is None:
             yield None
             return
-        self._require(scene)
+        settings = Settings.from_environment()
+        self._require(scene, settings)
         require_dask()
         from crosswheel.cluster.connecting import joined_cluster, local_cluster
-
-        settings = Settings.from_environment()
 
         def tell(text: str) -> None:
             console.print(text, soft_wrap=True, highlight=False, markup=False)
@@ -127,7 +127,7 @@ class Clustering:
         with joined as executor:
             yield executor
 
-    def _require(self, scene: Scene) -> None:
+    def _require(self, scene: Scene, settings: Settings) -> None:
         if self.cluster and self.workers:
             raise UsageError("--cluster and --workers are two clusters", hint="give one of them.")
         if not scene.shared_caches or scene.shared_cache_read_only:
@@ -139,4 +139,15 @@ class Clustering:
             raise UsageError(
                 "--sdk is a folder of this machine, and workers have none",
                 hint="leave it out, or build without a cluster.",
+            )
+        cache = shared_cache_of(replace(settings, shared_caches=tuple(scene.shared_caches)), lambda _: None)
+        if cache is None:
+            raise UsageError(
+                "this machine is offline, and a cluster is reached by the network",
+                hint="leave CROSSWHEEL_OFFLINE out, or build without a cluster.",
+            )
+        if not cache.is_writable:
+            raise UsageError(
+                "a cluster needs a key that signs what goes to its workers through the shared cache",
+                hint="make one with `crosswheel keys new`, and trust it on the workers: docs/cluster.md.",
             )
