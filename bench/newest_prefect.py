@@ -88,8 +88,7 @@ class Robot:
         before = _flow_runs(api)
         began = time.monotonic()
         self.ssh(f"cat > /var/{file.name}", file.read_text())
-        stated = " ".join(f"{name}={value}" for name, value in {"PREFECT_API_URL": api, **variables}.items())
-        self.ssh(f"{stated} {program}-python /var/{file.name}")
+        self.ssh(f"{_stated(api, variables)} {program}-python /var/{file.name}")
         return _ended(api, before, began)
 
     def worker(self, program: str, api: str, **variables: str) -> str:
@@ -98,10 +97,14 @@ class Robot:
         (deployment,) = _ask(api, "/deployments/filter")
         _ask(api, f"/deployments/{deployment['id']}/create_flow_run")
         began = time.monotonic()
-        stated = " ".join(f"{name}={value}" for name, value in {"PREFECT_API_URL": api, **variables}.items())
-        self.ssh(f"{stated} {program} worker start --pool robots --type process --run-once")
+        self.ssh(f"{_stated(api, variables)} {program} worker start --pool robots --type process --run-once")
         states = [state for state in _flow_runs(api, deployment["id"]).values() if state != "SCHEDULED"]
         return f"{', '.join(states)} ({time.monotonic() - began:.0f} s, under emulation)"
+
+
+def _stated(api: str, variables: Mapping[str, str]) -> str:
+    """Return the variables of a command on the robot, as a shell reads them."""
+    return " ".join(f"{name}={value}" for name, value in {"PREFECT_API_URL": api, **variables}.items())
 
 
 def _ask(api: str, path: str, **body: object) -> Any:
