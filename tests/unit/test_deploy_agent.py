@@ -25,6 +25,7 @@ from crosswheel.deploy import ssh
 from crosswheel.deploy.bundles import form_of, write_archive, write_program
 from crosswheel.deploy.carried import Agent, agent_for, compile_agent
 from crosswheel.deploy.deploying import Deployed, deploy, rehearse
+from crosswheel.deploy.preflight import image_changes
 from crosswheel.deploy.release import Package, Release
 from crosswheel.deploy.ssh import Connection
 from crosswheel.errors import (
@@ -246,6 +247,18 @@ def test_asking_what_a_deployment_would_do_changes_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "robot").exists()
 
 
+def test_a_package_of_the_image_that_was_updated_is_told_with_both_versions() -> None:
+    own = this_machine()
+    userland = LearnedUserland(digest="0" * 64, python="/usr/bin/python3", system="Demo 1.0")
+    packages = {"Sea.Horse": "1.0", "same": "1", "gone": "1"}
+    image = own.image.model_copy(update={"packages": packages})
+    learned = own.model_copy(update={"userland": userland, "image": image})
+    machine = {"system": "Demo 1.0", "glibc": own.abi.glibc, "python": own.python.version}
+    changes = image_changes(learned, machine, {"sea_horse": "2.0", "same": "1"})
+    assert changes == ["Sea.Horse 1.0 → 2.0"]
+    assert image_changes(own, machine, {"sea_horse": "2.0"}) == []
+
+
 def test_an_image_that_was_updated_since_it_was_learned_is_told_with_what_to_do(tmp_path: Path) -> None:
     own, robot = this_machine(), place(tmp_path / "robot")
     with Connection(Here()) as connection:
@@ -265,13 +278,12 @@ def test_an_image_that_was_updated_since_it_was_learned_is_told_with_what_to_do(
 
     assert told["system"]
     assert warnings(told["system"], image, told["glibc"]) == ()
-    name, version = next(iter(image.items()))
-    (warning,) = warnings("Demo 1.0", {**image, name: "0.1", "only-learned": "1"}, "2.17")
-    for change in (
-        f"its system Demo 1.0 → {told['system']}",
-        f"library 2.17 → {told['glibc']}",
-        f"{name} 0.1 → {version}",
-    ):
+    # A distribution's own Python, such as a plain user has, keeps its packages elsewhere: of those, the test above.
+    some = dict([*image.items()][:1])
+    (warning,) = warnings("Demo 1.0", {**image, **dict.fromkeys(some, "0.1"), "only-learned": "1"}, "2.17")
+    changes = [f"its system Demo 1.0 → {told['system']}", f"library 2.17 → {told['glibc']}"]
+    changes += [f"{name} 0.1 → {version}" for name, version in some.items()]
+    for change in changes:
         assert change in warning
     assert "its Python" not in warning
     assert f"crosswheel target update {own.name} --robot HOST" in warning

@@ -284,7 +284,10 @@ def test_a_python_that_was_changed_is_told_and_replaced(tmp_path: Path) -> None:
     robot = tmp_path / "robot"
     put(brought(tmp_path, "1"), robot)
     program = robot / "store/environments/hello/current/python/bin/python3.99"
+    mode = program.stat().st_mode
+    program.chmod(0o755)  # only root may write to it as it is
     program.write_text(INTERPRETER + "\n")
+    program.chmod(mode)
     told = ask(robot, "verify", name="hello")
     assert isinstance(told, dict)
     assert any("python/bin/python3.99" in fault for fault in told["faults"])
