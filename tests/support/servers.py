@@ -9,13 +9,45 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 _TYPES = {".html": "text/html", ".json": "application/vnd.pypi.simple.v1+json"}
 
 
+Server = TypeVar("Server", bound="LoopbackServer")
+
+
+class LoopbackServer:
+    """Answers on 127.0.0.1, at ``url``, while the block lasts."""
+
+    url: str
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Return what answers a request."""
+        raise NotImplementedError
+
+    def __enter__(self: Server) -> Server:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it: from now on connections to its address are refused."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
 @dataclass
-class FolderServer:
+class FolderServer(LoopbackServer):
     """Serves the files below ``folder`` on 127.0.0.1 while the block lasts.
 
     A folder is answered with its ``index.json`` (PEP 691) or ``index.html`` (PEP 503).
@@ -35,23 +67,9 @@ class FolderServer:
     bodies: dict[str, bytes] = field(default_factory=dict)
     password: str = ""
 
-    def __enter__(self) -> FolderServer:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End it: from now on connections to its address are refused."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Return what answers with the files."""
+        return _handler(self)
 
     def body(self, path: str) -> tuple[bytes, str] | None:
         """Return the bytes and content type at a path of the server."""

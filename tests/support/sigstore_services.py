@@ -11,13 +11,11 @@ import datetime
 import hashlib
 import json
 import struct
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import rfc8785
@@ -25,6 +23,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from support.servers import LoopbackServer
 
 GITHUB = "https://token.actions.githubusercontent.com"
 _SCTS = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
@@ -75,7 +75,7 @@ def claims_of(repository: str = "lab/robots", workflow: str = "production.yml") 
 
 
 @dataclass
-class SigstoreServices:
+class SigstoreServices(LoopbackServer):
     """Runs while the block lasts.
 
     Attributes:
@@ -89,20 +89,12 @@ class SigstoreServices:
     signs_other: bool = False
     entries: int = 0
 
-    def __enter__(self) -> SigstoreServices:
+    def __post_init__(self) -> None:
         self._keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "ct", "rekor")}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        """Return what answers for the authority and the logs."""
+        return _handler(self)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,14 +18,13 @@ from pypi_simple import ProjectPage
 from sigstore.models import ClientTrustConfig
 from sigstore.verify import Verifier
 
-from crosswheel.cli import main
 from crosswheel.errors import IntegrityError
 from crosswheel.index.site import write_site
 from crosswheel.wheels.attestations import fault_of
 from support.sigstore_services import SigstoreServices, claims_of
 from support.sites import add_wheel, prove, tree
+from support.typed import Run, commands_in
 
-Run = Callable[..., str]
 URL = "https://wheels.example.org/robots"
 NAME = "demo-1.0-py3-none-any.whl"
 
@@ -47,24 +45,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in the folder, in no CI, and gives what it printed."""
-    monkeypatch.chdir(folder)
+    """Runs a command in the folder, in no CI, and gives what it printed, in one line."""
     ambient = ("GITHUB_", "ACTIONS_", "GITLAB_", "CIRCLE", "BUILDKITE", "SIGSTORE_", "GOOGLE_", "CROSSWHEEL_")
-    for name in [name for name in os.environ if name.startswith(ambient)]:
-        monkeypatch.delenv(name)
-
-    def run(*arguments: str, code: int = 0, **environment: str) -> str:
-        with monkeypatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["crosswheel", *arguments])
-            with pytest.raises(SystemExit) as ended:
-                main()
-        said = " ".join("".join(capsys.readouterr()).split())
-        assert (ended.value.code or 0) == code, said
-        return said
-
-    return run
+    typed = commands_in(folder, monkeypatch, capsys, ambient)
+    return lambda *arguments, **more: " ".join(typed(*arguments, **more).split())
 
 
 @pytest.fixture

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
-from crosswheel.cli import main
 from support.sites import add_wheel, prove
+from support.typed import Run, commands_in
 from support.wheels import make_wheel
-
-Run = Callable[..., str]
 
 
 @pytest.fixture
@@ -30,22 +26,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a command in the folder, and gives what it printed."""
-    monkeypatch.chdir(folder)
-    for name in [name for name in os.environ if name.startswith(("GITHUB_", "CROSSWHEEL_"))]:
-        monkeypatch.delenv(name)
-
-    def run(*arguments: str, code: int = 0, **environment: str) -> str:
-        with monkeypatch.context() as patch:
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["crosswheel", *arguments])
-            with pytest.raises(SystemExit) as ended:
-                main()
-        said = "".join(capsys.readouterr())
-        assert (ended.value.code or 0) == code, said
-        return said
-
-    return run
+    return commands_in(folder, monkeypatch, capsys)
 
 
 def test_index_publish_yank_and_unyank(folder: Path, run: Run) -> None:
