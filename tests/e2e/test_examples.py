@@ -18,6 +18,7 @@ def _run(python: Path, folder: Path, robot: RobotApi, api: str, *words: str | Pa
     environment = {
         "PATH": os.defpath,
         "HOME": str(folder),
+        "TMPDIR": str(folder),  # the worker keeps a folder of a fixed name there, which may be another user's
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_API_URL": api,
         "ROBOT_API": robot.url,
