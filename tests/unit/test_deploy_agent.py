@@ -247,6 +247,22 @@ def test_asking_what_a_deployment_would_do_changes_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "robot").exists()
 
 
+def test_the_packages_of_a_distribution_are_told_from_its_own_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, own = tmp_path / "local" / "dist-packages", tmp_path / "dist-packages"
+    for folder in (
+        local / "demo-2.0.dist-info",
+        own / "demo-1.0.dist-info",
+        own / "PyYAML-6.0.egg-info",
+        own / "Sea.Horse-1.16.0-py3.11.egg-info",
+        own / "unnumbered.egg-info",
+    ):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("site.getsitepackages", lambda: [str(local), str(own), str(tmp_path / "absent")])
+    assert machine.image_packages() == {"demo": "2.0", "pyyaml": "6.0", "sea-horse": "1.16.0"}
+
+
 def test_a_package_of_the_image_that_was_updated_is_told_with_both_versions() -> None:
     own = this_machine()
     userland = LearnedUserland(digest="0" * 64, python="/usr/bin/python3", system="Demo 1.0")

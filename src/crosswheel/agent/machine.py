@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import site
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -16,6 +18,9 @@ from crosswheel.agent.manifest import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# In the form of today, and in that of distutils, which distributions still have: Name-1.0-py3.11.egg-info.
+_INFO = re.compile(r"(.+?)-(\d[^-]*)(?:-py\d[\d.]*)?\.(?:dist|egg)-info$")
 
 
 def about_this_machine() -> dict[str, str]:
@@ -31,9 +36,15 @@ def about_this_machine() -> dict[str, str]:
 
 
 def image_packages() -> dict[str, str]:
-    """Return the versions of the packages that this machine's own Python has, by name."""
-    short = ".".join(map(str, sys.version_info[:2]))
-    return dict(_packages_in(Path(sys.prefix, "lib", f"python{short}", "site-packages")))
+    """Return the versions of the packages that this machine's own Python has, by name.
+
+    Distributions keep them in folders of their own, which only their ``site`` knows.
+    """
+    found: dict[str, str] = {}
+    for folder in site.getsitepackages():
+        for name, version in _packages_in(Path(folder)):
+            found.setdefault(name, version)  # Python imports the first one on the path
+    return found
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -98,11 +109,12 @@ def _link_target(link: str) -> str:
     return ""
 
 
-def _packages_in(site: Path) -> Iterator[tuple[str, str]]:
-    for info in sorted(site.glob("*.dist-info")):
-        name, _, version = info.name[: -len(".dist-info")].rpartition("-")
-        parts = name.lower().replace("_", "-").replace(".", "-").split("-")
-        yield "-".join(filter(None, parts)), version
+def _packages_in(folder: Path) -> Iterator[tuple[str, str]]:
+    for info in sorted((*folder.glob("*.dist-info"), *folder.glob("*.egg-info"))):
+        named = _INFO.match(info.name)
+        if named:
+            parts = named[1].lower().replace("_", "-").replace(".", "-").split("-")
+            yield "-".join(filter(None, parts)), named[2]
 
 
 def _numbers(version: str) -> list[int]:
