@@ -81,7 +81,9 @@ def test_cffi_writes_and_compiles_on_the_machine_that_builds(ot2: Crossing) -> N
 
 
 @pytest.mark.parametrize(
-    "files", [projects.maturin_project(), projects.vendored_project()], ids=["no crate", "crate in the sdist"]
+    "files",
+    [projects.maturin_project(), projects.maturin_project("0.14.17"), projects.vendored_project()],
+    ids=["no crate", "by a maturin before 0.15", "crate in the sdist"],
 )
 def test_a_program_in_rust_by_maturin_runs_on_the_robot(ot2: Crossing, files: Files) -> None:
     wheel = ot2.build(files)

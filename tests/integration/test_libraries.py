@@ -44,6 +44,7 @@ USES = {
     "sqlite": ("pkg-config:sqlite3", "sqlite3.h", "sqlite3_libversion_number() == SQLITE_VERSION_NUMBER"),
     "uuid": ("pkg-config:uuid", "uuid/uuid.h", "uuid_is_null((uuid_t){0})"),
     "xz": ("pkg-config:liblzma", "lzma.h", "lzma_version_number() == LZMA_VERSION"),
+    "yajl": ("pkg-config:yajl", "yajl/yajl_version.h", "yajl_version() == YAJL_VERSION"),
     "zlib": ("pkg-config:zlib", "zlib.h", 'crc32(0, (const Bytef *)"123456789", 9) == 0xcbf43926'),
     "zstd": ("pkg-config:libzstd", "zstd.h", 'ZSTD_compress((char[64]){0}, 64, "aaaa", 4, 3) > 0'),
 }

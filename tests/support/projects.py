@@ -347,11 +347,11 @@ def rust_project() -> Files:
     }
 
 
-def maturin_project() -> Files:
-    """Return a project with a program in Rust, by maturin; without bindings it needs no crate."""
+def maturin_project(maturin: str = "1.8.1") -> Files:
+    """Return a project with a program in Rust, by a version of maturin; without bindings it needs no crate."""
     return {
         "pyproject.toml": pyproject(
-            "maturin==1.8.1",
+            f"maturin=={maturin}",
             backend="maturin",
             project="name = 'demo'\nversion = '1.0'",
             tool__maturin="bindings = 'bin'",

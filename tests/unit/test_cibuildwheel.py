@@ -72,6 +72,14 @@ def test_what_a_command_only_installs_is_locked_with_the_build_and_the_rest_is_r
     assert read.before_build == "python {package}/make.py && pip install -r r.txt"
 
 
+def test_what_is_installed_before_the_tests_is_required_by_them(tmp_path: Path) -> None:
+    text = "test-requires = 'pytest'\nbefore-test = ['PIP_CONSTRAINT= pip install PyYAML \"six>=1\"', 'make data']"
+    read = settings(tmp_path, text)
+    assert read.test_requires == ("pytest", "PyYAML", "six>=1")
+    assert read.not_honoured == ("before-test (make data)",)
+    assert settings(tmp_path, text + "\ntest-skip = '*'").test_requires == ()
+
+
 def test_settings_for_the_backend_and_its_environment_are_read_in_both_forms(tmp_path: Path) -> None:
     text = "environment = {A = 'x y', B = '1'}\nconfig-settings = {one = '1', many = ['a', 'b']}"
     read = settings(tmp_path, text)
@@ -91,9 +99,11 @@ def test_what_means_nothing_here_is_named_and_what_is_for_other_systems_is_not(t
         [tool.cibuildwheel.windows]
         archs = "auto64"
     """
-    read = settings(tmp_path, text, variables={"CIBW_BEFORE_TEST_LINUX": "x", "CIBW_ARCHS_MACOS": "arm64"})
+    read = settings(
+        tmp_path, text, variables={"CIBW_REPAIR_WHEEL_COMMAND_LINUX": "x", "CIBW_ARCHS_MACOS": "arm64"}
+    )
     assert read.not_honoured == (
-        "CIBW_BEFORE_TEST_LINUX",
+        "CIBW_REPAIR_WHEEL_COMMAND_LINUX",
         "before-all",
         "environment (PATH)",
         "manylinux-armv7l-image",

@@ -233,8 +233,7 @@ def extra_variables(recipe: Recipe | None, version_variables: Mapping[str, str])
     if recipe.optimize:
         variables["CROSSWHEEL_OPTIMIZE"] = recipe.optimize
     if recipe.cargo_features:
-        features = f"--features {','.join(recipe.cargo_features)}"
-        variables["MATURIN_PEP517_ARGS"] = f"--compatibility linux {features}"
+        variables["MATURIN_PEP517_ARGS"] = f"--features {','.join(recipe.cargo_features)}"
     variables.update(recipe.environment)
     return variables
 

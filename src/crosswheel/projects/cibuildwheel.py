@@ -23,11 +23,14 @@ from crosswheel.targets import Target
 
 _OTHER_PLATFORMS = ("macos", "windows", "pyodide", "ios", "android")
 _READ = (
-    "build", "skip", "before-build", "test-command", "test-requires", "test-extras", "test-groups", "test-sources",
-    "test-skip", "environment", "config-settings",
+    "build", "skip", "before-build", "before-test", "test-command", "test-requires", "test-extras", "test-groups",
+    "test-sources", "test-skip", "environment", "config-settings",
 )  # fmt: skip
 _STRUCTURE = ("linux", "overrides", *_OTHER_PLATFORMS)
-_PIP_INSTALL = re.compile(r"(?:python3? -m )?pip3? install(?: -U| --upgrade)?((?: [^-\s]\S*)+)")
+# A setting of pip's own may come before it.
+_PIP_INSTALL = re.compile(
+    r"(?:PIP_\w+=\S* )*(?:python3? -m )?pip3? install(?: -U| --upgrade)?((?: [^-\s]\S*)+)"
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def settings_of(
     reader = _Reader(project.folder, table or {}, identifier, variables)
     before, dependencies = _installing(reader.command("before-build"))
     tested = not _matches(reader.words("test-skip"), identifier)
+    before_test, installed = _installing(reader.command("before-test"))
     variables_set, unset = reader.environment()
     groups = [text for group in reader.words("test-groups") for text in project.group(group)]
     return CibuildwheelSettings(
@@ -84,12 +88,12 @@ def settings_of(
         before,
         dependencies,
         reader.command("test-command") if tested else "",
-        (*reader.requirements("test-requires"), *groups) if tested else (),
+        (*reader.requirements("test-requires"), *installed, *groups) if tested else (),
         tuple(reader.words("test-extras", separator=",")) if tested else (),
         tuple(reader.words("test-sources")) if tested else (),
         variables_set,
         reader.config_settings(),
-        tuple(sorted({*reader.others(), *unset})),
+        tuple(sorted({*reader.others(), *unset, *_not_run("before-test", before_test)})),
     )
 
 
@@ -225,7 +229,7 @@ def _expanded(pattern: str) -> Sequence[str]:
 def _installing(command: str) -> tuple[str, tuple[str, ...]]:
     """Return a command without the parts that only install packages, and those packages.
 
-    They are locked as the build's other requirements are: a build has no network.
+    They are locked as the other requirements of the build or its tests are: neither has a network.
     """
     rest, packages = [], []
     for part in filter(None, (part.strip() for part in command.split("&&"))):
@@ -236,6 +240,11 @@ def _installing(command: str) -> tuple[str, tuple[str, ...]]:
         else:
             rest.append(part)
     return " && ".join(rest), tuple(packages)
+
+
+def _not_run(option: str, command: str) -> list[str]:
+    """Return how to name a command of which nothing is made; nothing if it is empty."""
+    return [f"{option} ({command})"] if command else []
 
 
 def _is_requirement(text: str) -> bool:

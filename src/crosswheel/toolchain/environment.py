@@ -261,6 +261,4 @@ def _pyo3_variables(toolchain: Toolchain) -> dict[str, str]:
     return {
         "PYO3_CROSS_LIB_DIR": str(toolchain.python.stdlib),
         "PYO3_CROSS_PYTHON_VERSION": toolchain.target.python.short,
-        # We choose the tag; our own audit proves its promise.
-        "MATURIN_PEP517_ARGS": "--compatibility linux",
     }
