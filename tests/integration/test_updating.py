@@ -130,6 +130,17 @@ def test_an_update_that_fails_names_the_package_and_leaves_everything_as_it_was(
     crosswheel.run("update", "nosuch").explains(2, "no lock for ot2 has nosuch")
 
 
+def test_an_update_tells_of_a_newer_release_that_needs_another_python(crosswheel: CommandLine) -> None:
+    offer(crosswheel, "beta", "4.0", uploaded="2025-06-02T00:00:00Z", requires_python=">=3.13")
+    done = crosswheel.run("update", "beta", "--to", "2025-06-01", "--report", "changes.md")
+    assert done.returncode == 0, done.output
+    assert pins(crosswheel) == ["alpha==1.0", "beta==2.0", "demo==1.0"]
+    told = "beta 3.0 needs Python >=3.12, and there it is 3.10.8; a target may bring another Python along"
+    assert told in done.words
+    assert told in (crosswheel.folder / "changes.md").read_text()
+    assert "needs Python" not in crosswheel.run("update", "alpha", "--to", "2025-06-01").words
+
+
 def test_the_newest_day_that_works_is_found_and_written_down_with_the_reason(tmp_path: Path) -> None:
     """A release since which nothing starts: found by bisection, although each package alone can be imported."""
     program = b"def main():\n    import alpha\n    print(alpha.name)\n"
@@ -204,6 +215,7 @@ def test_what_no_release_mends_is_named_and_what_one_does_is_mended(crosswheel: 
     done = crosswheel.run(*words, advise(crosswheel, beta="3.0", demo="9.0"), "--report", "changes.md")
     assert done.returncode == 1, done.output
     assert "no release mends beta==1.0: PYSEC-beta: no newer release that fits" in done.words
+    assert "is not affected; beta 3.0 needs Python >=3.12, and there it is 3.10.8" in done.words
     assert "no release mends demo==1.0: PYSEC-demo: it is what the lock is for" in done.words
     assert "no release mends beta==1.0" in (crosswheel.folder / "changes.md").read_text()
     assert committed(crosswheel) == before

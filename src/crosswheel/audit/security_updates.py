@@ -17,7 +17,7 @@ from crosswheel.audit.subjects import subjects_of
 from crosswheel.errors import LockError
 from crosswheel.job.closures import resolve
 from crosswheel.job.context import BuildContext
-from crosswheel.job.misfits import fits_python
+from crosswheel.job.misfits import fits_python, for_another_python
 from crosswheel.lock import Lock, Pin
 from crosswheel.progress.wording import plural
 from crosswheel.provenance.parts import Part
@@ -156,7 +156,9 @@ class _Search:
             return "it is what the lock is for; `crosswheel add` adds a newer release of it"
         days = self._days(pin)
         if not days:
-            return f"no newer release that fits came out by {self.until} and is not affected"
+            told = self._for_another_python(pin)
+            why = f"; {told}" if told else ""
+            return f"no newer release that fits came out by {self.until} and is not affected{why}"
         newest = self._newest(pin, days, renewal)
         for further in self._attempts(pin, days, newest, renewal) if newest else ():
             pins = self._resolved(self.root.roots, self.root.as_of, further)
@@ -185,6 +187,19 @@ class _Search:
             for version, day in days.items()
             if not self.advised.affecting(pin.name, str(version))
         }
+
+    def _for_another_python(self, pin: Pin) -> str | None:
+        """Return that a release which is not affected needs another Python, and what helps; ``None`` if none does."""
+        registry = self.context.registry
+        newer = [version for version in registry.releases(pin.name) if version > Version(pin.version)]
+        self.advised.look_for((pin.name, str(version)) for version in newer)
+        return for_another_python(
+            pin,
+            self.until,
+            self.context.target,
+            registry,
+            lambda version: not self.advised.affecting(pin.name, str(version)),
+        )
 
     def _newest(
         self, pin: Pin, days: Mapping[Version, datetime.date], renewal: Renewal

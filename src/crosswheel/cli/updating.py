@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +30,7 @@ from crosswheel.job.updating import (
     Standing,
     as_markdown,
     locked_roots,
+    out_of_reach,
     python_standing,
     renew_and_prove,
     restored_on_failure,
@@ -158,7 +159,7 @@ def update(
             updates = [_update(root, lock, names or (), until, advised, context) for root, lock in roots]
         for done in updates:
             _show(done.title, done.changes, console)
-            for line in done.unmended:
+            for line in (*done.unmended, *done.out_of_reach):
                 context.display.warning(line)
         text = "\n".join(done.markdown for done in updates)
         if repository:
@@ -176,10 +177,13 @@ class _Updated:
     title: str
     changes: list[Change]
     unmended: list[str]
+    out_of_reach: list[str] = field(default_factory=list)
 
     @property
     def markdown(self) -> str:
-        return as_markdown(self.title, self.changes) + "".join(f"\n{line}\n" for line in self.unmended)
+        return as_markdown(self.title, self.changes) + "".join(
+            f"\n{line}\n" for line in (*self.unmended, *self.out_of_reach)
+        )
 
 
 def _update(
@@ -192,7 +196,8 @@ def _update(
 ) -> _Updated:
     title = f"{root.name} {root.version} for {context.target.title}, as of {until}"
     if advised is None:
-        return _Updated(title, update_root(root, lock, names, until, context), [])
+        changes = update_root(root, lock, names, until, context)
+        return _Updated(title, changes, [], out_of_reach(root, names, until, context))
     plan = mending(root, lock, names, until, advised, context)
     lines = [f"no release mends {pin}: {reason}" for pin, reason in plan.unmended.items()]
     return _Updated(title, _mend(root, lock, plan, context), lines)

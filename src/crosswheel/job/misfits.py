@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import datetime
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -10,6 +11,7 @@ from packaging.version import Version
 
 from crosswheel.errors import CrosswheelError, LockError, PlanError
 from crosswheel.job.context import BuildContext
+from crosswheel.lock import Pin
 from crosswheel.projects.foreign_locks import ForeignPin
 from crosswheel.registry import Registry, ReleaseFile
 from crosswheel.targets import Target
@@ -68,10 +70,8 @@ def _misfit(pin: ForeignPin, target: Target, registry: Registry) -> LockError | 
         return None
     fitting = [file for file in files if fits_python(file, python)]
     if not fitting:
-        needed = ", ".join(sorted({file.requires_python or "" for file in files}))
-        newest = _newest(pin.name, target, registry)
         return LockError(
-            f"{pin.name} {pin.version} needs Python {needed}, and there it is {python}; {newest}",
+            f"{_needing(pin.name, pin.version, files, python)}; {_newest(pin.name, target, registry)}",
             hint=_PYTHON,
         )
     if pin.hashes and not any(f"sha256:{file.sha256}" in pin.hashes for file in fitting):
@@ -80,6 +80,44 @@ def _misfit(pin: ForeignPin, target: Target, registry: Registry) -> LockError | 
             hint=f"{_FITTING}; find out who changed them, the registry or the file, before you renew the hash.",
         )
     return None
+
+
+def _needing(name: str, version: str, files: Iterable[ReleaseFile], python: str) -> str:
+    needed = ", ".join(sorted({file.requires_python or "" for file in files}))
+    return f"{name} {version} needs Python {needed}, and there it is {python}"
+
+
+def for_another_python(
+    pin: Pin,
+    until: datetime.date,
+    target: Target,
+    registry: Registry,
+    is_meant: Callable[[Version], bool] = lambda version: True,
+) -> str | None:
+    """Return that the newest final release after a locked one needs another Python, and what helps; ``None`` if not.
+
+    Args:
+        until: the last day on which a release may have come out.
+        is_meant: tells whether a release counts.
+
+    Raises:
+        PlanError: the registry has no such project.
+        NetworkError: it cannot be reached.
+    """
+    python, needing = target.python.version, dict[Version, Sequence[ReleaseFile]]()
+    for version, files in registry.releases(pin.name).items():
+        usable = [file for file in files if not file.yanked and _came_by(file, until)]
+        if usable and version > Version(pin.version) and not version.is_prerelease and is_meant(version):
+            needing[version] = [] if any(fits_python(file, python) for file in usable) else usable
+    newest = max(needing, default=None)
+    if newest is None or not needing[newest]:
+        return None
+    told = _needing(pin.name, str(newest), needing[newest], python)
+    return f"{told}; a target may bring another Python along: see docs/targets.md"
+
+
+def _came_by(file: ReleaseFile, day: datetime.date) -> bool:
+    return file.upload_time is None or file.upload_time.astimezone(datetime.timezone.utc).date() <= day
 
 
 def _newest(name: str, target: Target, registry: Registry) -> str:

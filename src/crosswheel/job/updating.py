@@ -25,7 +25,7 @@ from crosswheel.files import write_bytes
 from crosswheel.job.closures import closure_of, committed_folder, roots_of
 from crosswheel.job.context import BuildContext, Trees
 from crosswheel.job.locking import renew
-from crosswheel.job.misfits import newest_fitting
+from crosswheel.job.misfits import for_another_python, newest_fitting
 from crosswheel.job.running import run_closure
 from crosswheel.lock import Lock, Pin
 from crosswheel.progress.wording import plural
@@ -170,6 +170,21 @@ def update_root(
     renewed = root if names or root.as_of is None else root.model_copy(update={"as_of": day})
     preferred = locks.path_of(root, context.target).read_text() if names and root.as_of is None else None
     return renew_and_prove(renewed, root, lock, Renewal(preferred, tuple(wanted), exceptions), context)
+
+
+def out_of_reach(
+    root: Recipe, names: Collection[str], day: datetime.date, context: BuildContext
+) -> list[str]:
+    """Return which named packages have a newer release by a day for another Python than the target's, and what helps.
+
+    Raises:
+        NetworkError: the registry cannot be reached.
+    """
+    pins = locks.read(locks.path_of(root, context.target)).pins
+    projects = {release.name for release in context.projects}
+    named = sorted({canonicalize_name(name) for name in names} & (pins.keys() - projects))
+    told = (for_another_python(pins[name], day, context.target, context.registry) for name in named)
+    return [text for text in told if text]
 
 
 def renew_and_prove(
