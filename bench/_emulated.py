@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from _measure import stop
@@ -82,7 +82,7 @@ def with_others(
 
 def _rule(emulator: Emulator, target: Target) -> str:
     # F: the kernel opens the emulator at once, so that it is found inside another root as well.
-    return f":crosswheel-bench:M::{_magic(target.abi)}:{emulator.qemu}:F"
+    return f":crosswheel-bench:M::{_magic(target.abi)}:{emulator.starter}:F"
 
 
 def _closure(debian: Debian, packages: Sequence[str]) -> list[str]:
@@ -113,7 +113,7 @@ class EmulatedDebian:
         for name in ("dev", "tmp"):
             (root / name).mkdir(exist_ok=True)
         (root / "dev" / "null").touch()
-        emulator = emulator_for(toolchain.target, toolchain.settings, runner)
+        emulator = emulator_for(toolchain.target, replace(toolchain.settings, native=False), runner)
         return cls(toolchain, root, _rule(emulator, toolchain.target), runner)
 
     def build(self, name: str, tree: Path, locked: Path, variables: Mapping[str, str]) -> float:

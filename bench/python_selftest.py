@@ -74,7 +74,7 @@ def main() -> None:
         rows = [] if given.kept else _built(target, settings, runner)
         python = target_python(target, settings, runner, say)
         rows += _measured(python, target, folder)
-        emulator = emulator_for(target, settings, runner)
+        emulator = emulator_for(target, replace(settings, native=False), runner)
         rows += _imported(emulator, runner)
         rows += _tested(
             emulator, target, given.tests, _tests_of(target, settings, runner, folder), runner, folder

@@ -11,7 +11,7 @@ from typing import Literal
 
 from crosswheel.debian import Debian
 from crosswheel.debian.mirrors import NO_MIRROR_HINT, has_apt
-from crosswheel.emulation.emulator import has_root, installed_qemu, kept_qemu
+from crosswheel.emulation.emulator import has_root, installed_qemu, is_native, kept_qemu
 from crosswheel.errors import CrosswheelError
 from crosswheel.process import Runner
 from crosswheel.sandbox.levels import find_sandbox
@@ -86,7 +86,9 @@ def _pythons(target: Target, settings: Settings) -> Finding:
 def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
     origin = _debian_origin(target, settings, runner)
     qemu = installed_qemu(target) or kept_qemu(target, settings)
-    if qemu:
+    if is_native(target, settings):
+        yield Finding("emulator", "ok", "none is needed: this machine's CPU runs the target's code")
+    elif qemu:
         yield Finding("emulator", "ok", str(qemu))
     elif origin:
         yield Finding(

@@ -28,6 +28,8 @@ class Settings:
         debian: the URL of a mirror of Debian that replaces the machine's own (``CROSSWHEEL_DEBIAN_URL``).
         debian_sources: an apt sources file that replaces the machine's own (``CROSSWHEEL_DEBIAN_SOURCES``).
         offline: use cached files only (``CROSSWHEEL_OFFLINE=1``).
+        native: run a target's programs on this machine's own CPU if it can; otherwise they are always emulated
+            (``CROSSWHEEL_NATIVE=0``).
         sandbox: the level of the sandbox for other people's code: ``namespaces``, ``landlock``, ``none``, or ``auto``
             for the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
         indexes: private registries with their packages (``CROSSWHEEL_INDEX``, ``CROSSWHEEL_FROM_INDEX``).
@@ -52,6 +54,7 @@ class Settings:
     shared_cache_read_only: bool = False
     keys: Path = field(default_factory=lambda: user_config_path("crosswheel") / "keys")
     cpython: str | None = None
+    native: bool = True
 
     @property
     def cache_fault(self) -> str | None:
@@ -80,4 +83,5 @@ class Settings:
             sandbox=env.get("CROSSWHEEL_SANDBOX") or "auto",
             indexes=private_indexes(indexes.split(), belongings.split()),
             keys=Path(keys).expanduser() if keys else user_config_path("crosswheel") / "keys",
+            native=env.get("CROSSWHEEL_NATIVE") != "0",
         )

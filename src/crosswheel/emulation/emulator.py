@@ -1,5 +1,7 @@
 """Run a target's Python on this machine in qemu's user mode, with the necessary parts of a foreign Linux.
 
+Where this machine's CPU runs the target's code, no emulator is needed (:mod:`crosswheel.emulation.native`).
+
 For a learned target, its own loader, libraries and Python run. For any other, the emulated C library is newer than
 the target's, so a successful run proves nothing about symbol versions; :mod:`crosswheel.check.elf` proves those.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from crosswheel.cached import CachedFolder, cache_path, cached_path
 from crosswheel.debian import Debian, host_architecture
+from crosswheel.emulation.native import UNAME, NativeLoader, native_loader
 from crosswheel.emulation.standard_library import completed
 from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
 from crosswheel.files import digest_of, write_text
@@ -45,7 +48,7 @@ class Emulator:
     """An emulator that runs programs of a target.
 
     Attributes:
-        qemu: the emulator program.
+        qemu: the emulator program; ``None`` if this machine's CPU runs the target's code.
         root: a folder with the target's dynamic loader and C library in ``lib``.
         python: the target's Python, with the available part of its standard library.
         version: what runs, for messages: ``qemu-arm 7.2.22, CPython 3.10.8``; empty if that Python does not run.
@@ -55,9 +58,10 @@ class Emulator:
         sandbox: isolates the programs that run.
         view: the files that every program has to see.
         userland: the digest of the target's own userland, if ``root`` and ``python`` come from it.
+        native: what starts programs on this machine's CPU, in place of an emulator.
     """
 
-    qemu: Path
+    qemu: Path | None
     root: Path
     python: PythonTree
     version: str
@@ -67,10 +71,20 @@ class Emulator:
     sandbox: Sandbox = field(default_factory=find_sandbox)
     view: View = field(default_factory=View)
     userland: str | None = None
+    native: NativeLoader | None = None
+
+    @property
+    def starter(self) -> Path:
+        """The program that starts those of the target."""
+        starter = self.native.path if self.native else self.qemu
+        assert starter is not None
+        return starter
 
     @property
     def prefix(self) -> list[str]:
         """The command prefix that runs a program of the target here."""
+        if self.native:
+            return [*self.kernel, *self.native.words()]
         return [*self.kernel, str(self.qemu), "-L", str(self.root), *self.machine]
 
     def command(self, *words: Word, environment: Mapping[str, str] | None = None) -> list[str]:
@@ -80,8 +94,14 @@ class Emulator:
                 f"there is no Python {self.python.short} that would run here as on the target",
                 hint="its target file names only headers: see docs/targets.md. Run it on the robot itself.",
             )
-        libraries = {} if self.python.program else {"LD_LIBRARY_PATH": str(self.python.root)}
-        variables = {**libraries, **(environment or {})}
+        libraries = () if self.python.program else (self.python.root,)
+        if self.native:
+            variables = {UNAME: self.native.uname, **(environment or {})}
+            settings = [f"{name}={value}" for name, value in variables.items()]
+            program = [*self.native.words(libraries), str(self.python.executable)]
+            return [*self.kernel, "env", *settings, *program, *map(str, words)]
+        found = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))} if libraries else {}
+        variables = {**found, **(environment or {})}
         settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
         return [*self.prefix, *settings, str(self.python.executable), *map(str, words)]
 
@@ -121,14 +141,14 @@ class Emulator:
 def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator:
     """Return a working emulator of the target; set it up if needed.
 
-    If the target's Python is not available, the emulator runs other programs of the target.
+    Where this machine's CPU runs the target's Python, that is used, unless the settings want an emulator. If the
+    target's Python is not available, the emulator runs other programs of the target.
 
     Raises:
         MissingToolError: qemu is neither installed nor available from the package manager.
         ToolchainError: qemu exists, but the target's Python does not start in it.
         TargetError: that Python has another version than the target states.
     """
-    qemu = qemu_program(target.toolchain.qemu, settings, runner)
     learned = kept_userland(target, settings)
     lacking: Mapping[str, CrosswheelError] = {}
     root = learned.root if learned else userland(target, settings, runner)
@@ -136,34 +156,50 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         python = own_python(learned, target)
     else:
         python, lacking = completed(target_python(target, settings, runner), target, settings, runner)
-    machine, kernel = _machine(target), _kernel(target, runner)
-    view = View((*cache_paths(settings.cache), qemu.parent))
-    sandbox = find_sandbox(settings.sandbox)
-    untried = Emulator(
-        qemu,
-        root,
-        python,
-        "",
-        machine=machine,
-        kernel=kernel,
-        sandbox=sandbox,
-        view=view,
-        userland=learned.digest if learned else None,
-    )
-    if not python.runs:
-        return untried
-    status = qemu.stat()
-    program = [*kernel, str(qemu), status.st_size, status.st_mtime_ns, *machine]
-    inputs = {"qemu": program, "root": root, "python": python.root, "version": target.python.version}
-    seen_working = cached_path(settings.cache, "emulators", inputs)
-    if not seen_working.is_file():
-        write_text(seen_working, _try(untried, target, runner))
+    native = native_loader(target, root, learned) if settings.native else None
+    kernel = _kernel(target, runner)
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
     warnings += [_not_kept(target)] if target.userland and not learned else []
     warnings += (
         [] if kernel else [f"system calls that came after Linux {target.kernel} cannot be refused here"]
     )
-    return replace(untried, version=seen_working.read_text(), warnings=tuple(warnings))
+    untried = Emulator(
+        None,
+        root,
+        python,
+        "",
+        tuple(warnings),
+        kernel=kernel,
+        sandbox=find_sandbox(settings.sandbox),
+        view=View(tuple(cache_paths(settings.cache))),
+        userland=learned.digest if learned else None,
+        native=native,
+    )
+    if native:
+        with contextlib.suppress(ToolchainError):  # the sandbox may refuse it, or its pages may be too small
+            return _tried(untried, target, settings, runner)
+    qemu = qemu_program(target.toolchain.qemu, settings, runner)
+    view = replace(untried.view, readable=(*untried.view.readable, qemu.parent))
+    emulated = replace(untried, qemu=qemu, native=None, machine=_machine(target), view=view)
+    return _tried(emulated, target, settings, runner)
+
+
+def _tried(emulator: Emulator, target: Target, settings: Settings, runner: Runner) -> Emulator:
+    """Return an emulator in which the target's Python has started, with its version."""
+    if not emulator.python.runs:
+        return emulator
+    status, host = emulator.starter.stat(), os.uname()
+    program = [str(emulator.starter), status.st_size, status.st_mtime_ns, *emulator.machine]
+    inputs = {
+        "program": [*emulator.kernel, *program, *((host.release, host.machine) if emulator.native else ())],
+        "root": emulator.root,
+        "python": emulator.python.root,
+        "version": target.python.version,
+    }
+    seen_working = cached_path(settings.cache, "emulators", inputs)
+    if not seen_working.is_file():
+        write_text(seen_working, _try(emulator, target, runner))
+    return replace(emulator, version=seen_working.read_text())
 
 
 def kept_userland(target: Target, settings: Settings) -> Userland | None:
@@ -226,15 +262,21 @@ def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
         )
     if answer.returncode != 0:
         raise ToolchainError(
-            f"Python {target.python.version} of {target.name} does not start under {emulator.qemu}:\n{answer.output}",
+            f"Python {target.python.version} of {target.name} does not start by {emulator.starter}:\n{answer.output}",
             hint=f"remove {emulator.root} to have it made anew; `crosswheel doctor` looks at each part.",
         )
-    version = runner.run([emulator.qemu, "--version"]).lines[0].split()[2]
-    cpu = target.toolchain.qemu_cpu or "any CPU"
     refused = "without later system calls" if emulator.kernel else "by name only"
-    presented = f"{cpu}, Linux {target.kernel} {refused}"
     own = f" of its userland {target.userland.digest[:12]}" if target.userland and emulator.userland else ""
-    return f"qemu-{target.toolchain.qemu} {version} ({presented}), CPython {started[-1]}{own}"
+    return f"{_runner_of(emulator, target, runner)}, Linux {target.kernel} {refused}), CPython {started[-1]}{own}"
+
+
+def _runner_of(emulator: Emulator, target: Target, runner: Runner) -> str:
+    """Return what executes the target's code, in words that go on with its kernel."""
+    if emulator.native:
+        host = os.uname()
+        return f"no emulator (a CPU of {host.machine} under Linux {'.'.join(host.release.split('.')[:2])}"
+    version = runner.run([emulator.starter, "--version"]).lines[0].split()[2]
+    return f"qemu-{target.toolchain.qemu} {version} ({target.toolchain.qemu_cpu or 'any CPU'}"
 
 
 def installed_qemu(target: Target) -> Path | None:
@@ -251,6 +293,14 @@ def kept_qemu(target: Target, settings: Settings) -> Path | None:
 def has_root(target: Target, settings: Settings) -> bool:
     """Return whether the libraries for emulated programs are in the cache."""
     return _root(target, settings).is_whole
+
+
+def is_native(target: Target, settings: Settings) -> bool:
+    """Return whether this machine's CPU runs a target's code, as far as libraries of the target are in the cache."""
+    learned, root = kept_userland(target, settings), _root(target, settings)
+    if not settings.native or not (learned or root.is_whole):
+        return False
+    return native_loader(target, learned.root if learned else root.path, learned) is not None
 
 
 def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:

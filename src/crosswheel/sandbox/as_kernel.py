@@ -1,6 +1,6 @@
 """Execute a program under a filter that simulates an older kernel: newer system calls fail with ENOSYS.
 
-Run this script before the emulator, which passes on its program's system calls::
+Run this script before the emulator, which passes on its program's system calls, or before a program that needs none::
 
     python -ISs as_kernel.py RELEASE LARGEST-MAPPING -- PROGRAM ARGUMENT...
 
@@ -30,6 +30,7 @@ from crosswheel.sandbox.filters import (
     MACHINE,
     NUMBER,
     RETURN,
+    Rule,
     argument,
     assembled,
 )
@@ -47,6 +48,15 @@ MACHINES = {
     "x86_64": (9, ((332, (4, 11)), (333, (4, 18)), (334, (4, 18)))),
     "aarch64": (222, ((291, (4, 11)), (292, (4, 18)), (293, (4, 18)))),
 }
+# By the same, of the 32-bit programs that such a CPU may run (i386, ARM EABI): the kernel's identifier of their call
+# convention, and the ranges, ends excluded, of their calls added before 424.
+NARROW = {
+    "x86_64": (
+        0x40000003,
+        ((383, 384, (4, 11)), (384, 385, (4, 12)), (385, 387, (4, 18)), (393, 424, (5, 1))),
+    ),
+    "aarch64": (0x40000028, ((397, 398, (4, 11)), (398, 400, (4, 18)), (400, 424, (5, 1)))),
+}
 _LENGTH, _PROTECTION = argument(1), argument(2)  # of mmap
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
 
@@ -54,26 +64,47 @@ _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2
 def later_calls(release: tuple[int, ...], machine: str) -> list[tuple[int, int]]:
     """Return the number ranges, ends excluded, of the system calls added after a version of Linux."""
     older = [(number, number + 1) for number, since in MACHINES[machine][1] if since > release]
+    return [*older, *_common(release)]
+
+
+def later_narrow_calls(release: tuple[int, ...], machine: str) -> list[tuple[int, int]]:
+    """Return the same for the 32-bit programs that a machine may run."""
+    older = [(first, end) for first, end, since in NARROW[machine][1] if since > release]
+    return [*older, *_common(release)]
+
+
+def _common(release: tuple[int, ...]) -> list[tuple[int, int]]:
     ends = [first for first, _ in SINCE[1:]] + [_END]
-    return older + [(first, end) for (first, since), end in zip(SINCE, ends) if since > release]
+    return [(first, end) for (first, since), end in zip(SINCE, ends) if since > release]
 
 
 def program(release: tuple[int, ...], largest: int, machine: str) -> bytes:
     """Return the filter in the kernel's format: classic BPF."""
     mmap, _ = MACHINES[machine]
+    narrow = [(LOAD, 0, 0, NUMBER), *_unknown(later_narrow_calls(release, machine)), (RETURN, 0, 0, ALLOW)]
     rules = [
         (LOAD, 0, 0, MACHINE),
+        (EQUAL, 0, len(narrow), NARROW[machine][0]),
+        *narrow,
         (EQUAL, 1, 0, ARCHITECTURES[machine]),
         (RETURN, 0, 0, ALLOW),
         (LOAD, 0, 0, NUMBER),
+        *_unknown(later_calls(release, machine)),
     ]
-    for first, end in later_calls(release, machine):
-        rules += [(AT_LEAST, 0, 2, first), (AT_LEAST, 1, 0, end), (RETURN, 0, 0, ENOSYS)]
     if largest:
         rules += [(EQUAL, 0, 7, mmap), (LOAD, 0, 0, _PROTECTION), (EQUAL, 5, 0, 0)]
         rules += [(LOAD, 0, 0, _LENGTH + 4), (AT_LEAST, 2, 0, 1), (LOAD, 0, 0, _LENGTH)]
         rules += [(AT_LEAST, 0, 1, largest), (RETURN, 0, 0, ENOMEM)]
     return assembled([*rules, (RETURN, 0, 0, ALLOW)])
+
+
+def _unknown(ranges: list[tuple[int, int]]) -> list[Rule]:
+    """Return the rules by which the calls in number ranges do not exist."""
+    return [
+        rule
+        for first, end in ranges
+        for rule in ((AT_LEAST, 0, 2, first), (AT_LEAST, 1, 0, end), (RETURN, 0, 0, ENOSYS))
+    ]
 
 
 def install(code: bytes) -> None:

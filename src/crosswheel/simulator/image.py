@@ -13,7 +13,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -83,7 +83,8 @@ def image_for(
     kept = CachedFolder.of(settings.cache, "robots", f"{target.name}-{digest}", _HOLDS)
     if not kept.is_whole:
         tell(f"making the look-alike {target.title}: once, and it takes a few minutes")
-    emulator = emulator_for(target, settings, runner)
+    # Its kernel starts each program by the emulator, whatever this machine's CPU can do.
+    emulator = emulator_for(target, replace(settings, native=False), runner)
 
     def fill(temporary: Path) -> None:
         hollow = _make(temporary / "root", emulator, target, settings, runner, tell)
@@ -134,7 +135,7 @@ def _add_python(root: Path, robot: Robot, emulator: Emulator) -> None:
 
 def _add_applets(root: Path, emulator: Emulator, runner: Runner) -> None:
     busybox = root / "bin" / "busybox"
-    for applet in runner.run([emulator.qemu, "-L", root, busybox, "--list"]).lines:
+    for applet in runner.run([emulator.starter, "-L", root, busybox, "--list"]).lines:
         if not any((root / folder / applet).is_symlink() for folder in ("bin", "usr/bin")):
             (root / "bin" / applet).symlink_to("busybox")
 

@@ -136,7 +136,7 @@ def _emulator_rule(image: LookAlikeImage) -> str:
     # F: the emulator is opened now, and found from within any root.
     # O: a program can start itself anew, as dropbear does for each connection.
     # P: a program is told the name that it was called by; a shell is a login shell by that.
-    return f":{ALIAS}:M::{_escaped(magic)}:{_escaped(mask)}:{image.emulator.qemu}:POF"
+    return f":{ALIAS}:M::{_escaped(magic)}:{_escaped(mask)}:{image.emulator.starter}:POF"
 
 
 def _escaped(data: bytes) -> str:
