@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +29,10 @@ _AS_OF = "2025-04-25"
 _MOST = 1.03
 _MADE = ("made", "proofs", "sites", "shared")
 """What of the cache is the result of a build."""
-_TOOLS = ("cargo", "debian", "files", "fortran", "python", "qemu", "roots", "rust", "uv", "zig")
+_TOOLS = ("cargo", "debian", "files", "fortran", "python", "qemu", "roots", "rust", "uv")
 """What of it takes long to fetch."""
+_COMPILED = "zig"
+"""What of it has the objects that a build without a sandbox compiled, which the next one would find."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ def renew(cache: Path) -> None:
         link = cache / path.name
         if path.is_dir() and not link.is_symlink():
             link.symlink_to(path)
+    remove_tree(cache / _COMPILED)
+    if (own / _COMPILED).is_dir():
+        shutil.copytree(own / _COMPILED, cache / _COMPILED, symlinks=True)
     for name in _MADE:
         remove_tree(cache / name)
 

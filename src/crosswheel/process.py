@@ -113,6 +113,27 @@ class Allowance:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """The resource limits of a program; children count where the kernel counts them (setrlimit(2)).
+
+    A limit that is lower already stays as it is.
+
+    Attributes:
+        memory: bytes of private memory of one process (``RLIMIT_DATA``).
+        file_size: bytes of the largest file that it may write.
+        processes: the number of processes and threads that the user may have at once.
+    """
+
+    memory: int = field(default_factory=lambda: os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    file_size: int = 8192 << 20
+    processes: int = 4096
+
+    def __str__(self) -> str:
+        """The limits by the kernel's names, as the supervisor reads them; a core is not kept."""
+        return f"DATA={self.memory},FSIZE={self.file_size},NPROC={self.processes},CORE=0"
+
+
+@dataclass(frozen=True)
 class Result:
     """How a program ended.
 
@@ -163,6 +184,7 @@ class Runner:
         check: bool = True,
         stdin: Path | None = None,
         prefix: Sequence[Word] = (),
+        limits: Limits | None = None,
     ) -> Result:
         """Run a program to its end.
 
@@ -173,6 +195,7 @@ class Runner:
             check: raise if the exit code is not 0.
             stdin: a file for its standard input, which is empty by default.
             prefix: words before the command that start it with fewer rights (:mod:`crosswheel.sandbox`).
+            limits: its resource limits; this process's own by default.
 
         Raises:
             BuildFailed: the program failed.
@@ -184,7 +207,7 @@ class Runner:
         with self._noting() as note:
             note(f"$ {shlex.join(words)}" + (f"   (in {cwd})" if cwd else ""))
             started = [*map(str, prefix), *words]
-            result = self._finish(started, cwd, env, timeout, stdin, note)
+            result = self._finish(started, cwd, env, timeout, stdin, limits, note)
             # With the command: what others write to this log at the same time lies between.
             used = f"# {result.processor_seconds:.2f} s of processor time: {shlex.join(words)}"
             note(used, echoed=False)
@@ -204,12 +227,13 @@ class Runner:
         env: Mapping[str, str] | None,
         timeout: float,
         stdin: Path | None,
+        limits: Limits | None,
         note: _Note,
     ) -> Result:
         self.cancellation.raise_if_requested()
         limit = self.allowance.left(timeout)
         expired = threading.Event()
-        with _started(words, cwd, env, stdin) as (child, report):
+        with _started(words, cwd, env, stdin, limits) as (child, report):
 
             def expire() -> None:
                 expired.set()
@@ -262,11 +286,16 @@ class Runner:
 
 @contextlib.contextmanager
 def _started(
-    words: Sequence[str], cwd: Path | None, env: Mapping[str, str] | None, stdin: Path | None
+    words: Sequence[str],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: Path | None,
+    limits: Limits | None,
 ) -> Iterator[tuple[_Child, int]]:
     """Start a program below a supervisor; give that, and the descriptor of its report."""
     report, end = os.pipe()
-    facts = (os.getpid(), end, _GRACE_SECONDS, (os.environ if env is None else env).get("LC_CTYPE", ""))
+    locale = (os.environ if env is None else env).get("LC_CTYPE", "")
+    facts = (os.getpid(), end, _GRACE_SECONDS, locale, limits or "")
     supervisor = [this_python(), "-ISs", str(_SUPERVISOR), *map(str, facts), "--"]
     try:
         try:

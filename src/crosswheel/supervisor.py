@@ -2,13 +2,13 @@
 
 Run as a script, once per program, so it imports next to nothing::
 
-    python -ISs supervisor.py PARENT REPORT GRACE LOCALE -- PROGRAM ARGUMENT...
+    python -ISs supervisor.py PARENT REPORT GRACE LOCALE LIMITS -- PROGRAM ARGUMENT...
 
 PARENT is the process id of who runs it; REPORT a file descriptor that receives why the program could not be started
 (``error ERRNO``), the processor time of all that ran (``used SECONDS``), and the memory of the largest of them (``peak
-KIBIBYTES``), a line each; GRACE how many seconds the
-program may take to end when it is asked to; and LOCALE the value of LC_CTYPE, which Python sets for itself where there
-is none.
+KIBIBYTES``), a line each; GRACE how many seconds the program may take to end when it is asked to; LOCALE the value of
+LC_CTYPE, which Python sets for itself where there is none; and LIMITS the program's resource limits, such as
+``NPROC=100,CORE=0``.
 
 A process in a session of its own cannot be signalled by its group. But a process whose parent ends becomes a child of
 the nearest ancestor that is a subreaper (``PR_SET_CHILD_SUBREAPER``), which the supervisor is, so that it finds them
@@ -43,14 +43,14 @@ def main(arguments: list[str]) -> None:
         return  # the parent is already dead
     if not arguments[3]:
         os.environ.pop("LC_CTYPE", None)
-    status = _waited(_started(arguments[5:], report), grace)
+    status = _waited(_started(arguments[6:], report, arguments[4]), grace)
     _end_all()
     _tell(report, f"used {sum(os.times()[:4]):.2f}")
     _tell(report, f"peak {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss}")
     _end_as(status)
 
 
-def _started(words: list[str], report: int) -> int:
+def _started(words: list[str], report: int, limits: str) -> int:
     os.set_inheritable(report, False)
     child = os.fork()
     if child == 0:
@@ -59,11 +59,21 @@ def _started(words: list[str], report: int) -> int:
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, which programs inherit
             signal.signal(number, signal.SIG_DFL)
         try:
+            _limit(limits)
             os.execvp(words[0], words)
         except OSError as error:
             _tell(report, f"error {error.errno}")
         os._exit(127)
     return child
+
+
+def _limit(limits: str) -> None:
+    """Set the limits of this process and its children; keep a limit that is lower already."""
+    for name, _, value in (limit.partition("=") for limit in limits.split(",") if limit):
+        kind = getattr(resource, f"RLIMIT_{name}")
+        _, most = resource.getrlimit(kind)
+        limited = int(value) if most == resource.RLIM_INFINITY else min(int(value), most)
+        resource.setrlimit(kind, (limited, limited))
 
 
 def _tell(report: int, text: str) -> None:

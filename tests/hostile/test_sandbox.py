@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from crosswheel.errors import MissingToolError
+from crosswheel.process import Result, Runner
 from crosswheel.sandbox.levels import Level, Sandbox, find_sandbox
 from crosswheel.sandbox.restrict import landlock_version
 from crosswheel.sandbox.view import Limits, View
@@ -80,15 +81,10 @@ def sandbox(request: pytest.FixtureRequest) -> Sandbox:
         pytest.skip(str(error))
 
 
-def run(
-    sandbox: Sandbox, program: str, own: Path, variables: dict[str, str]
-) -> subprocess.CompletedProcess[str]:
-    scratch = own.parent / "scratch"
-    scratch.mkdir(exist_ok=True)
+def run(sandbox: Sandbox, program: str, own: Path, variables: dict[str, str]) -> Result:
     view = View(writable=(own,), limits=LIMITS)
-    words = sandbox.words([sys.executable, "-I", "-c", program], view, cwd=own, scratch=scratch)
     env = {"PATH": os.defpath, "OWN": str(own), "LEVEL": sandbox.level, **variables}
-    return subprocess.run(words, cwd=own, env=env, capture_output=True, text=True, timeout=120, check=False)
+    return sandbox.run(Runner(), [sys.executable, "-I", "-c", program], view, cwd=own, env=env, timeout=120)
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
@@ -101,7 +97,7 @@ def test_a_hostile_program_fails(attempt: str, sandbox: Sandbox, victim: Victim,
     own = tmp_path / "own"
     own.mkdir()
     result = run(sandbox, ATTEMPTS[attempt], own, victim.variables)
-    assert "ESCAPED" not in result.stdout, result.stdout + result.stderr
+    assert "ESCAPED" not in result.output, result.output
     assert victim.state == before
 
 
@@ -133,7 +129,7 @@ def test_the_same_program_succeeds_without_a_sandbox(attempt: str, tmp_path: Pat
     folder.mkdir()
     with victim_in(folder) as unprotected:
         result = run(Sandbox("none"), ATTEMPTS[attempt], own, unprotected.variables)
-        assert "ESCAPED" in result.stdout, result.stderr
+        assert "ESCAPED" in result.output, result.output
 
 
 def test_what_a_build_needs_works(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -150,7 +146,7 @@ open(os.devnull, "w").write("x"); os.urandom(4)
 print("WORKS")
 """
     result = run(sandbox, program, own, {"TMPDIR": str(own)})
-    assert "WORKS" in result.stdout, result.stderr
+    assert "WORKS" in result.output, result.output
     assert (own / "out").read_text() == "ran\n"
 
 
@@ -181,7 +177,7 @@ open("file", "w").close(); os.symlink("file", "link"); os.utime("file", (0, 0))
 print(os.stat("file").st_atime, os.stat("file").st_mtime)
 """
     result = run(sandbox, program, own, {})
-    assert result.stdout.strip() == expected, result.stderr
+    assert result.output.strip() == expected, result.output
 
 
 def test_nothing_that_a_program_started_lives_on(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -199,7 +195,7 @@ os.wait()
 """
     with lifeline(own) as line:
         result = run(sandbox, program, own, {"LINE": str(line.path)})
-        assert result.returncode == 0, result.stderr
+        assert result.returncode == 0, result.output
         assert line.is_cut()
 
 
@@ -212,14 +208,15 @@ def test_what_is_layered_is_as_it_was(tmp_path: Path) -> None:
     own.mkdir()
     shared.mkdir()
     (shared / "kept").write_text("as it was")
-    words = sandbox.words(
+    result = sandbox.run(
+        Runner(),
         ["sh", "-c", f"echo changed > {shared}/kept; cat {shared}/kept"],
         View(writable=(own,), layered=(shared,)),
         cwd=own,
-        scratch=own,
+        env={"PATH": os.defpath},
+        check=True,
     )
-    result = subprocess.run(words, capture_output=True, text=True, check=True, env={"PATH": os.defpath})
-    assert result.stdout == "changed\n"
+    assert result.output == "changed\n"
     assert (shared / "kept").read_text() == "as it was"
 
 

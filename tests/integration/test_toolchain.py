@@ -22,6 +22,8 @@ from crosswheel.emulation.verification import verify
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, ToolchainError
 from crosswheel.process import Runner
 from crosswheel.registry import Registry
+from crosswheel.sandbox.levels import find_sandbox
+from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
@@ -242,6 +244,15 @@ for module in (bz2, lzma):
 
 def test_no_module_of_the_standard_library_is_compiled_under_emulation(ot2: Crossing) -> None:
     told = ot2.emulator.run(Runner(), ["-v", "-c", "import asyncio, json, sqlite3, unittest.mock"]).output
+    assert "mock.cpython-310.pyc" in told
+    assert re.findall(r"code object from '?[^'\n]+\.py'?$", told, re.MULTILINE) == []
+
+
+def test_no_build_hook_compiles_a_module_of_the_standard_library(ot2: Crossing, tmp_path: Path) -> None:
+    host = host_python(ot2.target, ot2.settings)
+    view = View((*cache_paths(ot2.settings.cache),), (tmp_path,))
+    words = [host.executable, "-v", "-c", "import asyncio, json, sqlite3, unittest.mock"]
+    told = find_sandbox().run(Runner(), words, view, cwd=tmp_path, env={"PATH": os.defpath}).output
     assert "mock.cpython-310.pyc" in told
     assert re.findall(r"code object from '?[^'\n]+\.py'?$", told, re.MULTILINE) == []
 

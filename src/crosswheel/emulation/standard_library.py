@@ -25,6 +25,7 @@ from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.builds import Workshop
 from crosswheel.toolchain.libraries.linking import compat_archive, known_libraries, library, link_environment
+from crosswheel.toolchain.python import bytecode
 from crosswheel.toolchain.python.choosing import has_host, host_python
 from crosswheel.toolchain.python.tree import PythonTree
 
@@ -52,11 +53,6 @@ class ExtensionModule:
 
 
 _PYTHONS = ("3.10", "3.11")  # the versions that these sources fit
-# Bytecode depends on Python's version alone. Under emulation, to compile a module takes longer than to import it.
-_COMPILE = (
-    "-I", "-m", "compileall", "-qq", "--invalidation-mode", "unchecked-hash",
-    "-x", "/(test|tests|lib2to3|idlelib|turtledemo|site-packages)/",
-)  # fmt: skip
 MODULES = (
     ExtensionModule(
         "_sqlite3",
@@ -114,7 +110,7 @@ def _copy(
     """Return a copy of a Python with these modules and with bytecode."""
     pythons = cache_path(settings.cache, "python")
     made = [path.parent.name for path in compiled]
-    digest = digest_of(python=os.path.relpath(python.root, pythons), made=made, bytecode=_COMPILE)
+    digest = digest_of(python=os.path.relpath(python.root, pythons), made=made, bytecode=bytecode.WAY)
     folder = pythons / f"{digest}-completed"
     tree = PythonTree(folder, python.short)
     modules = [tree.stdlib / "lib-dynload" / path.name for path in compiled]
@@ -126,8 +122,8 @@ def _copy(
             _placed(path, temporary / module.relative_to(folder))
         if has_host(target):
             host = host_python(target, settings, runner)
-            # What does not compile is read as source.
-            runner.run([host.executable, *_COMPILE, temporary / tree.stdlib.relative_to(folder)], check=False)
+            library = temporary / tree.stdlib.relative_to(folder)
+            bytecode.compile_library(library, host.executable, runner)
 
     relative = [str(path.relative_to(folder)) for path in (tree.executable, *modules)]
     CachedFolder(folder, relative, is_sealed=True).make(fill)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import errno
 import struct
-from collections.abc import Iterable
+
+TYPE_CHECKING = False  # to import it would take longer than all else
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Rule = tuple[int, int, int, int]
 """An opcode, the number of rules to skip if it is true and if it is false, and a value."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from crosswheel.errors import MissingToolError, UsageError
-from crosswheel.process import Result, Runner, Word, this_python
+from crosswheel.process import Limits, Result, Runner, Word, this_python
 from crosswheel.sandbox import restrict
-from crosswheel.sandbox.view import PACKAGE, Limits, View, system_paths
+from crosswheel.sandbox.view import PACKAGE, View, system_paths
 
 Level = Literal["namespaces", "landlock", "none"]
 _RESTRICT = Path(restrict.__file__)
@@ -62,31 +61,38 @@ class Sandbox:
                 if self.level == "none" or self.layers
                 else _copied(view.layered, view.copies or scratch / "layers")
             )
-            memory = runner.allowance.memory
             view = replace(
-                view,
-                layered=() if layers else view.layered,
-                writable=(*view.writable, *layers.values()),
-                limits=view.limits if memory is None else replace(view.limits, memory=memory),
+                view, layered=() if layers else view.layered, writable=(*view.writable, *layers.values())
             )
             (scratch / "tmp").mkdir()
-            variables = dict(env) if self.level == "none" else self._variables(env, layers, scratch / "tmp")
-            prefix = self.words([], view, cwd=cwd, scratch=scratch / "tmp")
-            return runner.run(command, cwd=cwd, env=variables, timeout=timeout, check=check, prefix=prefix)
+            return runner.run(
+                command,
+                cwd=cwd,
+                env=dict(env) if self.level == "none" else self._variables(env, layers, scratch / "tmp"),
+                timeout=timeout,
+                check=check,
+                prefix=self._prefix(view, cwd=cwd, scratch=scratch / "tmp"),
+                limits=self._limits(view, runner),
+            )
 
-    def words(self, command: Sequence[Word], view: View, *, cwd: Path, scratch: Path) -> list[str]:
-        """Return the command line that runs a command with only a view.
+    def _limits(self, view: View, runner: Runner) -> Limits | None:
+        if self.level == "none":
+            return None
+        memory = runner.allowance.memory
+        return view.limits if memory is None else replace(view.limits, memory=memory)
+
+    def _prefix(self, view: View, *, cwd: Path, scratch: Path) -> list[str]:
+        """Return the words before a command that run it with only a view.
 
         Args:
             cwd: the working directory; it is in the view.
             scratch: an empty folder that becomes its ``/tmp``, or replaces it if the level cannot hide ``/tmp``.
         """
-        program = list(map(str, command))
         if self.level == "none":
-            return program
+            return []
         if self.level == "namespaces":
-            return [*_limited(view.limits), *self._bubblewrap(view, cwd, scratch), "--", *program]
-        return [*_restricted(view, scratch), *program]
+            return [*self._bubblewrap(view, cwd, scratch), "--"]
+        return _restricted(view, scratch)
 
     def _variables(
         self, env: Mapping[str, str], layers: Mapping[Path, Path], temporary: Path
@@ -141,27 +147,18 @@ def _outermost(paths: Sequence[Path]) -> list[Path]:
     return [path for path in every if not any(parent in every for parent in path.parents)]
 
 
-def _limited(limits: Limits) -> list[str]:
-    return _policy({"limits": vars(limits)})
-
-
 def _restricted(view: View, scratch: Path) -> list[str]:
     devices = [path for name in _DEVICES if (path := Path("/dev") / name).exists()]
     shared = [path for path in (Path("/dev/shm"),) if path.is_dir()]
     readable = [*system_paths(), *view.readable, Path("/proc"), *devices]
     writable = [*view.writable, *view.layered, *devices, *shared, scratch]
-    return _policy(
-        {
-            "limits": vars(view.limits),
-            "readable": [str(path) for path in dict.fromkeys(readable)],
-            "listable": [str(PACKAGE.parent)],  # or the compiler driver could not import from the package
-            "writable": [str(path) for path in dict.fromkeys(writable)],
-        }
-    )
-
-
-def _policy(policy: dict[str, object]) -> list[str]:
-    return [this_python(), "-ISs", str(_RESTRICT), json.dumps(policy)]
+    policy = {
+        "readable": readable,
+        "listable": [PACKAGE.parent],  # or the compiler driver could not import from the package
+        "writable": writable,
+    }
+    words = [f"{kind}:{path}" for kind, paths in policy.items() for path in dict.fromkeys(paths)]
+    return [this_python(), "-ISs", str(_RESTRICT), *words, "--"]
 
 
 def find_sandbox(requested: str = "auto") -> Sandbox:

@@ -1,19 +1,17 @@
 """Drop rights irrevocably, then execute another program; a script that needs the standard library alone.
 
-    python -ISs restrict.py POLICY COMMAND...
+    python -ISs restrict.py KIND:PATH... -- COMMAND...
 
-``POLICY`` is JSON: ``readable``, ``listable``, ``writable`` and ``limits``; without ``readable``, only limits are set.
-Landlock closes the file system except for the named paths. seccomp blocks the system calls that reach other processes
-or a network. Both need only ``no_new_privs``, and no child process can undo either.
+Each path is ``readable``, ``listable`` or ``writable``. Landlock closes the file system except for these. seccomp
+blocks the system calls that reach other processes or a network. Both need only ``no_new_privs``, and no child process
+can undo either.
 Sources: landlock(7), seccomp(2), capabilities(7).
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import resource
 import struct
 import sys
 
@@ -39,6 +37,7 @@ from crosswheel.sandbox.filters import (
     argument,
     assembled,
 )
+from crosswheel.sandbox.supervise import CALLS, supervised
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 # prctl(2)
@@ -89,15 +88,13 @@ _OF_OTHERS = {"x86_64": ((142, 144, 203, 314), (141, 251)), "aarch64": ((118, 11
 
 def main() -> None:
     """Drop rights, then become the command or its supervisor."""
-    policy, command = json.loads(sys.argv[1]), sys.argv[2:]
-    limit(policy["limits"])
-    if "readable" not in policy:
-        os.execvp(command[0], command)
-    from crosswheel.sandbox.supervise import supervised  # late: it takes three times as long as to set limits
-
+    end = sys.argv.index("--")
+    policy: dict[str, list[str]] = {"readable": [], "listable": [], "writable": []}
+    for word in sys.argv[1:end]:
+        kind, _, path = word.partition(":")
+        policy[kind].append(path)
     _prctl(_SET_PDEATHSIG, _SIGKILL)
-    files = {kind: policy[kind] for kind in ("readable", "listable", "writable")}
-    supervised(command, policy["writable"], lambda: restrict(**files))
+    supervised(sys.argv[end + 1 :], policy["writable"], lambda: restrict(**policy))
 
 
 def restrict(readable: list[str], listable: list[str], writable: list[str]) -> int:
@@ -107,16 +104,6 @@ def restrict(readable: list[str], listable: list[str], writable: list[str]) -> i
     drop_capabilities()
     restrict_files(readable, listable, writable)
     return refuse_system_calls()
-
-
-def limit(limits: dict[str, int]) -> None:
-    """Set the limits of this process and its children; keep a limit that is lower already."""
-    names = {"memory": "RLIMIT_DATA", "file_size": "RLIMIT_FSIZE", "processes": "RLIMIT_NPROC"}
-    for name, value in {**{names[key]: value for key, value in limits.items()}, "RLIMIT_CORE": 0}.items():
-        kind = getattr(resource, name)
-        _, most = resource.getrlimit(kind)
-        limited = value if most == resource.RLIM_INFINITY else min(value, most)
-        resource.setrlimit(kind, (limited, limited))
 
 
 def landlock_version() -> int:
@@ -166,8 +153,6 @@ def refuse_system_calls() -> int:
 
 def _filter(machine: str) -> list[Rule]:
     """Return the filter's rules."""
-    from crosswheel.sandbox.supervise import CALLS
-
     refused, socket, socketpair = _REFUSED[machine]
     rules = [(LOAD, 0, 0, MACHINE), (EQUAL, 1, 0, ARCHITECTURES[machine]), (RETURN, 0, 0, KILL)]
     rules += [(LOAD, 0, 0, NUMBER)]

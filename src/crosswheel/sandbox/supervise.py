@@ -2,26 +2,26 @@
 
 The kernel stops a process at such a call and asks (seccomp_unotify(2)). This process performs the request on a handle
 of the file that it checked, so that nothing can be exchanged in between; the original call never runs. Standard
-library alone, because a script imports this module (:mod:`crosswheel.sandbox.restrict`).
+library alone, and little of it, because a script imports this module each time (:mod:`crosswheel.sandbox.restrict`).
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import ctypes
 import errno
 import fcntl
 import os
-import platform
 import select
 import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NoReturn
+
+TYPE_CHECKING = False  # to import it would take longer than all else
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
 
 _RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
 _AT_FDCWD, _NOFOLLOW, _EMPTY_PATH = -100, 0x100, 0x1000
@@ -44,10 +44,9 @@ _CALLS: dict[str, dict[int, tuple[str, int | None, int | None, int, int | None]]
         88: ("timespec", 0, 1, 2, 3),
     },
 }  # fmt: skip
-CALLS = frozenset(_CALLS.get(platform.machine(), ()))
+CALLS = frozenset(_CALLS.get(os.uname().machine, ()))
 
 
-@dataclass(frozen=True)
 class Call:
     """A system call that blocks a process until it is answered.
 
@@ -57,9 +56,8 @@ class Call:
         arguments: its arguments, as the kernel reports them.
     """
 
-    process: int
-    number: int
-    arguments: tuple[int, ...]
+    def __init__(self, process: int, number: int, arguments: tuple[int, ...]) -> None:
+        self.process, self.number, self.arguments = process, number, arguments
 
     def perform(self, writable: Sequence[str]) -> None:
         """Perform the call if the file lies below one of the writable folders.
@@ -67,7 +65,7 @@ class Call:
         Raises:
             OSError: the file lies elsewhere, or the call failed.
         """
-        kind, folder, path, value, flags = _CALLS[platform.machine()][self.number]
+        kind, folder, path, value, flags = _CALLS[os.uname().machine][self.number]
         handle = self._open(folder, path, 0 if flags is None else self.arguments[flags])
         try:
             descriptor = f"/proc/self/fd/{handle}"
@@ -177,9 +175,9 @@ def _answer(listener: int, child: int, writable: Sequence[str]) -> int:
 
 
 def _answer_one(listener: int, writable: Sequence[str]) -> None:
-    buffer = array.array("b", bytes(80))
+    buffer = bytearray(80)
     fcntl.ioctl(listener, _RECEIVE, buffer, True)
-    identifier, process, _, number, _, _, *arguments = struct.unpack("QIIiIQ6Q", buffer.tobytes())
+    identifier, process, _, number, _, _, *arguments = struct.unpack("QIIiIQ6Q", buffer)
     code = 0
     try:
         call = Call(process, number, tuple(arguments))

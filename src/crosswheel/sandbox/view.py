@@ -8,30 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from crosswheel.process import Limits
+
 # Needed by every program: the system's programs and libraries, and the files by which the C library finds them.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SETTINGS = (
     "alternatives", "group", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "mime.types",
     "nsswitch.conf", "os-release", "passwd", "perl", "services",
 )  # fmt: skip
-_MiB = 1 << 20
 PACKAGE = Path(__file__).parents[1]
 """Where this package is: its compiler driver runs in the sandbox."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """The resource limits of a program; children count where the kernel counts them.
-
-    Attributes:
-        memory: bytes of private memory of one process (``RLIMIT_DATA``).
-        file_size: bytes of the largest file that it may write.
-        processes: the number of processes and threads that the user may have at once.
-    """
-
-    memory: int = field(default_factory=lambda: os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    file_size: int = 8192 * _MiB
-    processes: int = 4096
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def host_python(
     """
     machine, python = os.uname().machine, target.python
     if machine in python.host:
-        return published_python(target, python.host[machine], settings)
+        return published_python(target, python.host[machine], settings, runner or Runner())
     source = _source(target)
     if source is None:
         raise TargetError(

@@ -12,22 +12,29 @@ from pathlib import Path
 from crosswheel.cached import CachedFolder
 from crosswheel.download import connection_hint, download, is_absent
 from crosswheel.errors import IntegrityError, NetworkError
+from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Artifact, Target
+from crosswheel.toolchain.python.bytecode import compile_library
 from crosswheel.toolchain.python.tree import PythonTree
 
 # Python.h up to 3.9 includes it, and zig lacks it. Extension modules get no function of it from Python.
 _CRYPT = "/* Declares nothing: the compiler has no libcrypt for the target. */\n"
 
 
-def published_python(target: Target, artifact: Artifact, settings: Settings) -> PythonTree:
+def published_python(
+    target: Target, artifact: Artifact, settings: Settings, runner: Runner | None = None
+) -> PythonTree:
     """Return one of the Pythons of a target's Maven distribution; download it if needed.
+
+    Args:
+        runner: runs the Python once to compile its standard library, if it is one for this machine.
 
     Raises:
         NetworkError: it could not be downloaded.
         IntegrityError: its bytes are not those that the target states.
     """
-    kept = _kept(target, artifact, settings)
+    kept = _kept(target, artifact, settings, has_bytecode=runner is not None)
 
     def fill(temporary: Path) -> None:
         assert target.python.distribution is not None
@@ -39,8 +46,15 @@ def published_python(target: Target, artifact: Artifact, settings: Settings) -> 
         if target.python.numbers < (3, 10):
             for headers in temporary.glob("org/*/*/*/include/python*"):
                 (headers / "crypt.h").write_text(_CRYPT)
+        if runner:
+            (program,) = temporary.glob(kept.holds[0])
+            compile_library(_tree(program, target).stdlib, program, runner)
 
     (program,) = kept.make(fill).glob(kept.holds[0])
+    return _tree(program, target)
+
+
+def _tree(program: Path, target: Target) -> PythonTree:
     return PythonTree(program.parents[1], target.python.short)
 
 
@@ -49,10 +63,13 @@ def has_published(target: Target, artifact: Artifact, settings: Settings) -> boo
     return _kept(target, artifact, settings).is_whole
 
 
-def _kept(target: Target, artifact: Artifact, settings: Settings) -> CachedFolder:
-    """Return the folder for a Python in the cache; it holds its program and its headers."""
+def _kept(
+    target: Target, artifact: Artifact, settings: Settings, *, has_bytecode: bool = False
+) -> CachedFolder:
+    """Return the folder for a Python in the cache; it holds its program and its headers, and bytecode if it shall."""
     root, short = f"org/*/*/{artifact.classifier}", target.python.short
     holds = [f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h"]
+    holds += [f"{root}/lib/python{short}/__pycache__/os.*.pyc"] if has_bytecode else []
     return CachedFolder.of(settings.cache, "python", artifact.sha256[:20], holds)
 
 
