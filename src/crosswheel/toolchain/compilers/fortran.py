@@ -116,8 +116,8 @@ def _folder(target: Target, settings: Settings) -> Path:
     return cached_path(settings.cache, "fortran", name)
 
 
-def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:
-    host = Debian(host_architecture(), settings, runner)
+def compiler_packages(target: Target, host: Debian) -> list[str]:
+    """Return the packages of a host that make a Fortran compiler for a target, the compiler first."""
     triple = target.multiarch.replace("_", "-")  # a package's name has no underscore
     cross = f"gfortran-{triple}"
     if host.versions(cross):
@@ -127,16 +127,21 @@ def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Run
     (runtime,) = _named(r"libgfortran-[\d.]+-dev\b.*", host, compiler)
     (libgcc,) = _named(r"libgcc-[\d.]+-dev\b.*", host, runtime)
     programs = [compiler, f"binutils-{triple}"]
+    return list(dict.fromkeys([*programs, runtime, libgcc, *host.shared_libraries(programs)]))
+
+
+def _fetch(target: Target, compilers: Compilers, settings: Settings, runner: Runner, folder: Path) -> None:
+    host = Debian(host_architecture(), settings, runner)
+    needed = compiler_packages(target, host)
     brought = [C_LIBRARY] if needs_libc() else []
-    needed = [*programs, runtime, libgcc, *host.shared_libraries(programs), *brought]
-    versions = host.unpack(list(dict.fromkeys(needed)), folder)
+    versions = host.unpack([*needed, *brought], folder)
     if brought:
         load_from(folder, _folder(target, settings), runner)
     (archive,) = folder.glob("usr/lib/gcc*/**/libgfortran.a")
     for link in archive.parent.glob("*.so"):
         link.unlink()  # what is linked is inside the wheel
     _complete(archive, compilers, runner)
-    (folder / "version").write_text(versions[compiler])
+    (folder / "version").write_text(versions[needed[0]])
 
 
 def _named(pattern: str, debian: Debian, package: str) -> list[str]:

@@ -121,7 +121,7 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
 
     def fill(temporary: Path) -> None:
         foreign = Debian(target.toolchain.debian, settings, runner)
-        rustc, cargo, std, version = _newest_common(host, foreign)
+        rustc, cargo, std, version = newest_common(host, foreign)
         programs = [f"{name}={version}" for name in (rustc, cargo, f"{std}-dev", _runtime(std, version))]
         needed = [*programs, *host.shared_libraries(programs), *([C_LIBRARY] if brings_libc else ())]
         host.unpack(needed, temporary)
@@ -143,7 +143,7 @@ def _debian(target: Target, settings: Settings, runner: Runner) -> Rust:
     return Rust(binaries, libraries, _version(binaries, libraries, runner))
 
 
-def _newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
+def newest_common(host: Debian, foreign: Debian) -> tuple[str, str, str, str]:
     """Return a variant's rustc, cargo and standard library, and the newest version that both architectures have."""
     best: tuple[Version, tuple[str, str, str, str]] | None = None
     for rustc, cargo, std in _DEBIAN_FLAVOURS:
