@@ -17,7 +17,7 @@ from crosswheel.errors import MissingToolError
 from crosswheel.process import Result, Runner
 from crosswheel.sandbox.levels import Level, Sandbox, find_sandbox
 from crosswheel.sandbox.restrict import landlock_version
-from crosswheel.sandbox.view import Limits, View
+from crosswheel.sandbox.view import Limits, View, cache_paths
 from hostile.attempts import ATTEMPTS
 from support.processes import lifeline
 
@@ -197,6 +197,20 @@ os.wait()
         result = run(sandbox, program, own, {"LINE": str(line.path)})
         assert result.returncode == 0, result.output
         assert line.is_cut()
+
+
+def test_a_program_writes_to_its_folder_behind_a_link_in_a_cache(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A kind of the cache may be a link to another disk, and a tool is made in a folder there."""
+    cache, disk = tmp_path / "cache", tmp_path / "disk"
+    cache.mkdir()
+    (disk / "own").mkdir(parents=True)
+    (cache / "kind").symlink_to(disk)
+    own = cache / "kind" / "own"
+    view = View(cache_paths(cache), (own,))
+    words = ["sh", "-c", f"echo made > {own}/file; echo made > {disk}/other"]
+    sandbox.run(Runner(), words, view, cwd=own, env={"PATH": os.defpath})
+    assert (disk / "own" / "file").read_text() == "made\n"
+    assert not (disk / "other").exists()
 
 
 def test_what_is_layered_is_as_it_was(tmp_path: Path) -> None:

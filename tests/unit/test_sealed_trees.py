@@ -165,6 +165,12 @@ def test_a_tool_without_a_list_is_made_anew_where_others_could_write(tool: Tool,
     assert tool.made == 2
 
 
+def test_to_verify_tells_of_a_tool_without_a_list_of_its_own_key(tool: Tool) -> None:
+    SealedTree(tool.kept.path, Seals(b"another key")).seal(tool.kept.path)
+    (fault,) = tool.kept.tree.faults()
+    assert "its list is missing, or was not sealed with this user's key" in fault
+
+
 def test_only_files_of_which_something_changed_are_hashed(
     tool: Tool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

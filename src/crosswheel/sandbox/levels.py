@@ -114,14 +114,15 @@ class Sandbox:
         ]
         words += ["--proc", "/proc", *_read_only_kernel(), "--dev", "/dev"]
         words += ["--bind", str(scratch), "/tmp", "--chdir", str(cwd)]
-        for path in _outermost((*system_paths(), *view.readable)):
+        readable = _outermost((*system_paths(), *view.readable))
+        for path in readable:
             if path.is_symlink():
                 words += ["--symlink", str(path.readlink()), str(path)]
             else:
                 words += ["--ro-bind", str(path), str(path)]
         for path in (path.resolve() for path in view.layered):  # overlay mounts do not follow links
             words += ["--overlay-src", str(path), "--tmp-overlay", str(path)]
-        for path in _outermost(view.writable):
+        for path in _outermost([_behind_links(path, readable) for path in view.writable]):
             words += ["--bind", str(path), str(path)]
         return words
 
@@ -139,6 +140,12 @@ def _read_only_kernel() -> list[str]:
     """Protect the kernel's settings from root: their permission check uses the user outside the namespace."""
     paths = [path for name in _KERNEL if (path := Path("/proc") / name).exists()]
     return [word for path in paths for word in ("--ro-bind", str(path), str(path))]
+
+
+def _behind_links(path: Path, visible: Sequence[Path]) -> Path:
+    """Return where a path lies if it leads through a link in a visible folder, which no mount can go through."""
+    through = (parent for parent in path.parents if parent.is_symlink())
+    return path.resolve() if any(set(link.parents) & set(visible) for link in through) else path
 
 
 def _outermost(paths: Sequence[Path]) -> list[Path]:
