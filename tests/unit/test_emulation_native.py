@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from crosswheel.check.elf_objects import read_object
+from crosswheel.emulation import native_probe
 from crosswheel.emulation.native import runs_here
+from crosswheel.errors import MissingToolError
+from crosswheel.process import Runner
 from crosswheel.sandbox import as_kernel
+from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from support.objects import Compiler
 
 MACHINE = os.uname().machine
@@ -34,6 +38,25 @@ void _start(void) { long answer = call(CALL, -1); call(1, -answer & 127); }
 HOLDS = """
 void _start(void) { for (;;) { } }
 """
+# By machine: makes a folder, and goes on for ever.
+MAKES = {
+    "x86_64": """
+void _start(void) {
+    long number = 83;
+    __asm__ volatile("syscall" : "+a"(number) : "D"("PATH"), "S"(0700) : "rcx", "r11", "memory");
+    for (;;) { }
+}
+""",
+    "aarch64": """
+void _start(void) {
+    register long number __asm__("x8") = 34, folder __asm__("x0") = -100, mode __asm__("x2") = 0700;
+    register const char *path __asm__("x1") = "PATH";
+    __asm__ volatile("svc #0" : "+r"(folder) : "r"(number), "r"(path), "r"(mode) : "memory");
+    for (;;) { }
+}
+""",
+}
+OPEN = Sandbox("none")
 
 
 @pytest.fixture(scope="module")
@@ -55,30 +78,50 @@ def of_another_cpu(loader: Path, folder: Path) -> Path:
 
 
 def test_the_machines_own_loader_runs_and_that_of_another_cpu_does_not(loader: Path, tmp_path: Path) -> None:
-    assert runs_here(loader)
-    assert not runs_here(of_another_cpu(loader, tmp_path))
+    assert runs_here(loader, OPEN, Runner())
+    assert not runs_here(of_another_cpu(loader, tmp_path), OPEN, Runner())
 
 
 def test_a_program_that_ends_at_once_runs_nothing() -> None:
-    assert not runs_here(Path("/bin/false"))
+    assert not runs_here(Path("/bin/false"), OPEN, Runner())
+
+
+@pytest.mark.parametrize("level", ["none", "namespaces", "landlock"])
+def test_a_strangers_loader_is_tried_in_the_sandbox(level: str, loader: Path, tmp_path: Path) -> None:
+    if MACHINE not in MAKES:
+        pytest.skip(f"what a hostile program would call is not written down for {MACHINE}")
+    try:
+        sandbox = find_sandbox(level)
+    except MissingToolError as error:
+        pytest.skip(str(error))
+    assert runs_here(loader, sandbox, Runner())
+    made = tmp_path / "made"
+    source = MAKES[MACHINE].replace("PATH", str(made))
+    Compiler(tmp_path).linked(source, "-e", "_start", target=f"{MACHINE}-linux", name="hostile")
+    (tmp_path / "hostile").chmod(0o755)
+    # It is ended as soon as it runs, so that it has to try several times.
+    often = 500 if level == "none" else 10
+    tries = (runs_here(tmp_path / "hostile", sandbox, Runner()) and made.exists() for _ in range(often))
+    assert any(tries) == (level == "none")
 
 
 def test_an_emulator_that_the_kernel_knows_is_not_taken_for_the_cpu(loader: Path, tmp_path: Path) -> None:
     foreign, emulator = of_another_cpu(loader, tmp_path), tmp_path / "emulator"
+    probe = native_probe.__file__
     Compiler(tmp_path).linked(HOLDS, "-e", "_start", target=f"{MACHINE}-linux", name="emulator")
     emulator.chmod(0o755)
-    ask = f"from crosswheel.emulation.native import *; print(runs_here(Path({str(foreign)!r})), end=' ')"
-    ask += f"; print(subprocess.Popen([{str(foreign)!r}]).kill())"
+    ask = f"import subprocess; print(subprocess.Popen([{str(foreign)!r}]).kill())"
     words = f"""
 mount -t binfmt_misc binfmt /proc/sys/fs/binfmt_misc || exit 77
 printf ':foreign:M:18:\\\\x02\\\\x00::{emulator}:F' > /proc/sys/fs/binfmt_misc/register || exit 77
+cd {tmp_path} && {sys.executable} -ISs {probe} {foreign}
 exec {sys.executable} -c "$0"
 """
     namespaces = ["unshare", "--user", "--map-root-user", "--mount"]
     done = subprocess.run([*namespaces, "sh", "-c", words, ask], capture_output=True, text=True, check=False)
     if done.returncode in (1, 77):
         pytest.skip(f"a user namespace cannot have emulators of its own here: {done.stderr}")
-    assert done.stdout == "False None\n", done.stderr
+    assert done.stdout == "None\n", done.stderr
 
 
 @pytest.mark.skipif(MACHINE not in NARROW, reason=f"no 32-bit code is known that {MACHINE} may run")

@@ -156,7 +156,8 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         python = own_python(learned, target)
     else:
         python, lacking = completed(target_python(target, settings, runner), target, settings, runner)
-    native = native_loader(target, root, learned) if settings.native else None
+    sandbox = find_sandbox(settings.sandbox)
+    native = native_loader(target, root, learned, sandbox, runner) if settings.native else None
     kernel = _kernel(target, runner)
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
     warnings += [_not_kept(target)] if target.userland and not learned else []
@@ -170,7 +171,7 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         "",
         tuple(warnings),
         kernel=kernel,
-        sandbox=find_sandbox(settings.sandbox),
+        sandbox=sandbox,
         view=View(tuple(cache_paths(settings.cache))),
         userland=learned.digest if learned else None,
         native=native,
@@ -300,7 +301,8 @@ def is_native(target: Target, settings: Settings) -> bool:
     learned, root = kept_userland(target, settings), _root(target, settings)
     if not settings.native or not (learned or root.is_whole):
         return False
-    return native_loader(target, learned.root if learned else root.path, learned) is not None
+    place, sandbox = learned.root if learned else root.path, find_sandbox(settings.sandbox)
+    return native_loader(target, place, learned, sandbox, Runner()) is not None
 
 
 def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:

@@ -7,16 +7,23 @@ how its kernel was built, and only trying tells. What starts a program is the ta
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosswheel.process import Runner, Word, this_python
+from crosswheel.sandbox.levels import Sandbox
+from crosswheel.sandbox.view import View
 from crosswheel.targets import Target
 from crosswheel.userlands import Userland
 from crosswheel.userlands.library_lookup import libraries
 
+_PROBE = Path(__file__).with_name("native_probe.py")
+_PROBE_SECONDS = 60
+# By machine: what a program's header has as its CPU (e_machine, elf(5)), if the machine may run it: that of i686 and of
+# x86-64, and of ARM with 32 and with 64 bits.
+_CODE = {"x86_64": (b"\x03\x00", b"\x3e\x00"), "aarch64": (b"\x28\x00", b"\xb7\x00")}
 UNAME = "CROSSWHEEL_UNAME"
 """The environment variable that tells the target's Python which kernel release and machine it is to see."""
 
@@ -43,7 +50,9 @@ class NativeLoader:
         return [str(self.path), *without_cache, "--library-path", folders]
 
 
-def native_loader(target: Target, root: Path, learned: Userland | None) -> NativeLoader | None:
+def native_loader(
+    target: Target, root: Path, learned: Userland | None, sandbox: Sandbox, runner: Runner
+) -> NativeLoader | None:
     """Return the loader of a target if this machine runs it; ``None`` if an emulator has to.
 
     Args:
@@ -54,7 +63,7 @@ def native_loader(target: Target, root: Path, learned: Userland | None) -> Nativ
         return None
     name = Path(target.loader).name
     path = learned.path(target.loader) if learned else _unpacked(root, name, target.multiarch)
-    if path is None or not path.is_file() or not runs_here(path):
+    if path is None or not path.is_file() or not runs_here(path, sandbox, runner):
         return None
     return NativeLoader(path, tuple(_folders(target, root, learned)), f"{target.kernel} {target.machine}")
 
@@ -81,20 +90,18 @@ def _folders(target: Target, root: Path, learned: Userland | None) -> Iterable[P
     return [root / place for place in places if (root / place).is_dir()]
 
 
-def runs_here(loader: Path) -> bool:
-    """Return whether this machine's CPU runs a dynamic loader, and no emulator that the kernel knows (binfmt_misc)."""
-    with tempfile.TemporaryDirectory(prefix="crosswheel.") as folder:
-        held = Path(folder) / "held"  # nobody writes to it, so the loader waits there until it was looked at
-        os.mkfifo(held)
-        nothing = subprocess.DEVNULL
-        try:
-            child = subprocess.Popen([loader, "--list", held], stdin=nothing, stdout=nothing, stderr=nothing)
-        except OSError:  # it is for another CPU
+def runs_here(loader: Path, sandbox: Sandbox, runner: Runner) -> bool:
+    """Return whether this machine's CPU runs a dynamic loader, and no emulator that the kernel knows (binfmt_misc).
+
+    It is tried in the sandbox, for the loader may be that of a stranger's machine.
+    """
+    with loader.open("rb") as program:
+        if program.read(20)[18:] not in _CODE.get(os.uname().machine, ()):
             return False
-        try:
-            return Path(f"/proc/{child.pid}/exe").samefile(loader)
-        except OSError:  # it ended at once: what the kernel takes for a program does not run all the same
-            return False
-        finally:
-            child.kill()
-            child.wait()
+    with tempfile.TemporaryDirectory(prefix="crosswheel.") as name:
+        view = View((loader, loader.resolve()), (Path(name),))
+        words: list[Word] = [this_python(), "-ISs", _PROBE, loader]
+        tried = sandbox.run(
+            runner, words, view, cwd=Path(name), env={"PATH": os.defpath}, timeout=_PROBE_SECONDS
+        )
+    return "runs" in tried.lines
