@@ -88,7 +88,7 @@ def purpose(requirements: Iterable[str], target: Target, as_of: datetime.date | 
         "requirements": ", ".join(sorted(requirements)),
         "target": target.name,
         "python": target.python.version,
-        "platform": f"{target.machine}, glibc {target.abi.glibc}",
+        "platform": f"{target.machine}, {target.abi.libc}",
         "as-of": as_of.isoformat() if as_of else _NO_DAY,
     }
 

@@ -157,9 +157,10 @@ def _why_no_wheel(files: Sequence[ReleaseFile], target: Target) -> str:
     same = [file for file in wheels if _platform(file).endswith(target.machine)]
     fitting = {(tag.interpreter, tag.abi) for tag in target.tags}
     of_python = {_platform(f) for f in same if any((t.interpreter, t.abi) in fitting for t in _tags(f))}
-    newer = sorted(platform for platform in of_python if platform.startswith("manylinux"))
+    standard = "musllinux" if target.abi.musl else "manylinux"
+    newer = sorted(platform for platform in of_python if platform.startswith(standard))
     if newer:
-        return f"its wheels for {target.machine} need more than glibc {target.abi.glibc}: {', '.join(newer)}"
+        return f"its wheels for {target.machine} need more than {target.abi.libc}: {', '.join(newer)}"
     if of_python:
         other_pythons = ", ".join(sorted(of_python))
         return f"its wheels for {target.machine} are for another C library: {other_pythons}"

@@ -13,6 +13,7 @@ from crosswheel.check.elf import audit
 from crosswheel.check.own_system import own_system
 from crosswheel.emulation.emulator import emulator_for, kept_userland
 from crosswheel.emulation.trials import Importable, Trial, import_modules
+from crosswheel.errors import TargetError
 from crosswheel.job.examining import examine_wheels
 from crosswheel.learning.learn import Named, learn_root, write_target
 from crosswheel.learning.roots import image_program, opened_root
@@ -73,6 +74,28 @@ def test_a_machine_is_described_as_its_files_say(debian: Target) -> None:
     assert {"libc.so.6", "libstdc++.so.6", "libssl.so.3", "libcrypt.so.1"} <= set(debian.image.libraries)
     assert "XCRYPT_2.0" in debian.image.versions["libcrypt.so.1"]
     assert {"pip", "markupsafe"} <= set(debian.image.packages)
+
+
+def test_the_headers_of_a_distributions_python_are_those_of_its_packages(debian: Target) -> None:
+    assert (debian.python.packaged, debian.toolchain.suite) == (True, "bookworm")
+    assert debian.python.built is None
+
+
+def test_a_machine_with_musl_and_without_a_python_is_learned_where_one_is_to_be_sent(
+    runner: Runner, tmp_path: Path
+) -> None:
+    root = userlands.musl(SETTINGS, runner)
+    with pytest.raises(TargetError, match="has no Python 3") as none:
+        learn_root(Named("bare"), root, SETTINGS, runner, silent)
+    assert "--python 3.13" in none.value.hint
+    learned = learn_root(Named("bare", provided="3.13"), root, SETTINGS, runner, silent)
+    _, target = write_target(learned, tmp_path, replace=False)
+    assert target.abi.libc.startswith("musl 1.2.")
+    assert (target.multiarch, target.toolchain.zig) == ("arm-linux-musleabihf", "arm-linux-musleabihf")
+    assert (target.loader, target.python.provided) == ("/lib/ld-musl-armhf.so.1", "3.13")
+    assert str(target.tags[0]) == "cp313-cp313-musllinux_1_2_armv7l"
+    assert target.userland
+    assert target.userland.python == ""
 
 
 def test_its_tags_are_those_of_its_own_pip(debian: Target, runner: Runner) -> None:

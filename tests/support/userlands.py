@@ -36,6 +36,14 @@ def bookworm(settings: Settings, runner: Runner) -> Path:
     return CachedFolder(folder, ["usr/bin/python3.11", "lib/*/libc.so.6"]).make(fill)
 
 
+def musl(settings: Settings, runner: Runner) -> Path:
+    """Return the root of a machine with nothing but musl, which has no Python."""
+    packages = ("base-files", "musl")
+    folder = settings.cache / "test-roots" / digest_of(packages=packages, architecture="armhf")
+    fill = partial(Debian("armhf", settings, runner).unpack, packages)
+    return CachedFolder(folder, ["lib/ld-musl-armhf.so.1"]).make(fill)
+
+
 def older(settings: Settings, runner: Runner, folder: Path) -> Path:
     """Make the root of a machine with glibc 2.31, its own libcrypt, and the Python of `ot2`.
 

@@ -200,6 +200,7 @@ def test_a_64_bit_kernel_below_32_bit_programs_is_that_of_a_32_bit_machine(
         ({"python": {"version": "3.2.1"}}, "not 3.2"),
         ({"python": {"soabi": "cpython-310-arm-linux-gnueabihf"}}, "not cpython-310-arm-linux-gnueabihf"),
         ({"abi": {"glibc": "9.9"}}, "not glibc 9.9 or newer"),
+        ({"abi": {"glibc": "", "musl": "9.9"}}, "not musl 9.9 or newer"),
     ],
 )
 def test_a_machine_that_is_not_the_target_is_refused_with_the_reason(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import sys
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,17 +16,29 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, UsageError
+from crosswheel.learning.changes import changes, no_longer_proven
 from crosswheel.learning.facts import kinds
-from crosswheel.learning.learn import require_name, require_same, required_python, robot_guess
+from crosswheel.learning.learn import Named, require_name, require_python, require_same, robot_guess
 from crosswheel.learning.roots import RootFolder, TarSource, opened_root
 from crosswheel.learning.selection import belongs, select, take
 from crosswheel.learning.source import Listed
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.userlands import UserlandEntry, UserlandStore, resolved
+from crosswheel.targets import LearnedUserland
+from crosswheel.userlands import Userland, UserlandEntry, UserlandStore, resolved
+from crosswheel.userlands.library_lookup import is_in_loader, libraries
+from crosswheel.wheels.proof import Proof
+from support.small_disk import run_on_small_disk
 
 FILE, FOLDER = Listed("file", 3), Listed("folder")
 SMALL = {"/lib/ld-linux-armhf.so.3": FILE, "/lib/libc.so.6": FILE, "/usr/bin/python3": FILE}
+
+
+def kept(folder: Path, files: Mapping[str, bytes]) -> Userland:
+    """Keep a userland of these files."""
+    store = UserlandStore(folder)
+    entries = {path: UserlandEntry("file", store.put_blob(io.BytesIO(data))) for path, data in files.items()}
+    return store.keep(entries)
 
 
 def silent(text: str) -> None:
@@ -126,7 +139,57 @@ def test_what_is_no_whole_linux_is_told_apart() -> None:
     with pytest.raises(TargetError, match="is no Linux"):
         select({"/system/bin/linker": FILE}, "x")
     with pytest.raises(TargetError, match="has no Python 3"):
-        required_python(select({"/lib/ld-linux.so.3": FILE}, "x"), "x")
+        require_python(select({"/lib/ld-linux.so.3": FILE}, "x").python, Named("x"), "x")
+
+
+def test_a_python_is_sent_to_a_machine_that_has_none_and_to_no_other() -> None:
+    require_python(None, Named("x", provided="3.13"), "x")
+    require_python("/usr/bin/python3", Named("x"), "x")
+    with pytest.raises(TargetError, match="has a Python of its own, /usr/bin/python3") as both:
+        require_python("/usr/bin/python3", Named("x", provided="3.13"), "x")
+    assert "--target x --python 3.13" in both.value.hint
+
+
+def test_a_machine_without_programs_names_the_loader_by_the_path_that_programs_would() -> None:
+    usual = {
+        "/lib": Listed("link", link="usr/lib"),
+        "/usr/lib/ld-linux-armhf.so.3": Listed("link", link="arm-linux-gnueabihf/ld-2.31.so"),
+        "/usr/lib/arm-linux-gnueabihf/ld-2.31.so": FILE,
+    }
+    musl = {
+        "/lib/ld-musl-armhf.so.1": Listed("link", link="/usr/lib/arm-linux-musleabihf/libc.so"),
+        "/usr/lib/arm-linux-musleabihf/libc.so": FILE,
+    }
+    assert select(usual, "x").loader == "/lib/ld-linux-armhf.so.3"
+    assert select(musl, "x").loader == "/lib/ld-musl-armhf.so.1"
+    unlinked = {
+        path.replace("/lib/", "/usr/lib/", 1) if path.startswith("/lib/") else path: item
+        for path, item in musl.items()
+    }
+    both = {**usual, **unlinked}
+    assert select(both, "x").loader == "/lib/ld-linux-armhf.so.3"
+
+
+def test_libraries_are_looked_up_as_musls_loader_does(tmp_path: Path) -> None:
+    elf = b"\x7fELF\1\1" + bytes(12) + b"\x28\0"
+    loader, own = "/lib/ld-musl-armhf.so.1", "/opt/lib/libown.so.1"
+    built_in = elf + b"\0/lib:/usr/local/lib:/usr/lib\0"
+    files = {loader: built_in, "/usr/lib/libz.so.1": elf, own: elf}
+    assert libraries(kept(tmp_path / "1", files), loader) == {
+        "ld-musl-armhf.so.1": loader,
+        "libz.so.1": "/usr/lib/libz.so.1",
+    }
+    named = {**files, "/etc/ld-musl-armhf.path": b"/opt/lib\n/lib\n"}
+    assert set(libraries(kept(tmp_path / "2", named), loader)) == {"ld-musl-armhf.so.1", "libown.so.1"}
+
+
+@pytest.mark.parametrize(
+    ("soname", "is_in"),
+    [("libc.so", True), ("libc.musl-armv7.so.1", True), ("libpthread.so.0", True), ("libcrypt.so.1", False)],
+)
+def test_musls_loader_is_itself_the_library_of_many_names(soname: str, is_in: bool) -> None:
+    assert is_in_loader(soname, "/lib/ld-musl-armhf.so.1") is is_in
+    assert not is_in_loader(soname, "/lib/ld-linux-armhf.so.3")
 
 
 def test_the_python_of_a_login_is_taken_and_else_the_newest() -> None:
@@ -153,6 +216,28 @@ def test_what_broke_off_leaves_nothing_half_there_and_goes_on(tmp_path: Path) ->
 
 def sha_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_machine_that_is_larger_than_the_disk_is_told_and_not_half_described(tmp_path: Path) -> None:
+    root, cache = tmp_path / "root", tmp_path / "cache"
+    for path in SMALL:
+        (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (root / path[1:]).write_bytes(os.urandom(1 << 20))
+    words = [
+        str(Path(sys.executable).with_name("crosswheel")),
+        "target",
+        "learn",
+        "bench",
+        "--rootfs",
+        str(root),
+    ]
+    done = run_on_small_disk(
+        words, cache, 1500, env={**os.environ, "CROSSWHEEL_CACHE": str(cache)}, cwd=tmp_path
+    )
+    assert done.returncode == 2, done.stderr
+    assert "the disk is full" in " ".join(done.stderr.split())
+    assert not (tmp_path / "targets").exists()
+    assert not [path for path in cache.rglob(".new.*") if path.is_file()]
 
 
 def test_the_same_files_are_kept_once_and_have_one_name(tmp_path: Path) -> None:
@@ -244,6 +329,49 @@ def test_a_folder_is_listed_without_following_its_links(tmp_path: Path) -> None:
     assert {path: item.kind for path, item in listing.items()} == {
         "/lib": "folder", "/lib/up": "link", "/lib/pipe": "other",
     }  # fmt: skip
+
+
+def learned(userland: Userland, system: str, packages: Mapping[str, str]) -> targets.Target:
+    ot2 = targets.load("ot2")
+    image = ot2.image.model_copy(update={"packages": packages})
+    own = LearnedUserland(digest=userland.digest, python="/usr/bin/python3", system=system)
+    return ot2.model_copy(update={"name": "bench", "image": image, "userland": own})
+
+
+def test_learning_again_tells_what_changed(tmp_path: Path) -> None:
+    store = UserlandStore(tmp_path)
+    old = kept(tmp_path, {"/lib/libc.so.6": b"1", "/lib/libold.so": b"1", "/lib/libm.so.6": b"1"})
+    new = kept(tmp_path, {"/lib/libc.so.6": b"2", "/lib/libnew.so": b"1", "/lib/libm.so.6": b"1"})
+    before = learned(old, "Demo 1.0", {"numpy": "1.0", "gone": "1"})
+    after = learned(new, "Demo 1.1", {"numpy": "2.0", "added": "1"})
+    assert changes(before, before, store) == []
+    assert changes(before, after, store) == [
+        "image.packages.numpy: 1.0 → 2.0",
+        "image.packages.gone: 1 → nothing",
+        "image.packages.added: nothing → 1",
+        "userland.system: Demo 1.0 → Demo 1.1",
+        "its userland: 1 files changed (/lib/libc.so.6); 1 files new (/lib/libnew.so); 1 files gone (/lib/libold.so)",
+    ]
+
+
+def test_a_wheel_that_was_proven_in_another_userland_is_no_longer_proven(tmp_path: Path) -> None:
+    now = kept(tmp_path, {"/lib/libc.so.6": b"2"})
+    bench = learned(now, "Demo 1.1", {})
+    for name, target, digest in (
+        ("stale", "bench", "0" * 64),
+        ("fresh", "bench", now.digest),
+        ("unlearned", "bench", None),
+        ("other", "ot2", "0" * 64),
+    ):
+        wheel = tmp_path / "dist" / name / f"{name}-1-py3-none-any.whl"
+        wheel.parent.mkdir(parents=True)
+        Proof(
+            wheel=wheel.name, sha256="0" * 64, target=target, origin="built", reason="", source="", userland=digest
+        ).write_beside(wheel)  # fmt: skip
+    assert no_longer_proven(bench, tmp_path / "dist") == [
+        "stale-1-py3-none-any.whl",
+        "unlearned-1-py3-none-any.whl",
+    ]
 
 
 def test_a_name_that_another_machine_has_is_not_taken_from_it() -> None:

@@ -96,6 +96,9 @@ def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
         ('"org.bytedeco:cpython:3.10.8-1.5.8"', '"cpython"', "python.distribution", "not 'cpython'"),
         ('pip = "22.3.1"', "pip = 22.3", "python.pip", "Input should be a valid string, not 22.3"),
         ('name = "ot2"', 'name = "Two Words"', "name", "not 'Two Words'"),
+        ('glibc = "2.25"', "", "abi", "expected `glibc` and `oldest_glibc`, or `musl`"),
+        ('glibc = "2.25"', 'glibc = "2.25"\nmusl = "1.2.3"', "abi", "`glibc` and `oldest_glibc`, or `musl`"),
+        ('glibc = "2.25"', 'musl = "1.2"', "abi", "expected `glibc` and `oldest_glibc`, or `musl`"),
     ],
 )
 def test_a_wrong_key_is_named_with_what_was_expected(
@@ -139,6 +142,33 @@ def test_tags_are_those_of_the_pip_on_the_robot_in_its_order() -> None:
         "py39-none-any",
     ]
     assert [tag for tag in tags if tag in wanted] == wanted
+
+
+def with_musl(tmp_path: Path) -> targets.Target:
+    file = write(tmp_path, 'glibc = "2.25"', 'musl = "1.2.3"')
+    lines = (line for line in file.read_text().splitlines() if not line.startswith("oldest_glibc"))
+    file.write_text("\n".join(lines))
+    return targets.load(str(file))
+
+
+def test_a_machine_with_musl_takes_the_tags_of_musllinux_and_none_of_manylinux(tmp_path: Path) -> None:
+    tags = [str(tag) for tag in with_musl(tmp_path).tags if tag.abi == "cp310"]
+    assert tags == [
+        "cp310-cp310-musllinux_1_2_armv7l",
+        "cp310-cp310-musllinux_1_1_armv7l",
+        "cp310-cp310-musllinux_1_0_armv7l",
+        "cp310-cp310-linux_armv7l",
+    ]
+
+
+def test_the_c_library_of_a_target_outlives_a_copy_and_glibcs_digests_know_nothing_of_musl(
+    tmp_path: Path,
+) -> None:
+    musl, ot2 = with_musl(tmp_path), targets.load("ot2")
+    assert (musl.abi.libc, ot2.abi.libc) == ("musl 1.2.3", "glibc 2.25")
+    assert musl.with_python("3.13").abi == musl.abi
+    assert "glibc" not in musl.model_dump()["abi"]
+    assert "musl" not in ot2.model_dump()["abi"]
 
 
 def test_what_the_robot_cannot_load_has_no_tag() -> None:

@@ -12,14 +12,20 @@ import ziglang
 
 from crosswheel import targets
 from crosswheel.debian import Debian
-from crosswheel.errors import BuildFailed
+from crosswheel.errors import BuildFailed, RecipeError
 from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.builds import Workshop, relocated
-from crosswheel.toolchain.libraries.linking import Library, known_libraries, link_environment, with_needs
+from crosswheel.toolchain.libraries.linking import (
+    Library,
+    known_libraries,
+    library,
+    link_environment,
+    with_needs,
+)
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
 
 OT2 = targets.load("ot2")
@@ -161,6 +167,18 @@ def test_a_library_is_built_by_the_targets_compilers_and_brings_its_licences(
 def test_a_library_without_a_licence_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(BuildFailed, match="no licence"):
         build(tmp_path, monkeypatch, README="what it does")
+
+
+def test_debians_archives_are_not_taken_for_another_c_library_than_theirs(tmp_path: Path) -> None:
+    ot2 = targets.load("ot2")
+    musl = ot2.model_copy(update={"abi": ot2.abi.model_copy(update={"glibc": "", "musl": "1.2.3"})})
+    settings, runner = Settings(cache=tmp_path, github="", registry=""), Runner()
+    compilers = zig_compilers(musl, tmp_path)
+    with pytest.raises(
+        RecipeError, match="brotli is taken from Debian, whose archives are for glibc"
+    ) as caught:
+        library("brotli", musl, compilers, settings, runner)
+    assert "musl 1.2.3" in str(caught.value)
 
 
 def test_pkg_config_is_our_own_and_sees_only_what_it_is_told_to(tmp_path: Path) -> None:

@@ -281,6 +281,21 @@ def test_the_tools_have_the_names_that_builds_look_for(tools: Path) -> None:
     assert all(os.access(path, os.X_OK) for path in tools.iterdir())
 
 
+def test_a_program_for_musl_is_never_linked_statically(tmp_path: Path) -> None:
+    ot2 = targets.load("ot2")
+    abi = ot2.abi.model_copy(update={"glibc": "", "musl": "1.2.3"})
+    names = ot2.toolchain.model_copy(update={"zig": "arm-linux-musleabihf"})
+    musl = ot2.model_copy(update={"abi": abi, "toolchain": names})
+    text = (zig_compilers(musl, tmp_path).folder / "cc").read_text()
+    assert "arm-linux.4.14.98-musleabihf" in text
+    said = subprocess.run(
+        ["sh", "-c", text.replace("exec ", "printf '%s\n' ", 1), "cc", "-static", "-c", "two words.c"],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    assert said[-3:] == ["-dynamic", "-c", "two words.c"]
+    assert "-static" not in said
+
+
 def test_tools_are_made_once(compilers: Compilers) -> None:
     assert zig_compilers(OT2, compilers.folder.parents[1]) == compilers
 

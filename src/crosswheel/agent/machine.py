@@ -66,12 +66,25 @@ def require_target(target: dict[str, Any]) -> None:
         faults.append(f"it has Python {machine['python']}, not {target['python']}")
     elif machine["soabi"] != target["soabi"]:
         faults.append(f"its Python loads {machine['soabi']}, not {target['soabi']}")
-    if not machine["glibc"] or _numbers(machine["glibc"]) < _numbers(target["glibc"]):
-        faults.append(
-            f"its C library is {machine['glibc'] or 'not glibc'}, not glibc {target['glibc']} or newer"
-        )
+    libc = "musl" if "musl" in target else "glibc"
+    version = _musl() if libc == "musl" else machine["glibc"]
+    if not version or _numbers(version) < _numbers(target[libc]):
+        faults.append(f"its C library is {version or f'not {libc}'}, not {libc} {target[libc]} or newer")
     if faults:
         raise Refused("target", f"this machine is not an {target['name']}: " + "; ".join(faults))
+
+
+def _musl() -> str:
+    """Return the version of musl that this machine has, perhaps beside glibc; empty if it has none."""
+    import subprocess  # late: few machines need it
+
+    for loader in sorted(Path("/lib").glob("ld-musl-*.so.1")):
+        # Started without a program, it tells its version, and fails.
+        told = subprocess.run([loader], stderr=subprocess.PIPE, check=False).stderr
+        version = re.search(rb"^Version (\d+(?:\.\d+)+)", told, re.MULTILINE)
+        if version:
+            return version[1].decode()
+    return ""
 
 
 def _system() -> str:

@@ -12,6 +12,7 @@ from crosswheel.check.fault import Fault
 from crosswheel.check.symbols import Subject, Verdict, judge_names, system_versions
 from crosswheel.check.system import System, numbered
 from crosswheel.targets import Target
+from crosswheel.userlands.library_lookup import is_in_loader
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelFile
 
@@ -20,7 +21,8 @@ _LOADED = ("ET_DYN", "ET_EXEC")
 # its sysdeps/*/stackinfo.h). Elsewhere, Arm and x86 included, it makes all stacks of the process executable; newer
 # versions refuse to load such an object.
 _SAFE_WITHOUT_STACK_HEADER = frozenset({"EM_AARCH64", "EM_RISCV", "EM_LOONGARCH"})
-_GLIBC_WITH_RELR = Version("2.36")
+# The C libraries whose loaders know DT_RELR, with the release that introduced it.
+_WITH_RELR = {"glibc": Version("2.36"), "musl": Version("1.2.4")}
 # What glibc's loaders accept, older ones included (VALID_ELF_OSABI in its sources).
 _OS_ABIS = ("ELFOSABI_SYSV", "ELFOSABI_LINUX", "ELFOSABI_ARM_AEABI")
 
@@ -146,11 +148,12 @@ def _executable_stack(subject: Subject) -> Iterator[Fault]:
 
 def _not_for_this_loader(subject: Subject) -> Iterator[Fault]:
     elf, abi = subject.object, subject.target.abi
-    understood = {"DT_RELR"} if Version(abi.glibc) >= _GLIBC_WITH_RELR else set()
+    libc, version = abi.libc.split()
+    understood = {"DT_RELR"} if Version(version) >= _WITH_RELR[libc] else set()
     for tag in elf.packed_relocations:
         if tag not in understood:
             yield subject.fault(
-                f"its relocations are packed ({tag}), which the dynamic loader of glibc {abi.glibc} passes over: its "
+                f"its relocations are packed ({tag}), which the dynamic loader of {abi.libc} passes over: its "
                 "pointers would lead nowhere",
                 "link it without -z pack-relative-relocs and --pack-dyn-relocs",
             )
@@ -186,7 +189,7 @@ def _wrong_alignment(subject: Subject) -> Iterator[Fault]:
 
 def _missing_libraries(subject: Subject) -> Iterator[Fault]:
     for library in subject.object.needed:
-        if library in subject.target.image.libraries or subject.bundle.finds(subject.member, library):
+        if _has_library(subject.target, library) or subject.bundle.finds(subject.member, library):
             continue
         if subject.bundle.has(library):
             yield subject.fault(
@@ -198,6 +201,10 @@ def _missing_libraries(subject: Subject) -> Iterator[Fault]:
                 f"it needs the library {library}, and neither {subject.target.title} nor the wheel has it",
                 "link that library in statically (`libraries` in the recipe), or turn off what needs it",
             )
+
+
+def _has_library(target: Target, library: str) -> bool:
+    return library in target.image.libraries or is_in_loader(library, target.loader or "")
 
 
 def _foreign_paths(subject: Subject) -> Iterator[Fault]:

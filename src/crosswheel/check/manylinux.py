@@ -73,10 +73,10 @@ def release_target(target: Target) -> Target:
     Raises:
         TargetError: no manylinux tag stands for that kind of machine.
     """
-    cpu = _policies().machines.get(target.machine)
+    cpu = None if target.abi.musl else _policies().machines.get(target.machine)
     if cpu is None:
         raise TargetError(
-            f"there is no manylinux tag for {target.machine}, which {target.title} is",
+            f"there is no manylinux tag for {target.machine} with {target.abi.libc}, which {target.title} is",
             hint=f"leave --tag manylinux out; PEP 600's tags are for {', '.join(_policies().machines)}.",
         )
     glibc = target.abi.oldest_glibc if target.abi.oldest_glibc != target.abi.glibc else ""

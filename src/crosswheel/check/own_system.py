@@ -17,8 +17,9 @@ from crosswheel.errors import IntegrityError
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.glibc import first_versions, glibc_symbols
 from crosswheel.toolchain.compilers.zig import zig_folder
+from crosswheel.toolchain.python.tree import PythonTree
 from crosswheel.userlands import Userland
-from crosswheel.userlands.library_lookup import libraries
+from crosswheel.userlands.library_lookup import is_in_loader, libraries
 
 
 class OwnLibraries(Mapping[str, SystemLibrary]):
@@ -26,12 +27,14 @@ class OwnLibraries(Mapping[str, SystemLibrary]):
 
     def __init__(self, userland: Userland, loader: str) -> None:
         self._userland = userland
+        self._loader = loader
         self._paths = {posixpath.basename(loader): loader, **libraries(userland, loader)}
         self._read: dict[str, SystemLibrary] = {}
 
     def __getitem__(self, soname: str) -> SystemLibrary:
         if soname not in self._read:
-            found = _read(self._userland.path(self._paths[soname]))
+            path = self._loader if is_in_loader(soname, self._loader) else self._paths[soname]
+            found = _read(self._userland.path(path))
             self._read[soname] = SystemLibrary(found.exports, found.needed, is_complete=True)
         return self._read[soname]
 
@@ -42,8 +45,11 @@ class OwnLibraries(Mapping[str, SystemLibrary]):
         return len(self._paths)
 
 
-def own_system(target: Target, userland: Userland) -> System:
+def own_system(target: Target, userland: Userland, sent: PythonTree | None = None) -> System:
     """Return the system of a target, read from its own files.
+
+    Args:
+        sent: the Python that is sent there; ``None`` if its own runs.
 
     Raises:
         IntegrityError: a file cannot be read.
@@ -52,8 +58,11 @@ def own_system(target: Target, userland: Userland) -> System:
     assert target.userland is not None
     assert target.loader is not None
     found = OwnLibraries(userland, target.loader)
-    program = _read(userland.path(target.userland.python))
-    exporters = [program, *(_shared_python(userland, target, program, found))]
+    if sent:
+        exporters = [_read(path) for path in sent.exporters]
+    else:
+        program = _read(userland.path(target.userland.python))
+        exporters = [program, *(_shared_python(userland, target, program, found))]
     names = {
         name: frozenset({UNVERSIONED})
         for item in exporters
@@ -66,7 +75,7 @@ def own_system(target: Target, userland: Userland) -> System:
         loaded=closure((name for item in exporters for name in item.needed), found) & frozenset(found),
         loader=posixpath.basename(target.loader),
         libraries=found,
-        later={name: v for name, v in first.items() if Version(v) > Version(target.abi.glibc)},
+        later={name: v for name, v in first.items() if Version(v) > target.abi.glibc_version},
     )
 
 

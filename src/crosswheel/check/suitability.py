@@ -19,8 +19,7 @@ def suitability(wheel: WheelFile, target: Target) -> list[Fault]:
             Fault(
                 wheel.path.name,
                 f"none of its tags is one that {target.title} accepts (CPython {target.python.short}, "
-                f"{target.machine}, glibc {target.abi.glibc} or older): "
-                + ", ".join(sorted(map(str, wheel.tags))),
+                f"{target.machine}, {target.abi.libc} or older): " + ", ".join(sorted(map(str, wheel.tags))),
                 "take another wheel of this release, or build it here",
             )
         ]

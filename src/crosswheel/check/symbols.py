@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from packaging.version import Version
+
 from crosswheel.check.bundled import Bundle
 from crosswheel.check.elf_objects import UNVERSIONED, ElfObject, Exports, NeededVersion, Symbol
 from crosswheel.check.fault import Fault
@@ -103,7 +105,7 @@ def _refused_version(subject: Subject, needed: NeededVersion) -> Fault:
         )
     if limit and number and exceeds(needed.version, subject.target.abi):
         return subject.fault(
-            f"{need}, and {subject.target.title} has {family}_{limit} at most",
+            f"{need}, and {subject.target.title} has {_at_most(family, limit)}",
             "build it here, where such a symbol is not offered; if it was, a static library that is "
             "linked in was made for a newer system: build that one from source as well",
         )
@@ -116,6 +118,10 @@ def _refused_version(subject: Subject, needed: NeededVersion) -> Fault:
         f"{need}, which that of {subject.target.title} does not define",
         "build it here, and link that library in statically (`libraries` in the recipe)",
     )
+
+
+def _at_most(family: str, limit: str) -> str:
+    return f"{family}_{limit} at most" if Version(limit) else f"no library with versions of {family}"
 
 
 # --- symbols ---
@@ -181,8 +187,8 @@ def _too_new(subject: Subject, names: Sequence[str]) -> Iterator[Fault]:
     for version in sorted({later[name] for name in names}):
         of_it = [name for name in names if later[name] == version]
         yield subject.fault(
-            f"it needs {_enumerated(of_it)} of glibc {version}, and {subject.target.title} has glibc "
-            f"{subject.target.abi.glibc}",
+            f"it needs {_enumerated(of_it)} of glibc {version}, and {subject.target.title} has "
+            f"{subject.target.abi.libc}",
             "build it here, where no header declares it; if it was, the code declares it by itself: have the recipe "
             "switch that off, or patch it",
         )

@@ -125,14 +125,14 @@ def described(
         loaded=closure(needed, libraries) & frozenset(target.image.libraries),
         loader=loader,
         libraries=libraries,
-        later={name: v for name, v in first.items() if Version(v) > Version(target.abi.glibc)},
+        later={name: v for name, v in first.items() if Version(v) > target.abi.glibc_version},
     )
 
 
 def exceeds(node: str, abi: Abi) -> bool | None:
     """Return whether a version is above the target's limit; ``None`` if its family has no limit."""
     if node in _ABILITIES:
-        return Version(abi.glibc) < Version(_ABILITIES[node])
+        return abi.glibc_version < Version(_ABILITIES[node])
     family = family_of(node, abi)
     if family is None:
         return None
@@ -145,8 +145,8 @@ def exceeds(node: str, abi: Abi) -> bool | None:
 
 
 def limits(abi: Abi) -> Mapping[str, str]:
-    """Return the newest version that the target has of each family."""
-    return {"GLIBC": abi.glibc, "GLIBCXX": abi.glibcxx, "CXXABI": abi.cxxabi, "GCC": abi.gcc}
+    """Return the newest version that the target has of each family; 0 if no library of it has such versions."""
+    return {"GLIBC": str(abi.glibc_version), "GLIBCXX": abi.glibcxx, "CXXABI": abi.cxxabi, "GCC": abi.gcc}
 
 
 def family_of(node: str, abi: Abi) -> str | None:
@@ -173,7 +173,7 @@ def _glibc(symbols: Iterable[GlibcSymbol], target: Target, loader: str | None) -
     """Return the exports of the target's glibc, limited to the libraries that its image has."""
     offered: dict[str, dict[str, set[str]]] = {}
     for symbol in symbols:
-        nodes_of_symbol = {f"GLIBC_{v}" for v in symbol.versions if Version(v) <= Version(target.abi.glibc)}
+        nodes_of_symbol = {f"GLIBC_{v}" for v in symbol.versions if Version(v) <= target.abi.glibc_version}
         if nodes_of_symbol:
             offered.setdefault(symbol.library, {}).setdefault(symbol.name, set()).update(nodes_of_symbol)
     libraries = {}

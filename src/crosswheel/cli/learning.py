@@ -42,6 +42,13 @@ class LearningSource:
         str | None, typer.Option("--robot", help="The machine itself, as for ssh: a name or an address.")
     ] = None
 
+    provided: Annotated[
+        str | None,
+        typer.Option(
+            "--python", help="The Python to build and send there, such as 3.13, if it has none itself."
+        ),
+    ] = None
+
     @property
     def is_named(self) -> bool:
         """Whether the command line names a source of the machine."""
@@ -64,17 +71,17 @@ class LearningSource:
         from crosswheel.learning.learn import Named, learn_root
         from crosswheel.learning.over_ssh import learn_robot
 
-        settings = Settings.from_environment()
+        settings, named = Settings.from_environment(), Named(name, title, self.provided)
+        if self.provided:
+            targets.python_source(self.provided)
         if self.robot and not self.rootfs:
-            return learn_robot(
-                Named(name, title), login.to(self.robot), settings, tell, facts_only=facts_only
-            )
+            return learn_robot(named, login.to(self.robot), settings, tell, facts_only=facts_only)
         if self.robot or not self.rootfs or facts_only:
             raise UsageError(
                 "name either the machine itself with --robot, or its root file system with --rootfs",
                 hint="--facts-only is for --robot.",
             )
-        return learn_root(Named(name, title), self.rootfs, settings, Runner(), tell)
+        return learn_root(named, self.rootfs, settings, Runner(), tell)
 
 
 def learn(

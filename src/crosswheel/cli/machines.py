@@ -31,13 +31,7 @@ def list_targets() -> None:
     """List the targets that ship with crosswheel, and those of this folder's `targets/`."""
     known = [targets.load(name, TARGETS) for name in targets.names(TARGETS)]
     rows = [
-        [
-            target.name,
-            target.title,
-            f"CPython {target.python.version}",
-            f"glibc {target.abi.glibc}",
-            target.machine,
-        ]
+        [target.name, target.title, f"CPython {target.python.version}", target.abi.libc, target.machine]
         for target in known
     ]
     table(Console(), "Targets", ["name", "machine", "Python", "C library", "CPU"], rows)

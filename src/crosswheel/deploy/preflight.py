@@ -76,10 +76,9 @@ def image_changes(target: Target, machine: Mapping[str, object], image: Mapping[
     """
     if target.userland is None:
         return []
-    learned: dict[str, tuple[str, object]] = {
-        "its system": (target.userland.system, machine.get("system")),
-        "its C library": (target.abi.glibc, machine.get("glibc")),
-    }
+    learned: dict[str, tuple[str, object]] = {"its system": (target.userland.system, machine.get("system"))}
+    if target.abi.glibc:
+        learned["its C library"] = (target.abi.glibc, machine.get("glibc"))
     if not target.python.provided:
         learned["its Python"] = (target.python.version, machine.get("python"))
     have = {str(canonicalize_name(name)): version for name, version in image.items()}

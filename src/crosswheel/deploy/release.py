@@ -227,5 +227,5 @@ class Release:
             "machine": target.machine,
             "python": target.python.short,
             "soabi": target.python.soabi,
-            "glibc": target.abi.glibc,
+            **({"musl": target.abi.musl} if target.abi.musl else {"glibc": target.abi.glibc}),
         }

@@ -40,7 +40,8 @@ ROOT_PACKAGES = (
 )  # fmt: skip
 # A 32-bit kernel reserves a quarter of the address space; programs and libraries also need room.
 _LARGEST_MAPPING = 0xB0000000
-_ROOT_HOLDS = ("lib*/ld*.so*", "lib/*/libc.so.6")
+_ROOT_HOLDS = ("lib*/ld*.so*", "lib/*/libc.so*")
+_MUSL_PACKAGES = ("musl", "tzdata")
 
 
 @dataclass(frozen=True)
@@ -336,7 +337,7 @@ def userland(target: Target, settings: Settings, runner: Runner) -> Path:
     debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.suite)
 
     def fill(root: Path) -> None:
-        debian.unpack(ROOT_PACKAGES, root)
+        debian.unpack(_root_packages(target), root)
         for name in ("lib", "lib64"):  # since Debian 13, packages hold nothing above /usr
             if (root / "usr" / name).is_dir() and not (root / name).exists():
                 (root / name).symlink_to(f"usr/{name}")
@@ -344,7 +345,12 @@ def userland(target: Target, settings: Settings, runner: Runner) -> Path:
     return _root(target, settings).make(fill)
 
 
+def _root_packages(target: Target) -> Sequence[str]:
+    """Return the packages that emulated programs load: Debian's libraries are for glibc, as is all but musl itself."""
+    return _MUSL_PACKAGES if target.abi.musl else ROOT_PACKAGES
+
+
 def _root(target: Target, settings: Settings) -> CachedFolder:
     names = target.toolchain
-    digest = digest_of(packages=ROOT_PACKAGES, architecture=names.debian, suite=names.suite)
+    digest = digest_of(packages=_root_packages(target), architecture=names.debian, suite=names.suite)
     return CachedFolder.of(settings.cache, "roots", f"{names.debian}-{digest}", _ROOT_HOLDS)

@@ -28,7 +28,9 @@ HIDDEN_IMAGE = "CROSSWHEEL_HIDES_IMAGE"
 """The environment variable that tells whether the image's own packages are hidden."""
 # A module that prints during import may leave its line unfinished.
 _TOLD = re.compile(r"(importing|imported|unimportable|opening|unopenable) (\S+)(?: (\{.*\}))?$")
-_NOT_FOUND = re.compile(r"(\S+): cannot open shared object file")  # glibc's wording
+_NOT_FOUND = re.compile(  # the wording of glibc, and of musl
+    r"(?P<glibc>\S+): cannot open shared object file|Error loading shared library (?P<musl>\S+): No such file"
+)
 
 
 def _without_site(folder: str, names: list[str]) -> list[str]:
@@ -212,9 +214,10 @@ def import_modules(importable: Importable, trial: Trying) -> Imports:
     skipped = {name: reason for name, reason in excused.items() if reason is not None}
     faults = [_not_imported(importable, name, failed[name]) for name in failed if name not in skipped]
     for path, reason in unopenable.items():
-        absent = _NOT_FOUND.search(reason)
-        if absent and absent[1] in importable.system:
-            skipped[path] = f"it was not opened: the emulated system lacks {absent[1]}, which the target has"
+        found = _NOT_FOUND.search(reason)
+        absent = found and (found["glibc"] or found["musl"])
+        if absent and absent in importable.system:
+            skipped[path] = f"it was not opened: the emulated system lacks {absent}, which the target has"
         else:
             faults.append(_not_opened(path, reason))
     if result.returncode != 0 or "finished importing" not in result.output:

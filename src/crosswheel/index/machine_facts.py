@@ -12,7 +12,7 @@ def facts(target: Target) -> list[tuple[str, str]]:
     """Return label and value of every known fact about a target."""
     abi, python, image = target.abi, target.python, target.image
     floats = "" if abi.float == "any" else f", {abi.float}-float"
-    newest = f"glibc {abi.glibc}, GLIBCXX {abi.glibcxx}, CXXABI {abi.cxxabi}, GCC {abi.gcc}"
+    newest = f"{abi.libc}, GLIBCXX {abi.glibcxx}, CXXABI {abi.cxxabi}, GCC {abi.gcc}"
     sent = " that is sent there" if python.provided else ""
     lines = [
         (

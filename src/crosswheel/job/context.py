@@ -311,10 +311,10 @@ class BuildContext:
         return self._single_flights.get("system", partial(_needed_by_all, self._system))
 
     def _system(self) -> System:
-        learned = kept_userland(self.target, self.settings)
+        learned, toolchain = kept_userland(self.target, self.settings), self.toolchain
         if learned:
-            return own_system(self.target, learned)
-        toolchain = self.toolchain
+            sent = toolchain.python if self.target.python.provided else None
+            return own_system(self.target, learned, sent)
         libraries = userland(self.target, self.settings, self.general_runner)
         return system_of(self.target, toolchain.python, libraries, toolchain.sysroot)
 

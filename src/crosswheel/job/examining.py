@@ -99,9 +99,11 @@ def examine_wheels(
 def _system(target: Target, settings: Settings) -> tuple[System, list[str]]:
     """Return what the target offers, as far as this host can tell, and warnings of what it cannot tell."""
     learned = kept_userland(target, settings)
-    if learned:
+    if learned and not target.python.provided:
         return own_system(target, learned), []
     python = target_python(target, settings)
+    if learned:
+        return own_system(target, learned, python), []
     try:
         return system_of(target, python, userland(target, settings, Runner())), []
     except Interrupted:

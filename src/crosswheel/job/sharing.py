@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from packaging.version import Version
-
 from crosswheel.cached import cached_path
 from crosswheel.check.elf import audit
 from crosswheel.check.modules import compile_modules
@@ -67,7 +65,7 @@ def runs_code_for(target: Target, cpu: str | None) -> bool:
 
 def in_order(targets: Sequence[Target]) -> list[Target]:
     """Return targets in the best order to build for them: those whose wheels run on more machines first."""
-    return sorted(targets, key=lambda target: (bool(target.toolchain.also_runs), Version(target.abi.glibc)))
+    return sorted(targets, key=lambda target: (bool(target.toolchain.also_runs), target.abi.glibc_version))
 
 
 def _others(record: WheelRecord, trees: Trees, target: Target) -> Iterator[tuple[Path, Proof]]:

@@ -36,7 +36,9 @@ class Learned:
 
     Attributes:
         name, title: the target's name and title.
-        system: the system's name in ``os-release``.
+        system: the system's name in ``os-release``; ``suite`` is Debian's name of its release, if it is Debian's.
+        machine: what ``uname -m`` prints for its programs.
+        python: the answers of its own Python, or ``provided``, the minor version of the one that is sent there.
         kernel: the kernel's release.
         page_bytes: the size of a memory page.
         userland: the digest of its userland, and ``python`` the path of its Python there; empty if only facts were
@@ -51,11 +53,14 @@ class Learned:
     title: str
     system: str
     libraries: LibraryFacts
-    python: PythonFacts
+    machine: Known
+    python: PythonFacts | None
     kernel: Known
     page_bytes: Known
     robot: Robot
     python_path: str
+    provided: str | None = None
+    suite: str = ""
     userland: str = ""
     live: bool = False
     day: date | None = None
@@ -72,7 +77,8 @@ def description(file: str, learned: Learned) -> tuple[str, Target]:
         TargetError: no known Python of its version could build for it.
     """
     target = targets.parse(file, _described(learned, ()))
-    refused = [tag for tag in map(str, target.tags) if learned.python.tags and tag not in learned.python.tags]
+    taken = learned.python.tags if learned.python else ()
+    refused = [tag for tag in map(str, target.tags) if taken and tag not in taken]
     text = _described(learned, refused)
     return text, targets.parse(file, text)
 
@@ -95,14 +101,11 @@ def _top(learned: Learned) -> Iterator[str]:
     yield f"# {learned.title}: {how} on {learned.day}, by `crosswheel target learn`."
     yield "# Learn it again after an update of its image."
     yield from (f"#   {_comment(remark)}" for remark in learned.remarks)
-    machine = Known(learned.python.machine if learned.live else names.machine)
-    if not learned.live:
-        machine = Known(machine.value, f"{_GUESS}: the least that runs its C library")
     yield from _lines(
         {
             "name": Known(learned.name),
             "title": Known(learned.title),
-            "machine": machine,
+            "machine": learned.machine,
             "kernel": learned.kernel,
             "multiarch": Known(names.multiarch),
         }
@@ -111,8 +114,12 @@ def _top(learned: Learned) -> Iterator[str]:
 
 def _python(learned: Learned, refused_tags: Sequence[str]) -> Iterator[str]:
     python = learned.python
-    pip = Known(python.pip) if python.pip else Known("0", "it has none")
     yield "[python]"
+    if python is None:
+        yield "# It has none of its own: this one is built from its source, and sent there."
+        yield f"provided = {_text(learned.provided)}"
+        return
+    pip = Known(python.pip) if python.pip else Known("0", "it has none")
     yield from _lines(
         {
             "version": Known(python.version),
@@ -126,48 +133,63 @@ def _python(learned: Learned, refused_tags: Sequence[str]) -> Iterator[str]:
     if refused_tags:
         yield "# Wheel tags that pips of today take for such a Python, and its own does not; it was asked."
         yield from _list("refused_tags", refused_tags)
-    yield from _distribution(learned)
+    yield from _distribution(learned, python)
 
 
-def _distribution(learned: Learned) -> Iterator[str]:
-    """Yield the published Pythons to compile against and to run build hooks, taken from a shipped target."""
+def _packaged_like(learned: Learned) -> Target | None:
+    """Return a shipped target whose Python is that of the same packages, perhaps for another architecture."""
+    for target in map(targets.load, targets.names()):
+        of_suite = target.python.packaged and target.toolchain.suite == learned.suite
+        if of_suite and learned.python and target.python.short == learned.python.short:
+            return target
+    return None
+
+
+def _distribution(learned: Learned, python: PythonFacts) -> Iterator[str]:
+    """Yield the Pythons to compile against and to run build hooks, taken from a shipped target."""
+    packaged = _packaged_like(learned)
+    if packaged:
+        yield f"# Its distribution's packages of {packaged.toolchain.suite} have the headers."
+        yield "packaged = true"
+        yield from _hosts(packaged)
+        return
     names = learned.libraries.kind.names
     shipped = map(targets.load, targets.names())
     published = (target for target in shipped if target.python.target or target.python.headers)
-    of_version = [target for target in published if target.python.short == learned.python.short]
+    of_version = [target for target in published if target.python.short == python.short]
     same = [target for target in of_version if target.multiarch == names.multiarch]
     target = next((item for item in (*same, *of_version)), None)
-    if target is None and learned.python.short in targets.python_sources():
+    if target is None and python.short in targets.python_sources():
         yield "# Nobody publishes a build of this minor version: one is built from its source."
-        yield f"built = {_text(learned.python.short)}"
+        yield f"built = {_text(python.short)}"
         return
     if target is None:
         raise TargetError(
-            f"{learned.title} has Python {learned.python.version}, and no build of Python {learned.python.short} for "
+            f"{learned.title} has Python {python.version}, and no build of Python {python.short} for "
             "this machine is known",
             hint="see docs/targets.md on `distribution`.",
         )
     known = target.python
     yield "# Builds of this minor version: one whose headers are compiled with, and one for the machine that builds."
-    yield f"distribution = {_text(known.distribution or '')}"
     own = known.target if target in same else None
     other = known.headers or known.target
     if own:
         yield f"target = {_artifact(own)}"
     elif other:
         yield f"headers = {_artifact(other)}"
-    yield from ("", "[python.host]")
-    yield from (f"{machine} = {_artifact(found)}" for machine, found in known.host.items())
+    yield from _hosts(target)
+
+
+def _hosts(target: Target) -> Iterator[str]:
+    """Yield the published Pythons that run build hooks; nothing if there are none, and one is built."""
+    if target.python.host:
+        yield f"distribution = {_text(target.python.distribution or '')}"
+        yield from ("", "[python.host]")
+        yield from (f"{machine} = {_artifact(found)}" for machine, found in target.python.host.items())
 
 
 def _abi(learned: Learned) -> Iterator[str]:
     facts, elf = learned.libraries, learned.libraries.kind.elf
-    oldest = min(learned.python.manylinux, default=None)
-    accepted = Known(f"2.{oldest}", "the oldest that its pip takes wheels for")
-    if oldest is None:
-        accepted = Known(_OLDEST_GLIBC, f"{_GUESS}: it has no pip that could be asked")
-    if Version(str(accepted.value)) < Version(_OLDEST_GLIBC):
-        accepted = Known(_OLDEST_GLIBC)
     yield "[abi]                             # what a shared object may ask for: read from its libraries"
     yield from _lines(
         {
@@ -175,8 +197,7 @@ def _abi(learned: Learned) -> Iterator[str]:
             "bits": Known(elf.bits),
             "byte_order": Known(elf.byte_order),
             "float": Known(elf.float),
-            "glibc": Known(facts.glibc),
-            "oldest_glibc": accepted,
+            **_libc(learned),
             "glibcxx": _newest(facts, "GLIBCXX", "libstdc++.so.6"),
             "cxxabi": _newest(facts, "CXXABI", "libstdc++.so.6"),
             "gcc": _newest(facts, "GCC", "libgcc_s.so.1"),
@@ -186,6 +207,20 @@ def _abi(learned: Learned) -> Iterator[str]:
     )
 
 
+def _libc(learned: Learned) -> Mapping[str, Known]:
+    """Return the version of the C library, and of glibc the oldest one whose published wheels are taken."""
+    facts = learned.libraries
+    if facts.musl:
+        return {"musl": Known(facts.musl)}
+    oldest = min(learned.python.manylinux if learned.python else (), default=None)
+    accepted = Known(f"2.{oldest}", "the oldest that its pip takes wheels for")
+    if oldest is None:
+        accepted = Known(_OLDEST_GLIBC, f"{_GUESS}: it has no pip that could be asked")
+    if Version(str(accepted.value)) < Version(_OLDEST_GLIBC):
+        accepted = Known(_OLDEST_GLIBC)
+    return {"glibc": Known(facts.glibc), "oldest_glibc": accepted}
+
+
 def _newest(facts: LibraryFacts, family: str, library: str) -> Known:
     newest = facts.newest.get(family)
     return Known(newest) if newest else Known("0.0", f"it has no {library}")
@@ -193,6 +228,7 @@ def _newest(facts: LibraryFacts, family: str, library: str) -> Known:
 
 def _toolchain(learned: Learned) -> Iterator[str]:
     tools, names = learned.libraries.kind.tools, learned.libraries.kind.names
+    packaged = _packaged_like(learned)
     yield "[toolchain]"
     yield from _lines(
         {
@@ -200,6 +236,7 @@ def _toolchain(learned: Learned) -> Iterator[str]:
             "cpu": Known(tools.cpu, f"{_GUESS}: the least of its kind; a better one makes faster code"),
             "rust": Known(tools.rust),
             "debian": Known(names.debian),
+            **({"suite": Known(packaged.toolchain.suite)} if packaged else {}),
             "qemu": Known(tools.qemu),
             "qemu_cpu": Known(tools.qemu_cpu, f"{_GUESS}: no instruction beyond these is accepted"),
         }
@@ -219,7 +256,7 @@ def _image(learned: Learned) -> Iterator[str]:
             "[image.versions]",
         )
         yield from (f"{_text(name)} = {_array(nodes)}" for name, nodes in facts.versions.items())
-    if learned.python.packages:
+    if learned.python and learned.python.packages:
         yield from ("", "# The Python packages that its image has.", "[image.packages]")
         packages = {canonicalize_name(name): version for name, version in learned.python.packages.items()}
         yield from (f"{_key(name)} = {_text(packages[name])}" for name in sorted(packages))
@@ -235,7 +272,7 @@ def _userland(learned: Learned) -> Iterator[str]:
     yield from _lines(
         {
             "digest": Known(learned.userland),
-            "python": Known(learned.python_path),
+            **({"python": Known(learned.python_path)} if learned.python_path else {}),
             "system": Known(learned.system),
         }
     )

@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict
 from crosswheel.check.elf_objects import ElfObject, UnreadableObject, read_object
 from crosswheel.check.system import numbered
 from crosswheel.errors import IntegrityError, TargetError
+from crosswheel.learning.selection import Selection
 from crosswheel.userlands import Userland
-from crosswheel.userlands.library_lookup import libraries
+from crosswheel.userlands.library_lookup import is_in_loader, libraries
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,6 +30,8 @@ else:
     import tomli as tomllib
 
 _STABLE = re.compile(rb"GNU C Library [^\0\n]*release version (\d+\.\d+)")
+_MUSL_VERSION = re.compile(rb"\0(1\.\d+\.\d+)\0")
+_MUSL_LIBC = "libc.so"  # what programs for musl are linked to; its loader is that itself
 _FAMILIES = ("GLIBC", "GLIBCXX", "CXXABI", "GCC")
 
 
@@ -72,6 +75,22 @@ class Kind(_Table):
     names: KindNames
     tools: KindTools
 
+    @property
+    def with_musl(self) -> Kind:
+        """The same architecture with musl as its C library, which every tool's name for it tells."""
+        names, tools = self.names, self.tools
+        return Kind(
+            elf=self.elf,
+            names=names.model_copy(update={"multiarch": _named_for_musl(names.multiarch)}),
+            tools=tools.model_copy(
+                update={"zig": _named_for_musl(tools.zig), "rust": _named_for_musl(tools.rust)}
+            ),
+        )
+
+
+def _named_for_musl(triple: str) -> str:
+    return triple.replace("gnu", "musl")
+
 
 @dataclass(frozen=True)
 class LibraryFacts:
@@ -80,7 +99,7 @@ class LibraryFacts:
     Attributes:
         kind: the CPU architecture.
         loader: the path of the dynamic loader.
-        glibc: the version of the C library.
+        glibc, musl: the version of the C library; one of them is empty.
         newest: the newest symbol version of each family that ``[abi]`` limits, if any library has one.
         sonames: the libraries that the loader finds.
         versions: the symbol versions of each library that has versions outside these families.
@@ -94,41 +113,44 @@ class LibraryFacts:
     sonames: tuple[str, ...]
     versions: Mapping[str, tuple[str, ...]]
     oldest_kernel: str
+    musl: str = ""
 
 
-def library_facts(userland: Userland, python: str, title: str, names: Iterable[str] = ()) -> LibraryFacts:
+def library_facts(
+    userland: Userland, selection: Selection, title: str, names: Iterable[str] = ()
+) -> LibraryFacts:
     """Read the facts from a machine's libraries.
 
     Args:
-        python: the path of its Python.
+        selection: what was taken of the machine; its Python names the dynamic loader.
         names: libraries that the machine has, by name, but that were not copied.
 
     Raises:
         TargetError: crosswheel cannot build for such a machine.
         IntegrityError: a necessary file is missing or cannot be read.
     """
-    program = _read(userland, python, title)
-    if program.interpreter is None:
-        raise IntegrityError(
-            f"{python} of {title} is no program that a dynamic loader starts",
-            hint="a shim of a version manager, perhaps: have /usr/bin/python3 lead to the Python itself.",
-        )
-    loader = program.interpreter
-    _require_glibc(loader, userland, title)
-    paths = libraries(userland, loader)
-    if "libc.so.6" not in paths:
+    program = _program(userland, selection.python, title) if selection.python else None
+    loader = (program and program.interpreter) or selection.loader or ""
+    _require_loader(loader, userland, title)
+    paths, is_musl = libraries(userland, loader), is_in_loader(_MUSL_LIBC, loader)
+    libc_path = loader if is_musl else paths.get("libc.so.6")
+    if libc_path is None:
         raise IntegrityError(
             f"{title} has no libc.so.6", hint="it is half a root file system: name a whole one."
         )
     found = dict(_objects(userland, paths))
-    libc = found["libc.so.6"]
+    libc, data = _read(userland, libc_path, title), userland.path(libc_path).read_bytes()
     nodes = {node for item in found.values() for node in item.exports.nodes}
+    kind = _kind_of(program or libc, libc, data, title)
     return LibraryFacts(
-        kind=_kind_of(program, libc, userland.path(paths["libc.so.6"]).read_bytes(), title),
+        kind=kind.with_musl if is_musl else kind,
         loader=loader,
-        glibc=_glibc_version(userland.path(paths["libc.so.6"]).read_bytes(), libc, title),
+        glibc="" if is_musl else _glibc_version(data, libc, title),
+        musl=_musl_version(data, title) if is_musl else "",
         newest=_newest(nodes),
-        sonames=tuple(sorted({posixpath.basename(loader), *found, *names})),
+        sonames=tuple(
+            sorted({posixpath.basename(loader), *found, *names, *([_MUSL_LIBC] if is_musl else [])})
+        ),
         versions={
             name: tuple(sorted(item.exports.nodes))
             for name, item in sorted(found.items())
@@ -144,18 +166,23 @@ def kinds() -> tuple[Kind, ...]:
     return tuple(Kind.model_validate(table) for table in tomllib.loads(text)["kind"])
 
 
-def _require_glibc(loader: str, userland: Userland, title: str) -> None:
-    name = posixpath.basename(loader)
-    if name.startswith("ld-musl"):
-        version = re.search(rb"\0(1\.\d+\.\d+)\0", userland.path(loader).read_bytes())
-        raise TargetError(
-            f"{title} has musl{f' {version[1].decode()}' if version else ''} as its C library",
-            hint="crosswheel builds for glibc alone.",
+def _program(userland: Userland, python: str, title: str) -> ElfObject:
+    """Return a machine's Python, which names its dynamic loader."""
+    program = _read(userland, python, title)
+    if program.interpreter is None:
+        raise IntegrityError(
+            f"{python} of {title} is no program that a dynamic loader starts",
+            hint="a shim of a version manager, perhaps: have /usr/bin/python3 lead to the Python itself.",
         )
+    return program
+
+
+def _require_loader(loader: str, userland: Userland, title: str) -> None:
+    name = posixpath.basename(loader)
     if not name.startswith(("ld-", "ld.so", "ld64")) or not userland.has(loader):
         raise TargetError(
-            f"{title} has not the dynamic loader {loader}, by which its Python is started",
-            hint="it is no Linux with glibc, or half a root file system.",
+            f"{title} has not the dynamic loader {loader or 'of a Linux'}, by which its programs are started",
+            hint="it is no Linux with glibc or musl, or half a root file system.",
         )
 
 
@@ -223,6 +250,15 @@ def _glibc_version(data: bytes, libc: ElfObject, title: str) -> str:
             f"the libc.so.6 of {title} does not tell its version", hint="it is no glibc, or was changed."
         )
     return newest
+
+
+def _musl_version(data: bytes, title: str) -> str:
+    version = _MUSL_VERSION.search(data)
+    if version is None:
+        raise IntegrityError(
+            f"the C library of {title} does not tell its version", hint="it is no musl, or was changed."
+        )
+    return version[1].decode()
 
 
 def _newest(nodes: Iterable[str]) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from crosswheel.learning.description import Known, Learned, description
 from crosswheel.learning.facts import library_facts
 from crosswheel.learning.python_facts import emulated_facts
 from crosswheel.learning.roots import opened_root
-from crosswheel.learning.selection import Selection, take
+from crosswheel.learning.selection import take
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Robot, Target
@@ -26,15 +26,20 @@ from crosswheel.userlands import Userland, UserlandStore
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _OLD_KERNEL = "3.2"
+_OF_DEBIAN = ("debian", "raspbian")
 _PIP_CONFIGURATIONS = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf")
 
 
 @dataclass(frozen=True)
 class Named:
-    """The requested names for a machine; missing ones are derived."""
+    """What the user says of a machine: its names, of which a missing title is derived, and the Python to send there.
+
+    ``provided`` is a minor version, for a machine without a Python of its own.
+    """
 
     name: str
     title: str | None = None
+    provided: str | None = None
 
 
 def learn_root(
@@ -54,45 +59,55 @@ def learn_root(
     """
     with opened_root(root, settings, runner) as source:
         userland, selection = take(source, UserlandStore(settings.cache), tell)
-    path = required_python(selection, str(root))
+    require_python(selection.python, named, str(root))
     tell("reading its libraries")
-    libraries = library_facts(userland, path, str(root))
-    tell("asking its Python, under emulation")
-    tools = libraries.kind.tools
-    emulator = emulated_userland(userland, path, tools.qemu, tools.qemu_cpu, settings, runner)
-    python = emulated_facts(emulator, runner, str(root))
+    libraries = library_facts(userland, selection, str(root))
+    python = None
+    if selection.python:
+        tell("asking its Python, under emulation")
+        tools = libraries.kind.tools
+        emulator = emulated_userland(userland, selection.python, tools.qemu, tools.qemu_cpu, settings, runner)
+        python = emulated_facts(emulator, runner, str(root))
     oldest = libraries.oldest_kernel or _OLD_KERNEL
     kernel = Known(oldest, "a guess: the oldest that its C library runs on")
     return Learned(
         name=named.name,
         title=named.title or system_of(userland) or named.name,
         system=system_of(userland),
+        suite=suite_of(userland),
         libraries=libraries,
+        machine=Known(libraries.kind.names.machine, "a guess: the least that runs its C library"),
         python=python,
+        provided=named.provided,
         kernel=Known(selection.kernel) if selection.kernel else kernel,
         page_bytes=Known(4096, "a guess: a running machine tells (getconf PAGESIZE)"),
-        robot=robot_guess(userland, path),
-        python_path=path,
+        robot=robot_guess(userland, selection.python),
+        python_path=selection.python or "",
         userland=userland.digest,
         day=today(),
     )
 
 
-def required_python(selection: Selection, title: str) -> str:
-    """Return the path of a machine's Python.
+def require_python(python: str | None, named: Named, title: str) -> None:
+    """Raise unless a machine has either a Python of its own, or one that is sent there.
 
     Raises:
-        TargetError: it has none.
+        TargetError: it has neither, or both.
     """
-    if selection.python is None:
+    if python is None and named.provided is None:
         raise TargetError(
             f"{title} has no Python 3 in /usr/local/bin, /usr/bin, /bin or /opt",
-            hint="wheels are for a Python: install one in the image, or take an image that has one.",
+            hint="wheels are for a Python: say --python 3.13, and one is built and sent there; or install one in the "
+            "image.",
         )
-    return selection.python
+    if python and named.provided:
+        raise TargetError(
+            f"{title} has a Python of its own, {python}, and --python is for a machine without one",
+            hint=f"learn it without --python; then say `--target {named.name} --python {named.provided}` to send one.",
+        )
 
 
-def robot_guess(userland: Userland, python: str) -> Robot:
+def robot_guess(userland: Userland, python: str | None) -> Robot:
     """Guess how programs are kept on a machine, from its image's configuration of pip."""
     text = next((_read(userland, path) for path in _PIP_CONFIGURATIONS if userland.has(path)), "")
     parser = configparser.ConfigParser(interpolation=None, strict=False)
@@ -101,7 +116,7 @@ def robot_guess(userland: Userland, python: str) -> Robot:
     except configparser.Error:  # pip would reject it, too
         text = ""
     base = parser.get("install", "root", fallback="").rstrip("/")
-    prefix = posixpath.dirname(posixpath.dirname(python))
+    prefix = posixpath.dirname(posixpath.dirname(python)) if python else "/usr"
     if re.fullmatch(r"/[A-Za-z0-9._/-]+", base):
         return Robot(
             store=f"{base}/crosswheel",
@@ -163,13 +178,22 @@ def today() -> date:
 
 def system_of(userland: Userland) -> str:
     """Return the name of a machine's system; empty if its image states none."""
+    values = _release(userland)
+    return values.get("PRETTY_NAME") or " ".join(filter(None, (values.get("NAME"), values.get("VERSION_ID"))))
+
+
+def suite_of(userland: Userland) -> str:
+    """Return Debian's name of its release, such as ``bookworm``, if a machine's packages are Debian's; else nothing."""
+    values = _release(userland)
+    return values.get("VERSION_CODENAME", "") if values.get("ID") in _OF_DEBIAN else ""
+
+
+def _release(userland: Userland) -> dict[str, str]:
+    """Return what an image says of itself (os-release(5))."""
     for path in ("/etc/os-release", "/usr/lib/os-release"):
         if userland.has(path):
-            values = dict(re.findall(r"^(\w+)=[\"']?([^\"'\n]*)", _read(userland, path), re.MULTILINE))
-            return values.get("PRETTY_NAME") or " ".join(
-                filter(None, (values.get("NAME"), values.get("VERSION_ID")))
-            )
-    return ""
+            return dict(re.findall(r"^(\w+)=[\"']?([^\"'\n]*)", _read(userland, path), re.MULTILINE))
+    return {}
 
 
 def _first(text: str) -> str:

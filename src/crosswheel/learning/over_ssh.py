@@ -10,10 +10,10 @@ from crosswheel.deploy.ssh import Address
 from crosswheel.errors import NetworkError
 from crosswheel.learning.description import Known, Learned
 from crosswheel.learning.facts import LibraryFacts, library_facts
-from crosswheel.learning.learn import Named, required_python, robot_guess, system_of, today
+from crosswheel.learning.learn import Named, require_python, robot_guess, suite_of, system_of, today
 from crosswheel.learning.python_facts import PythonFacts
 from crosswheel.learning.robot import Answers, AskedMachine, Mount
-from crosswheel.learning.selection import Selection, take
+from crosswheel.learning.selection import Selection, select, take
 from crosswheel.learning.source import Listed
 from crosswheel.settings import Settings
 from crosswheel.targets import Robot
@@ -48,22 +48,24 @@ def learn_robot(
         IntegrityError: its files changed meanwhile.
     """
     store = UserlandStore(settings.cache)
-    answers, python, userland, selection, listing = _taken(address, store, tell, facts_only)
-    path = required_python(selection, address.host)
+    answers, python, userland, selection, listing = _taken(address, named, store, tell, facts_only)
     tell("reading its libraries")
     names = sorted({m[1] for m in map(_NUMBERED.match, listing) if m}) if facts_only else ()
-    libraries = library_facts(userland, path, address.host, names)
-    page = answers.page_bytes or python.page_bytes
+    libraries = library_facts(userland, selection, address.host, names)
+    page = answers.page_bytes or (python.page_bytes if python else 0)
     return Learned(
         name=named.name,
         title=named.title or system_of(userland) or named.name,
         system=system_of(userland),
+        suite=suite_of(userland),
         libraries=libraries,
-        python=_of_its_programs(python, libraries),
+        machine=Known(_machine(answers.line("uname", 1), libraries)),
+        python=python,
+        provided=named.provided,
         kernel=Known(answers.line("uname", 2)),
-        page_bytes=Known(page),
-        robot=_keeping(answers, robot_guess(userland, path)),
-        python_path=path,
+        page_bytes=Known(page) if page else Known(4096, "a guess: it has no getconf"),
+        robot=_keeping(answers, robot_guess(userland, selection.python)),
+        python_path=selection.python or "",
         userland="" if facts_only else userland.digest,
         live=True,
         day=today(),
@@ -72,17 +74,19 @@ def learn_robot(
 
 
 def _taken(
-    address: Address, store: UserlandStore, tell: Callable[[str], None], facts_only: bool
-) -> tuple[Answers, PythonFacts, Userland, Selection, Mapping[str, Listed]]:
+    address: Address, named: Named, store: UserlandStore, tell: Callable[[str], None], facts_only: bool
+) -> tuple[Answers, PythonFacts | None, Userland, Selection, Mapping[str, Listed]]:
     gained, fruitless = False, 0
     while True:
         before = store.count()
         try:
             with AskedMachine(address, whole=not facts_only) as robot:
                 tell(f"asking {address.host}")
-                answers, python = robot.answers, robot.python
+                answers, listing = robot.answers, robot.listing()
+                require_python(select(listing, address.host).python, named, address.host)
+                python = None if named.provided else robot.python
                 userland, selection = take(robot, store, tell, _tells if facts_only else lambda path: True)
-                return answers, python, userland, selection, robot.listing()
+                return answers, python, userland, selection, listing
         except NetworkError:
             fruitless = 0 if store.count() > before else fruitless + 1
             gained = gained or not fruitless
@@ -95,12 +99,10 @@ def _tells(path: str) -> bool:
     return bool(_TELLING.search(path))
 
 
-def _of_its_programs(python: PythonFacts, libraries: LibraryFacts) -> PythonFacts:
-    """Return a Python's facts with the architecture of its programs, if only the kernel has a wider one."""
-    kind = libraries.kind
-    if python.pointer_bits == 32 and python.machine in ("aarch64", "x86_64"):
-        return python.model_copy(update={"machine": kind.names.machine})
-    return python
+def _machine(kernels: str, libraries: LibraryFacts) -> str:
+    """Return the machine that programs are for, if only the kernel is one of more bits."""
+    is_wider = libraries.kind.elf.bits == 32 and kernels in ("aarch64", "x86_64")
+    return libraries.kind.names.machine if is_wider else kernels
 
 
 def _keeping(answers: Answers, guess: Robot) -> Robot:

@@ -24,6 +24,7 @@ _SKIPPED = re.compile(r"/(__pycache__|modules/\d[^/]*)/|\.a$")
 # Links to folders, which give the same files several names.
 _FOLDER_LINK = re.compile(r"/(usr/(local/)?)?[^/]+$|/etc/alternatives/")
 _PLACES = ("/usr/local/bin", "/usr/bin", "/bin")
+_NAMED_LOADER = re.compile(r"\.so\.\d+$")
 _SHORT = re.compile(r"python(3\.\d+)$")
 _HALF = "this is half a root file system: name a whole one, or the machine itself with --robot."
 
@@ -36,11 +37,13 @@ class Selection:
         paths: the files and links, by path.
         python: the path of its Python, with all links followed; ``None`` if it has none.
         kernel: the newest kernel with installed modules; empty without modules.
+        loader: the path of the dynamic loader, as programs name it.
     """
 
     paths: tuple[str, ...]
     python: str | None
     kernel: str
+    loader: str | None = None
 
 
 def belongs(path: str) -> bool:
@@ -66,7 +69,8 @@ def select(listing: Mapping[str, Listed], title: str) -> Selection:
     python = _python_of(listing, link_of)
     chosen = {path for path, item in listing.items() if item.kind in ("file", "link") and belongs(path)}
     chosen |= {p for p, item in listing.items() if item.kind == "link" and _FOLDER_LINK.match(p)}
-    return Selection(tuple(sorted(_with_goals(chosen, listing, link_of))), python, _kernel_of(listing))
+    paths = tuple(sorted(_with_goals(chosen, listing, link_of)))
+    return Selection(paths, python, _kernel_of(listing), _loader_of(loaders, listing, link_of))
 
 
 def take(
@@ -167,6 +171,19 @@ def _python_of(listing: Mapping[str, Listed], link_of: Callable[[str], str | Non
             continue
         if goal in listing and listing[goal].kind == "file":
             return goal
+    return None
+
+
+def _loader_of(
+    loaders: Iterable[str], listing: Mapping[str, Listed], link_of: Callable[[str], str | None]
+) -> str | None:
+    """Return the dynamic loader by the path that programs name; of several, glibc's, and that of 64-bit programs."""
+    names = {posixpath.basename(path) for path in loaders if _NAMED_LOADER.search(path)}
+    for name in sorted(names, key=lambda name: ("musl" in name, name)):
+        for folder in ("/lib64", "/lib"):
+            goal = resolved(f"{folder}/{name}", link_of)
+            if goal in listing and listing[goal].kind == "file":
+                return f"{folder}/{name}"
     return None
 
 

@@ -31,6 +31,7 @@ class LibrarySpec(BaseModel):
         archive: its original source: a URL, or a file below the folder of ``libraries.toml``.
         sha256: the archive's hash.
         version: the version in the archive.
+        built: how it is built for a target that cannot use ``packages``, because its C library is not glibc.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -57,6 +58,7 @@ class LibrarySpec(BaseModel):
     language: Literal["C", "C++"] = "C"
     scripts: Mapping[str, str] = Field(default_factory=dict)
     environment: Mapping[str, str] = Field(default_factory=dict)
+    built: LibrarySpec | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> LibrarySpec:
@@ -66,6 +68,8 @@ class LibrarySpec(BaseModel):
         ways = [name for name in _WAYS if getattr(self, name) is not None]
         if len(ways) != (0 if self.packages else 1):
             raise ValueError(f"what is built needs one of {', '.join(_WAYS)}, and what is taken none")
+        if self.built and not (self.packages and self.built.source):
+            raise ValueError("built is for what is otherwise taken from packages, and needs a source")
         if self.only and not self.packages:
             raise ValueError("only is for what is taken from packages")
         if bool(self.archive) != bool(self.sha256) or bool(self.archive) != bool(self.version):
@@ -75,7 +79,7 @@ class LibrarySpec(BaseModel):
     @property
     def inputs(self) -> Mapping[str, Any]:
         """The inputs of the library's digest; its archive counts by its hash, wherever it lies."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude={"archive", "language"})
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"archive", "language", "built"})
 
 
 def read_libraries(folder: Path) -> Mapping[str, LibrarySpec]:

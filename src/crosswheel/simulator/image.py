@@ -151,8 +151,8 @@ def _add_configuration(root: Path, target: Target, robot: Robot) -> None:
     for name, text in texts.items():
         (root / "etc" / name).write_text(text)
     site = _site(root, target, robot)
-    major, minor = target.abi.glibc.split(".")
-    (site / "_manylinux.py").write_text(_MANYLINUX.format(major, minor))
+    if target.abi.glibc:
+        (site / "_manylinux.py").write_text(_MANYLINUX.format(*target.abi.glibc.split(".")))
     pip = configparser.ConfigParser()
     pip.read_string(robot.pip_config)
     user_root = pip.get("install", "root", fallback=None)

@@ -12,7 +12,14 @@ from typing import Any, Literal
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.version import Version
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from crosswheel.errors import TargetError
 from crosswheel.targets.interpreter import (
@@ -50,26 +57,52 @@ _WITH_PYTHON = re.compile(r"(.+)-py(\d)(\d+)")
 
 
 class Abi(Table):
-    """The ELF header values and the newest symbol versions that the target's dynamic loader accepts."""
+    """The ELF header values and the newest symbol versions that the target's dynamic loader accepts.
+
+    The C library is either glibc, with ``oldest_glibc`` for published wheels, or ``musl``, whose symbols have no
+    versions.
+    """
 
     elf_machine: str
     bits: Literal[32, 64]
     byte_order: Literal["little", "big"]
     float: Literal["hard", "soft", "any"]
-    glibc: str
-    oldest_glibc: str
+    glibc: str = ""
+    oldest_glibc: str = ""
+    musl: str = ""
     glibcxx: str
     cxxabi: str
     gcc: str
     long_double_bits: Literal[64, 80, 128]
     page_bytes: int = 4096
 
-    @field_validator("glibc", "oldest_glibc", "glibcxx", "cxxabi", "gcc")
+    @field_validator("glibc", "oldest_glibc", "musl", "glibcxx", "cxxabi", "gcc")
     @classmethod
     def _symbol_version(cls, value: str) -> str:
         if not re.fullmatch(r"\d+(\.\d+)+", value):
             raise ValueError("expected a version such as 2.25")
         return value
+
+    @model_validator(mode="after")
+    def _one_c_library(self) -> Abi:
+        if bool(self.glibc) == bool(self.musl) or bool(self.glibc) != bool(self.oldest_glibc):
+            raise ValueError("expected `glibc` and `oldest_glibc`, or `musl`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _with_its_c_library_alone(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = serialize(self)
+        return {name: value for name, value in values.items() if value != ""}
+
+    @property
+    def libc(self) -> str:
+        """Its C library and the version, such as ``glibc 2.25``."""
+        return f"glibc {self.glibc}" if self.glibc else f"musl {self.musl}"
+
+    @property
+    def glibc_version(self) -> Version:
+        """The version of its glibc; 0 if it has another C library."""
+        return Version(self.glibc or "0")
 
 
 class ToolchainNames(Table):
@@ -118,12 +151,12 @@ class LearnedUserland(Table):
 
     Attributes:
         digest: the SHA-256 of their manifest; the files are in the cache of the host that learned the machine.
-        python: the path of its Python.
+        python: the path of its Python; empty if it has none.
         system: the name that the image gives itself.
     """
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
-    python: str = Field(pattern=r"^/")
+    python: str = Field(default="", pattern=r"^(/.*)?$")
     system: str = ""
 
 
@@ -199,7 +232,7 @@ class Target(Table):
 
     @property
     def linked_glibc(self) -> str:
-        """The version of glibc that is linked against."""
+        """The version of glibc that is linked against; empty if the target has another C library."""
         return self.toolchain.glibc or self.abi.glibc
 
     @property
@@ -222,7 +255,7 @@ class Target(Table):
 
     @cached_property
     def tags(self) -> tuple[Tag, ...]:
-        """All wheel tags that the target's pip accepts, in order of preference (PEP 425, PEP 600)."""
+        """All wheel tags that the target's pip accepts, in order of preference (PEP 425, PEP 600, PEP 656)."""
         platforms = list(self._platforms())
         version = self.python.numbers
         abi = f"cp{version[0]}{version[1]}"
@@ -233,12 +266,19 @@ class Target(Table):
         return tuple(tag for tag in every if str(tag) not in self.python.refused_tags)
 
     def _platforms(self) -> Iterator[str]:
+        if self.abi.musl:  # PEP 656
+            major, newest = Version(self.abi.musl).release[:2]
+            yield from (f"musllinux_{major}_{minor}_{self.machine}" for minor in range(newest, -1, -1))
+        else:
+            yield from self._manylinux()
+        yield self.platform_tag
+
+    def _manylinux(self) -> Iterator[str]:
         newest, oldest = (int(v.split(".")[1]) for v in (self.abi.glibc, self.abi.oldest_glibc))
         for minor in range(newest, oldest - 1, -1):
             yield f"manylinux_2_{minor}_{self.machine}"
             if minor == 17:
                 yield f"manylinux2014_{self.machine}"
-        yield self.platform_tag
 
     @cached_property
     def marker_environment(self) -> dict[str, str]:

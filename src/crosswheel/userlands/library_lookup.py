@@ -1,4 +1,7 @@
-"""Look up libraries in a userland as the dynamic loader does (ld.so(8)): in its cache, then in its folders."""
+"""Look up libraries in a userland as the dynamic loader does (ld.so(8)): in its cache, then in its folders.
+
+musl's loader has no cache; a file names its folders, or it has a list of them (ldso/dynlink.c in its sources).
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ _CACHE = "/etc/ld.so.cache"
 _CACHE_MAGIC = b"glibc-ld.so.cache1.1"
 _CACHE_HEAD = struct.Struct("<20sII20x")  # magic, entries, bytes of text
 _CACHE_ENTRY = struct.Struct("<iIIIQ")  # flags, name, path, oldest kernel, CPU
+# musl's loader is its C library, which it takes for every library with one of these names.
+_MUSL = re.compile(r"ld-musl-(\w+)\.so\.1$")
+_IN_MUSL = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")
+_MUSL_FOLDERS = re.compile(rb"(?<=\0)/[\w./+-]+(:/[\w./+-]+)+(?=\0)")
 _FOLDER = re.compile(rb"(?<=\0)(/[\w./+-]*lib[\w./+-]*/)(?=\0)")
 # ELF class, byte order and machine, which the loader checks before it loads a file.
 _IDENTITY = (slice(0, 6), slice(18, 20))
@@ -25,12 +32,29 @@ def libraries(userland: Userland, loader: str) -> Mapping[str, str]:
         loader: its path on the machine.
     """
     program = userland.path(loader).read_bytes()
-    folders = list(dict.fromkeys(folder.decode() for folder in _FOLDER.findall(program)))
+    musl = _MUSL.search(loader)
+    if musl:
+        folders = _folders_of_musl(userland, musl[1], program)
+    else:
+        folders = list(dict.fromkeys(folder.decode() for folder in _FOLDER.findall(program)))
     found: dict[str, str] = {}
     for name, path in (*_cached(userland), *_below(userland, folders)):
         if name not in found and userland.has(path) and _is_alike(userland, path, program):
             found[name] = path
     return found
+
+
+def is_in_loader(soname: str, loader: str) -> bool:
+    """Return whether a dynamic loader is itself the library of a name, and looks for no file."""
+    return bool(_MUSL.search(loader) and _IN_MUSL.match(soname))
+
+
+def _folders_of_musl(userland: Userland, architecture: str, program: bytes) -> list[str]:
+    path = f"/etc/ld-musl-{architecture}.path"
+    if userland.has(path):
+        return re.split(r"[:\n]+", userland.path(path).read_text(errors="replace").strip())
+    built_in = _MUSL_FOLDERS.search(program)
+    return built_in[0].decode().split(":") if built_in else []
 
 
 def _cached(userland: Userland) -> Iterator[tuple[str, str]]:

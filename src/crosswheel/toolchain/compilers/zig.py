@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,8 +37,9 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
     """
     zig, triple = _zig(), _triple(target)
     defines = [f"-D{define}" for define in target.toolchain.defines]
+    write = _dynamic_script if target.abi.musl else script
     programs = {
-        name: script([*driver("zig", name, zig, triple, target.toolchain.cpu), *defines])
+        name: write([*driver("zig", name, zig, triple, target.toolchain.cpu), *defines])
         for name in ("cc", "c++")
     }
     programs.update({name: script([zig, name]) for name in ("ar", "ranlib", "objcopy")})
@@ -48,11 +49,20 @@ def zig_compilers(target: Target, cache: Path) -> Compilers:
     return Compilers(folder, identity, {"zig": version}, zig_environment(cache), "-lc++", Path(zig).parent)
 
 
+def _dynamic_script(words: Sequence[str]) -> str:
+    """Return a script that never links musl statically, which zig does where it is not told otherwise.
+
+    For that it would compile all of musl, a minute in each build whose configure script tries ``-static``.
+    """
+    others = 'for word; do shift; [ "$word" = -static ] || set -- "$@" "$word"; done'
+    return f'#!/bin/sh\n{others}\nexec {shlex.join([*words, "-dynamic"])} "$@"\n'
+
+
 def _triple(target: Target) -> str:
-    """Return zig's triple for the target, with the versions of its kernel and its C library."""
+    """Return zig's triple for the target, with the versions of its kernel and its glibc; zig has one musl."""
     machine, system, abi = target.toolchain.zig.split("-")
     kernel = ".".join(map(str, (*target.kernel_version.release, 0, 0)[:3]))
-    return f"{machine}-{system}.{kernel}-{abi}.{target.linked_glibc}"
+    return ".".join(filter(None, (f"{machine}-{system}.{kernel}-{abi}", target.linked_glibc)))
 
 
 def zig_environment(cache: Path) -> Mapping[str, str]:

@@ -33,6 +33,8 @@ else:
     import tomli as tomllib
 
 
+# musl has the functions that compat.c stands in for.
+_MUSL_AS_GLIBC_MINOR = 99
 _HOW_BUILT = Path(__file__).with_name("builds.py")
 
 
@@ -104,7 +106,7 @@ def library(
         NetworkError, MissingToolError: it cannot be downloaded, or a program to build it with is missing.
         BuildFailed: it cannot be built.
     """
-    spec = _known(name, declared or {})
+    spec = _for_target(_known(name, declared or {}), name, target)
     needs = tuple(
         library(need, target, compilers, settings, runner, emulator, declared, shared) for need in spec.needs
     )
@@ -166,6 +168,19 @@ def library_inputs(names: Iterable[str], declared: Mapping[str, LibrarySpec]) ->
             inputs[name] = {**spec.inputs, "language": spec.language}
             todo += spec.needs
     return inputs
+
+
+def _for_target(spec: LibrarySpec, name: str, target: Target) -> LibrarySpec:
+    """Return how a library is made for a target: Debian's archives are of no use for another C library than glibc."""
+    if not (spec.packages and target.abi.musl):
+        return spec
+    if spec.built is None:
+        raise RecipeError(
+            f"the C library {name} is taken from Debian, whose archives are for glibc, and {target.title} has "
+            f"{target.abi.libc}",
+            hint="a libraries.toml in the folder of recipes can tell how it is built, see docs/recipes.md.",
+        )
+    return spec.built.model_copy(update={"licence": spec.licence, "language": spec.language})
 
 
 def _known(name: str, declared: Mapping[str, LibrarySpec]) -> LibrarySpec:
@@ -247,7 +262,8 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
 
     def fill(temporary: Path) -> None:
         (temporary / "compat.c").write_text(source)
-        glibc = f"-DTARGET_GLIBC_MINOR={target.linked_glibc.split('.')[1]}"
+        minor = target.linked_glibc.partition(".")[2] or _MUSL_AS_GLIBC_MINOR
+        glibc = f"-DTARGET_GLIBC_MINOR={minor}"
         compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=temporary)
         compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=temporary)
 

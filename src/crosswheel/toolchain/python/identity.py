@@ -57,7 +57,7 @@ def _view(target: Target, python: PythonTree) -> dict[str, object]:
         "multiarch": target.multiarch,
         "platform": f"linux-{target.machine}",
         "sysconfigdata": target.python.sysconfigdata,
-        "glibc": target.abi.glibc,
+        "libc": target.abi.libc.split(),
         "pointer_bytes": target.abi.bits // 8,
         "include": str(python.include),
     }

@@ -16,6 +16,7 @@ import platform
 import struct
 import sys
 import sysconfig
+import types
 from pathlib import Path
 
 _HERE = Path(__file__).parent
@@ -38,11 +39,18 @@ def _replace_machine(view):
     os.uname = lambda: answer
     platform.machine = lambda: view["machine"]
     platform.processor = lambda: view["machine"]
-    platform.libc_ver = lambda *args, **kwargs: ("glibc", view["glibc"])
+    name, version = view["libc"]
+    platform.libc_ver = lambda *args, **kwargs: (name, version)
     platform.architecture = lambda *args, **kwargs: (f"{8 * view['pointer_bytes']}bit", "ELF")
     confstr = os.confstr
-    names = {"CS_GNU_LIBC_VERSION": f"glibc {view['glibc']}"}
+    names = {"CS_GNU_LIBC_VERSION": f"{name} {version}"}
     os.confstr = lambda name: names.get(name) or confstr(name)
+    if name == "musl":
+        # uv reads which musl there is from the interpreter's file, which is the host's.
+        numbers = tuple(map(int, version.split(".")[:2]))
+        sys.modules["python.packaging._musllinux"] = types.SimpleNamespace(
+            _get_musl_version=lambda executable: numbers
+        )
 
 
 def _replace_pointer_size(pointer_bytes):
