@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from support.command_line import CommandLine, command_line
-from support.projects import pure_project
+from support.command_line import CommandLine, Done, command_line
+from support.projects import own_project, pure_project
 from support.wheels import make_wheel
 
 EARLIER, LATER = "2024-01-01T00:00:00Z", "2025-03-01T00:00:00Z"
@@ -141,28 +142,90 @@ def test_an_update_tells_of_a_newer_release_that_needs_another_python(crosswheel
     assert "needs Python" not in crosswheel.run("update", "alpha", "--to", "2025-06-01").words
 
 
-def test_the_newest_day_that_works_is_found_and_written_down_with_the_reason(tmp_path: Path) -> None:
-    """A release since which nothing starts: found by bisection, although each package alone can be imported."""
-    program = b"def main():\n    import alpha\n    print(alpha.name)\n"
-    points = {"entry_points.txt": b"[console_scripts]\ntool = tool:main\n"}
+PROGRAM = b"def main():\n    import alpha\n    print(alpha.name)\n"
+HERE = f"cp310-cp310-manylinux_2_17_{os.uname().machine}"
+SINCE, BEFORE = "2024-05-05", "2024-05-04"
+
+
+@pytest.fixture
+def finding(tmp_path: Path) -> Iterator[CommandLine]:
+    """A program of 2024-01-01 that no longer starts with what alpha is since a day, although that can be imported."""
     with command_line(tmp_path) as line:
-        wheel = make_wheel(
-            line.folder / "w", "tool", "1.0", {"tool.py": program}, requires=["alpha"], dist_info=points
-        )
-        line.registry.add(wheel, uploaded="2024-01-01T00:00:00Z")
-        for version, day, source in (
-            ("1.0", "2023-06-01", b"name = 1\n"),
-            ("2.0", "2024-05-05", b"names = 1\n"),
-        ):
-            offer(line, "alpha", version, uploaded=f"{day}T12:00:00Z", source=source)
-        done = line.run("add", "tool", "--find-day")
-        assert done.returncode == 0, done.output
-        text = (line.folder / "packages/tool/1.0/ot2.lock").read_text()
-        assert "alpha==1.0" in text
-        assert "# as-of: 2024-05-04" in text
-        assert "# newer-fails: 2024-05-05: tool==1.0 does not start: AttributeError" in text
-        assert line.run("lock").returncode == 0
-        assert (line.folder / "packages/tool/1.0/ot2.lock").read_text() == text
+        offer_tool(line, requires=["alpha"])
+        offer(line, "alpha", "1.0", uploaded="2023-06-01T12:00:00Z", source=b"name = 1\n")
+        offer(line, "alpha", "2.0", uploaded=f"{SINCE}T12:00:00Z", source=b"names = 1\n")
+        yield line
+
+
+def offer_tool(line: CommandLine, requires: Sequence[str], version: str = "1.0") -> None:
+    points = {"entry_points.txt": b"[console_scripts]\ntool = tool:main\n"}
+    files = {"tool.py": PROGRAM}
+    wheel = make_wheel(line.folder / "w", "tool", version, files, requires=requires, dist_info=points)
+    line.registry.add(wheel, uploaded="2024-01-01T00:00:00Z")
+
+
+def tool_lock(line: CommandLine) -> str:
+    return (line.folder / "packages/tool/1.0/ot2.lock").read_text()
+
+
+def told(done: Done, how: str) -> list[str]:
+    """Return what was told of each day that was tried on this machine, or proven."""
+    return re.findall(rf"^As of (\S+), {how}.*, it (?:works|fails).*$", done.output, re.MULTILINE)
+
+
+def test_the_newest_day_that_works_is_found_and_written_down_with_the_reason(finding: CommandLine) -> None:
+    done = finding.run("add", "tool", "--find-day")
+    assert done.returncode == 0, done.output
+    text = tool_lock(finding)
+    assert "alpha==1.0" in text
+    assert f"# as-of: {BEFORE}" in text
+    assert f"# newer-fails: {SINCE}: tool==1.0 does not start: AttributeError" in text
+    assert "; new then: alpha 2.0" in text
+    days = (datetime.datetime.now(datetime.timezone.utc).date() - datetime.date(2024, 1, 1)).days
+    assert 2 < len(told(done, "tried")) <= 2 + days.bit_length()
+    assert told(done, "proven") == [BEFORE, SINCE]
+    assert re.search(
+        r"^As of \S+, tried on this machine, it fails: .*AttributeError.* s\)", done.output, re.MULTILINE
+    )
+    assert finding.run("lock").returncode == 0
+    assert tool_lock(finding) == text
+
+
+def test_what_is_built_for_one_day_is_found_for_the_next_and_for_the_lock(finding: CommandLine) -> None:
+    offer_tool(finding, ["alpha", "gamma"], "1.1")
+    finding.offer_sdist(own_project("gamma"), "gamma", "1.0")
+    finding.offer_wheel("gamma", files={"gamma.py": b""}, tag=HERE)
+    done = finding.run("add", "tool==1.1", "--find-day")
+    assert done.returncode == 0, done.output
+    assert told(done, "proven") == [BEFORE, SINCE]
+    assert len(re.findall(r"gamma 1\.0 +built ", done.output)) == 1, done.output
+    assert len(re.findall(r"gamma 1\.0 +found ", done.output)) == 2, done.output
+
+
+def test_what_works_here_and_fails_on_the_target_is_no_day_that_works(finding: CommandLine) -> None:
+    source = b"import platform\nname = 1\nassert platform.machine() != 'armv7l'\n"
+    offer(finding, "alpha", "1.5", uploaded="2024-03-03T12:00:00Z", source=source)
+    done = finding.run("add", "tool", "--find-day")
+    assert done.returncode == 0, done.output
+    assert "# as-of: 2024-03-02" in tool_lock(finding)
+    assert "# newer-fails: 2024-03-03: alpha 1.5: " in tool_lock(finding)
+    assert "AssertionError" in tool_lock(finding)
+    assert told(done, "proven")[0] == BEFORE
+
+
+def test_a_day_whose_files_cannot_be_had_is_no_day_that_fails(finding: CommandLine) -> None:
+    (finding.registry.server.folder / "simple/alpha/alpha-2.0-py3-none-any.whl").unlink()
+    finding.run("add", "tool", "--find-day").explains(2, "alpha-2.0")
+    assert not (finding.folder / "packages/tool").exists()
+
+
+def test_the_day_that_is_found_is_written_into_the_recipe(finding: CommandLine) -> None:
+    recipe = finding.recipe('as_of="2024-09-09"', place="tool/1.0")
+    done = finding.run("add", "tool==1.0", "--find-day")
+    assert done.returncode == 0, done.output
+    assert f'as_of="{BEFORE}"' in recipe.read_text()
+    assert "alpha==1.0" in tool_lock(finding)
+    assert finding.run("build").returncode == 0
 
 
 MIDDLE, LAST = "2025-01-15T00:00:00Z", "2025-05-01T00:00:00Z"

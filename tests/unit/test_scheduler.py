@@ -55,10 +55,17 @@ class Work:
     def blocked(self, name: str, failed: set[str]) -> CrosswheelError:
         return BuildFailed(f"needs {', '.join(sorted(failed))}", hint="mend those")
 
-    def run(self, workers: int = 2) -> RunResult[str, str]:
+    def run(self, workers: int = 2, *, until_failure: bool = False) -> RunResult[str, str]:
         with ThreadPoolExecutor(workers) as pool:
             todo = Schedule(self.make, self.needs, self.prove, self.blocked)
-            return run_schedule(self.requires, todo, pool, lambda: workers)
+            return run_schedule(self.requires, todo, pool, lambda: workers, until_failure=until_failure)
+
+
+def test_nothing_more_begins_after_a_failure_where_that_is_asked_for() -> None:
+    work = Work({"a": set(), "b": set(), "c": set()}, making={"b": BuildFailed("broken", hint="mend it")})
+    outcome = work.run(workers=1, until_failure=True)
+    assert ("make", "c") not in work.order
+    assert (outcome.proven.keys(), outcome.errors.keys()) == ({"a"}, {"b"})
 
 
 def test_everything_is_made_and_proven() -> None:

@@ -410,8 +410,9 @@ def _add(
     requirement: str, as_of: FoundDay | datetime.date | None, groups: Sequence[str], context: BuildContext
 ) -> list[int]:
     """Lock a package for one target, then build and prove it; return the exit code."""
+    is_newest = isinstance(as_of, FoundDay)
     chosen = as_of.day if isinstance(as_of, FoundDay) else as_of
-    root, context = add_root(requirement, chosen, offering_recipes(context), groups)
+    root, context = add_root(requirement, chosen, offering_recipes(context), groups, moves_day=is_newest)
     if isinstance(as_of, FoundDay) and as_of.newer and as_of.reason:
         locks.note_newer(locks.path_of(root, context.target), as_of.newer, context.public(as_of.reason))
         context.display.message(

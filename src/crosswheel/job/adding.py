@@ -20,7 +20,7 @@ from crosswheel.job.locking import renew
 from crosswheel.job.recipe_projects import write_recipes
 from crosswheel.lock import Pin
 from crosswheel.projects.addresses import project_request
-from crosswheel.recipes.editing import change_build_number
+from crosswheel.recipes.editing import change_build_number, change_day
 from crosswheel.recipes.loader import Recipes, load_folder
 from crosswheel.recipes.model import Recipe
 from crosswheel.resolver import Request
@@ -29,7 +29,12 @@ from crosswheel.versions import same_version
 
 
 def add_root(
-    request: str, as_of: datetime.date | None, context: BuildContext, groups: Sequence[str] = ()
+    request: str,
+    as_of: datetime.date | None,
+    context: BuildContext,
+    groups: Sequence[str] = (),
+    *,
+    moves_day: bool = False,
 ) -> tuple[Recipe, BuildContext]:
     """Lock a package's closure in the folder of recipes; return its root, and a context that offers the projects in it.
 
@@ -37,9 +42,11 @@ def add_root(
         request: a requirement of one package, whose version the resolver chooses, or a project.
         as_of: the day to resolve as of; today by default, or none where the registry does not date its files.
         groups: dependency groups of the project.
+        moves_day: the day is written into the release's recipe, if that states another one or none.
 
     Raises:
         UsageError: ``request`` is not a requirement, or contradicts the release's recipe.
+        RecipeError: the day cannot be written into the recipe.
         LockError: no set of releases satisfies it.
     """
     if project_request(request, Path.cwd()) is not None:
@@ -59,7 +66,10 @@ def add_root(
         as_of=as_of or _today(pins.values(), context),
         requirements=(f"{name}{extras}=={version}",),
     )
-    if known and known.as_of:
+    if known and as_of and moves_day:
+        change_day(known.file, as_of)
+        root = known.model_copy(update={"as_of": as_of})
+    elif known and known.as_of:
         root = _agreed(known, as_of)
     renew(root, context)
     return root, context

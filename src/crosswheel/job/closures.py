@@ -120,13 +120,7 @@ def resolve(
         LockError: no set of releases satisfies it.
         NetworkError: the registry or a source cannot be reached.
     """
-    resolver = Resolver(
-        context.target,
-        context.toolchain.interpreter,
-        context.uv,
-        lambda name, version: describe(name, version, as_of, context),
-        context.projects,
-    )
+    resolver = resolver_as_of(as_of, context)
     metadata: dict[str, ReleaseMetadata | None] = {}
     while True:
         resolution = resolver.resolve(request, as_of, filter(None, metadata.values()), renewal=renewal)
@@ -139,6 +133,17 @@ def resolve(
     for warning in resolution.warnings:
         context.display.warning(warning)
     return resolution
+
+
+def resolver_as_of(as_of: datetime.date | None, context: BuildContext) -> Resolver:
+    """Return the resolver for a context's target, which asks build backends as of a day for what no file states."""
+    return Resolver(
+        context.target,
+        context.toolchain.interpreter,
+        context.uv,
+        lambda name, version: describe(name, version, as_of, context),
+        context.projects,
+    )
 
 
 def _doubtful(pins: Iterable[Pin], context: BuildContext) -> list[Pin]:

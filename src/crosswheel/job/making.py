@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -118,17 +119,55 @@ def _built_by_either_day(
     step: Step, store: RequirementsStore, kept: Path, context: BuildContext
 ) -> WheelRecord:
     """Build a wheel with a closure's build requirements; where that fails, with those of its release's own day."""
+    build = partial(build_anew, step, kept=kept, context=context, look=partial(_of_other_day, step, context))
     try:
-        return build_anew(step, store, kept, context)
+        record = build(store)
     except LimitExceeded:
         raise
     except BuildFailed as error:
         context.cancellation.raise_if_requested()
-        again = partial(build_anew, step, kept=kept, context=context)
-        record = build_as_of_release(again, error, step, store, context)
-        if record is None:
+        older = build_as_of_release(build, error, step, store, context)
+        if older is None:
             raise
-        return record
+        record = older
+    locked = store.read(step.pin.name)
+    if locked is not None and _are_of_any_day(locked):
+        _keep_copy(record, _of_requirements(step, locked, context), context.seals)
+    return record
+
+
+def _are_of_any_day(locked: LockedRequirements) -> bool:
+    """Tell whether a build depends on its locked requirements alone; a linked numpy is built as of their day."""
+    return all(pin.name != "numpy" for pin in locked.pins)
+
+
+def _of_requirements(step: Step, locked: LockedRequirements, context: BuildContext) -> Path:
+    """Return where the cache has the wheel that is built with locked build requirements, whatever day these are of."""
+    return cached_path(context.settings.cache, "made", _digest_with(step, locked, None, context))
+
+
+def _of_other_day(
+    step: Step, context: BuildContext, store: RequirementsStore, locked: LockedRequirements, kept: Path
+) -> WheelRecord | None:
+    """Return the wheel that was built with the same build requirements, though as of another day; keep it here, too."""
+    record = None
+    if _are_of_any_day(locked):
+        record = _fitting(_of_requirements(step, locked, context), context)
+    if record is None:
+        return None
+    log = record.wheel.with_name("build.log")
+    if log.is_file():
+        place_copy(log, context.log(record.name, record.version))
+    record = record.model_copy(update={"inputs": _inputs(step, store, context.code_digest)})
+    _keep_copy(record, kept, context.seals)
+    return record
+
+
+def _keep_copy(record: WheelRecord, folder: Path, seals: Seals) -> None:
+    """Keep a wheel in another folder of the cache as well, with its log."""
+    if WheelRecord.read(folder, seals) is None:
+        files = [file for file in (record.wheel, record.wheel.with_name("build.log")) if file.is_file()]
+        record.model_copy(update={"wheel": folder / record.wheel.name}).keep(folder, files, seals)
 
 
 def _fitting(kept: Path, context: BuildContext) -> WheelRecord | None:
@@ -146,15 +185,22 @@ def _tell_of_damage(kept: Path, step: Step, seals: Seals, display: Display) -> N
 
 
 def _digest(step: Step, store: RequirementsStore, context: BuildContext) -> str:
-    """Return the digest of everything that goes into a build."""
+    """Return the digest of everything that goes into a build, as far as it is known before it."""
     # Build requirements without a lock are resolved from these same inputs: the source, the recipe and the day.
     locked = store.read(step.pin.name) if store.frozen else None
+    return _digest_with(step, locked, store.day, context)
+
+
+def _digest_with(
+    step: Step, locked: LockedRequirements | None, day: datetime.date | None, context: BuildContext
+) -> str:
+    """Return the digest of a build with locked build requirements, or with those of a day."""
     recipe = step.recipe
     languages = Languages(rust=bool(locked and locked.needs_rust))
     environment = context.environment(recipe.libraries if recipe else (), languages)
     return digest_of(
         **step.inputs,
-        requirements=locked.file.read_text() if locked else store.day,
+        requirements=locked.file.read_text() if locked else day,
         versions=dict(environment.versions),
         sandbox=context.sandbox,
         libraries=[item.prefix.name for item in environment.libraries],
@@ -189,8 +235,17 @@ def _take(step: Step, file: ReleaseFile, kept: Path, context: BuildContext) -> W
     return record
 
 
-def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildContext) -> WheelRecord:
+Look = Callable[[RequirementsStore, LockedRequirements, Path], WheelRecord | None]
+"""Looks for a wheel that was built before with locked build requirements, to keep it in a folder as well."""
+
+
+def build_anew(
+    step: Step, store: RequirementsStore, kept: Path, context: BuildContext, look: Look | None = None
+) -> WheelRecord:
     """Build a package's wheel, even if the cache has one, audit it, and keep it in a folder.
+
+    Args:
+        look: asked for one instead, as soon as the build requirements are known.
 
     Raises:
         CrosswheelError: of the part that failed.
@@ -204,16 +259,15 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
     project, source = prepared_project(step, context, warnings.append)
     context.display.step(name, "preparing")
     backend, locked = prepared_backend(step, project, store, context)
+    if look and (known := look(store, locked, kept)):
+        return known
     _replace_linked(step, project, backend, locked, store, context)
     built = build_wheel(project, backend, locked, context.target, partial(context.display.step, name))
     context.display.step(name, "auditing")
     wheel = _tagged(WheelFile.open(built.wheel), step, context.target, context.system)
     path = wheel.path
     folder_traces = traces(path, backend.environment.named(backend.venv, backend.tree))
-    warnings += [
-        f"{file} names folders of this machine {count} times: where these are others, its bytes will be others"
-        for file, count in folder_traces.items()
-    ]
+    warnings += map(_warning_of_trace, folder_traces, folder_traces.values())
     parity = _against_official(wheel, step, context.target, context.registry)
     faults = [*_identity_faults(wheel, step), *(parity.faults if parity else ()), *_unstripped(wheel)]
     audited = _audited(wheel, faults, context.target, context.system)
@@ -243,6 +297,10 @@ def build_anew(step: Step, store: RequirementsStore, kept: Path, context: BuildC
         seconds=time.monotonic() - began,
     )
     return _keep(record, path, kept, context)
+
+
+def _warning_of_trace(file: str, count: int) -> str:
+    return f"{file} names folders of this machine {count} times: where these are others, its bytes will be others"
 
 
 def _keep(record: WheelRecord, wheel: Path, kept: Path, context: BuildContext) -> WheelRecord:

@@ -243,8 +243,12 @@ def _trial(candidate: Candidate, context: BuildContext) -> Trial:
     return Trial(context.emulator, sites, scratch, runner)
 
 
-def installed_site(wheel: Path, sha256: str, context: BuildContext) -> Path:
-    """Return a ``site-packages`` of the cache into which uv has installed a wheel, whose hash is known."""
+def installed_site(wheel: Path, sha256: str, context: BuildContext, python: Path | None = None) -> Path:
+    """Return a ``site-packages`` of the cache into which uv has installed a wheel, whose hash is known.
+
+    Args:
+        python: the interpreter to install for, if it is not one that answers as the target; of the same version.
+    """
     name, holds = f"{sha256[:20]}-compiled", ["lib/*/site-packages/*.dist-info/RECORD"]
-    install = partial(context.uv.install_wheel, wheel, python=context.toolchain.interpreter)
+    install = partial(context.uv.install_wheel, wheel, python=python or context.toolchain.interpreter)
     return site_of(cached_folder(context.settings.cache, "sites", name, install, holds))

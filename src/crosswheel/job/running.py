@@ -31,12 +31,18 @@ Making = Callable[[Step, RequirementsStore, BuildContext], WheelRecord]
 
 
 def run_closure(
-    work: Closure, context: BuildContext, *, making: Making = make, executor: Executor | None = None
+    work: Closure,
+    context: BuildContext,
+    *,
+    making: Making = make,
+    executor: Executor | None = None,
+    until_failure: bool = False,
 ) -> list[Row]:
     """Make and prove every release of a closure; return a row for each, in order of names.
 
     Args:
         executor: works on it, and perhaps on other closures; workers of its own, if not given.
+        until_failure: begin nothing more once a release has failed; releases that were not begun have no row.
 
     Raises:
         Interrupted: the user asked to stop.
@@ -63,11 +69,12 @@ def run_closure(
     )
     names = [step.pin.name for step in sorted(work.steps.values(), key=_longest_first)]
     with contextlib.nullcontext(executor) if executor else context.workers(context.most_threads) as workers:
-        outcome = run_schedule(names, todo, workers, lambda: context.at_once)
+        outcome = run_schedule(names, todo, workers, lambda: context.at_once, until_failure=until_failure)
     for name, error in outcome.errors.items():
         if isinstance(error, Blocked) and _is_kept(work, name):
             context.display.done(name, "blocked", str(error))
-    shown = [name for name in sorted(work.steps) if _is_kept(work, name) or name in outcome.errors]
+    ended = outcome.proven.keys() | outcome.errors.keys()
+    shown = [name for name in sorted(ended) if _is_kept(work, name) or name in outcome.errors]
     rows = [_row(work.steps[name], outcome) for name in shown]
     for row in rows:
         if row.error:
@@ -223,7 +230,12 @@ class Schedule(Generic[Product, Proven]):
 
 
 def run_schedule(
-    names: Iterable[str], schedule: Schedule[Product, Proven], executor: Executor, at_once: Callable[[], int]
+    names: Iterable[str],
+    schedule: Schedule[Product, Proven],
+    executor: Executor,
+    at_once: Callable[[], int],
+    *,
+    until_failure: bool = False,
 ) -> RunResult[Product, Proven]:
     """Make every name, and prove each once all that it needs is made.
 
@@ -233,6 +245,7 @@ def run_schedule(
 
     Args:
         at_once: returns the number of names that may be worked on at the same time, which may change.
+        until_failure: begin nothing more once a name has failed.
 
     Raises:
         Interrupted: the user asked to stop.
@@ -267,6 +280,9 @@ def run_schedule(
             elif not waiting[name]:
                 to_prove.append(name)
                 del waiting[name]
+        if until_failure and outcome.errors:
+            to_make.clear()
+            to_prove.clear()
     return outcome
 
 
