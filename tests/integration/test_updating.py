@@ -198,7 +198,7 @@ def test_what_is_built_for_one_day_is_found_for_the_next_and_for_the_lock(findin
     done = finding.run("add", "tool==1.1", "--find-day")
     assert done.returncode == 0, done.output
     assert told(done, "proven") == [BEFORE, SINCE]
-    assert len(re.findall(r"gamma 1\.0 +built ", done.output)) == 1, done.output
+    assert len(re.findall(r"gamma 1\.0 +building", done.output)) == 1, done.output
     assert len(re.findall(r"gamma 1\.0 +found ", done.output)) == 2, done.output
 
 
