@@ -189,6 +189,11 @@ def test_the_newest_day_that_works_is_found_and_written_down_with_the_reason(fin
     )
     assert finding.run("lock").returncode == 0
     assert tool_lock(finding) == text
+    # What fails is newer, so that an index with it would be of no use.
+    assert sorted(path.name[:9] for path in (finding.folder / "dist").rglob("*.whl")) == [
+        "alpha-1.0",
+        "tool-1.0-",
+    ]
 
 
 def test_what_is_built_for_one_day_is_found_for_the_next_and_for_the_lock(finding: CommandLine) -> None:

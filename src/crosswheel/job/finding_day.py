@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import canonicalize_name
@@ -17,6 +18,7 @@ from crosswheel import lock as locks
 from crosswheel.build.requirements import own_store
 from crosswheel.emulation.trials import Trial
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, LimitExceeded, LockError, PlanError
+from crosswheel.files import remove_tree
 from crosswheel.job.closures import closure_of_pins, resolve, resolver_as_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.host_trial import HostTrial, start_fault
@@ -188,11 +190,22 @@ def find_day(requirement: str, context: BuildContext) -> FoundDay:
         f"{root} came out on {first}: at most {most_steps(first, today)} days are tried on this machine, and then "
         "the newest that works and the day after it are proven for the target."
     )
-    days = _Days(exact, root, context)
-    found = narrowed(first, today, days.tried_on_host, days.proven)
+    with _apart(context) as apart:
+        days = _Days(exact, root, apart)
+        found = narrowed(first, today, days.tried_on_host, days.proven)
     if found.newer is None:
         return found
     return replace(found, reason=f"{found.reason}{days.changed(found.day, found.newer)}")
+
+
+@contextmanager
+def _apart(context: BuildContext) -> Iterator[BuildContext]:
+    """Yield a context with a ``dist/`` of its own: an index would offer what fails, because it is newer."""
+    folder = context.trees.build / "days"
+    try:
+        yield replace(context, trees=replace(context.trees, dist=folder))
+    finally:
+        remove_tree(folder)
 
 
 @dataclass
