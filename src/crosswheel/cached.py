@@ -20,7 +20,7 @@ from crosswheel.seals import Seals
 CacheKind = Literal[
     # Wheels: published files, answers of registries, what was taken or built, and what was proven of it.
     "files", "registry", "made", "metadata", "proofs", "bundles", "shared", "shared-with", "handed", "sites",
-    "installed",
+    "installed", "trials",
     # Sources.
     "cargo", "git", "python-source", "uv",
     # Compilers and what they link.

@@ -6,10 +6,12 @@ where it is worth looking.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crosswheel.cached import cached_path
 from crosswheel.emulation.on_host import on_host
 from crosswheel.emulation.trials import Trial, run_test
 from crosswheel.errors import BuildFailed
@@ -71,7 +73,25 @@ class HostTrial:
                 f"It cannot be tried on this machine first: {missing.name} {missing.version}: {missing.reason}."
             )
             return None
-        return self._fault_with(wheels)
+        kept = self._path_of(wheels)
+        text = self.context.seals.read(kept, kept.name)
+        if text is None:
+            text = json.dumps(self._fault_with(wheels))
+            self.context.seals.write(kept, kept.name, text)
+        fault: str | None = json.loads(text)
+        return fault
+
+    def _path_of(self, wheels: Iterable[HostWheel]) -> Path:
+        """Return where the cache keeps the result of a trial with these wheels."""
+        inputs = {
+            "root": str(self.root),
+            "wheels": [wheel.sha256 for wheel in wheels],
+            "tests": [test.read_text() for test in self.tests],
+            "target": self.context.target.fingerprint,
+            "sandbox": self.context.sandbox,
+            "code": self.context.code_digest,
+        }
+        return cached_path(self.context.settings.cache, "trials", inputs)
 
     def _fault_with(self, wheels: Sequence[HostWheel]) -> str | None:
         context, (name, version) = self.context, (self.root.name, self.root.version)
