@@ -77,6 +77,7 @@ class Fake:
         ("/usr/bin/python3.11", True),
         ("/etc/pip.conf", True),
         ("/etc/ld.so.cache", True),
+        ("/etc/ld-musl-armhf.path", True),
         ("/usr/lib/python3.11/__pycache__/os.cpython-311.pyc", False),
         ("/usr/lib/python3.11/config-3.11/libpython3.11.a", False),
         ("/usr/bin/bash", False),

@@ -23,7 +23,7 @@ section modules; ls /lib/modules 2>/dev/null
 set -f
 roots=
 set +f
-for folder in /lib* /usr/lib* /usr/local/lib* /opt /bin /usr/bin /usr/local/bin /etc/alternatives /etc/ld.so* \
+for folder in /lib* /usr/lib* /usr/local/lib* /opt /bin /usr/bin /usr/local/bin /etc/alternatives /etc/ld.so* /etc/ld-musl-*.path \
     /etc/os-release /etc/pip.conf /etc/xdg/pip /etc/python3*; do
     [ -e "$folder" ] || [ -h "$folder" ] && roots="$roots $folder"
 done

@@ -17,7 +17,7 @@ _LIBRARY = re.compile(r"/(usr/(local/)?)?(lib\w*|opt)/.*\.so(\.[^/]*)?$")
 _PYTHON = re.compile(r"/(usr/(local/)?)?(lib\w*|opt)/(.*/)?python3?(\.\d+)?/")
 _PROGRAM = re.compile(r"/((usr/(local/)?)?bin|opt/(.*/)?bin)/python3(\.\d+)?$")
 _SETTINGS = re.compile(
-    r"/etc/(ld\.so\.(cache|conf|conf\.d/.*\.conf)|pip\.conf|xdg/pip/pip\.conf|os-release|python3[^/]*/.*)$"
+    r"/etc/(ld\.so\.(cache|conf|conf\.d/.*\.conf)|ld-musl-\w+\.path|pip\.conf|xdg/pip/pip\.conf|os-release|python3[^/]*/.*)$"
     r"|/usr/lib/os-release$"
 )
 _SKIPPED = re.compile(r"/(__pycache__|modules/\d[^/]*)/|\.a$")
