@@ -69,8 +69,7 @@ Host itself
   Port {port}
   IdentityFile {folder}/key
   IdentitiesOnly yes
-  UserKnownHostsFile /dev/null
-  StrictHostKeyChecking no
+  UserKnownHostsFile {folder}/known
 """
 
 
@@ -222,6 +221,7 @@ def ssh_server(folder: Path) -> Iterator[Path]:
         command: list[str | Path] = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]
         subprocess.run([*command, folder / name], check=True)
     port = free_port()
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
     (folder / "sshd_config").write_text(_SSHD_CONFIG.format(port=port, folder=folder))
     (folder / "ssh_config").write_text(_SSH_CONFIG.format(port=port, folder=folder))
     if os.geteuid() == 0:
