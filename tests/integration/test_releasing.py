@@ -48,6 +48,9 @@ def library(crosswheel: CommandLine, settings: str = SETTINGS) -> Path:
     scripts = {"shouting-1.0.dist-info/entry_points.txt": b"[console_scripts]\nshout = shouting:main\n"}
     main = b"def main(): open('shouted', 'w')\n"
     crosswheel.offer_wheel("shouting", files={"shouting.py": main, **scripts})
+    # Of what only runs the tests, a pure wheel will do, though others are native: its source would not build.
+    crosswheel.offer_wheel("shouting", files={}, tag="cp310-cp310-manylinux_2_17_x86_64")
+    crosswheel.offer_sdist({"setup.py": "raise SystemExit('not here')"}, "shouting")
     about = "name = 'demo-lib'\nversion = '1.0'\ndependencies = ['needed']\nreadme = 'README.md'\n"
     files = {
         "pyproject.toml": pyproject(

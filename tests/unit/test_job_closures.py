@@ -13,9 +13,12 @@ import pytest
 from crosswheel import lock as locks
 from crosswheel.build.requirements import RequirementsStore, own_store
 from crosswheel.errors import LockError, PlanError, RecipeError
+from crosswheel.job.asking import Prepared
 from crosswheel.job.closures import closure_of_lock, closure_of_pins, root_of_lock
 from crosswheel.job.locking import _replace_committed, renew
+from crosswheel.job.releasing import Releasing
 from crosswheel.lock import Lock, Pin
+from crosswheel.resolver import Request
 from support.contexts import OfflineJob, offline_job
 from support.projects import make_sdist, pure_project
 
@@ -140,3 +143,11 @@ def test_locked_requirements_of_builds_that_are_no_more_go_with_the_lock(job: Of
         "both.txt": "drafts",
         "new.txt": "drafts",
     }
+
+
+def test_what_only_runs_what_is_released_may_be_pure(job: OfflineJob) -> None:
+    prepared = Prepared(Request(("Demo[fast]>=1",)), job.context)
+    released = prepared.for_release(Releasing(alone=True)).context
+    assert [job.context.preference(name) for name in ("demo", "helper")] == ["native", "native"]
+    assert [released.preference(name) for name in ("demo", "helper")] == ["native", "published"]
+    assert replace(released, prefer="source").preference("helper") == "source"

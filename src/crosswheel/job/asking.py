@@ -126,7 +126,8 @@ class Prepared:
         requirements, context = with_settings(
             self.request.requirements, self.folders, releasing, self.context
         )
-        return replace(self, request=Request(requirements), context=context)
+        released = frozenset(_name(text) for text in requirements)
+        return replace(self, request=Request(requirements), context=replace(context, released=released))
 
 
 def prepare(

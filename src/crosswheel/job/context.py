@@ -109,13 +109,14 @@ class StepExecutor(Protocol):
 class BuildContext:
     """The tools and folders of a run for one target.
 
-    ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies; ``projects`` are the
-    user's own, which the registry of this context offers as well (:meth:`offering`); ``no_binary`` and ``only_binary``
-    name packages as pip's options of these names do; ``shared_cache`` is what a team shares; ``machine`` is
-    one of the target's kind, on which wheels are run as well; ``limits`` are those of each package, where its recipe
-    has none, and ``allowance`` is what the package may use that is worked on (:meth:`limited`); ``executor`` makes and
-    proves wheels, if that is not done in this process. What takes time to make (the emulator, the environments) is made
-    once, by whichever worker needs it first.
+    ``prefer`` says what to do where a recipe does not; ``sdk`` is where an SDK to build with lies; ``projects`` are
+    the user's own, which the registry of this context offers as well (:meth:`offering`); ``no_binary`` and
+    ``only_binary`` name packages as pip's options of these names do; ``released`` are those of which alone wheels are
+    kept, if only some are; ``shared_cache`` is what a team shares; ``machine`` is one of the target's kind, on which
+    wheels are run as well; ``limits`` are those of each package, where its recipe has none, and ``allowance`` is what
+    the package may use that is worked on (:meth:`limited`); ``executor`` makes and proves wheels, if that is not done
+    in this process. What takes time to make (the emulator, the environments) is made once, by whichever worker needs
+    it first.
     """
 
     target: Target
@@ -130,6 +131,7 @@ class BuildContext:
     projects: tuple[LocalRelease, ...] = ()
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
+    released: frozenset[str] | None = None
     shared_cache: SharedCache | None = None
     machine: Machine | None = None
     limits: PackageLimits = field(default_factory=PackageLimits)
@@ -162,7 +164,11 @@ class BuildContext:
         """Return the preference for a package whose recipe does not state one."""
         if self.no_binary & {name, ":all:"} and name not in self.only_binary:
             return "source"
-        return "published" if self.takes_only(name) else self.prefer
+        if self.takes_only(name):
+            return "published"
+        # What is only there to run what is released need not be fast.
+        runs_only = self.released is not None and name not in self.released
+        return "published" if runs_only and self.prefer == "native" else self.prefer
 
     def takes_only(self, name: str) -> bool:
         """Tell whether a package may only be taken, never built."""
