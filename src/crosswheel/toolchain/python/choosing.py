@@ -97,7 +97,9 @@ def has_pythons(target: Target, settings: Settings) -> bool:
     else:
         own = has_published(target, published, settings) if published else has_built(target, settings)
     host = python.host.get(os.uname().machine)
-    return own and (has_published(target, host, settings) if host else has_built(target, settings))
+    return own and (
+        has_published(target, host, settings, is_host=True) if host else has_built(target, settings)
+    )
 
 
 def origin(target: Target) -> str:

@@ -34,7 +34,7 @@ def published_python(
         NetworkError: it could not be downloaded.
         IntegrityError: its bytes are not those that the target states.
     """
-    kept = _kept(target, artifact, settings, has_bytecode=runner is not None)
+    kept = _kept(target, artifact, settings, is_host=runner is not None)
 
     def fill(temporary: Path) -> None:
         assert target.python.distribution is not None
@@ -58,19 +58,18 @@ def _tree(program: Path, target: Target) -> PythonTree:
     return PythonTree(program.parents[1], target.python.short)
 
 
-def has_published(target: Target, artifact: Artifact, settings: Settings) -> bool:
-    """Return whether the cache has one of these Pythons."""
-    return _kept(target, artifact, settings).is_whole
+def has_published(target: Target, artifact: Artifact, settings: Settings, *, is_host: bool = False) -> bool:
+    """Return whether the cache has one of these Pythons; as one for this machine, or for the target."""
+    return _kept(target, artifact, settings, is_host=is_host).is_whole
 
 
-def _kept(
-    target: Target, artifact: Artifact, settings: Settings, *, has_bytecode: bool = False
-) -> CachedFolder:
-    """Return the folder for a Python in the cache; it holds its program and its headers, and bytecode if it shall."""
+def _kept(target: Target, artifact: Artifact, settings: Settings, *, is_host: bool) -> CachedFolder:
+    """Return the folder for a Python in the cache: it holds its program and headers, and bytecode for this machine."""
     root, short = f"org/*/*/{artifact.classifier}", target.python.short
     holds = [f"{root}/bin/python{short}", f"{root}/include/python{short}/pyconfig.h"]
-    holds += [f"{root}/lib/python{short}/__pycache__/os.*.pyc"] if has_bytecode else []
-    return CachedFolder.of(settings.cache, "python", artifact.sha256[:20], holds)
+    holds += [f"{root}/lib/python{short}/__pycache__/os.*.pyc"] if is_host else []
+    name = artifact.sha256[:20] + ("-host" if is_host else "")
+    return CachedFolder.of(settings.cache, "python", name, holds)
 
 
 def _download(distribution: str, artifact: Artifact, folder: Path, settings: Settings) -> Path:
