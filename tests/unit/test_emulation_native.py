@@ -99,8 +99,8 @@ def test_a_strangers_loader_is_tried_in_the_sandbox(level: str, loader: Path, tm
     source = MAKES[MACHINE].replace("PATH", str(made))
     Compiler(tmp_path).linked(source, "-e", "_start", target=f"{MACHINE}-linux", name="hostile")
     (tmp_path / "hostile").chmod(0o755)
-    # It is ended as soon as it runs, so that it has to try several times.
-    often = 500 if level == "none" else 10
+    # It is ended a moment after it began, which may be too short on a busy machine.
+    often = 100 if level == "none" else 2
     tries = (runs_here(tmp_path / "hostile", sandbox, Runner()) and made.exists() for _ in range(often))
     assert any(tries) == (level == "none")
 

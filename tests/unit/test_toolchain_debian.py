@@ -255,18 +255,25 @@ def test_an_unknown_library_is_answered_with_the_known_ones(tmp_path: Path) -> N
     assert all(name in caught.value.hint for name in known_libraries())
 
 
-@pytest.mark.parametrize("name", sorted(known_libraries()))
+_LIBRARIES = {
+    **known_libraries(),
+    **{f"{name}, built": spec.built for name, spec in known_libraries().items() if spec.built},
+}
+
+
+@pytest.mark.parametrize("name", sorted(_LIBRARIES))
 def test_every_library_is_either_taken_or_built(name: str) -> None:
-    spec = known_libraries()[name]
+    spec = _LIBRARIES[name]
     said = spec.model_fields_set
     ways = {
-        "packages": {"packages", "rename", "folders", "fortran", "only"},
+        "packages": {"packages", "rename", "folders", "fortran", "only", "built"},
         "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake", "runs"},
     }
     (way,) = (way for way in ways if way in said)
     assert said <= ways[way] | {"environment", "needs", "merge", "scripts", "language", "licence"}
     assert way == "packages" or len(said & {"commands", "configure", "cmake"}) == 1
     assert set(spec.needs) <= set(known_libraries())
+    assert spec.built is None or "source" in spec.built.model_fields_set
 
 
 @needs_dpkg
