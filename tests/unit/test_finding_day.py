@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from crosswheel.errors import LockError
+from crosswheel.errors import LimitExceeded, LockError
 from crosswheel.job.finding_day import FoundDay, most_steps, narrowed, newest_that_works
+from crosswheel.job.host_trial import HostTrial
+from crosswheel.lock import Pin
+from support.contexts import offline_job
 
 FIRST, LAST = datetime.date(2024, 1, 1), datetime.date(2025, 1, 1)
 
@@ -94,3 +98,22 @@ def test_a_last_day_that_works_needs_one_trial_and_one_proof() -> None:
     trial, proof = Tried(365), Tried(365)
     assert narrowed(FIRST, at(365), trial, proof) == FoundDay(at(365), tried=2)
     assert (trial.days, proof.days) == ([at(365)], [at(365)])
+
+
+def test_a_trial_that_does_not_end_in_time_tells_nothing_and_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([LimitExceeded("python was ended after 900 s", hint="wait"), "it does not start"])
+
+    def fault_with(trial: HostTrial, wheels: object) -> str:
+        answer = next(answers)
+        if isinstance(answer, LimitExceeded):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(HostTrial, "_fault_with", fault_with)
+    with offline_job(tmp_path) as job:
+        trial = HostTrial(Pin("tool", "1.0", ()), (), job.context)
+        assert trial.fault([]) is None
+        assert "cannot be tried on this machine first: python was ended after 900 s." in job.printed.getvalue()
+        assert [trial.fault([]), trial.fault([])] == ["it does not start"] * 2

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from crosswheel.cached import cached_path
 from crosswheel.emulation.on_host import on_host
-from crosswheel.emulation.trials import Trial, run_test
-from crosswheel.errors import BuildFailed
+from crosswheel.emulation.trials import Trial, ending
+from crosswheel.errors import LimitExceeded
 from crosswheel.files import remove_tree
 from crosswheel.job.context import BuildContext
 from crosswheel.job.host_wheels import HostWheel, host_tags, published_for_host
 from crosswheel.job.proving import installed_site
 from crosswheel.lock import Pin
+from crosswheel.process import tail
 
 _QUESTIONS_AT_ONCE = 8
 # Loads the entry point of each of a distribution's programs; starts the program of the distribution's name with --help.
@@ -34,11 +35,12 @@ if sys.argv[1] in loaded:
 
 
 def start_fault(root: Pin, trial: Trial) -> str | None:
-    """Start a release's programs with the wheels of a trial; return why one does not start, or ``None``."""
-    try:
-        result = trial.run("-c", _PROGRAMS, root.name)
-    except BuildFailed as error:
-        return f"{root} does not start: {error}"
+    """Start a release's programs with the wheels of a trial; return why one does not start, or ``None``.
+
+    Raises:
+        LimitExceeded: one does not end in time.
+    """
+    result = trial.run("-c", _PROGRAMS, root.name)
     lines = [line for line in result.lines if line.strip()]
     if result.returncode == 0 or not any(line.startswith("Traceback") for line in lines):
         return None  # not every program knows --help
@@ -60,7 +62,7 @@ class HostTrial:
     def fault(self, pins: Iterable[Pin]) -> str | None:
         """Return why the release fails here with other releases.
 
-        It is ``None`` if it works, and if that cannot be tried here.
+        It is ``None`` if it works, and if that cannot be told here: on a busy machine it may not end in time.
         """
         tags, registry = frozenset(host_tags(self.context.target)), self.context.registry
         with self.context.workers(_QUESTIONS_AT_ONCE) as pool:
@@ -69,17 +71,20 @@ class HostTrial:
             )
         missing = next((wheel for wheel in wheels if wheel.wheel is None), None)
         if missing:
-            self.context.display.message(
-                f"It cannot be tried on this machine first: {missing.name} {missing.version}: {missing.reason}."
-            )
-            return None
+            return self._untold(f"{missing.name} {missing.version}: {missing.reason}")
         kept = self._path_of(wheels)
         text = self.context.seals.read(kept, kept.name)
         if text is None:
-            text = json.dumps(self._fault_with(wheels))
+            try:
+                text = json.dumps(self._fault_with(wheels))
+            except LimitExceeded as error:
+                return self._untold(str(error).partition("\n")[0])
             self.context.seals.write(kept, kept.name, text)
         fault: str | None = json.loads(text)
         return fault
+
+    def _untold(self, reason: str) -> None:
+        self.context.display.message(f"It cannot be tried on this machine first: {reason}.")
 
     def _path_of(self, wheels: Iterable[HostWheel]) -> Path:
         """Return where the cache keeps the result of a trial with these wheels."""
@@ -109,7 +114,8 @@ class HostTrial:
         trial = Trial(host, sites, scratch, context.runner(name, version))
         fault = start_fault(self.root, trial)
         for test in self.tests if fault is None else ():
-            faults = run_test(test, str(self.root), trial)
-            if faults:
-                return f"{self.root}: {faults[0].message}"
+            result = trial.run(str(test))
+            if result.returncode != 0:
+                output = tail(result.output, 8)
+                return f"{self.root}: test {test.name} fails on this machine ({ending(result)}):\n{output}"
         return fault
