@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -12,7 +13,7 @@ from typing import Literal
 from crosswheel.debian import Debian
 from crosswheel.debian.mirrors import NO_MIRROR_HINT, has_apt
 from crosswheel.emulation.emulator import has_root, installed_qemu, is_native, kept_qemu
-from crosswheel.errors import CrosswheelError
+from crosswheel.errors import CrosswheelError, MissingToolError
 from crosswheel.process import Runner
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.settings import Settings
@@ -86,7 +87,10 @@ def _pythons(target: Target, settings: Settings) -> Finding:
 def _emulation(target: Target, settings: Settings, runner: Runner) -> Iterator[Finding]:
     origin = _debian_origin(target, settings, runner)
     qemu = installed_qemu(target) or kept_qemu(target, settings)
-    if is_native(target, settings):
+    native = False
+    with contextlib.suppress(MissingToolError):  # without a sandbox, which is told apart
+        native = is_native(target, settings)
+    if native:
         yield Finding("emulator", "ok", "none is needed: this machine's CPU runs the target's code")
     elif qemu:
         yield Finding("emulator", "ok", str(qemu))

@@ -42,6 +42,21 @@ def test_it_is_told_how_builds_are_kept_from_all_else(tmp_path: Path, level: str
         assert found.state == "ok"
 
 
+def test_where_nothing_can_be_tried_in_a_sandbox_the_rest_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("crosswheel.doctor", "crosswheel.emulation.emulator"):
+        monkeypatch.setattr(
+            f"{module}.find_sandbox", Mock(side_effect=MissingToolError("refused", hint="none"))
+        )
+    root = tmp_path / "roots" / f"{OT2.toolchain.debian}-any" / "usr" / "lib" / OT2.multiarch
+    root.mkdir(parents=True)
+    monkeypatch.setattr("crosswheel.emulation.emulator._root", lambda *_: Mock(is_whole=True, path=root))
+    found = findings(tmp_path)
+    assert found["sandbox"].state == "missing"
+    assert "emulator" in found
+
+
 def test_a_cache_that_is_only_half_there_is_not_called_ok(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -298,7 +298,11 @@ def has_root(target: Target, settings: Settings) -> bool:
 
 
 def is_native(target: Target, settings: Settings) -> bool:
-    """Return whether this machine's CPU runs a target's code, as far as libraries of the target are in the cache."""
+    """Return whether this machine's CPU runs a target's code, as far as libraries of the target are in the cache.
+
+    Raises:
+        MissingToolError: there is no sandbox in which to try it.
+    """
     learned, root = kept_userland(target, settings), _root(target, settings)
     if not settings.native or not (learned or root.is_whole):
         return False
