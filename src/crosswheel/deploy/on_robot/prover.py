@@ -126,7 +126,7 @@ class Prover:
 
         def limit() -> None:
             os.setsid()
-            os.nice(19)
+            os.setpriority(os.PRIO_PROCESS, 0, 19)
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             try:
