@@ -128,8 +128,9 @@ class Limits:
     file_size: int = 8192 << 20
     processes: int = 4096
 
-    def __str__(self) -> str:
-        """The limits by the kernel's names, as the supervisor reads them; a core is not kept."""
+    @property
+    def by_kernels_names(self) -> str:
+        """The limits as the supervisor reads them; a core is not kept."""
         return f"DATA={self.memory},FSIZE={self.file_size},NPROC={self.processes},CORE=0"
 
 
@@ -295,7 +296,7 @@ def _started(
     """Start a program below a supervisor; give that, and the descriptor of its report."""
     report, end = os.pipe()
     locale = (os.environ if env is None else env).get("LC_CTYPE", "")
-    facts = (os.getpid(), end, _GRACE_SECONDS, locale, limits or "")
+    facts = (os.getpid(), end, _GRACE_SECONDS, locale, limits.by_kernels_names if limits else "")
     supervisor = [this_python(), "-ISs", str(_SUPERVISOR), *map(str, facts), "--"]
     try:
         try:
