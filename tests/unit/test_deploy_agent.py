@@ -242,9 +242,10 @@ def test_asking_what_a_deployment_would_do_changes_nothing(tmp_path: Path) -> No
     with Connection(Here()) as connection:
         found = rehearse(release(tmp_path, "1"), place(tmp_path / "robot"), connection)
     assert found.size > 0
-    own = [sys.executable, "-I", "-S", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    site = Path(subprocess.run(own, capture_output=True, text=True, check=True).stdout.strip())
-    assert len(found.image) == len(list(site.glob("*.dist-info")))
+    ask = "import site; from importlib.metadata import distributions as d; found = d(path=site.getsitepackages()); "
+    ask += "print(len({item.metadata['Name'].lower().replace('_', '-').replace('.', '-') for item in found}))"
+    own = [sys.executable, "-I", "-S", "-c", ask]
+    assert len(found.image) == int(subprocess.run(own, capture_output=True, text=True, check=True).stdout)
     assert not (tmp_path / "robot").exists()
 
 
