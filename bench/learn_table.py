@@ -16,7 +16,6 @@ Usage: bench/learn [KIND ...] [--without-build] [--package ujson==5.10.0] [--fol
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from _measure import ROOT, free_port, machine, stop
+from _measure import ROOT, machine, stop
 
 from crosswheel import targets
 from crosswheel.cached import CachedFolder
@@ -40,6 +39,9 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.choosing import target_python
 
+sys.path.insert(0, str(ROOT / "tests"))
+from support.sshd import PROGRAM, sshd
+
 KINDS = (
     "bookworm:armhf", "trixie:armhf", "bookworm:arm64", "bookworm:armel", "trixie:riscv64", "linux-x86-64",
     "bookworm:armhf:musl", "bookworm:arm64:musl", "bookworm:s390x", "bookworm:armhf:none",
@@ -52,17 +54,6 @@ HEAD = (
     f"{'learned':>9}{'MB':>7}{'by 5 MB/s':>11}{'proven':>9}"
 )
 _C_LIBRARY = ("base-files", "libc6", "libgcc-s1", "libstdc++6")
-_SSHD = "/usr/sbin/sshd"
-_SSHD_CONFIG = """
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/key.pub
-StrictModes no
-PidFile none
-UsePAM no
-PermitRootLogin yes
-"""
 _SSH_CONFIG = """
 Host itself
   HostName 127.0.0.1
@@ -215,26 +206,11 @@ def facts_alone(folder: Path) -> float:
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[Path]:
     """Have OpenSSH's server answer on 127.0.0.1 meanwhile; yield a client's configuration that knows it as `itself`."""
-    if not Path(_SSHD).exists():
-        stop(f"there is no {_SSHD}: install openssh-server")
-    for name in ("host", "key"):
-        command: list[str | Path] = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f"]
-        subprocess.run([*command, folder / name], check=True)
-    port = free_port()
-    (folder / "known").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
-    (folder / "sshd_config").write_text(_SSHD_CONFIG.format(port=port, folder=folder))
-    (folder / "ssh_config").write_text(_SSH_CONFIG.format(port=port, folder=folder))
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)
-    with subprocess.Popen(
-        [_SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            client: list[str | Path] = ["ssh", "-F", folder / "ssh_config", "-o", "ConnectionAttempts=20"]
-            subprocess.run([*client, "itself", "true"], check=True, stderr=subprocess.DEVNULL)
-            yield folder / "ssh_config"
-        finally:
-            server.terminate()
+    if not PROGRAM.exists():
+        stop(f"there is no {PROGRAM}: install openssh-server")
+    with sshd(folder) as port:
+        (folder / "ssh_config").write_text(_SSH_CONFIG.format(port=port, folder=folder))
+        yield folder / "ssh_config"
 
 
 if __name__ == "__main__":
