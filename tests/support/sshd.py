@@ -36,7 +36,7 @@ def sshd(folder: Path) -> Iterator[int]:
     (folder / "config").write_text(_CONFIG.format(port=port, folder=folder))
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    command = [PROGRAM, "-D", "-e", "-f", folder / "config"]
+    command = [str(PROGRAM), "-D", "-e", "-f", str(folder / "config")]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stderr=log) as process:
         try:
             _wait(port, process)

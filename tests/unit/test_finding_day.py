@@ -115,5 +115,7 @@ def test_a_trial_that_does_not_end_in_time_tells_nothing_and_is_not_kept(
     with offline_job(tmp_path) as job:
         trial = HostTrial(Pin("tool", "1.0", ()), (), job.context)
         assert trial.fault([]) is None
-        assert "cannot be tried on this machine first: python was ended after 900 s." in job.printed.getvalue()
+        assert (
+            "cannot be tried on this machine first: python was ended after 900 s." in job.printed.getvalue()
+        )
         assert [trial.fault([]), trial.fault([])] == ["it does not start"] * 2

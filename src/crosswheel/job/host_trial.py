@@ -71,19 +71,21 @@ class HostTrial:
             )
         missing = next((wheel for wheel in wheels if wheel.wheel is None), None)
         if missing:
-            return self._untold(f"{missing.name} {missing.version}: {missing.reason}")
+            self._say_untold(f"{missing.name} {missing.version}: {missing.reason}")
+            return None
         kept = self._path_of(wheels)
         text = self.context.seals.read(kept, kept.name)
         if text is None:
             try:
                 text = json.dumps(self._fault_with(wheels))
             except LimitExceeded as error:
-                return self._untold(str(error).partition("\n")[0])
+                self._say_untold(str(error).partition("\n")[0])
+                return None
             self.context.seals.write(kept, kept.name, text)
         fault: str | None = json.loads(text)
         return fault
 
-    def _untold(self, reason: str) -> None:
+    def _say_untold(self, reason: str) -> None:
         self.context.display.message(f"It cannot be tried on this machine first: {reason}.")
 
     def _path_of(self, wheels: Iterable[HostWheel]) -> Path:
