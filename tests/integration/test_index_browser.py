@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from crosswheel.index.failures import Failure
 from crosswheel.index.site import write_site
@@ -93,47 +94,48 @@ def watched(page: Page, url: str) -> Iterator[Page]:
     assert faults == []
 
 
-def shown(page: Page) -> list[str]:
-    return page.locator("#projects > li:visible > a").all_inner_texts()
+def shown(page: Page) -> Locator:
+    """The listed projects, for ``expect``, which waits: a browser answers a key or a click when it can."""
+    return page.locator("#projects > li:visible > a")
 
 
 def test_typing_finds_projects_by_name_and_description(page: Page) -> None:
     page.goto("index.html")
-    assert shown(page) == ["fast-json", "fast-yaml", "pure"]
+    expect(shown(page)).to_have_text(["fast-json", "fast-yaml", "pure"])
     page.get_by_label("Search").fill("fast")
-    assert shown(page) == ["fast-json", "fast-yaml"]
+    expect(shown(page)).to_have_text(["fast-json", "fast-yaml"])
     expect(page.locator("#count")).to_have_text("2 of 3 projects")
     page.get_by_label("Search").fill("NUMBERS  quick")
-    assert shown(page) == ["fast-json"]
+    expect(shown(page)).to_have_text(["fast-json"])
     page.get_by_label("Search").fill("no such thing")
-    assert shown(page) == []
+    expect(shown(page)).to_have_count(0)
 
 
 def test_filters_narrow_the_list_together(page: Page) -> None:
     page.goto("index.html")
     page.get_by_label("Kind").select_option("native")
-    assert shown(page) == ["fast-json", "fast-yaml"]
+    expect(shown(page)).to_have_text(["fast-json", "fast-yaml"])
     page.get_by_label("Target").select_option("flex")
-    assert shown(page) == ["fast-yaml"]
+    expect(shown(page)).to_have_text(["fast-yaml"])
     page.get_by_label("Target").select_option("ot2")
     page.get_by_label("Python").select_option("3.8+")
-    assert shown(page) == []
+    expect(shown(page)).to_have_count(0)
 
 
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.goto("index.html")
     page.keyboard.press("/")
     page.keyboard.type("yaml")
-    assert shown(page) == ["fast-yaml"]
+    expect(shown(page)).to_have_text(["fast-yaml"])
     page.keyboard.press("Escape")
-    assert len(shown(page)) == 3
+    expect(shown(page)).to_have_count(3)
     page.keyboard.type("pure")
     page.keyboard.press("Enter")
     expect(page).to_have_title("pure 1")
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    assert page.url.endswith("#main")
+    expect(page).to_have_url(re.compile("#main$"))
 
 
 def test_what_was_typed_still_counts_after_coming_back(page: Page) -> None:
@@ -143,7 +145,7 @@ def test_what_was_typed_still_counts_after_coming_back(page: Page) -> None:
     expect(page).to_have_title("fast-yaml 2")
     page.go_back()
     if page.get_by_label("Search").input_value():
-        assert shown(page) == ["fast-yaml"]
+        expect(shown(page)).to_have_text(["fast-yaml"])
 
 
 def test_the_install_command_is_copied_with_this_sites_address(browser: Browser, url: str) -> None:
@@ -204,7 +206,7 @@ def test_without_scripts_all_is_readable(browser: Browser, url: str) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{url}/index.html")
-    assert len(shown(page)) == 3
+    expect(shown(page)).to_have_count(3)
     expect(page.locator("#search")).to_be_hidden()
     context.close()
 
