@@ -124,7 +124,7 @@ CASES = (
     Case("a wheel at an address, with its hash", "$six_wheel#sha256=$six_hash\n"),
     Case("an sdist at an address, by name", "six @ $six_sdist\n"),
     Case("a wheel beside the file", "./$six_file\n"),
-    Case("another registry as well", "six\n--extra-index-url ${BENCH_INDEX}\n", "line 2: --extra-index-url"),
+    Case("another registry as well", "six\n--extra-index-url ${BENCH_INDEX}\n"),
     Case("a folder of files", "--find-links=./more\nsix\n", "line 1: --find-links"),
     Case("pre-releases of all", "--pre\nsix\n", "line 1: --pre"),
     Case("a host that is trusted", "six\n--trusted-host localhost\n", "line 2: --trusted-host"),

@@ -33,6 +33,8 @@ class Settings:
         sandbox: the level of the sandbox for other people's code: ``namespaces``, ``landlock``, ``none``, or ``auto``
             for the strictest that the host allows (``CROSSWHEEL_SANDBOX``).
         indexes: private registries with their packages (``CROSSWHEEL_INDEX``, ``CROSSWHEEL_FROM_INDEX``).
+        extra_registries: the URLs of further general registries; what one of them has comes from the first that has it,
+            and only what none has from ``registry`` (``--extra-index-url`` of a requirements file).
         gateway: the URL at which uv reaches the private registries while a command runs.
         shared_caches: the stores of a team's shared cache, in the order of lookup; commands with such an option read
             ``CROSSWHEEL_SHARED_CACHE``.
@@ -49,6 +51,7 @@ class Settings:
     offline: bool = False
     sandbox: str = "auto"
     indexes: tuple[PrivateIndex, ...] = ()
+    extra_registries: tuple[str, ...] = ()
     gateway: str | None = None
     shared_caches: tuple[str, ...] = ()
     shared_cache_read_only: bool = False

@@ -210,8 +210,10 @@ class Uv:
             env.setdefault("UV_SYSTEM_CERTS", "true")
         if self.settings.registry:
             env["UV_DEFAULT_INDEX"] = self.settings.registry
-        if self.settings.gateway:
-            env["UV_INDEX"] = self.settings.gateway
+        # uv takes a package from the first of these that has it, and from the default one last.
+        before = [*filter(None, [self.settings.gateway]), *self.settings.extra_registries]
+        if before:
+            env["UV_INDEX"] = " ".join(before)
         if self.settings.offline:
             env["UV_OFFLINE"] = "1"
         return env

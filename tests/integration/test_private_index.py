@@ -124,3 +124,35 @@ def test_a_project_that_names_a_registry_which_is_not_given_is_told_which(lab: L
         2, "lab-core belongs to the registry lab", "--from-index lab-core=lab"
     )
     assert lab.run("plan", "./robot", **LOGIN).returncode == 0
+
+
+def test_a_files_extra_registry_comes_first_and_what_others_have_as_well_is_told(
+    lab: Lab, tmp_path: Path
+) -> None:
+    lab.private.add(make_wheel(tmp_path / "x", "six", "0.9", {"six.py": b""}))
+    lab.line.offer_wheel("idna", files={"idna.py": b""})
+    address = lab.private.url.replace("//", f"//me:{PASSWORD}@")
+    lines = "--extra-index-url ${LAB}/\nlab-core\nidna\n"
+    (lab.line.folder / "requirements.txt").write_text(lines)
+    done = lab.line.run("build", "-r", "requirements.txt", LAB=address)
+    assert done.returncode == 0, done.output
+    public, private = (registry.url.split("/")[2] for registry in (lab.line.registry, lab.private))
+    for text in (
+        "requirements.txt names the registry on 127.0.0.1 as well: it is asked for every package",
+        f"lab-core is on several registries: it comes from {private}, not from {public}",
+        f"six is on several registries: it comes from {private}, not from {public}",
+    ):
+        assert text in done.words
+    assert "idna is on" not in done.words
+    dist = {
+        path.parent.relative_to(lab.line.folder / "dist") for path in lab.line.folder.rglob("dist/*/*/*.whl")
+    }
+    assert {str(path) for path in dist} == {"lab-core/1.0", "six/0.9", "idna/1.0"}
+    files = [path for path in lab.line.folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+    assert PASSWORD not in done.output
+
+
+def test_an_extra_registry_that_does_not_answer_is_told_and_nothing_is_taken_from_others(lab: Lab) -> None:
+    (lab.line.folder / "requirements.txt").write_text(f"--extra-index-url {lab.private.url}/\nsix\n")
+    lab.line.run("plan", "-r", "requirements.txt").explains(2, "401")

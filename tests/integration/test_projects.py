@@ -328,5 +328,3 @@ def test_constraints_and_what_is_only_to_be_taken(crosswheel: CommandLine) -> No
     crosswheel.run("plan", "-r", "requirements.txt").explains(
         2, "src==1.0 would be built", "--only-binary says"
     )
-    (crosswheel.folder / "requirements.txt").write_text("--extra-index-url http://127.0.0.1:9\nsix\n")
-    crosswheel.run("plan", "-r", "requirements.txt").explains(2, "--extra-index-url cannot be honoured")

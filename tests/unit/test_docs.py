@@ -171,7 +171,8 @@ def test_every_variable_that_is_read_is_documented() -> None:
             return default
 
     Settings.from_environment(Listening())
-    assert len(asked) >= len(dataclasses.fields(Settings))
+    only_of_a_run = {"gateway", "extra_registries"}
+    assert len(asked) >= len({field.name for field in dataclasses.fields(Settings)} - only_of_a_run)
     assert not [name for name in asked if f"`{name}`" not in read("how-it-works.md")]
 
 

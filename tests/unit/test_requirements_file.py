@@ -137,13 +137,15 @@ def test_options_that_choose_between_files_are_read_as_pip_reads_them(tmp_path: 
     content = read(tmp_path, "--no-binary a,B_c\n--only-binary :all:\n-i https://host/simple\na\n")
     assert (content.no_binary, content.only_binary) == ({"a", "b-c"}, {":all:"})
     assert content.index_url == "https://host/simple"
+    assert read(
+        tmp_path, "--extra-index-url https://a/\n--extra-index-url https://b/\nsix\n"
+    ).extra_index_urls == ("https://a/", "https://b/")
     assert not read(tmp_path, "--no-binary a\n--no-binary :none:\na\n").no_binary
 
 
 @pytest.mark.parametrize(
     ("line", "option", "remedy"),
     [
-        ("--extra-index-url https://host/simple", "--extra-index-url", "--from-index"),
         ("--find-links ./wheels", "--find-links", "name the files"),
         ("--no-index", "--no-index", "leave it out"),
         ("--pre", "--pre", "name the pre-release"),

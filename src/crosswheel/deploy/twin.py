@@ -18,8 +18,6 @@ from crosswheel.job.host_wheels import HostWheel, host_tags, published_for_host,
 from crosswheel.projects.local_release import is_of_project
 from crosswheel.registry import Registry
 
-_QUESTIONS_AT_ONCE = 8
-
 
 @dataclass(frozen=True)
 class Twin:
@@ -57,7 +55,7 @@ def make_twin(wheels: Sequence[ProvenWheel], folder: Path, context: BuildContext
     closure = {wheel.pin.name for wheel in wheels}
     others = {canonicalize_name(name): version for name, version in context.target.image.packages.items()}
     extra = {name: version for name, version in others.items() if name not in closure} if image else {}
-    with context.workers(_QUESTIONS_AT_ONCE) as pool:
+    with context.questions() as pool:
         chosen = list(pool.map(lambda wheel: _of_closure(wheel, tags, context.registry), wheels))
         chosen += pool.map(
             lambda item: published_for_host(item[0], item[1], None, tags, context.registry), extra.items()

@@ -65,6 +65,7 @@ class Asking:
         except UsageError as error:
             raise prepared.naming(error) from error
         prepared.require_locked(closure)
+        _warn_of_confusion(closure, prepared.context)
         return self.releasing.of(closure, names), prepared.context
 
     def locked(self, prepared: Prepared) -> LockedProjects:
@@ -179,6 +180,24 @@ def prepare(
     return Prepared(request, offering, tuple(exact), has_projects, dict(gathered.folders), files, limits)
 
 
+def _warn_of_confusion(closure: Closure, context: BuildContext) -> None:
+    """Warn of the packages that more than one registry has, each of which may be somebody else's."""
+    if not context.settings.extra_registries:
+        return
+    with context.questions() as pool:
+        having = dict(
+            zip(closure.steps, pool.map(context.registry.registries_with, closure.steps), strict=True)
+        )
+    for name, registries in having.items():
+        if len(registries) > 1:
+            taken, *others = (
+                urlsplit(url or "").netloc.rpartition("@")[2] or "the default registry" for url in registries
+            )
+            context.display.warning(
+                f"{name} is on several registries: it comes from {taken}, not from {', '.join(others)}"
+            )
+
+
 def _name(requirement: str) -> str:
     """Return the normalised name in a requirement; the resolver refuses what is not one."""
     try:
@@ -255,7 +274,14 @@ def with_options(context: BuildContext, content: RequirementsContent, path: Path
         context.display.warning(
             f"{path.name} names the registry on {host}: all packages of this run are asked for there, and nowhere else"
         )
-        context = context.asking(content.index_url)
+    for url in content.extra_index_urls:
+        context.display.warning(
+            f"{path.name} names the registry on {urlsplit(url).hostname} as well: it is asked for every package, and "
+            "what it has comes from there. Whoever may publish there can replace any package; to say what belongs to "
+            "it, use --index NAME=URL and --from-index PACKAGE=NAME"
+        )
+    if content.index_url or content.extra_index_urls:
+        context = context.asking(content.index_url, content.extra_index_urls)
     return replace(
         context,
         no_binary=context.no_binary | content.no_binary,

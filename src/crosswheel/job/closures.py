@@ -23,9 +23,6 @@ from crosswheel.resolver import Request, Resolution, Resolver
 from crosswheel.targets import Target
 from crosswheel.uv import ReleaseMetadata, Renewal
 
-# Planning asks the registry about every release; more requests at once would be impolite.
-_QUESTIONS_AT_ONCE = 8
-
 
 @dataclass(frozen=True)
 class Closure:
@@ -276,7 +273,7 @@ def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.S
         step = plan.choose(pin, files, recipe, context.target, prefer=context.preference(pin.name))
         return _as_allowed(step, context), files
 
-    with context.workers(_QUESTIONS_AT_ONCE) as pool:
+    with context.questions() as pool:
         return list(pool.map(chosen, pins))
 
 

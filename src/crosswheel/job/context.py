@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from crosswheel.plan import Step
 
 _Tool = TypeVar("_Tool")
+# Planning asks the registry about every release; more requests at once would be impolite.
+_QUESTIONS_AT_ONCE = 8
 
 _WAITING_THREADS = 256
 
@@ -155,9 +157,13 @@ class BuildContext:
         files = {release.name: (release.version, release.file) for release in every.values()}
         return replace(self, projects=tuple(every.values()), registry=self.registry.offering(files))
 
-    def asking(self, registry: str) -> BuildContext:
-        """Return a context that asks another registry, whose URL may have a user name and a password."""
-        settings = replace(self.settings, registry=registry)
+    def asking(self, registry: str | None, extra: Iterable[str] = ()) -> BuildContext:
+        """Return a context that asks another registry, if one is given, and extra ones before it.
+
+        Their URLs may have a user name and a password.
+        """
+        every = tuple(dict.fromkeys([*self.settings.extra_registries, *extra]))
+        settings = replace(self.settings, registry=registry or self.settings.registry, extra_registries=every)
         return replace(self, settings=settings, registry=Registry(settings)).offering(())
 
     def preference(self, name: str) -> Prefer:
@@ -245,6 +251,10 @@ class BuildContext:
             executor.shutdown(wait=True, cancel_futures=True)
             raise
         executor.shutdown()
+
+    def questions(self) -> AbstractContextManager[Executor]:
+        """Return a pool of workers for questions to a registry about many releases; see :meth:`workers`."""
+        return self.workers(_QUESTIONS_AT_ONCE)
 
     @property
     def sandbox(self) -> SandboxLevel:

@@ -22,7 +22,6 @@ from crosswheel.job.proving import installed_site
 from crosswheel.lock import Pin
 from crosswheel.process import tail
 
-_QUESTIONS_AT_ONCE = 8
 # Loads the entry point of each of a distribution's programs; starts the program of the distribution's name with --help.
 _PROGRAMS = """
 import importlib.metadata, sys
@@ -65,7 +64,7 @@ class HostTrial:
         It is ``None`` if it works, and if that cannot be told here: on a busy machine it may not end in time.
         """
         tags, registry = frozenset(host_tags(self.context.target)), self.context.registry
-        with self.context.workers(_QUESTIONS_AT_ONCE) as pool:
+        with self.context.questions() as pool:
             wheels = list(
                 pool.map(lambda pin: published_for_host(pin.name, pin.version, None, tags, registry), pins)
             )

@@ -16,7 +16,6 @@ from crosswheel.projects.foreign_locks import ForeignPin
 from crosswheel.registry import Registry, ReleaseFile
 from crosswheel.targets import Target
 
-_QUESTIONS_AT_ONCE = 8
 _FITTING = "ask for one that fits, or leave it out"
 _PYTHON = f"{_FITTING}; a target may bring another Python along: see docs/targets.md."
 
@@ -30,7 +29,7 @@ def explained(error: LockError, pins: Sequence[ForeignPin], context: BuildContex
     Returns:
         The same error if none of them is the reason.
     """
-    with context.workers(_QUESTIONS_AT_ONCE) as pool:
+    with context.questions() as pool:
         misfits = [
             misfit
             for misfit in pool.map(lambda pin: _misfit(pin, context.target, context.registry), pins)

@@ -40,7 +40,6 @@ from crosswheel.uv import Renewal
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.reading import read_metadata
 
-_QUESTIONS_AT_ONCE = 8
 _CHANGELOGS = ("changelog", "changes", "release notes", "releasenotes", "history", "whatsnew", "what's new")
 _PAGES = ("homepage", "home", "repository", "source", "source code", "github")
 
@@ -108,7 +107,7 @@ def standings(context: BuildContext, names: Collection[str] = ()) -> list[Standi
         for pin in lock.pins.values()
         if pin.name not in projects and (not wanted or pin.name in wanted)
     ]
-    with context.workers(_QUESTIONS_AT_ONCE) as pool:
+    with context.questions() as pool:
         every = list(
             pool.map(lambda item: _standing(item[0], item[1], context.target, context.registry), pins)
         )

@@ -38,8 +38,6 @@ _ALL, _NONE = ":all:", ":none:"
 # Options without effect here: compatible wheels are used in any case, and the input is explicit anyway.
 _NEEDLESS = frozenset({"requirements", "constraints", "prefer_binary"})
 _REMEDIES = {
-    "extra_index_urls": "name it with --index NAME=URL, and what belongs to it with --from-index PACKAGE=NAME: where "
-    "two registries are asked for every package, anyone may put one of your names on the public one.",
     "find_links": "name the files themselves, such as ./wheels/mylib-1.0.tar.gz.",
     "no_index": "leave it out.",
     "pre": "name the pre-release that is wanted, such as mylib==2.0rc1.",
@@ -73,11 +71,13 @@ class RequirementsContent:
 
     Attributes:
         index_url: the registry that replaces the default one.
+        extra_index_urls: registries that are asked for every package as well.
         no_binary, only_binary: the packages to build, and those never to build; ``:all:`` stands for all.
     """
 
     lines: tuple[FileLine, ...]
     index_url: str | None = None
+    extra_index_urls: tuple[str, ...] = ()
     no_binary: frozenset[str] = frozenset()
     only_binary: frozenset[str] = frozenset()
 
@@ -101,6 +101,7 @@ def read_requirements(path: Path) -> RequirementsContent | None:
     return RequirementsContent(
         lines,
         options.get("index_url"),
+        tuple(dict.fromkeys(options.get("extra_index_urls", ()))),
         _names(options.get("no_binary", ())),
         _names(options.get("only_binary", ())),
     )
@@ -206,7 +207,7 @@ def _options(lines: Iterable[Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for line in lines:
         for name, value in line.options.items():
-            if name in ("no_binary", "only_binary"):
+            if name in ("no_binary", "only_binary", "extra_index_urls"):
                 options[name] = [*options.get(name, ()), *value]
             elif name in ("index_url", "require_hashes"):
                 options[name] = value

@@ -42,6 +42,7 @@ class Registry(Closing):
         self._max_age = max_age
         self._client = new_client(RegistryAuth(settings.indexes))
         self._projects: Mapping[str, tuple[Version, ReleaseFile]] = {}
+        self._has: dict[tuple[str | None, str], bool] = {}
 
     def offering(self, projects: Mapping[str, tuple[str, ReleaseFile]]) -> Registry:
         """Return a registry that also has the user's own projects, whose names it never sends to a server.
@@ -117,10 +118,33 @@ class Registry(Closing):
         """
         return get(self._client, url, accept="*/*").content
 
-    def _registry_of(self, project: str) -> str | None:
-        """Return the URL of the private index that a package belongs to, or of the general registry."""
+    def registries_with(self, name: str) -> Sequence[str | None]:
+        """Return the URLs of all general registries that have a project, the one that it comes from first.
+
+        Raises:
+            NetworkError: one of them cannot be reached.
+        """
+        project, settings = canonicalize_name(name), self._settings
+        every = [*settings.extra_registries, settings.registry]
+        private = index_of(settings.indexes, project) or project in self._projects
+        return [] if private else [url for url in every if self._is_on(url, project)]
+
+    def _registry_of(self, project: NormalizedName) -> str | None:
+        """Return the URL of the private index that a package belongs to, or of the general registry that has it."""
         index = index_of(self._settings.indexes, project)
-        return index.url if index else self._settings.registry
+        extra = self._settings.extra_registries if index is None else ()
+        having = (url for url in extra if self._is_on(url, project))
+        return index.url if index else next(having, self._settings.registry)
+
+    def _is_on(self, registry: str | None, project: NormalizedName) -> bool:
+        """Tell whether a registry has a project; without network, whether it ever said so."""
+        if self._settings.offline:
+            return (self._answers(registry) / project).is_dir()
+        if (registry, project) not in self._has:
+            from crosswheel.registry.pages import has_project
+
+            self._has[registry, project] = has_project(self._client, registry, project)
+        return self._has[registry, project]
 
     def _project_files(self, project: NormalizedName, version: Version) -> list[ReleaseFile]:
         there, file = self._projects[project]
@@ -145,8 +169,11 @@ class Registry(Closing):
             IntegrityError: it does not have the hash that the registry states.
             StorageError: it cannot be written.
         """
+        url = file.url
+        for registry in (self._settings.registry, *self._settings.extra_registries):
+            url = with_password(url, registry)
         kept = download(
-            with_password(file.url, self._settings.registry),
+            url,
             self.kept(file.sha256, file.filename),
             sha256=file.sha256,
             settings=self._settings,
@@ -163,10 +190,13 @@ class Registry(Closing):
         return cached_path(self._settings.cache, "files", sha256[:2]) / sha256 / filename
 
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
-        address = self._registry_of(project)
+        answers = self._answers(self._registry_of(project)) / project
+        return answers / f"{canonicalize_version(version)}.json"
+
+    def _answers(self, address: str | None) -> Path:
+        """Return the cache's folder of a registry's answers."""
         registry = without_password(address) if address else None
-        answers = cached_path(self._settings.cache, "registry", {"registry": registry})
-        return answers / project / f"{canonicalize_version(version)}.json"
+        return cached_path(self._settings.cache, "registry", {"registry": registry})
 
 
 def _parsed_version(version: str | Version) -> Version:

@@ -57,9 +57,22 @@ def ask_all(
     return releases
 
 
+def has_project(client: httpx.Client, registry: str | None, project: NormalizedName) -> bool:
+    """Tell whether a registry has a project.
+
+    Raises:
+        NetworkError: the registry cannot be reached.
+    """
+    response = _response(client, registry or PYPI_SIMPLE_ENDPOINT, project)
+    return response.status_code != httpx.codes.NOT_FOUND
+
+
+def _response(client: httpx.Client, registry: str, project: NormalizedName) -> httpx.Response:
+    return get(client, f"{registry.rstrip('/')}/{project}/", accept=ACCEPT_JSON_PREFERRED)
+
+
 def _page(client: httpx.Client, registry: str, project: NormalizedName) -> ProjectPage:
-    url = f"{registry.rstrip('/')}/{project}/"
-    response = get(client, url, accept=ACCEPT_JSON_PREFERRED)
+    response = _response(client, registry, project)
     if response.status_code == httpx.codes.NOT_FOUND:
         raise PlanError(
             f"the registry has no project {project}",
