@@ -9,9 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 import crosswheel
@@ -19,6 +22,8 @@ from support import projects
 from support.clusters import Cluster, Program, bare_machine, cluster, is_alive, trees, waited_for, worker_of
 from support.command_line import CommandLine, Done, command_line
 from support.crossing import warm_cache
+from support.projects import own_project, write_tree
+from support.s3 import s3_server
 from support.small_disk import unshare
 
 TEST = "import _demo\nassert _demo.add(40, 2) == 42\n"
@@ -84,7 +89,12 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 
 @pytest.fixture(scope="module")
 def farm(line: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with cluster(line, tmp_path_factory.mktemp("farm") / "own") as running:
+    folder = tmp_path_factory.mktemp("farm") / "own"
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        s3_server(environment),
+        cluster(line, folder) as running,
+    ):
         yield running
 
 
@@ -107,7 +117,11 @@ def wheels(folder: Path) -> dict[str, bytes]:
 def test_workers_make_what_this_machine_would_make(farm: Cluster, tmp_path: Path) -> None:
     done = farm.build(tmp_path / "there").ended()
     assert done.returncode == 0, done.output
-    assert "has 2 workers; watch them at http" in done.words
+    watched = re.search(r"has 2 workers; watch them at (http://127\.0\.0\.1:\d+)/status", done.words)
+    assert watched, done.output
+    page = httpx.get(f"{watched[1]}/info/main/workers.html").text
+    assert "worker-1" in page
+    assert "worker-2" in page
     here = farm.line.run(
         "build", *farm.words(tmp_path / "here")[3:], "--shared-cache", str(tmp_path / "other")
     )
@@ -116,6 +130,50 @@ def test_workers_make_what_this_machine_would_make(farm: Cluster, tmp_path: Path
     assert "demo-1.0-cp310-cp310-linux_armv7l.whl" in wheels(tmp_path / "there")
     assert "building" in (tmp_path / "there/build/demo/1.0/build.log").read_text()
     assert farm.line.run("cache", "verify", "--shared-cache", farm.store).returncode == 0
+
+
+def made_by_workers(farm: Cluster, name: str) -> list[Path]:
+    """Return the wheels of a package that are in the caches of workers, which no other machine reads."""
+    return [*farm.folder.glob(f"cache-worker-*/made/*/{name}-*.whl")]
+
+
+def test_the_store_of_a_cluster_may_be_one_of_objects(farm: Cluster, tmp_path: Path) -> None:
+    bucket = replace(farm, store="s3://robots/shared")
+    done = bucket.build(tmp_path / "there").ended()
+    assert done.returncode == 0, done.output
+    assert "demo-1.0-cp310-cp310-linux_armv7l.whl" in wheels(tmp_path / "there")
+    again = bucket.build(tmp_path / "again").ended()
+    assert "2 found" in again.words
+    assert wheels(tmp_path / "again") == wheels(tmp_path / "there")
+    assert farm.line.run("cache", "verify", "--shared-cache", bucket.store).returncode == 0
+
+
+def test_own_projects_are_built_on_workers_and_lines_apart(farm: Cluster, tmp_path: Path) -> None:
+    folder = farm.line.folder
+    write_tree(folder / "core", own_project("core", requires=("pure",)))
+    sources = "core = {path = '../core', editable = true}\n"
+    lab = own_project("lab", requires=("core>=1",), tool__uv__sources=sources)
+    write_tree(folder / "lab", lab)
+    broken = {**projects.c_project("torn"), "demo.c": "this is no C\n"}
+    farm.line.offer_sdist(broken, name="torn")
+    (folder / "names.txt").write_text("./lab\ntorn==1.0\npure==1.0\nnobody-has-it\n")
+    words = ("--each", "-r", "names.txt", "--as-of", "2024-12-31")
+    there = tmp_path / "there"
+    done = farm.build(there, *words).ended()
+    done.explains(2, "4 lines: 1 taken, 1 built, 0 found, 2 failed", "(on worker-")
+    assert set(wheels(there)) == {
+        "core-1.0-py3-none-any.whl",
+        "lab-1.0-py3-none-any.whl",
+        "pure-1.0-py3-none-any.whl",
+    }
+    assert made_by_workers(farm, "lab")
+    assert made_by_workers(farm, "core")
+    assert "this is no C" in (there / "build/torn/1.0/build.log").read_text()
+    (folder / "lab/lab.py").write_text("def main(): return 'changed'\n")
+    again = farm.build(there, *words).ended()
+    again.explains(2, "4 lines: 0 taken, 1 built, 1 found, 2 failed")
+    with zipfile.ZipFile(there / "dist/lab/1.0/lab-1.0-py3-none-any.whl") as wheel:
+        assert b"changed" in wheel.read("lab.py")
 
 
 def workers_of(farm: Cluster) -> dict[str, Program]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from crosswheel.build.requirements import own_store
+from crosswheel.build.requirements import RequirementsStore, own_store
 from crosswheel.errors import BuildFailed, CrosswheelError, UsageError
 from crosswheel.index.batches import Journal, LineResult, read_batches
 from crosswheel.index.chart import batch_chart
@@ -21,8 +21,13 @@ from crosswheel.job.batch import BatchLine, BatchResult, BatchRun
 from crosswheel.job.batch_lines import batch_lines
 from crosswheel.job.closures import Closure, closure_of_pins
 from crosswheel.job.context import BuildContext, PackageLimits
+from crosswheel.job.making import make
+from crosswheel.job.proving import Candidate, proven_here
+from crosswheel.job.record import WheelRecord
 from crosswheel.lock import Pin
+from crosswheel.plan import Step
 from crosswheel.resolver import Request
+from crosswheel.wheels.proof import Proof
 from support.contexts import OfflineJob, offline_job
 
 
@@ -149,6 +154,34 @@ def test_a_build_that_failed_for_one_line_is_not_tried_again_for_the_next(
         result = BatchRun(job.context).run(lines)
         assert tried == ["bad==1.0"]
         assert set(outcomes(result).values()) == {"failed"}
+
+
+@dataclass
+class JoiningWorkers:
+    """A cluster that has one worker, until it made a wheel; from then on it has four, which wait for each other."""
+
+    alone: BuildContext
+    at_once: int = 1
+    met: threading.Barrier = field(default_factory=lambda: threading.Barrier(4))
+
+    def made(self, step: Step, store: RequirementsStore, _: BuildContext) -> WheelRecord:
+        if self.at_once > 1:
+            self.met.wait(30)
+        record = make(step, store, self.alone)
+        self.at_once = 4
+        return record
+
+    def proven(self, candidate: Candidate, _: BuildContext) -> Proof:
+        return proven_here(candidate, self.alone)
+
+
+def test_lines_begin_at_once_on_workers_that_join_later(tmp_path: Path) -> None:
+    names = [f"tea-{number}" for number in range(5)]
+    with job_of(tmp_path, {name: (name,) for name in names}) as (job, lines):
+        for name in names:
+            job.offer(name, "1.0")
+        result = BatchRun(replace(job.context, executor=JoiningWorkers(job.context))).run(lines)
+    assert outcomes(result) == dict.fromkeys(names, "taken")
 
 
 def test_closures_that_have_a_package_in_common_do_not_work_in_its_folder_at_once(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ Where each line stands is kept in a journal (:mod:`crosswheel.index.batches`), f
 from __future__ import annotations
 
 import datetime
+import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, as_completed
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field, replace
 
 from packaging.utils import canonicalize_name
@@ -113,18 +115,14 @@ class BatchRun:
             self.context.display.done(
                 text, "failed" if result.outcome == "failed" else "found", result.message
             )
-        count = self.context.at_once
         results = dict(settled)
         todo = [line for line in lines if line.text not in settled]
-        with self.context.workers(count) as builders, self.context.workers(count) as coordinators:
-            resolved = list(coordinators.map(self._resolved, todo))
-            results.update((item.line, item) for item in resolved if isinstance(item, LineResult))
-            ready = [item for item in resolved if isinstance(item, _Resolved)]
-            ready.sort(key=lambda item: item.size)
-            running = [coordinators.submit(self._run, item, builders) for item in ready]
-            for future in as_completed(running):
-                result = future.result()
-                results[result.line] = result
+        with self.context.workers(os.cpu_count() or 1) as resolvers:  # this machine's own, whoever builds
+            resolved = list(resolvers.map(self._resolved, todo))
+        results.update((item.line, item) for item in resolved if isinstance(item, LineResult))
+        ready = [item for item in resolved if isinstance(item, _Resolved)]
+        ready.sort(key=lambda item: item.size)
+        results.update((result.line, result) for result in self._results(ready))
         rows = tuple(_row(results[line.text], line.text in settled) for line in lines)
         return BatchResult(rows, sum(result.outcome == "failed" for result in settled.values()))
 
@@ -170,6 +168,18 @@ class BatchRun:
             hint=self.context.public(error.hint),
             exit_code=error.exit_code,
         )
+
+    def _results(self, ready: Sequence[_Resolved]) -> Iterator[LineResult]:
+        """Run lines in their order, as many at once as can be worked on now: workers of a cluster come and go."""
+        most = self.context.most_threads
+        with self.context.workers(most) as builders, self.context.workers(most) as coordinators:
+            waiting, running = deque(ready), set[Future[LineResult]]()
+            while waiting or running:
+                while waiting and len(running) < self.context.at_once:
+                    running.add(coordinators.submit(self._run, waiting.popleft(), builders))
+                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    yield future.result()
 
     def _run(self, resolved: _Resolved, builders: Executor) -> LineResult:
         self.context.cancellation.raise_if_requested()
