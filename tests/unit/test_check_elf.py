@@ -598,6 +598,23 @@ def test_bytes_that_only_begin_like_an_object_are_a_fault(compiler: Compiler, tm
         assert "cannot be read as ELF" in fault.message
 
 
+@pytest.mark.parametrize(
+    ("kind", "field"), [(11, 16), (3, 16), (11, 20)]
+)  # SHT_DYNSYM, SHT_STRTAB; offset, size
+def test_a_table_that_leaves_the_file_is_a_fault(
+    compiler: Compiler, tmp_path: Path, kind: int, field: int
+) -> None:
+    module = bytearray(compiler.shared(MODULE))
+    (start,), (size, count) = struct.unpack_from("<I", module, 32), struct.unpack_from("<HH", module, 46)
+    headers = [start + number * size for number in range(count)]
+    header = next(at for at in headers if struct.unpack_from("<I", module, at + 4) == (kind,))
+    (entry,) = struct.unpack_from("<I", module, header + 36) if kind == 11 else (1,)
+    struct.pack_into("<I", module, header + field, len(module) // entry * entry)
+    [fault] = faults(tmp_path, bytes(module))
+    assert "cannot be read as ELF" in fault.message
+    assert "ends after the end of the file" in fault.message
+
+
 def test_an_object_that_hides_its_symbols_is_a_fault(compiler: Compiler, tmp_path: Path) -> None:
     module = bytearray(compiler.shared("int PyGone(void); int PyInit_m(void) { return PyGone(); }"))
     module[32:36] = bytes(4)  # e_shoff

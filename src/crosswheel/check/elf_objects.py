@@ -7,11 +7,12 @@ import itertools
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerDefSection, GNUVerNeedSection, GNUVerSymSection
-from elftools.elf.sections import ARMAttributesSection, SymbolTableSection
+from elftools.elf.sections import ARMAttributesSection, Section, SymbolTableSection
+from elftools.elf.segments import Segment
 
 FloatAbi = Literal["hard", "soft", "any"]
 
@@ -20,6 +21,10 @@ _EF_ARM_ABI_FLOAT_HARD = 0x400
 _DF_TEXTREL = 0x4
 _DF_1_PIE = 0x08000000
 _PF_X = 0x1
+_SHN_UNDEF = 0
+_STB_GLOBAL = 1
+# An entry of a symbol table: the field that a name begins at, then the others, by the class of the object.
+_SYMBOL_LAYOUTS = {32: "IIIBBH", 64: "IBBHQQ"}
 _VER_FLG_BASE = 0x1
 _VER_FLG_WEAK = 0x2
 _VER_NDX_GLOBAL = 1  # a symbol with an index up to this one has no version
@@ -148,16 +153,18 @@ def read_object(data: bytes) -> ElfObject:
 
 
 def _read(elf: ELFFile) -> ElfObject:
-    tags = _dynamic_tags(elf)
-    tables = _tables(elf, tags)
+    # Each is read once: pyelftools keeps none, and looks through all sections again for the dynamic segment.
+    segments, sections = list(_bounded(elf.iter_segments())), list(_bounded(elf.iter_sections()))
+    tags = _dynamic_tags(segments)
+    tables = _tables(elf, sections, tags)
     versions = dict(_needed_versions(tables))
-    interpreter = next((part.get_interp_name() for part in _segments(elf, "PT_INTERP")), None)
+    interpreter = next((part.get_interp_name() for part in _of_kind(segments, "PT_INTERP")), None)
     return ElfObject(
         kind=str(elf["e_type"]),
         machine=str(elf["e_machine"]),
         bits=elf.elfclass,
         byte_order="little" if elf.little_endian else "big",
-        float_abi=_float_abi(elf),
+        float_abi=_float_abi(elf, sections),
         needed=tuple(tag.needed for tag in tags if tag["d_tag"] == "DT_NEEDED"),
         rpath=tuple(path for tag in tags if tag["d_tag"] == "DT_RPATH" for path in tag.rpath.split(":")),
         runpath=tuple(
@@ -168,19 +175,19 @@ def _read(elf: ELFFile) -> ElfObject:
         program=interpreter is not None
         or elf["e_type"] != "ET_DYN"
         or any(tag["d_tag"] == "DT_FLAGS_1" and tag["d_val"] & _DF_1_PIE for tag in tags),
-        executable_stack=_executable_stack(elf),
+        executable_stack=_executable_stack(segments),
         text_relocations=any(
             tag["d_tag"] == "DT_TEXTREL" or (tag["d_tag"] == "DT_FLAGS" and tag["d_val"] & _DF_TEXTREL)
             for tag in tags
         ),
         packed_relocations=tuple(_PACKED[tag["d_tag"]] for tag in tags if tag["d_tag"] in _PACKED),
         os_abi=str(elf["e_ident"]["EI_OSABI"]),
-        kernel=_oldest_kernel(elf),
-        alignments=frozenset(segment["p_align"] for segment in _segments(elf, "PT_LOAD")),
+        kernel=_oldest_kernel(segments),
+        alignments=frozenset(segment["p_align"] for segment in _of_kind(segments, "PT_LOAD")),
         versions=tuple(versions.values()),
         undefined=frozenset(_undefined(tables, versions)),
         exports=_exports(tables),
-        debug=any(elf.get_section_by_name(name) for name in (".debug_info", ".zdebug_info")),
+        debug=any(section.name in (".debug_info", ".zdebug_info") for section in sections),
     )
 
 
@@ -191,29 +198,29 @@ def _bounded(entries: Iterable[_T]) -> Iterator[_T]:
         yield entry
 
 
-def _segments(elf: ELFFile, kind: str) -> Iterator[Any]:
-    return elf.iter_segments(kind)
+def _of_kind(segments: Iterable[Segment], kind: str) -> Iterator[Any]:
+    return (segment for segment in segments if segment["p_type"] == kind)
 
 
-def _dynamic_tags(elf: ELFFile) -> list[Any]:
+def _dynamic_tags(segments: Iterable[Segment]) -> list[Any]:
     # Use the segment, not the section that covers the same bytes: the loader reads segments only.
-    return [tag for segment in _segments(elf, "PT_DYNAMIC") for tag in _bounded(segment.iter_tags())]
+    return [tag for segment in _of_kind(segments, "PT_DYNAMIC") for tag in _bounded(segment.iter_tags())]
 
 
-def _executable_stack(elf: ELFFile) -> bool | None:
-    flags = [segment["p_flags"] for segment in _segments(elf, "PT_GNU_STACK")]
+def _executable_stack(segments: Iterable[Segment]) -> bool | None:
+    flags = [segment["p_flags"] for segment in _of_kind(segments, "PT_GNU_STACK")]
     return bool(flags[0] & _PF_X) if flags else None
 
 
-def _oldest_kernel(elf: ELFFile) -> str | None:
-    for segment in _segments(elf, "PT_NOTE"):
+def _oldest_kernel(segments: Iterable[Segment]) -> str | None:
+    for segment in _of_kind(segments, "PT_NOTE"):
         for note in _bounded(segment.iter_notes()):
             if note["n_type"] == "NT_GNU_ABI_TAG" and note["n_desc"]["abi_os"] == "ELF_NOTE_OS_LINUX":
                 return ".".join(str(note["n_desc"][f"abi_{part}"]) for part in ("major", "minor", "tiny"))
     return None
 
 
-def _float_abi(elf: ELFFile) -> FloatAbi:
+def _float_abi(elf: ELFFile, sections: Iterable[Section]) -> FloatAbi:
     if elf["e_machine"] != "EM_ARM":
         return "any"
     if elf["e_flags"] & _EF_ARM_ABI_FLOAT_HARD:
@@ -221,7 +228,7 @@ def _float_abi(elf: ELFFile) -> FloatAbi:
     if elf["e_flags"] & _EF_ARM_ABI_FLOAT_SOFT:
         return "soft"
     # Older linkers set neither flag in a shared object; then the compiler's attributes tell.
-    for section in elf.iter_sections():
+    for section in sections:
         if isinstance(section, ARMAttributesSection):
             return _VFP_ARGS.get(_vfp_args(section), "soft")
     return "any"
@@ -235,23 +242,31 @@ def _vfp_args(section: ARMAttributesSection) -> int:
     return 0  # the ABI's default for an absent tag
 
 
+class _DynamicSymbol(NamedTuple):
+    """An entry of a dynamic symbol table: whether the object defines it, and whether others see it (its binding)."""
+
+    name: str
+    defined: bool
+    binding: int
+
+
 @dataclass(frozen=True)
 class _Tables:
     """The dynamic symbols, the version index of each, and the versions defined and needed of other libraries."""
 
-    symbols: list[Any]
+    symbols: list[_DynamicSymbol]
     indices: list[int]
     verneed: GNUVerNeedSection | None
     verdef: GNUVerDefSection | None
 
 
-def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
-    symbols: list[Any] = []
+def _tables(elf: ELFFile, sections: Iterable[Section], tags: list[Any]) -> _Tables:
+    symbols: list[_DynamicSymbol] = []
     indices: list[int] = []
     verneed = verdef = None
-    for section in elf.iter_sections():
+    for section in sections:
         if isinstance(section, SymbolTableSection) and section["sh_type"] == "SHT_DYNSYM":
-            symbols = list(_bounded(section.iter_symbols()))
+            symbols = list(_bounded(_symbols(elf, section)))
         elif isinstance(section, GNUVerSymSection):
             order = "<H" if elf.little_endian else ">H"
             indices = [index for (index,) in struct.iter_unpack(order, section.data())]
@@ -266,6 +281,27 @@ def _tables(elf: ELFFile, tags: list[Any]) -> _Tables:
     if any(tag in stated_tags and missing for tag, missing in hidden.items()):
         raise UnreadableObject("its section headers were removed, so its symbols cannot be examined")
     return _Tables(symbols, indices, verneed, verdef)
+
+
+def _symbols(elf: ELFFile, section: SymbolTableSection) -> Iterator[_DynamicSymbol]:
+    """Yield the entries of a symbol table; pyelftools, which parses field by field, takes seconds for a large one."""
+    layout = struct.Struct(("<" if elf.little_endian else ">") + _SYMBOL_LAYOUTS[elf.elfclass])
+    strings = _bytes_of(section.stringtable)
+    for entry in layout.iter_unpack(_bytes_of(section)):
+        start, info, index = (
+            (entry[0], entry[3], entry[5]) if elf.elfclass == 32 else (entry[0], entry[1], entry[3])
+        )
+        name = strings[start : strings.index(b"\0", start)]
+        yield _DynamicSymbol(name.decode(errors="replace"), index != _SHN_UNDEF, info >> 4)
+
+
+def _bytes_of(section: Section) -> bytes:
+    """Return the bytes of a section as they lie in the file."""
+    section.stream.seek(section["sh_offset"])
+    data: bytes = section.stream.read(section["sh_size"])
+    if len(data) < section["sh_size"]:
+        raise UnreadableObject(f"its section {section.name} ends after the end of the file")
+    return data
 
 
 def _needed_versions(tables: _Tables) -> Iterator[tuple[int, NeededVersion]]:
@@ -292,7 +328,7 @@ def _needed_versions(tables: _Tables) -> Iterator[tuple[int, NeededVersion]]:
 def _undefined(tables: _Tables, versions: Mapping[int, NeededVersion]) -> Iterator[Symbol]:
     indices = tables.indices or itertools.repeat(_VER_NDX_GLOBAL)
     for symbol, index in zip(tables.symbols, indices):
-        if symbol.name and symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL":
+        if symbol.name and not symbol.defined and symbol.binding == _STB_GLOBAL:
             version = versions.get(index & _VERSION_INDEX)
             yield Symbol(symbol.name, version.version if version else UNVERSIONED)
 
@@ -302,7 +338,7 @@ def _exports(tables: _Tables) -> Exports:
     symbols: dict[str, set[str]] = {}
     for symbol, index in zip(tables.symbols, tables.indices or itertools.repeat(_VER_NDX_GLOBAL)):
         # Local entries of a dynamic symbol table are section symbols without a name.
-        if symbol.name and symbol["st_shndx"] != "SHN_UNDEF":
+        if symbol.name and symbol.defined:
             versions_of_name = symbols.setdefault(symbol.name, set())
             number = index & _VERSION_INDEX
             if number in nodes:
