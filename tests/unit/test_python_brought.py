@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +29,12 @@ from crosswheel.stores.folder import FolderStore
 from crosswheel.targets import PythonSource, Target
 from crosswheel.toolchain.libraries.exchange import share_folder
 from crosswheel.toolchain.libraries.visibility import hidden_copy
+from crosswheel.toolchain.python import cpython
 from crosswheel.toolchain.python.brought import complete
 from crosswheel.toolchain.python.choosing import has_host, origin
 from crosswheel.toolchain.python.cpython import CPythonBuild
 from crosswheel.toolchain.python.cpython_source import newest_release, source_archive
+from crosswheel.toolchain.python.tree import PythonTree
 from support.debian_archive import DebianArchive
 from support.releases import Here, place, release, says, this_machine
 from support.servers import FolderServer
@@ -176,6 +179,36 @@ def test_a_python_that_another_machine_built_comes_from_the_shared_cache(tmp_pat
     assert own.build_variables == {"prefix": str(own.root)}
     with pytest.raises(NetworkError):  # so it was not built
         replace(build("without"), shared=None).tree()
+
+
+@pytest.mark.parametrize("for_target", [False, True])
+def test_a_python_that_is_built_for_this_machine_has_its_standard_library_compiled(
+    tmp_path: Path, for_target: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = "{}.{}".format(*sys.version_info)
+    source = SOURCE.model_copy(update={"version": f"{short}.99"})
+
+    def install(tree: Path, folder: Path, *rest: object) -> None:
+        made = PythonTree(folder, short)
+        for path in (made.stdlib / "_sysconfigdata_x.py", made.include / "pyconfig.h"):
+            path.parent.mkdir(parents=True)
+            path.write_text("build_time_vars = {}\n")
+        made.executable.parent.mkdir()
+        made.executable.symlink_to(sys.executable)
+
+    archive = tmp_path / "source.tar.gz"
+    with tarfile.open(archive, "w:gz") as made:
+        made.add(__file__, "Python/README")
+    monkeypatch.setattr(cpython, "source_archive", lambda *words: archive)
+    monkeypatch.setattr(cpython, "_install", install)
+    monkeypatch.setattr(CPythonBuild, "_compile", lambda *words: None)
+    host = PythonTree(tmp_path / "host", short) if for_target else None
+    build = CPythonBuild(targets.load("ot2"), source, (), (), settings(tmp_path), Runner(), print, host)
+    found = list(build.tree().stdlib.glob("__pycache__/_sysconfigdata_x.*.pyc"))
+    assert len(found) == (0 if for_target else 1)
+    assert all(
+        path.read_bytes()[4:8] == b"\1\0\0\0" for path in found
+    )  # by a hash that is not compared (PEP 552)
 
 
 def refusal(source: PythonSource, chosen: Settings) -> CrosswheelError:

@@ -40,6 +40,7 @@ from crosswheel.toolchain.libraries.linking import (
     with_needs,
 )
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
+from crosswheel.toolchain.python.bytecode import compile_library
 from crosswheel.toolchain.python.cpython_source import source_archive
 from crosswheel.toolchain.python.tree import PythonTree, read_build_variables
 
@@ -141,6 +142,9 @@ class CPythonBuild:
             self._compile(tree, Path(name))
             self.tell(f"{self._title}: putting it together")
             _install(tree, folder, self._short, self._names(tree))
+        if self.host is None:  # only it runs here; what it cannot write, it would compile anew at each start
+            made = PythonTree(folder, self._short)
+            compile_library(made.stdlib, made.executable, self.runner)
         for item in self._linked:
             for licence in item.licences:
                 shutil.copyfile(licence, folder / licence.name)
