@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
+import subprocess
 import sys
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
@@ -19,6 +21,7 @@ from crosswheel.errors import IntegrityError, NetworkError, TargetError, UsageEr
 from crosswheel.learning.changes import changes, no_longer_proven
 from crosswheel.learning.facts import kinds
 from crosswheel.learning.learn import Named, require_name, require_python, require_same, robot_guess
+from crosswheel.learning.python_facts import ASKED
 from crosswheel.learning.roots import RootFolder, TarSource, opened_root
 from crosswheel.learning.selection import belongs, select, take
 from crosswheel.learning.source import Listed
@@ -406,6 +409,46 @@ def test_where_programs_are_kept_follows_what_pip_is_told(tmp_path: Path) -> Non
     assert robot.pip_config == config.decode()
     plain = robot_guess(store.keep({}), "/usr/local/bin/python3.10")
     assert (plain.prefix, plain.bundle) == ("/usr/local", False)
+
+
+def test_a_package_is_what_the_head_of_its_metadata_says(tmp_path: Path) -> None:
+    body = "\n\nTo say it in a line:\n\nName: another\nVersion: 9\n"
+    for path, head in {
+        "one-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: one\nVersion: 1.0",
+        "two.egg-info/PKG-INFO": "Name: two\r\nSummary: Version: 3\r\nVersion: 2.0\r",
+        "three-3.egg-info": "Name:three\nVersion:3",
+        "half-1.0.dist-info/METADATA": "Name: half",
+        "none-1.0.dist-info/RECORD": "",
+    }.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(head + body)
+    asked = subprocess.run(
+        [sys.executable, "-S", ASKED], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, check=True
+    )
+    said = json.loads(asked.stdout.partition(b"learned ")[2])
+    assert said["packages"] == {"one": "1.0", "two": "2.0", "three": "3"}
+
+
+def test_what_runs_on_a_machine_with_python_is_told() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()", "the-service"], stdin=subprocess.PIPE) as service:
+        script = (ASKED.parent / "ask.sh").read_text()
+        words = ["sh", "-c", f"one=a two=b python=pass whole=\n{script}"]
+        told = subprocess.run(
+            words, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        ).stdout
+        service.communicate(b"\n")
+    running = told.partition("ab running\n")[2].partition("\nab ")[0]
+    assert f"{sys.executable} -c input() the-service" in running
+    assert "grep" not in running
+
+
+def test_a_running_machine_is_learned_without_the_toolchain() -> None:
+    """For it takes longer to import than a machine takes to answer."""
+    asked = "import crosswheel.cli.machines, crosswheel.learning.over_ssh, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()).isdisjoint(
+        {"httpx", "crosswheel.debian", "crosswheel.emulation", "crosswheel.toolchain.python.built"}
+    )
 
 
 def test_no_kind_of_cpu_hides_another() -> None:

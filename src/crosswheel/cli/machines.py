@@ -11,7 +11,6 @@ from crosswheel import targets
 from crosswheel.cli.learning import check, learn, update
 from crosswheel.cli.spreading import spread
 from crosswheel.cli.trees import TARGETS
-from crosswheel.index.machine_facts import facts
 from crosswheel.progress import table
 
 commands = typer.Typer(
@@ -42,6 +41,9 @@ def show_target(
     target: Annotated[str, typer.Argument(help="A target: a name, or a TOML file.", show_default=False)],
 ) -> None:
     """Show on one screen what a machine can take."""
+    # Imported here, because the commands beside this one need no toolchain.
+    from crosswheel.index.machine_facts import facts
+
     chosen = targets.load(target, TARGETS)
     table(
         Console(),

@@ -14,7 +14,8 @@ section mounts; cat /proc/mounts 2>/dev/null
 section space; df -Pk 2>/dev/null
 section login; printf '%s\n' "$PATH"
 section services; tr '\000' '\n' < /proc/1/environ 2>/dev/null | grep '^PATH='
-section running; for words in /proc/[0-9]*/cmdline; do
+# One look at all of them first: a machine has hundreds, and starts no four programs for each in time.
+section running; for words in $(grep -l python /proc/[0-9]*/cmdline 2>/dev/null); do
     tr '\000' ' ' < "$words" 2>/dev/null | head -n 1 | grep '^[^ ]*python'
 done
 section python; where=$(command -v python3 2>/dev/null) && printf '%s\n' "$where" && "$where" -E -s -B -c "$python" 2>&1

@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import platform
+import re
 import sys
 import sysconfig
 
@@ -19,9 +20,13 @@ def packages() -> dict[str, str]:
     """Return the names and versions of the installed distributions."""
     found: dict[str, str] = {}
     for item in metadata.distributions() if metadata else ():
-        name, version = item.metadata["Name"], item.version
-        if name and version:
-            found.setdefault(name, version)  # Python imports the first one on the path
+        # Of metadata the head alone is read: what follows is a long description, which takes a slow machine seconds.
+        text = item.read_text("METADATA") or item.read_text("PKG-INFO") or item.read_text("") or ""
+        head = dict(
+            re.findall(r"^(Name|Version):[ \t]*(\S.*?)[ \t\r]*$", text.partition("\n\n")[0], re.MULTILINE)
+        )
+        if len(head) == 2:
+            found.setdefault(head["Name"], head["Version"])  # Python imports the first one on the path
     return found
 
 

@@ -139,7 +139,8 @@ def library_facts(
             f"{title} has no libc.so.6", hint="it is half a root file system: name a whole one."
         )
     found = dict(_objects(userland, paths))
-    libc, data = _read(userland, libc_path, title), userland.path(libc_path).read_bytes()
+    libc = found.get("libc.so.6") or _read(userland, libc_path, title)
+    data = userland.path(libc_path).read_bytes()
     nodes = {node for item in found.values() for node in item.exports.nodes}
     kind = _kind_of(program or libc, libc, data, title)
     return LibraryFacts(

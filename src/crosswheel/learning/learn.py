@@ -11,13 +11,11 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from crosswheel import targets
-from crosswheel.emulation.learned import emulated_userland
 from crosswheel.errors import TargetError
 from crosswheel.files import write_text
 from crosswheel.learning.description import Known, Learned, description
 from crosswheel.learning.facts import library_facts
 from crosswheel.learning.python_facts import emulated_facts
-from crosswheel.learning.roots import opened_root
 from crosswheel.learning.selection import take
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -57,6 +55,10 @@ def learn_root(
         IntegrityError: the root is incomplete or damaged.
         MissingToolError, NetworkError: the emulator or the program that reads the image is not available.
     """
+    # Imported here: to learn a running machine takes no emulator, and no programs that read images.
+    from crosswheel.emulation.learned import emulated_userland
+    from crosswheel.learning.roots import opened_root
+
     with opened_root(root, settings, runner) as source:
         userland, selection = take(source, UserlandStore(settings.cache), tell)
     require_python(selection.python, named, str(root))

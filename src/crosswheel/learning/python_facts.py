@@ -6,12 +6,15 @@ import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from crosswheel.emulation.emulator import Emulator
 from crosswheel.errors import TargetError
 from crosswheel.process import Runner, tail
+
+if TYPE_CHECKING:
+    from crosswheel.emulation.emulator import Emulator
 
 ASKED = Path(str(resources.files("crosswheel.learning"))) / "asked.py"
 _MARK = "learned "

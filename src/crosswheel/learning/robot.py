@@ -160,14 +160,18 @@ class AskedMachine(Closing):
 
     def listing(self) -> Mapping[str, Listed]:
         """Return its potentially useful files and links."""
+        return self._listing
+
+    @cached_property
+    def _listing(self) -> Mapping[str, Listed]:
         sections = self.answers.sections
         hashes = {
             found[2]: found[1] for found in map(_HASH.match, sections.get("hashes", "").splitlines()) if found
         }
         listed = dict(_listed(sections.get("files", ""), hashes))
         links = {path: item.link for path, item in listed.items() if item.kind == "link"}
-        real = (path for path in listed if resolved(_folder(path), links.get) == _folder(path))
-        return {path: listed[path] for path in real}
+        real = {folder for folder in set(map(_folder, listed)) if resolved(folder, links.get) == folder}
+        return {path: item for path, item in listed.items() if _folder(path) in real}
 
     def files(self, paths: Collection[str]) -> Iterator[tuple[str, Readable]]:
         """Yield files with their content, in order of arrival.

@@ -139,7 +139,9 @@ def _with_goals(
             continue
         if goal in listing and listing[goal].kind == "file":
             reached.add(goal)
-    return {path for path in reached if resolved(posixpath.dirname(path), link_of) == posixpath.dirname(path)}
+    folders = {posixpath.dirname(path) for path in reached}
+    real = {folder for folder in folders if resolved(folder, link_of) == folder}
+    return {path for path in reached if posixpath.dirname(path) in real}
 
 
 def _relative(path: str, link: str) -> str:
