@@ -45,6 +45,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+PAGE = ROOT / "docs" / "breadth.md"
 LIST, SMOKE, RECIPES = ROOT / "bench" / "breadth.toml", ROOT / "bench" / "smoke", ROOT / "packages"
 _MINUTES = 30
 _GRACE_SECONDS = 60
@@ -306,6 +307,37 @@ def report(packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
     )
 
 
+def write_page(target: Target, as_of: str, packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
+    """Write what came of each package that was run into the documents."""
+    known = [found[wanted.name] for wanted in packages if wanted.name in found]
+    passed = [result for result in known if result.outcome != "failed"]
+    others = len(packages) - len(known)
+    told = (
+        f"`bench/breadth --target {target.name} --write` made this page. It ran {len(known)} packages in their newest "
+        f"releases as of {as_of} for Python {target.python.short}. {len(passed)} can be had with all that they need, "
+        f"and pass a program that uses them on the emulated machine. {others} more were not run for this page."
+    )
+    lines = [
+        f"# Packages with native code, for `{target.name}`",
+        "",
+        told,
+        "",
+        "Size is that of a wheel beside the official one for another Linux machine; seconds are those of its build.",
+        "",
+        "| package | outcome | size | seconds | why |",
+        "| --- | --- | --- | --- | --- |",
+        *(_line(result) for result in sorted(known, key=lambda result: result.requirement.lower())),
+    ]
+    write_text(PAGE, "\n".join(lines) + "\n")
+
+
+def _line(result: Result) -> str:
+    size = f"{result.ratio:.2f}" if result.ratio else ""
+    seconds = f"{result.build_seconds:.0f}" if result.outcome == "built" else ""
+    cells = (result.requirement, result.outcome, size, seconds, result.reason.replace("|", "\\|"))
+    return f"| {' | '.join(cells)} |"
+
+
 def _row(wanted: Wanted, result: Result | None) -> list[str]:
     if result is None:
         return [wanted.name, wanted.version, "not run", *[""] * 7]
@@ -333,6 +365,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--again", action="store_true", help="run what was run before, too")
     parser.add_argument("--failed", action="store_true", help="run what failed before, too")
     parser.add_argument("--report", action="store_true", help="run nothing, only print what is known")
+    parser.add_argument(
+        "--write", action="store_true", help="write docs/breadth.md from all that is known, too"
+    )
     parser.add_argument("--target", default="ot2", help="the machine to build for (ot2)")
     parser.add_argument(
         "--folder", type=Path, help="where to work and to keep results (build/breadth/TARGET)"
@@ -353,6 +388,8 @@ def main(arguments: Sequence[str]) -> int:
             bench.keep(wanted.name, result)
             say(f"{wanted.requirement}: {result.outcome} in {result.seconds:.0f} s: {result.reason}")
         report(chosen(packages, given.names), bench.results())
+        if given.write:
+            write_page(target, as_of, packages, bench.results())
     return 0
 
 

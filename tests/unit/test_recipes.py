@@ -137,7 +137,7 @@ def test_every_keyword_is_kept(tmp_path: Path) -> None:
         "as_of='2025-04-25', fallback=package_build.pypi_source(name='d', version='1'), requirements=['d[x]'],"
         "patches=['a.patch'], environment={'A': 'b'}, config_settings={'c': 'd'}, cargo_features=['f'],"
         "optimize='s', libraries=['libyaml'], tests=['t.py'], test_requires=['u'], skip_imports={'m': 'why'},"
-        "prefer='published', prefer_reason='because'",
+        "prefer='published', prefer_reason='because', before_build='make headers'",
         beside=("a.patch", "t.py"),
     )
     assert recipe.as_of == datetime.date(2025, 4, 25)
@@ -147,6 +147,7 @@ def test_every_keyword_is_kept(tmp_path: Path) -> None:
     assert (dict(recipe.environment), dict(recipe.config_settings)) == ({"A": "b"}, {"c": "d"})
     assert (recipe.cargo_features, recipe.optimize, recipe.libraries) == (("f",), "s", ("libyaml",))
     assert dict(recipe.skip_imports) == {"m": "why"}
+    assert recipe.before_build == "make headers"
     assert (recipe.prefer, recipe.prefer_reason) == ("published", "because")
     assert recipe.test_files == (recipe.folder / "t.py",)
 

@@ -169,6 +169,25 @@ def test_a_library_without_a_licence_is_refused(tmp_path: Path, monkeypatch: pyt
         build(tmp_path, monkeypatch, README="what it does")
 
 
+def test_the_programs_and_variables_of_a_library_know_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_source = source_of(tmp_path, COPYING="MIT")
+    monkeypatch.setattr(Debian, "source", lambda self, package, folder: made_source)
+    commands = [["sh", "-c", "mkdir -p {stage}{prefix}/lib {stage}{prefix}/include"]]
+    told = {
+        "scripts": {"demo-config": "echo demo {version} at {prefix}"},
+        "environment": {"DEMO": "{version}"},
+    }
+    spec = LibrarySpec(source="demo", commands=commands, **told)
+    settings = Settings(cache=tmp_path / "cache", github="", registry="", sandbox="none")
+    compilers = zig_compilers(OT2, tmp_path)
+    made = library("demo", OT2, compilers, settings, Runner(), declared={"demo": spec})
+    assert made.environment == {"DEMO": "1.0"}
+    said = subprocess.check_output([made.prefix / "bin/demo-config"], text=True)
+    assert said == f"demo 1.0 at {made.prefix}\n"
+
+
 def test_debians_archives_are_not_taken_for_another_c_library_than_theirs(tmp_path: Path) -> None:
     ot2 = targets.load("ot2")
     musl = ot2.model_copy(update={"abi": ot2.abi.model_copy(update={"glibc": "", "musl": "1.2.3"})})

@@ -16,7 +16,8 @@ _LIBRARIES = {
     "pq": "libpq", "pg_config": "libpq", "libpq-fe": "libpq", "portaudio": "portaudio", "libusb-1.0": "libusb",
     "usb-1.0": "libusb", "jpeglib": "libjpeg", "jpeg": "libjpeg", "png": "libpng", "tiff": "libtiff", "webp": "libwebp",
     "ft2build": "freetype", "zmq": "libzmq", "libzmq": "libzmq", "geos_c": "geos", "winscard": "pcsc", "bz2": "bzip2",
-    "lzma": "xz", "sodium": "libsodium", "mysql": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa",
+    "lzma": "xz", "sodium": "libsodium", "mysql": "mariadb",
+    "mysql_config": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa",
 }  # fmt: skip
 _UNKNOWN = (
     "no C library {0} is known (docs/recipes.md lists those that are): add it in a libraries.toml of your folder of "

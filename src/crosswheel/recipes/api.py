@@ -51,6 +51,7 @@ class PackageBuild:
         cargo_features: Sequence[str] = (),
         optimize: str | None = None,
         libraries: Sequence[str] = (),
+        before_build: str | None = None,
         tests: Sequence[str] = (),
         test_requires: Sequence[str] = (),
         skip_imports: Mapping[str, str] | None = None,

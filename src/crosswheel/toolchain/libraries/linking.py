@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -136,7 +137,7 @@ def library(
             workshop.build(temporary, prefix, spec, spec.source or name)
         else:
             _take(temporary, prefix, spec, debian, target, compilers)
-        workshop.finish(temporary, prefix, spec)
+        workshop.finish(temporary, prefix, _knowing(spec, _version(temporary)))
 
     kept.make(fill)
     if built_here:
@@ -145,12 +146,25 @@ def library(
 
 
 def _described(name: str, prefix: Path, spec: LibrarySpec, needs: tuple[Library, ...]) -> Library:
-    versions = dict(line.split(" ", 1) for line in (prefix / "versions").read_text().splitlines())
-    version = next(iter(versions.values())).partition("+")[0]  # without Debian's suffix
-    environment = {
-        key: value.format(prefix=prefix, version=version) for key, value in spec.environment.items()
-    }
+    versions = _versions(prefix)
+    words = {"prefix": prefix, "version": _version(prefix)}
+    environment = {key: value.format_map(words) for key, value in spec.environment.items()}
     return Library(name, prefix, versions, environment, needs, spec.language, spec.licence)
+
+
+def _versions(folder: Path) -> Mapping[str, str]:
+    return dict(line.split(" ", 1) for line in (folder / "versions").read_text().splitlines())
+
+
+def _version(folder: Path) -> str:
+    """Return what its authors call the version of a library, without the words of Debian."""
+    return re.split(r"[+-]", next(iter(_versions(folder).values())).rpartition(":")[2])[0]
+
+
+def _knowing(spec: LibrarySpec, version: str) -> LibrarySpec:
+    """Return a specification whose programs state the version."""
+    scripts = {program: text.replace("{version}", version) for program, text in spec.scripts.items()}
+    return spec.model_copy(update={"scripts": scripts})
 
 
 def library_inputs(names: Iterable[str], declared: Mapping[str, LibrarySpec]) -> Mapping[str, Any]:
