@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from crosswheel import targets
-from crosswheel.emulation.emulator import emulator_for
+from crosswheel.emulation.emulator import emulator_for, qemu_program
 from crosswheel.emulation.verification import verify
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, ToolchainError
 from crosswheel.process import Runner
@@ -26,7 +26,9 @@ from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
+from crosswheel.toolchain.libraries.linking import compat_archive
 from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.uv import Uv, site_of
 from support.crossing import Crossing, crossing_for, warm_cache
@@ -63,6 +65,37 @@ try:
 except ImportError:
     pass
 print(json.dumps(answers))
+"""
+
+# Each operation in each size that a compiler leaves to a library where a CPU has no instruction; exits with a line's
+# number if one is wrong, or changes what lies beside.
+ATOMIC = """
+#define CHECK(what) if (!(what)) leave(__LINE__)
+static void leave(int code)
+{
+    register int status __asm__("r0") = code, call __asm__("r7") = 1;
+    __asm__ volatile("svc 0" : : "r"(status), "r"(call));
+}
+static unsigned char bytes[4] = {1, 2, 3, 250};
+static short halves[2] = {-2, 7};
+static int word = 40;
+static _Atomic int counter;
+void _start(void)
+{
+    CHECK(__sync_fetch_and_add(&bytes[3], 10) == 250 && bytes[3] == 4);
+    CHECK(__sync_lock_test_and_set(&bytes[1], 9) == 2 && bytes[1] == 9);
+    CHECK(__sync_val_compare_and_swap(&bytes[0], 1, 5) == 1 && __sync_val_compare_and_swap(&bytes[0], 1, 6) == 5);
+    CHECK(bytes[0] == 5 && bytes[2] == 3);
+    CHECK(__atomic_fetch_max(&halves[0], -1, 5) == -2 && halves[0] == -1 && halves[1] == 7);
+    CHECK(__atomic_fetch_min(&halves[1], -9, 5) == 7 && halves[0] == -1 && halves[1] == -9);
+    CHECK(__sync_fetch_and_sub(&word, 41) == 40 && word == -1);
+    CHECK(__sync_fetch_and_and(&word, 12) == -1 && __sync_fetch_and_or(&word, 3) == 12);
+    CHECK(__sync_fetch_and_xor(&word, 5) == 15 && __sync_fetch_and_nand(&word, 2) == 10 && word == -3);
+    CHECK(__sync_bool_compare_and_swap(&word, -3, 1) && !__sync_bool_compare_and_swap(&word, -3, 2) && word == 1);
+    __sync_synchronize();
+    CHECK(++counter == 1 && counter-- == 1 && counter == 0);
+    leave(0);
+}
 """
 
 
@@ -255,6 +288,25 @@ def test_no_build_hook_compiles_a_module_of_the_standard_library(ot2: Crossing, 
     told = find_sandbox().run(Runner(), words, view, cwd=tmp_path, env={"PATH": os.defpath}).output
     assert "mock.cpython-310.pyc" in told
     assert re.findall(r"code object from '?[^'\n]+\.py'?$", told, re.MULTILINE) == []
+
+
+def test_a_cpu_without_atomic_instructions_has_the_operations(ot2: Crossing, tmp_path: Path) -> None:
+    """GCC's own library has them, by the kernel's help; zig's has not, and the C++ library asks for them."""
+    target = targets.load("debian-armel")
+    compilers = zig_compilers(target, ot2.settings.cache)
+    compat = compat_archive(target, compilers, ot2.settings.cache, ot2.runner)
+    (tmp_path / "atomic.c").write_text(ATOMIC)
+    bare = (
+        "-nostdlib",
+        "-static",
+        "-fno-stack-protector",
+        "-fno-unwind-tables",
+        "-fno-asynchronous-unwind-tables",
+    )
+    compilers.run(["cc", *bare, "atomic.c", str(compat), "-o", "atomic"], ot2.runner, cwd=tmp_path)
+    qemu = qemu_program(target.toolchain.qemu, ot2.settings, ot2.runner)
+    done = ot2.runner.run([qemu, "-cpu", target.toolchain.qemu_cpu or "", tmp_path / "atomic"], check=False)
+    assert done.returncode == 0
 
 
 def test_bytecode_of_an_installed_wheel_counts_whatever_the_times_of_its_files(

@@ -19,7 +19,7 @@ import pytest
 from crosswheel import targets
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, UsageError
 from crosswheel.learning.changes import changes, no_longer_proven
-from crosswheel.learning.facts import kinds
+from crosswheel.learning.facts import Kind, kinds
 from crosswheel.learning.learn import Named, require_name, require_python, require_same, robot_guess
 from crosswheel.learning.python_facts import ASKED
 from crosswheel.learning.roots import RootFolder, TarSource, opened_root
@@ -448,6 +448,16 @@ def test_a_running_machine_is_learned_without_the_toolchain() -> None:
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
     assert set(done.stdout.split()).isdisjoint(
         {"httpx", "crosswheel.debian", "crosswheel.emulation", "crosswheel.toolchain.python.built"}
+    )
+
+
+@pytest.mark.parametrize("kind", kinds(), ids=lambda kind: str(kind.names.machine))
+def test_the_compiler_knows_each_kind_of_cpu(kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "empty.c").touch()
+    words = ["cc", "-target", kind.tools.zig, f"-mcpu={kind.tools.cpu}", "-c", "empty.c"]
+    cache = {name: str(tmp_path) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+    subprocess.run(
+        [sys.executable, "-m", "ziglang", *words], cwd=tmp_path, env={**os.environ, **cache}, check=True
     )
 
 
