@@ -28,7 +28,6 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
-from crosswheel.toolchain.libraries.linking import compat_archive
 from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.uv import Uv, site_of
 from support.crossing import Crossing, crossing_for, warm_cache
@@ -294,7 +293,10 @@ def test_a_cpu_without_atomic_instructions_has_the_operations(ot2: Crossing, tmp
     """GCC's own library has them, by the kernel's help; zig's has not, and the C++ library asks for them."""
     target = targets.load("debian-armel")
     compilers = zig_compilers(target, ot2.settings.cache)
-    compat = compat_archive(target, compilers, ot2.settings.cache, ot2.runner)
+    toolchain = dataclasses.replace(ot2.toolchain, target=target, compilers=compilers)
+    compat = cross_environment(toolchain, [], ot2.runner).variables[
+        "CROSSWHEEL_COMPAT"
+    ]  # without any library
     (tmp_path / "atomic.c").write_text(ATOMIC)
     bare = (
         "-nostdlib",
@@ -303,10 +305,11 @@ def test_a_cpu_without_atomic_instructions_has_the_operations(ot2: Crossing, tmp
         "-fno-unwind-tables",
         "-fno-asynchronous-unwind-tables",
     )
-    compilers.run(["cc", *bare, "atomic.c", str(compat), "-o", "atomic"], ot2.runner, cwd=tmp_path)
+    compilers.run(["cc", *bare, "atomic.c", compat, "-o", "atomic"], ot2.runner, cwd=tmp_path)
     qemu = qemu_program(target.toolchain.qemu, ot2.settings, ot2.runner)
     done = ot2.runner.run([qemu, "-cpu", target.toolchain.qemu_cpu or "", tmp_path / "atomic"], check=False)
     assert done.returncode == 0
+    assert "CROSSWHEEL_COMPAT" not in cross_environment(ot2.toolchain, [], ot2.runner).variables
 
 
 def test_bytecode_of_an_installed_wheel_counts_whatever_the_times_of_its_files(

@@ -243,6 +243,11 @@ class Target(Table):
         return Version(match[0])
 
     @property
+    def lacks_atomics(self) -> bool:
+        """Whether its CPU has no atomic instructions: what is linked has to bring the operations. So ARM before v6."""
+        return bool(re.match(r"armv[2-5]", self.machine))
+
+    @property
     def loader(self) -> str | None:
         """The path of its dynamic loader, which every program names."""
         named = (name for name in self.image.libraries if name.startswith(("ld-", "ld.so", "ld64.")))

@@ -211,7 +211,7 @@ def cross_environment(
     linked = with_needs(
         library(name, target, compilers, settings, runner, emulator, declared, shared) for name in libraries
     )
-    if linked or found_fortran:
+    if linked or found_fortran or target.lacks_atomics:
         compat = compat_archive(target, compilers, settings.cache, runner)
         variables.update(link_environment(linked, compat, compilers))
         versions.update({f"lib:{name}": v for item in linked for name, v in item.versions.items()})
