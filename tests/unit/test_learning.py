@@ -19,15 +19,16 @@ import pytest
 from crosswheel import targets
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, UsageError
 from crosswheel.learning.changes import changes, no_longer_proven
-from crosswheel.learning.facts import Kind, kinds
+from crosswheel.learning.description import Known, Learned, description
+from crosswheel.learning.facts import Kind, LibraryFacts, kinds
 from crosswheel.learning.learn import Named, require_name, require_python, require_same, robot_guess
-from crosswheel.learning.python_facts import ASKED
+from crosswheel.learning.python_facts import ASKED, PythonFacts
 from crosswheel.learning.roots import RootFolder, TarSource, opened_root
 from crosswheel.learning.selection import belongs, select, take
 from crosswheel.learning.source import Listed
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
-from crosswheel.targets import LearnedUserland
+from crosswheel.targets import LearnedUserland, Robot
 from crosswheel.userlands import Userland, UserlandEntry, UserlandStore, resolved
 from crosswheel.userlands.library_lookup import is_in_loader, libraries
 from crosswheel.wheels.proof import Proof
@@ -449,6 +450,45 @@ def test_a_running_machine_is_learned_without_the_toolchain() -> None:
     assert set(done.stdout.split()).isdisjoint(
         {"httpx", "crosswheel.debian", "crosswheel.emulation", "crosswheel.toolchain.python.built"}
     )
+
+
+@pytest.mark.parametrize(("bits", "time_bytes", "wide"), [(32, 8, True), (32, 4, False), (64, 8, False)])
+def test_how_a_32_bit_machine_tells_time_is_learned_of_its_python(
+    bits: int, time_bytes: int, wide: bool
+) -> None:
+    asked = json.loads(
+        subprocess.run([sys.executable, ASKED], capture_output=True, check=True).stdout.partition(
+            b"learned "
+        )[2]
+    )
+    python = PythonFacts(
+        **{
+            **asked,
+            "pointer_bits": bits,
+            "time_bytes": time_bytes,
+            "version": "3.13.5",
+            "soabi": "cpython-313-x",
+            "tags": (),
+        }
+    )
+    kind = next(kind for kind in kinds() if kind.elf.bits == bits)
+    libraries = LibraryFacts(kind, "/lib/ld-linux-x.so.3", "2.41", {}, ("libc.so.6",), {}, "3.2.0")
+    learned = Learned(
+        name="clock",
+        title="A clock",
+        system="Debian 13",
+        suite="trixie",
+        libraries=libraries,
+        machine=Known(kind.names.machine),
+        python=python,
+        kernel=Known("3.2.0"),
+        page_bytes=Known(4096),
+        robot=Robot(store="/opt", programs="/usr/bin", prefix="/usr", pip_config=""),
+        python_path="/usr/bin/python3.13",
+        userland="0" * 64,
+    )
+    _, target = description("clock.toml", learned)
+    assert target.toolchain.defines == (("_TIME_BITS=64", "_FILE_OFFSET_BITS=64") if wide else ())
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: str(kind.names.machine))

@@ -64,6 +64,7 @@ said = {
     "kernel": os.uname().release,
     "page_bytes": os.sysconf("SC_PAGE_SIZE"),
     "pointer_bits": 8 * ctypes.sizeof(ctypes.c_void_p),
+    "time_bytes": sysconfig.get_config_var("SIZEOF_TIME_T") or 0,
     "long_double_bytes": ctypes.sizeof(ctypes.c_longdouble),
     "packages": packages(),
     "pip": pip_version(),

@@ -16,6 +16,7 @@ from crosswheel.learning.facts import LibraryFacts
 from crosswheel.learning.python_facts import PythonFacts
 from crosswheel.targets import Artifact, Robot, Target
 
+_WIDE_TIME = ("_TIME_BITS=64", "_FILE_OFFSET_BITS=64")
 _GUESS = "a guess"
 _OLDEST_GLIBC = "2.17"
 _LINE = 100
@@ -241,6 +242,10 @@ def _toolchain(learned: Learned) -> Iterator[str]:
             "qemu_cpu": Known(tools.qemu_cpu, f"{_GUESS}: no instruction beyond these is accepted"),
         }
     )
+    # musl has no other time, and needs no macro for it.
+    if learned.python and learned.python.has_wide_time and not learned.libraries.musl:
+        yield "# Its Python was compiled with these: a 32-bit machine whose libraries tell time with 64 bits."
+        yield from _list("defines", _WIDE_TIME)
 
 
 def _image(learned: Learned) -> Iterator[str]:

@@ -37,6 +37,7 @@ class PythonFacts(BaseModel):
     kernel: str
     page_bytes: int
     pointer_bits: int
+    time_bytes: int
     long_double_bytes: int
     packages: Mapping[str, str]
     pip: str
@@ -46,6 +47,11 @@ class PythonFacts(BaseModel):
     def short(self) -> str:
         """The major and minor version, such as ``3.10``."""
         return ".".join(self.version.split(".")[:2])
+
+    @property
+    def has_wide_time(self) -> bool:
+        """Whether it was compiled to tell time with 64 bits, where that is not a matter of course."""
+        return self.pointer_bits == 32 and self.time_bytes == 8
 
     @property
     def manylinux(self) -> tuple[int, ...]:
