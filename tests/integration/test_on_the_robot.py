@@ -15,7 +15,9 @@ from support.command_line import CommandLine, command_line
 from support.wheels import make_wheel
 
 # What only the robot has: its kernel's name for the machine, and its own read-only image.
-THERE = b"import os, platform\nassert platform.machine() == 'armv7l'\nassert os.path.isfile('/etc/pip.conf')\n"
+THERE = (
+    b"import os, platform\nassert platform.machine() == 'armv7l'\nassert os.path.isfile('/etc/pip.conf')\n"
+)
 NOT_THERE = b"import os\nif os.path.isdir('/var/home'):\n    raise RuntimeError('this robot refuses it')\n"
 # Its files that may be written, and its processes; the one that asks is not told.
 LEFT = "find /tmp /run /var | sort; cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\000' '\\n' | grep -c 'python[3]'"
