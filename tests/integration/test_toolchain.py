@@ -28,6 +28,7 @@ from crosswheel.settings import Settings
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
+from crosswheel.toolchain.libraries.linking import compat_archive
 from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.uv import Uv, site_of
 from support.crossing import Crossing, crossing_for, warm_cache
@@ -94,6 +95,18 @@ void _start(void)
     __sync_synchronize();
     CHECK(++counter == 1 && counter-- == 1 && counter == 0);
     leave(0);
+}
+"""
+
+# Functions that came to glibc after 2.17: each does what it is for.
+LATER = """
+long getrandom(void *, unsigned long, unsigned int);
+int memfd_create(const char *, unsigned int), fcntl64(int, int, ...);
+int main(void)
+{
+    char bytes[16];
+    int file = memfd_create("file", 1 /* MFD_CLOEXEC */);
+    return !(getrandom(bytes, sizeof bytes, 0) == sizeof bytes && file >= 0 && fcntl64(file, 1 /* F_GETFD */) == 1);
 }
 """
 
@@ -310,6 +323,17 @@ def test_a_cpu_without_atomic_instructions_has_the_operations(ot2: Crossing, tmp
     done = ot2.runner.run([qemu, "-cpu", target.toolchain.qemu_cpu or "", tmp_path / "atomic"], check=False)
     assert done.returncode == 0
     assert "CROSSWHEEL_COMPAT" not in cross_environment(ot2.toolchain, [], ot2.runner).variables
+
+
+def test_what_an_old_c_library_lacks_is_stood_in_for(ot2: Crossing, tmp_path: Path) -> None:
+    """A Python for glibc 2.17 could not be linked: Debian's libuuid asks for getrandom, of glibc 2.25."""
+    target = targets.load(f"linux-{os.uname().machine.replace('_', '-')}")
+    assert target.linked_glibc == "2.17"
+    compilers = zig_compilers(target, ot2.settings.cache)
+    compat = compat_archive(target, compilers, ot2.settings.cache, ot2.runner)
+    (tmp_path / "asks.c").write_text(LATER)
+    compilers.run(["cc", "asks.c", compat, "-o", "asks"], ot2.runner, cwd=tmp_path)
+    assert ot2.runner.run([tmp_path / "asks"], check=False).returncode == 0
 
 
 def test_bytecode_of_an_installed_wheel_counts_whatever_the_times_of_its_files(

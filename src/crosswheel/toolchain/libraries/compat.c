@@ -8,6 +8,13 @@
 
 #define STAND_IN __attribute__((visibility("hidden")))
 
+#if TARGET_GLIBC_MINOR < 25
+STAND_IN ssize_t getrandom(void *buffer, size_t length, unsigned int flags)
+{
+    return syscall(SYS_getrandom, buffer, length, flags);
+}
+#endif
+
 #if TARGET_GLIBC_MINOR < 27
 STAND_IN int memfd_create(const char *name, unsigned int flags)
 {
