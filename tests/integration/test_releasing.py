@@ -29,7 +29,8 @@ CHECK = """
 import os, subprocess, sys, demo_lib, needed
 assert demo_lib.add(40, 2) == int(os.environ["ANSWER"]) and demo_lib.bits() == 32
 code = "import platform, demo_lib; print(platform.machine())"
-assert subprocess.check_output([sys.executable, "-c", code]) == b"armv7l\\n"
+for options in ([], ["-I"]):
+    assert subprocess.check_output([sys.executable, *options, "-c", code]) == b"armv7l\\n"
 assert os.listdir() == ["shouted"]
 """
 

@@ -88,23 +88,30 @@ class Emulator:
             return [*self.kernel, *self.native.words()]
         return [*self.kernel, str(self.qemu), "-L", str(self.root), *self.machine]
 
-    def command(self, *words: Word, environment: Mapping[str, str] | None = None) -> list[str]:
-        """Return the command line that runs the target's Python with the given arguments."""
+    def command(
+        self, *words: Word, environment: Mapping[str, str] | None = None, program: Path | None = None
+    ) -> list[str]:
+        """Return the command line that runs the target's Python with the given arguments.
+
+        Args:
+            program: a link to the interpreter, in an environment (PEP 405).
+        """
         if not self.python.runs:
             raise ToolchainError(
                 f"there is no Python {self.python.short} that would run here as on the target",
                 hint="its target file names only headers: see docs/targets.md. Run it on the robot itself.",
             )
         libraries = () if self.python.program else (self.python.root,)
+        interpreter = str(program or self.python.executable)
         if self.native:
             variables = {UNAME: self.native.uname, **(environment or {})}
             settings = [f"{name}={value}" for name, value in variables.items()]
-            program = [*self.native.words(libraries), str(self.python.executable)]
-            return [*self.kernel, "env", *settings, *program, *map(str, words)]
+            loaded = [*self.native.words(libraries), interpreter]
+            return [*self.kernel, "env", *settings, *loaded, *map(str, words)]
         found = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, libraries))} if libraries else {}
         variables = {**found, **(environment or {})}
         settings = [word for name, value in variables.items() for word in ("-E", f"{name}={value}")]
-        return [*self.prefix, *settings, str(self.python.executable), *map(str, words)]
+        return [*self.prefix, *settings, interpreter, *map(str, words)]
 
     def run(
         self,

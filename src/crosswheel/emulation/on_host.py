@@ -24,10 +24,12 @@ from crosswheel.toolchain.python.choosing import host_python
 class OnHost(Emulator):
     """Runs a Python of this machine, which nothing emulates."""
 
-    def command(self, *words: Word, environment: Mapping[str, str] | None = None) -> list[str]:
+    def command(
+        self, *words: Word, environment: Mapping[str, str] | None = None, program: Path | None = None
+    ) -> list[str]:
         """Return the command line that runs it with the given arguments."""
         variables = (f"{name}={value}" for name, value in (environment or {}).items())
-        return ["env", *variables, str(self.python.executable), *map(str, words)]
+        return ["env", *variables, str(program or self.python.executable), *map(str, words)]
 
 
 def on_host(target: Target, settings: Settings, runner: Runner) -> OnHost:

@@ -83,8 +83,27 @@ class Trial:
     def command(self, executable: Path) -> list[str]:
         """Return the command line that starts the target's Python, whose ``sys.executable`` is a program."""
         return self.emulator.command(
-            environment={**self._environment(), "CROSSWHEEL_EXECUTABLE": str(executable)}
+            environment={**self._environment(), "CROSSWHEEL_EXECUTABLE": str(executable)},
+            program=self._linked_interpreter(),
         )
+
+    def _linked_interpreter(self) -> Path:
+        """Return a link to the interpreter in an environment (PEP 405), by which it finds the wheels if isolated, too.
+
+        Isolated (``-I``), it passes over ``PYTHONPATH``, but not over what its own site-packages say.
+        """
+        python, folder = self.emulator.python, self.scratch / "environment"
+        shutil.rmtree(folder, ignore_errors=True)
+        site = folder / "lib" / f"python{python.short}" / "site-packages"
+        site.mkdir(parents=True)
+        start = repr(str(START))
+        (site / "start.pth").write_text(f"import sys; {start} in sys.path or sys.path.insert(0, {start})\n")
+        settings = f"home = {python.executable.parent}\ninclude-system-site-packages = true\n"
+        (folder / "pyvenv.cfg").write_text(settings)
+        program = folder / "bin" / python.executable.name
+        program.parent.mkdir()
+        program.symlink_to(python.executable)
+        return program
 
     def _environment(self) -> dict[str, str]:
         return {
