@@ -124,6 +124,15 @@ def test_what_is_no_requirement_is_refused_with_its_option(tmp_path: Path) -> No
         settings(tmp_path, "test-requires = '--pre pytest'")
 
 
+@pytest.mark.parametrize(
+    "option", ["--extra-index-url https://host/", "-i https://host/", "--no-binary tomli"]
+)
+def test_options_in_a_file_of_a_test_are_refused(tmp_path: Path, option: str) -> None:
+    (tmp_path / "needs.txt").write_text(f"{option}\npytest\n")
+    with pytest.raises(UsageError, match=r"needs\.txt has options"):
+        settings(tmp_path, "test-requires = '-r needs.txt'")
+
+
 def test_requirements_of_a_file_are_read(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests/bounds.txt").write_text("pytest<9\n")

@@ -18,7 +18,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from crosswheel.errors import UsageError
 from crosswheel.projects.pyproject import ProjectFolder
-from crosswheel.projects.requirements_file import read_requirements
+from crosswheel.projects.requirements_file import RequirementsContent, read_requirements
 from crosswheel.targets import Target
 
 _OTHER_PLATFORMS = ("macos", "windows", "pyodide", "ios", "android")
@@ -168,6 +168,11 @@ class _Reader:
             raise UsageError(
                 f"{self.file}: {path} cannot be read as a file of requirements",
                 hint="correct its name; it is looked for below the project's folder.",
+            )
+        if content != RequirementsContent(content.lines):
+            raise UsageError(
+                f"{self.file}: {path} has options, of which none is taken from a file of a test's requirements",
+                hint="leave them out there; name a registry with --index and --from-index.",
             )
         return [f"{line.text}{line.marker}" for line in content.lines if not line.is_constraint]
 
