@@ -158,25 +158,23 @@ def test_a_build_that_failed_for_one_line_is_not_tried_again_for_the_next(
 
 @dataclass
 class JoiningWorkers:
-    """A cluster that has one worker, until it made a wheel; from then on it has four, which wait for each other."""
+    """A cluster that has one worker until it makes a wheel; then it has four, and none ends before all have begun."""
 
     alone: BuildContext
     at_once: int = 1
     met: threading.Barrier = field(default_factory=lambda: threading.Barrier(4))
 
     def made(self, step: Step, store: RequirementsStore, _: BuildContext) -> WheelRecord:
-        if self.at_once > 1:
-            self.met.wait(30)
-        record = make(step, store, self.alone)
         self.at_once = 4
-        return record
+        self.met.wait(30)
+        return make(step, store, self.alone)
 
     def proven(self, candidate: Candidate, _: BuildContext) -> Proof:
         return proven_here(candidate, self.alone)
 
 
 def test_lines_begin_at_once_on_workers_that_join_later(tmp_path: Path) -> None:
-    names = [f"tea-{number}" for number in range(5)]
+    names = [f"tea-{number}" for number in range(4)]
     with job_of(tmp_path, {name: (name,) for name in names}) as (job, lines):
         for name in names:
             job.offer(name, "1.0")

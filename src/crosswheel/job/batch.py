@@ -32,6 +32,9 @@ from crosswheel.progress import Row
 from crosswheel.progress.nested import NestedDisplay
 from crosswheel.wheels.dist import Dist
 
+# How long to wait for a line to end before workers are counted again.
+_LOOK_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class BatchLine:
@@ -177,7 +180,7 @@ class BatchRun:
             while waiting or running:
                 while waiting and len(running) < self.context.at_once:
                     running.add(coordinators.submit(self._run, waiting.popleft(), builders))
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
+                ended, running = wait(running, _LOOK_SECONDS, FIRST_COMPLETED)
                 for future in ended:
                     yield future.result()
 
