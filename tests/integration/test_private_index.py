@@ -156,3 +156,10 @@ def test_a_files_extra_registry_comes_first_and_what_others_have_as_well_is_told
 def test_an_extra_registry_that_does_not_answer_is_told_and_nothing_is_taken_from_others(lab: Lab) -> None:
     (lab.line.folder / "requirements.txt").write_text(f"--extra-index-url {lab.private.url}/\nsix\n")
     lab.line.run("plan", "-r", "requirements.txt").explains(2, "401")
+
+
+def test_what_was_resolved_from_other_registries_is_resolved_again(lab: Lab) -> None:
+    """On one day, a resolution is kept: that of the public registry's package is not the private one's."""
+    assert "lab-core 9.0 take" in lab.line.run("plan", "lab-core").words
+    assert "lab-core 1.0 take" in lab.run("plan", "lab-core", **LOGIN).words
+    assert "lab-core 9.0 take" in lab.line.run("plan", "lab-core").words

@@ -221,7 +221,12 @@ class RequirementsStore:
 
 
 def own_store(
-    tree: Path, title: str, target: Target, as_of: datetime.date | None, day: datetime.date | None = None
+    tree: Path,
+    title: str,
+    target: Target,
+    as_of: datetime.date | None,
+    day: datetime.date | None = None,
+    registries: Sequence[str] = (),
 ) -> RequirementsStore:
     """Return the store of build requirements for what no recipe names; it resolves them when a build needs them.
 
@@ -229,9 +234,10 @@ def own_store(
         tree: the build tree, in which the store lies.
         title: what the store is for: what was asked for, or a release.
         day: the day that stands for "now" where ``as_of`` gives none.
+        registries: where releases come from.
     """
     day = as_of or day
-    digest = digest_of(requirements=title, target=target.fingerprint, as_of=day)
+    digest = digest_of(requirements=title, target=target.fingerprint, as_of=day, registries=registries)
     return RequirementsStore(tree / "locks" / digest / "build", as_of, frozen=False, day=day)
 
 

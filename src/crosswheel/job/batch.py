@@ -289,7 +289,7 @@ class BatchRun:
             prefer=context.prefer,
             no_binary=sorted(context.no_binary),
             only_binary=sorted(context.only_binary),
-            registries=[*context.settings.extra_registries, context.settings.registry],
+            registries=context.registries,
             sdk=context.sdk,
             sandbox=context.sandbox,
             target=context.target.fingerprint,

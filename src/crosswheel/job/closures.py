@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from crosswheel import lock as locks
 from crosswheel import plan
-from crosswheel.build.requirements import RequirementsStore, own_store
+from crosswheel.build.requirements import RequirementsStore
 from crosswheel.errors import BuildFailed, LockError, PlanError, RecipeError
 from crosswheel.job.context import BuildContext
 from crosswheel.job.describing import describe
@@ -68,9 +68,7 @@ def closure_for(request: Request, as_of: datetime.date | None, context: BuildCon
     if request.files:
         return _closure_of_files(request, as_of, context)
     requirements = with_tests(request.requirements, context.recipes)
-    store = own_store(
-        context.trees.build, ", ".join(requirements), context.target, as_of, datetime.date.today()
-    )
+    store = context.own_store(", ".join(requirements), as_of, datetime.date.today())
     path = store.folder.parent / "lock.txt"
     if path.is_file():
         lock = locks.read(path)
@@ -88,7 +86,7 @@ def _closure_of_files(request: Request, as_of: datetime.date | None, context: Bu
         resolution = resolve(
             Request((*request.requirements, *test_requirements), request.files), as_of, context
         )
-    store = own_store(context.trees.build, resolution.text, context.target, as_of, datetime.date.today())
+    store = context.own_store(resolution.text, as_of, datetime.date.today())
     lock = locks.write(store.folder.parent / "lock.txt", resolution.made_for, resolution.text)
     return closure_of_pins((*resolution.roots, *test_requirements), lock.pins.values(), store, context)
 
@@ -205,7 +203,7 @@ def closure_of(root: Recipe, context: BuildContext) -> Closure:
     if root.is_alone:
         pin = Pin(root.canonical_name, root.version or "", frozenset())
         step = plan.choose(pin, [], root, context.target, prefer=context.prefer)
-        store = own_store(context.trees.build, ", ".join(root.roots), context.target, None)
+        store = context.own_store(", ".join(root.roots), None)
         return Closure(root.roots, {pin.name: step}, store, is_complete=False)
     path = locks.path_of(root, context.target)
     lock = locks.read(path)

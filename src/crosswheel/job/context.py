@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rich.console import Console
 
+from crosswheel.build.requirements import RequirementsStore, own_store
 from crosswheel.check.modules import Interpreter
 from crosswheel.check.own_system import own_system
 from crosswheel.check.system import System, system_of
@@ -31,6 +33,7 @@ from crosswheel.projects.local_release import LocalRelease
 from crosswheel.recipes.loader import Recipes
 from crosswheel.recipes.model import Prefer, Recipe
 from crosswheel.registry import Registry
+from crosswheel.registry.release_files import without_password
 from crosswheel.sandbox.levels import find_sandbox
 from crosswheel.seals import VARIABLE, Seals
 from crosswheel.settings import Settings
@@ -52,7 +55,6 @@ from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import Proof, SandboxLevel
 
 if TYPE_CHECKING:
-    from crosswheel.build.requirements import RequirementsStore
     from crosswheel.job.proving import Candidate
     from crosswheel.job.record import WheelRecord
     from crosswheel.plan import Step
@@ -251,6 +253,20 @@ class BuildContext:
             executor.shutdown(wait=True, cancel_futures=True)
             raise
         executor.shutdown()
+
+    @property
+    def registries(self) -> tuple[str, ...]:
+        """Where releases come from, in words without passwords: what was resolved from others is resolved again."""
+        settings = self.settings
+        private = (f"{index.name}={index.url} {' '.join(index.packages)}" for index in settings.indexes)
+        general = (*settings.extra_registries, settings.registry or "")
+        return (*private, *map(without_password, general))
+
+    def own_store(
+        self, title: str, as_of: datetime.date | None, day: datetime.date | None = None
+    ) -> RequirementsStore:
+        """Return the store of build requirements for what no recipe names; see :func:`own_store`."""
+        return own_store(self.trees.build, title, self.target, as_of, day, self.registries)
 
     def questions(self) -> AbstractContextManager[Executor]:
         """Return a pool of workers for questions to a registry about many releases; see :meth:`workers`."""

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from crosswheel.build.metadata import asked_metadata, stated_metadata
-from crosswheel.build.requirements import own_store
 from crosswheel.cached import cached_path
 from crosswheel.errors import BuildFailed, LockError, PlanError
 from crosswheel.files import digest_of, write_text
@@ -78,7 +77,7 @@ def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -
         static = stated_metadata(project)
         if static:
             return static
-        store = own_store(context.trees.build, str(step.pin), context.target, as_of)
+        store = context.own_store(str(step.pin), as_of)
         backend, locked = prepared_backend(step, project, store, context)
         return asked_metadata(project, backend, locked)
     except (BuildFailed, LockError) as error:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from packaging.utils import canonicalize_name
 
 from crosswheel import lock as locks
-from crosswheel.build.requirements import own_store
 from crosswheel.emulation.trials import Trial
 from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, LimitExceeded, LockError, PlanError
 from crosswheel.files import remove_tree
@@ -271,7 +270,7 @@ class _Days:
 
     def _unproven(self, pins: Iterable[Pin], day: datetime.date) -> str | None:
         title = ", ".join(self.requirements)
-        store = own_store(self.context.trees.build, title, self.context.target, day)
+        store = self.context.own_store(title, day)
         closure = closure_of_pins(self.requirements, pins, store, self.context)
         rows = run_closure(closure, self.context, until_failure=True)
         failed = [row for row in rows if row.outcome == "failed"]

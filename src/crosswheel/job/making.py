@@ -13,7 +13,7 @@ from packaging.version import Version
 
 from crosswheel.build import Backend, Project, build_wheel, numpy_headers, prepare, traces
 from crosswheel.build.attribution import source_material
-from crosswheel.build.requirements import LockedRequirements, RequirementsStore, own_store
+from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.cached import cached_path
 from crosswheel.check.elf import audit, unstripped
 from crosswheel.check.fault import Fault
@@ -386,7 +386,7 @@ def _replace_linked(
     recipe = context.recipes.for_package(pin.name, version)
     step_of_numpy = choose(pin, files, recipe, context.target, prefer=context.prefer)
     temporary = context.nested(step.pin.name, step.pin.version)
-    numpy_store = own_store(context.trees.build, str(pin), context.target, store.as_of, store.day)
+    numpy_store = context.own_store(str(pin), store.as_of, store.day)
     record = make(step_of_numpy, numpy_store, temporary)
     numpy_headers.replace_libraries(backend.venv, record.wheel)
 

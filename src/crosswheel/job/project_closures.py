@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from crosswheel.job.context import BuildContext
 from crosswheel.lock import Lock
 from crosswheel.projects.local_release import LocalRelease
 from crosswheel.resolver import Request
-from crosswheel.targets import Target
 from crosswheel.uv import Renewal
 
 
@@ -50,8 +49,7 @@ def locked_projects(
         PlanError: a release can be neither taken nor built.
     """
     requirements = with_tests(request.requirements, context.recipes)
-    versions = {release.name: release.version for release in context.projects}
-    folder = context.trees.build / "locks" / _key(requirements, versions, as_of, context.target)
+    folder = context.trees.build / "locks" / _key(requirements, as_of, context)
     path = folder / "lock.txt"
     before = locks.read(path) if path.is_file() and not upgrade else None
     day = datetime.date.fromisoformat(before.made_for["day"]) if before else as_of or datetime.date.today()
@@ -72,17 +70,18 @@ def locked_projects(
     return LockedProjects(name, lock.pins[name].version, path, closure)
 
 
-def _key(
-    requirements: tuple[str, ...], versions: Mapping[str, str], as_of: datetime.date | None, target: Target
-) -> str:
+def _key(requirements: tuple[str, ...], as_of: datetime.date | None, context: BuildContext) -> str:
     """Return the name of a request's lock, without the versions of projects, which change too often."""
+    versions = {release.name: release.version for release in context.projects}
     unversioned = [
         text.replace(f"=={versions[name]}", "")
         if (name := canonicalize_name(Requirement(text).name)) in versions
         else text
         for text in requirements
     ]
-    return digest_of(projects=unversioned, as_of=as_of, target=target.fingerprint)
+    return digest_of(
+        projects=unversioned, as_of=as_of, target=context.target.fingerprint, registries=context.registries
+    )
 
 
 def _state(projects: Sequence[LocalRelease], requirements: tuple[str, ...]) -> str:

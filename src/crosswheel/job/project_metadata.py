@@ -12,7 +12,6 @@ from packaging.version import InvalidVersion, Version
 
 from crosswheel.build import Project
 from crosswheel.build.metadata import asked_raw_metadata, stated_metadata
-from crosswheel.build.requirements import own_store
 from crosswheel.errors import BuildFailed, UsageError
 from crosswheel.files import digest_of
 from crosswheel.job.context import BuildContext
@@ -76,7 +75,7 @@ def _asked(project: ProjectFolder, snapshot: Snapshot, context: BuildContext) ->
         step = Step(Pin(title, "0", frozenset()), "build", None, (), None, "its metadata is asked for")
         context.display.start(title, "", "asking")
         build = Project(title, "project", tree, folder, None, {})
-        store = own_store(context.trees.build, snapshot.sha256, context.target, None)
+        store = context.own_store(snapshot.sha256, None)
         try:
             backend, locked = prepared_backend(step, build, store, context)
             raw = asked_raw_metadata(build, backend, locked)
