@@ -20,9 +20,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 from _measure import ROOT, machine, say, served, show, stop, timed, usual_environment, workspace
 
 from crosswheel import targets
@@ -34,6 +32,7 @@ from crosswheel.simulator.look_alike import ALIAS, Simulation, running
 
 sys.path.insert(0, str(ROOT / "tests"))
 from support import prefect_server
+from support.prefect_server import ask
 from support.robot_api import robot_api
 
 _CROSSWHEEL = Path(sys.executable).with_name("crosswheel")
@@ -94,8 +93,8 @@ class Robot:
     def worker(self, program: str, api: str, **variables: str) -> str:
         """Deploy the example's flow, ask for a run, and let a worker on the robot run it; return as :meth:`flow`."""
         self.flow(program, api, _EXAMPLE / "deployment.py")
-        (deployment,) = _ask(api, "/deployments/filter")
-        _ask(api, f"/deployments/{deployment['id']}/create_flow_run")
+        (deployment,) = ask(api, "/deployments/filter")
+        ask(api, f"/deployments/{deployment['id']}/create_flow_run", idempotency_key="once")
         began = time.monotonic()
         self.ssh(f"{_stated(api, variables)} {program} worker start --pool robots --type process --run-once")
         states = [state for state in _flow_runs(api, deployment["id"]).values() if state != "SCHEDULED"]
@@ -107,10 +106,6 @@ def _stated(api: str, variables: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in {"PREFECT_API_URL": api, **variables}.items())
 
 
-def _ask(api: str, path: str, **body: object) -> Any:
-    return httpx.post(f"{api}{path}", json=body, trust_env=False, timeout=60).raise_for_status().json()
-
-
 def _ended(api: str, before: Mapping[str, str], began: float) -> str:
     """Return the states of the flow runs that a server knows since, and the seconds."""
     states = [state for run, state in _flow_runs(api).items() if run not in before]
@@ -119,7 +114,7 @@ def _ended(api: str, before: Mapping[str, str], began: float) -> str:
 
 def _flow_runs(api: str, deployment: str | None = None) -> dict[str, str]:
     """Return the state of each flow run that a server knows, or of those of a deployment."""
-    runs = _ask(api, "/flow_runs/filter")
+    runs = ask(api, "/flow_runs/filter")
     return {run["id"]: run["state"]["type"] for run in runs if deployment in (None, run.get("deployment_id"))}
 
 
@@ -160,7 +155,7 @@ def _example_rows(robot: Robot, api: str) -> Sequence[tuple[str, str]]:
         rows = [
             ("the example's flow", robot.flow("prefect", api, _EXAMPLE / "flow.py", ROBOT_API=stand_in.url))
         ]
-        _ask(api, "/work_pools/", name="robots", type="process")
+        ask(api, "/work_pools/", name="robots", type="process")
         rows += [("its deployment, by a worker", robot.worker("prefect", api, ROBOT_API=stand_in.url))]
         return [*rows, ("what the robot's API was asked", ", ".join(stand_in.done))]
 

@@ -6,8 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-import httpx
-
+from support.prefect_server import ask
 from support.robot_api import RobotApi, robot_api
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "newest-prefect"
@@ -47,17 +46,14 @@ def test_a_flow_asks_the_robots_own_server(prefect_python: Path, prefect_api: st
 def test_a_worker_runs_the_deployment_that_has_a_schedule(
     prefect_python: Path, prefect_api: str, tmp_path: Path
 ) -> None:
-    def ask(path: str, **body: object) -> httpx.Response:
-        return httpx.post(f"{prefect_api}{path}", json=body, trust_env=False).raise_for_status()
-
-    ask("/work_pools/", name="robots", type="process")
+    ask(prefect_api, "/work_pools/", name="robots", type="process")
     with robot_api() as robot:
         _run(prefect_python, tmp_path, robot, prefect_api, _EXAMPLE / "deployment.py")
-        (deployment,) = ask("/deployments/filter").json()
+        (deployment,) = ask(prefect_api, "/deployments/filter")
         assert [schedule["schedule"]["cron"] for schedule in deployment["schedules"]] == ["0 6 * * *"]
-        run = ask(f"/deployments/{deployment['id']}/create_flow_run").json()
+        run = ask(prefect_api, f"/deployments/{deployment['id']}/create_flow_run", idempotency_key="once")
         worker = ("-m", "prefect", "worker", "start", "--pool", "robots", "--type", "process", "--run-once")
         _run(prefect_python, tmp_path, robot, prefect_api, *worker)
         assert robot.done == _DONE
-    ended = httpx.get(f"{prefect_api}/flow_runs/{run['id']}", trust_env=False).raise_for_status().json()
+    (ended,) = ask(prefect_api, "/flow_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
     assert ended["state"]["type"] == "COMPLETED"

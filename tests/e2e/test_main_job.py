@@ -23,6 +23,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from crosswheel.targets import Target
 from support.main_job import MainJob
+from support.prefect_server import ask
 from support.robot import Installation, Robot
 from support.static_server import StaticServer, serving
 from support.wheels import make_wheel
@@ -190,8 +191,7 @@ def _elf_files(job: MainJob, folder: Path) -> Iterator[Path]:
 
 
 def _ask(api: str, what: str) -> list[dict[str, Any]]:
-    answer = httpx.post(f"{api}/{what}/filter", json={}, trust_env=False).raise_for_status()
-    found: list[dict[str, Any]] = answer.json()
+    found: list[dict[str, Any]] = ask(api, f"/{what}/filter")
     return found
 
 

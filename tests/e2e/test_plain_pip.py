@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from crosswheel.process import Runner
 from crosswheel.simulator.look_alike import Simulation, running
 from support import look_alike
+from support.prefect_server import ask
 from support.static_server import StaticServer
 
 _FLOW = Path(__file__).with_name("robot_flow.py")
@@ -85,6 +85,5 @@ def test_the_robots_own_packages_are_neither_changed_nor_shadowed(installed: Ins
 
 
 def _flow_runs(api: str) -> list[dict[str, dict[str, str]]]:
-    answer = httpx.post(f"{api}/flow_runs/filter", json={}, trust_env=False).raise_for_status()
-    found: list[dict[str, dict[str, str]]] = answer.json()
+    found: list[dict[str, dict[str, str]]] = ask(api, "/flow_runs/filter")
     return found

@@ -8,12 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from crosswheel.process import Runner
 from crosswheel.recipes.model import Recipe
@@ -23,6 +24,7 @@ from crosswheel.uv import Uv
 # Prefect 3.3.4 runs on Python >= 3.9, < 3.14, and keeps its data in SQLite.
 _FITS = "import sqlite3, sys; sys.exit(not (3, 9) <= sys.version_info < (3, 14))"
 _START_SECONDS = 300
+_BUSY_SECONDS = 60
 
 
 def install(folder: Path, recipe: Recipe, settings: Settings, runner: Runner) -> Path:
@@ -69,6 +71,32 @@ def running(python: Path, folder: Path) -> Iterator[str]:
         finally:
             os.killpg(child.pid, signal.SIGKILL)
             child.wait()
+
+
+def ask(api: str, path: str, **body: object) -> Any:
+    """Post to a server's API; return what it answers.
+
+    Raises
+    ------
+    httpx.HTTPStatusError
+        The server refused, or was busy for a minute: while another request writes to its SQLite it
+        answers 503, upon which Prefect's own clients ask again.
+    """
+    waiting = Retrying(
+        retry=retry_if_exception(_is_busy),
+        stop=stop_after_delay(_BUSY_SECONDS),
+        wait=wait_fixed(0.2),
+        reraise=True,
+    )
+    return waiting(_post, f"{api}{path}", body)
+
+
+def _post(url: str, body: Mapping[str, object]) -> Any:
+    return httpx.post(url, json=body, trust_env=False, timeout=_BUSY_SECONDS).raise_for_status().json()
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code == 503
 
 
 def _free_port() -> int:
