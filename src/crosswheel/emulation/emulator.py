@@ -13,6 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -158,14 +159,14 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         TargetError: that Python has another version than the target states.
     """
     learned = kept_userland(target, settings)
-    lacking: Mapping[str, CrosswheelError] = {}
     root = learned.root if learned else userland(target, settings, runner)
-    if learned and not target.python.provided:
-        python = own_python(learned, target)
-    else:
-        python, lacking = completed(target_python(target, settings, runner), target, settings, runner)
     sandbox = find_sandbox(settings.sandbox)
     native = native_loader(target, root, learned, sandbox, runner) if settings.native else None
+    qemu = partial(qemu_program, target.toolchain.qemu, settings, runner)
+    with ThreadPoolExecutor(1) as pool:
+        if not native:
+            pool.submit(qemu)  # fetched meanwhile; what goes wrong is told below
+        python, lacking = _own_or_completed(learned, target, settings, runner)
     kernel = _kernel(target, runner)
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
     warnings += [_not_kept(target)] if target.userland and not learned else []
@@ -187,10 +188,19 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     if native:
         with contextlib.suppress(ToolchainError):  # the sandbox may refuse it, or its pages may be too small
             return _tried(untried, target, settings, runner)
-    qemu = qemu_program(target.toolchain.qemu, settings, runner)
-    view = replace(untried.view, readable=(*untried.view.readable, qemu.parent))
-    emulated = replace(untried, qemu=qemu, native=None, machine=_machine(target), view=view)
+    program = qemu()
+    view = replace(untried.view, readable=(*untried.view.readable, program.parent))
+    emulated = replace(untried, qemu=program, native=None, machine=_machine(target), view=view)
     return _tried(emulated, target, settings, runner)
+
+
+def _own_or_completed(
+    learned: Userland | None, target: Target, settings: Settings, runner: Runner
+) -> tuple[PythonTree, Mapping[str, CrosswheelError]]:
+    """Return the Python to run, and what could not be made for it, each with the reason."""
+    if learned and not target.python.provided:
+        return own_python(learned, target), {}
+    return completed(target_python(target, settings, runner), target, settings, runner)
 
 
 def _tried(emulator: Emulator, target: Target, settings: Settings, runner: Runner) -> Emulator:
