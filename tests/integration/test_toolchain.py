@@ -98,6 +98,51 @@ void _start(void)
 }
 """
 
+# Threads that change the same word at once, each part of it by another operation, and what is lost if one is not atomic.
+THREADS = """
+#include <pthread.h>
+#include <sched.h>
+enum { THREADS = 4, ROUNDS = 20000 };
+static unsigned char bytes[4];
+static unsigned short halves[2];
+static unsigned int word, taken, guarded, swapped;
+static void *work(void *unused)
+{
+    for (int round = 0; round < ROUNDS; round++) {
+        __sync_fetch_and_add(&bytes[0], 1);
+        __sync_fetch_and_sub(&bytes[1], 1);
+        __sync_fetch_and_xor(&bytes[3], 1 + round % 255);
+        __sync_fetch_and_add(&halves[0], 1);
+        __sync_fetch_and_sub(&halves[1], 1);
+        __sync_fetch_and_add(&word, 3);
+        unsigned int old;
+        do
+            old = *(volatile unsigned int *) &swapped;
+        while (!__sync_bool_compare_and_swap(&swapped, old, old + 1));
+        for (int waited = 0; __sync_lock_test_and_set(&taken, 1); sched_yield())
+            if (++waited == 1 << 20)
+                return &taken; /* it was given back, and that was lost */
+        guarded++;
+        __sync_synchronize();
+        *(volatile unsigned int *) &taken = 0;
+    }
+    return unused;
+}
+int main(void)
+{
+    pthread_t threads[THREADS];
+    enum { ALL = THREADS * ROUNDS };
+    for (int i = 0; i < THREADS; i++)
+        if (pthread_create(&threads[i], 0, work, 0))
+            return 99;
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], 0);
+    int lost = bytes[0] != (unsigned char) ALL || bytes[1] != (unsigned char) -ALL || bytes[2] || bytes[3];
+    lost |= (halves[0] != (unsigned short) ALL || halves[1] != (unsigned short) -ALL) << 1;
+    return lost | (word != 3 * ALL) << 2 | (swapped != ALL) << 3 | (guarded != ALL) << 4;
+}
+"""
+
 # Functions that came to glibc after 2.17: each does what it is for.
 LATER = """
 long getrandom(void *, unsigned long, unsigned int);
@@ -323,6 +368,17 @@ def test_a_cpu_without_atomic_instructions_has_the_operations(ot2: Crossing, tmp
     done = ot2.runner.run([qemu, "-cpu", target.toolchain.qemu_cpu or "", tmp_path / "atomic"], check=False)
     assert done.returncode == 0
     assert "CROSSWHEEL_COMPAT" not in cross_environment(ot2.toolchain, [], ot2.runner).variables
+
+
+def test_operations_of_such_a_cpu_lose_nothing_among_threads(ot2: Crossing, tmp_path: Path) -> None:
+    target = targets.load("debian-armel")
+    compilers = zig_compilers(target, ot2.settings.cache)
+    compat = compat_archive(target, compilers, ot2.settings.cache, ot2.runner)
+    (tmp_path / "threads.c").write_text(THREADS)
+    compilers.run(["cc", "threads.c", compat, "-pthread", "-o", "threads"], ot2.runner, cwd=tmp_path)
+    emulator = emulator_for(target, ot2.settings, ot2.runner)
+    for _ in range(3):
+        assert ot2.runner.run([*emulator.prefix, tmp_path / "threads"], check=False).returncode == 0
 
 
 def test_what_an_old_c_library_lacks_is_stood_in_for(ot2: Crossing, tmp_path: Path) -> None:
