@@ -98,7 +98,7 @@ void _start(void)
 }
 """
 
-# Threads that change the same word at once, each part of it by another operation, and what is lost if one is not atomic.
+# Threads that change the same words at once, by different operations: something is lost if one is not atomic.
 THREADS = """
 #include <pthread.h>
 #include <sched.h>

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -443,6 +444,82 @@ def test_what_runs_on_a_machine_with_python_is_told() -> None:
     assert "grep" not in running
 
 
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """A folder with distributions of each form of metadata, and a module that belongs to none."""
+    folder = tmp_path / "site-packages"
+    for path, text in {
+        "server-1.dist-info/METADATA": "Name: The.Server\nVersion: 1\nRequires-Dist: base_lib>=1\n"
+        "Requires-Dist: rare ; extra == 'all'\nRequires-Dist: absent",
+        "server-1.dist-info/RECORD": "server/__init__.py,,\nserver-1.dist-info/RECORD,,\n../../bin/serve,,\n",
+        "base_lib.egg-info/PKG-INFO": "Name: base-lib\nVersion: 1",
+        "base_lib.egg-info/requires.txt": "deep\n\n[all]\nrare",
+        "deep-1.dist-info/METADATA": "Name: deep\nVersion: 1",
+        "rare-1.dist-info/METADATA": "Name: rare\nVersion: 1",
+        "pillow-1.dist-info/METADATA": "Name: pillow\nVersion: 1",
+        "pillow-1.dist-info/top_level.txt": "PIL\n",
+        "own/__init__.py": "from .inner import x\nimport json",
+        "own/inner/deeper.py": "def f():\n    from PIL.Image import open\n    import os, sys",
+        "server/__init__.py": "import rare",
+    }.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    (tmp_path / "script").write_text("#!/usr/bin/python3\nimport beside\nimport os.path as p, own\n")
+    (tmp_path / "shell").write_text("#!/bin/sh\nimport rare\n")
+    (tmp_path / "beside.py").write_text("import deep\n")
+    for path in ("env/bin/python3", "env/pyvenv.cfg"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "apart").write_text(f"#!{tmp_path}/env/bin/python3\nimport rare\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "imported"),
+    [
+        ("ExecStart=-/usr/bin/python3 -m server --port 80", ["base-lib", "deep", "the-server"]),
+        ("python3.10 -X dev -u {folder}/script", ["deep", "pillow"]),
+        ("{folder}/script --quiet", ["deep", "pillow"]),
+        ("python -m own.inner", ["pillow"]),
+        ("python3 -m gateway own.app:make() server:x", ["base-lib", "deep", "pillow", "the-server"]),
+        ("{folder}/env/bin/python3 -m server", []),
+        ("{folder}/apart", []),
+        ("{folder}/shell", []),
+        ("/usr/sbin/sshd server:x", []),
+        ("ExecStart=", []),
+    ],
+)
+def test_packages_that_services_import_are_learned_of_their_command_lines(
+    packages: Path, command: str, imported: list[str]
+) -> None:
+    asked = subprocess.run(
+        [sys.executable, "-S", ASKED, f"/usr/bin/other\n{command.format(folder=packages)}\n"],
+        env={"PYTHONPATH": str(packages / "site-packages")},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(asked.stdout.partition(b"learned ")[2])["imported"] == imported
+
+
+def test_a_program_that_runs_is_asked_for_what_it_imports(tmp_path: Path) -> None:
+    """The shell hands what runs to the machine's own Python; on this machine that is the first of the path."""
+    (tmp_path / "python3").symlink_to(sys.executable)
+    service = [tmp_path / "python3", "-c", "input()", "-m", "packaging"]
+    with subprocess.Popen(service, stdin=subprocess.PIPE) as running:
+        question = shlex.quote(ASKED.read_text())
+        script = f"one=a two=b python={question} whole=\n{(ASKED.parent / 'ask.sh').read_text()}"
+        told = subprocess.run(
+            ["sh", "-c", script],
+            env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).stdout
+        running.communicate(b"\n")
+    assert "packaging" in json.loads(told.partition("\nlearned ")[2].partition("\n")[0])["imported"]
+
+
 def test_a_running_machine_is_learned_without_the_toolchain() -> None:
     """For it takes longer to import than a machine takes to answer."""
     asked = "import crosswheel.cli.machines, crosswheel.learning.over_ssh, sys; print(*sys.modules)"
@@ -452,33 +529,18 @@ def test_a_running_machine_is_learned_without_the_toolchain() -> None:
     )
 
 
-@pytest.mark.parametrize(("bits", "time_bytes", "wide"), [(32, 8, True), (32, 4, False), (64, 8, False)])
-def test_how_a_32_bit_machine_tells_time_is_learned_of_its_python(
-    bits: int, time_bytes: int, wide: bool
-) -> None:
-    asked = json.loads(
-        subprocess.run([sys.executable, ASKED], capture_output=True, check=True).stdout.partition(
-            b"learned "
-        )[2]
-    )
-    python = PythonFacts(
-        **{
-            **asked,
-            "pointer_bits": bits,
-            "time_bytes": time_bytes,
-            "version": "3.13.5",
-            "soabi": "cpython-313-x",
-            "tags": (),
-        }
-    )
+def described(bits: int, **answers: object) -> targets.Target:
+    """Return the target of a machine whose Python answers as this one does but for some answers."""
+    asked = subprocess.run([sys.executable, ASKED], capture_output=True, check=True).stdout
+    said = {"version": "3.13.5", "soabi": "cpython-313-x", "tags": (), "pointer_bits": bits, **answers}
+    python = PythonFacts(**{**json.loads(asked.partition(b"learned ")[2]), **said})
     kind = next(kind for kind in kinds() if kind.elf.bits == bits)
-    libraries = LibraryFacts(kind, "/lib/ld-linux-x.so.3", "2.41", {}, ("libc.so.6",), {}, "3.2.0")
     learned = Learned(
         name="clock",
         title="A clock",
         system="Debian 13",
         suite="trixie",
-        libraries=libraries,
+        libraries=LibraryFacts(kind, "/lib/ld-linux-x.so.3", "2.41", {}, ("libc.so.6",), {}, "3.2.0"),
         machine=Known(kind.names.machine),
         python=python,
         kernel=Known("3.2.0"),
@@ -487,8 +549,22 @@ def test_how_a_32_bit_machine_tells_time_is_learned_of_its_python(
         python_path="/usr/bin/python3.13",
         userland="0" * 64,
     )
-    _, target = description("clock.toml", learned)
+    return description("clock.toml", learned)[1]
+
+
+@pytest.mark.parametrize(("bits", "time_bytes", "wide"), [(32, 8, True), (32, 4, False), (64, 8, False)])
+def test_how_a_32_bit_machine_tells_time_is_learned_of_its_python(
+    bits: int, time_bytes: int, wide: bool
+) -> None:
+    target = described(bits, time_bytes=time_bytes)
     assert target.toolchain.defines == (("_TIME_BITS=64", "_FILE_OFFSET_BITS=64") if wide else ())
+
+
+def test_what_services_import_is_written_for_whoever_deploys() -> None:
+    for imported in ((), ("deep", "the-server")):
+        robot = described(64, imported=imported).robot
+        assert robot
+        assert robot.server == imported
 
 
 @pytest.mark.parametrize("kind", kinds(), ids=lambda kind: str(kind.names.machine))

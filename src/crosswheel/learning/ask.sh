@@ -15,10 +15,13 @@ section space; df -Pk 2>/dev/null
 section login; printf '%s\n' "$PATH"
 section services; tr '\000' '\n' < /proc/1/environ 2>/dev/null | grep '^PATH='
 # One look at all of them first: a machine has hundreds, and starts no four programs for each in time.
-section running; for words in $(grep -l python /proc/[0-9]*/cmdline 2>/dev/null); do
+running=$(for words in $(grep -l python /proc/[0-9]*/cmdline 2>/dev/null); do
     tr '\000' ' ' < "$words" 2>/dev/null | head -n 1 | grep '^[^ ]*python'
-done
-section python; where=$(command -v python3 2>/dev/null) && printf '%s\n' "$where" && "$where" -E -s -B -c "$python" 2>&1
+done)
+section running; printf '%s\n' "$running"
+units=$(grep -hs '^ExecStart=' /etc/systemd/system/*.service /lib/systemd/system/*.service /usr/lib/systemd/system/*.service)
+section python; where=$(command -v python3 2>/dev/null) && printf '%s\n' "$where" && "$where" -E -s -B -c "$python" "$running
+$units" 2>&1
 section modules; ls /lib/modules 2>/dev/null
 
 set -f

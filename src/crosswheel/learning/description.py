@@ -297,6 +297,9 @@ def _robot(learned: Learned) -> Iterator[str]:
             "bundle": Known(robot.bundle, note),
         }
     )
+    if learned.python and learned.python.imported:
+        yield "# What its services and running programs import of its image's packages, with what these require."
+        yield from _list("server", learned.python.imported)
 
 
 def _lines(values: Mapping[str, Known]) -> Iterator[str]:

@@ -40,6 +40,7 @@ class PythonFacts(BaseModel):
     time_bytes: int
     long_double_bytes: int
     packages: Mapping[str, str]
+    imported: tuple[str, ...]
     pip: str
     tags: tuple[str, ...]
 
