@@ -157,3 +157,77 @@ def test_cxx_brings_its_standard_library_inside(crossing: Crossing, tmp_path: Pa
     assert not {"GLIBCXX", "CXXABI"} & set(audited.newest)
     kept = crossing.settings.cache.glob("zig/o/*/libc++.a")
     assert list(kept), "each build compiles zig's C++ library anew, which takes over a minute"
+
+
+DECK_SETUP = """
+import os, pathlib, subprocess
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+class Build(build_ext):
+    def build_extensions(self):
+        folder = pathlib.Path(self.build_lib).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
+        words = [os.environ["CXX"], "-shared", "-fPIC", "deck.cpp", "-o", folder / "libdeck.so"]
+        subprocess.run(words, check=True)
+        self.extensions[0].library_dirs.append(str(folder))
+        super().build_extensions()
+
+extension = Extension("_demo", ["demo.cpp"], libraries=["deck"], extra_link_args=["-Wl,-rpath,$ORIGIN"])
+setup(name="demo", version="1.0", py_modules=[], cmdclass={"build_ext": Build}, ext_modules=[extension])
+"""
+DECK_HEADER = """
+#include <stdexcept>
+struct Labware { virtual ~Labware(); };
+struct Plate : Labware { int wells = 96; ~Plate() override; };
+struct Crash : std::runtime_error { using std::runtime_error::runtime_error; };
+Labware *find(int slot);
+"""
+DECK = """
+#include <sstream>
+#include "deck.h"
+Labware::~Labware() {}
+Plate::~Plate() {}
+Labware *find(int slot) {
+    static Plate plate;
+    std::ostringstream told;  // has to be cleaned up while an exception passes
+    told << "no slot " << slot;
+    if (slot > 11) throw std::out_of_range(told.str());
+    if (slot > 9) throw Crash(told.str());
+    return &plate;
+}
+"""
+DECK_MODULE = """
+#include <Python.h>
+#include "deck.h"
+static PyObject *wells(PyObject *, PyObject *slot) {
+    try {
+        const Plate *plate = dynamic_cast<const Plate *>(find((int)PyLong_AsLong(slot)));
+        return PyLong_FromLong(plate ? plate->wells : 0);
+    } catch (const Crash &crash) {
+        PyErr_SetString(PyExc_RuntimeError, crash.what());
+    } catch (const std::logic_error &error) {
+        PyErr_SetString(PyExc_IndexError, error.what());
+    }
+    return nullptr;
+}
+static PyMethodDef functions[] = {{"wells", wells, METH_O, nullptr}, {nullptr, nullptr, 0, nullptr}};
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "_demo", nullptr, -1, functions};
+PyMODINIT_FUNC PyInit__demo() { return PyModule_Create(&module); }
+"""
+
+
+def test_an_exception_of_one_shared_object_is_caught_in_another(crossing: Crossing, tmp_path: Path) -> None:
+    """Each has a C++ runtime of its own inside, and knew types by their addresses: Python was aborted."""
+    files = {**projects.c_project(), "setup.py": DECK_SETUP, "deck.h": DECK_HEADER, "deck.cpp": DECK}
+    built = crossing.in_folder(tmp_path)
+    wheel = built.build({**files, "demo.cpp": DECK_MODULE})
+    asks = """
+import _demo
+for slot in 1, 10, 12:
+    try:
+        print(_demo.wells(slot))
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+    assert built.run(asks, wheel).lines == ["96", "RuntimeError no slot 10", "IndexError no slot 12"]

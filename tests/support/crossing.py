@@ -85,6 +85,7 @@ class Crossing:
             libraries=libraries,
             rust=rust_for(self.target, self.settings, self.runner) if rust else None,
             fortran=fortran,
+            cxx=cxx,
         )
 
     def in_folder(self, folder: Path) -> Crossing:

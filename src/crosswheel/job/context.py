@@ -386,6 +386,7 @@ class BuildContext:
             libraries=libraries,
             rust=self._rust if languages.rust else None,
             fortran=languages.fortran,
+            cxx=languages.cxx,
             declared=self.recipes.libraries,
             shared=self.shared_cache,
         )

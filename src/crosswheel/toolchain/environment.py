@@ -17,6 +17,7 @@ from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
 from crosswheel.toolchain.build_systems import build_system_environment, description_folder
+from crosswheel.toolchain.compilers.cxx import type_matching
 from crosswheel.toolchain.compilers.fortran import fortran_for
 from crosswheel.toolchain.compilers.programs import Compilers
 from crosswheel.toolchain.compilers.rust import Rust
@@ -178,6 +179,7 @@ def cross_environment(
     libraries: Sequence[str] = (),
     rust: Rust | None = None,
     fortran: bool = False,
+    cxx: bool = False,
     declared: Mapping[str, LibrarySpec] | None = None,
     shared: SharedCache | None = None,
 ) -> CrossEnvironment:
@@ -187,7 +189,7 @@ def cross_environment(
         emulator: the command prefix that runs a program of the target here.
         libraries: the names of C libraries to provide.
         rust: the Rust compiler, if the build needs one.
-        fortran: whether the build compiles Fortran.
+        fortran, cxx: whether the build compiles Fortran, or C++.
         declared: additional C libraries, declared in a folder of recipes.
         shared: the team's cache of built libraries.
 
@@ -211,10 +213,8 @@ def cross_environment(
     linked = with_needs(
         library(name, target, compilers, settings, runner, emulator, declared, shared) for name in libraries
     )
-    if linked or found_fortran or target.lacks_atomics:
-        compat = compat_archive(target, compilers, settings.cache, runner)
-        variables.update(link_environment(linked, compat, compilers))
-        versions.update({f"lib:{name}": v for item in linked for name, v in item.versions.items()})
+    variables.update(_link_variables(toolchain, linked, runner, fortran=fortran, cxx=cxx))
+    versions.update({f"lib:{name}": v for item in linked for name, v in item.versions.items()})
     folders += tuple(item.prefix / "bin" for item in linked if (item.prefix / "bin").is_dir())
     prefixes = [item.prefix for item in linked]
     descriptions = description_folder(
@@ -229,6 +229,18 @@ def cross_environment(
     home = {compilers.home: "/usr"} if compilers.home else {}
     renamed = {**home, settings.cache: "/usr", compilers.folder: "/usr/bin"}
     return CrossEnvironment(variables, versions, folders, tuple(linked), renamed, _view(toolchain, rust))
+
+
+def _link_variables(
+    toolchain: Toolchain, libraries: Sequence[Library], runner: Runner, *, fortran: bool, cxx: bool
+) -> Mapping[str, str]:
+    """Return the variables by which compilers find libraries, and what they link last."""
+    target, compilers = toolchain.target, toolchain.compilers
+    links = bool(libraries or fortran or target.lacks_atomics)
+    if not links and not (cxx and type_matching(compilers)):
+        return {}
+    compat = compat_archive(target, compilers, toolchain.settings.cache, runner)
+    return link_environment(libraries, compat, compilers) if links else {"CROSSWHEEL_COMPAT": str(compat)}
 
 
 def _view(toolchain: Toolchain, rust: Rust | None) -> View:

@@ -21,6 +21,7 @@ from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
+from crosswheel.toolchain.compilers import cxx
 from crosswheel.toolchain.compilers.fortran import fetched_version, fortran_for
 from crosswheel.toolchain.compilers.programs import Compilers, merge_archives
 from crosswheel.toolchain.libraries.archives import archive_members
@@ -269,9 +270,17 @@ def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
 
 
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
-    """Return an archive of substitutes for glibc functions that static archives need and the target's glibc lacks."""
+    """Return an archive of substitutes for glibc functions that static archives need and the target's glibc lacks.
+
+    It also tells C++ types by their names, where each shared object has a C++ runtime of its own.
+    """
     source = (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text()
-    inputs = {"source": source, "glibc": target.linked_glibc, "compilers": compilers.identity}
+    inputs = {
+        "source": source,
+        "glibc": target.linked_glibc,
+        "compilers": compilers.identity,
+        "types": Path(cxx.__file__).read_text(),
+    }
     archive = "libcrosswheel-compat.a"
 
     def fill(temporary: Path) -> None:
@@ -279,7 +288,8 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
         minor = target.linked_glibc.partition(".")[2] or _MUSL_AS_GLIBC_MINOR
         glibc = f"-DTARGET_GLIBC_MINOR={minor}"
         compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=temporary)
-        compilers.run(["ar", "rcs", archive, "compat.o"], runner, cwd=temporary)
+        objects = ["compat.o", *cxx.compile_type_matching(compilers, runner, temporary)]
+        compilers.run(["ar", "rcs", archive, *objects], runner, cwd=temporary)
 
     return cached_folder(cache, "compat", inputs, fill, [archive]) / archive
 
