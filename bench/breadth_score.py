@@ -15,8 +15,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +48,12 @@ else:
     import tomli as tomllib
 
 PAGE = ROOT / "docs" / "breadth.md"
+WORK = ROOT / "build" / "breadth"
 LIST, SMOKE, RECIPES = ROOT / "bench" / "breadth.toml", ROOT / "bench" / "smoke", ROOT / "packages"
 _MINUTES = 30
 _GRACE_SECONDS = 60
-_GOAL, _LARGEST_RATIO = "50 of the first 60", 1.1
+_LARGEST_RATIO = 1.1
+RESULTS = "results.json"
 
 
 @dataclass(frozen=True)
@@ -117,22 +121,12 @@ class Bench:
     emulator: Emulator
     registry: Registry
 
-    @property
-    def results_file(self) -> Path:
-        return self.folder / "results.json"
-
-    def results(self) -> dict[str, Result]:
-        """Return what was found out before, by name."""
-        if not self.results_file.is_file():
-            return {}
-        kept: Mapping[str, Any] = json.loads(self.results_file.read_text())
-        return {name: Result(**said) for name, said in kept.items()}
-
     def keep(self, name: str, result: Result) -> None:
         """Add what came of a package to what was found out before."""
-        found = {**self.results(), name: result}
-        said = {name: dataclasses.asdict(found[name]) for name in sorted(found)}
-        write_text(self.results_file, json.dumps(said, indent=1) + "\n")
+        file = self.folder / RESULTS
+        kept = json.loads(file.read_text()) if file.is_file() else {}
+        said = {**kept, name: dataclasses.asdict(result)}
+        write_text(file, json.dumps(said, indent=1, sort_keys=True) + "\n")
 
     def measure(self, wanted: Wanted) -> Result:
         """Build a package and try it."""
@@ -269,13 +263,12 @@ def chosen(packages: Sequence[Wanted], names: Sequence[str]) -> list[Wanted]:
 
 
 def _todo(
-    packages: Sequence[Wanted], found: Mapping[str, Result], as_of: str, given: argparse.Namespace
+    packages: Sequence[Wanted], found: Mapping[str, Result], given: argparse.Namespace
 ) -> Iterator[Wanted]:
     for wanted in packages:
         known = found.get(wanted.name)
-        fits = known is not None and (known.requirement, known.as_of) == (wanted.requirement, as_of)
         retried = given.again or (given.failed and known is not None and known.outcome == "failed")
-        if given.names or not fits or retried:
+        if given.names or known is None or retried:
             yield wanted
 
 
@@ -299,36 +292,67 @@ def report(packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
     passed = [result for result in results if result.outcome != "failed"]
     own = [result for result in passed if result.outcome == "built" and result.ratio]
     large = [result for result in own if result.ratio and result.ratio > _LARGEST_RATIO]
-    print(f"Score: {len(passed)} of {len(packages)} can be had and pass their test (goal: {_GOAL}).")
-    print(f"Not run: {len(packages) - len(results)}. Failed: {len(results) - len(passed)}.")
+    print(f"Score: {_score(results)} Not run: {len(packages) - len(results)}.")
     print(
         f"Built wheels larger than {_LARGEST_RATIO} x the official one for another Linux: {len(large)} of {len(own)}"
         + "".join(f"; {result.requirement} {result.ratio:.2f} x" for result in large)
     )
 
 
-def write_page(target: Target, as_of: str, packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
-    """Write what came of each package that was run into the documents."""
-    known = [found[wanted.name] for wanted in packages if wanted.name in found]
-    passed = [result for result in known if result.outcome != "failed"]
-    others = len(packages) - len(known)
-    told = (
-        f"`bench/breadth --target {target.name} --write` made this page. It ran {len(known)} packages in their newest "
-        f"releases as of {as_of} for Python {target.python.short}. {len(passed)} can be had with all that they need, "
-        f"and pass a program that uses them on the emulated machine. {others} more were not run for this page."
-    )
+def write_page(as_of: str, packages: Sequence[Wanted], results: Mapping[str, Mapping[str, Result]]) -> None:
+    """Write what came of each package that was run into the documents.
+
+    Args:
+        results: what came of each package, by target.
+    """
     lines = [
-        f"# Packages with native code, for `{target.name}`",
+        "# Packages with native code",
         "",
-        told,
+        f"`bench/breadth --write` made this page: {len(packages)} packages that people put on robots, gateways and lab "
+        f"computers, in their newest releases as of {as_of} for the target's Python. A package can be had if all that "
+        "it needs was taken or built, and if a program that uses it passes on the emulated machine.",
         "",
         "Size is that of a wheel beside the official one for another Linux machine; seconds are those of its build.",
-        "",
-        "| package | outcome | size | seconds | why |",
-        "| --- | --- | --- | --- | --- |",
-        *(_line(result) for result in sorted(known, key=lambda result: result.requirement.lower())),
     ]
+    for target, found in results.items():
+        known = [found[wanted.name] for wanted in packages if wanted.name in found]
+        lines += ["", f"## `{target}`", "", f"{_score(known)} {len(packages) - len(known)} were not run."]
+        lines += ["", "| package | outcome | size | seconds | why |", "| --- | --- | --- | --- | --- |"]
+        lines += [_line(result) for result in sorted(known, key=lambda result: result.requirement.lower())]
     write_text(PAGE, "\n".join(lines) + "\n")
+
+
+def _score(known: Sequence[Result]) -> str:
+    outcomes = Counter(result.outcome for result in known)
+    built = [result for result in known if result.outcome == "built"]
+    recipes = [lines for lines in map(_recipe_lines, built) if lines]
+    longest = f", of {max(recipes)} lines at most" if recipes else ""
+    return (
+        f"{outcomes['taken'] + outcomes['built']} of {len(known)} that were run can be had: {outcomes['taken']} taken, "
+        f"{outcomes['built']} built, {outcomes['failed']} failed. {len(recipes)} of those that were built have a "
+        f"recipe{longest}."
+    )
+
+
+def _recipe_lines(result: Result) -> int:
+    """Return how long the recipe of a package is that ships with crosswheel; 0 if there is none."""
+    name = canonicalize_name(Requirement(result.requirement).name)
+    recipe = resources.files("crosswheel") / "recipes" / "data" / name / "build.py"
+    return len(recipe.read_text().splitlines()) if recipe.is_file() else 0
+
+
+def known_results(as_of: str, packages: Sequence[Wanted], folder: Path) -> dict[str, Result]:
+    """Return what is known of the packages in the releases of the list."""
+    kept: Mapping[str, Any] = (
+        json.loads((folder / RESULTS).read_text()) if (folder / RESULTS).is_file() else {}
+    )
+    found = {name: Result(**said) for name, said in kept.items()}
+    return {
+        wanted.name: found[wanted.name]
+        for wanted in packages
+        if wanted.name in found
+        and (found[wanted.name].requirement, found[wanted.name].as_of) == (wanted.requirement, as_of)
+    }
 
 
 def _line(result: Result) -> str:
@@ -366,7 +390,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--failed", action="store_true", help="run what failed before, too")
     parser.add_argument("--report", action="store_true", help="run nothing, only print what is known")
     parser.add_argument(
-        "--write", action="store_true", help="write docs/breadth.md from all that is known, too"
+        "--write",
+        action="store_true",
+        help="write docs/breadth.md from all that is known of each target, too",
     )
     parser.add_argument("--target", default="ot2", help="the machine to build for (ot2)")
     parser.add_argument(
@@ -377,19 +403,26 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     as_of, packages = read_list()
     target, settings = targets.load(given.target), Settings.from_environment()
-    folder = (given.folder or ROOT / "build" / "breadth" / target.name).absolute()
+    folder = (given.folder or WORK / target.name).absolute()
     toolchain = toolchain_for(target, settings)
     emulator = emulator_for(target, settings, Runner())
     with Registry(settings) as registry:
         bench = Bench(target, as_of, folder, settings, toolchain, emulator, registry)
-        todo = [] if given.report else _todo(chosen(packages, given.names), bench.results(), as_of, given)
-        for wanted in todo:
+        wanted_now = chosen(packages, given.names)
+        known = known_results(as_of, packages, folder)
+        for wanted in [] if given.report else _todo(wanted_now, known, given):
             result = bench.measure(wanted)
             bench.keep(wanted.name, result)
             say(f"{wanted.requirement}: {result.outcome} in {result.seconds:.0f} s: {result.reason}")
-        report(chosen(packages, given.names), bench.results())
-        if given.write:
-            write_page(target, as_of, packages, bench.results())
+    report(wanted_now, known_results(as_of, packages, folder))
+    if given.write:
+        folders = {
+            target.name: folder,
+            **{path.parent.name: path.parent for path in WORK.glob(f"*/{RESULTS}")},
+        }
+        write_page(
+            as_of, packages, {name: known_results(as_of, packages, place) for name, place in folders.items()}
+        )
     return 0
 
 
