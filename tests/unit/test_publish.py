@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -465,6 +465,35 @@ def test_a_publisher_that_was_overtaken_makes_its_pages_again(tmp_path: Path) ->
 
     publish(first, Overtaken(tmp_path / "channel"))
     assert len(published_wheels(FolderStore(tmp_path / "channel"))) == 3
+
+
+def test_a_large_channel_is_read_and_written_some_projects_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crosswheel.publish.contents._PORTION", 12, raising=False)
+
+    class Counting(FolderStore):
+        """Notes how many files were asked for, or written, at once."""
+
+        most = 0
+
+        def read_all(self, paths: Iterable[str]) -> dict[str, bytes]:
+            selected = list(paths)
+            self.most = max(self.most, len(selected))
+            return super().read_all(selected)
+
+        def write_all(self, contents: Mapping[str, bytes]) -> None:
+            self.most = max(self.most, len(contents))
+            super().write_all(contents)
+
+    store = Counting(tmp_path / "channel")
+    names = [f"p{number:02}" for number in range(40)]
+    site = site_of(tmp_path, *((name, "1") for name in names))
+    for _ in range(2):
+        publish(site, store)
+        assert len(published_wheels(store)) == len(names)
+        assert 0 < store.most <= 16
+    assert {f"project/{name}.html" for name in names} == set(store.listing("project"))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from crosswheel.index.failures import Failure, read_failures
 from crosswheel.index.overview import Overview
 from crosswheel.index.owner import refuse_foreign
 from crosswheel.index.present import Present
+from crosswheel.index.project_reading import KnownProject
 from crosswheel.index.project_writing import (
     Setting,
     Task,
@@ -143,12 +144,20 @@ def _summary(site: Path, projects: Collection[Overview], changed: int) -> IndexS
 
 @dataclass(frozen=True)
 class SiteContents:
-    """The inputs of a site: its wheels, its projects by normalised name, the failed builds, and the batches."""
+    """The inputs of a site: its projects by normalised name with their wheels, the failed builds, and the batches."""
 
-    entries: tuple[Entry, ...]
-    projects: Mapping[str, Overview]
+    known: Mapping[str, KnownProject]
     failures: tuple[Failure, ...]
     batches: tuple[Batch, ...] = ()
+
+    @property
+    def projects(self) -> Mapping[str, Overview]:
+        """The summaries of the projects."""
+        return {name: project.overview for name, project in self.known.items()}
+
+    def entries(self, name: str) -> list[Entry]:
+        """Return the wheels of a project; they are parsed each time, as thousands of them fill the memory."""
+        return [wheel.entry for wheel in self.known[name].indexed()]
 
 
 def read_site(site: Path) -> SiteContents:
@@ -163,10 +172,8 @@ def read_site(site: Path) -> SiteContents:
             f"there is no finished index in {site}",
             hint="make one with `crosswheel index`, or give another --index-tree-root.",
         )
-    projects = {name: part.project for name, part in state.parts.items()}
-    entries = tuple(wheel.entry for project in projects.values() for wheel in project.indexed())
-    overviews = {name: project.overview for name, project in projects.items()}
-    return SiteContents(entries, overviews, state.failures.failures, state.batches)
+    known = {name: part.project for name, part in state.parts.items()}
+    return SiteContents(known, state.failures.failures, state.batches)
 
 
 def _refuse_unfit(dist: Path, site: Path) -> None:

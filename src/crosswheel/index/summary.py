@@ -23,7 +23,8 @@ def markdown(site: SiteContents) -> str:
         [f.name, f.version, f.target, f.message.partition("\n")[0], f.hint]
         for f in still_failing(site.failures, site.projects)
     ]
-    text = f"## Index: {len(site.entries)} wheels of {len(site.projects)} projects\n\n"
+    wheels = sum(project.wheels for project in site.projects.values())
+    text = f"## Index: {wheels} wheels of {len(site.projects)} projects\n\n"
     if failing:
         text += "### Not built\n\n" + table(["package", "version", "target", "why", "what to do"], failing)
     return text + table(["package", "version", "runs on", "kind"], offered)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,6 +39,8 @@ Listing = Mapping[str, Stored]
 Model = TypeVar("Model", bound=BaseModel)
 
 FORMS = ("index.html", "index.json")
+# Files of projects that are read at the same time.
+_PORTION = 400
 _ROOT_FILES = (LAST_PUBLICATION, people.HOME, people.STATUS, *people.asset_files())
 
 
@@ -183,39 +185,87 @@ def last_publication(store: Store) -> Publication | None:
 
 @dataclass(frozen=True)
 class ChannelContents:
-    """The inputs of a channel's pages: entries with their proofs, by project, and the last publisher's statement."""
+    """The inputs of a channel's pages, for complete wheels only.
 
-    projects: Mapping[str, list[people.ListedWheel]]
-    described: Mapping[str, RawMetadata]
+    Attributes:
+        projects: the files of each project with such wheels, in the order of names.
+        last: the last publisher's statement.
+    """
+
+    store: Store
+    projects: Mapping[str, Listing]
     last: Publication | None
 
-    def pages(self) -> dict[str, bytes]:
-        """Return all pages of the channel, in the order in which to write them."""
-        pages: dict[str, bytes] = {}
+    def pages(self) -> Iterator[dict[str, bytes]]:
+        """Yield all pages of the channel in the order in which to write them, those of some projects at a time.
+
+        A project whose newest wheel was removed since the listing is missing for readers, too.
+        """
+        yield people.asset_files()
         overviews = {}
         root_url = self.last.root_url if self.last else None
-        for name, files in self.projects.items():
-            overviews[name] = overview_of([file.entry for file in files])
-            links = [
-                dependency
-                for dependency in required_names(self.described[name])
-                if dependency in self.projects
-            ]
-            pages.update(rendering.project_pages(files, self.described[name], links, root_url))
+        for names in portions({name: len(files) for name, files in self.projects.items()}):
+            pages: dict[str, bytes] = {}
+            wheels = _read_wheels(self.store, files_of(names, self.projects))
+            described = _read_metadata(self.store, wheels)
+            for name, metadata in described.items():
+                overviews[name] = overview_of([file.entry for file in wheels[name]])
+                links = [other for other in required_names(metadata) if other in self.projects]
+                pages.update(rendering.project_pages(wheels[name], metadata, links, root_url))
+            yield pages
         failures, batches = (self.last.failures, self.last.batches) if self.last else ((), ())
-        pages.update(rendering.root_pages(overviews, failures, root_url, batches=batches))
-        return pages
+        yield dict(rendering.root_pages(overviews, failures, root_url, batches=batches))
+
+
+def projects_of(listing: Listing) -> dict[str, Listing]:
+    """Return a channel's files by the normalised name of their project, in the order of names."""
+    projects: dict[str, dict[str, Stored]] = {}
+    for path, stored in listing.items():
+        projects.setdefault(path.split("/")[1], {})[path] = stored
+    return dict(sorted(projects.items()))
+
+
+def files_of(names: Iterable[str], projects: Mapping[str, Listing]) -> Listing:
+    """Return the files of some projects."""
+    return {path: stored for name in names for path, stored in projects.get(name, {}).items()}
+
+
+def portions(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Group projects, given the number of their files, so that a group keeps a store busy and fits into any memory."""
+    names: list[str] = []
+    files = 0
+    for name, size in sizes.items():
+        if names and files + size > _PORTION:
+            yield names
+            names, files = [], 0
+        names.append(name)
+        files += size
+    if names:
+        yield names
 
 
 def read_contents(store: Store, listing: Listing, last: bytes | None) -> ChannelContents:
-    """Read the inputs of a channel's pages, for complete wheels only.
+    """Return what a channel has, for its pages.
 
     Args:
         store: the channel.
         listing: its files.
         last: the last publisher's statement.
     """
-    records = read_records(store, listing)
+    projects = projects_of(listing)
+    whole: set[str] = set()
+    for names in portions({name: len(files) for name, files in projects.items()}):
+        records = read_records(store, files_of(names, projects)).values()
+        whole.update(record.name for record in records if record.is_whole(listing))
+    return ChannelContents(
+        store,
+        {name: files for name, files in projects.items() if name in whole},
+        parse(Publication, store, LAST_PUBLICATION, last) if last else None,
+    )
+
+
+def _read_wheels(store: Store, listing: Listing) -> dict[str, list[people.ListedWheel]]:
+    """Return the wheels that pages name by project, the oldest version first."""
     proofs: dict[str, dict[str, Proof]] = {}
     for path, data in sorted(store.read_all(path for path in listing if path.endswith(PROOF_SUFFIX)).items()):
         wheel, name = wheel_of(path), path.rpartition("/")[2]
@@ -233,23 +283,25 @@ def read_contents(store: Store, listing: Listing, last: bytes | None) -> Channel
                 path + LOG_SUFFIX in listing,
             ),
         )
-        for path, record in records.items()
+        for path, record in read_records(store, listing).items()
         if record.is_whole(listing)
     ]
     projects: dict[str, list[people.ListedWheel]] = {}
     for file in sorted(in_force(files), key=lambda file: (file.entry.name, file.entry.order)):
         projects.setdefault(file.entry.name, []).append(file)
+    return projects
+
+
+def _read_metadata(
+    store: Store, projects: Mapping[str, Sequence[people.ListedWheel]]
+) -> dict[str, RawMetadata]:
+    """Return the METADATA of each project's newest wheel, where it exists."""
     paths = {
-        name: wheel_path(newest(file.entry for file in group)) + METADATA_SUFFIX
-        for name, group in projects.items()
+        name: wheel_path(newest(file.entry for file in wheels)) + METADATA_SUFFIX
+        for name, wheels in projects.items()
     }
     metadata = store.read_all(paths.values())
-    return ChannelContents(
-        # A file removed since the listing is missing for readers, too.
-        {name: group for name, group in projects.items() if paths[name] in metadata},
-        {name: parse_email(metadata[path])[0] for name, path in paths.items() if path in metadata},
-        parse(Publication, store, LAST_PUBLICATION, last) if last else None,
-    )
+    return {name: parse_email(metadata[path])[0] for name, path in paths.items() if path in metadata}
 
 
 def _file(

@@ -16,7 +16,7 @@ from crosswheel.index.entry import Entry
 from crosswheel.index.owner import LAST_PUBLICATION
 from crosswheel.index.project_reading import read_proof
 from crosswheel.index.simple import is_secure, list_pages, simple_pages
-from crosswheel.index.site import read_site
+from crosswheel.index.site import SiteContents, read_site
 from crosswheel.publish.channel_manifest import Manifest, Signatory, SignedFile, require_signatory
 from crosswheel.publish.contents import (
     RECORD_SUFFIX,
@@ -24,8 +24,11 @@ from crosswheel.publish.contents import (
     Listing,
     Publication,
     belongs_to_channel,
+    files_of,
     last_publication,
     list_channel,
+    portions,
+    projects_of,
     read_contents,
     read_records,
     wheel_path,
@@ -120,34 +123,51 @@ def publish(
         IntegrityError: a wheel of that name was published with other bytes, or an untrusted key signed the channel.
         StorageError: the store failed; running the same command again resumes.
     """
-    local = read_site(site)
     last = last_publication(store)
-    listing = list_channel(store)
     may_replace = is_replaceable(
         replaceable, channel or (last.channel if last else None), last is not None and last.replaceable
     )
-    published = _ChannelSnapshot(store, listing, read_records(store, listing), may_replace)
-    uploads = [_upload(site, entry, published) for entry in local.entries]
-    plan = _plan(uploads, published)
-    require_signatory(store, signatory)
     if last is not None:
         channel, root_url = channel or last.channel, last.root_url if root_url is None else root_url
-    if attester:
-        _require_own_url(root_url)
-    if dry_run:
-        return plan
     settings = Publication(
         published=_now(), channel=channel, root_url=root_url or None, replaceable=may_replace
     )
-    publication = settings.model_copy(update={"failures": local.failures, "batches": local.batches})
-    if last is None:  # the first file marks the channel's owner
+    # What this needed is free again when the pages are made.
+    published = _store_site(site, store, settings, signatory, attester, is_new=last is None, dry_run=dry_run)
+    return published if dry_run else replace(published, pages=tuple(write_pages(store)))
+
+
+def _store_site(
+    site: Path,
+    store: Store,
+    settings: Publication,
+    signatory: Signatory | None,
+    attester: Attester | None,
+    *,
+    is_new: bool,
+    dry_run: bool,
+) -> Published:
+    """Do all that :func:`publish` does but for pages."""
+    comparison = _Comparison(
+        site, read_site(site), store, projects_of(list_channel(store)), settings.replaceable
+    )
+    survey = _surveyed(comparison)
+    require_signatory(store, signatory)
+    if attester:
+        _require_own_url(settings.root_url)
+    if dry_run:
+        return survey.plan
+    if is_new:  # the first file marks the channel's owner
         store.create(LAST_PUBLICATION, settings.model_dump_json().encode())
-    _in_parallel(store, partial(_store_wheel, published), uploads)
-    attested = tuple(_attest(published, uploads, attester)) if attester else ()
+    for snapshot, uploads in comparison.portions(survey.changed):
+        _in_parallel(store, partial(_store_wheel, snapshot), uploads)
+    attested = tuple(_attest(store, survey.unattested, attester)) if attester else ()
     # Sign before writing pages, so that every wheel that a page names is signed.
-    manifest = signatory.sign(store, _signed_files(uploads)) if signatory else None
+    manifest = signatory.sign(store, _signed_files(comparison)) if signatory else None
+    local = comparison.local
+    publication = settings.model_copy(update={"failures": local.failures, "batches": local.batches})
     store.write(LAST_PUBLICATION, publication.model_dump_json().encode())
-    return replace(plan, pages=tuple(write_pages(store)), attested=attested, manifest=manifest)
+    return replace(survey.plan, attested=attested, manifest=manifest)
 
 
 def _require_own_url(root_url: str | None) -> None:
@@ -158,32 +178,107 @@ def _require_own_url(root_url: str | None) -> None:
         )
 
 
-def _attest(channel: _ChannelSnapshot, uploads: Sequence[_Upload], attester: Attester) -> Iterator[str]:
-    """Attest the wheels without attestations, put these next to them at once, and yield the wheels' file names."""
-    paths = {
-        upload.wheel: wheel_path(upload.entry)
-        for upload in uploads
-        if ATTESTATIONS_SUFFIX not in upload.companions
-        and wheel_path(upload.entry) + ATTESTATIONS_SUFFIX not in channel.listing
-    }
-    for wheel, attested in attester.attest(list(paths)):
-        channel.store.create(paths[wheel] + ATTESTATIONS_SUFFIX, attested.provenance.encode())
+def _attest(store: Store, unattested: Mapping[Path, str], attester: Attester) -> Iterator[str]:
+    """Attest wheels, put the attestations next to them at once, and yield the wheels' file names.
+
+    Args:
+        unattested: their paths in the channel.
+    """
+    for wheel, attested in attester.attest(list(unattested)):
+        store.create(unattested[wheel] + ATTESTATIONS_SUFFIX, attested.provenance.encode())
         yield wheel.name
 
 
-def _signed_files(uploads: Sequence[_Upload]) -> dict[str, SignedFile]:
+def _signed_files(comparison: _Comparison) -> dict[str, SignedFile]:
     """Return the signed facts about a site's wheels, taken from the site and not from the channel."""
     files = {}
-    for upload in uploads:
-        path, entry, metadata = wheel_path(upload.entry), upload.entry, upload.companions[METADATA_SUFFIX]
-        files[path] = SignedFile(sha256=entry.sha256, size=entry.size)
-        files[path + METADATA_SUFFIX] = SignedFile(sha256=entry.metadata_sha256, size=metadata.stat().st_size)
+    for _, uploads in comparison.portions(comparison.local.known):
+        for upload in uploads:
+            path, entry, metadata = (
+                wheel_path(upload.entry),
+                upload.entry,
+                upload.companions[METADATA_SUFFIX],
+            )
+            files[path] = SignedFile(sha256=entry.sha256, size=entry.size)
+            files[path + METADATA_SUFFIX] = SignedFile(
+                sha256=entry.metadata_sha256, size=metadata.stat().st_size
+            )
     return files
 
 
 @dataclass(frozen=True)
+class _Comparison:
+    """A site beside a channel as it was at one moment.
+
+    Attributes:
+        published: the channel's files by project.
+        replaceable: whether wheels may be replaced there.
+    """
+
+    site: Path
+    local: SiteContents
+    store: Store
+    published: Mapping[str, Listing]
+    replaceable: bool
+
+    def portions(self, names: Iterable[str]) -> Iterator[tuple[_ChannelSnapshot, list[_Upload]]]:
+        """Yield what the channel has of some of these projects at a time, and the site's wheels of them.
+
+        Raises:
+            IntegrityError: other bytes have a wheel's name in the channel.
+        """
+        projects = self.local.projects
+        sizes = {name: projects[name].wheels + len(self.published.get(name, ())) for name in names}
+        for portion in portions(sizes):
+            listing = files_of(portion, self.published)
+            snapshot = _ChannelSnapshot(
+                self.store, listing, read_records(self.store, listing), self.replaceable
+            )
+            entries = (entry for name in portion for entry in self.local.entries(name))
+            yield snapshot, [_upload(self.site, entry, snapshot) for entry in entries]
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What is to be done for a site.
+
+    Attributes:
+        plan: what a publication does.
+        changed: the projects with a file that the channel lacks.
+        unattested: the wheels without attestations, with their paths in the channel.
+    """
+
+    plan: Published
+    changed: Sequence[str]
+    unattested: Mapping[Path, str]
+
+
+def _surveyed(comparison: _Comparison) -> _Survey:
+    plans: list[Published] = []
+    changed: dict[str, None] = {}
+    unattested: dict[Path, str] = {}
+    for snapshot, uploads in comparison.portions(comparison.local.known):
+        plans.append(_plan(uploads, snapshot))
+        for upload in uploads:
+            if not snapshot.has_all(upload):
+                changed[upload.entry.name] = None
+            path = wheel_path(upload.entry) + ATTESTATIONS_SUFFIX
+            if ATTESTATIONS_SUFFIX not in upload.companions and path not in snapshot.listing:
+                unattested[upload.wheel] = wheel_path(upload.entry)
+    plan = Published(
+        new=tuple(name for plan in plans for name in plan.new),
+        mended=tuple(name for plan in plans for name in plan.mended),
+        proofs=tuple(name for plan in plans for name in plan.proofs),
+        kept=sum(plan.kept for plan in plans),
+        replaced=tuple(name for plan in plans for name in plan.replaced),
+        of_yanked=tuple(name for plan in plans for name in plan.of_yanked),
+    )
+    return _Survey(plan, tuple(changed), unattested)
+
+
+@dataclass(frozen=True)
 class _ChannelSnapshot:
-    """A channel's contents at one moment: its files, and the records among them by the wheel's path."""
+    """What a channel has of some projects at one moment: files, and the records among them by the wheel's path."""
 
     store: Store
     listing: Listing
@@ -194,6 +289,15 @@ class _ChannelSnapshot:
         """Return whether the channel has a wheel completely published."""
         record = self.records.get(wheel_path(entry))
         return record is not None and record.is_whole(self.listing)
+
+    def has_all(self, upload: _Upload) -> bool:
+        """Return whether the channel has a wheel, in force, with all of its other files."""
+        path = wheel_path(upload.entry)
+        return (
+            self.has(upload.entry)
+            and all(path + suffix in self.listing for suffix in upload.companions)
+            and upload.replaces <= self.records[path].replaces
+        )
 
     def targets_of(self, record: ChannelRecord) -> set[str]:
         """Return the targets with a proof of a wheel in the channel."""
@@ -219,7 +323,9 @@ class _ChannelSnapshot:
         if same is not None:
             later = any(record.replaces >= same.replaces for record in taken if record is not same)
             number = newest + 1 if self.replaceable and later else same.replaces
-            return entry.model_copy(update={"apart": same.apart}), number
+            return entry if entry.apart == same.apart else entry.model_copy(
+                update={"apart": same.apart}
+            ), number
         theirs = [self.targets_of(record) for record in taken]
         if not entry.offered or not all(theirs) or set(entry.offered) & set().union(*theirs):
             if not self.replaceable:
@@ -289,15 +395,17 @@ def write_pages(store: Store) -> list[str]:
     last_state: object = None
     while (now := (list_channel(store), store.read(LAST_PUBLICATION))) != last_state:
         last_state = now
-        pages = read_contents(store, *now).pages()
-        published = store.read_all(pages)
-        changed = {path: data for path, data in pages.items() if published.get(path) != data}
-        for stage in _stages(changed):
-            store.write_all({path: changed[path] for path in stage})
-        removed = list(_left_over(store, pages))
+        paths: set[str] = set()
+        for pages in read_contents(store, *now).pages():
+            published = store.read_all(pages)
+            changed = {path: data for path, data in pages.items() if published.get(path) != data}
+            store.write_all(changed)
+            paths.update(pages)
+            written.update(dict.fromkeys(changed))
+        removed = list(_left_over(store, paths))
         for path in removed:
             store.remove(path)
-        written.update(dict.fromkeys((*changed, *removed)))
+        written.update(dict.fromkeys(removed))
     return list(written)
 
 
@@ -309,16 +417,6 @@ def _left_over(store: Store, pages: Collection[str]) -> Iterator[str]:
             name = path[len("project/") : -len(".html")]
             yield from (page for root in roots for page in simple_pages(name, root))
             yield path
-
-
-def _stages(paths: Iterable[str]) -> list[list[str]]:
-    """Group paths of pages in the order of writing: assets, projects, then the pages that name them."""
-    stages: list[list[str]] = [[], [], []]
-    for path in paths:
-        folder = path.split("/")[:-1]
-        of_project = folder[0] == "project" or folder[-2:-1] == ["simple"] if folder else False
-        stages[0 if path.startswith("assets/") else 1 if of_project else 2].append(path)
-    return stages
 
 
 def _upload(site: Path, entry: Entry, published: _ChannelSnapshot) -> _Upload:
