@@ -113,6 +113,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def update_bytes(path: Path, data: bytes) -> None:
+    """Write a file as :func:`write_bytes` does; leave it alone if it has these contents already.
+
+    What reads a tree tells by their times which files are new.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == data:
+            return
+    write_bytes(path, data)
+
+
 @contextlib.contextmanager
 def new_file(path: Path, mode: int | None = 0o644) -> Iterator[Path]:
     """Yield a temporary path for the block to write, which replaces ``path`` if the block succeeds.

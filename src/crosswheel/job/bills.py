@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from crosswheel.files import write_bytes
+from crosswheel.files import update_bytes
 from crosswheel.job.context import BuildContext
 from crosswheel.job.record import WheelRecord
 from crosswheel.job.requirement_graph import Requirements
@@ -34,10 +34,10 @@ def write_sboms(
     """
     record, front = records[name], f"{placed.name}.{context.target.name}"
     if record.origin == "taken":
-        write_bytes(placed.with_name(front + SBOM_SUFFIX), taken_sbom(record.wheel, record.sha256, EPOCH))
+        update_bytes(placed.with_name(front + SBOM_SUFFIX), taken_sbom(record.wheel, record.sha256, EPOCH))
     if name in requirements.roots:
         reached, _ = requirements.follow([name], records)
         wheels = {records[other].wheel: records[other].sha256 for other in reached}
         interpreter = python_part(context.target, context.settings, context.general_runner)
         bill = closure_sbom(name, wheels, context.target.marker_environment, EPOCH, interpreter)
-        write_bytes(placed.with_name(front + CLOSURE_SUFFIX), bill)
+        update_bytes(placed.with_name(front + CLOSURE_SUFFIX), bill)

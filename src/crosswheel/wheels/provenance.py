@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from crosswheel.errors import IntegrityError
-from crosswheel.files import write_text
+from crosswheel.files import update_bytes
 from crosswheel.signing.envelope import open_signed, sign
 from crosswheel.signing.keys import PublicKey, SigningKey
 from crosswheel.wheels.layout import PROVENANCE_SUFFIX
@@ -56,8 +56,7 @@ def write(path: Path, said: Statement, key: SigningKey | None) -> None:
     """
     value = sign(said, PAYLOAD, key) if key else said
     text = json.dumps(value, indent=1, sort_keys=True) + "\n"
-    if not path.is_file() or path.read_text() != text:
-        write_text(path, text)
+    update_bytes(path, text.encode())
 
 
 def read_unverified(path: Path) -> Statement | None:
