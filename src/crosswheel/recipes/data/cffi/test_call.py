@@ -1,5 +1,7 @@
 """C functions are called with every kind of argument, and call back into Python."""
 
+import struct
+
 import cffi
 
 ffi = cffi.FFI()
@@ -10,7 +12,7 @@ ffi.cdef(
     size_t strlen(const char *);
     """
 )
-assert ffi.sizeof("void *") == 4
+assert ffi.sizeof("void *") == struct.calcsize("P")
 libc, libm = ffi.dlopen("libc.so.6"), ffi.dlopen("libm.so.6")
 assert libm.pow(2.0, 0.5) == 2**0.5  # passed and returned in floating-point registers
 assert libc.strlen(b"robot") == 5

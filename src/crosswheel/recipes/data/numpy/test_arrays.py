@@ -1,8 +1,10 @@
 """Arrays are computed with, in every size of number, solved, transformed and drawn at random."""
 
+import struct
+
 import numpy as np
 
-assert np.dtype(np.intp).itemsize == 4
+assert np.dtype(np.intp).itemsize == struct.calcsize("P")
 for kind in (np.int8, np.int32, np.int64, np.uint64, np.float32, np.float64, np.longdouble, np.complex128):
     assert np.arange(10, dtype=kind).sum() == 45, kind
 matrix = np.array([[4.0, 1.0], [2.0, 3.0]])
