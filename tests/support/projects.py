@@ -75,6 +75,19 @@ def c_project(name: str = "demo") -> Files:
     return {"pyproject.toml": pyproject(SETUPTOOLS), "setup.py": setup_py(name=name), "demo.c": C_SOURCE}
 
 
+def makefile_project() -> Files:
+    """Return a project whose C is compiled by a Makefile that names its compiler."""
+    setup = """
+        import subprocess, sysconfig
+        from setuptools import Extension, setup
+        subprocess.run(["make", f"INCLUDE={sysconfig.get_path('include')}", "demo.o"], check=True)
+        extension = Extension("_demo", [], extra_objects=["demo.o"])
+        setup(name="demo", version="1.0", ext_modules=[extension], py_modules=[])
+    """
+    rules = "CC = gcc\ndemo.o: demo.c\n\t$(CC) -g -fPIC -I$(INCLUDE) -c demo.c -o $@\n"
+    return {**c_project(), "setup.py": textwrap.dedent(setup), "Makefile": rules}
+
+
 def pure_project(name: str) -> Files:
     """Return a project with a module and nothing to compile, built by setuptools."""
     setup = f"from setuptools import setup\nsetup(name='{name}', version='1.0', py_modules=['{name}'])\n"

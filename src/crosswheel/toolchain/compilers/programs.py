@@ -14,6 +14,7 @@ from crosswheel.process import Runner, Word, this_python
 from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.toolchain.compilers import link_map
 
+_GNU = {"cc": "gcc", "c++": "g++"}
 DRIVER = Path(__file__).with_name("driver.py")
 
 
@@ -92,10 +93,12 @@ def script(words: Sequence[str]) -> str:
 
 
 def tools_folder(programs: Mapping[str, str], host: Mapping[str, str], multiarch: str, cache: Path) -> Path:
-    """Return a folder of programs, given by name and text; the target's also with its GNU triple as a prefix."""
-    gnu = {"cc": "gcc", "c++": "g++"}
-    named = {f"{multiarch}-{gnu.get(name, name)}": text for name, text in programs.items()}
-    every = {**programs, **named, **host}
+    """Return a folder of programs, given by name and text; the target's also with its GNU triple as a prefix.
+
+    ``gcc`` and ``g++`` are the target's compilers as well: Makefiles name them, and would find this machine's.
+    """
+    gnu = {_GNU.get(name, name): text for name, text in programs.items()}
+    every = {**programs, **gnu, **{f"{multiarch}-{name}": text for name, text in gnu.items()}, **host}
     return cached_texts(cached_path(cache, "tools", {"programs": every}), every, programs=every)
 
 
