@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -118,6 +119,18 @@ def test_each_module_that_does_not_load_is_a_fault(site: Path) -> None:
     imports = imports_of(site, importable(["pkg._one", "pkg._fast", "pkg._two"]))
     assert imports.imported == ("pkg._fast",)
     assert [fault.message.split()[1] for fault in imports.faults] == ["pkg._one", "pkg._two"]
+
+
+def test_one_of_several_extension_modules_may_need_what_an_extra_brings(site: Path) -> None:
+    """As zstandard's for cffi does, beside the one that is used without it."""
+    (site / "pkg/_other.py").write_text("import elsewhere")
+    both = dataclasses.replace(importable(["pkg._fast", "pkg._other"]), has_extras=True)
+    imports = imports_of(site, both)
+    assert (imports.faults, imports.imported, list(imports.skipped)) == ((), ("pkg._fast",), ["pkg._other"])
+    (fault,) = imports_of(site, dataclasses.replace(both, has_extras=False)).faults
+    assert "brings elsewhere" in fault.remedy
+    (site / "pkg/_fast.py").write_text("import elsewhere")
+    assert len(imports_of(site, both).faults) == 2, "nothing of it was loaded"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -141,6 +141,7 @@ class Importable:
         complete: whether all requirements of the wheel are installed.
         objects: its shared objects that load on their own, by their paths below site-packages.
         system: the libraries of the target's image; the emulated image lacks some of them.
+        has_extras: whether extras of the wheel bring packages that only some of its modules need.
     """
 
     wheel: str
@@ -150,6 +151,7 @@ class Importable:
     complete: bool = True
     objects: Sequence[str] = ()
     system: Sequence[str] = ()
+    has_extras: bool = False
 
     @classmethod
     def of(
@@ -171,6 +173,7 @@ class Importable:
             complete,
             openable(audited),
             target.image.libraries,
+            modules.has_extras,
         )
 
     @property
@@ -185,16 +188,18 @@ class Importable:
         """The modules that are not imported, each with the reason."""
         return {name: self.skip[name] for name in (*self.extensions, *self.pure) if name in self.skip}
 
-    def excuse(self, module: str, error: _Unimportable) -> str | None:
+    def excuse(self, module: str, error: _Unimportable, imported: Collection[str]) -> str | None:
         """Return why a failed import is not the wheel's fault; ``None`` if it is.
 
         An extension module must load if all of the wheel's requirements are installed. Python source may lack optional
         dependencies, or state that it supports another system only. A package's tests may need what only its developers
-        install.
+        install. So may one of several extension modules need what an extra brings, if another one was ``imported``.
         """
         pure = module not in self.extensions
         absent = error.missing if error.missing and not self._has(error.missing) else None
-        if absent and (pure or not self.complete or {"test", "tests"} & set(module.split(".")[:-1])):
+        optional = self.has_extras and any(name in imported for name in self.extensions)
+        tests = {"test", "tests"} & set(module.split(".")[:-1])
+        if absent and (pure or not self.complete or tests or optional):
             return f"it cannot be imported by itself: {error.message}"
         return f"it cannot be imported by itself: {error.message}" if pure and error.by_hand else None
 
@@ -229,7 +234,7 @@ def import_modules(importable: Importable, trial: Trying) -> Imports:
         fault = Fault(importable.wheel, f"importing {listed} does not end: {error}", "read the log")
         return Imports(faults=(fault,))
     imported, failed, unopenable = _results(modules, importable.objects, result)
-    excused = {name: importable.excuse(name, error) for name, error in failed.items()}
+    excused = {name: importable.excuse(name, error, imported) for name, error in failed.items()}
     skipped = {name: reason for name, reason in excused.items() if reason is not None}
     faults = [_not_imported(importable, name, failed[name]) for name in failed if name not in skipped]
     for path, reason in unopenable.items():
