@@ -260,7 +260,9 @@ def nanobind_project() -> Files:
                         OUTPUT_STRIP_TRAILING_WHITESPACE OUTPUT_VARIABLE nanobind_ROOT)
         find_package(nanobind CONFIG REQUIRED)
         nanobind_add_module(_demo demo.cpp)
+        nanobind_add_stub(_demo_stub MODULE _demo OUTPUT _demo.pyi PYTHON_PATH $<TARGET_FILE_DIR:_demo> DEPENDS _demo)
         install(TARGETS _demo DESTINATION .)
+        install(FILES ${CMAKE_CURRENT_BINARY_DIR}/_demo.pyi DESTINATION .)
     """
     source = """
         #include <nanobind/nanobind.h>
@@ -274,6 +276,7 @@ def nanobind_project() -> Files:
         "pyproject.toml": pyproject(
             "scikit-build-core==0.11.1",
             "nanobind==2.7.0",
+            "typing_extensions==4.12.2",
             "cmake==3.31.6",
             "ninja==1.11.1.4",
             backend="scikit_build_core.build",

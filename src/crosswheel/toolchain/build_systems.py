@@ -88,6 +88,16 @@ for word; do
 done
 """
 
+# The target's Python, for a program of the build that imports what was built for the target.
+_TARGET_PYTHON = """\
+#!/bin/sh
+unset _PYTHON_HOST_PLATFORM _PYTHON_SYSCONFIGDATA_NAME
+PYTHONPATH=$(echo "$VIRTUAL_ENV"/lib/python*/site-packages)
+LD_LIBRARY_PATH={libraries}
+export PYTHONPATH LD_LIBRARY_PATH
+exec @folder@/run-on-target {python} "$@"
+"""
+
 # Every configure script reads this file first, even one deep inside a build whose caller does not pass
 # --host.
 _AUTOTOOLS = """\
@@ -112,7 +122,9 @@ def description_folder(
     prefixes: Sequence[Path],
     cache: Path,
 ) -> Path:
-    """Return a folder with a file for each build system, ``run-on-target`` and ``python-config``.
+    """Return a folder with a file for each build system, ``run-on-target``, ``target-python`` and ``python-config``.
+
+    There is no ``target-python`` where the target's Python cannot run here.
 
     Args:
         emulator: the command prefix that runs a program of the target here.
@@ -122,7 +134,9 @@ def description_folder(
     wrapper = script(emulator)
     folder = cached_path(cache, "build-systems", {"files": files, "wrapper": wrapper})
     texts = {name: text.replace("@folder@", str(folder)) for name, text in files.items()}
-    return cached_texts(folder, {**texts, "run-on-target": wrapper}, ("run-on-target", "python-config"))
+    return cached_texts(
+        folder, {**texts, "run-on-target": wrapper}, ("run-on-target", "target-python", "python-config")
+    )
 
 
 def build_system_environment(folder: Path) -> Mapping[str, str]:
@@ -131,6 +145,7 @@ def build_system_environment(folder: Path) -> Mapping[str, str]:
         "CMAKE_TOOLCHAIN_FILE": str(folder / "toolchain.cmake"),
         "CONFIG_SITE": str(folder / "config.site"),
         "CROSSWHEEL_MESON_CROSS_FILE": str(folder / "meson.ini"),
+        "CROSSWHEEL_TARGET_PYTHON": str(folder / "target-python"),
     }
 
 
@@ -152,6 +167,8 @@ def _files(
         "prefixes": " ".join(map(str, [*prefixes, "@folder@"])),
         "include": python.include,
         "library": python.library,
+        "libraries": python.root,
+        "python": python.executable,
         "suffix": target.extension_suffix,
     }
     templates = {
@@ -159,5 +176,6 @@ def _files(
         "toolchain.cmake": _CMAKE,
         "config.site": _AUTOTOOLS,
         "python-config": _PYTHON_CONFIG,
+        **({"target-python": _TARGET_PYTHON} if python.runs else {}),
     }
     return {name: template.format(**words) for name, template in templates.items()}

@@ -75,4 +75,22 @@ def _replace_paths(view):
     sysconfig.get_path = lambda name, *args, **kwargs: target_paths(*args, **kwargs)[name]
 
 
+class _TargetModules:
+    """Hand a program that imports what was built for the target over to the target's own Python, emulated.
+
+    So nanobind's does, which writes down what a module offers. A build's hook stays here: it began long before.
+    """
+
+    def __init__(self, python, suffix):
+        self.python, self.suffix = python, suffix
+
+    def find_spec(self, name, path=None, target=None):
+        file = name.rpartition(".")[2] + self.suffix
+        if any(Path(folder, file).is_file() for folder in (sys.path if path is None else path)):
+            os.execv(self.python, [self.python, *sys.orig_argv[1:]])
+
+
 _become(json.loads((_HERE / "view.json").read_text()))
+_python, _program = Path(os.environ.get("CROSSWHEEL_TARGET_PYTHON", "")), Path("".join(sys.orig_argv[1:2]))
+if _python.is_file() and _program.is_file() and _program.name not in ("_in_process.py", "setup.py"):
+    sys.meta_path.append(_TargetModules(str(_python), sysconfig.get_config_var("EXT_SUFFIX")))
