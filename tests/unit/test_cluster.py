@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
+import os
 import ssl
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from crosswheel.cluster import require_dask
 from crosswheel.cluster.agreement import require_same, versions_here
@@ -194,6 +198,16 @@ def test_certificates_are_made_once_and_only_their_owner_reads_them(tmp_path: Pa
         keys.security("tls://head")
 
 
+def test_certificates_hold_where_the_clock_is_a_day_behind_or_ahead(tmp_path: Path) -> None:
+    keys = ClusterKeys(tmp_path / "cluster")
+    keys.create()
+    now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1, hours=1)
+    for name in ("authority.pem", "member.pem"):
+        certificate = x509.load_pem_x509_certificate((keys.folder / name).read_bytes())
+        assert certificate.not_valid_before_utc < now - day
+        assert now + day < certificate.not_valid_after_utc
+
+
 def test_a_machine_without_certificates_is_told_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no certificate") as refused:
         ClusterKeys(tmp_path).security("tls://head")
@@ -208,6 +222,39 @@ def test_whoever_has_no_dask_is_told_what_to_install(monkeypatch: pytest.MonkeyP
         require_dask()
     assert "pip install 'crosswheel[cluster]'" in missing.value.hint
     assert importlib.util.find_spec("distributed")
+
+
+_SIGNALLED = """
+import os, signal, sys, weakref
+from pathlib import Path
+from crosswheel.cluster.keys import ClusterKeys
+from crosswheel.cluster.starting import WorkerPlan, serve_scheduler
+from crosswheel.settings import Settings
+
+class Used:
+    pass
+
+def tell(text):
+    used = Used()
+    weakref.finalize(used, os.kill, os.getpid(), signal.SIGTERM)
+
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # as crosswheel does at its start
+keys = ClusterKeys(Path(sys.argv[1]))
+if sys.argv[2] == "scheduler":
+    serve_scheduler("tcp://127.0.0.1:0", keys, "127.0.0.1:0", tell)
+else:
+    WorkerPlan("tcp://127.0.0.1:1", "one", 1, 10**9, Settings.from_environment()).serve(keys, tell)
+"""
+
+
+@pytest.mark.parametrize("program", ["scheduler", "worker"])
+def test_a_signal_that_comes_while_python_calls_a_finalizer_ends_a_program_of_the_cluster(
+    tmp_path: Path, program: str
+) -> None:
+    environment = {**os.environ, "CROSSWHEEL_CACHE": str(tmp_path / "cache")}
+    words = [sys.executable, "-c", _SIGNALLED, str(tmp_path / "keys"), program]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
 
 
 @pytest.mark.parametrize("part", ["crosswheel", "python", "distributed"])

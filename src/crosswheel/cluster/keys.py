@@ -22,6 +22,8 @@ PORT = 8786
 VARIABLE = "CROSSWHEEL_CLUSTER_KEYS"
 """The environment variable that names the folder of a cluster's certificates."""
 _DAYS = 5 * 365
+# Certificates hold before they are made, as another machine's clock may be a day behind, or of another time zone.
+_EARLIER_DAYS = 2
 _AUTHORITY, _MEMBER, _KEY = "authority.pem", "member.pem", "member.key"
 
 
@@ -141,7 +143,7 @@ def _certificates() -> dict[str, bytes]:
             .issuer_name(names[0])
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))  # clocks differ
+            .not_valid_before(now - datetime.timedelta(days=_EARLIER_DAYS))
             .not_valid_after(now + datetime.timedelta(days=_DAYS))
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

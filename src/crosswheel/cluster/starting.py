@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -56,12 +57,32 @@ def serve_scheduler(address: str, keys: ClusterKeys, dashboard: str, tell: Calla
             await scheduler.finished()
 
     try:
-        asyncio.run(serve())
+        _run(serve())
     except OSError as error:
         raise HostError(
             f"no scheduler can listen at {address}: {error}",
             hint="something else may listen there; name another port, such as --listen tls://0.0.0.0:8790.",
         ) from error
+
+
+def _run(serving: Coroutine[object, object, None]) -> None:
+    """Serve until done; raise :class:`KeyboardInterrupt` if SIGINT or SIGTERM ended that.
+
+    What a signal's handler raises is lost if it comes while Python calls a finalizer, as Dask has many: a scheduler
+    then lived on.
+    """
+
+    async def until_stopped() -> None:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        await serving
+
+    try:
+        asyncio.run(until_stopped())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 @dataclass(frozen=True)
@@ -96,7 +117,7 @@ class WorkerPlan:
             tempfile.TemporaryDirectory(prefix="worker-", dir=top, ignore_cleanup_errors=True) as folder,
             dask.config.set({"distributed.nanny.pre-spawn-environ": {}}),
         ):
-            asyncio.run(self._serve(security, Path(folder), tell))
+            _run(self._serve(security, Path(folder), tell))
 
     async def _serve(self, security: Security | None, folder: Path, tell: Callable[[str], None]) -> None:
         is_told = False
