@@ -113,6 +113,10 @@ class LimitExceeded(BuildFailed):
     kind = "it exceeded its time limit"
 
 
+class AllowanceSpent(LimitExceeded):
+    """The programs of one package took all the time that it may take: of the package, nothing is known by that."""
+
+
 class CheckFailed(CrosswheelError):
     """A wheel was refused, because it would not load or run on the target."""
 

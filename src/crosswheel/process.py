@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from crosswheel.errors import BuildFailed, Interrupted, LimitExceeded, MissingToolError
+from crosswheel.errors import AllowanceSpent, BuildFailed, Interrupted, LimitExceeded, MissingToolError
 from crosswheel.files import explained_storage_errors
 
 Word = str | Path
@@ -254,7 +254,7 @@ class Runner:
 
     def _too_long(self, program: str, timeout: float, limit: float, output: str) -> LimitExceeded:
         if limit < timeout:
-            return LimitExceeded(
+            return AllowanceSpent(
                 f"{Path(program).name} was ended: the time limit of {self.allowance.seconds:.0f} s for the package is "
                 f"over\n{tail(output)}",
                 hint="give it more with --time-limit, or with time_limit in a recipe for it.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -13,8 +13,9 @@ from typing import cast
 import pytest
 
 from crosswheel.emulation.emulator import Emulator
-from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
-from crosswheel.process import Result, Runner
+from crosswheel.emulation.trials import Importable, Imports, Trial, Trying, import_modules, run_test
+from crosswheel.errors import AllowanceSpent
+from crosswheel.process import Allowance, Result, Runner
 from crosswheel.toolchain.python.tree import PythonTree
 
 
@@ -223,3 +224,26 @@ def test_shared_objects_that_no_module_loads_are_opened(site: Path) -> None:
     assert imports.imported == ("pkg",)
     assert fault.file == "pkg/data dir/libbad.so"
     assert "it cannot be loaded on the target" in fault.message
+
+
+class Spent:
+    """This machine's own Python, of a package whose time is over."""
+
+    def run(self, *words: str) -> Result:
+        return Runner(allowance=Allowance(seconds=1800, until=0.0)).run([sys.executable, *words])
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda trial: import_modules(importable(), trial),
+        lambda trial: run_test(Path("test_it.py"), "pkg-1.whl", trial),
+    ],
+)
+def test_a_wheel_is_not_called_unfit_because_the_time_of_its_package_is_over(
+    work: Callable[[Trying], object],
+) -> None:
+    with pytest.raises(AllowanceSpent) as raised:
+        work(Spent())
+    assert raised.value.kind == "it exceeded its time limit"
+    assert "--time-limit" in raised.value.hint

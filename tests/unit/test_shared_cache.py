@@ -292,6 +292,14 @@ def kept(bench: Bench) -> set[str]:
     return {record.digest[:2] for record in records}
 
 
+@pytest.mark.parametrize("hours", [-25, 25])
+def test_what_a_machine_stored_whose_clock_is_a_day_off_is_taken(bench: Bench, hours: int) -> None:
+    then = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)
+    put_many(bench, {"ab": 4}, then)
+    assert bench.got(digest="ab" * 32) == b"abab"
+    assert (verify(bench.store, [KEY.public]), bench.warnings) == ({}, [])
+
+
 def test_the_oldest_go_first_and_no_blob_that_is_needed(bench: Bench) -> None:
     first = datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     put_many(bench, {"aa": 1000, "bb": 2000, "cc": 3000}, first)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crosswheel.check.fault import Fault
 from crosswheel.emulation.trials import Trial, ending
-from crosswheel.errors import BuildFailed
+from crosswheel.errors import AllowanceSpent, BuildFailed
 from crosswheel.process import tail
 
 _LIMIT = 3600.0
@@ -65,6 +65,8 @@ class TestCommand:
                 },
                 timeout=_LIMIT,
             )
+        except AllowanceSpent:
+            raise
         except BuildFailed as error:
             return [Fault(wheel.name, f"its test command does not end: {error}", "read the log")]
         if result.returncode == 0:

@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 
 from crosswheel.check.fault import Fault
 from crosswheel.emulation.emulator import Emulator
-from crosswheel.errors import BuildFailed
+from crosswheel.errors import AllowanceSpent, BuildFailed
 from crosswheel.process import Result, Runner, tail
 from crosswheel.targets import Target
 from crosswheel.wheels.proof import AuditedObject
@@ -229,6 +229,8 @@ def import_modules(importable: Importable, trial: Trying) -> Imports:
     modules = importable.modules
     try:
         result = trial.run(str(START / "import_all.py"), *modules, "--", *importable.objects)
+    except AllowanceSpent:
+        raise
     except BuildFailed as error:
         listed = ", ".join(modules) or "nothing"
         fault = Fault(importable.wheel, f"importing {listed} does not end: {error}", "read the log")
@@ -335,6 +337,8 @@ def run_test(test: Path, wheel: str, trial: Trying) -> list[Fault]:
     """Run a recipe's test on the emulated target."""
     try:
         result = trial.run(str(test))
+    except AllowanceSpent:
+        raise
     except BuildFailed as error:
         return [Fault(wheel, f"test {test.name} does not end: {error}", "read the log")]
     if result.returncode == 0:
