@@ -107,6 +107,23 @@ def test_what_others_need_comes_first(tmp_path: Path, monkeypatch: pytest.Monkey
         assert [LineResult.model_validate_json(line).line for line in text[1:]] == ["base", "middle", "top"]
 
 
+def test_a_line_that_takes_long_to_resolve_holds_up_no_other(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    class Slow(Asking):
+        """Is not resolved before another line has ended."""
+
+        def closure(self, context: BuildContext) -> tuple[Closure, BuildContext]:
+            assert ended.wait(20)
+            raise UsageError("nobody has it", hint="look.")
+
+    with job_of(tmp_path, {"good": ("good",)}) as (job, lines):
+        job.offer("good", "1.0")
+        slow = BatchLine("slow", Slow(Request(("slow",))))
+        result = BatchRun(job.context, on_ended=ended.set).run([*lines, slow])
+        assert outcomes(result) == {"good": "taken", "slow": "failed"}
+
+
 def test_what_ended_is_not_done_again_and_what_failed_only_if_asked_or_changed(tmp_path: Path) -> None:
     with job_of(tmp_path, {"good": ("good",), "bad": ("bad",)}) as (job, lines):
         job.offer("good", "1.0")

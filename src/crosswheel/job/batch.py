@@ -6,13 +6,15 @@ Where each line stands is kept in a journal (:mod:`crosswheel.index.batches`), f
 from __future__ import annotations
 
 import datetime
+import heapq
 import os
+import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from packaging.utils import canonicalize_name
 
@@ -32,7 +34,7 @@ from crosswheel.progress import Row
 from crosswheel.progress.nested import NestedDisplay
 from crosswheel.wheels.dist import Dist
 
-# How long to wait for a line to end before workers are counted again.
+# How long to wait for a line to end, or to be resolved, before workers are counted again.
 _LOOK_SECONDS = 2.0
 
 
@@ -120,12 +122,7 @@ class BatchRun:
             )
         results = dict(settled)
         todo = [line for line in lines if line.text not in settled]
-        with self.context.workers(os.cpu_count() or 1) as resolvers:  # this machine's own, whoever builds
-            resolved = list(resolvers.map(self._resolved, todo))
-        results.update((item.line, item) for item in resolved if isinstance(item, LineResult))
-        ready = [item for item in resolved if isinstance(item, _Resolved)]
-        ready.sort(key=lambda item: item.size)
-        results.update((result.line, result) for result in self._results(ready))
+        results.update((result.line, result) for result in self._results(todo))
         rows = tuple(_row(results[line.text], line.text in settled) for line in lines)
         return BatchResult(rows, sum(result.outcome == "failed" for result in settled.values()))
 
@@ -172,17 +169,43 @@ class BatchRun:
             exit_code=error.exit_code,
         )
 
-    def _results(self, ready: Sequence[_Resolved]) -> Iterator[LineResult]:
-        """Run lines in their order, as many at once as can be worked on now: workers of a cluster come and go."""
+    def _results(self, lines: Sequence[BatchLine]) -> Iterator[LineResult]:
+        """Resolve lines, and run them in their order, as many at once as can be worked on now.
+
+        Workers of a cluster come and go. One line whose metadata take long to tell holds up no other: while nothing
+        else is resolved, those that are run.
+        """
         most = self.context.most_threads
-        with self.context.workers(most) as builders, self.context.workers(most) as coordinators:
-            waiting, running = deque(ready), set[Future[LineResult]]()
-            while waiting or running:
-                while waiting and len(running) < self.context.at_once:
-                    running.add(coordinators.submit(self._run, waiting.popleft(), builders))
-                ended, running = wait(running, _LOOK_SECONDS, FIRST_COMPLETED)
-                for future in ended:
-                    yield future.result()
+        ended = queue.SimpleQueue[tuple[bool, Future[Any]]]()
+        with (
+            self.context.workers(os.cpu_count() or 1) as resolvers,  # this machine's own, whoever builds
+            self.context.workers(most) as builders,
+            self.context.workers(most) as coordinators,
+        ):
+            for line in lines:
+                resolving = resolvers.submit(self._resolved, line)
+                resolving.add_done_callback(lambda done: ended.put((False, done)))
+            unresolved, running, is_held_up = len(lines), 0, False
+            waiting: list[tuple[int, int, _Resolved]] = []
+            while unresolved or waiting or running:
+                while waiting and (is_held_up or not unresolved) and running < self.context.at_once:
+                    begun = coordinators.submit(self._run, heapq.heappop(waiting)[-1], builders)
+                    begun.add_done_callback(lambda done: ended.put((True, done)))
+                    running += 1
+                try:
+                    was_run, future = ended.get(timeout=_LOOK_SECONDS)
+                except queue.Empty:
+                    is_held_up = True
+                    continue
+                outcome: _Resolved | LineResult = future.result()
+                if was_run:
+                    running -= 1
+                else:
+                    unresolved, is_held_up = unresolved - 1, False
+                if isinstance(outcome, LineResult):
+                    yield outcome
+                else:
+                    heapq.heappush(waiting, (outcome.size, -unresolved, outcome))
 
     def _run(self, resolved: _Resolved, builders: Executor) -> LineResult:
         self.context.cancellation.raise_if_requested()
