@@ -50,12 +50,16 @@ class ElfKind(_Table):
 
 
 class KindNames(_Table):
-    """The names that kernels and distributions use for the architecture, and the size of its ``long double``."""
+    """The names that kernels and distributions use for the architecture, and the size of its ``long double``.
+
+    ``kernel`` is the oldest release of Linux that is compiled for.
+    """
 
     machine: str
     multiarch: str
     debian: str
     long_double_bits: Literal[64, 80, 128]
+    kernel: str = "3.2"
 
 
 class KindTools(_Table):
@@ -103,7 +107,7 @@ class LibraryFacts:
         newest: the newest symbol version of each family that ``[abi]`` limits, if any library has one.
         sonames: the libraries that the loader finds.
         versions: the symbol versions of each library that has versions outside these families.
-        oldest_kernel: the oldest kernel that the C library supports; empty if it states none.
+        oldest_kernel: the oldest kernel that the C library and the compiler support.
     """
 
     kind: Kind
@@ -157,7 +161,7 @@ def library_facts(
             for name, item in sorted(found.items())
             if any(not _is_limited(node) for node in item.exports.nodes)
         },
-        oldest_kernel=libc.kernel or "",
+        oldest_kernel=max(libc.kernel or "0", kind.names.kernel, key=Version),
     )
 
 

@@ -23,7 +23,6 @@ from crosswheel.targets import Robot, Target
 from crosswheel.userlands import Userland, UserlandStore
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
-_OLD_KERNEL = "3.2"
 _OF_DEBIAN = ("debian", "raspbian")
 _PIP_CONFIGURATIONS = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf")
 
@@ -70,8 +69,7 @@ def learn_root(
         tools = libraries.kind.tools
         emulator = emulated_userland(userland, selection.python, tools.qemu, tools.qemu_cpu, settings, runner)
         python = emulated_facts(emulator, runner, str(root))
-    oldest = libraries.oldest_kernel or _OLD_KERNEL
-    kernel = Known(oldest, "a guess: the oldest that its C library runs on")
+    kernel = Known(libraries.oldest_kernel, "a guess: the oldest that its C library runs on")
     return Learned(
         name=named.name,
         title=named.title or system_of(userland) or named.name,
