@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from crosswheel import targets
 from crosswheel.check.elf import audit
 from crosswheel.check.own_system import own_system
 from crosswheel.emulation.emulator import emulator_for, kept_userland
@@ -21,9 +23,12 @@ from crosswheel.learning.selection import take
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
+from crosswheel.toolchain.environment import toolchain_for
 from crosswheel.userlands import UserlandStore
+from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.reading import WheelFile
 from support import userlands
+from support.command_line import command_line
 from support.objects import Compiler
 from support.wheels import make_wheel
 
@@ -159,6 +164,30 @@ def test_what_the_image_has_does_not_stand_in_for_what_a_wheel_requires(
     wheel = make_wheel(tmp_path, "needy", "1.0", files, requires=["markupsafe"])
     examined = examine_wheels([wheel], debian, SETTINGS, run=True, tell=silent)
     assert "No module named 'markupsafe'" in examined.skipped["needy"]
+
+
+def test_a_proof_names_the_userland_and_a_wheel_is_proven_anew_in_another_one(
+    bookworm: Path, debian: Target, tmp_path: Path
+) -> None:
+    toolchain_for(debian, SETTINGS)  # of the user's cache, which the command's own links to
+    updated = tmp_path / "updated"
+    shutil.copytree(bookworm, updated, symlinks=True)
+    (updated / "usr/lib/python3/dist-packages/news.py").touch()
+    with command_line(tmp_path) as line:
+        line.offer_wheel("good", files={"good.py": b"import ssl\n"})
+        digests = []
+        for word, root in ("learn", bookworm), ("update", updated):
+            told = line.run("target", word, "bench", "--rootfs", str(root))
+            assert told.returncode == 0, told.output
+            assert ("good-1.0-py3-none-any.whl" in told.words) == (root == updated)
+            digests.append(targets.load("bench", line.folder / "targets").userland)
+            built = line.run("build", "good==1.0", "--target", "bench", "--build-type", "packages-only")
+            assert built.returncode == 0, built.output
+            (proof,) = map(Proof.read, (line.folder / "dist").rglob("*.proof.json"))
+            assert proof
+            assert digests[-1]
+            assert (proof.userland, proof.imported) == (digests[-1].digest, ("good",))
+    assert len(set(digests)) == 2
 
 
 # --- faults that a newer system lets pass ---
