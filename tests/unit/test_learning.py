@@ -504,7 +504,8 @@ def test_packages_that_services_import_are_learned_of_their_command_lines(
 def test_a_program_that_runs_is_asked_for_what_it_imports(tmp_path: Path) -> None:
     """The shell hands what runs to the machine's own Python; on this machine that is the first of the path."""
     (tmp_path / "python3").symlink_to(sys.executable)
-    service = [tmp_path / "python3", "-c", "input()", "-m", "packaging"]
+    longer = ["x" * 100_000] * 2  # than any argument of a program may be
+    service = [tmp_path / "python3", "-c", "input()", "-m", "packaging", *longer]
     with subprocess.Popen(service, stdin=subprocess.PIPE) as running:
         question = shlex.quote(ASKED.read_text())
         script = f"one=a two=b python={question} whole=\n{(ASKED.parent / 'ask.sh').read_text()}"

@@ -14,12 +14,14 @@ section mounts; cat /proc/mounts 2>/dev/null
 section space; df -Pk 2>/dev/null
 section login; printf '%s\n' "$PATH"
 section services; tr '\000' '\n' < /proc/1/environ 2>/dev/null | grep '^PATH='
-# One look at all of them first: a machine has hundreds, and starts no four programs for each in time.
+# One look at all of them first: a machine has hundreds, and starts no four programs for each in time. What is handed to a
+# program is cut: no argument may be longer than 128 KiB.
 running=$(for words in $(grep -l python /proc/[0-9]*/cmdline 2>/dev/null); do
-    tr '\000' ' ' < "$words" 2>/dev/null | head -n 1 | grep '^[^ ]*python'
-done)
+    tr '\000' ' ' < "$words" 2>/dev/null | head -n 1 | cut -c 1-500 | grep '^[^ ]*python'
+done | head -n 100)
 section running; printf '%s\n' "$running"
-units=$(grep -hs '^ExecStart=' /etc/systemd/system/*.service /lib/systemd/system/*.service /usr/lib/systemd/system/*.service)
+units=$(grep -hs '^ExecStart=' /etc/systemd/system/*.service /lib/systemd/system/*.service /usr/lib/systemd/system/*.service |
+    cut -c 1-500 | head -n 100)
 section python; where=$(command -v python3 2>/dev/null) && printf '%s\n' "$where" && "$where" -E -s -B -c "$python" "$running
 $units" 2>&1
 section modules; ls /lib/modules 2>/dev/null
