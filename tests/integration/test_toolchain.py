@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from crosswheel import targets
-from crosswheel.emulation.emulator import emulator_for, qemu_program
+from crosswheel.emulation.emulator import emulator_for, qemu_program, userland
 from crosswheel.emulation.verification import verify
 from crosswheel.errors import IntegrityError, NetworkError, TargetError, ToolchainError
 from crosswheel.process import Runner
@@ -152,6 +152,24 @@ int main(void)
     char bytes[16];
     int file = memfd_create("file", 1 /* MFD_CLOEXEC */);
     return !(getrandom(bytes, sizeof bytes, 0) == sizeof bytes && file >= 0 && fcntl64(file, 1 /* F_GETFD */) == 1);
+}
+"""
+
+# Functions that came to musl with 1.2.5.
+LATER_OF_MUSL = """
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+int main(int count, char **words)
+{
+    char text[] = "ab", read[2];
+    struct iovec written = {text, 2}, into = {read, 2};
+    struct statx found;
+    int file = open(words[1], O_RDWR | O_CREAT, 0600);
+    return pwritev2(file, &written, 1, 3, 0) != 2 || preadv2(file, &into, 1, 3, 0) != 2 || memcmp(text, read, 2)
+        || statx(file, "", AT_EMPTY_PATH, STATX_SIZE, &found) || found.stx_size != 5;
 }
 """
 
@@ -390,6 +408,23 @@ def test_what_an_old_c_library_lacks_is_stood_in_for(ot2: Crossing, tmp_path: Pa
     (tmp_path / "asks.c").write_text(LATER)
     compilers.run(["cc", "asks.c", compat, "-o", "asks"], ot2.runner, cwd=tmp_path)
     assert ot2.runner.run([tmp_path / "asks"], check=False).returncode == 0
+
+
+def test_what_an_older_musl_than_the_compilers_lacks_is_stood_in_for(ot2: Crossing, tmp_path: Path) -> None:
+    """A Python for musl 1.2.3 did not start there: the compiler's musl has preadv2."""
+    machine = os.uname().machine
+    glibc = targets.load(f"linux-{machine.replace('_', '-')}")
+    abi = glibc.abi.model_copy(update={"glibc": "", "oldest_glibc": "", "musl": "1.2.3"})
+    toolchain = glibc.toolchain.model_copy(update={"zig": f"{machine}-linux-musl"})
+    target = glibc.model_copy(update={"abi": abi, "toolchain": toolchain})
+    compilers = zig_compilers(target, ot2.settings.cache)
+    compat = compat_archive(target, compilers, ot2.settings.cache, ot2.runner)
+    (tmp_path / "asks.c").write_text(LATER_OF_MUSL)
+    compilers.run(["cc", "asks.c", compat, "-o", "asks"], ot2.runner, cwd=tmp_path)
+    root = userland(target, ot2.settings, ot2.runner)
+    loader = root / "lib" / f"ld-musl-{machine}.so.1"
+    assert ot2.runner.run([loader, tmp_path / "asks", tmp_path / "file"], check=False).lines == []
+    assert ot2.runner.run([loader, tmp_path / "asks", tmp_path / "file"], check=False).returncode == 0
 
 
 def test_bytecode_of_an_installed_wheel_counts_whatever_the_times_of_its_files(

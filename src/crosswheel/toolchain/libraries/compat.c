@@ -42,6 +42,27 @@ STAND_IN int fcntl64(int fd, int command, ...)
 }
 #endif
 
+#if TARGET_MUSL < 10205
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+/* The compiler has one musl, of 1.2.5: what it declares, an older one lacks. The kernel takes an offset in two halves. */
+STAND_IN ssize_t preadv2(int file, const struct iovec *parts, int count, off_t offset, int flags)
+{
+    return syscall(SYS_preadv2, file, parts, count, (long) offset, (long) (offset >> 32), flags);
+}
+
+STAND_IN ssize_t pwritev2(int file, const struct iovec *parts, int count, off_t offset, int flags)
+{
+    return syscall(SYS_pwritev2, file, parts, count, (long) offset, (long) (offset >> 32), flags);
+}
+
+STAND_IN int statx(int folder, const char *restrict path, int flags, unsigned mask, struct statx *restrict found)
+{
+    return (int) syscall(SYS_statx, folder, path, flags, mask, found);
+}
+#endif
+
 #if defined(__arm__) && __ARM_ARCH < 6
 #include <stdint.h>
 

@@ -12,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from packaging.version import Version
+
 from crosswheel.cached import CachedFolder, cached_folder
 from crosswheel.debian import Debian
 from crosswheel.errors import BuildFailed, RecipeError
@@ -35,8 +37,8 @@ else:
     import tomli as tomllib
 
 
-# musl has the functions that compat.c stands in for.
-_MUSL_AS_GLIBC_MINOR = 99
+# Of the one C library, no version is too old for what compat.c stands in for in the other.
+_NEWEST = "999999"
 _HOW_BUILT = Path(__file__).with_name("builds.py")
 
 
@@ -270,7 +272,9 @@ def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
 
 
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
-    """Return an archive of substitutes for glibc functions that static archives need and the target's glibc lacks.
+    """Return an archive of substitutes for functions that the target's C library lacks.
+
+    Static archives want them, or the compiler's headers declare them.
 
     It also tells C++ types by their names, where each shared object has a C++ runtime of its own.
     """
@@ -278,6 +282,7 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
     inputs = {
         "source": source,
         "glibc": target.linked_glibc,
+        "musl": target.abi.musl,
         "compilers": compilers.identity,
         "types": Path(cxx.__file__).read_text(),
     }
@@ -285,9 +290,11 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
 
     def fill(temporary: Path) -> None:
         (temporary / "compat.c").write_text(source)
-        minor = target.linked_glibc.partition(".")[2] or _MUSL_AS_GLIBC_MINOR
-        glibc = f"-DTARGET_GLIBC_MINOR={minor}"
-        compilers.run(["cc", "-c", "-fPIC", glibc, "compat.c", "-o", "compat.o"], runner, cwd=temporary)
+        glibc = target.linked_glibc.partition(".")[2] or _NEWEST
+        numbers = (*Version(target.abi.musl).release, 0, 0)[:3] if target.abi.musl else ()
+        musl = "".join(f"{number:02}" for number in numbers).lstrip("0") or _NEWEST
+        defines = [f"-DTARGET_GLIBC_MINOR={glibc}", f"-DTARGET_MUSL={musl}"]
+        compilers.run(["cc", "-c", "-fPIC", *defines, "compat.c", "-o", "compat.o"], runner, cwd=temporary)
         objects = ["compat.o", *cxx.compile_type_matching(compilers, runner, temporary)]
         compilers.run(["ar", "rcs", archive, *objects], runner, cwd=temporary)
 
