@@ -27,6 +27,7 @@ from crosswheel.shared_cache.guarded import GuardedStore
 from crosswheel.signing.keys import SigningKey
 from crosswheel.stores.folder import FolderStore
 from crosswheel.targets import PythonSource, Target
+from crosswheel.toolchain.libraries import linking
 from crosswheel.toolchain.libraries.exchange import share_folder
 from crosswheel.toolchain.libraries.visibility import hidden_copy
 from crosswheel.toolchain.python import cpython
@@ -179,6 +180,21 @@ def test_a_python_that_another_machine_built_comes_from_the_shared_cache(tmp_pat
     assert own.build_variables == {"prefix": str(own.root)}
     with pytest.raises(NetworkError):  # so it was not built
         replace(build("without"), shared=None).tree()
+
+
+def test_a_python_is_built_anew_when_what_stands_in_for_its_c_library_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place() -> Path:
+        build = CPythonBuild(
+            targets.load("ot2"), SOURCE, (), (), settings(tmp_path), Runner(), print, None, None
+        )
+        return build.expected.root
+
+    before = place()
+    assert place() == before
+    monkeypatch.setattr(linking.cxx, "__file__", __file__)  # a part of what it is made of
+    assert place() != before
 
 
 @pytest.mark.parametrize("for_target", [False, True])

@@ -24,7 +24,13 @@ from crosswheel.sources.archive import unpack
 from crosswheel.targets import Target
 from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.libraries.builds import Workshop
-from crosswheel.toolchain.libraries.linking import compat_archive, known_libraries, library, link_environment
+from crosswheel.toolchain.libraries.linking import (
+    compat_archive,
+    compat_inputs,
+    known_libraries,
+    library,
+    link_environment,
+)
 from crosswheel.toolchain.python import bytecode
 from crosswheel.toolchain.python.choosing import has_host, host_python
 from crosswheel.toolchain.python.tree import PythonTree
@@ -146,6 +152,7 @@ def _compiled(module: ExtensionModule, python: PythonTree, workshop: Workshop) -
         module=asdict(module),
         library=known_libraries()[module.library].inputs,
         compilers=compilers.identity,
+        compat=compat_inputs(target, compilers),
     )
     name = _path_of(python, module, target).name
 

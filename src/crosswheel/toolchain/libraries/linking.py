@@ -271,6 +271,17 @@ def _moved(description: str, prefix: Path, folders: Sequence[str]) -> str:
     return relocated(description, prefix)
 
 
+def compat_inputs(target: Target, compilers: Compilers) -> Mapping[str, str]:
+    """Return all that the archive of :func:`compat_archive` depends on, and with it whatever links that."""
+    return {
+        "source": (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text(),
+        "glibc": target.linked_glibc,
+        "musl": target.abi.musl,
+        "compilers": compilers.identity,
+        "types": Path(cxx.__file__).read_text(),
+    }
+
+
 def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Runner) -> Path:
     """Return an archive of substitutes for functions that the target's C library lacks.
 
@@ -278,18 +289,10 @@ def compat_archive(target: Target, compilers: Compilers, cache: Path, runner: Ru
 
     It also tells C++ types by their names, where each shared object has a C++ runtime of its own.
     """
-    source = (resources.files("crosswheel.toolchain.libraries") / "compat.c").read_text()
-    inputs = {
-        "source": source,
-        "glibc": target.linked_glibc,
-        "musl": target.abi.musl,
-        "compilers": compilers.identity,
-        "types": Path(cxx.__file__).read_text(),
-    }
-    archive = "libcrosswheel-compat.a"
+    archive, inputs = "libcrosswheel-compat.a", compat_inputs(target, compilers)
 
     def fill(temporary: Path) -> None:
-        (temporary / "compat.c").write_text(source)
+        (temporary / "compat.c").write_text(inputs["source"])
         glibc = target.linked_glibc.partition(".")[2] or _NEWEST
         numbers = (*Version(target.abi.musl).release, 0, 0)[:3] if target.abi.musl else ()
         musl = "".join(f"{number:02}" for number in numbers).lstrip("0") or _NEWEST

@@ -35,6 +35,7 @@ from crosswheel.toolchain.libraries.exchange import fetch_folder, share_folder
 from crosswheel.toolchain.libraries.linking import (
     Library,
     compat_archive,
+    compat_inputs,
     library,
     link_environment,
     with_needs,
@@ -123,6 +124,7 @@ class CPythonBuild:
             source=self.source.sha256,
             target=self.target.kind,
             compilers=self._compilers.identity,
+            compat=compat_inputs(self.target, self._compilers),
             libraries=sorted(item.prefix.name for item in self._linked),
             way=[Path(__file__).read_text(), Path(visibility.__file__).read_text()],
             host=self.host and self.host.root.name,
