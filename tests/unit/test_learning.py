@@ -24,6 +24,7 @@ from crosswheel.learning.description import Known, Learned, description
 from crosswheel.learning.facts import Kind, LibraryFacts, kinds
 from crosswheel.learning.learn import Named, require_name, require_python, require_same, robot_guess
 from crosswheel.learning.python_facts import ASKED, PythonFacts
+from crosswheel.learning.robot import script
 from crosswheel.learning.roots import RootFolder, TarSource, opened_root
 from crosswheel.learning.selection import belongs, select, take
 from crosswheel.learning.source import Listed
@@ -519,6 +520,11 @@ def test_a_program_that_runs_is_asked_for_what_it_imports(tmp_path: Path) -> Non
         ).stdout
         running.communicate(b"\n")
     assert "packaging" in json.loads(told.partition("\nlearned ")[2].partition("\n")[0])["imported"]
+
+
+def test_what_a_machine_is_asked_is_no_longer_than_a_small_ssh_server_takes() -> None:
+    """Dropbear, which robots have, ends the connection at a command of more than 9000 bytes."""
+    assert len(shlex.join(["sh", "-c", script("0" * 32, whole=True)])) < 8900
 
 
 def test_a_running_machine_is_learned_without_the_toolchain() -> None:
