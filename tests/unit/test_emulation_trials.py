@@ -124,13 +124,14 @@ def test_each_module_that_does_not_load_is_a_fault(site: Path) -> None:
 
 def test_one_of_several_extension_modules_may_need_what_an_extra_brings(site: Path) -> None:
     """As zstandard's for cffi does, beside the one that is used without it."""
-    (site / "pkg/_other.py").write_text("import elsewhere")
-    both = dataclasses.replace(importable(["pkg._fast", "pkg._other"]), has_extras=True)
+    (site / "pkg/_other.py").write_text("import _elsewhere_backend")
+    both = dataclasses.replace(importable(["pkg._fast", "pkg._other"]), optional=("numpy", "elsewhere"))
     imports = imports_of(site, both)
     assert (imports.faults, imports.imported, list(imports.skipped)) == ((), ("pkg._fast",), ["pkg._other"])
-    (fault,) = imports_of(site, dataclasses.replace(both, has_extras=False)).faults
-    assert "brings elsewhere" in fault.remedy
-    (site / "pkg/_fast.py").write_text("import elsewhere")
+    for brought in (), ("numpy", "else", "elsewhere-native"):  # what no extra brings, the robot will lack
+        (fault,) = imports_of(site, dataclasses.replace(both, optional=brought)).faults
+        assert "brings _elsewhere_backend" in fault.remedy
+    (site / "pkg/_fast.py").write_text("import _elsewhere_backend")
     assert len(imports_of(site, both).faults) == 2, "nothing of it was loaded"
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -141,7 +141,7 @@ class Importable:
         complete: whether all requirements of the wheel are installed.
         objects: its shared objects that load on their own, by their paths below site-packages.
         system: the libraries of the target's image; the emulated image lacks some of them.
-        has_extras: whether extras of the wheel bring packages that only some of its modules need.
+        optional: the normalised names of the packages that its extras bring.
     """
 
     wheel: str
@@ -151,7 +151,7 @@ class Importable:
     complete: bool = True
     objects: Sequence[str] = ()
     system: Sequence[str] = ()
-    has_extras: bool = False
+    optional: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -173,7 +173,7 @@ class Importable:
             complete,
             openable(audited),
             target.image.libraries,
-            modules.has_extras,
+            modules.optional,
         )
 
     @property
@@ -188,7 +188,7 @@ class Importable:
         """The modules that are not imported, each with the reason."""
         return {name: self.skip[name] for name in (*self.extensions, *self.pure) if name in self.skip}
 
-    def excuse(self, module: str, error: _Unimportable, imported: Collection[str]) -> str | None:
+    def excuse(self, module: str, error: _Unimportable, imported: Set[str]) -> str | None:
         """Return why a failed import is not the wheel's fault; ``None`` if it is.
 
         An extension module must load if all of the wheel's requirements are installed. Python source may lack optional
@@ -197,11 +197,16 @@ class Importable:
         """
         pure = module not in self.extensions
         absent = error.missing if error.missing and not self._has(error.missing) else None
-        optional = self.has_extras and any(name in imported for name in self.extensions)
+        optional = absent and self._is_optional(absent) and not imported.isdisjoint(self.extensions)
         tests = {"test", "tests"} & set(module.split(".")[:-1])
         if absent and (pure or not self.complete or tests or optional):
             return f"it cannot be imported by itself: {error.message}"
         return f"it cannot be imported by itself: {error.message}" if pure and error.by_hand else None
+
+    def _is_optional(self, module: str) -> bool:
+        """Return whether an extra brings a module, by the words of its name: ``_cffi_backend`` is cffi's."""
+        words = set(re.split(r"[-_.]+", module.lower()))
+        return any(words.issuperset(name.split("-")) for name in self.optional)
 
     def _has(self, module: str) -> bool:
         return any(_is_in(module, name) or _is_in(name, module) for name in (*self.extensions, *self.pure))
@@ -236,7 +241,7 @@ def import_modules(importable: Importable, trial: Trying) -> Imports:
         fault = Fault(importable.wheel, f"importing {listed} does not end: {error}", "read the log")
         return Imports(faults=(fault,))
     imported, failed, unopenable = _results(modules, importable.objects, result)
-    excused = {name: importable.excuse(name, error, imported) for name, error in failed.items()}
+    excused = {name: importable.excuse(name, error, set(imported)) for name, error in failed.items()}
     skipped = {name: reason for name, reason in excused.items() if reason is not None}
     faults = [_not_imported(importable, name, failed[name]) for name in failed if name not in skipped]
     for path, reason in unopenable.items():

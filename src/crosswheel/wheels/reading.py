@@ -70,13 +70,13 @@ class WheelModules:
         extensions: the extension modules.
         pure: the packages and modules of Python source.
         not_importable: extension modules that Python cannot import, each with the reason.
-        has_extras: whether extras bring packages that only some of the modules need.
+        optional: the normalised names of the packages that extras bring, which only some of the modules may need.
     """
 
     extensions: tuple[str, ...] = ()
     pure: tuple[str, ...] = ()
     not_importable: Mapping[str, str] = field(default_factory=dict)
-    has_extras: bool = False
+    optional: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,14 @@ class WheelFile:
     def modules(self, target: Target) -> WheelModules:
         """Return the modules that the target's Python can import, and those that it cannot."""
         extensions = tuple(self.extension_modules(target))
-        has_extras = any("extra ==" in str(required.marker) for required in self.requires_dist)
-        return WheelModules(extensions, self.importable_names, self.not_importable(target), has_extras)
+        optional = {
+            canonicalize_name(required.name)
+            for required in self.requires_dist
+            if "extra ==" in str(required.marker)
+        }
+        return WheelModules(
+            extensions, self.importable_names, self.not_importable(target), tuple(sorted(optional))
+        )
 
     def extension_modules(self, target: Target) -> dict[str, str]:
         """Return the extension modules that the target's Python would load: dotted name to member."""
