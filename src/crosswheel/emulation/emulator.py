@@ -164,8 +164,7 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     native = native_loader(target, root, learned, sandbox, runner) if settings.native else None
     qemu = partial(qemu_program, target.toolchain.qemu, settings, runner)
     with ThreadPoolExecutor(1) as pool:
-        if not native:
-            pool.submit(qemu)  # fetched meanwhile; what goes wrong is told below
+        fetched = None if native else pool.submit(qemu)
         python, lacking = _own_or_completed(learned, target, settings, runner)
     kernel = _kernel(target, runner)
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
@@ -188,7 +187,7 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     if native:
         with contextlib.suppress(ToolchainError):  # the sandbox may refuse it, or its pages may be too small
             return _tried(untried, target, settings, runner)
-    program = qemu()
+    program = fetched.result() if fetched else qemu()
     view = replace(untried.view, readable=(*untried.view.readable, program.parent))
     emulated = replace(untried, qemu=program, native=None, machine=_machine(target), view=view)
     return _tried(emulated, target, settings, runner)
