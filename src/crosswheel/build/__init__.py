@@ -170,7 +170,7 @@ class Backend:
         try:
             self._run(["sh", "-c", _in_folder(command, self.tree), "before-build"], None, {})
         except BuildFailed as error:
-            raise BuildFailed(
+            raise type(error)(  # a limit that was exceeded stays one
                 f"what the project runs before its build failed: {command}\n{error}",
                 hint=f"{error.hint.rstrip('.')}; it has no network, and installs nothing.",
             ) from error
