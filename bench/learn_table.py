@@ -31,7 +31,7 @@ from crosswheel import targets
 from crosswheel.cached import CachedFolder
 from crosswheel.debian import Debian
 from crosswheel.emulation.emulator import kept_userland
-from crosswheel.errors import CrosswheelError
+from crosswheel.errors import BuildFailed, CrosswheelError
 from crosswheel.files import digest_of
 from crosswheel.learning.learn import Named, learn_root, write_target
 from crosswheel.process import Runner
@@ -159,7 +159,11 @@ def root_of(suite: str, architecture: str, less: Sequence[str], bench: Bench) ->
 
 
 def proven(target: Target, folder: Path, package: str, bench: Bench) -> str:
-    """Build a package for a target and prove it; return how long that took, or that it failed."""
+    """Build a package for a target and prove it; return how long that took.
+
+    Raises:
+        BuildFailed: it could not be built, or not proven.
+    """
     if target.python.provided:
         target_python(target, bench.settings, bench.runner)
     words = [
@@ -178,7 +182,10 @@ def proven(target: Target, folder: Path, package: str, bench: Bench) -> str:
         [ROOT / ".venv/bin/crosswheel", *words], cwd=folder, capture_output=True, text=True, check=False
     )
     (folder / f"{target.name}.txt").write_text(done.stdout + done.stderr)
-    return f"{time.perf_counter() - began:.0f} s" if done.returncode == 0 else "failed"
+    if done.returncode == 0:
+        return f"{time.perf_counter() - began:.0f} s"
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    raise BuildFailed(errors[0] if errors else f"exit code {done.returncode}", hint="read its output.")
 
 
 def facts_alone(folder: Path) -> float:
