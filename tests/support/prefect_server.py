@@ -76,11 +76,9 @@ def running(python: Path, folder: Path) -> Iterator[str]:
 def ask(api: str, path: str, **body: object) -> Any:
     """Post to a server's API; return what it answers.
 
-    Raises
-    ------
-    httpx.HTTPStatusError
-        The server refused, or was busy for a minute: while another request writes to its SQLite it
-        answers 503, upon which Prefect's own clients ask again.
+    Raises:
+        httpx.HTTPStatusError: the server refused, or was busy for a minute: while another request writes to its SQLite
+            it answers 503, upon which Prefect's own clients ask again.
     """
     waiting = Retrying(
         retry=retry_if_exception(_is_busy),

@@ -508,10 +508,8 @@ def test_a_program_that_runs_is_asked_for_what_it_imports(tmp_path: Path) -> Non
     longer = ["x" * 100_000] * 2  # than any argument of a program may be
     service = [tmp_path / "python3", "-c", "input()", "-m", "packaging", *longer]
     with subprocess.Popen(service, stdin=subprocess.PIPE) as running:
-        question = shlex.quote(ASKED.read_text())
-        script = f"one=a two=b python={question} whole=\n{(ASKED.parent / 'ask.sh').read_text()}"
         told = subprocess.run(
-            ["sh", "-c", script],
+            ["sh", "-c", script("ab", whole=False)],
             env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,

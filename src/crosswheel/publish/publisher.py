@@ -323,9 +323,8 @@ class _ChannelSnapshot:
         if same is not None:
             later = any(record.replaces >= same.replaces for record in taken if record is not same)
             number = newest + 1 if self.replaceable and later else same.replaces
-            return entry if entry.apart == same.apart else entry.model_copy(
-                update={"apart": same.apart}
-            ), number
+            placed = entry if entry.apart == same.apart else entry.model_copy(update={"apart": same.apart})
+            return placed, number
         theirs = [self.targets_of(record) for record in taken]
         if not entry.offered or not all(theirs) or set(entry.offered) & set().union(*theirs):
             if not self.replaceable:

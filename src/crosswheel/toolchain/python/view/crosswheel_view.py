@@ -91,6 +91,7 @@ class _TargetModules:
 
 
 _become(json.loads((_HERE / "view.json").read_text()))
-_python, _program = Path(os.environ.get("CROSSWHEEL_TARGET_PYTHON", "")), Path("".join(sys.orig_argv[1:2]))
+_words = getattr(sys, "orig_argv", [])  # since Python 3.10
+_python, _program = Path(os.environ.get("CROSSWHEEL_TARGET_PYTHON", "")), Path("".join(_words[1:2]))
 if _python.is_file() and _program.is_file() and _program.name not in ("_in_process.py", "setup.py"):
     sys.meta_path.append(_TargetModules(str(_python), sysconfig.get_config_var("EXT_SUFFIX")))
