@@ -76,7 +76,7 @@ def c_project(name: str = "demo") -> Files:
 
 
 def makefile_project() -> Files:
-    """Return a project whose C is compiled by a Makefile that names its compiler."""
+    """Return a project whose Makefile names the compiler, and another one for a program that runs meanwhile."""
     setup = """
         import subprocess, sysconfig
         from setuptools import Extension, setup
@@ -84,8 +84,18 @@ def makefile_project() -> Files:
         extension = Extension("_demo", [], extra_objects=["demo.o"])
         setup(name="demo", version="1.0", ext_modules=[extension], py_modules=[])
     """
-    rules = "CC = gcc\ndemo.o: demo.c\n\t$(CC) -g -fPIC -I$(INCLUDE) -c demo.c -o $@\n"
-    return {**c_project(), "setup.py": textwrap.dedent(setup), "Makefile": rules}
+    rules = """
+CC = gcc
+CC_FOR_BUILD ?= gcc
+demo.o: demo.c generated.h
+\t$(CC) -g -fPIC -I$(INCLUDE) -include generated.h -c demo.c -o $@
+generated.h: generator.c
+\t$(CC_FOR_BUILD) generator.c -o generator
+\t./generator > $@
+"""
+    generator = '#include <stdio.h>\nint main(void) { return puts("/* generated */") < 0; }\n'
+    files = {"setup.py": textwrap.dedent(setup), "Makefile": rules, "generator.c": generator}
+    return {**c_project(), **files}
 
 
 def pure_project(name: str) -> Files:

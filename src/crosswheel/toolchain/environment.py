@@ -261,6 +261,9 @@ def _base_variables(toolchain: Toolchain) -> dict[str, str]:
         "PYTHONNOUSERSITE": "1",
         "_PYTHON_HOST_PLATFORM": f"linux-{target.machine}",
         "_PYTHON_SYSCONFIGDATA_NAME": target.python.sysconfigdata,
+        # Autoconf's names, also read by Meson, for what a build compiles to run here: the usual names are the target's.
+        "CC_FOR_BUILD": str(tools / "host-cc"),
+        "CXX_FOR_BUILD": str(tools / "host-c++"),
         "LDSHARED": f"{tools / 'cc'} -shared",
         "LDCXXSHARED": f"{tools / 'c++'} -shared",
         # An empty list of folders, because pkg-config must not find this machine's libraries.
