@@ -2,7 +2,8 @@
 
 Runs `crosswheel build NAME==VERSION` for each package of bench/breadth.toml, with all it depends on, and then a small
 program of its own under emulation, with exactly the wheels that came out. Goes on after failures; what was found out is
-kept, so that a run which was stopped goes on where it was. Prints what came of each package, and the score.
+kept, so that a run which was stopped goes on where it was. What docs/breadth.md tells of a release is known, too: it
+isn't run again without --again, --failed or its name. Prints what came of each package, and the score.
 """
 
 from __future__ import annotations
@@ -108,6 +109,35 @@ class Result:
     @property
     def ratio(self) -> float | None:
         return self.size / self.official_size if self.size and self.official_size else None
+
+    @property
+    def row(self) -> Row:
+        """What the page tells of it."""
+        size = f"{self.ratio:.2f}" if self.ratio else ""
+        seconds = f"{self.build_seconds:.0f}" if self.outcome == "built" else ""
+        # Not in which folder of which machine the program lay that failed.
+        reason = re.sub(r"/\S*/(?=bench/smoke/)", "", self.reason)
+        return Row(self.requirement, self.outcome, size, seconds, reason)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the page tells of a package: of this run, or of an earlier one."""
+
+    requirement: str
+    outcome: str
+    size: str
+    seconds: str
+    why: str
+
+    @property
+    def name(self) -> str:
+        return canonicalize_name(Requirement(self.requirement).name)
+
+    @property
+    def line(self) -> str:
+        cells = (self.requirement, self.outcome, self.size, self.seconds, self.why.replace("|", "\\|"))
+        return f"| {' | '.join(cells)} |"
 
 
 @dataclass(frozen=True)
@@ -264,7 +294,7 @@ def chosen(packages: Sequence[Wanted], names: Sequence[str]) -> list[Wanted]:
 
 
 def _todo(
-    packages: Sequence[Wanted], found: Mapping[str, Result], given: argparse.Namespace
+    packages: Sequence[Wanted], found: Mapping[str, Row], given: argparse.Namespace
 ) -> Iterator[Wanted]:
     for wanted in packages:
         known = found.get(wanted.name)
@@ -273,9 +303,14 @@ def _todo(
             yield wanted
 
 
-def report(packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
-    """Print what came of each package, and the score."""
-    rows = [_row(wanted, found.get(wanted.name)) for wanted in packages]
+def report(packages: Sequence[Wanted], found: Mapping[str, Result], told: Mapping[str, Row]) -> None:
+    """Print what came of each package, and the score.
+
+    Args:
+        found: what is known of each package; of those that are missing here, the page's row is all that is known.
+        told: the row of each package, of whatever run.
+    """
+    rows = [_cells(wanted, found.get(wanted.name), told.get(wanted.name)) for wanted in packages]
     columns = [
         "package",
         "version",
@@ -290,21 +325,42 @@ def report(packages: Sequence[Wanted], found: Mapping[str, Result]) -> None:
     ]
     show("What came of each package", columns, rows, right=columns[3:9])
     results = [found[wanted.name] for wanted in packages if wanted.name in found]
-    passed = [result for result in results if result.outcome != "failed"]
-    own = [result for result in passed if result.outcome == "built" and result.ratio]
+    own = [result for result in results if result.outcome == "built" and result.ratio]
     large = [result for result in own if result.ratio and result.ratio > _LARGEST_RATIO]
-    print(f"Score: {_score(results)} Not run: {len(packages) - len(results)}.")
+    known = [told[wanted.name] for wanted in packages if wanted.name in told]
+    print(f"Score: {score(known)} Not run: {len(packages) - len(known)}.")
     print(
         f"Built wheels larger than {_LARGEST_RATIO} x the official one for another Linux: {len(large)} of {len(own)}"
         + "".join(f"; {result.requirement} {result.ratio:.2f} x" for result in large)
     )
 
 
-def write_page(as_of: str, packages: Sequence[Wanted], results: Mapping[str, Mapping[str, Result]]) -> None:
+def read_page(text: str, as_of: str, packages: Sequence[Wanted]) -> dict[str, dict[str, Row]]:
+    """Return what the page tells of the packages in the releases of the list: by target, and by name.
+
+    A page as of another day tells nothing.
+    """
+    told: dict[str, dict[str, Row]] = {}
+    if f" as of {as_of} " not in text:
+        return told
+    wanted = {package.requirement for package in packages}
+    for section in text.split("\n## `")[1:]:
+        target, _, table = section.partition("`")
+        cells = ([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in table.splitlines())
+        rows = [_row(*texts) for texts in cells if texts and texts[0] in wanted]
+        told[target] = {row.name: row for row in rows}
+    return told
+
+
+def _row(requirement: str, outcome: str, size: str, seconds: str, why: str) -> Row:
+    return Row(requirement, outcome, size, seconds, why.replace("\\|", "|"))
+
+
+def write_page(as_of: str, packages: Sequence[Wanted], told: Mapping[str, Mapping[str, Row]]) -> None:
     """Write what came of each package that was run into the documents.
 
     Args:
-        results: what came of each package, by target.
+        told: the row of each package, by target.
     """
     lines = [
         "# Packages with native code",
@@ -313,19 +369,21 @@ def write_page(as_of: str, packages: Sequence[Wanted], results: Mapping[str, Map
         f"computers, in their newest releases as of {as_of} for the target's Python. A package can be had if all that "
         "it needs was taken or built, and if a program that uses it passes on the emulated machine.",
         "",
-        "Size is that of a wheel beside the official one for another Linux machine; seconds are those of its build.",
+        "Size is that of a wheel beside the official one for another Linux machine; seconds are those of its build. "
+        "The rows come from several runs: a row stays as it is until its package is run again.",
     ]
-    for target, found in results.items():
-        known = [found[wanted.name] for wanted in packages if wanted.name in found]
-        lines += ["", f"## `{target}`", "", f"{_score(known)} {len(packages) - len(known)} were not run."]
+    for target, rows in told.items():
+        known = [rows[wanted.name] for wanted in packages if wanted.name in rows]
+        lines += ["", f"## `{target}`", "", f"{score(known)} {len(packages) - len(known)} were not run."]
         lines += ["", "| package | outcome | size | seconds | why |", "| --- | --- | --- | --- | --- |"]
-        lines += [_line(result) for result in sorted(known, key=lambda result: result.requirement.lower())]
+        lines += [row.line for row in sorted(known, key=lambda row: row.requirement.lower())]
     write_text(PAGE, "\n".join(lines) + "\n")
 
 
-def _score(known: Sequence[Result]) -> str:
-    outcomes = Counter(result.outcome for result in known)
-    built = [result for result in known if result.outcome == "built"]
+def score(known: Sequence[Row]) -> str:
+    """Return how many packages can be had, and how many of those that were built have a recipe that ships."""
+    outcomes = Counter(row.outcome for row in known)
+    built = [row for row in known if row.outcome == "built"]
     recipes = [lines for lines in map(_recipe_lines, built) if lines]
     longest = f", of {max(recipes)} lines at most" if recipes else ""
     return (
@@ -335,10 +393,9 @@ def _score(known: Sequence[Result]) -> str:
     )
 
 
-def _recipe_lines(result: Result) -> int:
+def _recipe_lines(row: Row) -> int:
     """Return how long the recipe of a package is that ships with crosswheel; 0 if there is none."""
-    name = canonicalize_name(Requirement(result.requirement).name)
-    recipe = resources.files("crosswheel") / "recipes" / "data" / name / "build.py"
+    recipe = resources.files("crosswheel") / "recipes" / "data" / row.name / "build.py"
     return len(recipe.read_text().splitlines()) if recipe.is_file() else 0
 
 
@@ -356,18 +413,22 @@ def known_results(as_of: str, packages: Sequence[Wanted], folder: Path) -> dict[
     }
 
 
-def _line(result: Result) -> str:
-    size = f"{result.ratio:.2f}" if result.ratio else ""
-    seconds = f"{result.build_seconds:.0f}" if result.outcome == "built" else ""
-    # Not in which folder of which machine the program lay that failed.
-    reason = re.sub(r"/\S*/(?=bench/smoke/)", "", result.reason).replace("|", "\\|")
-    cells = (result.requirement, result.outcome, size, seconds, reason)
-    return f"| {' | '.join(cells)} |"
+def all_rows(
+    as_of: str, packages: Sequence[Wanted], folders: Mapping[str, Path]
+) -> dict[str, dict[str, Row]]:
+    """Return the row of each package, by target: of the results in the folders, and beside those of the page."""
+    told = read_page(PAGE.read_text() if PAGE.is_file() else "", as_of, packages)
+    for target, folder in folders.items():
+        found = known_results(as_of, packages, folder)
+        told[target] = told.get(target, {}) | {name: result.row for name, result in found.items()}
+    return told
 
 
-def _row(wanted: Wanted, result: Result | None) -> list[str]:
-    if result is None:
+def _cells(wanted: Wanted, result: Result | None, row: Row | None) -> list[str]:
+    if row is None:
         return [wanted.name, wanted.version, "not run", *[""] * 7]
+    if result is None:
+        return [wanted.name, wanted.version, row.outcome, "", "", "", row.seconds, "", row.size, row.why]
     return [
         wanted.name,
         wanted.version,
@@ -375,9 +436,9 @@ def _row(wanted: Wanted, result: Result | None) -> list[str]:
         str(result.wheels),
         str(result.built),
         f"{result.seconds:.0f}",
-        f"{result.build_seconds:.0f}" if result.outcome == "built" else "",
+        row.seconds,
         f"{result.size / 1000:.0f}" if result.size else "",
-        f"{result.ratio:.2f}" if result.ratio else "",
+        row.size,
         result.reason,
     ]
 
@@ -412,20 +473,16 @@ def main(arguments: Sequence[str]) -> int:
     with Registry(settings) as registry:
         bench = Bench(target, as_of, folder, settings, toolchain, emulator, registry)
         wanted_now = chosen(packages, given.names)
-        known = known_results(as_of, packages, folder)
+        known = all_rows(as_of, packages, {target.name: folder})[target.name]
         for wanted in [] if given.report else _todo(wanted_now, known, given):
             result = bench.measure(wanted)
             bench.keep(wanted.name, result)
             say(f"{wanted.requirement}: {result.outcome} in {result.seconds:.0f} s: {result.reason}")
-    report(wanted_now, known_results(as_of, packages, folder))
+    folders = {path.parent.name: path.parent for path in WORK.glob(f"*/{RESULTS}")} | {target.name: folder}
+    told = all_rows(as_of, packages, folders)
+    report(wanted_now, known_results(as_of, packages, folder), told[target.name])
     if given.write:
-        folders = {
-            target.name: folder,
-            **{path.parent.name: path.parent for path in WORK.glob(f"*/{RESULTS}")},
-        }
-        write_page(
-            as_of, packages, {name: known_results(as_of, packages, place) for name, place in folders.items()}
-        )
+        write_page(as_of, packages, told)
     return 0
 
 
