@@ -30,6 +30,7 @@ from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import cross_environment, toolchain_for
 from crosswheel.toolchain.libraries.linking import compat_archive
 from crosswheel.toolchain.python.choosing import host_python, target_python
+from crosswheel.toolchain.python.cpython import state_triplet
 from crosswheel.uv import Uv, site_of
 from support.crossing import Crossing, crossing_for, warm_cache
 from support.servers import FolderServer
@@ -425,6 +426,19 @@ def test_what_an_older_musl_than_the_compilers_lacks_is_stood_in_for(ot2: Crossi
     loader = root / "lib" / f"ld-musl-{machine}.so.1"
     answer = ot2.runner.run([loader, tmp_path / "asks", tmp_path / "file"], check=False)
     assert (answer.returncode, answer.lines) == (0, [])
+
+
+@pytest.mark.parametrize("multiarch", ["aarch64-linux-musl", "arm-linux-musleabihf", "x86_64-linux-musl"])
+def test_a_pythons_configure_learns_the_triplet_of_musl_from_the_preprocessor(
+    ot2: Crossing, tmp_path: Path, multiarch: str
+) -> None:
+    """Its own way asks a macro of musl's stdarg.h, which Clang's hides: extension modules then had no triplet."""
+    (tmp_path / "Misc").mkdir()
+    state_triplet(tmp_path, multiarch)
+    words = ["cc", "-E", "Misc/platform_triplet.c", "-o", "told"]
+    ot2.toolchain.compilers.run(words, ot2.runner, cwd=tmp_path)
+    told = [line.replace(" ", "") for line in (tmp_path / "told").read_text().splitlines()]
+    assert f"PLATFORM_TRIPLET={multiarch}" in told
 
 
 def test_bytecode_of_an_installed_wheel_counts_whatever_the_times_of_its_files(

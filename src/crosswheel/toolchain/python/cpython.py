@@ -152,6 +152,8 @@ class CPythonBuild:
                 shutil.copyfile(licence, folder / licence.name)
 
     def _compile(self, tree: Path, work: Path) -> None:
+        if self.target.abi.musl:
+            state_triplet(tree, self.target.multiarch)
         environment = self._environment(tree, self._hidden(tree))
         view = self._compilers.view(self.settings.cache, [work])
         sandbox = find_sandbox(self.settings.sandbox)
@@ -233,6 +235,16 @@ class CPythonBuild:
                 f"{self._title} was built without {', '.join(lacking)}: what they link was not found",
                 hint=f"the whole output is in {self.runner.log}." if self.runner.log else "see its output.",
             )
+
+
+def state_triplet(tree: Path, triplet: str) -> None:
+    """Write into an unpacked source the triplet that names its extension modules, such as ``aarch64-linux-musl``.
+
+    configure has this file preprocessed, and tells musl by a macro of its headers. Clang's own headers come first, and
+    lack it; then there is no triplet at all.
+    """
+    # Older C has `linux` as a macro, of the value 1.
+    (tree / "Misc" / "platform_triplet.c").write_text(f"#undef linux\nPLATFORM_TRIPLET={triplet}\n")
 
 
 def _install(tree: Path, folder: Path, short: str, names: Mapping[Path, str]) -> None:
