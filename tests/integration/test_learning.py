@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 import zipfile
@@ -84,6 +85,24 @@ def test_a_machine_is_described_as_its_files_say(debian: Target) -> None:
 def test_the_headers_of_a_distributions_python_are_those_of_its_packages(debian: Target) -> None:
     assert (debian.python.packaged, debian.toolchain.suite) == (True, "bookworm")
     assert debian.python.built is None
+
+
+def test_what_the_services_of_an_image_import_is_learned_of_its_files(
+    bookworm: Path, runner: Runner, tmp_path: Path
+) -> None:
+    root = shutil.copytree(bookworm, tmp_path / "root", symlinks=True, copy_function=os.link)
+    for path, text in {
+        "etc/systemd/system/bench.service": "[Service]\nExecStart=/opt/bench/serve --port 80\n",
+        "opt/bench/serve": "#!/usr/bin/python3\nfrom pages import page\n",
+        "opt/bench/pages.py": "import json, markupsafe\n",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    for folder, server in {bookworm: (), root: ("markupsafe",)}.items():
+        learned = learn_root(Named("bench"), folder, SETTINGS, runner, silent)
+        _, target = write_target(learned, tmp_path, replace=True)
+        assert target.robot
+        assert target.robot.server == server
 
 
 def test_a_machine_with_musl_and_without_a_python_is_learned_where_one_is_to_be_sent(

@@ -27,6 +27,7 @@ from crosswheel.learning.python_facts import ASKED, PythonFacts
 from crosswheel.learning.robot import script
 from crosswheel.learning.roots import RootFolder, TarSource, opened_root
 from crosswheel.learning.selection import belongs, select, take
+from crosswheel.learning.services import services_of
 from crosswheel.learning.source import Listed
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
@@ -500,6 +501,68 @@ def test_packages_that_services_import_are_learned_of_their_command_lines(
         check=True,
     )
     assert json.loads(asked.stdout.partition(b"learned ")[2])["imported"] == imported
+
+
+SERVICES = {
+    "/etc/systemd/system/own.service": "[Service]\nExecStart=-/opt/current/serve --port 80\n#ExecStart=/opt/rare.py",
+    "/opt/app-1/serve": "#!/usr/bin/python3\nimport beside",
+    "/opt/app-1/beside.py": "import within.deep",
+    "/opt/app-1/within/deep.py": "import server",
+    "/usr/lib/systemd/system/apart.service": "[Service]\nExecStart=/opt/current/env/serve",
+    "/opt/app-1/env/serve": "#!/opt/current/env/bin/python\nimport rare",
+    "/opt/app-1/env/pyvenv.cfg": "",
+    "/opt/rare.py": "#!/usr/bin/python3\nimport rare",
+    "/usr/lib/systemd/system/odd.service": "ExecStart=/opt/circle\nExecStart=/opt/\0none\nExecStart=/dev/null",
+    "/srv/late/late.py": "import aside",
+    "/srv/late/aside.py": "from PIL import x",
+    "/usr/lib/units/late": "[Service]\nExecStart=/usr/bin/python3 -u /usr/local/bin/late",
+}
+SERVICE_LINKS = {
+    "/opt/current": "/opt/app-1",
+    "/opt/circle": "circle",
+    "/opt/app-1/env/bin/python": "/usr/bin/python3",
+    "/lib": "usr/lib",
+    "/usr/local/bin/late": "../../../srv/late/late.py",
+    "/etc/systemd/system/late.service": "/lib/units/late",
+    "/etc/systemd/system/masked.service": "/dev/null",
+}
+
+
+@pytest.mark.parametrize("kind", ["folder", "archive"])
+def test_packages_that_services_of_a_root_file_system_import_are_learned_as_those_of_a_machine(
+    packages: Path, tmp_path: Path, kind: str
+) -> None:
+    root = tmp_path / "root"
+    for path, text in SERVICES.items():
+        (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (root / path[1:]).write_text(text)
+    for path, goal in SERVICE_LINKS.items():
+        (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (root / path[1:]).symlink_to(goal)
+    with tarfile.open(tmp_path / "root.tar.gz", "w:gz") as archive:
+        archive.add(root, ".")
+    source = RootFolder(root) if kind == "folder" else TarSource(tmp_path / "root.tar.gz")
+    with services_of(source, silent) as services:
+        assert not services.fault
+        asked = subprocess.run(
+            [sys.executable, "-S", ASKED, services.commands, services.root],
+            env={"PYTHONPATH": str(packages / "site-packages")},
+            capture_output=True,
+            check=True,
+        )
+    said = json.loads(asked.stdout.partition(b"learned ")[2])
+    assert said["imported"] == ["base-lib", "deep", "pillow", "the-server"]
+    assert not services.root.exists()
+
+
+def test_services_that_cannot_be_read_do_not_keep_a_machine_from_being_learned() -> None:
+    class Closed(Fake):
+        def files(self, paths: Collection[str]) -> Iterator[tuple[str, IO[bytes]]]:
+            raise IntegrityError(f"{next(iter(paths))} cannot be read", hint="read it as a user who may.")
+
+    with services_of(Closed({"/etc/systemd/system/own.service": FILE}), silent) as services:
+        assert services.fault == "/etc/systemd/system/own.service cannot be read"
+        assert (services.commands, list(services.root.iterdir())) == ("", [])
 
 
 def test_a_program_that_runs_is_asked_for_what_it_imports(tmp_path: Path) -> None:

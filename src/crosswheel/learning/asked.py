@@ -1,6 +1,7 @@
 """Print as JSON the facts that only a machine's own Python knows; this Python runs the file, natively or emulated.
 
-The argument is the command lines of the machine's services, one a line.
+The first argument is the command lines of the machine's services, one a line. The second one is the folder that holds
+the services' files like the machine's root, if it is not the root itself.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _REQUIRED = re.compile(r"[A-Za-z0-9][\w.-]*")
 _PYTHON = re.compile(r"(.*/)?python3?(\.\d+)?$")
 _ATTRIBUTE = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*(\(\))?$")  # as servers take it: module:application
 _IMPORT = re.compile(r"^[ \t]*(?:from[ \t]+(\w[\w.]*)[ \t]+import|import[ \t]+(\w[\w., \t]*))", re.MULTILINE)
+_ROOT = sys.argv[2] if len(sys.argv) > 2 else ""
 _STANDARD = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
 _FOLDERS = [
     Path(path)
@@ -97,13 +99,19 @@ def beginning(command: str) -> tuple[set[str], Path] | None:
     if _PYTHON.match(interpreter):
         script = next((word for word in words[1:] if not word.startswith("-")), "")
     else:
-        interpreter = interpreter_of(Path(script))
-    if not _PYTHON.match(interpreter) or is_apart(Path(interpreter)):
+        interpreter = interpreter_of(placed(script))
+    if not _PYTHON.match(interpreter) or is_apart(placed(interpreter)):
         return None
     modules = {after for word, after in zip(words, words[1:]) if word == "-m"}
     modules |= {found[1] for found in map(_ATTRIBUTE.match, words[1:]) if found}
-    modules |= imports(source(Path(script))) if script not in modules else set()
-    return {name.partition(".")[0] for name in modules}, Path(script).parent
+    modules |= imports(source(placed(script))) if script not in modules else set()
+    # Python looks beside the program, not beside a link to it.
+    return {name.partition(".")[0] for name in modules}, Path(os.path.realpath(placed(script))).parent
+
+
+def placed(path: str) -> Path:
+    """Return where a file of the machine is to be read."""
+    return Path(f"{_ROOT}/{path}" if _ROOT else path)
 
 
 def interpreter_of(script: Path) -> str:
@@ -118,7 +126,7 @@ def interpreter_of(script: Path) -> str:
 
 def is_apart(interpreter: Path) -> bool:
     """Return whether a Python is that of an environment, which has packages of its own."""
-    return (interpreter.parent / ".." / "pyvenv.cfg").exists()
+    return (interpreter.parent.parent / "pyvenv.cfg").exists()
 
 
 def read_modules(modules: set[str], folders: list[Path], owners: dict[str, set[str]]) -> set[str]:

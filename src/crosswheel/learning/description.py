@@ -298,7 +298,8 @@ def _robot(learned: Learned) -> Iterator[str]:
         }
     )
     if learned.python and learned.python.imported:
-        yield "# What its services and running programs import of its image's packages, with what these require."
+        who = "services and running programs" if learned.live else "services"
+        yield f"# What its {who} import of its image's packages, with what these require."
         yield from _list("server", learned.python.imported)
 
 

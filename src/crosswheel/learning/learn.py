@@ -17,6 +17,7 @@ from crosswheel.learning.description import Known, Learned, description
 from crosswheel.learning.facts import library_facts
 from crosswheel.learning.python_facts import emulated_facts
 from crosswheel.learning.selection import take
+from crosswheel.learning.services import services_of
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Robot, Target
@@ -58,17 +59,21 @@ def learn_root(
     from crosswheel.emulation.learned import emulated_userland
     from crosswheel.learning.roots import opened_root
 
+    python, remarks = None, list[str]()
     with opened_root(root, settings, runner) as source:
         userland, selection = take(source, UserlandStore(settings.cache), tell)
-    require_python(selection.python, named, str(root))
-    tell("reading its libraries")
-    libraries = library_facts(userland, selection, str(root))
-    python = None
-    if selection.python:
-        tell("asking its Python, under emulation")
-        tools = libraries.kind.tools
-        emulator = emulated_userland(userland, selection.python, tools.qemu, tools.qemu_cpu, settings, runner)
-        python = emulated_facts(emulator, runner, str(root))
+        require_python(selection.python, named, str(root))
+        tell("reading its libraries")
+        libraries = library_facts(userland, selection, str(root))
+        if selection.python:
+            tools = libraries.kind.tools
+            emulator = emulated_userland(
+                userland, selection.python, tools.qemu, tools.qemu_cpu, settings, runner
+            )
+            with services_of(source, tell) as services:
+                tell("asking its Python, under emulation")
+                python = emulated_facts(emulator, services, runner, str(root))
+            remarks += [f"not known is what its services import: {services.fault}"] if services.fault else []
     kernel = Known(libraries.oldest_kernel, "a guess: the oldest that its C library runs on")
     return Learned(
         name=named.name,
@@ -85,6 +90,7 @@ def learn_root(
         python_path=selection.python or "",
         userland=userland.digest,
         day=today(),
+        remarks=tuple(remarks),
     )
 
 

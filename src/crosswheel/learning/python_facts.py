@@ -15,6 +15,7 @@ from crosswheel.process import Runner, tail
 
 if TYPE_CHECKING:
     from crosswheel.emulation.emulator import Emulator
+    from crosswheel.learning.services import Services
 
 ASKED = Path(str(resources.files("crosswheel.learning"))) / "asked.py"
 _MARK = "learned "
@@ -64,17 +65,20 @@ class PythonFacts(BaseModel):
         return tuple(sorted(numbers, reverse=True))
 
 
-def emulated_facts(emulator: Emulator, runner: Runner, title: str) -> PythonFacts:
+def emulated_facts(emulator: Emulator, services: Services, runner: Runner, title: str) -> PythonFacts:
     """Ask a machine's Python under emulation.
+
+    Args:
+        services: the machine's services, whose code it reads.
 
     Raises:
         TargetError: it does not run, or no wheels can be built for it.
     """
     result = emulator.run(
         runner,
-        ["-E", "-s", "-B", ASKED],
+        ["-E", "-s", "-B", ASKED, services.commands, services.root],
         environment={"PYTHONDONTWRITEBYTECODE": "1"},
-        readable=[ASKED.parent],
+        readable=[ASKED.parent, services.root],
         check=False,
     )
     if result.returncode != 0:

@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from crosswheel.cached import cached_folder
@@ -82,6 +82,10 @@ class TarSource:
 
     def listing(self) -> Mapping[str, Listed]:
         """Return its files; of two members with one name, the later counts."""
+        return self._listing
+
+    @cached_property
+    def _listing(self) -> Mapping[str, Listed]:
         with self._opened() as archive:
             members = _members(archive)
         listed = {path: _listed_member(member) for path, member in members.items()}

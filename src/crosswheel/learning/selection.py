@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from crosswheel.errors import IntegrityError, TargetError
@@ -60,7 +60,7 @@ def select(listing: Mapping[str, Listed], title: str) -> Selection:
         TargetError: it is not a Linux system.
         IntegrityError: a part is missing.
     """
-    link_of = _links_of(listing)
+    link_of = links_of(listing)
     loaders = [path for path in listing if re.search(r"/ld(-linux|-musl|64)?[^/]*\.so(\.\d+)?$", path)]
     if not loaders:
         if any(re.match(r"/(system/bin|Windows|bin/launchctl|Applications)", path) for path in listing):
@@ -69,7 +69,7 @@ def select(listing: Mapping[str, Listed], title: str) -> Selection:
     python = _python_of(listing, link_of)
     chosen = {path for path, item in listing.items() if item.kind in ("file", "link") and belongs(path)}
     chosen |= {p for p, item in listing.items() if item.kind == "link" and _FOLDER_LINK.match(p)}
-    paths = tuple(sorted(_with_goals(chosen, listing, link_of)))
+    paths = tuple(sorted(with_goals(chosen, listing, link_of)))
     return Selection(paths, python, _kernel_of(listing), _loader_of(loaders, listing, link_of))
 
 
@@ -94,8 +94,27 @@ def take(
     selection = select(listing, source.title)
     paths = (path for path in selection.paths if listing[path].kind == "link" or chosen(path))
     selection = replace(selection, paths=tuple(paths))
-    entries = dict(_entries(selection, listing, store))
-    files = [path for path in selection.paths if listing[path].kind == "file"]
+    return copied(source, listing, selection.paths, store, tell), selection
+
+
+def copied(
+    source: Source,
+    listing: Mapping[str, Listed],
+    paths: Collection[str],
+    store: UserlandStore,
+    tell: Callable[[str], None],
+) -> Userland:
+    """Copy files and links of a machine into a store; files in the store are not read again.
+
+    Args:
+        listing: what the source has; it names each of the paths.
+        tell: receives progress messages.
+
+    Raises:
+        IntegrityError, NetworkError, StorageError: a file cannot be copied. Nothing is kept except single files.
+    """
+    entries = dict(_entries(paths, listing, store))
+    files = [path for path in paths if listing[path].kind == "file"]
     missing = [path for path in files if path not in entries]
     expected, done = sum(listing[path].size for path in missing), 0
     for number, (path, stream) in enumerate(source.files(missing), 1):
@@ -110,14 +129,14 @@ def take(
     absent = [path for path in files if path not in entries]
     if absent:
         raise IntegrityError(f"{source.title} did not give {absent[0]}, which it lists", hint=_HALF)
-    return store.keep(entries), selection
+    return store.keep(entries)
 
 
 def _entries(
-    selection: Selection, listing: Mapping[str, Listed], store: UserlandStore
+    paths: Iterable[str], listing: Mapping[str, Listed], store: UserlandStore
 ) -> Iterator[tuple[str, UserlandEntry]]:
     """Yield entries that need no reading: links, and files with content in the store."""
-    for path in selection.paths:
+    for path in paths:
         item = listing[path]
         if item.kind == "link":
             yield path, UserlandEntry("link", link=_relative(path, item.link))
@@ -125,10 +144,10 @@ def _entries(
             yield path, UserlandEntry("file", item.sha256, item.executable)
 
 
-def _with_goals(
+def with_goals(
     chosen: Iterable[str], listing: Mapping[str, Listed], link_of: Callable[[str], str | None]
 ) -> set[str]:
-    """Add the targets of selected links; no link leaves the root."""
+    """Return files and links with the targets of the links; no link leaves the root."""
     reached = set(chosen)
     for path in [path for path in reached if listing[path].kind == "link"]:
         try:
@@ -153,7 +172,9 @@ def _relative(path: str, link: str) -> str:
     return posixpath.relpath(posixpath.normpath("/" + posixpath.join(folder, link).lstrip("/")), folder)
 
 
-def _links_of(listing: Mapping[str, Listed]) -> Callable[[str], str | None]:
+def links_of(listing: Mapping[str, Listed]) -> Callable[[str], str | None]:
+    """Return the function that tells the target of the link at a path; ``None`` if there is no link."""
+
     def link_of(path: str) -> str | None:
         item = listing.get(path)
         return item.link if item and item.kind == "link" else None
