@@ -33,9 +33,10 @@ from crosswheel.settings import Settings
 _PACKAGES, _WORKERS = 500, (2, 4, 8, 32)
 _TRIAL_SECONDS, _OVERHEAD_SECONDS = 2.0, 0.3
 _GOAL_EFFICIENCY, _GOAL_RATIO = 0.8, 1.1
+# What the main job builds in C and C++.
 _REAL = (
-    "markupsafe==3.0.2", "pyyaml==6.0.2", "wrapt==1.17.2", "websockets==15.0.1", "ruamel.yaml.clib==0.2.12",
-    "cffi==1.17.1",
+    "asyncpg==0.30.0", "regex==2024.11.6", "ujson==5.10.0", "greenlet==3.2.1", "sqlalchemy==2.0.40", "pyyaml==6.0.2",
+    "cffi==1.17.1", "ruamel.yaml.clib==0.2.12", "websockets==15.0.1", "wrapt==1.17.2", "markupsafe==3.0.2",
 )  # fmt: skip
 _KILLED = ("markupsafe==3.0.2", "wrapt==1.17.2", "websockets==15.0.1")
 _PATIENCE, _ATTEMPTS = 120, 6
