@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from crosswheel.check.elf import audit
-from crosswheel.toolchain.libraries.linking import known_libraries
+from crosswheel.emulation.emulator import userland
+from crosswheel.toolchain.compilers.zig import zig_compilers
+from crosswheel.toolchain.libraries.linking import known_libraries, library
 from crosswheel.wheels.reading import WheelFile
-from support.crossing import Crossing, crossing_for
+from support.crossing import Crossing, crossing_for, musl_here
 from support.wheels import make_wheel
 
 # How it is linked, what is included, and what of it is true.
@@ -97,6 +99,25 @@ def test_what_edits_lines_and_draws_on_a_terminal_links(crossing: Crossing, tmp_
         ["sh", "-ec", f"$CC use.c -o use $CFLAGS $LDFLAGS {linked} -lm -lpthread"], cwd=tmp_path, env=env
     )
     crossing.runner.run([*crossing.emulator.prefix, tmp_path / "use"], cwd=tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, spec in known_libraries().items() if spec.built))
+def test_what_is_linked_with_a_library_runs_on_a_machine_with_musl(
+    crossing: Crossing, tmp_path: Path, name: str
+) -> None:
+    """Debian's archives are for glibc: these are compiled."""
+    _, headers, truth = USES[name]
+    target, cache = musl_here(), crossing.settings.cache
+    compilers = zig_compilers(target, cache)
+    prefix = library(name, target, compilers, crossing.settings, crossing.runner).prefix
+    include = "".join(f"#include <{header}>\n" for header in headers.split())
+    (tmp_path / "use.c").write_text(f"{include}int main(void) {{ return !({truth}); }}\n")
+    archives = sorted((prefix / "lib").glob("*.a"))
+    compilers.run(
+        ["cc", "use.c", f"-I{prefix}/include", *archives, "-o", "use"], crossing.runner, cwd=tmp_path
+    )
+    loader = userland(target, crossing.settings, crossing.runner) / "lib" / f"ld-musl-{target.machine}.so.1"
+    assert crossing.runner.run([loader, tmp_path / "use"], check=False).returncode == 0
 
 
 def test_every_library_that_is_taken_is_tried() -> None:

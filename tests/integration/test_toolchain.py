@@ -32,7 +32,7 @@ from crosswheel.toolchain.libraries.linking import compat_archive
 from crosswheel.toolchain.python.choosing import host_python, target_python
 from crosswheel.toolchain.python.cpython import state_triplet
 from crosswheel.uv import Uv, site_of
-from support.crossing import Crossing, crossing_for, warm_cache
+from support.crossing import Crossing, crossing_for, musl_here, warm_cache
 from support.servers import FolderServer
 from support.wheels import make_wheel
 
@@ -413,17 +413,13 @@ def test_what_an_old_c_library_lacks_is_stood_in_for(ot2: Crossing, tmp_path: Pa
 
 def test_what_an_older_musl_than_the_compilers_lacks_is_stood_in_for(ot2: Crossing, tmp_path: Path) -> None:
     """A Python for musl 1.2.3 did not start there: the compiler's musl has preadv2."""
-    machine = os.uname().machine
-    glibc = targets.load(f"linux-{machine.replace('_', '-')}")
-    abi = glibc.abi.model_copy(update={"glibc": "", "oldest_glibc": "", "musl": "1.2.3"})
-    toolchain = glibc.toolchain.model_copy(update={"zig": f"{machine}-linux-musl"})
-    target = glibc.model_copy(update={"abi": abi, "toolchain": toolchain})
+    target = musl_here()
     compilers = zig_compilers(target, ot2.settings.cache)
     compat = compat_archive(target, compilers, ot2.settings.cache, ot2.runner)
     (tmp_path / "asks.c").write_text(LATER_OF_MUSL)
     compilers.run(["cc", "asks.c", compat, "-o", "asks"], ot2.runner, cwd=tmp_path)
     root = userland(target, ot2.settings, ot2.runner)
-    loader = root / "lib" / f"ld-musl-{machine}.so.1"
+    loader = root / "lib" / f"ld-musl-{target.machine}.so.1"
     answer = ot2.runner.run([loader, tmp_path / "asks", tmp_path / "file"], check=False)
     assert (answer.returncode, answer.lines) == (0, [])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,15 @@ def warm_cache(folder: Path) -> Path:
         (own / name).mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(own / name)
     return folder
+
+
+def musl_here() -> Target:
+    """Return a target of this machine's own kind, with an older musl than the compiler's as its C library."""
+    machine = os.uname().machine
+    glibc = targets.load(f"linux-{machine.replace('_', '-')}")
+    abi = glibc.abi.model_copy(update={"glibc": "", "oldest_glibc": "", "musl": "1.2.3"})
+    toolchain = glibc.toolchain.model_copy(update={"zig": f"{machine}-linux-musl"})
+    return glibc.model_copy(update={"abi": abi, "toolchain": toolchain})
 
 
 @dataclass(frozen=True)
