@@ -16,6 +16,7 @@ import heapq
 import json
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -287,6 +288,8 @@ def main() -> None:
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="the proofs that durations are from")
     parser.add_argument("--folder", type=Path, help="work there, and leave everything for a look")
     options = parser.parse_args()
+    # Not lost: what runs meanwhile is ended on the way out.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     every, state = not (options.simulate or options.real or options.kills), machine()
     met = [simulate(options.dist)] if options.simulate or every else []
     if options.real or options.kills or every:
