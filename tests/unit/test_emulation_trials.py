@@ -160,6 +160,29 @@ def test_a_module_of_a_packages_tests_may_want_what_its_developers_have(site: Pa
     assert len(imports_of(site, importable(["pkg.tests._fast"])).faults) == 1
 
 
+@pytest.mark.parametrize(
+    ("folder", "body", "message"),
+    [
+        ("pkg/_vendored/other", "import lent.part", None),
+        ("pkg/_vendored/other", "import lent.absent", "No module named 'lent.absent'"),
+        ("pkg/_vendored/other", "import elsewhere", "No module named 'elsewhere'"),
+        ("pkg/other", "import lent.part", "No module named 'lent'"),  # nobody puts that folder on the path
+    ],
+)
+def test_a_vendored_package_names_itself_as_if_it_were_installed(
+    site: Path, folder: str, body: str, message: str | None
+) -> None:
+    package = site / folder / "lent"
+    package.mkdir(parents=True)
+    (package / "part.py").write_text("")
+    (package / "_fast.py").write_text(body)
+    name = ".".join([*folder.split("/"), "lent", "_fast"])
+    imports = imports_of(site, importable([name]))
+    assert imports.imported == (() if message else (name,))
+    assert len(imports.faults) == (1 if message else 0)
+    assert all(f"ModuleNotFoundError: {message}" in fault.message for fault in imports.faults)
+
+
 @pytest.mark.parametrize("body", ["import elsewhere", "raise ImportError('for Windows alone')"])
 def test_python_source_may_want_what_only_some_users_have(site: Path, body: str) -> None:
     (site / "pkg/__init__.py").write_text(body)

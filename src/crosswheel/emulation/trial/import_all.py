@@ -20,6 +20,38 @@ def missing(error: BaseException) -> str | None:
     return cause.name if cause is not None else None
 
 
+def vendored(name: str, absent: str) -> tuple[str, str] | None:
+    """Return the folder that a vendored module wants on the path, and its name from there; ``None`` if it wants none.
+
+    Who vendors a package puts the folder around it on the path: the package then names itself as if it were installed.
+    """
+    from pathlib import Path
+
+    parts = name.split(".")
+    depth = parts.index(absent) if absent in parts[:-1] else 0
+    if not any("vendor" in part for part in parts[:depth]):
+        return None
+    folders = (Path(site, *parts[:depth]) for site in sys.path)
+    folder = next((str(folder) for folder in folders if Path(folder, absent).is_dir()), None)
+    return (folder, ".".join(parts[depth:])) if folder else None
+
+
+def load(name: str) -> None:
+    """Import a module; a vendored one that does not find its own package, as those import it that vendor it."""
+    try:
+        __import__(name)
+    except ImportError as error:
+        place = vendored(name, (missing(error) or "").partition(".")[0])
+        if place is None:
+            raise
+        folder, own_name = place
+        sys.path.append(folder)
+        try:
+            __import__(own_name)
+        finally:
+            sys.path.remove(folder)
+
+
 def open_object(path: str) -> None:
     """Load a shared object as ctypes does."""
     import ctypes
@@ -62,7 +94,7 @@ names, objects = words[: words.index("--")], words[words.index("--") + 1 :]
 for name in names:
     tell("importing", name)
     try:
-        __import__(name)
+        load(name)
     except Exception as error:
         import traceback
 
