@@ -101,10 +101,15 @@ class Interrupted(CrosswheelError):
 
 
 class BuildFailed(CrosswheelError):
-    """A build command exited with a failure."""
+    """A build command exited with a failure.
+
+    Attributes:
+        library: the C library that the build did not find, if crosswheel knows it.
+    """
 
     exit_code = 1
     kind = "the build failed"
+    library: str | None = None
 
 
 class LimitExceeded(BuildFailed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from packaging.tags import Tag
@@ -29,6 +30,7 @@ class Step:
         reason: the reason for taking or building it, for people.
         fallback: what to do if the wheel to take is refused, which its name does not tell.
         has_pure: whether the registry has a pure wheel that could be taken instead of building.
+        found_libraries: C libraries that its build asked for, beside those that the recipe first stated.
     """
 
     pin: Pin
@@ -39,6 +41,19 @@ class Step:
     reason: str
     fallback: Step | None = None
     has_pure: bool = False
+    found_libraries: tuple[str, ...] = ()
+
+    def with_libraries(self, libraries: Sequence[str]) -> Step:
+        """Return the step that links these C libraries, too, which its build did not find, and says so."""
+        if not libraries:
+            return self
+        recipe = self.recipe or Recipe(name=self.pin.name, file=Path(self.pin.name))
+        recipe = recipe.model_copy(update={"libraries": (*recipe.libraries, *libraries)})
+        fallback = self.fallback and self.fallback.with_libraries(libraries)
+        found = f"its build asked for {', '.join(libraries)}"
+        reason = self.reason if self.action == "take" else f"{self.reason}; {found}"
+        names = (*self.found_libraries, *libraries)
+        return replace(self, recipe=recipe, fallback=fallback, reason=reason, found_libraries=names)
 
     @property
     def inputs(self) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -615,3 +616,43 @@ def test_what_todays_build_requirements_do_not_build_is_built_with_those_of_its_
 
     crosswheel.recipe('as_of="2024-12-31"')  # its committed lock stays as it is
     assert crosswheel.run("lock").returncode != 0
+
+
+def test_a_c_library_that_a_build_asks_for_is_linked_without_a_recipe(crosswheel: CommandLine) -> None:
+    crosswheel.offer_sdist(projects.yaml_project())
+    words, once_more = ("build", "demo==1.0", "--as-of", "2024-12-31"), "demo==1.0 is built once more"
+    done = crosswheel.run(*words)
+    assert done.returncode == 0, done.output
+    assert f"{once_more}, with the C library libyaml: the build ended with exit code 1" in done.words
+    (wheel,) = (crosswheel.folder / "dist").rglob(DEMO)
+    first = wheel.read_bytes()
+    assert "demo-1.0.dist-info/licenses/libyaml/copyright-libyaml-dev" in zipfile.ZipFile(wheel).namelist()
+
+    again = crosswheel.run(*words)
+    assert (again.returncode, once_more in again.words) == (0, False)
+    for folder in (crosswheel.cache / "made", crosswheel.folder / "dist"):
+        shutil.rmtree(folder)
+    built = crosswheel.run(*words)  # it is known by now
+    assert (built.returncode, once_more in built.words) == (0, False)
+    assert wheel.read_bytes() == first
+
+
+def test_a_c_library_that_is_asked_for_before_a_build_tells_what_it_requires_is_linked_without_a_recipe(
+    crosswheel: CommandLine,
+) -> None:
+    project = projects.yaml_project()
+    asks = "import subprocess\nsubprocess.run(['pkg-config', '--print-errors', 'yaml-0.1'], check=True)\n"
+    crosswheel.offer_sdist({**project, "setup.py": asks + project["setup.py"]}, static=False)
+    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31")
+    assert done.returncode == 0, done.output
+    assert crosswheel.wheels() == [DEMO]
+
+
+def test_a_build_that_a_library_does_not_help_is_tried_once_more_and_not_for_ever(
+    crosswheel: CommandLine,
+) -> None:
+    crosswheel.offer_sdist(projects.yaml_project(header="yaml/none.h"))
+    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31")
+    done.explains(1, "the header yaml/none.h was not found")
+    assert done.words.count("with the C library libyaml") == 1
+    assert not list((crosswheel.cache / "found-libraries").glob("*"))

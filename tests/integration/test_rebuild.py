@@ -38,7 +38,7 @@ def crosswheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine
         line.offer_real("markupsafe", "3.0.2", "sdist")
         demo = projects.c_project()
         line.offer_sdist(demo)
-        line.offer_sdist(projects.c_project("other"), name="other")
+        line.offer_sdist(projects.yaml_project("other"), name="other")
         patch = PATCH.format(first=demo["demo.c"].splitlines()[0])
         line.recipe(
             'as_of="2024-12-31", patches=["one.patch"], environment={"CFLAGS": "-DONE=1"}, '
@@ -100,7 +100,7 @@ def elsewhere(crosswheel: CommandLine, folder: Path, *words: str) -> Done:
     return Done(done.returncode, done.stdout)
 
 
-@pytest.mark.parametrize("name", ["demo", "markupsafe"])
+@pytest.mark.parametrize("name", ["demo", "markupsafe", "other"])
 def test_a_native_wheel_is_the_same_to_the_byte_elsewhere_whatever_the_cache_holds(
     crosswheel: CommandLine, name: str, tmp_path: Path
 ) -> None:

@@ -75,6 +75,13 @@ def c_project(name: str = "demo") -> Files:
     return {"pyproject.toml": pyproject(SETUPTOOLS), "setup.py": setup_py(name=name), "demo.c": C_SOURCE}
 
 
+def yaml_project(name: str = "demo", header: str = "yaml.h") -> Files:
+    """Return a C project that wants libyaml, and says so nowhere but in its code."""
+    setup = setup_py('Extension("_demo", ["demo.c"], libraries=["yaml"])', name=name)
+    asked = f"#include <{header}>\nconst char *asked(void) {{ return yaml_get_version_string(); }}\n"
+    return {**c_project(name), "setup.py": setup, "demo.c": asked + C_SOURCE}
+
+
 def makefile_project() -> Files:
     """Return a project whose Makefile names the compiler, and another one for a program that runs meanwhile."""
     setup = """

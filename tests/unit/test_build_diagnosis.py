@@ -19,6 +19,8 @@ _NOISE = "copying a.py -> build/a.py\n" * 50
         ('error: unable to find dynamic system library "usb-1.0" using strategy', "usb-1.0", "libraries="),
         ("ModuleNotFoundError: No module named 'pkg_resources'", "older setuptools", "setuptools<82"),
         ("No package 'libzmq' found", "libzmq", '"libzmq"'),
+        ("Package 'yaml-0.1' not found", "yaml-0.1", '"libyaml"'),
+        ("Package 'freetype2', required by 'virtual:world', not found", "freetype2", '"freetype"'),
         (
             '../meson.build:4:0: ERROR: Dependency "openblas" not found, tried pkgconfig',
             "openblas",

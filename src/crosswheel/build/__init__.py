@@ -214,10 +214,12 @@ class Backend:
         if result.returncode != 0:
             diagnosis = diagnose(result.output)
             cause = f": {diagnosis.cause}" if diagnosis.cause else ""
-            raise BuildFailed(
+            error = BuildFailed(
                 f"the build ended with exit code {result.returncode}{cause}\n{diagnosis.lines}",
                 hint=f"{diagnosis.remedy}; the whole output is in {self.runner.log}.",
             )
+            error.library = diagnosis.library
+            raise error
 
 
 def _in_folder(text: str, tree: Path) -> str:

@@ -32,11 +32,15 @@ _FIRST_ERROR = re.compile(
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A diagnosis for the user: ``cause`` may be empty, ``lines`` and ``remedy`` are not."""
+    """A diagnosis for the user: ``cause`` may be empty, ``lines`` and ``remedy`` are not.
+
+    ``library`` is the C library that was not found, if crosswheel knows it.
+    """
 
     cause: str
     lines: str
     remedy: str
+    library: str | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ _KINDS: Sequence[_Kind] = (
         "name the library with libraries=[{library}] in a recipe",
     ),
     _kind(
-        r"(?:No package '([\w.+-]+)' found|Dependency \"?([\w.+-]+)\"? not found)",
+        r"(?:[Pp]ackage '([\w.+-]+)'(?:, required by .*)? (?:not )?found|Dependency \"?([\w.+-]+)\"? not found)",
         "pkg-config knows no {0} for the target",
         "name the library with libraries=[{library}] in a recipe",
     ),
@@ -176,11 +180,11 @@ def diagnose(output: str) -> Diagnosis:
         match = kind.pattern.search(output)
         if match:
             caught = next(filter(None, match.groups()), "")
-            library = _library(caught)
+            library = _library(caught) if "{library}" in kind.remedy else None
             remedy = kind.remedy.format(caught, library=f'"{library}"')
-            if "{library}" in kind.remedy and library not in known_libraries():
-                remedy = _UNKNOWN.format(library)
-            return Diagnosis(kind.cause.format(caught), _around(output, match.start()), remedy)
+            if library and library not in known_libraries():
+                remedy, library = _UNKNOWN.format(library), None
+            return Diagnosis(kind.cause.format(caught), _around(output, match.start()), remedy, library)
     first = _FIRST_ERROR.search(output)
     lines = _around(output, first.start()) if first else tail(output)
     return Diagnosis("", lines, "the log has the whole output; docs/recipes.md says what a recipe can change")
@@ -188,7 +192,9 @@ def diagnose(output: str) -> Diagnosis:
 
 def _library(name: str) -> str:
     folder, _, last = name.rpartition("/")
-    return _LIBRARIES.get(name) or _LIBRARIES.get(folder) or _LIBRARIES.get(last) or last
+    unversioned = re.sub(r"-?[\d.]+$", "", last)  # as pkg-config has them: yaml-0.1, freetype2
+    names = [_LIBRARIES.get(said, said) for said in (name, folder, last, unversioned)]
+    return next((said for said in names if said in known_libraries()), last)
 
 
 def _around(output: str, position: int) -> str:

@@ -67,7 +67,8 @@ def _definition(step: Step, record: WheelRecord, context: BuildContext) -> Mappi
             "externalParameters": external,
             "resolvedDependencies": [_dependency(record.wheel.name, {"sha256": record.sha256})],
         }
-    recipe = step.recipe.fingerprint if step.recipe and step.recipe.says_how else None
+    stated = step.with_libraries(record.lock.libraries).recipe
+    recipe = stated.fingerprint if stated and stated.says_how else None
     published = json.loads(context.public(json.dumps(recipe)))
     return {
         "buildType": provenance.BUILT,

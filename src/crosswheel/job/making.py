@@ -25,6 +25,7 @@ from crosswheel.check.system import System
 from crosswheel.errors import BuildFailed, CheckFailed, IntegrityError, LimitExceeded
 from crosswheel.files import digest_of, place_copy, remove_tree, sha256_of
 from crosswheel.job.context import BuildContext
+from crosswheel.job.missing_libraries import missing_library, with_missing_libraries
 from crosswheel.job.record import BuildLock, WheelRecord
 from crosswheel.job.release_day import build_as_of_release
 from crosswheel.job.reuse import reused_wheel, wheel_digest
@@ -57,12 +58,17 @@ def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRe
         CrosswheelError: of the step that failed.
     """
     context.display.start(step.pin.name, step.pin.version, "looking")
-    made = context.executor.made if context.executor else _made_here
-    record = reused_wheel(step, store, context) or made(step, store, context)
+    record = with_missing_libraries(step, context, partial(_made, store=store, context=context))
     for warning in record.warnings:
         context.display.warning(f"{step.pin}: {warning}")
+    return shared_wheel(record, context)
+
+
+def _made(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
+    made = context.executor.made if context.executor else _made_here
+    record = reused_wheel(step, store, context) or made(step, store, context)
     ran = step.fallback if record.origin == "built" and step.fallback else step
-    return shared_wheel(record.model_copy(update={"reason": ran.reason}), context)
+    return record.model_copy(update={"reason": ran.reason})
 
 
 def _made_here(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRecord:
@@ -126,6 +132,8 @@ def _built_by_either_day(
         raise
     except BuildFailed as error:
         context.cancellation.raise_if_requested()
+        if missing_library(error, step):  # no other build requirements bring it
+            raise
         older = build_as_of_release(build, error, step, store, context)
         if older is None:
             raise
@@ -286,6 +294,7 @@ def build_anew(
             requirements=locked.file.read_text(),
             as_of=store.as_of,
             day=store.day,
+            libraries=step.found_libraries,
         ),
         materials=built.materials,
         parity=parity.official if parity else None,

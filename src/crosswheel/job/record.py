@@ -29,6 +29,7 @@ class BuildLock(BaseModel):
         requirements: the text of the locked build requirements.
         as_of: the day that they were resolved as of, if one was given.
         day: the day that stands for "now" where none was given.
+        libraries: the C libraries that its build asked for, beside those of the recipe.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class BuildLock(BaseModel):
     requirements: str
     as_of: datetime.date | None
     day: datetime.date | None
+    libraries: tuple[str, ...] = ()
 
 
 class WheelRecord(WheelFacts):
