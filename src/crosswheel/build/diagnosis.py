@@ -17,7 +17,9 @@ _LIBRARIES = {
     "usb-1.0": "libusb", "jpeglib": "libjpeg", "jpeg": "libjpeg", "png": "libpng", "tiff": "libtiff", "webp": "libwebp",
     "ft2build": "freetype", "zmq": "libzmq", "libzmq": "libzmq", "geos_c": "geos", "winscard": "pcsc", "bz2": "bzip2",
     "lzma": "xz", "sodium": "libsodium", "mysql": "mariadb",
-    "mysql_config": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa",
+    "mysql_config": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa", "bzlib": "bzip2",
+    "tiffio": "libtiff", "turbojpeg": "libjpeg", "postgres_ext": "libpq", "libqhull_r": "qhull", "curses": "ncurses",
+    "cblas": "openblas", "lapacke": "openblas", "blas": "openblas", "lapack": "openblas", "nc-config": "netcdf",
 }  # fmt: skip
 _UNKNOWN = (
     "no C library {0} is known (docs/recipes.md lists those that are): add it in a libraries.toml of your folder of "
