@@ -22,7 +22,11 @@ def crosswheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine
         line.offer_real("setuptools", "75.8.0")
         line.offer_wheel("pure", files={"pure.py": b""})
         line.offer_sdist(projects.c_project(), requires="pure")
-        line.recipe('as_of="2024-12-31", tests=["test_add.py"]', files={"test_add.py": TEST})
+        line.offer_sdist(
+            projects.yaml_project("wants"), name="wants"
+        )  # a C library, of which no recipe tells
+        both = 'requirements=["demo==1.0", "wants==1.0"]'
+        line.recipe(f'as_of="2024-12-31", tests=["test_add.py"], {both}', files={"test_add.py": TEST})
         line.variables["CROSSWHEEL_KEYS"] = str(line.folder / "keys")
         assert line.run("keys", "new").returncode == 0
         assert line.run("lock").returncode == 0
@@ -68,7 +72,7 @@ def test_another_machine_takes_all_and_starts_neither_compiler_nor_emulator(
     assert first.returncode == 0, first.output
     second = crosswheel.run("build", "--shared-cache", store, *trees(there), **elsewhere(there))
     assert second.returncode == 0, second.output
-    assert "2 found" in second.output
+    assert "3 found" in second.output
     assert wheels(there) == wheels(here)
     assert "demo-1.0-cp310-cp310-linux_armv7l.whl" in wheels(there)
     (proof,) = (there / "dist/demo/1.0").glob("*.proof.json")
@@ -83,7 +87,7 @@ def test_another_machine_takes_all_and_starts_neither_compiler_nor_emulator(
     third = crosswheel.run("build", "--shared-cache", str(there / "away"), *trees(there), **elsewhere(there))
     assert third.returncode == 0, third.output
     shown = crosswheel.run("cache", "show", "--shared-cache", store)
-    assert "wheel 2" in shown.words, shown.output
+    assert "wheel 3" in shown.words, shown.output
     assert crosswheel.run("cache", "verify", "--shared-cache", store).returncode == 0
 
 
@@ -128,6 +132,6 @@ def test_a_stranger_with_a_cache_of_the_same_store_changes_nothing(
     )
     assert mine.returncode == 0, mine.output
     assert (
-        "4 records of keys that are not trusted here"
+        "7 records of keys that are not trusted here"
         in crosswheel.run("cache", "show", "--shared-cache", store).words
     )
