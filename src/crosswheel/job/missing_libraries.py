@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from crosswheel.cached import cache_path, cached_path
+from crosswheel.cached import cache_path
 from crosswheel.errors import BuildFailed
 from crosswheel.files import full_digest_of, make_folder, write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.plan import Step
 from crosswheel.progress.wording import first_line
-from crosswheel.settings import Settings
-from crosswheel.shared_cache.records import CacheRecord
+from crosswheel.shared_cache.cache import SharedCache
 
 FOUND = "found-libraries"
 """The kind of the shared cache's records of what builds asked for."""
@@ -38,8 +38,8 @@ def with_missing_libraries(step: Step, context: BuildContext, work: Callable[[St
 
     Raises: what ``work`` raises.
     """
-    digest = full_digest_of(**step.inputs, target=context.target.fingerprint, code=context.code_digest)
-    found = _known(digest, step, context)
+    note = _note(step, context)
+    found = note.read()
     while True:
         trial = step.with_libraries(found)
         try:
@@ -55,7 +55,7 @@ def with_missing_libraries(step: Step, context: BuildContext, work: Callable[[St
             found = (*found, library)
         else:
             if found:
-                _remember(found, digest, context)
+                note.write(found)
             return result
 
 
@@ -65,32 +65,40 @@ def missing_library(error: BuildFailed, step: Step) -> str | None:
     return error.library if error.library not in linked else None
 
 
-def _known(digest: str, step: Step, context: BuildContext) -> tuple[str, ...]:
-    """Return the libraries that a build of the same inputs asked for, here or on another machine."""
-    kept = _place(digest, context.settings)
-    with contextlib.suppress(FileNotFoundError, ValidationError):
-        return _LIBRARIES.validate_json(kept.read_bytes())
-    builds = step.action == "build" or step.fallback is not None
-    if context.shared_cache is None or not builds:
+@dataclass(frozen=True)
+class _Note:
+    """Which libraries a build of some inputs asked for: noted in a folder of the cache, and in the shared cache."""
+
+    digest: str
+    folder: Path
+    shared: SharedCache | None
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"{self.digest}.json"
+
+    def read(self) -> tuple[str, ...]:
+        with contextlib.suppress(FileNotFoundError, ValidationError):
+            return _LIBRARIES.validate_json(self.path.read_bytes())
+        return self._read_shared()
+
+    def _read_shared(self) -> tuple[str, ...]:
+        if self.shared is None:
+            return ()
+        make_folder(self.folder)
+        record = self.shared.get(FOUND, self.digest, self.folder)
+        with contextlib.suppress(ValidationError):
+            return _LIBRARIES.validate_python(record.facts.get("libraries") if record else ())
         return ()
-    record = _shared(digest, context)
-    with contextlib.suppress(ValidationError):
-        return _LIBRARIES.validate_python(record.facts.get("libraries") if record else ())
-    return ()
+
+    def write(self, libraries: tuple[str, ...]) -> None:
+        write_text(self.path, _LIBRARIES.dump_json(libraries).decode())
+        if self.shared is not None and not self._read_shared():
+            self.shared.put(FOUND, self.digest, {"libraries": list(libraries)})
 
 
-def _remember(found: tuple[str, ...], digest: str, context: BuildContext) -> None:
-    write_text(_place(digest, context.settings), _LIBRARIES.dump_json(found).decode())
-    if context.shared_cache is not None and _shared(digest, context) is None:
-        context.shared_cache.put(FOUND, digest, {"libraries": list(found)})
-
-
-def _shared(digest: str, context: BuildContext) -> CacheRecord | None:
-    assert context.shared_cache is not None
-    folder = cache_path(context.settings.cache, "found-libraries")
-    make_folder(folder)
-    return context.shared_cache.get(FOUND, digest, folder)
-
-
-def _place(digest: str, settings: Settings) -> Path:
-    return cached_path(settings.cache, "found-libraries", f"{digest}.json")
+def _note(step: Step, context: BuildContext) -> _Note:
+    digest = full_digest_of(**step.inputs, target=context.target.fingerprint, code=context.code_digest)
+    builds = step.action == "build" or step.fallback is not None  # what is taken asks for nothing
+    shared = context.shared_cache if builds else None
+    return _Note(digest, cache_path(context.settings.cache, "found-libraries"), shared)
