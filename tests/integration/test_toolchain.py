@@ -437,6 +437,14 @@ def test_a_pythons_configure_learns_the_triplet_of_musl_from_the_preprocessor(
     assert f"PLATFORM_TRIPLET={multiarch}" in told
 
 
+def test_qemu_does_without_an_allocator_whose_lock_a_started_program_may_wait_for(
+    ot2: Crossing, tmp_path: Path
+) -> None:
+    told = ot2.emulator.run(ot2.runner, ["-c", "import os; print(os.environ['G_SLICE'])"])
+    hook = ot2.environment().for_hook(tmp_path / "venv", tmp_path, {})
+    assert (told.output.strip(), hook["G_SLICE"]) == ("always-malloc", "always-malloc")
+
+
 def test_bytecode_of_an_installed_wheel_counts_whatever_the_times_of_its_files(
     ot2: Crossing, tmp_path: Path
 ) -> None:

@@ -30,6 +30,7 @@ from crosswheel.sandbox.levels import Sandbox, find_sandbox
 from crosswheel.sandbox.view import View, cache_paths
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
+from crosswheel.toolchain.build_systems import QEMU_ENVIRONMENT
 from crosswheel.toolchain.python.choosing import target_python
 from crosswheel.toolchain.python.tree import PythonTree
 from crosswheel.userlands import Userland, UserlandStore
@@ -141,7 +142,7 @@ class Emulator:
                 self.command(*words, environment=environment),
                 replace(self.view, readable=(*self.view.readable, *readable), writable=(folder,)),
                 cwd=folder,
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(folder)},
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(folder), **QEMU_ENVIRONMENT},
                 timeout=timeout,
                 check=check,
             )

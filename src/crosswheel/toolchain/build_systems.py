@@ -17,6 +17,11 @@ from crosswheel.toolchain.compilers.fortran import Fortran
 from crosswheel.toolchain.compilers.programs import script
 from crosswheel.toolchain.python.tree import PythonTree
 
+QEMU_ENVIRONMENT = {"G_SLICE": "always-malloc"}
+"""The variables for whatever starts qemu. In older ones, such as Debian 12's 7.2, a program with several threads that
+starts another one may wait for ever, for a lock of GLib's own allocator that another thread had: it is switched off.
+This concerns programs of the target and, where the host itself is emulated, all that a build starts."""
+
 # Meson's and CMake's names that differ from the kernel's.
 _CPU_FAMILIES = {"armv7l": "arm", "armv6l": "arm", "aarch64": "aarch64", "x86_64": "x86_64"}
 _LONG_DOUBLES = {64: "IEEE_DOUBLE_LE", 80: "INTEL_EXTENDED_16_BYTES_LE", 128: "IEEE_QUAD_LE"}

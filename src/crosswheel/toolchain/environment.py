@@ -16,7 +16,7 @@ from crosswheel.sandbox.view import View
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
-from crosswheel.toolchain.build_systems import build_system_environment, description_folder
+from crosswheel.toolchain.build_systems import QEMU_ENVIRONMENT, build_system_environment, description_folder
 from crosswheel.toolchain.compilers.cxx import type_matching
 from crosswheel.toolchain.compilers.fortran import fortran_for
 from crosswheel.toolchain.compilers.programs import Compilers
@@ -107,6 +107,7 @@ class CrossEnvironment:
             "CROSSWHEEL_PREFIX_MAP": os.pathsep.join(f"{folder}={name}" for folder, name in named.items()),
             "SOURCE_DATE_EPOCH": str(EPOCH),
             "PYTHONHASHSEED": "0",  # code generators that iterate over sets depend on the order of hashes
+            **QEMU_ENVIRONMENT,
             **self.variables,
             **_remapping(self.variables, named),
             **extra,
