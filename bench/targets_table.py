@@ -1,6 +1,7 @@
-"""Builds a package for every target from its source, and prints what was proven there, as the table in docs/targets.md.
+"""Builds packages for every target from source, and prints what was proven there, as the table in docs/targets.md.
 
-All that a target needs is fetched or built before, and not counted.
+All that a target needs is fetched or built before, and not counted; beside the table is told how long each took in all,
+and the hash of the wheel.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from _measure import machine, say
 
 from crosswheel import targets
+from crosswheel.files import sha256_of
 from crosswheel.process import tail
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.choosing import origin
@@ -38,13 +41,19 @@ def main() -> None:
     parser.add_argument(
         "names", nargs="*", default=targets.names(), help="targets; all that ship, if not given"
     )
-    parser.add_argument("--requirement", default="ujson==5.10.0", help="what is built")
+    parser.add_argument(
+        "--requirement", action="append", help="what is built; a table for each (default: ujson==5.10.0)"
+    )
     given = parser.parse_args()
-    print(f"{given.requirement}, from its source, on {machine()}\n")
-    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
-    for name in given.names:
-        say(f"building for {name}")
-        print(f"| {' | '.join(_row(targets.load(name), given.requirement))} |", flush=True)
+    for requirement in given.requirement or ["ujson==5.10.0"]:
+        print(f"{requirement}, from its source, on {machine()}\n")
+        print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
+        for name in given.names:
+            say(f"building {requirement} for {name}")
+            began = time.perf_counter()
+            print(f"| {' | '.join(_row(targets.load(name), requirement))} |", flush=True)
+            say(f"{requirement} for {name} took {time.perf_counter() - began:.0f} s in all")
+        print()
 
 
 def _row(target: Target, requirement: str) -> list[str]:
@@ -64,6 +73,8 @@ def _row(target: Target, requirement: str) -> list[str]:
         built = _crosswheel(
             Path(name), "build", requirement, "--as-of", AS_OF, "--from-source", "--target", target.name
         )
+        for wheel in Path(name).glob("dist/**/*.whl"):
+            say(f"{sha256_of(wheel)}  {wheel.name}")
         proofs = [json.loads(path.read_text()) for path in Path(name).glob("dist/**/*.proof.json")]
     if built.returncode != 0 or not proofs:
         say(tail(built.stdout, 30))
