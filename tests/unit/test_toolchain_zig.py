@@ -137,10 +137,26 @@ def test_only_the_vendors_compiler_optimises_at_link_time(word: str) -> None:
     assert kept(word, "-shared", "a.o", behind="gcc") == [word, "-shared", "a.o"]
 
 
-def test_what_gcc_only_warns_of_is_an_error_only_if_the_build_wants_it() -> None:
-    words = translate(["-Werror=c++11-narrowing", "-c", "a.cpp"], "cc")[1]
-    assert words.index("-Wno-error=c++11-narrowing") < words.index("-Werror=c++11-narrowing")
-    assert "-Wno-error=c++11-narrowing" not in added("-c", "a.c") + added("-c", "a.cpp", behind="gcc")
+@pytest.mark.parametrize(
+    ("warning", "file", "other"),
+    [
+        ("c++11-narrowing", "a.cpp", "a.c"),
+        ("incompatible-function-pointer-types", "a.c", "a.cpp"),
+    ],
+)
+def test_what_gcc_only_warns_of_is_an_error_only_if_the_build_wants_it(
+    warning: str, file: str, other: str
+) -> None:
+    words = translate([f"-Werror={warning}", "-c", file], "cc")[1]
+    assert words.index(f"-Wno-error={warning}") < words.index(f"-Werror={warning}")
+    assert f"-Wno-error={warning}" not in added("-c", other) + added("-c", file, behind="gcc") + added("a.o")
+
+
+def test_a_function_of_another_type_is_compiled_as_gcc_does(tools: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.c").write_text("int f(long *p) { return !p; }\nint (*g)(void *) = f;\n")
+    done = run(tools / "cc", "-c", "a.c", "-o", "a.o", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "incompatible function pointer types" in done.stderr
 
 
 @pytest.mark.parametrize(

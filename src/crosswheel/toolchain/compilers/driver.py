@@ -46,8 +46,9 @@ _GCC_WORDS = (
     "-pipe",
     "-static-libgcc",
 )
-# What Clang takes for an error, and GCC warns of: on a 32-bit machine, many a size is narrower than its author's.
-_WARNINGS = ["-Wno-error=c++11-narrowing"]
+# What Clang takes for an error, and GCC warns of: on a 32-bit machine, many a size is narrower than its author's; and
+# a function whose parameters are called otherwise, such as another pointer, is called in the same way all the same.
+_WARNINGS = {"c++": "-Wno-error=c++11-narrowing", "cc": "-Wno-error=incompatible-function-pointer-types"}
 _PROBE = "conftest"
 _NOT_LINKING = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
 
@@ -68,7 +69,7 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
         # zig compiles its C++ library once for each level, a minute each; what is linked here is compiled already.
         kept = [word for word in kept if not word.startswith("-O")]
     # In front: what the build itself says of warnings comes after it.
-    warnings = _WARNINGS if (language, behind) == ("c++", "zig") else []
+    warnings = [_WARNINGS[language]] if behind == "zig" and not links_only else []
     return language, [*warnings, *kept, *_added(kept, behind, None if links_only else _optimize())]
 
 
