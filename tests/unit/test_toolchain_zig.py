@@ -139,10 +139,7 @@ def test_only_the_vendors_compiler_optimises_at_link_time(word: str) -> None:
 
 @pytest.mark.parametrize(
     ("warning", "file", "other"),
-    [
-        ("c++11-narrowing", "a.cpp", "a.c"),
-        ("incompatible-function-pointer-types", "a.c", "a.cpp"),
-    ],
+    [("c++11-narrowing", "a.cpp", "a.c"), ("incompatible-function-pointer-types", "a.c", "a.cpp")],
 )
 def test_what_gcc_only_warns_of_is_an_error_only_if_the_build_wants_it(
     warning: str, file: str, other: str
