@@ -115,8 +115,8 @@ class Result:
         """What the page tells of it."""
         size = f"{self.ratio:.2f}" if self.ratio else ""
         seconds = f"{self.build_seconds:.0f}" if self.outcome == "built" else ""
-        # Not in which folder of which machine the program lay that failed.
-        reason = re.sub(r"/\S*/(?=bench/smoke/)", "", self.reason)
+        # Not in which folder of which machine the files lay that are named.
+        reason = re.sub(r"/\S*/(?=(?:bench|build)/)", "", self.reason)
         return Row(self.requirement, self.outcome, size, seconds, reason)
 
 

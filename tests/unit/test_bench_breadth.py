@@ -53,3 +53,9 @@ def test_a_row_of_another_release_or_day_is_not_known(
     page = breadth.PAGE.read_text()
     assert breadth.read_page(page, "2026-01-01", [breadth.Wanted("one==2", 1)]) == {"ot2": {}}
     assert breadth.read_page(page, "2026-01-02", [breadth.Wanted("one==1", 1)]) == {}
+
+
+def test_the_page_names_no_folder_of_a_machine(breadth: ModuleType) -> None:
+    said = 'File "/home/me/code/bench/smoke/test_one.py" and /home/me/code/build/breadth/ot2/one fail'
+    row = breadth.Result("one==1", "2026-01-01", "failed", said, 0, 0, 1.0).row
+    assert row.why == 'File "bench/smoke/test_one.py" and build/breadth/ot2/one fail'
