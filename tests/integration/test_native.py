@@ -88,3 +88,16 @@ def test_whoever_wants_the_targets_cpu_has_it_emulated(target: Target, tmp_path:
     emulator = emulator_for(target, replace(SETTINGS, native=False), Runner(log=tmp_path / "log"))
     assert emulator.native is None
     assert re.match(rf"qemu-{target.toolchain.qemu} [\d.]+ ", emulator.version)
+
+
+def test_a_trial_reads_the_data_files_that_wheels_have_for_the_prefix(tmp_path: Path) -> None:
+    """As the templates of Jupyter's nbconvert are; code that is not ours sees no other folder."""
+    site = tmp_path / "installed" / "lib" / "python3.10" / "site-packages"
+    data = tmp_path / "installed" / "share" / "data.txt"
+    for folder in (site, data.parent):
+        folder.mkdir(parents=True)
+    data.write_text("found")
+    runner = Runner(log=tmp_path / "log")
+    emulator = emulator_for(targets.load("ot2"), SETTINGS, runner)
+    ask = "import sys; print(open(sys.prefix + '/share/data.txt').read())"
+    assert Trial(emulator, [site], tmp_path / "scratch", runner).run("-c", ask).lines[-1] == "found"

@@ -75,7 +75,7 @@ class Trial:
         named = [
             Path(word) for word in words if word.startswith("/")
         ]  # a recipe's test, and the files next to it
-        readable = [*self.sites, *(path.parent for path in named if path.is_file())]
+        readable = [*self.sites, *self._roots(), *(path.parent for path in named if path.is_file())]
         environment = self._environment()
         return self.emulator.run(
             self.runner, words, environment=environment, cwd=self.scratch, check=False, readable=readable
@@ -123,11 +123,13 @@ class Trial:
         prefix = self.scratch / ".prefix"
         if not prefix.is_dir():
             prefix.mkdir(parents=True)
-            for site in [site for site in self.sites if site.match("lib/*/site-packages")]:
-                shutil.copytree(
-                    site.parents[2], prefix, ignore=_without_site, copy_function=_link, dirs_exist_ok=True
-                )
+            for root in self._roots():
+                shutil.copytree(root, prefix, ignore=_without_site, copy_function=_link, dirs_exist_ok=True)
         return prefix
+
+    def _roots(self) -> list[Path]:
+        """Return the prefixes that wheels were installed into, whose data files the one prefix of the run links to."""
+        return [site.parents[2] for site in self.sites if site.match("lib/*/site-packages")]
 
 
 @dataclass(frozen=True)
