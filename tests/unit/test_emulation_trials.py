@@ -135,15 +135,6 @@ def test_one_of_several_extension_modules_may_need_what_an_extra_brings(site: Pa
     assert len(imports_of(site, both).faults) == 2, "nothing of it was loaded"
 
 
-def test_one_of_several_extension_modules_may_need_what_some_pythons_are_built_without(site: Path) -> None:
-    """As Pillow's for Tk does; here it is a module of Windows' Python."""
-    (site / "pkg/_other.py").write_text("import winreg")
-    imports = imports_of(site, importable(["pkg._fast", "pkg._other"]))
-    assert (imports.faults, imports.imported, list(imports.skipped)) == ((), ("pkg._fast",), ["pkg._other"])
-    (fault,) = imports_of(site, importable(["pkg._other"])).faults
-    assert "brings winreg" in fault.remedy, "nothing of it was loaded"
-
-
 @pytest.mark.parametrize(
     "body", ["import elsewhere", "try: import elsewhere\nexcept ImportError: raise ImportError"]
 )

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from importlib import resources
@@ -196,8 +195,7 @@ class Importable:
 
         An extension module must load if all of the wheel's requirements are installed. Python source may lack optional
         dependencies, or state that it supports another system only. A package's tests may need what only its developers
-        install. So may one of several extension modules need what an extra brings, or what the target's Python was
-        built without, such as Tk, if another one was ``imported``.
+        install. So may one of several extension modules need what an extra brings, if another one was ``imported``.
         """
         pure = module not in self.extensions
         absent = error.missing if error.missing and not self._has(error.missing) else None
@@ -208,12 +206,7 @@ class Importable:
         return f"it cannot be imported by itself: {error.message}" if pure and error.by_hand else None
 
     def _is_optional(self, module: str) -> bool:
-        """Return whether some Pythons have a module, or an extra brings it.
-
-        That is known by the words of its name: ``_cffi_backend`` is cffi's.
-        """
-        if module.partition(".")[0] in sys.stdlib_module_names:
-            return True
+        """Return whether an extra brings a module, by the words of its name: ``_cffi_backend`` is cffi's."""
         words = set(re.split(r"[-_.]+", module.lower()))
         return any(words.issuperset(name.split("-")) for name in self.optional)
 
