@@ -440,7 +440,10 @@ def test_a_pythons_configure_learns_the_triplet_of_musl_from_the_preprocessor(
 def test_qemu_does_without_an_allocator_whose_lock_a_started_program_may_wait_for(
     ot2: Crossing, tmp_path: Path
 ) -> None:
-    told = ot2.emulator.run(ot2.runner, ["-c", "import os; print(os.environ['G_SLICE'])"])
+    ask = ot2.emulator.command(
+        "-c", "import os; print(os.environ['G_SLICE'])"
+    )  # as whoever starts such programs
+    told = ot2.runner.run(ask, env={"PATH": os.defpath})
     hook = ot2.environment().for_hook(tmp_path / "venv", tmp_path, {})
     assert (told.output.strip(), hook["G_SLICE"]) == ("always-malloc", "always-malloc")
 

@@ -88,7 +88,8 @@ class Emulator:
         """The command prefix that runs a program of the target here."""
         if self.native:
             return [*self.kernel, *self.native.words()]
-        return [*self.kernel, str(self.qemu), "-L", str(self.root), *self.machine]
+        settings = [f"{name}={value}" for name, value in QEMU_ENVIRONMENT.items()]
+        return [*self.kernel, "env", *settings, str(self.qemu), "-L", str(self.root), *self.machine]
 
     def command(
         self, *words: Word, environment: Mapping[str, str] | None = None, program: Path | None = None
@@ -142,7 +143,7 @@ class Emulator:
                 self.command(*words, environment=environment),
                 replace(self.view, readable=(*self.view.readable, *readable), writable=(folder,)),
                 cwd=folder,
-                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(folder), **QEMU_ENVIRONMENT},
+                env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(folder)},
                 timeout=timeout,
                 check=check,
             )

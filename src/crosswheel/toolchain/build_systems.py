@@ -18,7 +18,7 @@ from crosswheel.toolchain.compilers.programs import script
 from crosswheel.toolchain.python.tree import PythonTree
 
 QEMU_ENVIRONMENT = {"G_SLICE": "always-malloc"}
-"""The variables for whatever starts qemu. In older ones, such as Debian 12's 7.2, a program with several threads that
+"""The variables with which qemu is started. In older ones, such as Debian 12's 7.2, a program with several threads that
 starts another one may wait for ever, for a lock of GLib's own allocator that another thread had: it is switched off.
 This concerns programs of the target and, where the host itself is emulated, all that a build starts."""
 
