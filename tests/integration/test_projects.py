@@ -233,6 +233,18 @@ def test_a_version_that_only_the_backend_has_is_asked_for(crosswheel: CommandLin
     assert "lab 1.0 build" in crosswheel.run("plan", "./lab").words
 
 
+def test_a_project_is_asked_with_the_c_library_that_it_did_not_find(crosswheel: CommandLine) -> None:
+    asks = "import subprocess\nsubprocess.run(['pkg-config', '--print-errors', 'yaml-0.1'], check=True)\n"
+    project = {
+        "pyproject.toml": f"{BUILD_SYSTEM}[project]\nname = 'lab'\n",
+        "backend.py": asks + VERSIONING_BACKEND,
+    }
+    write_tree(crosswheel.folder / "lab", project)
+    done = crosswheel.run("plan", "./lab")
+    assert "lab 1.0 build" in done.words
+    assert "is built once more, with the C library libyaml" in done.words
+
+
 def test_a_version_of_setuptools_scm_that_nothing_requires_is_explained(crosswheel: CommandLine) -> None:
     files = {**own_project("lab", "0.0.0", stated=False), "setup.py": "setup(use_scm_version=True)\n"}
     write_tree(crosswheel.folder / "lab", files)

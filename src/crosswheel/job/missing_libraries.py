@@ -14,10 +14,11 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from crosswheel.cached import cache_path
-from crosswheel.errors import BuildFailed
+from crosswheel.errors import BuildFailed, RecipeError
 from crosswheel.files import full_digest_of, make_folder, write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.plan import Step
+from crosswheel.process import Cancellation
 from crosswheel.progress.wording import first_line
 from crosswheel.shared_cache.cache import SharedCache
 
@@ -39,24 +40,45 @@ def with_missing_libraries(step: Step, context: BuildContext, work: Callable[[St
     Raises: what ``work`` raises.
     """
     note = _note(step, context)
-    found = note.read()
+    result, found = retried(step, work, context.display.warning, context.cancellation, note.read())
+    if found:
+        note.write(found)
+    return result
+
+
+def retried(
+    step: Step,
+    work: Callable[[Step], _Result],
+    warn: Callable[[str], None],
+    cancellation: Cancellation,
+    found: tuple[str, ...] = (),
+) -> tuple[_Result, tuple[str, ...]]:
+    """Do a step's work as :func:`with_missing_libraries` does, which remembers nothing.
+
+    Args:
+        found: the libraries to link from the beginning.
+
+    Returns:
+        What ``work`` returns, and the libraries that were linked.
+
+    Raises: what ``work`` raises; a library that cannot be had for the target is told as a failed build.
+    """
+    failed: BuildFailed | None = None
     while True:
         trial = step.with_libraries(found)
         try:
-            result = work(trial)
+            return work(trial), found
+        except RecipeError as error:
+            if failed is None:
+                raise
+            raise BuildFailed(f"{failed}\n{error}", hint=error.hint) from error
         except BuildFailed as error:
-            context.cancellation.raise_if_requested()
-            library = missing_library(error, trial)
+            cancellation.raise_if_requested()
+            library, failed = missing_library(error, trial), error
             if library is None:
                 raise
-            context.display.warning(
-                f"{step.pin} is built once more, with the C library {library}: {first_line(str(error))}"
-            )
+            warn(f"{step.pin} is built once more, with the C library {library}: {first_line(str(error))}")
             found = (*found, library)
-        else:
-            if found:
-                note.write(found)
-            return result
 
 
 def missing_library(error: BuildFailed, step: Step) -> str | None:

@@ -17,6 +17,7 @@ from crosswheel.files import digest_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.describing import cached_metadata
 from crosswheel.job.making import prepared_backend
+from crosswheel.job.missing_libraries import retried
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.projects.pyproject import ProjectFolder
@@ -74,11 +75,14 @@ def _asked(project: ProjectFolder, snapshot: Snapshot, context: BuildContext) ->
             shutil.copytree(project.folder / ".git", tree / ".git", symlinks=True)
         step = Step(Pin(title, "0", frozenset()), "build", None, (), None, "its metadata is asked for")
         context.display.start(title, "", "asking")
-        build = Project(title, "project", tree, folder, None, {})
         store = context.own_store(snapshot.sha256, None)
+
+        def asked(step: Step) -> RawMetadata:
+            build = Project(title, "project", tree, folder, step.recipe, {})
+            return asked_raw_metadata(build, *prepared_backend(step, build, store, context))
+
         try:
-            backend, locked = prepared_backend(step, build, store, context)
-            raw = asked_raw_metadata(build, backend, locked)
+            raw, _ = retried(step, asked, context.display.warning, context.cancellation)
         except BuildFailed as error:
             if _states_no_version(project):
                 raise _without("version", project) from error
