@@ -135,6 +135,12 @@ def test_one_of_several_extension_modules_may_need_what_an_extra_brings(site: Pa
     assert len(imports_of(site, both).faults) == 2, "nothing of it was loaded"
 
 
+def test_what_pythons_own_library_lacks_on_the_target_is_a_fault_whatever_else_loads(site: Path) -> None:
+    (site / "pkg/_other.py").write_text("import winreg")
+    (fault,) = imports_of(site, importable(["pkg._fast", "pkg._other"])).faults
+    assert "module pkg._other does not load on the target" in fault.message
+
+
 @pytest.mark.parametrize(
     "body", ["import elsewhere", "try: import elsewhere\nexcept ImportError: raise ImportError"]
 )
