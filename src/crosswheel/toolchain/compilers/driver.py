@@ -46,8 +46,8 @@ _GCC_WORDS = (
     "-pipe",
     "-static-libgcc",
 )
-# What Clang takes for an error, and GCC warns of: on a 32-bit machine, many a size is narrower than its author's; and
-# a function whose parameters are called otherwise, such as another pointer, is called in the same way all the same.
+# What Clang takes for an error, and GCC, with which official wheels are made, warns of: on a 32-bit machine, many a
+# size is narrower than its author's; and a callback may take another pointer than its type says.
 _WARNINGS = {"c++": "-Wno-error=c++11-narrowing", "cc": "-Wno-error=incompatible-function-pointer-types"}
 _PROBE = "conftest"
 _NOT_LINKING = ("-c", "-S", "-E", "-M", "-MM", "-fsyntax-only")
