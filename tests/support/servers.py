@@ -18,6 +18,11 @@ _TYPES = {".html": "text/html", ".json": "application/vnd.pypi.simple.v1+json"}
 Server = TypeVar("Server", bound="LoopbackServer")
 
 
+class _Server(ThreadingHTTPServer):
+    # uv opens some fifty connections at once; one that does not fit waits a second for the kernel to try again.
+    request_queue_size = 128
+
+
 class LoopbackServer:
     """Answers on 127.0.0.1, at ``url``, while the block lasts."""
 
@@ -28,7 +33,7 @@ class LoopbackServer:
         raise NotImplementedError
 
     def __enter__(self: Server) -> Server:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self._server = _Server(("127.0.0.1", 0), self.handler())
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"

@@ -15,6 +15,7 @@ from crosswheel.build.requirements import RequirementsStore, own_store
 from crosswheel.errors import LockError, PlanError, RecipeError
 from crosswheel.job.asking import Prepared
 from crosswheel.job.closures import closure_of_lock, closure_of_pins, root_of_lock
+from crosswheel.job.context import BuildContext
 from crosswheel.job.locking import _replace_committed, renew
 from crosswheel.job.releasing import Releasing
 from crosswheel.lock import Lock, Pin
@@ -48,6 +49,17 @@ def test_each_pin_becomes_a_step(job: OfflineJob) -> None:
     assert {name: step.action for name, step in closure.steps.items()} == {"tea": "take", "milk": "build"}
     assert closure.versions == {"tea": "1.0", "milk": "1.0"}
     assert closure.is_complete
+
+
+def test_what_the_registry_has_said_is_planned_again_without_asking_it_or_starting_a_thread(
+    job: OfflineJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.offer("tea", "1.0")
+    pins = [pin_of(job, "tea")]
+    asked = job.registry.server.requested.total()
+    monkeypatch.delattr(BuildContext, "questions")
+    assert closure_of_pins(["tea"], pins, store(job), job.context).steps["tea"].action == "take"
+    assert job.registry.server.requested.total() == asked
 
 
 def test_what_is_to_be_taken_only_is_never_built(job: OfflineJob) -> None:

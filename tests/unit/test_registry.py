@@ -140,8 +140,20 @@ def test_an_answer_is_taken_from_the_cache_until_it_is_refreshed(
 def test_an_answer_that_is_too_old_is_asked_for_again(settings: Settings, server: FolderServer) -> None:
     with Registry(settings, max_age=datetime.timedelta(0)) as registry:
         for _ in range(2):
+            assert not registry.has_answer("demo-pkg", "1.0")
             registry.release_files("demo-pkg", "1.0")
     assert asked(server) == 2
+
+
+def test_a_known_answer_of_several_registries_may_be_another_ones(
+    registry: Registry, settings: Settings
+) -> None:
+    assert not registry.has_answer("demo-pkg", "1.0")
+    registry.release_files("demo-pkg", "1.0")
+    assert registry.has_answer("Demo.pkg", "1")
+    several = replace(settings, extra_registries=("http://127.0.0.1:9/simple/",))
+    with Registry(several) as of_several:
+        assert not of_several.has_answer("demo-pkg", "1.0")
 
 
 def test_a_damaged_cache_is_asked_for_again(

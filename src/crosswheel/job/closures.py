@@ -271,8 +271,15 @@ def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.S
         step = plan.choose(pin, files, recipe, context.target, prefer=context.preference(pin.name))
         return _as_allowed(step, context), files
 
-    with context.questions() as pool:
-        return list(pool.map(chosen, pins))
+    pins = list(pins)
+    registry = context.registry
+    unknown = [pin for pin in pins if not registry.has_answer(pin.name, pin.version)]
+    if (
+        unknown
+    ):  # closures of a batch have most releases in common, and threads cost more than reading an answer
+        with context.questions() as pool:
+            list(pool.map(lambda pin: registry.release_files(pin.name, pin.version), unknown))
+    return [chosen(pin) for pin in pins]
 
 
 def _as_allowed(step: plan.Step, context: BuildContext) -> plan.Step:

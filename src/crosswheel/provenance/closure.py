@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from cyclonedx.model import Property
@@ -72,6 +73,7 @@ def _required(wheel: Path, environment: Mapping[str, str]) -> list[str]:
     return sorted(names)
 
 
+@lru_cache(maxsize=256)  # closures of a batch have wheels in common
 def taken_sbom(path: Path, sha256: str, epoch: int) -> bytes:
     """Return the SBOM of a wheel from the registry: its identity, and the contents of SBOMs in it.
 

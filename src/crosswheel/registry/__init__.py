@@ -73,10 +73,9 @@ class Registry(Closing):
         if project in self._projects:
             return self._project_files(project, parsed)
         cached = self._answer_file(project, parsed)
-        cached_files = _cached_release(cached)
-        if cached_files is not None and (
-            self._settings.offline or (not refresh and _age(cached) < self._max_age)
-        ):
+        is_usable = self._settings.offline or (not refresh and self._is_recent(cached))
+        cached_files = _cached_release(cached) if is_usable else None
+        if cached_files is not None:
             return list(cached_files.files)
         if self._settings.offline:
             raise offline_error(f"what the registry has of {name} {version}")
@@ -87,6 +86,19 @@ class Registry(Closing):
         )
         write_text(cached, release.model_dump_json(indent=1))
         return list(release.files)
+
+    def has_answer(self, name: str, version: str | Version) -> bool:
+        """Tell whether :meth:`release_files` need not ask a registry, unless what the cache has is damaged.
+
+        Of several general registries, any one is asked first whether it has the project.
+
+        Raises:
+            PlanError: this is no version.
+        """
+        project, parsed = canonicalize_name(name), _parsed_version(version)
+        if project in self._projects:
+            return True
+        return not self._settings.extra_registries and self._is_recent(self._answer_file(project, parsed))
 
     def releases(self, name: str, *, missing_ok: bool = False) -> Mapping[Version, Sequence[ReleaseFile]]:
         """Return the usable files of all releases of a project, without using the cache.
@@ -189,6 +201,14 @@ class Registry(Closing):
         """Return the cache's path for a file of this hash and name."""
         return cached_path(self._settings.cache, "files", sha256[:2]) / sha256 / filename
 
+    def _is_recent(self, answer: Path) -> bool:
+        """Tell whether the cache has an answer that is not too old."""
+        try:
+            age = datetime.timedelta(seconds=time.time() - answer.stat().st_mtime)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return age < self._max_age
+
     def _answer_file(self, project: NormalizedName, version: Version) -> Path:
         answers = self._answers(self._registry_of(project)) / project
         return answers / f"{canonicalize_version(version)}.json"
@@ -213,7 +233,3 @@ def _cached_release(path: Path) -> ProjectRelease | None:
         return ProjectRelease.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):  # missing, or written by another version
         return None
-
-
-def _age(path: Path) -> datetime.timedelta:
-    return datetime.timedelta(seconds=time.time() - path.stat().st_mtime)
