@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from crosswheel.cluster import require_dask
+from crosswheel.cluster import executor, require_dask
 from crosswheel.cluster.agreement import require_same, versions_here
 from crosswheel.cluster.keys import ClusterKeys, scheduler_address
 from crosswheel.cluster.memory import logged_peak, needed_memory, note_memory, within
+from crosswheel.cluster.orders import Answer
 from crosswheel.cluster.parcels import pack_run, packed, roots_of, unpack_run, unpacked
 from crosswheel.errors import HostError, IntegrityError, MissingToolError, StorageError, UsageError
 from crosswheel.files import sha256_of
@@ -28,7 +29,7 @@ from crosswheel.job.handing import hand_over, hand_over_file, handed_file, hande
 from crosswheel.job.record import WheelRecord
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
-from crosswheel.process import Runner
+from crosswheel.process import Cancellation, Runner
 from crosswheel.recipes.loader import load_folder
 from crosswheel.recipes.model import Recipe
 from crosswheel.shared_cache.cache import SharedCache
@@ -284,6 +285,34 @@ def test_memory_is_what_the_recipe_says_and_no_more_than_a_worker_has(job: Offli
     assert within(8 * 10**9, {"small": 2e9, "large": 4e9}) == 4e9
     assert within(10**9, {"small": 2e9, "large": 4e9}) == 1e9
     assert within(10**9, {}) == 1e9
+
+
+class Patience(Cancellation):
+    """Asks to stop when it was asked often enough."""
+
+    asked = 0
+
+    def raise_if_requested(self) -> None:
+        self.asked += 1
+        if self.asked > 500:
+            self.cancel()
+        super().raise_if_requested()
+
+
+def test_an_answer_may_take_longer_to_fetch_than_a_look_whether_it_is_there(
+    job: OfflineJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr(executor, "_POLL_SECONDS", 1e-4)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        future = client.submit(Answer, "worker", "digest", pure=False)
+        asking = executor.ClusterExecutor(client, cluster.scheduler_address)
+        answer = asking._result(future, step("build"), job.context.display, Patience())
+        assert answer.result == "digest"
 
 
 def test_what_a_build_took_is_asked_for_the_next_time(job: OfflineJob) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
@@ -46,6 +48,8 @@ from crosswheel.wheels.proof import Proof
 _OF_WORKER = (HostError, IntegrityError, Interrupted, MissingToolError, NetworkError, StorageError)
 _ATTEMPTS = 3
 _POLL_SECONDS, _COUNT_SECONDS = 0.5, 1.0
+# An answer is small, but a busy machine may take a while to fetch it, and Dask fails if that is ended in its middle.
+_FETCH_SECONDS = 60.0
 # What a trial needs to know of the other wheels that are installed for it.
 _OF_OTHERS = {
     "name",
@@ -169,16 +173,18 @@ class ClusterExecutor:
             del self._shown[key]
 
     def _result(self, future: Future, step: Step, display: Display, cancellation: Cancellation) -> Answer:
+        is_done = threading.Event()
+        future.add_done_callback(lambda _: is_done.set())
         try:
             while True:
-                try:
-                    answer: Answer = future.result(timeout=_POLL_SECONDS)
-                    return answer
-                except (TimeoutError, asyncio.TimeoutError):
-                    cancellation.raise_if_requested()
-                    if not self.at_once - 1:
-                        told = partial(display.warning, f"no worker has joined {self.address} yet")
-                        self._flights.get("deserted", told)
+                if is_done.wait(_POLL_SECONDS):
+                    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                        answer: Answer = future.result(timeout=_FETCH_SECONDS)
+                        return answer
+                cancellation.raise_if_requested()
+                if not self.at_once - 1:
+                    told = partial(display.warning, f"no worker has joined {self.address} yet")
+                    self._flights.get("deserted", told)
         except KilledWorker as killed:
             raise BuildFailed(
                 f"{step.pin}: {killed.allowed_failures + 1} workers died while they worked on it, the last of them "
