@@ -110,6 +110,15 @@ def test_a_release_is_found_however_its_folders_are_spelled(dist: Dist) -> None:
     assert dist.wheels("demo", "2024.8.30") == dist.wheels("de-mo", "2024.8.3") == []
 
 
+def test_many_look_ups_list_the_projects_once(dist: Dist) -> None:
+    put(dist, "one", "ot2", folder="Demo/1.0")
+    listed = dist.listed()
+    put(dist, "two", "ot2", name=NAME.replace("demo", "later"), folder="later/1.0")
+    assert listed.proven("demo", "1", "ot2") == dist.proven("demo", "1", "ot2") != []
+    assert listed.wheels("later", "1.0") == []
+    assert len(dist.wheels("later", "1.0")) == 1
+
+
 def test_a_damaged_proof_is_none_and_is_written_anew(dist: Dist) -> None:
     placed = put(dist, "one", "ot2")
     proof = placed.with_name(f"{NAME}.ot2.proof.json")

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from crosswheel.errors import ToolchainError
-from crosswheel.files import write_bytes, write_text
+from crosswheel.files import new_file, write_text
 from crosswheel.index.batches import Batch
 from crosswheel.index.failures import Failures
 from crosswheel.index.overview import Overview
@@ -73,8 +73,9 @@ class SiteState:
         reader = code_digest()
         unknown = cls(reader, finished=False)
         try:
-            first, *lines = (site / STATE_FILE).read_bytes().splitlines()
-            header = _FirstLine.model_validate_json(first)
+            with (site / STATE_FILE).open("rb") as stream:
+                header = _FirstLine.model_validate_json(stream.readline())
+                lines = [line.rstrip(b"\n") for line in stream]
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return unknown
         if header.reader != reader or len(lines) != len(header.projects):
@@ -96,8 +97,10 @@ class SiteState:
             batches=self.batches,
             projects={name: _ProjectHeader.of(part) for name, part in self.parts.items()},
         )
-        lines = [first.model_dump_json().encode(), *(part.project.wheels for part in self.parts.values())]
-        write_bytes(site / STATE_FILE, b"\n".join(lines) + b"\n")
+        with new_file(site / STATE_FILE) as temporary, temporary.open("wb") as stream:
+            stream.write(first.model_dump_json().encode() + b"\n")
+            for part in self.parts.values():
+                stream.write(part.project.wheels + b"\n")
         (site / UNFINISHED).unlink(missing_ok=True)
 
 

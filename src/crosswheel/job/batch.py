@@ -115,7 +115,8 @@ class BatchRun:
         known = self.journal.read()[1]
         self.journal.begin([line.text for line in lines])
         self.context.display.expect([(line.text, "") for line in lines])
-        settled = {line.text: known[line.text] for line in lines if self._is_settled(line, known)}
+        dist = Dist(self.context.trees.dist).listed()
+        settled = {line.text: known[line.text] for line in lines if self._is_settled(line, known, dist)}
         for text, result in settled.items():
             self.context.display.done(
                 text, "failed" if result.outcome == "failed" else "found", result.message
@@ -126,7 +127,7 @@ class BatchRun:
         rows = tuple(_row(results[line.text], line.text in settled) for line in lines)
         return BatchResult(rows, sum(result.outcome == "failed" for result in settled.values()))
 
-    def _is_settled(self, line: BatchLine, known: Mapping[str, LineResult]) -> bool:
+    def _is_settled(self, line: BatchLine, known: Mapping[str, LineResult], dist: Dist) -> bool:
         """Whether a line ended before, with the inputs that it has now."""
         result = known.get(line.text)
         if result is None or not line.is_settled_by_text or result.inputs != self._inputs(line):
@@ -137,9 +138,7 @@ class BatchRun:
             passing = result.kind == NetworkError.kind
             return not (self.retry or passing) and result.limits == self._limits
         name = locks.parsed(line.text).name
-        return bool(
-            Dist(self.context.trees.dist).proven(name, result.version or "", self.context.target.name)
-        )
+        return bool(dist.proven(name, result.version or "", self.context.target.name))
 
     def _resolved(self, line: BatchLine) -> _Resolved | LineResult:
         self.context.cancellation.raise_if_requested()

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -27,9 +27,20 @@ from crosswheel.wheels.provenance import path_beside
 
 @dataclass(frozen=True)
 class Dist:
-    """A tree of wheels, usually ``dist/``."""
+    """A tree of wheels, usually ``dist/``.
+
+    ``_spellings`` maps normalised names of projects to those of their folders, if they were listed.
+    """
 
     root: Path
+    _spellings: Mapping[str, Sequence[str]] | None = None
+
+    def listed(self) -> Dist:
+        """Return the same tree for many look-ups: its projects are listed once, and those that come later not seen."""
+        spellings: dict[str, list[str]] = {}
+        for name in _names_in(self.root):
+            spellings.setdefault(canonicalize_name(name), []).append(name)
+        return replace(self, _spellings=spellings)
 
     def folder(self, name: str, version: str) -> Path:
         """Return the folder for a release's wheels."""
@@ -74,13 +85,18 @@ class Dist:
             return placed
 
     def _folders(self, name: str, version: str) -> Iterator[Path]:
-        normalized = canonicalize_name(name)
+        for project in self._spelled(canonicalize_name(name)):
+            for release in _names_in(self.root / project):
+                if same_version(release, version):
+                    yield self.root / project / release
+
+    def _spelled(self, normalized: str) -> Sequence[str]:
+        """Return the names of a project's folders."""
+        if self._spellings is not None:
+            return self._spellings.get(normalized, ())
         # There may be thousands: what has another first letter is told apart at once.
-        for project in _names_in(self.root, lambda name: name[0].lower() == normalized[0]):
-            if canonicalize_name(project) == normalized:
-                for release in _names_in(self.root / project):
-                    if same_version(release, version):
-                        yield self.root / project / release
+        candidates = _names_in(self.root, lambda name: name[0].lower() == normalized[0])
+        return [project for project in candidates if canonicalize_name(project) == normalized]
 
 
 def _names_in(folder: Path, is_candidate: Callable[[str], bool] = bool) -> list[str]:
