@@ -465,6 +465,10 @@ def test_a_folder_of_recipes_adds_libraries(tmp_path: Path) -> None:
         ({"colour": "red"}, "tiny.colour: Extra inputs are not permitted"),
         ({"source": "tiny"}, "tiny: Value error, it needs one of packages, source, archive"),
         ({"only": ["libtiny.a"]}, "tiny: Value error, only is for what is taken from packages"),
+        (
+            {"prebuilt": ["libtiny-dev"]},
+            "tiny: Value error, prebuilt is for what is built from a source of Debian's",
+        ),
         ({"configure": None}, "tiny: Value error, what is built needs one of configure, cmake, commands"),
         ({"archive": "gone.tar.gz"}, "tiny.archive: there is no file gone.tar.gz in its folder"),
         ({"archive": "../../etc/passwd"}, "tiny.archive: there is no file"),

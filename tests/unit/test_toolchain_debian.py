@@ -19,9 +19,12 @@ from crosswheel import targets
 from crosswheel.debian import Debian
 from crosswheel.errors import MissingToolError, NetworkError, RecipeError, UsageError
 from crosswheel.process import Runner
+from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
 from crosswheel.toolchain.compilers.rust import rust_for
+from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.host_programs import look_alike_fault, require_programs
+from crosswheel.toolchain.libraries.library_materials import library_materials
 from crosswheel.toolchain.libraries.linking import known_libraries, library, link_environment
 from support.debian_archive import DebianArchive
 
@@ -96,11 +99,18 @@ def test_a_package_whose_bytes_are_not_those_of_the_index_is_refused(
         debian(archive).unpack(["libdemo"], tmp_path / "root")
 
 
+def original_sources(tmp_path: Path) -> Path:
+    original = tmp_path / "demo.tar.gz"
+    licence = tarfile.TarInfo("demo-1.0/LICENSE")
+    licence.size = 4
+    with tarfile.open(original, "w:gz") as tar:
+        tar.addfile(licence, io.BytesIO(b"Free"))
+    return original
+
+
 @needs_dpkg
 def test_original_sources_are_fetched(tmp_path: Path, archive: DebianArchive) -> None:
-    original = tmp_path / "demo.tar.gz"
-    with tarfile.open(original, "w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("demo-1.0/LICENSE"), io.BytesIO())
+    original = original_sources(tmp_path)
     archive.add_source("demo", "1.0", original)
     found = debian(archive).source("demo", tmp_path / "sources")
     assert found.name == "demo_1.0.orig.tar.gz"
@@ -267,7 +277,18 @@ def test_every_library_is_either_taken_or_built(name: str) -> None:
     said = spec.model_fields_set
     ways = {
         "packages": {"packages", "rename", "folders", "fortran", "only", "built"},
-        "source": {"source", "tools", "machines", "licences", "commands", "configure", "cmake", "runs"},
+        "source": {
+            "source",
+            "prebuilt",
+            "built",
+            "tools",
+            "machines",
+            "licences",
+            "commands",
+            "configure",
+            "cmake",
+            "runs",
+        },
     }
     (way,) = (way for way in ways if way in said)
     assert said <= ways[way] | {"environment", "needs", "merge", "scripts", "language", "licence"}
@@ -313,6 +334,26 @@ def test_a_library_is_headers_and_static_archives_that_know_where_they_lie(
     assert variables["CFLAGS"] == f"-I{found.prefix}/include"
     assert variables["LDFLAGS"] == f"-L{found.prefix}/lib"
     assert variables["PKG_CONFIG_LIBDIR"] == f"{found.prefix}/lib/pkgconfig"
+
+
+@needs_dpkg
+def test_what_is_compiled_beside_a_prebuilt_archive_is_of_the_same_version(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    archive.add("demo", "1.0-1", "armhf", {"usr/lib/libdemo.a": "Debian's"})
+    for version in ("1.0", "1.1"):
+        archive.add_source("demo", version, original_sources(tmp_path))
+    installs = "mkdir -p {stage}{prefix}/include && cp LICENSE {stage}{prefix}/include/demo.h"
+    command = f"{installs} && cp -r {{prebuilt}}/usr/lib {{stage}}{{prefix}}/"
+    spec = LibrarySpec(source="demo", prebuilt=["demo"], commands=[["sh", "-c", command]])
+    own = dataclasses.replace(settings(tmp_path, archive.sources), sandbox="none")
+    found = library("demo", OT2, zig_compilers(OT2, own.cache), own, Runner(), declared={"demo": spec})
+    assert (found.prefix / "lib/libdemo.a").read_text() == "Debian's"
+    assert found.versions == {"demo": "1.0"}
+    assert [part.purl for part in library_materials(found)] == [
+        "pkg:generic/demo@1.0",
+        "pkg:deb/debian/demo@1.0-1?arch=source&distro=bookworm",
+    ]
 
 
 @needs_dpkg

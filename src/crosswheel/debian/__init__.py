@@ -107,7 +107,10 @@ class Debian:
         )
 
     def source(self, package: str, folder: Path) -> Path:
-        """Download the original sources of a package into ``folder``; return the archive, as its authors made it.
+        """Download the original sources of a package (``name`` or ``name=version``) into ``folder``.
+
+        Returns:
+            The archive, as its authors made it.
 
         Raises:
             MissingToolError, NetworkError: as for :meth:`unpack`.
@@ -116,8 +119,10 @@ class Debian:
         return self._fetched(f"sources of {package}", "deb-src", partial(self._fetch_source, package, folder))
 
     def _fetch_source(self, package: str, folder: Path, index: Index) -> Path:
-        for entry in index.entries(package):
-            for address, sha256 in entry.files.items():
+        source, _, version = package.partition("=")
+        for entry in index.entries(source):
+            files = entry.files if version in ("", entry.version) else {}
+            for address, sha256 in files.items():
                 name = address.rpartition("/")[2]
                 if ".orig.tar." in name and not name.endswith(".asc"):
                     (folder / name).unlink(missing_ok=True)

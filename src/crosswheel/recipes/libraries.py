@@ -31,7 +31,9 @@ class LibrarySpec(BaseModel):
         archive: its original source: a URL, or a file below the folder of ``libraries.toml``.
         sha256: the archive's hash.
         version: the version in the archive.
-        built: how it is built for a target that cannot use ``packages``, because its C library is not glibc.
+        prebuilt: Debian's packages of ``source``, whose archives spare compiling most of it.
+        built: how it is built for a target that cannot use ``packages`` or ``prebuilt``, because its C library is not
+            glibc.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +43,7 @@ class LibrarySpec(BaseModel):
     archive: str | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     version: Annotated[str, Field(pattern=r"^\S+$")] | None = None
+    prebuilt: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     rename: Mapping[str, str] = Field(default_factory=dict)
@@ -68,8 +71,12 @@ class LibrarySpec(BaseModel):
         ways = [name for name in _WAYS if getattr(self, name) is not None]
         if len(ways) != (0 if self.packages else 1):
             raise ValueError(f"what is built needs one of {', '.join(_WAYS)}, and what is taken none")
-        if self.built and not (self.packages and self.built.source):
-            raise ValueError("built is for what is otherwise taken from packages, and needs a source")
+        if self.prebuilt and not self.source:
+            raise ValueError("prebuilt is for what is built from a source of Debian's")
+        if self.built and not ((self.packages or self.prebuilt) and self.built.source):
+            raise ValueError(
+                "built is for what is otherwise taken from packages or prebuilt, and needs a source"
+            )
         if self.only and not self.packages:
             raise ValueError("only is for what is taken from packages")
         if bool(self.archive) != bool(self.sha256) or bool(self.archive) != bool(self.version):

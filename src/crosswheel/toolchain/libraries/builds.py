@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from crosswheel.debian import Debian
+from crosswheel.debian import BinaryPackage, Debian
 from crosswheel.download import download
 from crosswheel.errors import BuildFailed, IntegrityError
 from crosswheel.files import sha256_of
@@ -92,12 +92,14 @@ class Workshop:
         commands, tools = _commands(spec)
         require_programs(tools, self.runner)
         work, stage = folder / "work", folder / "stage"
-        archive, version = self._archive(spec, work / "download")
+        packages = self.debian.unpack_packages(spec.prebuilt, work / "prebuilt") if spec.prebuilt else []
+        archive, version = self._archive(spec, work / "download", packages)
         tree = unpack(archive, work / "unpack")
         words = {
             "prefix": _PREFIX,
             "prefixes": ";".join(map(str, [*self.needs, prefix])),
             "stage": stage,
+            "prebuilt": work / "prebuilt",
             "tools": self.compilers.folder,
             "jobs": os.cpu_count(),
             "build": f"{os.uname().machine}-pc-linux-gnu",
@@ -118,7 +120,8 @@ class Workshop:
         for command in commands:
             filled = [word.format(**words) for word in command]
             sandbox.run(self.runner, filled, view, cwd=tree, env=env, check=True)
-        write_origins(folder, [Origin(spec.source, version, sha256_of(archive), as_released=True)])
+        compiled = Origin(spec.source, version, sha256_of(archive), as_released=True)
+        write_origins(folder, [compiled, *map(Origin.of_package, packages)])
         for installed in (stage / _PREFIX.relative_to("/")).iterdir():
             installed.rename(folder / installed.name)
         for path in (
@@ -134,10 +137,13 @@ class Workshop:
         shutil.rmtree(stage)
         (folder / "versions").write_text(f"{title} {version}\n")
 
-    def _archive(self, spec: LibrarySpec, folder: Path) -> tuple[Path, str]:
-        """Return the archive of a library's original sources, and which version that is."""
+    def _archive(
+        self, spec: LibrarySpec, folder: Path, packages: Sequence[BinaryPackage]
+    ) -> tuple[Path, str]:
+        """Return the archive of a library's original sources, those of the packages, and which version that is."""
         if spec.source:
-            archive = self.debian.source(spec.source, folder)
+            versions = {f"={package.source_version}" for package in packages}
+            archive = self.debian.source(spec.source + next(iter(versions), ""), folder)
             return archive, archive.name.split("_")[1].split(".orig")[0]
         location, sha256, version = spec.archive, spec.sha256, spec.version
         assert location and sha256 and version  # noqa: PT018 - LibrarySpec has all or none of them

@@ -11,8 +11,11 @@ from crosswheel.wheels.materials import Material
 
 
 def library_materials(library: Library) -> list[Material]:
-    """Return a library of the toolchain as materials: one for each source package that it is built from."""
-    origins = {origin.source: origin for origin in read_origins(library.prefix)}
+    """Return a library of the toolchain as materials: one for each source package that it is built from.
+
+    Of a source that it has parts of as Debian built them, and parts as its authors released them, there are two.
+    """
+    origins = {(origin.source, origin.as_released): origin for origin in read_origins(library.prefix)}
     qualifiers = {"arch": "source", "distro": SUITE}
     return [
         Material(

@@ -189,7 +189,7 @@ def library_inputs(names: Iterable[str], declared: Mapping[str, LibrarySpec]) ->
 
 def _for_target(spec: LibrarySpec, name: str, target: Target) -> LibrarySpec:
     """Return how a library is made for a target: Debian's archives are of no use for another C library than glibc."""
-    if not (spec.packages and target.abi.musl):
+    if not ((spec.packages or spec.prebuilt) and target.abi.musl):
         return spec
     if spec.built is None:
         raise RecipeError(
@@ -254,9 +254,7 @@ def _take(
         shutil.copyfile(licence, folder / f"copyright-{licence.parent.name}")
     shutil.rmtree(unpacked)
     (folder / "versions").write_text("".join(f"{package.name} {package.version}\n" for package in packages))
-    write_origins(
-        folder, [Origin(item.source, item.source_version, item.sha256, item.name) for item in packages]
-    )
+    write_origins(folder, list(map(Origin.of_package, packages)))
 
 
 def _chosen(folder: Path, pattern: str, spec: LibrarySpec) -> list[Path]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from crosswheel.debian import BinaryPackage
+
 ORIGINS = "origins.json"
 """The name of the file in a library's folder."""
 
@@ -28,6 +30,11 @@ class Origin:
     sha256: str
     package: str | None = None
     as_released: bool = False
+
+    @classmethod
+    def of_package(cls, package: BinaryPackage) -> Origin:
+        """Return the origin of what was taken from one of Debian's packages."""
+        return cls(package.source, package.source_version, package.sha256, package.name)
 
 
 def write_origins(folder: Path, origins: Sequence[Origin]) -> None:
