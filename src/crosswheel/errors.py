@@ -123,7 +123,12 @@ class AllowanceSpent(LimitExceeded):
 
 
 class CheckFailed(CrosswheelError):
-    """A wheel was refused, because it would not load or run on the target."""
+    """A wheel was refused, because it would not load or run on the target.
+
+    Attributes:
+        library: the C library that its build did without, if that may be the cause and crosswheel knows it.
+    """
 
     exit_code = 1
+    library: str | None = None
     kind = "the wheel would not work on the target"

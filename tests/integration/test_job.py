@@ -637,6 +637,21 @@ def test_a_c_library_that_a_build_asks_for_is_linked_without_a_recipe(crosswheel
     assert wheel.read_bytes() == first
 
 
+def test_a_c_library_that_a_build_does_without_is_linked_where_official_wheels_have_what_it_left_out(
+    crosswheel: CommandLine,
+) -> None:
+    """As PyYAML does without libyaml: its build ends well, and only the comparison tells."""
+    crosswheel.offer_sdist(projects.yaml_project(optional=True))
+    tag = "cp310-cp310-manylinux_2_17_x86_64.manylinux2014_x86_64"
+    official = {"_demo.cpython-310-x86_64-linux-gnu.so": b"\x7fELF"}
+    crosswheel.offer_wheel("demo", files=official, tag=tag)
+    done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31")
+    assert done.returncode == 0, done.output
+    assert "built once more, with the C library libyaml: demo-1.0-" in done.words
+    assert "the extension module _demo is missing" in done.words
+    assert crosswheel.wheels() == [DEMO]
+
+
 def test_a_c_library_that_is_asked_for_before_a_build_tells_what_it_requires_is_linked_without_a_recipe(
     crosswheel: CommandLine,
 ) -> None:

@@ -75,9 +75,10 @@ def c_project(name: str = "demo") -> Files:
     return {"pyproject.toml": pyproject(SETUPTOOLS), "setup.py": setup_py(name=name), "demo.c": C_SOURCE}
 
 
-def yaml_project(name: str = "demo", header: str = "yaml.h") -> Files:
-    """Return a C project that wants libyaml, and says so nowhere but in its code."""
-    setup = setup_py('Extension("_demo", ["demo.c"], libraries=["yaml"])', name=name)
+def yaml_project(name: str = "demo", header: str = "yaml.h", *, optional: bool = False) -> Files:
+    """Return a C project that wants libyaml, and says so nowhere but in its code; or that does without, in silence."""
+    extension = f'Extension("_demo", ["demo.c"], libraries=["yaml"], optional={optional})'
+    setup = setup_py(extension, name=name)
     asked = f"#include <{header}>\nconst char *asked(void) {{ return yaml_get_version_string(); }}\n"
     return {**c_project(name), "setup.py": setup, "demo.c": asked + C_SOURCE}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crosswheel.build.diagnosis import diagnose
+from crosswheel.build.diagnosis import diagnose, library_done_without
 
 _NOISE = "copying a.py -> build/a.py\n" * 50
 
@@ -92,3 +92,15 @@ def test_a_library_that_would_be_refused_is_not_suggested() -> None:
     assert "lber.h was not found" in found.cause
     assert "libraries=" not in found.remedy
     assert "no C library lber is known" in found.remedy
+
+
+def test_of_a_build_that_ended_well_the_first_library_is_named_that_it_did_not_have() -> None:
+    output = (
+        "a.c:1:10: fatal error: 'sys/unknown.h' file not found\n"
+        "ld.lld: error: unable to find library -lz\n"
+        "check_libyaml.c:2:10: fatal error: 'yaml.h' file not found\n"
+        "libyaml is not found or a compiler error: forcing --without-libyaml\n"
+    )
+    assert library_done_without(output, ()) == "zlib"
+    assert library_done_without(output, {"zlib"}) == "libyaml"
+    assert library_done_without(output, {"zlib", "libyaml"}) is None

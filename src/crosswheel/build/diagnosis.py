@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from crosswheel.process import tail
@@ -190,6 +190,21 @@ def diagnose(output: str) -> Diagnosis:
     first = _FIRST_ERROR.search(output)
     lines = _around(output, first.start()) if first else tail(output)
     return Diagnosis("", lines, "the log has the whole output; docs/recipes.md says what a recipe can change")
+
+
+def library_done_without(output: str, linked: Collection[str]) -> str | None:
+    """Return the first C library that a build did not find, though it ended well, if crosswheel knows it.
+
+    Args:
+        linked: the libraries that it had; whatever is said of them, these are not what it lacked.
+    """
+    kinds = [kind for kind in _KINDS if "{library}" in kind.remedy]
+    matches = [match for kind in kinds for match in kind.pattern.finditer(output)]
+    for match in sorted(matches, key=lambda each: each.start()):
+        library = _library(next(filter(None, match.groups()), ""))
+        if library in known_libraries() and library not in linked:
+            return library
+    return None
 
 
 def _library(name: str) -> str:

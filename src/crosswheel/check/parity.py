@@ -39,11 +39,13 @@ class Parity:
         official: the file name of the nearest official wheel.
         faults: unexpected differences from all official wheels.
         notes: differences from some of them.
+        missing: the extension modules that all of them have and the wheel lacks.
     """
 
     official: str
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def official_wheels(candidates: Sequence[str], target: Target) -> list[str]:
@@ -95,7 +97,7 @@ def compare(
     notes += [
         _only_some(f"puts {each} into site-packages", "does not", name) for each in sorted(added - nowhere)
     ]
-    return Parity(name, tuple(faults), tuple(notes))
+    return Parity(name, tuple(faults), tuple(notes), tuple(sorted(everywhere)))
 
 
 def _only_some(subject: str, nearest: str, official: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from packaging.version import Version
 
 from crosswheel.build import Backend, Project, build_wheel, numpy_headers, prepare, traces
 from crosswheel.build.attribution import source_material
+from crosswheel.build.diagnosis import library_done_without
 from crosswheel.build.requirements import LockedRequirements, RequirementsStore
 from crosswheel.cached import cached_path
 from crosswheel.check.elf import audit, unstripped
@@ -278,7 +280,8 @@ def build_anew(
     warnings += map(_warning_of_trace, folder_traces, folder_traces.values())
     parity = _against_official(wheel, step, context.target, context.registry)
     faults = [*_identity_faults(wheel, step), *(parity.faults if parity else ()), *_unstripped(wheel)]
-    audited = _audited(wheel, faults, context.target, context.system)
+    with _seeking_library(parity, backend, context.log(name, version)):
+        audited = _audited(wheel, faults, context.target, context.system)
     record = _described(
         step,
         wheel,
@@ -447,6 +450,18 @@ def _unstripped(wheel: WheelFile) -> list[Fault]:
 def _against_official(wheel: WheelFile, step: Step, target: Target, registry: Registry) -> Parity | None:
     official = (WheelFile.open(registry.fetch(file)) for file in step.official)
     return compare(wheel, official, target, _left_out(step))
+
+
+@contextlib.contextmanager
+def _seeking_library(parity: Parity | None, backend: Backend, log: Path) -> Iterator[None]:
+    """Where a wheel is refused that lacks extension modules, name the C library that its build did without."""
+    try:
+        yield
+    except CheckFailed as refused:
+        if parity and parity.missing:
+            linked = {item.name for item in backend.environment.libraries}
+            refused.library = library_done_without(log.read_text(errors="replace"), linked)
+        raise
 
 
 def _left_out(step: Step) -> Mapping[str, str]:

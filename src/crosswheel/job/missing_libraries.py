@@ -1,6 +1,7 @@
 """Has a build link a C library that it asked for and did not find, if crosswheel knows it; and remembers which.
 
-So a package whose build only lacks such a library needs no recipe.
+So a package whose build only lacks such a library needs no recipe: whether the build stops, or goes on without and
+makes a wheel that lacks an extension module.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from crosswheel.cached import cache_path
-from crosswheel.errors import BuildFailed, RecipeError
+from crosswheel.errors import BuildFailed, CheckFailed, CrosswheelError, RecipeError
 from crosswheel.files import full_digest_of, make_folder, write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.plan import Step
@@ -63,7 +64,7 @@ def retried(
 
     Raises: what ``work`` raises; a library that cannot be had for the target is told as a failed build.
     """
-    failed: BuildFailed | None = None
+    failed: BuildFailed | CheckFailed | None = None
     while True:
         trial = step.with_libraries(found)
         try:
@@ -72,16 +73,22 @@ def retried(
             if failed is None:
                 raise
             raise BuildFailed(f"{failed}\n{error}", hint=error.hint) from error
-        except BuildFailed as error:
+        except (BuildFailed, CheckFailed) as error:
             cancellation.raise_if_requested()
             library, failed = missing_library(error, trial), error
             if library is None:
                 raise
-            warn(f"{step.pin} is built once more, with the C library {library}: {first_line(str(error))}")
+            warn(f"{step.pin} is built once more, with the C library {library}: {_cause(error)}")
             found = (*found, library)
 
 
-def missing_library(error: BuildFailed, step: Step) -> str | None:
+def _cause(error: CrosswheelError) -> str:
+    """Return why a build failed, in one line; what was refused says that in its second line."""
+    first, _, rest = str(error).strip().partition("\n")
+    return f"{first} {first_line(rest)}" if first.endswith(":") else first
+
+
+def missing_library(error: BuildFailed | CheckFailed, step: Step) -> str | None:
     """Return the C library that a step's build did not find, if it is a known one that was not linked."""
     linked = step.recipe.libraries if step.recipe else ()
     return error.library if error.library not in linked else None
