@@ -24,7 +24,7 @@ CacheKind = Literal[
     # Sources.
     "cargo", "git", "python-source", "uv",
     # Compilers and what they link.
-    "build-systems", "compat", "fortran", "found-libraries", "libraries", "pkg-config", "rust", "sdks", "tools", "zig",
+    "asked-for", "build-systems", "compat", "fortran", "libraries", "pkg-config", "rust", "sdks", "tools", "zig",
     # Machines, and what runs their programs.
     "agents", "debian", "emulators", "interpreters", "machine-runs", "python", "python-headers", "qemu", "robots",
     "roots", "userlands", "verified", "views",

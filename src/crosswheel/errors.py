@@ -105,11 +105,13 @@ class BuildFailed(CrosswheelError):
 
     Attributes:
         library: the C library that the build did not find, if crosswheel knows it.
+        build_dependency: the package that brings the program that the build did not find, if there is one.
     """
 
     exit_code = 1
     kind = "the build failed"
     library: str | None = None
+    build_dependency: str | None = None
 
 
 class LimitExceeded(BuildFailed):

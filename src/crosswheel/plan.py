@@ -20,6 +20,28 @@ from crosswheel.wheels.preference import by_preference
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a build asked for beside what its recipe states: C libraries by name, and build requirements."""
+
+    libraries: tuple[str, ...] = ()
+    build_dependencies: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.libraries or self.build_dependencies)
+
+    def __str__(self) -> str:
+        return ", ".join((*self.libraries, *self.build_dependencies))
+
+    def with_more(self, more: Asked) -> Asked:
+        """Return all that two builds asked for, in this order."""
+        return Asked((*self.libraries, *more.libraries), (*self.build_dependencies, *more.build_dependencies))
+
+
+NOTHING = Asked()
+"""What most builds ask for."""
+
+
+@dataclass(frozen=True)
 class Step:
     """What to do for one release.
 
@@ -30,7 +52,7 @@ class Step:
         reason: the reason for taking or building it, for people.
         fallback: what to do if the wheel to take is refused, which its name does not tell.
         has_pure: whether the registry has a pure wheel that could be taken instead of building.
-        found_libraries: C libraries that its build asked for, beside those that the recipe first stated.
+        asked: what its build asked for; its recipe states that, too.
     """
 
     pin: Pin
@@ -41,19 +63,20 @@ class Step:
     reason: str
     fallback: Step | None = None
     has_pure: bool = False
-    found_libraries: tuple[str, ...] = ()
+    asked: Asked = NOTHING
 
-    def with_libraries(self, libraries: Sequence[str]) -> Step:
-        """Return the step that links these C libraries, too, which its build did not find, and says so."""
-        if not libraries:
+    def with_asked(self, asked: Asked) -> Step:
+        """Return the step that gives its build what it asked for and did not find, and says so."""
+        if not asked:
             return self
         recipe = self.recipe or Recipe(name=self.pin.name, file=Path(self.pin.name))
-        recipe = recipe.model_copy(update={"libraries": (*recipe.libraries, *libraries)})
-        fallback = self.fallback and self.fallback.with_libraries(libraries)
-        found = f"its build asked for {', '.join(libraries)}"
-        reason = self.reason if self.action == "take" else f"{self.reason}; {found}"
-        names = (*self.found_libraries, *libraries)
-        return replace(self, recipe=recipe, fallback=fallback, reason=reason, found_libraries=names)
+        every = Asked(recipe.libraries, recipe.build_dependencies).with_more(asked)
+        recipe = recipe.model_copy(update=vars(every))
+        fallback = self.fallback and self.fallback.with_asked(asked)
+        reason = self.reason if self.action == "take" else f"{self.reason}; its build asked for {asked}"
+        return replace(
+            self, recipe=recipe, fallback=fallback, reason=reason, asked=self.asked.with_more(asked)
+        )
 
     @property
     def inputs(self) -> dict[str, object]:

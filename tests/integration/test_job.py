@@ -637,6 +637,30 @@ def test_a_c_library_that_a_build_asks_for_is_linked_without_a_recipe(crosswheel
     assert wheel.read_bytes() == first
 
 
+def test_a_program_that_a_build_calls_and_does_not_require_is_installed_without_a_recipe(
+    crosswheel: CommandLine,
+) -> None:
+    program = b"#!/bin/sh\necho SWIG Version 9.9 | tee drawn.txt\n"
+    files = {"swig.py": b"", "swig-9.9.data/scripts/swig": program}
+    crosswheel.registry.add(
+        make_wheel(crosswheel.folder / "offered", "swig", "9.9", files), uploaded=LONG_AGO
+    )
+    project = projects.c_project()
+    calls = "import subprocess\nsubprocess.run(['swig', '-version'], check=True)\n"
+    crosswheel.offer_sdist({**project, "setup.py": calls + project["setup.py"]})
+    words, once_more = ("build", "demo==1.0", "--as-of", "2024-12-31"), "demo==1.0 is built once more"
+    done = crosswheel.run(*words)
+    assert done.returncode == 0, done.output
+    assert f"{once_more}, with the program swig: the build ended with exit code 1" in done.words
+    (proof,) = (crosswheel.folder / "dist").rglob("*.proof.json")
+    said = json.loads(proof.read_text())
+    assert "swig==9.9" in said["build_requirements"]
+    assert said["reason"].endswith("; its build asked for swig")
+    (path,) = (crosswheel.folder / "dist").rglob("*.provenance.json")
+    definition = json.loads(path.read_text())["predicate"]["buildDefinition"]
+    assert definition["externalParameters"]["recipe"]["build_dependencies"] == ["swig"]
+
+
 def test_a_c_library_that_a_build_does_without_is_linked_where_official_wheels_have_what_it_left_out(
     crosswheel: CommandLine,
 ) -> None:
@@ -670,4 +694,4 @@ def test_a_build_that_a_library_does_not_help_is_tried_once_more_and_not_for_eve
     done = crosswheel.run("build", "demo==1.0", "--as-of", "2024-12-31")
     done.explains(1, "the header yaml/none.h was not found")
     assert done.words.count("with the C library libyaml") == 1
-    assert not list((crosswheel.cache / "found-libraries").glob("*"))
+    assert not list((crosswheel.cache / "asked-for").glob("*"))

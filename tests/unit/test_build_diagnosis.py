@@ -20,6 +20,7 @@ _NOISE = "copying a.py -> build/a.py\n" * 50
         ("ModuleNotFoundError: No module named 'pkg_resources'", "older setuptools", "setuptools<82"),
         ("No package 'libzmq' found", "libzmq", '"libzmq"'),
         ("Package 'yaml-0.1' not found", "yaml-0.1", '"libyaml"'),
+        ("Package 'mysqlclient' not found", "mysqlclient", '"mariadb"'),
         ("Package 'freetype2', required by 'virtual:world', not found", "freetype2", '"freetype"'),
         (
             '../meson.build:4:0: ERROR: Dependency "openblas" not found, tried pkgconfig',
@@ -83,6 +84,21 @@ def test_an_unknown_failure_shows_its_first_error_not_its_last_lines() -> None:
     assert "too few arguments" in found.lines
 
 
+def test_what_a_build_can_do_without_is_not_the_cause_if_there_is_another() -> None:
+    found = diagnose("Package 'libudev' not found\nModuleNotFoundError: No module named 'Cython'\n")
+    assert "Cython" in found.cause
+
+
+def test_a_library_that_a_build_did_not_find_and_would_download_is_named() -> None:
+    """As pyzmq does."""
+    output = (
+        "--   Package 'libzmq', required by 'virtual:world', not found\n-- Bundling libzmq and libsodium\n"
+    )
+    found = diagnose(f"{output}CMake Error: Could not resolve host: example.org\n")
+    assert (found.library, "no network" in found.cause) == ("libzmq", True)
+    assert diagnose("Could not resolve host: example.org\n").library is None
+
+
 def test_output_without_an_error_shows_its_end() -> None:
     assert "the end" in diagnose(f"{_NOISE}the end\n").lines
 
@@ -104,3 +120,17 @@ def test_of_a_build_that_ended_well_the_first_library_is_named_that_it_did_not_h
     assert library_done_without(output, ()) == "zlib"
     assert library_done_without(output, {"zlib"}) == "libyaml"
     assert library_done_without(output, {"zlib", "libyaml"}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "package"),
+    [
+        ("error: command 'swig' failed: No such file or directory", "swig"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'cmake'", "cmake"),
+        ("sh: 1: ninja: not found", "ninja"),
+        ("/bin/sh: 1: meson: not found", "meson"),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'gfortran'", None),
+    ],
+)
+def test_a_program_is_named_with_the_package_that_brings_it(said: str, package: str | None) -> None:
+    assert diagnose(f"{_NOISE}{said}\n{_NOISE}").build_dependency == package

@@ -214,6 +214,10 @@ def test_pkg_config_is_our_own_and_sees_only_what_it_is_told_to(tmp_path: Path) 
     assert known - {"pkgconf", "pkg-config"} == {"demo"}  # it tells of itself
     libs = subprocess.check_output([folder / "pkg-config", "--libs", "demo"], env=env, text=True)
     assert libs.split() == ["-L/there/lib", "-ldemo"]
+    asked = subprocess.run(
+        [folder / "pkg-config", "--exists", "other"], env=env, stderr=subprocess.PIPE, text=True
+    )
+    assert (asked.returncode, "Package 'other' not found" in asked.stderr) == (1, True)
 
 
 def test_what_tells_builds_where_a_library_lies_is_made_to() -> None:

@@ -218,7 +218,7 @@ class Backend:
                 f"the build ended with exit code {result.returncode}{cause}\n{diagnosis.lines}",
                 hint=f"{diagnosis.remedy}; the whole output is in {self.runner.log}.",
             )
-            error.library = diagnosis.library
+            error.library, error.build_dependency = diagnosis.library, diagnosis.build_dependency
             raise error
 
 

@@ -17,14 +17,21 @@ _LIBRARIES = {
     "usb-1.0": "libusb", "jpeglib": "libjpeg", "jpeg": "libjpeg", "png": "libpng", "tiff": "libtiff", "webp": "libwebp",
     "ft2build": "freetype", "zmq": "libzmq", "libzmq": "libzmq", "geos_c": "geos", "winscard": "pcsc", "bz2": "bzip2",
     "lzma": "xz", "sodium": "libsodium", "mysql": "mariadb",
-    "mysql_config": "mariadb", "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa", "bzlib": "bzip2",
+    "mysql_config": "mariadb", "mysqlclient": "mariadb", "libmariadb": "mariadb",
+    "xml2": "libxml2", "xslt": "libxslt", "asoundlib": "alsa", "bzlib": "bzip2",
     "tiffio": "libtiff", "turbojpeg": "libjpeg", "postgres_ext": "libpq", "libqhull_r": "qhull", "curses": "ncurses",
     "cblas": "openblas", "lapacke": "openblas", "blas": "openblas", "lapack": "openblas", "nc-config": "netcdf",
 }  # fmt: skip
+# The packages with programs that builds call without requiring them, as these are on many machines.
+_PROGRAMS = {"cmake": "cmake", "meson": "meson", "ninja": "ninja", "swig": "swig"}
 _UNKNOWN = (
     "no C library {0} is known (docs/recipes.md lists those that are): add it in a libraries.toml of your folder of "
     "recipes, turn that part off with an option of the build, or take an older release or another package that does "
     "without"
+)
+_PROGRAM_REMEDY = "name it with build_dependencies if it is a Python package, or install it"
+_DOWNLOAD_REMEDY = (
+    "name what it wants with libraries or build_dependencies, or tell the build to use what is installed"
 )
 _LINES_BEFORE, _LINES_AFTER = 2, 5
 _FIRST_ERROR = re.compile(
@@ -36,13 +43,15 @@ _FIRST_ERROR = re.compile(
 class Diagnosis:
     """A diagnosis for the user: ``cause`` may be empty, ``lines`` and ``remedy`` are not.
 
-    ``library`` is the C library that was not found, if crosswheel knows it.
+    ``library`` is the C library that was not found, if crosswheel knows it; ``build_dependency`` is the package that
+    brings the program that was not found, if crosswheel knows one.
     """
 
     cause: str
     lines: str
     remedy: str
     library: str | None = None
+    build_dependency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ _KINDS: Sequence[_Kind] = (
         "name the library with libraries=[{library}] in a recipe",
     ),
     _kind(
-        r"(?:[Pp]ackage '([\w.+-]+)'(?:, required by .*)? (?:not )?found|Dependency \"?([\w.+-]+)\"? not found)",
+        r"Dependency \"?([\w.+-]+)\"? not found",
         "pkg-config knows no {0} for the target",
         "name the library with libraries=[{library}] in a recipe",
     ),
@@ -118,9 +127,9 @@ _KINDS: Sequence[_Kind] = (
     ),
     _kind(
         r"error: (?:command )?'?(swig|cmake|ninja|meson|make)'?(?: failed: No such file or directory|: not found)"
-        r"|Install (swig) and try again|(?:^|: )(swig|cmake|ninja|make): (?:command )?not found",
+        r"|Install (swig) and try again|(?:^|: )(swig|cmake|ninja|meson|make): (?:command )?not found",
         "the program {0} is missing",
-        "name it with build_dependencies if it is a Python package, or install it",
+        _PROGRAM_REMEDY,
     ),
     _kind(
         r"pkg-config package '([\w.+-]+)[^']*' not found|couldn't run '(\w+)' --\w+",
@@ -130,13 +139,13 @@ _KINDS: Sequence[_Kind] = (
     _kind(
         r"(?i)could not resolve host|name resolution|network is unreachable|failed to download",
         "the build wanted to download something, and builds have no network",
-        "name what it wants with libraries or build_dependencies, or tell the build to use what is installed",
+        _DOWNLOAD_REMEDY,
     ),
     _kind(
         r"(?:No such file or directory: '|command not found: ?|Program '?)"
         r"(cmake|ninja|meson|gfortran|swig|autoreconf|make|perl)\b",
         "the program {0} is missing",
-        "name it with build_dependencies if it is a Python package, or install it",
+        _PROGRAM_REMEDY,
     ),
     _kind(
         r"Unknown compiler\(s\): \[+'(gfortran|flang)",
@@ -173,6 +182,12 @@ _KINDS: Sequence[_Kind] = (
         "it wants another Python than the target has",
         "ask for an older release of the package",
     ),
+    # The last, because a build may ask for what it can do without.
+    _kind(
+        r"[Pp]ackage '([\w.+-]+)'(?:, required by .*)? not found|[Nn]o package '([\w.+-]+)' found",
+        "pkg-config knows no {0} for the target",
+        "name the library with libraries=[{library}] in a recipe",
+    ),
 )  # fmt: skip
 
 
@@ -186,7 +201,12 @@ def diagnose(output: str) -> Diagnosis:
             remedy = kind.remedy.format(caught, library=f'"{library}"')
             if library and library not in known_libraries():
                 remedy, library = _UNKNOWN.format(library), None
-            return Diagnosis(kind.cause.format(caught), _around(output, match.start()), remedy, library)
+            if kind.remedy == _DOWNLOAD_REMEDY:  # of what it did not find here
+                library = library_done_without(output, ())
+            program = _PROGRAMS.get(caught.lower()) if kind.remedy == _PROGRAM_REMEDY else None
+            return Diagnosis(
+                kind.cause.format(caught), _around(output, match.start()), remedy, library, program
+            )
     first = _FIRST_ERROR.search(output)
     lines = _around(output, first.start()) if first else tail(output)
     return Diagnosis("", lines, "the log has the whole output; docs/recipes.md says what a recipe can change")

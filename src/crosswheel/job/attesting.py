@@ -67,7 +67,7 @@ def _definition(step: Step, record: WheelRecord, context: BuildContext) -> Mappi
             "externalParameters": external,
             "resolvedDependencies": [_dependency(record.wheel.name, {"sha256": record.sha256})],
         }
-    stated = step.with_libraries(record.lock.libraries).recipe
+    stated = step.with_asked(record.lock.asked).recipe
     recipe = stated.fingerprint if stated and stated.says_how else None
     published = json.loads(context.public(json.dumps(recipe)))
     return {

@@ -15,7 +15,7 @@ from crosswheel.errors import BuildFailed, LockError, PlanError
 from crosswheel.files import digest_of, write_text
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project
-from crosswheel.job.missing_libraries import missing_library, with_missing_libraries
+from crosswheel.job.missing_inputs import missing, with_missing_inputs
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.recipes.loader import Recipes
@@ -38,7 +38,7 @@ def describe(name: str, version: str, as_of: datetime.date | None, context: Buil
     def told() -> ReleaseMetadata:
         nested = context.nested(name, version).limited(step.recipe)
         with nested.own_folder(name, version):
-            return with_missing_libraries(step, nested, partial(_described, as_of=as_of, context=nested))
+            return with_missing_inputs(step, nested, partial(_described, as_of=as_of, context=nested))
 
     return cached_metadata(_digest(step, as_of, context.code_digest, context.target), told, context)
 
@@ -83,7 +83,7 @@ def _described(step: Step, as_of: datetime.date | None, context: BuildContext) -
         backend, locked = prepared_backend(step, project, store, context)
         return asked_metadata(project, backend, locked)
     except (BuildFailed, LockError) as error:
-        if isinstance(error, BuildFailed) and missing_library(error, step):
+        if missing(error, step):
             raise
         raise type(error)(
             f"what {step.pin} requires could not be learned from its source: {error}", hint=error.hint

@@ -13,7 +13,7 @@ from crosswheel.files import write_text
 from crosswheel.job.closures import closure_of_lock, committed_folder, resolve
 from crosswheel.job.context import BuildContext
 from crosswheel.job.making import prepared_backend, prepared_project, settled
-from crosswheel.job.missing_libraries import with_missing_libraries
+from crosswheel.job.missing_inputs import with_missing_inputs
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
 from crosswheel.resolver import Request
@@ -52,7 +52,7 @@ def renew(root: Recipe, context: BuildContext, renewal: Renewal | None = None) -
         built = [step for step in steps if step.action == "build"]
         context.display.expect([(step.pin.name, step.pin.version) for step in built])
         lock_build = partial(_lock_build, store, context)
-        list(pool.map(lambda step: with_missing_libraries(step, context, lock_build), built))
+        list(pool.map(lambda step: with_missing_inputs(step, context, lock_build), built))
     _replace_committed(root, store, context.target)
     return locks.changes(old, locks.write(path, made_for, resolution.text))
 

@@ -27,7 +27,7 @@ from crosswheel.check.system import System
 from crosswheel.errors import BuildFailed, CheckFailed, IntegrityError, LimitExceeded
 from crosswheel.files import digest_of, place_copy, remove_tree, sha256_of
 from crosswheel.job.context import BuildContext
-from crosswheel.job.missing_libraries import missing_library, with_missing_libraries
+from crosswheel.job.missing_inputs import missing, with_missing_inputs
 from crosswheel.job.record import BuildLock, WheelRecord
 from crosswheel.job.release_day import build_as_of_release
 from crosswheel.job.reuse import reused_wheel, wheel_digest
@@ -60,7 +60,7 @@ def make(step: Step, store: RequirementsStore, context: BuildContext) -> WheelRe
         CrosswheelError: of the step that failed.
     """
     context.display.start(step.pin.name, step.pin.version, "looking")
-    record = with_missing_libraries(step, context, partial(_made, store=store, context=context))
+    record = with_missing_inputs(step, context, partial(_made, store=store, context=context))
     for warning in record.warnings:
         context.display.warning(f"{step.pin}: {warning}")
     return shared_wheel(record, context)
@@ -134,7 +134,7 @@ def _built_by_either_day(
         raise
     except BuildFailed as error:
         context.cancellation.raise_if_requested()
-        if missing_library(error, step):  # no other build requirements bring it
+        if missing(error, step):  # no other build requirements bring it
             raise
         older = build_as_of_release(build, error, step, store, context)
         if older is None:
@@ -297,7 +297,7 @@ def build_anew(
             requirements=locked.file.read_text(),
             as_of=store.as_of,
             day=store.day,
-            libraries=step.found_libraries,
+            asked=step.asked,
         ),
         materials=built.materials,
         parity=parity.official if parity else None,

@@ -17,7 +17,7 @@ from crosswheel.files import digest_of
 from crosswheel.job.context import BuildContext
 from crosswheel.job.describing import cached_metadata
 from crosswheel.job.making import prepared_backend
-from crosswheel.job.missing_libraries import retried
+from crosswheel.job.missing_inputs import retried
 from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.projects.pyproject import ProjectFolder

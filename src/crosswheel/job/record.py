@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crosswheel.check.modules import Compiled
 from crosswheel.files import new_folder, remove_tree, sha256_of
+from crosswheel.plan import NOTHING, Asked
 from crosswheel.seals import Seals
 from crosswheel.wheels.materials import Materials
 from crosswheel.wheels.proof import WheelFacts
@@ -29,7 +30,7 @@ class BuildLock(BaseModel):
         requirements: the text of the locked build requirements.
         as_of: the day that they were resolved as of, if one was given.
         day: the day that stands for "now" where none was given.
-        libraries: the C libraries that its build asked for, beside those of the recipe.
+        asked: what its build asked for beside what its recipe states.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +39,7 @@ class BuildLock(BaseModel):
     requirements: str
     as_of: datetime.date | None
     day: datetime.date | None
-    libraries: tuple[str, ...] = ()
+    asked: Asked = NOTHING
 
 
 class WheelRecord(WheelFacts):

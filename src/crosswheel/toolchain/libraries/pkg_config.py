@@ -20,10 +20,11 @@ def pkg_config_folder(target: Target, cache: Path) -> Path:
     Raises:
         ToolchainError: the package that provides it is not installed.
     """
-    program = _program()
+    # It says what it does not find even to who only asks whether that exists: so a failed build tells what it lacks.
+    program = script([str(_program()), "--print-errors"])
     folder = cached_path(cache, "pkg-config", {"program": program, "multiarch": target.multiarch})
     names = ("pkg-config", f"{target.multiarch}-pkg-config")
-    return cached_texts(folder, dict.fromkeys(names, script([str(program)])), programs=names)
+    return cached_texts(folder, dict.fromkeys(names, program), programs=names)
 
 
 def _program() -> Path:

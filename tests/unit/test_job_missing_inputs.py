@@ -1,14 +1,18 @@
-"""A build that lacks a C library is tried once more with it; what cannot help is told, not tried for ever."""
+"""A build that lacks a library or a program is done once more with it; what does not help is told, not tried again."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from crosswheel.errors import BuildFailed, Interrupted, RecipeError
-from crosswheel.job.missing_libraries import retried
+from crosswheel.job.missing_inputs import retried
 from crosswheel.lock import Pin
-from crosswheel.plan import Step
+from crosswheel.plan import Asked, Step
 from crosswheel.process import Cancellation
+from crosswheel.recipes.model import Recipe
 
 STEP = Step(Pin("demo", "1.0", frozenset()), "build", None, (), None, "it has no wheel")
 
@@ -29,12 +33,33 @@ def test_each_library_that_is_asked_for_is_linked_and_told() -> None:
                 raise lacking(library)
         return step.reason
 
-    reason, found = retried(STEP, work, told.append, Cancellation())
-    assert (reason, found) == ("it has no wheel; its build asked for libyaml, zlib", ("libyaml", "zlib"))
+    reason, asked = retried(STEP, work, told.append, Cancellation())
+    assert (reason, asked) == (
+        "it has no wheel; its build asked for libyaml, zlib",
+        Asked(("libyaml", "zlib")),
+    )
     assert [text.partition(":")[0] for text in told] == [
         "demo==1.0 is built once more, with the C library libyaml",
         "demo==1.0 is built once more, with the C library zlib",
     ]
+
+
+def test_a_program_that_is_asked_for_is_installed_once() -> None:
+    told: list[str] = []
+
+    def work(step: Step) -> None:
+        error = BuildFailed("the program swig is missing", hint="name it.")
+        error.build_dependency = "swig"
+        raise error
+
+    with pytest.raises(BuildFailed, match="swig is missing"):
+        retried(STEP, work, told.append, Cancellation())
+    assert told == ["demo==1.0 is built once more, with the program swig: the program swig is missing"]
+    told.clear()
+    older = Recipe(name="demo", file=Path("build.py"), build_dependencies=("SWIG<4.3",))
+    with pytest.raises(BuildFailed, match="swig is missing"):
+        retried(replace(STEP, recipe=older), work, told.append, Cancellation())
+    assert told == []
 
 
 def test_a_library_that_the_target_cannot_have_is_told_beside_what_asked_for_it() -> None:
