@@ -84,11 +84,15 @@ def yaml_project(name: str = "demo", header: str = "yaml.h", *, optional: bool =
 
 
 def makefile_project() -> Files:
-    """Return a project whose Makefile names the compiler, and another one for a program that runs meanwhile."""
+    """Return a project whose Makefile names the compiler, and another one for a program that runs meanwhile.
+
+    It runs the tests of what it made, too, as Automake has them.
+    """
     setup = """
         import subprocess, sysconfig
         from setuptools import Extension, setup
         subprocess.run(["make", f"INCLUDE={sysconfig.get_path('include')}", "demo.o"], check=True)
+        subprocess.run(["make", "check"], check=True)
         extension = Extension("_demo", [], extra_objects=["demo.o"])
         setup(name="demo", version="1.0", ext_modules=[extension], py_modules=[])
     """
@@ -100,6 +104,12 @@ demo.o: demo.c generated.h
 generated.h: generator.c
 \t$(CC_FOR_BUILD) generator.c -o generator
 \t./generator > $@
+check_PROGRAMS = selftest
+TESTS = $(check_PROGRAMS)
+check: $(check_PROGRAMS)
+\tset -e; for each in $(TESTS); do ./$$each; done
+selftest: generator.c
+\t$(CC) generator.c -o $@
 """
     generator = '#include <stdio.h>\nint main(void) { return puts("/* generated */") < 0; }\n'
     files = {"setup.py": textwrap.dedent(setup), "Makefile": rules, "generator.c": generator}
@@ -232,11 +242,15 @@ def cmake_project(commands: str = "") -> Files:
 
 
 def numpy_cmake_project() -> Files:
-    """Return a project that asks CMake for numpy's headers, and does not compile where these are of another machine."""
+    """Return a project that asks CMake for numpy's headers, and does not compile where these are of another machine.
+
+    It is to be installed with the folder of a library of this machine, as pyzmq is.
+    """
     lists = """
         cmake_minimum_required(VERSION 3.18)
         project(demo C)
         find_package(Python REQUIRED COMPONENTS Interpreter Development.Module NumPy)
+        set(CMAKE_INSTALL_RPATH /opt/demo/lib)
         python_add_library(_demo MODULE demo.c WITH_SOABI)
         target_link_libraries(_demo PRIVATE Python::NumPy)
         install(TARGETS _demo DESTINATION .)

@@ -267,6 +267,8 @@ def _base_variables(toolchain: Toolchain) -> dict[str, str]:
         "CXX_FOR_BUILD": str(tools / "host-c++"),
         "LDSHARED": f"{tools / 'cc'} -shared",
         "LDCXXSHARED": f"{tools / 'c++'} -shared",
+        # A C library inside a package is not tested here, by programs for the target: Automake's names of its tests.
+        "MAKEFLAGS": "TESTS= check_PROGRAMS=",
         # An empty list of folders, because pkg-config must not find this machine's libraries.
         "PKG_CONFIG_LIBDIR": "",
         "PKG_CONFIG_PATH": "",
