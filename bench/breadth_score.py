@@ -20,7 +20,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from crosswheel.errors import CrosswheelError
 from crosswheel.files import write_text
 from crosswheel.index.failures import Failure, read_failures
 from crosswheel.process import Runner
+from crosswheel.recipes.loader import shipped_helpers
 from crosswheel.registry import Registry
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -381,22 +381,21 @@ def write_page(as_of: str, packages: Sequence[Wanted], told: Mapping[str, Mappin
 
 
 def score(known: Sequence[Row]) -> str:
-    """Return how many packages can be had, and how many of those that were built have a recipe that ships."""
-    outcomes = Counter(row.outcome for row in known)
-    built = [row for row in known if row.outcome == "built"]
-    recipes = [lines for lines in map(_recipe_lines, built) if lines]
-    longest = f", of {max(recipes)} lines at most" if recipes else ""
+    """Return how many packages can be had, and how many of those that were built have a recipe that ships.
+
+    A recipe that only has programs to test a wheel with changes nothing of it, and is told apart.
+    """
+    outcomes, shipped = Counter(row.outcome for row in known), shipped_helpers()
+    built = [row.name for row in known if row.outcome == "built"]
+    recipes = [shipped[name] for name in built if name in shipped]
+    lines = [len(recipe.file.read_text().splitlines()) for recipe in recipes if not recipe.only_proves]
+    longest = f", of {max(lines)} lines at most" if lines else ""
     return (
         f"{outcomes['taken'] + outcomes['built']} of {len(known)} that were run can be had: {outcomes['taken']} taken, "
-        f"{outcomes['built']} built, {outcomes['failed']} failed. {len(recipes)} of those that were built have a "
-        f"recipe{longest}."
+        f"{outcomes['built']} built, {outcomes['failed']} failed. {len(lines)} of those that were built have a recipe "
+        f"that says how they are built{longest}; {len(recipes) - len(lines)} others have one that only says how they "
+        "are tested."
     )
-
-
-def _recipe_lines(row: Row) -> int:
-    """Return how long the recipe of a package is that ships with crosswheel; 0 if there is none."""
-    recipe = resources.files("crosswheel") / "recipes" / "data" / row.name / "build.py"
-    return len(recipe.read_text().splitlines()) if recipe.is_file() else 0
 
 
 def known_results(as_of: str, packages: Sequence[Wanted], folder: Path) -> dict[str, Result]:

@@ -244,7 +244,7 @@ def cmake_project(commands: str = "") -> Files:
 def numpy_cmake_project() -> Files:
     """Return a project that asks CMake for numpy's headers, and does not compile where these are of another machine.
 
-    It is to be installed with the folder of a library of this machine, as pyzmq is.
+    It is to be installed with the folder of a library of this machine, as pyzmq would be.
     """
     lists = """
         cmake_minimum_required(VERSION 3.18)

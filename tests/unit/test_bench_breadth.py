@@ -55,6 +55,13 @@ def test_a_row_of_another_release_or_day_is_not_known(
     assert breadth.read_page(page, "2026-01-02", [breadth.Wanted("one==1", 1)]) == {}
 
 
+def test_a_recipe_that_only_has_tests_is_told_apart(breadth: ModuleType) -> None:
+    names = ("greenlet", "ruamel-yaml-clib", "msgpack")
+    rows = [breadth.Row(f"{name}==1", "built", "", "", "") for name in names]
+    assert "1 of those that were built have a recipe that says how they are built, of " in breadth.score(rows)
+    assert "; 1 others have one that only says how they are tested." in breadth.score(rows)
+
+
 def test_the_page_names_no_folder_of_a_machine(breadth: ModuleType) -> None:
     said = 'File "/home/me/code/bench/smoke/test_one.py" and /home/me/code/build/breadth/ot2/one fail'
     row = breadth.Result("one==1", "2026-01-01", "failed", said, 0, 0, 1.0).row

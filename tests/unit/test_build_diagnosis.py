@@ -53,6 +53,7 @@ _NOISE = "copying a.py -> build/a.py\n" * 50
         ("Install swig and try again", "swig", "build_dependencies"),
         ("Exception: pkg-config package 'libusb-1.0 >= 1.0.9' not found", "libusb-1.0", '"libusb"'),
         ("couldn't run 'pg_config' --includedir: [Errno 2] No such file", "pg_config", '"libpq"'),
+        ("Could not find geos-config executable. Either append the path to", "geos-config", '"geos"'),
         ("src/pyaudio/x.c:1:10: fatal error: 'portaudio.h' file not found", "portaudio", '"portaudio"'),
         ("winscarddll.c:48:10: fatal error: 'winscard.h' file not found", "winscard", '"pcsc"'),
         ("Could not resolve host: example.org", "no network", "libraries"),

@@ -91,6 +91,11 @@ _KINDS: Sequence[_Kind] = (
         "look for its option to run target programs through an emulator, or to be given the answer",
     ),
     _kind(
+        r"(?i:could not find) ([\w-]+-config) executable",
+        "no C library answers to {0}",
+        "name the library with libraries=[{library}] in a recipe",
+    ),
+    _kind(
         r"fatal error: '?([\w./+-]+)\.h(?:pp)?'? ?(?:file not found|: No such file)",
         "the header {0}.h was not found: a C library is missing",
         "name the library with libraries=[{library}] in a recipe",
@@ -230,7 +235,9 @@ def library_done_without(output: str, linked: Collection[str]) -> str | None:
 def _library(name: str) -> str:
     folder, _, last = name.rpartition("/")
     unversioned = re.sub(r"-?[\d.]+$", "", last)  # as pkg-config has them: yaml-0.1, freetype2
-    names = [_LIBRARIES.get(said, said) for said in (name, folder, last, unversioned)]
+    names = [
+        _LIBRARIES.get(said, said) for said in (name, folder, last, unversioned, last.removesuffix("-config"))
+    ]
     return next((said for said in names if said in known_libraries()), last)
 
 

@@ -219,15 +219,24 @@ class Recipe(_Spec):
     @property
     def says_how(self) -> bool:
         """Whether it states anything about how to build, take or prove its package."""
+        return bool(self._stated)
+
+    @property
+    def only_proves(self) -> bool:
+        """Whether all that it states is how to prove its package: its wheel is the same without it."""
+        return self.says_how and self._stated <= _WITHOUT_INFLUENCE
+
+    @property
+    def _stated(self) -> frozenset[str]:
         fields = type(self).model_fields.items()
-        set_fields = {
+        stated = (
             name
             for name, field in fields
             if getattr(self, name) != field.get_default(call_default_factory=True)
-        }
-        return bool(
-            set_fields - {"name", "version", "file", "label", "as_of", "requirements", "build_number"}
         )
+        return frozenset(stated) - {
+            "name", "version", "file", "label", "as_of", "requirements", "build_number"
+        }  # fmt: skip
 
     def is_of(self, name: str, version: str) -> bool:
         """Tell whether it is the root of a release; names are compared by PEP 503, versions by PEP 440."""

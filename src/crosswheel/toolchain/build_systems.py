@@ -65,7 +65,7 @@ set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
-# Linked as it is installed: the compiler leaves out folders of this machine, and CMake would miss them when it installs.
+# Linked as it is installed: the compiler leaves out folders of this machine, which CMake would miss as it installs.
 set(CMAKE_BUILD_WITH_INSTALL_RPATH ON CACHE BOOL "")
 # It lies in no prefix of the target, where alone CMake looks for headers.
 file(GLOB numpy_include $ENV{{VIRTUAL_ENV}}/lib/python*/site-packages/numpy/*core/include)

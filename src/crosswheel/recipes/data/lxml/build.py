@@ -1,3 +1,3 @@
 from builder import package_build
 
-package_build.build_package(libraries=["libxml2", "libxslt"], tests=["test_transform.py"])
+package_build.build_package(tests=["test_transform.py"])

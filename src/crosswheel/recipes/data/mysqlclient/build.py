@@ -1,3 +1,3 @@
 from builder import package_build
 
-package_build.build_package(libraries=["mariadb"], tests=["test_client.py"])
+package_build.build_package(tests=["test_client.py"])

@@ -1,3 +1,3 @@
 from builder import package_build
 
-package_build.build_package(libraries=["libpq"])
+package_build.build_package(tests=["test_connection.py"])

@@ -1,3 +1,3 @@
 from builder import package_build
 
-package_build.build_package(libraries=["portaudio"], tests=["test_portaudio.py"])
+package_build.build_package(tests=["test_portaudio.py"])

@@ -1,3 +1,3 @@
 from builder import package_build
 
-package_build.build_package(libraries=["geos"], tests=["test_shapes.py"])
+package_build.build_package(tests=["test_shapes.py"])
