@@ -156,6 +156,15 @@ def test_a_function_of_another_type_is_compiled_as_gcc_does(tools: Path, tmp_pat
     assert "incompatible function pointer types" in done.stderr
 
 
+def test_assembler_is_no_cxx_whatever_standard_a_build_gives_all_its_files(
+    tools: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.S").write_text("nop @ Apple's assembler doesn't know 0x10-a (nor does another)\n")
+    done = run(tools / "cc", "-std=c++17", "-c", "a.S", "-o", "a.o", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "-std=c++17" in translate(["-std=c++17", "-c", "a.cc", "a.S"], "cc")[1]
+
+
 @pytest.mark.parametrize(
     ("word", "name"),
     [

@@ -20,7 +20,8 @@ import sys
 # Meson asks who links, and does not know zig.
 LINKER = "LLD 20.1.0 (compatible with GNU linkers)"
 _CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".c++", ".C", ".CPP", ".mm")
-_SOURCE_SUFFIXES = (*_CXX_SUFFIXES, ".c", ".s", ".S", ".m", ".i", ".ii")
+_ASSEMBLER_SUFFIXES = (".s", ".S")
+_SOURCE_SUFFIXES = (*_CXX_SUFFIXES, *_ASSEMBLER_SUFFIXES, ".c", ".m", ".i", ".ii")
 # The CPU is the target's, which zig is told and an SDK's GCC knows; what a build asks for is the host's, or a guess.
 _CPU_FLAGS = (
     "-march=", "-mcpu=", "-mtune=", "-mfpu=", "-mfloat-abi=", "-mabi=", "--target=", "-msse", "-mssse", "-mavx",
@@ -64,6 +65,9 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
     words = expanded(words)
     language = "c++" if language == "c++" or _is_cxx(words) else "cc"
     kept = [word for word in _without_host(words) if not _is_dropped(word, behind)]
+    if behind == "zig" and _assembles_only(kept):
+        # GCC minds no standard of C++ there; Clang reads even comments by it, and stumbles over an apostrophe.
+        kept = [word for word in kept if not word.startswith("-std=")]
     links_only = behind == "zig" and _links_only(kept)
     if links_only:
         # zig compiles its C++ library once for each level, a minute each; what is linked here is compiled already.
@@ -189,6 +193,11 @@ def _links_only(words: list[str]) -> bool:
     if any(word in _NOT_LINKING for word in words) or "-x" in words:
         return False
     return not any(word.endswith(_SOURCE_SUFFIXES) and not word.startswith("-") for word in words)
+
+
+def _assembles_only(words: list[str]) -> bool:
+    sources = [word for word in words if word.endswith(_SOURCE_SUFFIXES) and not word.startswith("-")]
+    return bool(sources) and all(source.endswith(_ASSEMBLER_SUFFIXES) for source in sources)
 
 
 def _added(words: list[str], behind: str, optimize: str | None) -> list[str]:
