@@ -357,6 +357,28 @@ def test_what_is_compiled_beside_a_prebuilt_archive_is_of_the_same_version(
 
 
 @needs_dpkg
+def test_a_library_links_what_it_needs_with_what_the_targets_c_library_lacks(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    source = original_sources(tmp_path)
+    for name in ("base", "user"):
+        archive.add_source(name, "1.0", source)
+    make = "mkdir -p {stage}{prefix}/include {stage}{prefix}/lib && cp LICENSE {stage}{prefix}/include/"
+    compiled = (
+        "echo 'int fcntl64(int, int); int base(void) {{ return fcntl64(0, 1); }}' >a.c && {tools}/cc -c a.c"
+    )
+    base = f"{make} && {compiled} && {{tools}}/ar rcs {{stage}}{{prefix}}/lib/libbase.a a.o"
+    linked = "echo 'int base(void); int main(void) {{ return base(); }}' >a.c && {tools}/cc a.c -o a $LDFLAGS -lbase"
+    declared = {
+        "base": LibrarySpec(source="base", commands=[["sh", "-c", base]]),
+        "user": LibrarySpec(source="user", commands=[["sh", "-c", f"{make} && {linked}"]], needs=["base"]),
+    }
+    own = dataclasses.replace(settings(tmp_path, archive.sources), sandbox="none")
+    found = library("user", OT2, zig_compilers(OT2, own.cache), own, Runner(), declared=declared)
+    assert found.versions == {"user": "1.0"}
+
+
+@needs_dpkg
 def test_a_library_that_cannot_be_fetched_leaves_nothing(tmp_path: Path, archive: DebianArchive) -> None:
     with pytest.raises(NetworkError):
         library("libyaml", OT2, TOOLS, settings(tmp_path, archive.sources), Runner())

@@ -55,13 +55,17 @@ _CMAKE: Sequence[Sequence[str]] = (
 
 @dataclass(frozen=True)
 class Workshop:
-    """What a library is made with: the compilers, the target's packages, the libraries it needs, and the emulator."""
+    """What a library is made with: the compilers, the target's packages, the libraries it needs, and the emulator.
+
+    ``compat`` is an archive to link last: of what the target's C library lacks and archives of Debian want.
+    """
 
     target: Target
     compilers: Compilers
     debian: Debian
     needs: Sequence[Path]
     emulator: Sequence[str] = ()
+    compat: Path | None = None
 
     @property
     def runner(self) -> Runner:
@@ -82,6 +86,7 @@ class Workshop:
             "PKG_CONFIG_LIBDIR": os.pathsep.join(str(prefix / "lib" / "pkgconfig") for prefix in self.needs),
             "PATH": os.pathsep.join([str(pkg_config), os.environ.get("PATH", os.defpath)]),
             "LC_ALL": "C.UTF-8",
+            **({"CROSSWHEEL_COMPAT": str(self.compat)} if self.compat else {}),
         }
 
     def build(self, folder: Path, prefix: Path, spec: LibrarySpec, title: str) -> None:

@@ -117,18 +117,21 @@ def library(
     prefixes = [item.prefix for item in with_needs(needs)]
     built = not spec.packages
     compiled = compilers.identity if built or needs else None
+    links = bool(built and needs)  # also where only a configure script tries whether they can be linked
     digest = digest_of(
         said={**spec.inputs, **({"name": name} if spec.archive else {})},
         target=target.kind,
         compilers=compiled,
         needs=[path.name for path in prefixes],
         way=_HOW_BUILT.read_text() if built else None,
+        compat=compat_inputs(target, compilers) if links else None,
     )
     holds = ["versions", "include", "lib", "copyright-*", ORIGINS]
     kept = CachedFolder.of(settings.cache, "libraries", f"{name}-{target.toolchain.debian}-{digest}", holds)
     prefix = kept.path
     debian = Debian(target.toolchain.debian, settings, runner, suite=target.toolchain.archives)
-    workshop = Workshop(target, compilers, debian, prefixes, emulator)
+    compat = compat_archive(target, compilers, settings.cache, runner) if links else None
+    workshop = Workshop(target, compilers, debian, prefixes, emulator, compat)
     built_here = False
 
     def fill(temporary: Path) -> None:
