@@ -116,16 +116,8 @@ def library(
     )
     prefixes = [item.prefix for item in with_needs(needs)]
     built = not spec.packages
-    compiled = compilers.identity if built or needs else None
     links = bool(built and needs)  # also where only a configure script tries whether they can be linked
-    digest = digest_of(
-        said={**spec.inputs, **({"name": name} if spec.archive else {})},
-        target=target.kind,
-        compilers=compiled,
-        needs=[path.name for path in prefixes],
-        way=_HOW_BUILT.read_text() if built else None,
-        compat=compat_inputs(target, compilers) if links else None,
-    )
+    digest = _digest(name, spec, target, compilers, prefixes)
     holds = ["versions", "include", "lib", "copyright-*", ORIGINS]
     kept = CachedFolder.of(settings.cache, "libraries", f"{name}-{target.toolchain.debian}-{digest}", holds)
     prefix = kept.path
@@ -149,6 +141,19 @@ def library(
     if built_here:
         share_folder(shared, KIND, prefix)
     return _described(name, prefix, spec, needs)
+
+
+def _digest(name: str, spec: LibrarySpec, target: Target, compilers: Compilers, needs: Sequence[Path]) -> str:
+    """Return the digest of all that a library for the target depends on."""
+    built = not spec.packages
+    return digest_of(
+        said={**spec.inputs, **({"name": name} if spec.archive else {})},
+        target=target.kind,
+        compilers=compilers.identity if built or needs else None,
+        needs=[path.name for path in needs],
+        way=_HOW_BUILT.read_text() if built else None,
+        compat=compat_inputs(target, compilers) if built and needs else None,
+    )
 
 
 def _described(name: str, prefix: Path, spec: LibrarySpec, needs: tuple[Library, ...]) -> Library:
