@@ -1,7 +1,3 @@
 from builder import package_build
 
-package_build.build_package(
-    libraries=["libzmq"],
-    environment={"PYZMQ_NO_BUNDLE": "1", "PYZMQ_LIBZMQ_RPATH": "OFF"},
-    tests=["test_messages.py"],
-)
+package_build.build_package(tests=["test_messages.py"])
