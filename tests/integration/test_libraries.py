@@ -42,6 +42,11 @@ USES = {
     "lz4": ("pkg-config:liblz4", "lz4.h", 'LZ4_compress_default("aaaa", (char[64]){0}, 4, 64) > 0'),
     "ncurses": ("pkg-config:ncursesw", "curses.h", "curses_version()[0] == 'n'"),
     "openjpeg": ("pkg-config:libopenjp2", "openjpeg-2.5/openjpeg.h", "opj_version()[0] == '2'"),
+    "openssl": (
+        "-lcrypto -ldl",
+        "openssl/evp.h openssl/provider.h",
+        'OSSL_PROVIDER_load(NULL, "legacy") && EVP_MD_fetch(NULL, "MD4", NULL) && EVP_mdc2() && EVP_idea_cbc()',
+    ),
     "qhull": ("pkg-config:qhull_r", "libqhull_r/libqhull_r.h", "qh_version[0] != 0"),
     "sqlite": ("pkg-config:sqlite3", "sqlite3.h", "sqlite3_libversion_number() == SQLITE_VERSION_NUMBER"),
     "uuid": ("pkg-config:uuid", "uuid/uuid.h", "uuid_is_null((uuid_t){0})"),
@@ -121,5 +126,5 @@ def test_what_is_linked_with_a_library_runs_on_a_machine_with_musl(
 
 
 def test_every_library_that_is_taken_is_tried() -> None:
-    taken = {name for name, spec in known_libraries().items() if spec.packages}
+    taken = {name for name, spec in known_libraries().items() if spec.packages or spec.prebuilt}
     assert taken == USES.keys() | _ELSEWHERE
