@@ -299,6 +299,10 @@ class Patience(Cancellation):
         super().raise_if_requested()
 
 
+def late() -> Answer:
+    raise TimeoutError("a disk of the worker")
+
+
 def test_an_answer_may_take_longer_to_fetch_than_a_look_whether_it_is_there(
     job: OfflineJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +317,8 @@ def test_an_answer_may_take_longer_to_fetch_than_a_look_whether_it_is_there(
         asking = executor.ClusterExecutor(client, cluster.scheduler_address)
         answer = asking._result(future, step("build"), job.context.display, Patience())
         assert answer.result == "digest"
+        with pytest.raises(TimeoutError, match="a disk of the worker"):
+            asking._result(client.submit(late), step("build"), job.context.display, Patience())
 
 
 def test_what_a_build_took_is_asked_for_the_next_time(job: OfflineJob) -> None:

@@ -156,13 +156,29 @@ def test_a_function_of_another_type_is_compiled_as_gcc_does(tools: Path, tmp_pat
     assert "incompatible function pointer types" in done.stderr
 
 
-def test_assembler_is_no_cxx_whatever_standard_a_build_gives_all_its_files(
-    tools: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("tool", "standard", "file", "source"),
+    [
+        ("cc", "c++17", "a.S", "nop @ Apple's assembler doesn't know 0x10-a (nor does another)\n"),
+        ("c++", "c++17", "a.S", "nop @ Apple's assembler doesn't know 0x10-a (nor does another)\n"),
+        ("cc", "c++17", "a.c", "int new;\n"),
+        ("cc", "gnu99", "a.cc", "bool a = true;\n"),
+        ("c++", "c11", "a.cc", "bool a = true;\n"),
+    ],
+)
+def test_a_standard_that_a_build_gives_all_its_files_holds_for_those_of_its_language(
+    tools: Path, tmp_path: Path, tool: str, standard: str, file: str, source: str
 ) -> None:
-    (tmp_path / "a.S").write_text("nop @ Apple's assembler doesn't know 0x10-a (nor does another)\n")
-    done = run(tools / "cc", "-std=c++17", "-c", "a.S", "-o", "a.o", cwd=tmp_path)
+    (tmp_path / file).write_text(source)
+    done = run(tools / tool, f"-std={standard}", "-c", file, "-o", "a.o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "-std=c++17" in translate(["-std=c++17", "-c", "a.cc", "a.S"], "cc")[1]
+
+
+def test_the_standard_of_a_source_reaches_its_compiler() -> None:
+    assert "-std=c++17" in kept("-std=c++17", "-c", "a.cc", "a.S")
+    assert "-std=gnu99" in kept("-std=gnu99", "-c", "a.c", "a.S")
+    assert "-std=c99" in translate(["-x", "c", "-std=c99", "-c", "a.cc"], "c++")[1]
+    assert "-std=c++17" in kept("-std=c++17", "-c", "a.c", behind="gcc")
 
 
 @pytest.mark.parametrize(

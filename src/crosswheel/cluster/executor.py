@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 import tempfile
 import threading
@@ -178,9 +177,12 @@ class ClusterExecutor:
         try:
             while True:
                 if is_done.wait(_POLL_SECONDS):
-                    with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+                    try:
                         answer: Answer = future.result(timeout=_FETCH_SECONDS)
                         return answer
+                    except (TimeoutError, asyncio.TimeoutError):
+                        if future.status == "error":  # the work's own, which another fetch would bring again
+                            raise
                 cancellation.raise_if_requested()
                 if not self.at_once - 1:
                     told = partial(display.warning, f"no worker has joined {self.address} yet")

@@ -274,9 +274,8 @@ def planned(pins: Iterable[Pin], context: BuildContext) -> Sequence[tuple[plan.S
     pins = list(pins)
     registry = context.registry
     unknown = [pin for pin in pins if not registry.has_answer(pin.name, pin.version)]
-    if (
-        unknown
-    ):  # closures of a batch have most releases in common, and threads cost more than reading an answer
+    # Closures of a batch have most releases in common, and threads cost more than reading an answer.
+    if unknown:
         with context.questions() as pool:
             list(pool.map(lambda pin: registry.release_files(pin.name, pin.version), unknown))
     return [chosen(pin) for pin in pins]

@@ -19,9 +19,10 @@ import sys
 
 # Meson asks who links, and does not know zig.
 LINKER = "LLD 20.1.0 (compatible with GNU linkers)"
-_CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".c++", ".C", ".CPP", ".mm")
+_CXX_SUFFIXES = (".cc", ".cpp", ".cxx", ".c++", ".C", ".CPP", ".ii", ".mm")
 _ASSEMBLER_SUFFIXES = (".s", ".S")
-_SOURCE_SUFFIXES = (*_CXX_SUFFIXES, *_ASSEMBLER_SUFFIXES, ".c", ".m", ".i", ".ii")
+_SOURCE_SUFFIXES = (*_CXX_SUFFIXES, *_ASSEMBLER_SUFFIXES, ".c", ".m", ".i")
+_CXX_STANDARDS = ("-std=c++", "-std=gnu++")
 # The CPU is the target's, which zig is told and an SDK's GCC knows; what a build asks for is the host's, or a guess.
 _CPU_FLAGS = (
     "-march=", "-mcpu=", "-mtune=", "-mfpu=", "-mfloat-abi=", "-mabi=", "--target=", "-msse", "-mssse", "-mavx",
@@ -65,9 +66,8 @@ def translate(words: list[str], language: str, behind: str = "zig") -> tuple[str
     words = expanded(words)
     language = "c++" if language == "c++" or _is_cxx(words) else "cc"
     kept = [word for word in _without_host(words) if not _is_dropped(word, behind)]
-    if behind == "zig" and _assembles_only(kept):
-        # GCC minds no standard of C++ there; Clang reads even comments by it, and stumbles over an apostrophe.
-        kept = [word for word in kept if not word.startswith("-std=")]
+    if behind == "zig":
+        kept = _without_other_standards(kept, language)
     links_only = behind == "zig" and _links_only(kept)
     if links_only:
         # zig compiles its C++ library once for each level, a minute each; what is linked here is compiled already.
@@ -147,7 +147,7 @@ def _is_cxx(words: list[str]) -> bool:
     # Old setuptools hands C++ sources to CC, and links C++ objects with it.
     if "-lstdc++" in words or any(a == "-x" and b == "c++" for a, b in zip(words, words[1:])):
         return True
-    return any(word.endswith(_CXX_SUFFIXES) and not word.startswith("-") for word in words)
+    return any(source.endswith(_CXX_SUFFIXES) for source in _sources(words))
 
 
 def _folder_in(word: str) -> str:
@@ -192,12 +192,27 @@ def _links_only(words: list[str]) -> bool:
     """Return whether a call of a compiler links what others compiled."""
     if any(word in _NOT_LINKING for word in words) or "-x" in words:
         return False
-    return not any(word.endswith(_SOURCE_SUFFIXES) and not word.startswith("-") for word in words)
+    return not _sources(words)
 
 
-def _assembles_only(words: list[str]) -> bool:
-    sources = [word for word in words if word.endswith(_SOURCE_SUFFIXES) and not word.startswith("-")]
-    return bool(sources) and all(source.endswith(_ASSEMBLER_SUFFIXES) for source in sources)
+def _sources(words: list[str]) -> list[str]:
+    return [word for word in words if word.endswith(_SOURCE_SUFFIXES) and not word.startswith("-")]
+
+
+def _without_other_standards(words: list[str], language: str) -> list[str]:
+    """Leave out the standard of a language that no source is in, which builds give all their files.
+
+    GCC warns of it. Clang stops, and reads even comments of assembler by a standard of C++: an apostrophe is an error.
+    """
+    sources = _sources(words)
+    if not sources or "-x" in words:
+        return words
+    if all(source.endswith(_ASSEMBLER_SUFFIXES) for source in sources):
+        return [word for word in words if not word.startswith("-std=")]
+    is_cxx = language == "c++"
+    return [
+        word for word in words if not word.startswith("-std=") or word.startswith(_CXX_STANDARDS) == is_cxx
+    ]
 
 
 def _added(words: list[str], behind: str, optimize: str | None) -> list[str]:
