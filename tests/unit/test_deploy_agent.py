@@ -721,7 +721,7 @@ def test_a_login_that_starts_no_program_is_explained(monkeypatch: pytest.MonkeyP
         def command(self, *words: str) -> list[str]:
             return ["sh", "-c", login]
 
-    monkeypatch.setattr(ssh, "_START_SECONDS", 0.5)
+    monkeypatch.setattr(ssh, "_START_SECONDS", 2.0)
     monkeypatch.setattr(ssh, "_PRINTED_BYTES", 1000)
     with (
         Connection(Stuck()) as connection,

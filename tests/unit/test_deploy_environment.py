@@ -88,6 +88,17 @@ def test_a_wheel_lies_in_an_environment_as_pip_would_install_it(tmp_path: Path, 
     }
 
 
+def test_what_is_not_sent_is_neither_compiled_nor_compressed(tmp_path: Path, assembler: Assembler) -> None:
+    kept = replace(assembler, is_sent=False)
+    kept.__dict__["_toolchain"] = assembler._toolchain
+    (sent,), (unsent,) = lab(tmp_path, assembler).closure, lab(tmp_path, kept).closure
+    compiled = {file.path for file in sent.files if file.path.endswith(".pyc")}
+    assert len(compiled) == 2
+    assert {file.path for file in unsent.files} == {file.path for file in sent.files} - compiled
+    assert sent.packed.is_file()
+    assert not unsent.packed.exists()
+
+
 # Installers begin programs in another way where the path of the interpreter has a space, or is long.
 @pytest.mark.parametrize("assembler", ["cache", "my cache", "c" * 120], indirect=True)
 def test_its_programs_run_on_the_robot_whatever_this_machine_calls_its_folders(

@@ -13,6 +13,7 @@ import ziglang
 from crosswheel import targets
 from crosswheel.debian import Debian
 from crosswheel.errors import BuildFailed, RecipeError
+from crosswheel.learning.facts import kinds
 from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
@@ -126,6 +127,13 @@ def test_what_is_written_in_c_is_linked_with_the_runtime_of_a_library_in_cxx(tmp
     flags = link_environment([zlib, geos], tmp_path, compilers)["LDFLAGS"].split()
     assert flags == ["-L/zlib/lib", "-L/geos/lib", "-lc++"]
     assert {name for name, spec in known_libraries().items() if spec.language != "C"} == {"geos", "libzmq"}
+
+
+def test_every_kind_of_machine_has_a_name_where_a_library_has_names_of_its_own() -> None:
+    specs = [spec for known in known_libraries().values() for spec in (known, known.built) if spec]
+    named = [spec.machines for spec in specs if spec.machines]
+    assert named
+    assert all(machines.keys() == {kind.names.machine for kind in kinds()} for machines in named)
 
 
 def source_of(tmp_path: Path, **files: str) -> Path:

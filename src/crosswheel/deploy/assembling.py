@@ -207,11 +207,16 @@ def _proven_wheel(pin: Pin, dist: Dist, target: Target) -> ProvenWheel:
 
 @dataclass(frozen=True)
 class Assembler:
-    """Installs wheels for a target, each once, and assembles releases of them."""
+    """Installs wheels for a target, each once, and assembles releases of them.
+
+    Attributes:
+        is_sent: whether packages are sent to a robot as they are, and so byte-compiled and compressed.
+    """
 
     target: Target
     settings: Settings
     runner: Runner
+    is_sent: bool = True
 
     def release(
         self, locked: LockedProgram, wheels: Sequence[ProvenWheel], name: str, test: str | None = None
@@ -227,7 +232,8 @@ class Assembler:
             UsageError: no environment can have this name, or the program has no such command.
         """
         _require_name(name)
-        self._keep_agent()
+        if self.is_sent:
+            self._keep_agent()
         with ThreadPoolExecutor() as pool:
             packages = list(pool.map(self.package, wheels))
         root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == locked.name)
@@ -302,8 +308,9 @@ class Assembler:
         return Package.read(PYTHON, self.target.python.version, folder / "files")
 
     def package(self, wheel: ProvenWheel) -> Package:
-        """Return a wheel as an installed package: byte-compiled, with no path of this machine in its programs."""
-        inputs, holds = self._inputs(wheel=wheel.proof.sha256), [f"files/{self._site}/*.dist-info/RECORD"]
+        """Return a wheel as an installed package, with no path of this machine in its programs."""
+        inputs = self._inputs(wheel=wheel.proof.sha256, is_sent=self.is_sent)
+        holds = [f"files/{self._site}/*.dist-info/RECORD"]
         install = partial(self._install, wheel)
         folder = cached_folder(self.settings.cache, "installed", inputs, install, holds)
         return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
@@ -314,10 +321,12 @@ class Assembler:
         uv.install_wheel(wheel.path, folder / "files", python=self._toolchain.interpreter, compiled=False)
         _forget_origin(site)
         _free_programs(folder / "files" / "bin")
-        self._compile(site)
+        if self.is_sent:
+            self._compile(site)
         package = Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
         _require_free(package, [folder, self._toolchain.interpreter.parents[1]])
-        package.pack()
+        if self.is_sent:
+            package.pack()
 
     def _keep_agent(self) -> None:
         """Compile the agent for the next connection; the present one began without it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
@@ -179,11 +179,13 @@ class BundleWheel:
     def _members(self) -> Iterator[Member]:
         """Yield all members except RECORD."""
         robot = robot_of(self._target)
-        release = self.assembler.release(self.locked, self.wheels, self.name or self.locked.name)
+        # Without bytecode if pip compiles it, for the Python that it installs into.
+        is_compiled = self._target.python.provided is not None
+        assembler = replace(self.assembler, is_sent=is_compiled)
+        release = assembler.release(self.locked, self.wheels, self.name or self.locked.name)
         brought = release.python
         for package in (*((brought,) if brought else ()), *release.closure):
             for file in package.files:
-                # Without bytecode: pip compiles it for the Python that it installs into.
                 if brought or "/__pycache__/" not in file.path:
                     data = (package.folder / file.path).read_bytes()
                     path = file.path.removeprefix(f"{PYTHON_FOLDER}/") if package is brought else file.path

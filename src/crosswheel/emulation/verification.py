@@ -38,6 +38,7 @@ CHECK(SIZEOF_TIME_T, time_t);
 CHECK(SIZEOF_OFF_T, off_t);
 CHECK(SIZEOF_PTHREAD_T, pthread_t);
 _Static_assert(ALIGNOF_LONG == _Alignof(long), "ALIGNOF_LONG is not the alignment of long");
+_Static_assert(PY_BIG_ENDIAN == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__), "PY_BIG_ENDIAN is not the byte order");
 """
 _PROBE = (
     _CHECKS

@@ -22,9 +22,10 @@ QEMU_ENVIRONMENT = {"G_SLICE": "always-malloc"}
 starts another one may wait for ever, for a lock of GLib's own allocator that another thread had: it is switched off.
 This concerns programs of the target and, where the host itself is emulated, all that a build starts."""
 
-# Meson's and CMake's names that differ from the kernel's.
-_CPU_FAMILIES = {"armv7l": "arm", "armv6l": "arm", "aarch64": "aarch64", "x86_64": "x86_64"}
-_LONG_DOUBLES = {64: "IEEE_DOUBLE_LE", 80: "INTEL_EXTENDED_16_BYTES_LE", 128: "IEEE_QUAD_LE"}
+# Meson's names that differ from the kernel's (https://mesonbuild.com/Reference-tables.html#cpu-families).
+_CPU_FAMILIES = {"armv5tel": "arm", "armv6l": "arm", "armv7l": "arm", "i686": "x86", "ppc64le": "ppc64"}
+# NumPy's names of what a long double is, by its bits; its size in memory and the byte order go with them.
+_LONG_DOUBLES = {64: "IEEE_DOUBLE", 80: "INTEL_EXTENDED_{size}_BYTES", 128: "IEEE_QUAD"}
 
 _MESON = """\
 [binaries]
@@ -156,6 +157,12 @@ def build_system_environment(folder: Path) -> Mapping[str, str]:
     }
 
 
+def _long_double(target: Target) -> str:
+    kind = _LONG_DOUBLES[target.abi.long_double_bits]
+    order = {"little": "LE", "big": "BE"}[target.abi.byte_order]
+    return f"{kind.format(size=8 + target.abi.bits // 8)}_{order}"
+
+
 def _files(
     target: Target, python: PythonTree, tools: Path, fortran: Fortran | None, prefixes: Sequence[Path]
 ) -> Mapping[str, str]:
@@ -167,7 +174,7 @@ def _files(
         "machine": target.machine,
         "family": _CPU_FAMILIES.get(target.machine, target.machine),
         "byte_order": target.abi.byte_order,
-        "long_double": _LONG_DOUBLES[target.abi.long_double_bits],
+        "long_double": _long_double(target),
         "multiarch": target.multiarch,
         "build": f"{os.uname().machine}-pc-linux-gnu",
         # Never an empty list, because CMake would then search this machine's folders.

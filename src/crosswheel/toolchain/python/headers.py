@@ -1,8 +1,8 @@
 """Make headers of a Python that was never built for the target, from another machine's with the target's sizes.
 
-``pyconfig.h`` and the sysconfig data state the sizes of C types on the machine they were made for. Between
-64-bit and 32-bit ARM they differ in nothing else. Before anything is built, the stated sizes are compared with the
-compiler's (:mod:`crosswheel.emulation.verification`).
+``pyconfig.h`` and the sysconfig data state the sizes of C types and the byte order of the machine they were made for.
+Between kinds of Linux machines they differ in nothing else that a module is compiled by. Before anything is built, what
+is stated is compared with the compiler's (:mod:`crosswheel.emulation.verification`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.tree import PythonTree
 
-_LINE = re.compile(r"^(?:#define (\w+) .*|/\* #undef (\w+) \*/)$", re.MULTILINE)
+_LINE = re.compile(r"^(?:# *define (\w+) .*|/\* # *undef (\w+) \*/)$", re.MULTILINE)
 _OF_A_WORD = (
     "SIZEOF_LONG", "SIZEOF_PTHREAD_T", "SIZEOF_SIZE_T", "SIZEOF_TIME_T", "SIZEOF_UINTPTR_T", "SIZEOF_VOID_P",
     "ALIGNOF_LONG", "ALIGNOF_SIZE_T",
@@ -55,10 +55,11 @@ def _facts(target: Target) -> Mapping[str, int | None]:
     """Return the values that a target's ABI determines, by macro; ``None`` for an undefined one."""
     word = target.abi.bits // 8
     facts: dict[str, int | None] = dict.fromkeys(_OF_A_WORD, word)
-    facts["SIZEOF_LONG_DOUBLE"] = (
-        target.abi.long_double_bits // 8 if target.abi.long_double_bits != 80 else 2 * word
-    )
-    facts["ALIGNOF_MAX_ALIGN_T"] = 2 * word
+    is_extended, is_big = target.abi.long_double_bits == 80, target.abi.byte_order == "big"
+    facts["SIZEOF_LONG_DOUBLE"] = 8 + word if is_extended else target.abi.long_double_bits // 8
+    facts["ALIGNOF_MAX_ALIGN_T"] = 16 if is_extended else 2 * word
+    facts["WORDS_BIGENDIAN"] = facts["DOUBLE_IS_BIG_ENDIAN_IEEE754"] = 1 if is_big else None
+    facts["DOUBLE_IS_LITTLE_ENDIAN_IEEE754"] = None if is_big else 1
     facts["HAVE_GCC_UINT128_T"] = 1 if word == 8 else None
     facts["HAVE_LARGEFILE_SUPPORT"] = 1 if word == 4 else None  # files may be larger than a long can express
     facts["PY_SUPPORT_TIER"] = 0
