@@ -89,6 +89,22 @@ def test_what_is_linked_with_a_library_runs_on_the_robot_alone(
     assert set(audited.needed) <= _GLIBC
 
 
+@pytest.mark.parametrize("target", ["debian-armel", "debian-s390x"])
+def test_openssl_runs_on_a_machine_of_another_kind(tmp_path: Path, target: str) -> None:
+    """Its build names each kind by words of its own; one has no atomic instructions, and one is big-endian."""
+    _, headers, truth = USES["openssl"]
+    include = "".join(f"#include <{header}>\n" for header in [*headers.split(), "openssl/ssl.h"])
+    truth = (
+        f"SSL_CTX_new(TLS_method()) && {truth}"  # one provider that is loaded takes the place of all others
+    )
+    (tmp_path / "use.c").write_text(f"{include}int main(void) {{ return !({truth}); }}\n")
+    crossing = crossing_for(tmp_path, target)
+    env = crossing.environment(libraries=["openssl"]).for_hook(tmp_path / "venv", tmp_path, {})
+    linked = "$CC use.c -o use $CFLAGS $LDFLAGS -lssl -lcrypto -ldl -lpthread"
+    crossing.runner.run(["sh", "-ec", linked], cwd=tmp_path, env=env)
+    assert crossing.runner.run([*crossing.emulator.prefix, tmp_path / "use"], check=False).returncode == 0
+
+
 def test_what_edits_lines_and_draws_on_a_terminal_links(crossing: Crossing, tmp_path: Path) -> None:
     """Debian has ncurses narrow and wide, which define the same: libedit brings one of them, as CPython needs."""
     (tmp_path / "use.c").write_text(

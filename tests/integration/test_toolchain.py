@@ -81,6 +81,13 @@ static unsigned char bytes[4] = {1, 2, 3, 250};
 static short halves[2] = {-2, 7};
 static int word = 40;
 static _Atomic int counter;
+/* As GCC asks for them, which compiled Debian's archives; Clang asks for others, and reckons. */
+extern int add_and_fetch(volatile void *, int) __asm__("__sync_add_and_fetch_4");
+extern int sub_and_fetch(volatile void *, int) __asm__("__sync_sub_and_fetch_4");
+extern unsigned char nand_and_fetch(volatile void *, unsigned char) __asm__("__sync_nand_and_fetch_1");
+extern int swapped(volatile void *, short, short) __asm__("__sync_bool_compare_and_swap_2");
+extern void release(volatile void *) __asm__("__sync_lock_release_1");
+extern int is_lock_free(unsigned long, const volatile void *) __asm__("__atomic_is_lock_free");
 void _start(void)
 {
     CHECK(__sync_fetch_and_add(&bytes[3], 10) == 250 && bytes[3] == 4);
@@ -95,6 +102,13 @@ void _start(void)
     CHECK(__sync_bool_compare_and_swap(&word, -3, 1) && !__sync_bool_compare_and_swap(&word, -3, 2) && word == 1);
     __sync_synchronize();
     CHECK(++counter == 1 && counter-- == 1 && counter == 0);
+    CHECK(add_and_fetch(&word, 7) == 8 && sub_and_fetch(&word, 9) == -1 && word == -1);
+    CHECK(nand_and_fetch(&bytes[2], 2) == 253 && bytes[2] == 253 && bytes[1] == 9 && bytes[3] == 4);
+    CHECK(swapped(&halves[0], -1, 5) && !swapped(&halves[0], -1, 6) && halves[0] == 5 && halves[1] == -9);
+    release(&bytes[3]);
+    CHECK(bytes[3] == 0 && bytes[2] == 253);
+    CHECK(is_lock_free(4, &word) && is_lock_free(1, &bytes[1]) && !is_lock_free(4, &bytes[1]));
+    CHECK(!is_lock_free(8, 0) && !is_lock_free(0, 0));
     leave(0);
 }
 """

@@ -78,52 +78,75 @@ STAND_IN int statx(int folder, const char *restrict path, int flags, unsigned ma
 #define WITH(before, type, value, shift) \
     (((before) & ~((uint32_t) (type) -1 << (shift))) | ((uint32_t) (type) (value) << (shift)))
 
-#define FETCH_AND(operation, bits, bytes, result) \
-    STAND_IN uint##bits##_t operation##_##bytes(volatile uint##bits##_t *at, uint##bits##_t value) \
-        __asm__("__sync_" #operation "_" #bytes); \
-    STAND_IN uint##bits##_t operation##_##bytes(volatile uint##bits##_t *at, uint##bits##_t value) \
+/* A caller may have extended a value with its sign, or not: only as many bits count as are changed. */
+#define CHANGE(function, bits, bytes, result, answer) \
+    STAND_IN uint##bits##_t function##_##bytes(volatile uint##bits##_t *at, uint32_t given) \
+        __asm__("__sync_" #function "_" #bytes); \
+    STAND_IN uint##bits##_t function##_##bytes(volatile uint##bits##_t *at, uint32_t given) \
     { \
+        uint##bits##_t value = (uint##bits##_t) given; \
         typedef __attribute__((unused)) int##bits##_t with_sign; \
         for (;;) { \
             uint32_t before = *WORD(at); \
-            uint##bits##_t old = (uint##bits##_t) (before >> SHIFT(at)); \
-            if (SWAPPED(before, WITH(before, uint##bits##_t, result, SHIFT(at)), WORD(at))) \
-                return old; \
+            uint##bits##_t old = (uint##bits##_t) (before >> SHIFT(at)), new = (uint##bits##_t) (result); \
+            if (SWAPPED(before, WITH(before, uint##bits##_t, new, SHIFT(at)), WORD(at))) \
+                return answer; \
         } \
     }
 
-#define OF_ANY_SIZE(operation, result) \
-    FETCH_AND(operation, 8, 1, result) FETCH_AND(operation, 16, 2, result) FETCH_AND(operation, 32, 4, result)
+#define OF_ANY_SIZE(function, result, answer) \
+    CHANGE(function, 8, 1, result, answer) \
+    CHANGE(function, 16, 2, result, answer) \
+    CHANGE(function, 32, 4, result, answer)
 
-OF_ANY_SIZE(lock_test_and_set, value)
-OF_ANY_SIZE(fetch_and_add, old + value)
-OF_ANY_SIZE(fetch_and_sub, old - value)
-OF_ANY_SIZE(fetch_and_and, old & value)
-OF_ANY_SIZE(fetch_and_or, old | value)
-OF_ANY_SIZE(fetch_and_xor, old ^ value)
-OF_ANY_SIZE(fetch_and_nand, ~(old & value))
-OF_ANY_SIZE(fetch_and_umax, old > value ? old : value)
-OF_ANY_SIZE(fetch_and_umin, old < value ? old : value)
-OF_ANY_SIZE(fetch_and_max, (with_sign) old > (with_sign) value ? old : value)
-OF_ANY_SIZE(fetch_and_min, (with_sign) old < (with_sign) value ? old : value)
+/* Clang asks for those that return what was there before; GCC, which compiled Debian's archives, for both. */
+#define BEFORE_AND_AFTER(operation, result) \
+    OF_ANY_SIZE(fetch_and_##operation, result, old) \
+    OF_ANY_SIZE(operation##_and_fetch, result, new)
+
+OF_ANY_SIZE(lock_test_and_set, value, old)
+BEFORE_AND_AFTER(add, old + value)
+BEFORE_AND_AFTER(sub, old - value)
+BEFORE_AND_AFTER(and, old & value)
+BEFORE_AND_AFTER(or, old | value)
+BEFORE_AND_AFTER(xor, old ^ value)
+BEFORE_AND_AFTER(nand, ~(old & value))
+OF_ANY_SIZE(fetch_and_umax, old > value ? old : value, old)
+OF_ANY_SIZE(fetch_and_umin, old < value ? old : value, old)
+OF_ANY_SIZE(fetch_and_max, (with_sign) old > (with_sign) value ? old : value, old)
+OF_ANY_SIZE(fetch_and_min, (with_sign) old < (with_sign) value ? old : value, old)
 
 #define COMPARE_AND_SWAP(bits, bytes) \
     STAND_IN uint##bits##_t val_compare_and_swap_##bytes( \
-        volatile uint##bits##_t *at, uint##bits##_t old, uint##bits##_t value) \
+        volatile uint##bits##_t *at, uint32_t old, uint32_t value) \
         __asm__("__sync_val_compare_and_swap_" #bytes); \
     STAND_IN uint##bits##_t val_compare_and_swap_##bytes( \
-        volatile uint##bits##_t *at, uint##bits##_t old, uint##bits##_t value) \
+        volatile uint##bits##_t *at, uint32_t old, uint32_t value) \
     { \
         for (;;) { \
             uint32_t before = *WORD(at); \
             uint##bits##_t found = (uint##bits##_t) (before >> SHIFT(at)); \
-            if (found != old) { \
+            if (found != (uint##bits##_t) old) { \
                 BARRIER(); \
                 return found; \
             } \
             if (SWAPPED(before, WITH(before, uint##bits##_t, value, SHIFT(at)), WORD(at))) \
                 return found; \
         } \
+    } \
+    STAND_IN int bool_compare_and_swap_##bytes( \
+        volatile uint##bits##_t *at, uint32_t old, uint32_t value) \
+        __asm__("__sync_bool_compare_and_swap_" #bytes); \
+    STAND_IN int bool_compare_and_swap_##bytes( \
+        volatile uint##bits##_t *at, uint32_t old, uint32_t value) \
+    { \
+        return val_compare_and_swap_##bytes(at, old, value) == (uint##bits##_t) old; \
+    } \
+    STAND_IN void lock_release_##bytes(volatile uint##bits##_t *at) __asm__("__sync_lock_release_" #bytes); \
+    STAND_IN void lock_release_##bytes(volatile uint##bits##_t *at) \
+    { \
+        BARRIER(); \
+        *at = 0; \
     }
 
 COMPARE_AND_SWAP(8, 1)
@@ -134,5 +157,12 @@ STAND_IN void synchronize(void) __asm__("__sync_synchronize");
 STAND_IN void synchronize(void)
 {
     BARRIER();
+}
+
+/* Of GCC's libatomic, as Debian's archives ask it. */
+STAND_IN int is_lock_free(size_t bytes, const volatile void *at) __asm__("__atomic_is_lock_free");
+STAND_IN int is_lock_free(size_t bytes, const volatile void *at)
+{
+    return (bytes == 1 || bytes == 2 || bytes == 4) && ((uintptr_t) at & (bytes - 1)) == 0;
 }
 #endif
