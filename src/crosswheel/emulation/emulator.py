@@ -161,13 +161,14 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
         TargetError: that Python has another version than the target states.
     """
     learned = kept_userland(target, settings)
-    root = learned.root if learned else userland(target, settings, runner)
-    sandbox = find_sandbox(settings.sandbox)
-    native = native_loader(target, root, learned, sandbox, runner) if settings.native else None
-    qemu = partial(qemu_program, target.toolchain.qemu, settings, runner)
     with ThreadPoolExecutor(1) as pool:
-        fetched = None if native else pool.submit(qemu)
-        python, lacking = _own_or_completed(learned, target, settings, runner)
+        completing = pool.submit(_own_or_completed, learned, target, settings, runner)
+        root = learned.root if learned else userland(target, settings, runner)
+        sandbox = find_sandbox(settings.sandbox)
+        native = native_loader(target, root, learned, sandbox, runner) if settings.native else None
+        qemu = partial(qemu_program, target.toolchain.qemu, settings, runner)
+        fetched = None if native else qemu()
+        python, lacking = completing.result()
     kernel = _kernel(target, runner)
     warnings = [_lacking(module, error, target) for module, error in lacking.items()]
     warnings += [_not_kept(target)] if target.userland and not learned else []
@@ -189,7 +190,7 @@ def emulator_for(target: Target, settings: Settings, runner: Runner) -> Emulator
     if native:
         with contextlib.suppress(ToolchainError):  # the sandbox may refuse it, or its pages may be too small
             return _tried(untried, target, settings, runner)
-    program = fetched.result() if fetched else qemu()
+    program = fetched or qemu()
     view = replace(untried.view, readable=(*untried.view.readable, program.parent))
     emulated = replace(untried, qemu=program, native=None, machine=_machine(target), view=view)
     return _tried(emulated, target, settings, runner)

@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -100,13 +101,15 @@ def completed(
     workshop = Workshop(target, compilers, Debian(target.toolchain.debian, settings, runner), needs=())
     compiled: list[Path] = []
     lacking: dict[str, CrosswheelError] = {}
-    for module in missing:
+    with ThreadPoolExecutor() as pool:
+        compiling = {module.name: pool.submit(_compiled, module, python, workshop) for module in missing}
+    for name, future in compiling.items():
         try:
-            compiled.append(_compiled(module, python, workshop))
+            compiled.append(future.result())
         except Interrupted:
             raise
         except CrosswheelError as error:
-            lacking[module.name] = error
+            lacking[name] = error
     return _copy(python, compiled, target, settings, runner), lacking
 
 
