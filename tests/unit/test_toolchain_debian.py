@@ -17,7 +17,8 @@ import pytest
 
 from crosswheel import targets
 from crosswheel.debian import Debian
-from crosswheel.errors import MissingToolError, NetworkError, RecipeError, UsageError
+from crosswheel.debian.deb822 import unpack_deb
+from crosswheel.errors import IntegrityError, MissingToolError, NetworkError, RecipeError, UsageError
 from crosswheel.process import Runner
 from crosswheel.recipes.libraries import LibrarySpec
 from crosswheel.settings import Settings
@@ -70,6 +71,28 @@ def test_packages_of_another_machine_are_unpacked_and_nothing_is_installed(
     assert found == {"libdemo": "1:2.0-1"}
     assert (tmp_path / "root/usr/lib/demo").read_text() == "arm"
     assert [path.name for path in (tmp_path / "root").iterdir()] == ["usr"]
+
+
+@needs_dpkg
+def test_of_a_large_package_one_file_is_unpacked_and_no_more_is_read(
+    tmp_path: Path, archive: DebianArchive
+) -> None:
+    files = {
+        "usr/bin/alpha": "a",
+        "usr/bin/arm": "b",
+        "usr/bin/arm-more": "c",
+        "usr/share/large": "d" * 100_000,
+    }
+    archive.add("emulators", "1.0", "armhf", files)
+    debian(archive).unpack(["emulators"], tmp_path / "root", only=["usr/bin/arm"])
+    assert [path.name for path in (tmp_path / "root").rglob("*") if path.is_file()] == ["arm"]
+    assert os.access(tmp_path / "root/usr/bin/arm", os.X_OK)
+    (deb,) = archive.folder.glob("*.deb")
+    os.truncate(deb, deb.stat().st_size - 50_000)
+    unpack_deb(deb, tmp_path / "half", only=["usr/bin/arm"])
+    assert (tmp_path / "half/usr/bin/arm").read_text() == "b"
+    with pytest.raises(IntegrityError, match="not a package that can be unpacked"):
+        unpack_deb(deb, tmp_path / "whole")
 
 
 @needs_dpkg

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -66,8 +66,11 @@ class Debian:
         """Whether an archive of Debian is known."""
         return self.sources.title is not None
 
-    def unpack(self, packages: Sequence[str], folder: Path) -> Mapping[str, str]:
+    def unpack(self, packages: Sequence[str], folder: Path, only: Collection[str] = ()) -> Mapping[str, str]:
         """Download packages (``name`` or ``name=version``) and unpack them into ``folder``.
+
+        Args:
+            only: the paths of the files to unpack, as in :func:`~crosswheel.debian.deb822.unpack_deb`.
 
         Returns:
             Each package's name and version.
@@ -76,16 +79,18 @@ class Debian:
             MissingToolError: no archive of Debian is known.
             NetworkError: a package could not be fetched.
         """
-        return {package.name: package.version for package in self.unpack_packages(packages, folder)}
+        return {package.name: package.version for package in self.unpack_packages(packages, folder, only)}
 
-    def unpack_packages(self, packages: Sequence[str], folder: Path) -> list[BinaryPackage]:
+    def unpack_packages(
+        self, packages: Sequence[str], folder: Path, only: Collection[str] = ()
+    ) -> list[BinaryPackage]:
         """Do what :meth:`unpack` does, and return all that is known of each package."""
         folder.mkdir(parents=True, exist_ok=True)
         subject = f"packages {', '.join(f'{name}:{self.architecture}' for name in packages)}"
         with tempfile.TemporaryDirectory(prefix=".packages", dir=folder) as downloads:
             entries = self._fetched(subject, "deb", partial(self._fetch, packages, Path(downloads)))
             for archive in entries:
-                unpack_deb(archive, folder)
+                unpack_deb(archive, folder, only)
         return [_described(entry) for entry in entries.values()]
 
     def _fetch(self, packages: Sequence[str], folder: Path, index: Index) -> Mapping[Path, Stanza]:

@@ -6,7 +6,7 @@ import email
 import mmap
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -81,8 +81,11 @@ def _stanzas(file: Path, package: str) -> Iterator[Mapping[str, str]]:
             at = data.find(line, at + 1)
 
 
-def unpack_deb(path: Path, folder: Path) -> None:
+def unpack_deb(path: Path, folder: Path, only: Collection[str] = ()) -> None:
     """Unpack the files of a binary package below ``folder``, as ``dpkg-deb --extract`` does.
+
+    Args:
+        only: the paths of the files to unpack, instead of all; what comes after the last of them is not even read.
 
     Raises:
         IntegrityError: it is no package, or its files would lie elsewhere.
@@ -91,7 +94,7 @@ def unpack_deb(path: Path, folder: Path) -> None:
         with path.open("rb") as stream:
             _seek_data(stream)
             with tarfile.open(fileobj=stream, mode="r|*") as archive:
-                _extract(archive, folder)
+                _extract(archive, folder, _selected(archive, set(only)) if only else None)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise IntegrityError(
             f"{path.name} is not a package that can be unpacked: {error}",
@@ -111,8 +114,19 @@ def _seek_data(stream: IO[bytes]) -> None:
     raise ValueError("it has no files")
 
 
-def _extract(archive: tarfile.TarFile, folder: Path) -> None:
+def _selected(archive: tarfile.TarFile, wanted: set[str]) -> Iterator[tarfile.TarInfo]:
+    """Yield the members with these paths, each once, and read no further than to the last."""
+    while wanted and (member := archive.next()):
+        path = member.name.removeprefix("./")
+        if path in wanted:
+            wanted.remove(path)
+            yield member
+
+
+def _extract(
+    archive: tarfile.TarFile, folder: Path, members: Iterator[tarfile.TarInfo] | None = None
+) -> None:
     if hasattr(tarfile, "tar_filter"):
-        archive.extractall(folder, filter="tar")
-    else:
-        archive.extractall(folder)  # before Python 3.10.12; what is in it is the archive's, by its signature
+        archive.extractall(folder, members, filter="tar")
+    else:  # before Python 3.10.12; what is in it is the archive's, by its signature
+        archive.extractall(folder, members)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from crosswheel.cached import CachedFolder, cache_path, cached_path
+from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.emulation.native import UNAME, NativeLoader, native_loader
 from crosswheel.emulation.standard_library import completed
@@ -339,7 +339,8 @@ def qemu_program(kind: str, settings: Settings, runner: Runner) -> Path:
     if installed:
         return installed
     debian, kept = Debian(host_architecture(), settings, runner), _qemu(kind, settings)
-    return kept.make(partial(debian.unpack, ["qemu-user-static"])) / kept.holds[0]
+    # One of three dozen programs, which are ten megabytes each.
+    return kept.make(partial(debian.unpack, ["qemu-user-static"], only=kept.holds)) / kept.holds[0]
 
 
 def _installed(kind: str) -> Path | None:
@@ -348,7 +349,7 @@ def _installed(kind: str) -> Path | None:
 
 
 def _qemu(kind: str, settings: Settings) -> CachedFolder:
-    return CachedFolder(cache_path(settings.cache, "qemu"), [f"usr/bin/qemu-{kind}-static"], is_sealed=True)
+    return CachedFolder.of(settings.cache, "qemu", kind, [f"usr/bin/qemu-{kind}-static"])
 
 
 def userland(target: Target, settings: Settings, runner: Runner) -> Path:

@@ -32,7 +32,7 @@ from crosswheel.toolchain.libraries.linking import (
 )
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
 from crosswheel.toolchain.python.built import Tell
-from crosswheel.toolchain.python.choosing import host_python, target_python
+from crosswheel.toolchain.python.choosing import pythons
 from crosswheel.toolchain.python.identity import asked_interpreter, identity_folder
 from crosswheel.toolchain.python.tree import PythonTree
 from crosswheel.wheels.writing import EPOCH
@@ -159,8 +159,7 @@ def toolchain_for(
         BuildFailed, MissingToolError: it cannot be built.
         TargetError: there is no Python of the target's version for this machine.
     """
-    python = target_python(target, settings, runner, tell, shared)
-    host = host_python(target, settings, runner, tell, shared)
+    python, host = pythons(target, settings, runner, tell, shared)
     if sdk:
         python = replace(python, headers=sdk.headers(target))
         compilers = sdk.compilers(target, settings.cache)

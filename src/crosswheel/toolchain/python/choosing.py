@@ -8,6 +8,7 @@ published build for this machine, or otherwise on our own.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 from crosswheel import targets
 from crosswheel.errors import TargetError
@@ -20,6 +21,25 @@ from crosswheel.toolchain.python.distribution import has_published, published_py
 from crosswheel.toolchain.python.headers import headers_for
 from crosswheel.toolchain.python.packaged import has_packaged, packaged_python
 from crosswheel.toolchain.python.tree import PythonTree
+
+
+def pythons(
+    target: Target,
+    settings: Settings,
+    runner: Runner | None = None,
+    tell: Tell = lambda step: None,
+    shared: SharedCache | None = None,
+) -> tuple[PythonTree, PythonTree]:
+    """Return what :func:`target_python` and :func:`host_python` do, set up at the same time if neither is built.
+
+    Where the target's own is built, the other one is built first, and runs its build.
+    """
+    make = (target, settings, runner, tell, shared)
+    if _source(target):
+        return target_python(*make), host_python(*make)
+    with ThreadPoolExecutor(1) as pool:
+        host = pool.submit(host_python, *make)
+        return target_python(*make), host.result()
 
 
 def target_python(
