@@ -39,9 +39,10 @@ from crosswheel.seals import VARIABLE, Seals
 from crosswheel.settings import Settings
 from crosswheel.shared_cache.cache import SharedCache
 from crosswheel.targets import Target
-from crosswheel.toolchain.compilers.cxx import make_cxx_library
+from crosswheel.toolchain.compilers.cxx import make_c_runtime, make_cxx_library
 from crosswheel.toolchain.compilers.rust import Rust, rust_for
 from crosswheel.toolchain.compilers.sdk import open_sdk
+from crosswheel.toolchain.compilers.zig import zig_compilers
 from crosswheel.toolchain.environment import (
     C_ALONE,
     CrossEnvironment,
@@ -310,13 +311,18 @@ class BuildContext:
 
     def _toolchain(self) -> Toolchain:
         if self.sdk is None:
-            return toolchain_for(
-                self.target,
-                self.settings,
-                runner=self.general_runner,
-                tell=self.display.message,
-                shared=self.shared_cache,
-            )
+            compilers, cache = zig_compilers(self.target, self.settings.cache), self.settings.cache
+            with ThreadPoolExecutor(1) as pool:  # the compilers' own needs no Python
+                runtime = pool.submit(make_c_runtime, compilers, cache, self.general_runner)
+                toolchain = toolchain_for(
+                    self.target,
+                    self.settings,
+                    runner=self.general_runner,
+                    tell=self.display.message,
+                    shared=self.shared_cache,
+                )
+            runtime.result()
+            return toolchain
         sdk = open_sdk(self.sdk, self.target, self.settings, self.general_runner)
         warning = sdk.warning(self.target)
         if warning:

@@ -1,4 +1,4 @@
-"""Makes the C++ library of a target once, before the builds that link it."""
+"""Makes what zig compiles for a target, its C++ library above all, once, before the builds that link it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,29 @@ def needs_cxx(tree: Path) -> bool:
     return has_sources(tree, _SOURCES)
 
 
+def make_c_runtime(compilers: Compilers, cache: Path, runner: Runner) -> None:
+    """Have the compilers put what they link with everything into their own cache, if they compile it.
+
+    zig compiles its runtime library and stubs of the C library for each target, which takes some seconds.
+    """
+    _link_nothing("cc", "empty.c", compilers, cache, runner)
+
+
 def make_cxx_library(compilers: Compilers, cache: Path, runner: Runner) -> None:
     """Have the compilers put their C++ library into their own cache, if they compile one.
 
     zig compiles it from source for each target, which takes over a minute. Builds read the compilers' cache, but what
     they add to it is dropped with their sandbox.
     """
+    _link_nothing("c++", "empty.cpp", compilers, cache, runner)
 
+
+def _link_nothing(program: str, source: str, compilers: Compilers, cache: Path, runner: Runner) -> None:
     def fill(temporary: Path) -> None:
-        (temporary / "empty.cpp").write_text("")
-        compilers.run(["c++", "-shared", "-fPIC", "empty.cpp", "-o", "empty.so"], runner, cwd=temporary)
+        (temporary / source).write_text("")
+        compilers.run([program, "-shared", "-fPIC", source, "-o", "empty.so"], runner, cwd=temporary)
 
-    cached_folder(cache, "compat", {"cxx": compilers.identity}, fill, ["empty.so"])
+    cached_folder(cache, "compat", {program: compilers.identity}, fill, ["empty.so"])
 
 
 def type_matching(compilers: Compilers) -> Path | None:
