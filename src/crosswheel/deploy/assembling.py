@@ -231,11 +231,10 @@ class Assembler:
         Raises:
             UsageError: no environment can have this name, or the program has no such command.
         """
-        _require_name(name)
+        require_environment_name(name)
         if self.is_sent:
             self._keep_agent()
-        with ThreadPoolExecutor() as pool:
-            packages = list(pool.map(self.package, wheels))
+        packages = list(self.packages(wheels))
         root = next(number for number, wheel in enumerate(wheels) if wheel.pin.name == locked.name)
         commands = [file.path.split("/")[1] for file in packages[root].files if file.path.startswith("bin/")]
         called = {program: _called(program, locked.name, name) for program in commands}
@@ -306,6 +305,11 @@ class Assembler:
 
         folder = cached_folder(self.settings.cache, "installed", inputs, fill, [f"files/{program}"])
         return Package.read(PYTHON, self.target.python.version, folder / "files")
+
+    def packages(self, wheels: Sequence[ProvenWheel]) -> Iterator[Package]:
+        """Yield wheels as installed packages, in their order; those that come later are installed meanwhile."""
+        with ThreadPoolExecutor() as pool:
+            yield from pool.map(self.package, wheels)
 
     def package(self, wheel: ProvenWheel) -> Package:
         """Return a wheel as an installed package, with no path of this machine in its programs."""
@@ -386,7 +390,8 @@ def _links_in(folder: str, names: list[str]) -> set[str]:
     return {name for name in names if Path(folder, name).is_symlink()}
 
 
-def _require_name(name: str) -> None:
+def require_environment_name(name: str) -> None:
+    """Raise :class:`UsageError` if no environment can have this name."""
     try:
         require_name(name)
     except Refused as refusal:

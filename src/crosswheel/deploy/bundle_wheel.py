@@ -14,13 +14,20 @@ from dataclasses import dataclass, replace
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
+from itertools import chain
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
 from crosswheel import __version__
 from crosswheel.agent.manifest import PYTHON_FOLDER, SBOM
-from crosswheel.deploy.assembling import HEADER, Assembler, LockedProgram, ProvenWheel
+from crosswheel.deploy.assembling import (
+    HEADER,
+    Assembler,
+    LockedProgram,
+    ProvenWheel,
+    require_environment_name,
+)
 from crosswheel.deploy.preflight import clashes
 from crosswheel.deploy.release import Package
 from crosswheel.emulation.emulator import Emulator, emulator_for
@@ -102,6 +109,7 @@ class BundleWheel:
             CheckFailed: the program cannot be imported.
             StorageError: the wheel cannot be written.
         """
+        require_environment_name(self.name or self.locked.name)
         emulator = emulator_for(self._target, self.assembler.settings, self.assembler.runner)
         with tempfile.TemporaryDirectory() as scratch:
             wheel = Path(scratch) / self.path.name
@@ -182,14 +190,14 @@ class BundleWheel:
         # Without bytecode if pip compiles it, for the Python that it installs into.
         is_compiled = self._target.python.provided is not None
         assembler = replace(self.assembler, is_sent=is_compiled)
-        release = assembler.release(self.locked, self.wheels, self.name or self.locked.name)
-        brought = release.python
-        for package in (*((brought,) if brought else ()), *release.closure):
+        brought = assembler.provided_python()
+        for package in chain([brought] if brought else [], assembler.packages(self.wheels)):
             for file in package.files:
                 if brought or "/__pycache__/" not in file.path:
                     data = (package.folder / file.path).read_bytes()
                     path = file.path.removeprefix(f"{PYTHON_FOLDER}/") if package is brought else file.path
                     yield Member(f"{self._home}/{path}", data, file.executable)
+        release = assembler.release(self.locked, self.wheels, self.name or self.locked.name)
         if not brought:
             configuration = f"home = {robot.prefix}/bin\ninclude-system-site-packages = false\n"
             yield Member(f"{self._home}/pyvenv.cfg", configuration.encode())
