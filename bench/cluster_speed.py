@@ -42,7 +42,7 @@ _REAL = (
 _KILLED = ("markupsafe==3.0.2", "wrapt==1.17.2", "websockets==15.0.1")
 _PATIENCE, _ATTEMPTS = 120, 6
 # What of the cache is tools; the rest is what was built with them.
-_TOOLS = ("cargo", "debian", "fortran", "python", "qemu", "roots", "rust", "zig")
+_TOOLS = ("cargo", "debian", "fortran", "python", "qemu-user", "roots", "rust", "zig")
 CROSSWHEEL = str(Path(sys.executable).with_name("crosswheel"))
 
 

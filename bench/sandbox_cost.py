@@ -35,7 +35,7 @@ _MADE = ("made", "proofs", "sites", "installed", "shared")
 """What of the cache is the result of a build."""
 _TOOLS = (
     "build-systems", "cargo", "compat", "debian", "emulators", "files", "fortran", "libraries", "pkg-config", "python",
-    "qemu", "registry", "roots", "rust", "tools", "uv", "verified", "views",
+    "qemu-user", "registry", "roots", "rust", "tools", "uv", "verified", "views",
 )  # fmt: skip
 """What of it takes long to fetch or to make."""
 _COMPILED = "zig"

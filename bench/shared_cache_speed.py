@@ -20,7 +20,7 @@ from main_job import MainJob
 _GOAL_SECONDS, _GOAL_RATIO = 60, 8
 _TOOLS = (
     "zig",
-    "qemu",
+    "qemu-user",
     "roots",
     "userlands",
     "emulators",

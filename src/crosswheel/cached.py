@@ -26,7 +26,7 @@ CacheKind = Literal[
     # Compilers and what they link.
     "asked-for", "build-systems", "compat", "fortran", "libraries", "pkg-config", "rust", "sdks", "tools", "zig",
     # Machines, and what runs their programs.
-    "agents", "debian", "emulators", "interpreters", "machine-runs", "python", "python-headers", "qemu", "robots",
+    "agents", "debian", "emulators", "interpreters", "machine-runs", "python", "python-headers", "qemu-user", "robots",
     "roots", "userlands", "verified", "views",
     # Workers of a cluster.
     "cluster",
@@ -34,7 +34,7 @@ CacheKind = Literal[
 
 
 _PROGRAMS: frozenset[CacheKind] = frozenset(
-    {"compat", "fortran", "libraries", "python", "python-headers", "qemu", "roots", "rust", "tools"}
+    {"compat", "fortran", "libraries", "python", "python-headers", "qemu-user", "roots", "rust", "tools"}
 )
 """The kinds that are run, or become a part of wheels: their files are compared with those that were put there."""
 

@@ -398,7 +398,7 @@ def test_a_missing_tool_is_named_with_what_to_do(crosswheel: CommandLine, tmp_pa
         (emulator / installed.name).symlink_to(installed)
     crosswheel.recipe("package_build.git_source(url='file:///absent', ref='main')")
     crosswheel.run("build", PATH=str(emulator)).explains(2, "failed: demo 1.0: ", "git")
-    for name in ("qemu", "roots", "debian"):
+    for name in ("qemu-user", "roots", "debian"):
         (crosswheel.cache / name).unlink()
     crosswheel.run("build", "--prep-container-only", PATH=str(nothing)).explains(
         2, "no mirror of Debian is known"

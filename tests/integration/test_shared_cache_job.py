@@ -81,7 +81,7 @@ def test_another_machine_takes_all_and_starts_neither_compiler_nor_emulator(
     assert (there / "build/demo/1.0/build.log").is_file()
     assert (there / "index/simple/demo/index.html").is_file()
     assert {path.name for path in (there / "empty").iterdir()}.isdisjoint(
-        {"zig", "python", "qemu", "emulators"}
+        {"zig", "python", "qemu-user", "emulators"}
     )
     # The next run need not ask for anything.
     third = crosswheel.run("build", "--shared-cache", str(there / "away"), *trees(there), **elsewhere(there))

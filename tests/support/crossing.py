@@ -30,7 +30,7 @@ from support.projects import Files, write_tree
 
 AS_OF = datetime.date(2025, 4, 25)
 # What of the cache is tools, and takes long to fetch or make; the rest is what was built with them.
-_TOOLS = ("cargo", "debian", "fortran", "python", "qemu", "roots", "rust", "zig")
+_TOOLS = ("cargo", "debian", "fortran", "python", "qemu-user", "roots", "rust", "zig")
 
 
 def warm_cache(folder: Path) -> Path:

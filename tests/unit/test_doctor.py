@@ -64,7 +64,7 @@ def test_a_cache_that_is_only_half_there_is_not_called_ok(
     monkeypatch.setattr(mirrors, "INSTALLED_DEBOOTSTRAP", tmp_path / "none")
     own = OT2.python.target
     assert own is not None
-    for name in ("qemu", f"roots/{OT2.toolchain.debian}-any", f"python/{own.sha256[:20]}"):
+    for name in ("qemu-user/arm", f"roots/{OT2.toolchain.debian}-any", f"python/{own.sha256[:20]}"):
         (tmp_path / name).mkdir(parents=True)
     found = findings(tmp_path)
     states = [found[name].state for name in ("emulator", "libraries of armhf", "Python 3.10.8 of ot2")]

@@ -349,7 +349,7 @@ def _installed(kind: str) -> Path | None:
 
 
 def _qemu(kind: str, settings: Settings) -> CachedFolder:
-    return CachedFolder.of(settings.cache, "qemu", kind, [f"usr/bin/qemu-{kind}-static"])
+    return CachedFolder.of(settings.cache, "qemu-user", kind, [f"usr/bin/qemu-{kind}-static"])
 
 
 def userland(target: Target, settings: Settings, runner: Runner) -> Path:
