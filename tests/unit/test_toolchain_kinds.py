@@ -24,6 +24,7 @@ _LONG_DOUBLES = {"53": "IEEE_DOUBLE", "64": "INTEL_EXTENDED_{size}_BYTES", "113"
 _ORDERS = {"__ORDER_LITTLE_ENDIAN__": "LE", "__ORDER_BIG_ENDIAN__": "BE"}
 # https://mesonbuild.com/Reference-tables.html#cpu-families, of those that crosswheel knows.
 _FAMILIES = {"arm", "aarch64", "x86", "x86_64", "ppc64", "riscv64", "s390x"}
+_ELSEWHERE = "# if defined __BIG_ENDIAN__\n#  define WORDS_BIGENDIAN 1\n# endif\n"
 of_each_kind = pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.names.machine)
 
 
@@ -67,7 +68,7 @@ def test_headers_that_are_made_state_what_the_compiler_has(kind: Kind, tmp_path:
     (donor.include / "pyconfig.h").write_text(
         "#define DOUBLE_IS_LITTLE_ENDIAN_IEEE754 1\n/* #undef DOUBLE_IS_BIG_ENDIAN_IEEE754 */\n"
         "#define SIZEOF_LONG 2\n#define SIZEOF_LONG_DOUBLE 2\n#define SIZEOF_VOID_P 2\n"
-        "# ifndef WORDS_BIGENDIAN\n/* #  undef WORDS_BIGENDIAN */\n# endif\n"
+        f"{_ELSEWHERE}# ifndef WORDS_BIGENDIAN\n/* #  undef WORDS_BIGENDIAN */\n# endif\n"
     )
     donor.stdlib.mkdir(parents=True)
     (donor.stdlib / "_sysconfigdata__linux_x86_64-linux-gnu.py").write_text("build_time_vars = {}\n")
@@ -75,6 +76,7 @@ def test_headers_that_are_made_state_what_the_compiler_has(kind: Kind, tmp_path:
     made = headers_for(target, donor, tmp_path / "cache").include / "pyconfig.h"
     has = macros(kind.tools.zig)
     lines = made.read_text().splitlines()
+    assert _ELSEWHERE in made.read_text()
     is_big = _ORDERS[has["__BYTE_ORDER__"]] == "BE"
     assert ("#define WORDS_BIGENDIAN 1" in lines) == is_big
     assert ("#define DOUBLE_IS_BIG_ENDIAN_IEEE754 1" in lines) == is_big

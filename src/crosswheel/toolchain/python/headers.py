@@ -17,7 +17,8 @@ from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.targets import Target
 from crosswheel.toolchain.python.tree import PythonTree
 
-_LINE = re.compile(r"^(?:# *define (\w+) .*|/\* # *undef (\w+) \*/)$", re.MULTILINE)
+# What is defined under a condition, for another system, has an indent.
+_LINE = re.compile(r"^(?:#define (\w+) .*|/\* # *undef (\w+) \*/)$", re.MULTILINE)
 _OF_A_WORD = (
     "SIZEOF_LONG", "SIZEOF_PTHREAD_T", "SIZEOF_SIZE_T", "SIZEOF_TIME_T", "SIZEOF_UINTPTR_T", "SIZEOF_VOID_P",
     "ALIGNOF_LONG", "ALIGNOF_SIZE_T",
@@ -71,7 +72,9 @@ def _macro_line(line: re.Match[str], facts: Mapping[str, int | None]) -> str:
     if name not in facts:
         return line[0]
     value = facts[name]
-    return f"/* #undef {name} */" if value is None else f"#define {name} {value}"
+    if value is None:
+        return f"/* #undef {name} */" if line[1] else line[0]
+    return f"#define {name} {value}"
 
 
 def _variables(donor: PythonTree, target: Target, facts: Mapping[str, int | None]) -> Mapping[str, str | int]:
