@@ -88,6 +88,8 @@ def test_of_a_large_package_one_file_is_unpacked_and_no_more_is_read(
     assert [path.name for path in (tmp_path / "root").rglob("*") if path.is_file()] == ["arm"]
     assert os.access(tmp_path / "root/usr/bin/arm", os.X_OK)
     (deb,) = archive.folder.glob("*.deb")
+    with pytest.raises(IntegrityError, match="it has no usr/bin/beta"):
+        unpack_deb(deb, tmp_path / "none", only=["usr/bin/arm", "usr/bin/beta"])
     os.truncate(deb, deb.stat().st_size - 50_000)
     unpack_deb(deb, tmp_path / "half", only=["usr/bin/arm"])
     assert (tmp_path / "half/usr/bin/arm").read_text() == "b"

@@ -22,8 +22,11 @@ from crosswheel.toolchain.python.tree import PythonTree
 # By the bits of its mantissa.
 _LONG_DOUBLES = {"53": "IEEE_DOUBLE", "64": "INTEL_EXTENDED_{size}_BYTES", "113": "IEEE_QUAD"}
 _ORDERS = {"__ORDER_LITTLE_ENDIAN__": "LE", "__ORDER_BIG_ENDIAN__": "BE"}
-# https://mesonbuild.com/Reference-tables.html#cpu-families, of those that crosswheel knows.
-_FAMILIES = {"arm", "aarch64", "x86", "x86_64", "ppc64", "riscv64", "s390x"}
+# https://mesonbuild.com/Reference-tables.html#cpu-families
+_FAMILIES = {
+    "EM_ARM": "arm", "EM_AARCH64": "aarch64", "EM_386": "x86", "EM_X86_64": "x86_64", "EM_PPC64": "ppc64",
+    "EM_RISCV": "riscv64", "EM_S390": "s390x",
+}  # fmt: skip
 _ELSEWHERE = "# if defined __BIG_ENDIAN__\n#  define WORDS_BIGENDIAN 1\n# endif\n"
 of_each_kind = pytest.mark.parametrize("kind", kinds(), ids=lambda kind: kind.names.machine)
 
@@ -58,7 +61,7 @@ def test_meson_is_told_what_the_compiler_has(kind: Kind, tmp_path: Path) -> None
     has = macros(kind.tools.zig)
     long_double = _LONG_DOUBLES[has["__LDBL_MANT_DIG__"]].format(size=has["__SIZEOF_LONG_DOUBLE__"])
     assert told["properties"]["longdouble_format"] == f"'{long_double}_{_ORDERS[has['__BYTE_ORDER__']]}'"
-    assert told["host_machine"]["cpu_family"].strip("'") in _FAMILIES
+    assert told["host_machine"]["cpu_family"] == f"'{_FAMILIES[kind.elf.machine]}'"
 
 
 @of_each_kind
@@ -67,7 +70,7 @@ def test_headers_that_are_made_state_what_the_compiler_has(kind: Kind, tmp_path:
     donor.include.mkdir(parents=True)
     (donor.include / "pyconfig.h").write_text(
         "#define DOUBLE_IS_LITTLE_ENDIAN_IEEE754 1\n/* #undef DOUBLE_IS_BIG_ENDIAN_IEEE754 */\n"
-        "#define SIZEOF_LONG 2\n#define SIZEOF_LONG_DOUBLE 2\n#define SIZEOF_VOID_P 2\n"
+        "#define SIZEOF_LONG 2\n#define SIZEOF_LONG_DOUBLE 2\n#define SIZEOF_VOID_P 2\n#define ALIGNOF_MAX_ALIGN_T 2\n"
         f"{_ELSEWHERE}# ifndef WORDS_BIGENDIAN\n/* #  undef WORDS_BIGENDIAN */\n# endif\n"
     )
     donor.stdlib.mkdir(parents=True)
@@ -83,3 +86,17 @@ def test_headers_that_are_made_state_what_the_compiler_has(kind: Kind, tmp_path:
     assert ("#define DOUBLE_IS_LITTLE_ENDIAN_IEEE754 1" in lines) == (not is_big)
     sizes = {"LONG": "LONG", "LONG_DOUBLE": "LONG_DOUBLE", "VOID_P": "POINTER"}
     assert all(f"#define SIZEOF_{ours} {has[f'__SIZEOF_{its}__']}" in lines for ours, its in sizes.items())
+    (tmp_path / "aligned.c").write_text(
+        f'#include "{made}"\n#include <stddef.h>\n_Static_assert(ALIGNOF_MAX_ALIGN_T == _Alignof(max_align_t), "");\n'
+    )
+    words = [
+        Path(ziglang.__file__).parent / "zig",
+        "cc",
+        "-target",
+        kind.tools.zig,
+        "-c",
+        "aligned.c",
+        "-o",
+        "a.o",
+    ]
+    subprocess.run(words, check=True, cwd=tmp_path)

@@ -88,7 +88,7 @@ def unpack_deb(path: Path, folder: Path, only: Collection[str] = ()) -> None:
         only: the paths of the files to unpack, instead of all; what comes after the last of them is not even read.
 
     Raises:
-        IntegrityError: it is no package, or its files would lie elsewhere.
+        IntegrityError: it is no package, its files would lie elsewhere, or it has not all of those in ``only``.
     """
     try:
         with path.open("rb") as stream:
@@ -115,12 +115,18 @@ def _seek_data(stream: IO[bytes]) -> None:
 
 
 def _selected(archive: tarfile.TarFile, wanted: set[str]) -> Iterator[tarfile.TarInfo]:
-    """Yield the members with these paths, each once, and read no further than to the last."""
+    """Yield the members with these paths, each once, and read no further than to the last.
+
+    Raises:
+        ValueError: one of them is not there.
+    """
     while wanted and (member := archive.next()):
         path = member.name.removeprefix("./")
         if path in wanted:
             wanted.remove(path)
             yield member
+    if wanted:
+        raise ValueError(f"it has no {', '.join(sorted(wanted))}")
 
 
 def _extract(

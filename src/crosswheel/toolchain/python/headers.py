@@ -1,8 +1,8 @@
 """Make headers of a Python that was never built for the target, from another machine's with the target's sizes.
 
 ``pyconfig.h`` and the sysconfig data state the sizes of C types and the byte order of the machine they were made for.
-Between kinds of Linux machines they differ in nothing else that a module is compiled by. Before anything is built, what
-is stated is compared with the compiler's (:mod:`crosswheel.emulation.verification`).
+Between 64-bit and 32-bit ARM they differ in nothing else. Before anything is built, what is stated is compared with the
+compiler's (:mod:`crosswheel.emulation.verification`).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _facts(target: Target) -> Mapping[str, int | None]:
     facts: dict[str, int | None] = dict.fromkeys(_OF_A_WORD, word)
     is_extended, is_big = target.abi.long_double_bits == 80, target.abi.byte_order == "big"
     facts["SIZEOF_LONG_DOUBLE"] = 8 + word if is_extended else target.abi.long_double_bits // 8
-    facts["ALIGNOF_MAX_ALIGN_T"] = 16 if is_extended else 2 * word
+    facts["ALIGNOF_MAX_ALIGN_T"] = 8 if target.machine == "s390x" else 2 * word  # its long double has no more
     facts["WORDS_BIGENDIAN"] = facts["DOUBLE_IS_BIG_ENDIAN_IEEE754"] = 1 if is_big else None
     facts["DOUBLE_IS_LITTLE_ENDIAN_IEEE754"] = None if is_big else 1
     facts["HAVE_GCC_UINT128_T"] = 1 if word == 8 else None
