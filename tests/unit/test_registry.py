@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from crosswheel.errors import IntegrityError, NetworkError, PlanError
 from crosswheel.registry import Registry, ReleaseFile
@@ -27,6 +29,21 @@ CONTENTS = {
     "unreadable": b"",
 }
 PROJECT = "/simple/demo-pkg"
+# By the version that they are of; those of "none" are no wheels and no sdists, or have no version.
+ODD_NAMES = {
+    "1.0": ["demo_pkg-1.0-py3-none-any.whl", "demo-pkg-1.0.0.tar.gz", "Demo.Pkg-1.zip", "demo_pkg-v1.0.tar.xz"],
+    "1!2.0": ["demo_pkg-1!2.0-py3-none-any.whl", "demo_pkg-1!2.tar.gz"],
+    "1.0.post1": ["demo-pkg-1.0-1.tar.gz", "demo_pkg-1.0.post1.tar.bz2", "demo_pkg-1.0_r1-py3-none-any.whl"],
+    "1.0.dev3": ["demo_pkg-1.0.dev3.tar.gz", "DEMO-PKG-1.0-dev-3.zip", "demo_pkg-1.0.dev3-py3-none-any.whl"],
+    "1.0+cpu.2": ["demo_pkg-1.0+cpu.2-py3-none-any.whl", "demo-pkg-1.0+cpu-2.tar.gz"],
+    "1.0+cpu": ["demo_pkg-1.0+cpu.tgz", "demo_pkg-1.0+CPU-py3-none-any.whl"],
+    "2.0rc1": ["demo_pkg-2.0-rc-1.tar.gz", "demo_pkg-2.0c1-4build-cp310-cp310-manylinux_2_17_armv7l.whl"],
+    "1.0.1": ["demo_pkg-1.0.1-1-py3-none-any.whl", "demo__pkg-1.0.1.tar"],
+    "3": ["2to3-3.tar.gz", "other-thing-3.zip", "2to3-3-py3-none-any.whl"],
+    "none": ["demo_pkg-1.0-py2.7.egg", "demo_pkg-4.0.win32-py2.7.exe", "demo_pkg-4.0.linux-x86_64.tar.gz",
+             "demo-pkg-2004c.tar.gz", "demo_pkg-1.0.tar.gz.asc", "demo_pkg-1.0-1.noarch.rpm", "demo-pkg.tar.gz",
+             "demo_pkg-2-none-any.whl", "demo_pkg.whl", "demo_pkg-1.0-py3-none-any.WHL", "unreadable"],
+}  # fmt: skip
 
 
 def sha256(name: str) -> str:
@@ -120,6 +137,51 @@ def test_a_page_in_html_says_the_same(registry: Registry, server: FolderServer, 
             yanked=True,
         )
     ]
+
+
+def listed(name: str) -> dict[str, Any]:
+    return {"filename": name, "url": f"../../files/{name}", "hashes": {"sha256": "a" * 64}}
+
+
+def write_odd_page(folder: Path, name: str) -> None:
+    """Write a page of the files of all versions in turn, not one version after the other."""
+    mixed = (name for names in itertools.zip_longest(*ODD_NAMES.values()) for name in names if name)
+    write_json_page(folder, name=name, files=[listed(file) for file in mixed])
+
+
+# The name decides where a dashed file name is cut: of one that fits no file, each is cut at its last dash.
+@pytest.mark.parametrize("name", ["demo-pkg", "demo-pkg-1.0", "2", "elsewhere"])
+def test_a_release_has_the_same_files_asked_for_alone_and_among_all(
+    registry: Registry, tmp_path: Path, name: str
+) -> None:
+    write_odd_page(tmp_path / "served" / "simple" / "demo-pkg", name)
+    releases = registry.releases("demo-pkg")
+    assert {version: registry.release_files("demo-pkg", version) for version in releases} == releases
+    missing = {*map(Version, [*list(ODD_NAMES)[:-1], "1", "2", "2.post1", "4.0"])} - {*releases}
+    for version in missing:
+        with pytest.raises(PlanError, match="no release"):
+            registry.release_files("demo-pkg", version)
+
+
+@pytest.mark.parametrize("version", list(ODD_NAMES)[:-1])
+def test_a_release_is_found_by_the_names_of_its_files_however_odd(
+    registry: Registry, tmp_path: Path, version: str
+) -> None:
+    write_odd_page(tmp_path / "served" / "simple" / "demo-pkg", "demo-pkg")
+    files = registry.release_files("demo-pkg", version)
+    assert [file.filename for file in files] == ODD_NAMES[version]
+
+
+def test_a_malformed_entry_stops_no_other_release_unless_it_may_be_of_it(
+    registry: Registry, tmp_path: Path
+) -> None:
+    page = tmp_path / "served" / "simple" / "demo-pkg"
+    write_json_page(page, files=[listed("demo_pkg-1.0.tar.gz"), {"filename": "demo_pkg-1.1.tar.gz"}])
+    assert len(registry.release_files("demo-pkg", "1.0")) == 1
+    for entry in ({"filename": "demo_pkg-1.0.zip"}, {"filename": "unreadable"}, {"filename": 1}, "none"):
+        write_json_page(page, files=[listed("demo_pkg-1.0.tar.gz"), entry])
+        with pytest.raises(NetworkError, match="no usable page"):
+            registry.release_files("demo-pkg", "1.0", refresh=True)
 
 
 @pytest.mark.parametrize("version", ["1.0", "1", "1.0.0", "v1.0"])
