@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,9 @@ _TRIES = 4
 _TIMEOUT = httpx.Timeout(30, connect=3)
 _FIRST_WAIT = 0.25
 _PASSING_STATUS = frozenset({429, 500, 502, 503, 504})
+# What a resolver answers of a name that does not exist, or has no address (which not every system tells apart). That it
+# cannot answer now is EAI_AGAIN.
+_NO_SUCH_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 _CONNECTION_HINT = (
     "check the connection and the proxy (HTTPS_PROXY), or name a mirror with PIP_INDEX_URL for the "
@@ -187,9 +191,22 @@ def _receive(client: httpx.Client, url: str, path: Path, progress: Progress | No
 
 
 def _may_pass(error: BaseException) -> bool:
+    """Tell whether a request that failed may succeed when it is tried again."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code in _PASSING_STATUS
-    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+    if not isinstance(error, httpx.TransportError) or isinstance(error, httpx.UnsupportedProtocol):
+        return False
+    cause = _system_error(error) if isinstance(error, httpx.ConnectError) else None
+    return not (isinstance(cause, socket.gaierror) and cause.errno in _NO_SUCH_HOST)
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """Return the system's error that led to another: httpx wraps httpcore's error, which wraps it."""
+    cause: BaseException | None = error
+    # The first is this request's. Below it is what the caller may be handling, such as another mirror's failure.
+    while cause is not None and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    return cause
 
 
 def _host(url: str) -> str:

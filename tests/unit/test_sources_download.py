@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -129,6 +130,52 @@ def test_a_refused_connection_names_the_host_and_not_the_password(
         with pytest.raises(NetworkError, match=r"from 127\.0\.0\.1") as refused:
             download(url, destination, sha256=None, settings=settings)
     assert "secret" not in refused.value.message
+
+
+def failing_resolver(monkeypatch: pytest.MonkeyPatch, codes: Sequence[int]) -> list[object]:
+    """Have the first look-ups of hosts fail with these errors, and return the hosts that are looked up."""
+    resolve, asked = socket.getaddrinfo, list[object]()
+
+    def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
+        asked.append(host)
+        if len(asked) <= len(codes):
+            raise socket.gaierror(codes[len(asked) - 1], "as the resolver says")
+        return resolve(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+@pytest.mark.parametrize("code", ["EAI_NONAME", "EAI_NODATA"])
+def test_a_host_that_does_not_exist_is_asked_for_once(
+    code: str, settings: Settings, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not hasattr(socket, code):
+        pytest.skip(f"this system has no {code}")
+    asked = failing_resolver(monkeypatch, [getattr(socket, code)] * 9)
+    with pytest.raises(NetworkError, match=r"from mirror\.invalid: .*as the resolver says") as refused:
+        download("http://mirror.invalid/file.zip", destination, sha256=None, settings=settings)
+    assert len(asked) == 1
+    assert "mirror" in refused.value.hint
+
+
+def test_a_resolver_that_cannot_answer_now_is_asked_again(
+    server: FolderServer, settings: Settings, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = failing_resolver(monkeypatch, [socket.EAI_AGAIN] * 2)
+    download(f"{server.url}/file.zip", destination, sha256=SHA256, settings=settings)
+    assert len(asked) == 3
+
+
+def test_the_failure_of_one_mirror_says_nothing_of_the_next(
+    server: FolderServer, settings: Settings, destination: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = failing_resolver(monkeypatch, [socket.EAI_NONAME, socket.EAI_AGAIN])
+    try:
+        download("http://mirror.invalid/file.zip", destination, sha256=SHA256, settings=settings)
+    except NetworkError:
+        download(f"{server.url}/file.zip", destination, sha256=SHA256, settings=settings)
+    assert len(asked) == 3
 
 
 @pytest.mark.parametrize("url", ["no address", "ftp://127.0.0.1/file.zip"])
