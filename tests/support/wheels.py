@@ -53,6 +53,16 @@ def make_wheel(
     return wheel
 
 
+def deflated_at(level: int, wheel: Path) -> Path:
+    """Write a wheel anew with its members deflated at a level of zlib's, and return it."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+        for path, data in members.items():
+            archive.writestr(path, data)
+    return wheel
+
+
 def _metadata(name: str, version: str, requires: Iterable[str], requires_python: str | None) -> bytes:
     lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
     if requires_python:

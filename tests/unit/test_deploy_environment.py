@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from crosswheel.deploy.assembling import Assembler, LockedProgram, ProvenWheel
+from crosswheel.deploy.bundle_wheel import BundleWheel
 from crosswheel.deploy.bundles import write_program
 from crosswheel.deploy.deploying import deploy
 from crosswheel.deploy.release import Release
@@ -21,9 +23,11 @@ from crosswheel.files import sha256_of
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.wheels.deflated import deflated_in
 from crosswheel.wheels.proof import Proof
+from crosswheel.wheels.writing import write_wheel
 from support.releases import Here, place, this_machine
-from support.wheels import make_wheel
+from support.wheels import deflated_at, make_wheel
 
 _LAB = b"""
 import pathlib, sys
@@ -56,12 +60,15 @@ def assembler(tmp_path: Path, request: pytest.FixtureRequest) -> Assembler:
 
 
 def lab(folder: Path, assembler: Assembler, files: Mapping[str, bytes] = _FILES) -> Release:
-    wheel = make_wheel(folder, "lab", "1", files, dist_info=_POINTS)
+    wheels = [proven(make_wheel(folder, "lab", "1", files, dist_info=_POINTS))]
+    return assembler.release(LockedProgram("lab", "1", folder / "lock"), wheels, "lab")
+
+
+def proven(wheel: Path) -> ProvenWheel:
     proof = Proof(
         wheel=wheel.name, sha256=sha256_of(wheel), target="ot2", origin="built", reason="", source=""
     )
-    wheels = [ProvenWheel(Pin("lab", "1", frozenset()), wheel, proof)]
-    return assembler.release(LockedProgram("lab", "1", folder / "lock"), wheels, "lab")
+    return ProvenWheel(Pin("lab", "1", frozenset()), wheel, proof)
 
 
 def put(made: Release, robot: Path) -> None:
@@ -97,6 +104,38 @@ def test_what_is_not_sent_is_neither_compiled_nor_compressed(tmp_path: Path, ass
     assert {file.path for file in unsent.files} == {file.path for file in sent.files} - compiled
     assert sent.packed.is_file()
     assert not unsent.packed.exists()
+
+
+def test_a_bundle_wheel_has_its_files_as_they_are_deflated_in_their_wheels(
+    tmp_path: Path, assembler: Assembler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of the assembler that it makes of this one, too.
+    monkeypatch.setattr(Assembler, "_toolchain", assembler._toolchain)
+    long = b"".join(b"# %d\n" % number**2 for number in range(5000))
+    files = {**_FILES, "lab.py": _LAB + long, "lab-1.data/purelib/more/__init__.py": long}
+    wheel = deflated_at(1, make_wheel(tmp_path, "lab", "1", files, dist_info=_POINTS))
+    bundle = BundleWheel(
+        LockedProgram("lab", "1", tmp_path / "lock"), [proven(wheel)], tmp_path / "dist", assembler
+    )
+    paths = [tmp_path / name for name in ("bundle.whl", "again.whl")]
+    for path in paths:
+        write_wheel(path, bundle._members(), f"{bundle._base}.dist-info/RECORD")
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    installed = assembler.package(bundle.wheels[0])
+    with zipfile.ZipFile(paths[0]) as archive, zipfile.ZipFile(wheel) as source:
+        assert archive.testzip() is None
+        for file in installed.files:
+            if "__pycache__" not in file.path:
+                assert (
+                    archive.read(f"{bundle._home}/{file.path}") == (installed.folder / file.path).read_bytes()
+                )
+        with deflated_in(paths[0]) as ours, deflated_in(wheel) as theirs:
+            for path in ("lab.py", "lab-1.data/purelib/more/__init__.py", "lab-1.dist-info/METADATA"):
+                data = source.read(path)
+                assert ours(data) == theirs(data) is not None, path
+        # Ours, deflated at another level, would be of another size.
+        size = archive.getinfo(f"{bundle._site}/lab.py").compress_size
+        assert size == source.getinfo("lab.py").compress_size
 
 
 # Installers begin programs in another way where the path of the interpreter has a space, or is long.

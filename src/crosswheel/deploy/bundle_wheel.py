@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from email.message import Message
 from email.parser import BytesParser
 from email.policy import compat32
-from itertools import chain
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -36,12 +35,13 @@ from crosswheel.errors import CheckFailed
 from crosswheel.files import digest_of, sha256_of
 from crosswheel.provenance.sbom import SBOM_NAME
 from crosswheel.targets import Target, robot_of
+from crosswheel.wheels.deflated import deflated_in
 from crosswheel.wheels.dist import Dist
 from crosswheel.wheels.proof import AuditedObject, Proof
 from crosswheel.wheels.reading import WheelFile
 from crosswheel.wheels.writing import Member, write_wheel
 
-_LAYOUT = 4  # raised when the content of bundle wheels changes
+_LAYOUT = 5  # raised when the content of bundle wheels changes
 
 # With a Python of its own, the folder is that Python's prefix, and no virtual environment. Otherwise:
 # A virtual environment is a folder with pyvenv.cfg and a link to an interpreter (PEP 405); a wheel cannot hold links.
@@ -188,15 +188,9 @@ class BundleWheel:
         """Yield all members except RECORD."""
         robot = robot_of(self._target)
         # Without bytecode if pip compiles it, for the Python that it installs into.
-        is_compiled = self._target.python.provided is not None
-        assembler = replace(self.assembler, is_sent=is_compiled)
-        brought = assembler.provided_python()
-        for package in chain([brought] if brought else [], assembler.packages(self.wheels)):
-            for file in package.files:
-                if brought or "/__pycache__/" not in file.path:
-                    data = (package.folder / file.path).read_bytes()
-                    path = file.path.removeprefix(f"{PYTHON_FOLDER}/") if package is brought else file.path
-                    yield Member(f"{self._home}/{path}", data, file.executable)
+        brought = self._target.python.provided is not None
+        assembler = replace(self.assembler, is_sent=brought)
+        yield from self._files(assembler)
         release = assembler.release(self.locked, self.wheels, self.name or self.locked.name)
         if not brought:
             configuration = f"home = {robot.prefix}/bin\ninclude-system-site-packages = false\n"
@@ -222,6 +216,21 @@ class BundleWheel:
         yield Member(f"{self._base}.dist-info/WHEEL", "\n".join([*about, ""]).encode())
         bill = (release.launchers.folder / SBOM).read_bytes()
         yield Member(f"{self._base}.dist-info/sboms/{SBOM_NAME}", bill)
+
+    def _files(self, assembler: Assembler) -> Iterator[Member]:
+        """Yield the files of the Python that is sent, if any, and of the closure."""
+        if python := assembler.provided_python():
+            for file in python.files:
+                path = file.path.removeprefix(f"{PYTHON_FOLDER}/")
+                data = (python.folder / file.path).read_bytes()
+                yield Member(f"{self._home}/{path}", data, file.executable)
+        for package, wheel in zip(assembler.packages(self.wheels), self.wheels):
+            # Most files are as the wheel has them, and deflating them again would take most of the time.
+            with deflated_in(wheel.path) as deflated:
+                for file in package.files:
+                    if assembler.is_sent or "/__pycache__/" not in file.path:
+                        data = (package.folder / file.path).read_bytes()
+                        yield Member(f"{self._home}/{file.path}", data, file.executable, deflated(data))
 
     def _audited(self) -> Iterator[AuditedObject]:
         """Yield the audited objects of the closure's wheels, with their paths in this wheel."""

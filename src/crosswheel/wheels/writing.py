@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import zipfile
+import zlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,16 @@ EPOCH = 315532800
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a wheel."""
+    """A file in a wheel.
+
+    Attributes:
+        deflated: its data as another zip archive has it deflated (RFC 1951), if one is known.
+    """
 
     path: str
     data: bytes
     executable: bool = False
+    deflated: bytes | None = None
 
 
 def write_wheel(path: Path, members: Iterable[Member], record: str) -> None:
@@ -54,7 +60,37 @@ def add_member(archive: zipfile.ZipFile, member: Member) -> None:
     entry = zipfile.ZipInfo(member.path, _EPOCH)
     entry.external_attr = (0o100755 if member.executable else 0o100644) << 16
     entry.compress_type = zipfile.ZIP_DEFLATED
-    archive.writestr(entry, member.data)
+    entry.file_size = len(member.data)
+    with archive.open(entry, "w") as stream:
+        if member.deflated is not None and _inflates_to(member.data, member.deflated):
+            # zipfile has no public way to add what is deflated already. All Pythons from 3.7 on compress with this
+            # attribute. Where it has another name, this does nothing, and the member is deflated again.
+            stream._compressor = _Deflated(member.deflated)  # type: ignore[attr-defined]
+        stream.write(member.data)
+
+
+class _Deflated:
+    """Stands in for zipfile's compressor, where the result is known; zipfile counts and sums up the data itself."""
+
+    def __init__(self, deflated: bytes) -> None:
+        self._deflated = deflated
+
+    def compress(self, data: bytes) -> bytes:
+        return b""
+
+    def flush(self) -> bytes:
+        return self._deflated
+
+
+def _inflates_to(data: bytes, deflated: bytes) -> bool:
+    """Whether bytes are one whole deflated stream of the data, and nothing else."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        # One byte more than expected tells apart what is longer, without inflating all of it.
+        inflated = inflater.decompress(deflated, len(data) + 1)
+    except zlib.error:
+        return False
+    return inflated == data and inflater.eof and not inflater.unused_data
 
 
 def with_build_number(path: Path, number: int) -> Path:
