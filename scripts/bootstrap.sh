@@ -35,9 +35,22 @@ describe_python() {
     fi
 }
 
-# Makes $1, an empty environment that has uv in it.
+# Prints the program by which the pip of the Python $1 runs under another Python, or nothing if it has none: it is what
+# `pip --python` starts (pip 22.3 and later).
+pip_runner() {
+    "$1" -c "import os, pip; print(os.path.join(os.path.dirname(pip.__file__), '__pip-runner__.py'))" 2>/dev/null || true
+}
+
+# Sets pip to the command that installs into the environment $1: its own, or else that of the Python it was made with.
+find_pip() {
+    pip=("$1/bin/python" -m pip)
+    [ -x "$1/bin/pip" ] ||
+        pip=("$1/bin/python" "$(pip_runner "$("$1/bin/python" -c "import sys; print(sys._base_executable)")")")
+}
+
+# Makes $1, an empty environment.
 new_environment() {
-    local python
+    local python pip
     rm -rf "$1"
     if command -v uv >/dev/null 2>&1; then
         uv venv --quiet --python "${CROSSWHEEL_PYTHON:->=3.10}" --python-preference system --seed "$1" && return
@@ -51,27 +64,32 @@ new_environment() {
     [ -n "$python" ] || die "needs a Python 3.10 or newer with its venv module, and $(describe_python)." \
         "On Debian 12, Ubuntu 22.04 and later: apt-get install python3-venv. Anywhere: install uv (pip install uv)," \
         "and run the same command again: uv brings a Python along."
-    "$python" -m venv "$1" || die "could not make an environment in $1 with $python."
+    # A pip of its own takes two of three seconds to install, and then installs one package.
+    "$python" -m venv --without-pip "$1" && find_pip "$1" &&
+        { "${pip[@]}" --version >/dev/null 2>&1 || "$1/bin/python" -Im ensurepip --default-pip >/dev/null; } ||
+        die "could not make an environment in $1 with $python."
 }
 
 # Prints the address of the registry that pip is set up to use, or nothing where that is its default.
 pip_registry() {
-    "$1" -m pip config get global.index-url 2>/dev/null || "$1" -m pip config get install.index-url 2>/dev/null || true
+    "${pip[@]}" config get global.index-url 2>/dev/null || "${pip[@]}" config get install.index-url 2>/dev/null || true
 }
 
 # Installs crosswheel's requirements ($2) and its checkout ($3) into the environment $1. pip brings uv, by its hashes;
 # uv installs the rest, all at the same time: pip takes five times the processor time, and downloads one by one. uv
 # does not read pip's settings, so it is told them; where it still cannot do it, pip does it.
 install_requirements() {
-    local pip=("$1/bin/python" -m pip --disable-pip-version-check install --quiet)
-    "${pip[@]}" --require-hashes -r <(sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ /p;}' "$2") || return
+    local pip by_pip
+    find_pip "$1"
+    by_pip=("${pip[@]}" --disable-pip-version-check install --quiet)
+    "${by_pip[@]}" --require-hashes -r <(sed -n '/^uv==/,/^[^ ]/{/^uv==/p;/^ /p;}' "$2") || return
     (
-        registry=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-$(pip_registry "$1/bin/python")}}}
+        registry=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-$(pip_registry)}}}
         [ -z "$registry" ] || export UV_DEFAULT_INDEX="$registry"
         [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
         uv=("$1/bin/uv" pip install --quiet --python "$1/bin/python")
         "${uv[@]}" --require-hashes -r "$2" && "${uv[@]}" --no-deps --no-build-isolation -e "$3"
-    ) || { "${pip[@]}" --require-hashes -r "$2" && "${pip[@]}" --no-deps --no-build-isolation -e "$3"; }
+    ) || { "${by_pip[@]}" --require-hashes -r "$2" && "${by_pip[@]}" --no-deps --no-build-isolation -e "$3"; }
 }
 
 bootstrap() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 _CHECKOUT = Path(__file__).parents[2]
+_BASE = os.pathsep.join([str(Path(sys._base_executable).parent), os.defpath])  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -68,6 +70,28 @@ def test_uv_is_asked_for_a_python_that_is_new_enough(machine: Path) -> None:
     assert "--python python3.12 " in (machine.parent / "asked").read_text()
 
 
+@pytest.mark.parametrize("runner", ["", "pip_runner() { echo /nowhere; }"])
+def test_an_environment_gets_a_pip_of_its_own_only_where_that_of_its_python_cannot_install_into_it(
+    machine: Path, runner: str
+) -> None:
+    for name in ("python3", "dirname"):
+        (machine / name).symlink_to(str(shutil.which(name, path=_BASE)))
+    environment = machine.parent / "venv"
+    script = f'. "{_CHECKOUT}/scripts/bootstrap.sh"; {runner}\nnew_environment "{environment}" && find_pip "{environment}"'
+    env = {name: value for name, value in os.environ.items() if name not in ("CROSSWHEEL_PYTHON", "PYTHONPATH")}
+    listed = subprocess.run(
+        ["bash", "-c", f'{script} && "${{pip[@]}}" --disable-pip-version-check list --format=json'],
+        env={**env, "PATH": str(machine)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (environment / "bin" / "pip").exists() == bool(runner)
+    names = {package["name"] for package in json.loads(listed.stdout)}
+    assert names <= {"pip", "setuptools"}  # what it lists, and so installs into, is this environment
+    assert ("pip" in names) == bool(runner)
+
+
 # As after `git pull`, where the new code imports a library that the environment does not have yet; and a Python that
 # was built where liblzma was missing.
 @pytest.mark.parametrize(
@@ -97,6 +121,7 @@ def install_requirements(folder: Path, *, uv: str, **more: str) -> tuple[int, li
     """Install into an environment whose programs write down how they are called; return the exit code and the calls."""
     programs, calls = folder / "venv" / "bin", folder / "calls"
     programs.mkdir(parents=True)
+    program(programs, "pip", "exit 1")  # it is there, and called as a module
     config = (
         'case "$*" in *"config get install.index-url"*) echo http://mirror/simple;; *"config get"*) exit 1;;'
     )
