@@ -70,9 +70,10 @@ new_environment() {
         die "could not make an environment in $1 with $python."
 }
 
-# Prints the address of the registry that pip is set up to use, or nothing where that is its default.
+# Prints the address of the registry that pip is set up to install from, or nothing where that is its default.
 pip_registry() {
-    "${pip[@]}" config get global.index-url 2>/dev/null || "${pip[@]}" config get install.index-url 2>/dev/null || true
+    # Sorted by name: what is set for `pip install` comes after, and goes before, what is set for all commands.
+    "${pip[@]}" config list 2>/dev/null | sed -n "s/^\(global\|install\)\.index-url='\(.*\)'$/\2/p" | tail -n 1
 }
 
 # Installs crosswheel's requirements ($2) and its checkout ($3) into the environment $1. pip brings uv, by its hashes;

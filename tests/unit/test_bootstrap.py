@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -77,10 +78,18 @@ def test_an_environment_gets_a_pip_of_its_own_only_where_that_of_its_python_cann
     for name in ("python3", "dirname"):
         (machine / name).symlink_to(str(shutil.which(name, path=_BASE)))
     environment = machine.parent / "venv"
-    script = f'. "{_CHECKOUT}/scripts/bootstrap.sh"; {runner}\nnew_environment "{environment}" && find_pip "{environment}"'
-    env = {name: value for name, value in os.environ.items() if name not in ("CROSSWHEEL_PYTHON", "PYTHONPATH")}
+    script = f'. "{_CHECKOUT}/scripts/bootstrap.sh"; {runner}\nnew_environment "$1" && find_pip "$1"'
+    env = {
+        name: value for name, value in os.environ.items() if name not in ("CROSSWHEEL_PYTHON", "PYTHONPATH")
+    }
     listed = subprocess.run(
-        ["bash", "-c", f'{script} && "${{pip[@]}}" --disable-pip-version-check list --format=json'],
+        [
+            "bash",
+            "-c",
+            f'{script} && "${{pip[@]}}" --disable-pip-version-check list --format=json',
+            "",
+            environment,
+        ],
         env={**env, "PATH": str(machine)},
         capture_output=True,
         text=True,
@@ -122,9 +131,12 @@ def install_requirements(folder: Path, *, uv: str, **more: str) -> tuple[int, li
     programs, calls = folder / "venv" / "bin", folder / "calls"
     programs.mkdir(parents=True)
     program(programs, "pip", "exit 1")  # it is there, and called as a module
-    config = (
-        'case "$*" in *"config get install.index-url"*) echo http://mirror/simple;; *"config get"*) exit 1;;'
+    listed = (
+        "global.index-url='http://all/simple'",
+        "global.timeout='9'",
+        "install.index-url='http://mirror/simple'",
     )
+    config = f'case "$*" in *"config list"*) printf "%s\\n" {shlex.join(listed)};;'
     python = f'{config} *) echo "pip $*" >> "{calls}";; esac\n'
     requirements = f'for last; do :; done\ncase "$last" in /dev/fd/*) cat "$last" >> "{folder}/of-pip";; esac'
     program(programs, "python", python + requirements)
