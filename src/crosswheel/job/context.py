@@ -6,7 +6,7 @@ import datetime
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -311,18 +311,14 @@ class BuildContext:
 
     def _toolchain(self) -> Toolchain:
         if self.sdk is None:
-            compilers, cache = zig_compilers(self.target, self.settings.cache), self.settings.cache
-            with ThreadPoolExecutor(1) as pool:  # the compilers' own needs no Python
-                runtime = pool.submit(make_c_runtime, compilers, cache, self.general_runner)
-                toolchain = toolchain_for(
-                    self.target,
-                    self.settings,
-                    runner=self.general_runner,
-                    tell=self.display.message,
-                    shared=self.shared_cache,
-                )
-            runtime.result()
-            return toolchain
+            self._runtime()  # needs no Python
+            return toolchain_for(
+                self.target,
+                self.settings,
+                runner=self.general_runner,
+                tell=self.display.message,
+                shared=self.shared_cache,
+            )
         sdk = open_sdk(self.sdk, self.target, self.settings, self.general_runner)
         warning = sdk.warning(self.target)
         if warning:
@@ -330,6 +326,18 @@ class BuildContext:
         return toolchain_for(
             self.target, self.settings, sdk=sdk, runner=self.general_runner, tell=self.display.message
         )
+
+    def _runtime(self) -> Future[None]:
+        """Begin to make what zig links with everything, while Pythons and the emulator are fetched."""
+
+        def begin() -> Future[None]:
+            compilers, cache = zig_compilers(self.target, self.settings.cache), self.settings.cache
+            pool = ThreadPoolExecutor(1)
+            begun = pool.submit(make_c_runtime, compilers, cache, self.general_runner)
+            pool.shutdown(wait=False)
+            return begun
+
+        return self._single_flights.get("runtime", begin)
 
     @property
     def emulator(self) -> Emulator:
@@ -404,6 +412,8 @@ class BuildContext:
         )
 
     def _verify(self) -> bool:
+        if self.sdk is None:
+            self._runtime().result()  # builds may read it, and keep none that they make themselves
         verify(self.toolchain, self._environment(), self.emulator, self.general_runner)
         return True
 
