@@ -33,9 +33,9 @@ CacheKind = Literal[
 ]  # fmt: skip
 
 
-_PROGRAMS: frozenset[CacheKind] = frozenset(
-    {"compat", "fortran", "libraries", "python", "python-headers", "qemu-user", "roots", "rust", "tools"}
-)
+_PROGRAMS: frozenset[CacheKind] = frozenset({
+    "compat", "emulators", "fortran", "libraries", "python", "python-headers", "qemu-user", "roots", "rust", "tools",
+})  # fmt: skip
 """The kinds that are run, or become a part of wheels: their files are compared with those that were put there."""
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from crosswheel import targets
-from crosswheel.emulation.emulator import Emulator, emulator_for
-from crosswheel.emulation.trials import Trial
+from crosswheel.emulation.emulator import START, Emulator, emulator_for
+from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
 from crosswheel.targets import Target
@@ -101,3 +101,26 @@ def test_a_trial_reads_the_data_files_that_wheels_have_for_the_prefix(tmp_path: 
     emulator = emulator_for(targets.load("ot2"), SETTINGS, runner)
     ask = "import sys; print(open(sys.prefix + '/share/data.txt').read())"
     assert Trial(emulator, [site], tmp_path / "scratch", runner).run("-c", ask).lines[-1] == "found"
+
+
+def test_the_targets_python_compiles_once_what_every_trial_starts_with(tmp_path: Path) -> None:
+    """Otherwise the emulator would translate CPython's compiler at each start; a wheel sees the same."""
+    site = tmp_path / "installed" / "lib" / "python3.10" / "site-packages"
+    site.mkdir(parents=True)
+    (site / "seen.py").write_text(
+        "import sys\nprint('seen', sorted(sys.modules), sys.path, sys.flags)\nprint('program', sys.argv)"
+    )
+    emulator = emulator_for(targets.load("ot2"), SETTINGS, Runner())
+    assert emulator.start.is_relative_to(SETTINGS.cache)
+    seen = []
+    for start in START, emulator.start:
+        log = tmp_path / f"{len(seen)}.log"
+        trial = Trial(replace(emulator, start=start), [site], tmp_path / "scratch", Runner(log=log))
+        assert import_modules(Importable("seen-1.whl", (), ["seen"]), trial) == Imports(("seen",))
+        text = log.read_text().replace(str(start), "START")
+        seen.append(re.findall(r"^(?:seen|program) .*", text, re.MULTILINE))
+    as_source, compiled = seen
+    assert as_source[1] == "program ['START/import_all.py']"
+    assert compiled == [as_source[0], "program ['START/import_all.pyc']"]
+    made = emulator.start.stat().st_mtime_ns
+    assert emulator_for(targets.load("ot2"), SETTINGS, Runner()).start.stat().st_mtime_ns == made

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +15,7 @@ from typing import cast
 
 import pytest
 
-from crosswheel.emulation.emulator import Emulator
+from crosswheel.emulation.emulator import FIRST_START, START, Emulator
 from crosswheel.emulation.trials import Importable, Imports, Trial, Trying, import_modules, run_test
 from crosswheel.errors import AllowanceSpent
 from crosswheel.process import Allowance, Result, Runner
@@ -25,6 +28,7 @@ class Here:
 
     python: PythonTree = field(default_factory=lambda: PythonTree(Path(sys.prefix), "3"))
     userland: str | None = None
+    start: Path = START
 
     def run(
         self,
@@ -254,6 +258,65 @@ def test_shared_objects_that_no_module_loads_are_opened(site: Path) -> None:
     assert imports.imported == ("pkg",)
     assert fault.file == "pkg/data dir/libbad.so"
     assert "it cannot be loaded on the target" in fault.message
+
+
+SEEN = """
+import __main__, sys
+print(sorted(sys.modules), sorted(vars(__main__)), sys.path, sys.argv, sys.flags)
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Path:
+    """What a trial starts with, compiled by the Python that runs it."""
+    folder = Path(shutil.copytree(START, tmp_path / "start", ignore=shutil.ignore_patterns("__pycache__")))
+    subprocess.run([sys.executable, "-I", "-c", FIRST_START, folder], cwd=folder, check=True)
+    return folder
+
+
+def seen_by(site: Path, start: Path) -> str:
+    """Return what a module sees that is imported in a trial."""
+    (site / "pkg/_fast.py").write_text(SEEN)
+    told: list[str] = []
+
+    class Told(Trial):
+        def run(self, *words: str) -> Result:
+            result = super().run(*words)
+            told.append(result.output)
+            return result
+
+    trial = Told(cast(Emulator, Here(start=start)), [site], site.parent / "scratch", Runner())
+    assert import_modules(importable(), trial) == Imports(("pkg._fast",))
+    return told[0].replace(str(start), "START").replace(str(START), "START")
+
+
+def test_what_is_compiled_runs_and_a_wheel_sees_the_same(site: Path, start: Path) -> None:
+    as_source = seen_by(site, START)
+    assert seen_by(site, start).replace("import_all.pyc", "import_all.py") == as_source
+    for path in start.glob("*.py"):
+        path.write_text("raise SystemExit('it is compiled at every start')")
+    assert seen_by(site, start).replace("import_all.pyc", "import_all.py") == as_source
+
+
+def test_what_another_python_compiled_is_passed_over_without_a_word(site: Path, start: Path) -> None:
+    """A test command may start a Python of its own by the same path."""
+    expected = seen_by(site, start)
+    compiled = start / importlib.util.cache_from_source("sitecustomize.py")
+    compiled.write_bytes(b"\0\0\r\n" + compiled.read_bytes()[4:])
+    assert seen_by(site, start) == expected
+
+
+def test_a_trial_starts_where_the_cache_was_emptied(site: Path, start: Path) -> None:
+    expected = seen_by(site, START)
+    shutil.rmtree(start)
+    assert seen_by(site, start) == expected
+
+
+def test_a_python_that_cannot_compile_its_start_has_started_all_the_same(tmp_path: Path) -> None:
+    words = [sys.executable, "-I", "-c", FIRST_START, str(tmp_path)]
+    told = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == [platform.machine(), platform.python_version()]
+    assert told.stderr == ""
 
 
 class Spent:

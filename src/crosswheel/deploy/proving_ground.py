@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Any
 
 from crosswheel.deploy.ssh import Address, explained
-from crosswheel.emulation.trials import HIDDEN_IMAGE, START
+from crosswheel.emulation.emulator import START
+from crosswheel.emulation.trials import HIDDEN_IMAGE
 from crosswheel.errors import BuildFailed, NetworkError, StorageError, TargetError
 from crosswheel.files import digest_of
 from crosswheel.process import Result

@@ -16,14 +16,15 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import resources
 from pathlib import Path
 
-from crosswheel.cached import CachedFolder, cached_path
+from crosswheel.cached import CachedFolder
 from crosswheel.debian import Debian, host_architecture
 from crosswheel.emulation.native import UNAME, NativeLoader, native_loader
 from crosswheel.emulation.standard_library import completed
 from crosswheel.errors import CrosswheelError, TargetError, ToolchainError
-from crosswheel.files import digest_of, write_text
+from crosswheel.files import digest_of
 from crosswheel.process import Result, Runner, Word, this_python
 from crosswheel.sandbox import as_kernel
 from crosswheel.sandbox.levels import Sandbox, find_sandbox
@@ -44,6 +45,22 @@ ROOT_PACKAGES = (
 _LARGEST_MAPPING = 0xB0000000
 _ROOT_HOLDS = ("lib*/ld*.so*", "lib/*/libc.so*")
 _MUSL_PACKAGES = ("musl", "tzdata")
+START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
+"""Comes first on the target Python's path in a trial; its modules explain how."""
+FIRST_START = """
+import contextlib, platform, sys
+with contextlib.suppress(Exception):
+    from importlib.util import cache_from_source
+    from py_compile import PycInvalidationMode, compile
+    for name, file in ("sitecustomize.py", cache_from_source("sitecustomize.py")), ("import_all.py", "import_all.pyc"):
+        compile(name, file, f"{sys.argv[1]}/{name}", invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
+print(platform.machine(), platform.python_version())
+"""
+"""Tells what runs it; where it can, it compiles those modules in its working directory for the folder that it is told.
+
+To compile them at every start, the emulator would translate CPython's whole compiler each time. It executes
+``import_all.pyc`` itself, and that is for this Python alone; ``sitecustomize`` has its source beside it for any other.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class Emulator:
         view: the files that every program has to see.
         userland: the digest of the target's own userland, if ``root`` and ``python`` come from it.
         native: what starts programs on this machine's CPU, in place of an emulator.
+        start: a folder with what is in ``START``, compiled for the target's Python if that succeeded.
     """
 
     qemu: Path | None
@@ -75,6 +93,7 @@ class Emulator:
     view: View = field(default_factory=View)
     userland: str | None = None
     native: NativeLoader | None = None
+    start: Path = START
 
     @property
     def starter(self) -> Path:
@@ -206,7 +225,7 @@ def _own_or_completed(
 
 
 def _tried(emulator: Emulator, target: Target, settings: Settings, runner: Runner) -> Emulator:
-    """Return an emulator in which the target's Python has started, with its version."""
+    """Return an emulator in which the target's Python has started, with its version and what trials start with."""
     if not emulator.python.runs:
         return emulator
     status, host = emulator.starter.stat(), os.uname()
@@ -216,11 +235,18 @@ def _tried(emulator: Emulator, target: Target, settings: Settings, runner: Runne
         "root": emulator.root,
         "python": emulator.python.root,
         "version": target.python.version,
+        "start": {path.name: path.read_text() for path in START.glob("*.py")},
+        "first": FIRST_START,
     }
-    seen_working = cached_path(settings.cache, "emulators", inputs)
-    if not seen_working.is_file():
-        write_text(seen_working, _try(emulator, target, runner))
-    return replace(emulator, version=seen_working.read_text())
+    kept = CachedFolder.of(settings.cache, "emulators", inputs, ["version", "sitecustomize.py"])
+
+    def fill(folder: Path) -> None:
+        for path in START.glob("*.py"):
+            shutil.copyfile(path, folder / path.name)
+        (folder / "version").write_text(_try(emulator, target, runner, folder, kept.path))
+
+    start = kept.make(fill)
+    return replace(emulator, version=(start / "version").read_text(), start=start)
 
 
 def kept_userland(target: Target, settings: Settings) -> Userland | None:
@@ -269,10 +295,14 @@ def _lacking(module: str, error: CrosswheelError, target: Target) -> str:
     )
 
 
-def _try(emulator: Emulator, target: Target, runner: Runner) -> str:
-    """Start the target's Python once; return the version of what ran it."""
-    code = "import platform; print(platform.machine(), platform.python_version())"
-    answer = emulator.run(runner, ["-I", "-c", code], check=False)
+def _try(emulator: Emulator, target: Target, runner: Runner, folder: Path, place: Path) -> str:
+    """Start the target's Python once; return the version of what ran it.
+
+    Args:
+        folder: has the programs that it compiles.
+        place: where that folder will lie.
+    """
+    answer = emulator.run(runner, ["-I", "-c", FIRST_START, place], cwd=folder, check=False)
     started = answer.output.split()[-1:]
     fitting = (target.python.version, target.python.compiled_for)
     if answer.returncode == 0 and "".join(started) not in fitting:

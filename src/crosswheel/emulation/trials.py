@@ -9,21 +9,20 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote, unquote
 
 from crosswheel.check.fault import Fault
-from crosswheel.emulation.emulator import Emulator
+from crosswheel.emulation.emulator import START, Emulator
 from crosswheel.errors import AllowanceSpent, BuildFailed
 from crosswheel.process import Result, Runner, tail
 from crosswheel.targets import Target
 from crosswheel.wheels.proof import AuditedObject
 from crosswheel.wheels.reading import WheelModules, installed_path
 
-# Comes first on the target Python's path; its modules explain how.
-START = Path(str(resources.files("crosswheel.emulation"))) / "trial"
+IMPORT_ALL = START / "import_all.py"
+"""Imports the modules that are named; a trial runs it compiled."""
 HIDDEN_IMAGE = "CROSSWHEEL_HIDES_IMAGE"
 """The environment variable that tells whether the image's own packages are hidden."""
 # A module that prints during import may leave its line unfinished.
@@ -71,6 +70,9 @@ class Trial:
     def run(self, *words: str) -> Result:
         """Run the target's Python with the installed wheels."""
         self.scratch.mkdir(parents=True, exist_ok=True)
+        compiled = self._start / "import_all.pyc"
+        if words[:1] == (str(IMPORT_ALL),) and compiled.is_file():
+            words = (str(compiled), *words[1:])
         named = [
             Path(word) for word in words if word.startswith("/")
         ]  # a recipe's test, and the files next to it
@@ -96,7 +98,7 @@ class Trial:
         shutil.rmtree(folder, ignore_errors=True)
         site = folder / "lib" / f"python{python.short}" / "site-packages"
         site.mkdir(parents=True)
-        start = repr(str(START))
+        start = repr(str(self._start))
         (site / "start.pth").write_text(f"import sys; {start} in sys.path or sys.path.insert(0, {start})\n")
         settings = f"home = {python.executable.parent}\ninclude-system-site-packages = true\n"
         (folder / "pyvenv.cfg").write_text(settings)
@@ -105,9 +107,15 @@ class Trial:
         program.symlink_to(python.executable)
         return program
 
+    @property
+    def _start(self) -> Path:
+        """What the run starts with: compiled, or its source if there is no more than that."""
+        start = self.emulator.start
+        return start if (start / "import_all.pyc").is_file() else START
+
     def _environment(self) -> dict[str, str]:
         return {
-            "PYTHONPATH": str(START),
+            "PYTHONPATH": str(self._start),
             "CROSSWHEEL_SITES": os.pathsep.join(map(str, self.sites)),
             "CROSSWHEEL_PREFIX": str(self.prefix),
             # The image's packages must neither replace nor hide a wheel's requirements.
@@ -235,7 +243,7 @@ def import_modules(importable: Importable, trial: Trying) -> Imports:
     """
     modules = importable.modules
     try:
-        result = trial.run(str(START / "import_all.py"), *modules, "--", *importable.objects)
+        result = trial.run(str(IMPORT_ALL), *modules, "--", *importable.objects)
     except AllowanceSpent:
         raise
     except BuildFailed as error:
