@@ -151,7 +151,7 @@ def place_copy(source: Path, destination: Path) -> None:
 
 
 def place_link(source: Path, destination: Path) -> None:
-    """Put a hard link to a file at ``destination`` atomically, or a copy where no link is possible."""
+    """Put a hard link to a file at ``destination`` atomically; where no link is possible, a copy of the same mode."""
     source = source.resolve() if source.is_symlink() else source  # a hard link would be to the symbolic link
     with explained_storage_errors(destination):
         with contextlib.suppress(OSError):
@@ -165,7 +165,7 @@ def place_link(source: Path, destination: Path) -> None:
             try:
                 os.link(source, temporary)
             except OSError:
-                shutil.copyfile(source, temporary)
+                shutil.copy(source, temporary)
             temporary.replace(destination)
         finally:
             temporary.unlink(missing_ok=True)

@@ -18,11 +18,13 @@ from crosswheel.deploy.bundles import write_program
 from crosswheel.deploy.deploying import deploy
 from crosswheel.deploy.release import Release
 from crosswheel.deploy.ssh import Connection
+from crosswheel.emulation.sites import trial_prefix
 from crosswheel.errors import CheckFailed
 from crosswheel.files import sha256_of
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
 from crosswheel.settings import Settings
+from crosswheel.uv import Uv
 from crosswheel.wheels.deflated import deflated_in
 from crosswheel.wheels.proof import Proof
 from crosswheel.wheels.writing import write_wheel
@@ -106,6 +108,62 @@ def test_what_is_not_sent_is_neither_compiled_nor_compressed(tmp_path: Path, ass
     assert not unsent.packed.exists()
 
 
+def tried(assembler: Assembler, wheel: ProvenWheel) -> Path:
+    """Install a wheel as for a trial, and leave beside it what a trial without a sandbox might."""
+    uv, python = Uv(assembler.settings, Runner()), assembler._toolchain.interpreter
+    prefix = trial_prefix(assembler.settings.cache, wheel.proof.sha256, this_machine().python.short).make(
+        lambda folder: uv.install_wheel(wheel.path, folder, python=python)
+    )
+    (prefix / assembler._site / "written-by-a-trial.txt").write_text("")
+    return prefix
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Return the bytes and the mode of each file below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mode) for path in files}
+
+
+def refuse(*paths: object) -> None:
+    raise OSError
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+@pytest.mark.parametrize("can_link", [True, False])
+def test_what_was_installed_for_a_trial_is_taken_from_there_and_stays_there_as_it_is(
+    tmp_path: Path, assembler: Assembler, monkeypatch: pytest.MonkeyPatch, is_sent: bool, can_link: bool
+) -> None:
+    made = replace(assembler, is_sent=is_sent)
+    made.__dict__["_toolchain"] = assembler._toolchain
+    wheel = proven(make_wheel(tmp_path, "lab", "1", _FILES, dist_info=_POINTS))
+    by_uv = made.package(wheel).folder
+    by_uv.parent.rename(tmp_path / "by uv")
+    prefix = tried(made, wheel)
+    before = tree(prefix)
+    monkeypatch.setattr(Uv, "install_wheel", refuse)
+    if not can_link:
+        monkeypatch.setattr("os.link", refuse)
+    taken = made.package(wheel).folder
+    assert tree(taken) == tree(tmp_path / "by uv" / taken.name)
+    assert tree(prefix) == before
+    module = f"{made._site}/lab.py"
+    assert (taken / module).samefile(prefix / module) is can_link
+
+
+def test_a_wheel_with_bytecode_of_its_own_and_a_damaged_trial_are_installed_by_uv(
+    tmp_path: Path, assembler: Assembler
+) -> None:
+    made = replace(assembler, is_sent=False)
+    made.__dict__["_toolchain"] = assembler._toolchain
+    bytecode = f"__pycache__/lab.{sys.implementation.cache_tag}.pyc"
+    wheel = proven(make_wheel(tmp_path / "1", "lab", "1", {"lab.py": _LAB, bytecode: b"its own"}))
+    assert (tried(made, wheel) / made._site / bytecode).read_bytes() != b"its own"
+    assert (made.package(wheel).folder / made._site / bytecode).read_bytes() == b"its own"
+    wheel = proven(make_wheel(tmp_path / "2", "lab", "1", {"lab.py": _LAB}))
+    (tried(made, wheel) / made._site / "lab.py").unlink()
+    assert (made.package(wheel).folder / made._site / "lab.py").read_bytes() == _LAB
+
+
 def test_a_bundle_wheel_has_its_files_as_they_are_deflated_in_their_wheels(
     tmp_path: Path, assembler: Assembler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +238,10 @@ def test_what_an_environment_has_by_itself_is_never_replaced(
         lab(tmp_path, assembler, {"lab.py": _LAB, f"lab-1.data/data/{path}": b""})
 
 
-def test_what_names_this_machine_is_not_put_on_a_robot(tmp_path: Path, assembler: Assembler) -> None:
-    named = f"python = {str(assembler.settings.cache / 'interpreter')!r}\n".encode()
+@pytest.mark.parametrize("folder", ["interpreter", "sites/.0123-3.10.abcd/bin"])
+def test_what_names_this_machine_is_not_put_on_a_robot(
+    tmp_path: Path, assembler: Assembler, folder: str
+) -> None:
+    named = f"python = {str(assembler.settings.cache / folder)!r}\n".encode()
     with pytest.raises(CheckFailed, match=r"lab\S+ of lab 1 names .*, which no robot has"):
         lab(tmp_path, assembler, {"lab.py": named})

@@ -245,6 +245,24 @@ def test_a_placed_copy_shares_no_bytes_with_its_source_and_a_placed_link_does(tm
     assert (copy.read_bytes(), link.read_bytes()) == (b"first", b"later")
 
 
+def test_where_no_link_is_possible_a_copy_has_the_mode_of_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: object) -> None:
+        raise OSError
+
+    source, copy = tmp_path / "source", tmp_path / "folder/copy"
+    source.write_bytes(b"text")
+    source.chmod(0o755)
+    monkeypatch.setattr("os.link", refuse)
+    place_link(source, copy)
+    assert (copy.read_bytes(), copy.stat().st_mode, copy.samefile(source)) == (
+        b"text",
+        source.stat().st_mode,
+        False,
+    )
+
+
 @pytest.mark.parametrize("damage", ["other bytes", "other mode", "gone", "a link", "a folder", "a file more"])
 def test_texts_that_are_kept_are_as_they_are_said_to_be_each_time(tmp_path: Path, damage: str) -> None:
     texts = {"cc": "#!/bin/sh\n", "notes": ""}

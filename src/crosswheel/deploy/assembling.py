@@ -27,8 +27,9 @@ from crosswheel.agent.manifest import PYTHON, PYTHON_FOLDER, SBOM, Refused, requ
 from crosswheel.cached import cache_path, cached_folder
 from crosswheel.deploy.carried import compile_agent, has_compiled
 from crosswheel.deploy.release import Package, Release
+from crosswheel.emulation.sites import link_files, trial_prefix
 from crosswheel.errors import CheckFailed, IntegrityError, UsageError
-from crosswheel.files import digest_of, sha256_of, write_bytes
+from crosswheel.files import digest_of, sha256_of, write_bytes, write_text
 from crosswheel.lock import Pin
 from crosswheel.process import Runner
 from crosswheel.provenance.closure import closure_sbom
@@ -320,15 +321,19 @@ class Assembler:
         return Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
 
     def _install(self, wheel: ProvenWheel, folder: Path) -> None:
-        site = folder / "files" / self._site
-        uv = Uv(self.settings, self.runner)
-        uv.install_wheel(wheel.path, folder / "files", python=self._toolchain.interpreter, compiled=False)
+        site, cache = folder / "files" / self._site, self.settings.cache
+        if not link_files(
+            trial_prefix(cache, wheel.proof.sha256, self.target.python.short), folder / "files"
+        ):
+            uv = Uv(self.settings, self.runner)
+            uv.install_wheel(wheel.path, folder / "files", python=self._toolchain.interpreter, compiled=False)
         _forget_origin(site)
         _free_programs(folder / "files" / "bin")
         if self.is_sent:
             self._compile(site)
         package = Package.read(wheel.pin.name, wheel.pin.version, folder / "files")
-        _require_free(package, [folder, self._toolchain.interpreter.parents[1]])
+        folders = [folder, cache_path(cache, "sites"), self._toolchain.interpreter.parents[1]]
+        _require_free(package, folders)
         if self.is_sent:
             package.pack()
 
@@ -439,7 +444,7 @@ def _forget_origin(site: Path) -> None:
     changed = [[row[0], "", ""] if row[0].startswith("../../../bin/") else row for row in rows]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(sorted(changed))
-    (info / "RECORD").write_text(text.getvalue())
+    write_text(info / "RECORD", text.getvalue())  # as a new file: this one may be a link to that of a trial
 
 
 def _free_programs(folder: Path) -> None:
@@ -451,7 +456,7 @@ def _free_programs(folder: Path) -> None:
             data = HEADER + data.partition(b"\n' '''\n")[2]
         elif shebang.startswith(b"#!") and b"python" in shebang:
             data = HEADER + body
-        program.unlink()  # the file may be a hard link into uv's cache, which must not change
+        program.unlink()  # the file may be a hard link into a cache, where it must not change
         _write_program(program, data)
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
-from crosswheel.cached import cached_folder, cached_path
+from crosswheel.cached import cached_path
 from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.commands import TestCommand
+from crosswheel.emulation.sites import trial_prefix
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
 from crosswheel.files import digest_of, remove_tree
 from crosswheel.job.attesting import attest
@@ -249,6 +250,5 @@ def installed_site(wheel: Path, sha256: str, context: BuildContext, python: Path
     Args:
         python: the interpreter to install for, if it is not one that answers as the target; of the same version.
     """
-    name, holds = f"{sha256[:20]}-compiled", ["lib/*/site-packages/*.dist-info/RECORD"]
     install = partial(context.uv.install_wheel, wheel, python=python or context.toolchain.interpreter)
-    return site_of(cached_folder(context.settings.cache, "sites", name, install, holds))
+    return site_of(trial_prefix(context.settings.cache, sha256, context.target.python.short).make(install))
