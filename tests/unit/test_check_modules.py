@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import marshal
+import py_compile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -188,6 +190,38 @@ def test_the_fault_says_where_what_and_since_when(tmp_path: Path) -> None:
     )
     assert "skip_imports" in fault.remedy
     assert unfit_modules(found, "pkg-1.0.whl", "3.10", {"pkg.sub": "nobody needs it"}) == []
+
+
+def test_the_bytecode_of_what_compiles_is_kept_as_python_itself_would_write_it(tmp_path: Path) -> None:
+    source, kept = b"import os\ndef f(a=1): return {a in {1, 2}, lambda: 'text'}\n", tmp_path / "kept"
+    files = {
+        "pkg/__init__.py": source,
+        "pkg/sub.py": source,
+        "pkg/bad.py": b"x = (",
+        "pkg/tests/__init__.py": b"",
+    }
+    wheel = WheelFile.open(make_wheel(tmp_path, "pkg", "1.0", files))
+
+    def run(words: list[Word]) -> Result:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            compiling.main(str(words[1]), str(kept))
+        return Result(0, printed.getvalue())
+
+    compile_modules(wheel, OT2, [Interpreter("here", run)])
+    (tmp_path / "module.py").write_bytes(source)
+    expected = Path(
+        py_compile.compile(
+            str(tmp_path / "module.py"), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
+        )
+        or ""
+    ).read_bytes()
+    places = [importlib.util.cache_from_source(str(kept / f"pkg/{name}.py")) for name in ("__init__", "sub")]
+    assert sorted(map(str, kept.rglob("*.*"))) == places
+    for place in places:
+        data = Path(place).read_bytes()
+        assert data[:16] == expected[:16]
+        assert marshal.loads(data[16:]) == marshal.loads(expected[16:])
 
 
 def test_the_first_python_of_the_targets_very_version_is_believed(tmp_path: Path) -> None:

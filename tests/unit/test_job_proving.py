@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from crosswheel.check.modules import compile_modules
+from crosswheel.emulation.sites import bytecode_folder
 from crosswheel.errors import CheckFailed
 from crosswheel.files import sha256_of
 from crosswheel.job import proving
@@ -19,7 +23,7 @@ from crosswheel.lock import Pin
 from crosswheel.plan import Step
 from crosswheel.recipes.model import Recipe
 from crosswheel.wheels.proof import Proof
-from crosswheel.wheels.reading import WheelModules
+from crosswheel.wheels.reading import WheelFile, WheelModules
 from support.contexts import OfflineJob, offline_job
 from support.wheels import make_wheel
 
@@ -146,3 +150,29 @@ def test_a_module_that_does_not_compile_for_the_target_is_refused_before_anythin
     with pytest.raises(CheckFailed, match=r"tea\.bad"):
         proven(job, record.model_copy(update={"compiled": broken}))
     assert not (job.context.trees.dist / "tea").exists()
+
+
+def test_a_trial_has_the_bytecode_that_the_audit_left_and_that_of_uv_where_it_left_none(
+    job: OfflineJob,
+) -> None:
+    files = {"tea/__init__.py": b"", "tea/pot.py": b"", "tea/tests/__init__.py": b""}
+    wheels = [
+        make_wheel(job.folder / name, "tea", "1.0", {**files, name: b""}) for name in ("a.txt", "b.txt")
+    ]
+    compile_modules(WheelFile.open(wheels[0]), job.context.target, job.context.pythons)
+    cache, short = job.context.settings.cache, job.context.target.python.short
+    left = bytecode_folder(cache, sha256_of(wheels[0]), short)
+    audited, unaudited = (proving.installed_site(wheel, sha256_of(wheel), job.context) for wheel in wheels)
+    compiled = {path.relative_to(audited) for path in audited.rglob("*.pyc")}
+    assert compiled == {path.relative_to(left) for path in left.rglob("*.pyc")}
+    assert len(compiled) == 2
+    assert all((audited / path).samefile(left / path) for path in compiled)
+    assert len(list(unaudited.rglob("*.pyc"))) == 3
+    done = subprocess.run(
+        [sys.executable, "-v", "-B", "-c", "import tea.pot"],
+        env={"PYTHONPATH": str(audited)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"matches {audited}/tea/pot.py" in done.stderr

@@ -3,33 +3,41 @@
 Prints as JSON the modules that cannot work with this Python: their syntax needs a newer one, or they import a name that
 only a newer standard library has. An import that the module allows to fail is no fault: one under a condition, in a
 ``try`` that expects the failure, or in a function. Neither is a module that other modules import only in such a way.
+
+The bytecode of those that compile is written to a folder, if one is named.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
-import importlib
+import importlib.util
 import json
+import marshal
+import os
 import platform
 import sys
+import types
 import warnings
 import zipfile
 
+_UNCHECKED_HASH = b"\1\0\0\0"
 _EXPECTED = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 
 
 class Module:
-    """A module: its imports at import time, and the reason why it does not compile, if there is one."""
+    """A module: its imports at import time, and its code or the reason why it does not compile, if there is one."""
 
     def __init__(self, name: str, member: str, source: bytes) -> None:
         self.name = name
         self.is_package = member.endswith("/__init__.py")
         self.imports: list[tuple[str, int, bool]] = []
         self.error: str | None = None
+        self.source = source
+        self.code: types.CodeType | None = None
         try:
             tree = ast.parse(source, member)
-            compile(tree, member, "exec", dont_inherit=True)
+            self.code = compile(tree, member, "exec", dont_inherit=True)
         except SyntaxError as error:
             if not _is_other_language(source):
                 self.error = f"line {error.lineno}: {error.msg}"
@@ -37,6 +45,15 @@ class Module:
             pass
         else:
             self._read(tree.body, False)
+
+    def write_bytecode(self, folder: str) -> None:
+        """Write what py_compile does, with a hash that is not checked (PEP 552), to its place below a folder."""
+        name = self.name.replace(".", os.sep) + (f"{os.sep}__init__" if self.is_package else "")
+        path = importlib.util.cache_from_source(os.path.join(folder, f"{name}.py"))  # noqa: PTH118
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        head = importlib.util.MAGIC_NUMBER + _UNCHECKED_HASH + importlib.util.source_hash(self.source)
+        with open(path, "wb") as stream:  # noqa: PTH123
+            stream.write(head + marshal.dumps(self.code))
 
     def _read(self, body: list[ast.stmt], guarded: bool) -> None:
         for node in body:
@@ -140,13 +157,20 @@ def _is_there(name: str) -> bool:
     return False
 
 
-def main(request: str) -> None:
-    """Answer a request file: the path of a wheel, its modules by member, and the names that newer Pythons added."""
+def main(request: str, bytecode: str | None = None) -> None:
+    """Answer a request file: the path of a wheel, its modules by member, and the names that newer Pythons added.
+
+    Args:
+        bytecode: the folder for the modules' bytecode.
+    """
     with open(request) as stream:  # noqa: PTH123
         loaded = json.load(stream)
     warnings.simplefilter("ignore")
     with zipfile.ZipFile(loaded["wheel"]) as archive:
         read = [Module(name, member, archive.read(member)) for member, name in loaded["modules"].items()]
+    for module in read:
+        if bytecode and module.code:
+            module.write_bytecode(bytecode)
     modules = {module.name: module for module in read}
     allowed = _allowed_for(modules)
     unfit = {}
@@ -158,4 +182,4 @@ def main(request: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *sys.argv[3:])

@@ -7,7 +7,7 @@ import io
 import os
 from pathlib import Path
 
-from crosswheel.cached import CachedFolder
+from crosswheel.cached import CachedFolder, cached_path
 from crosswheel.files import place_link
 
 
@@ -20,6 +20,14 @@ def trial_prefix(cache: Path, sha256: str, short: str) -> CachedFolder:
     """
     holds = [f"lib/python{short}/site-packages/*.dist-info/RECORD"]
     return CachedFolder.of(cache, "sites", f"{sha256[:20]}-{short}", holds)
+
+
+def bytecode_folder(cache: Path, sha256: str, short: str) -> Path:
+    """Return the folder of a cache for the bytecode of a wheel's modules, which lies in it as below ``site-packages``.
+
+    Args: as of :func:`trial_prefix`.
+    """
+    return cached_path(cache, "sites", f"{sha256[:20]}-{short}-bytecode")
 
 
 def link_files(prefix: CachedFolder, folder: Path) -> bool:

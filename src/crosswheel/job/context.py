@@ -378,7 +378,9 @@ class BuildContext:
     @property
     def pythons(self) -> Iterator[Interpreter]:
         """The Pythons that can compile a wheel's modules."""
-        return compiling_pythons(lambda: self.toolchain.host, lambda: self.emulator, self.general_runner)
+        return compiling_pythons(
+            lambda: self.toolchain.host, lambda: self.emulator, self.general_runner, self.settings.cache
+        )
 
     def environment(
         self, libraries: tuple[str, ...] = (), languages: Languages = C_ALONE

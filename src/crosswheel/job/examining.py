@@ -117,7 +117,7 @@ def _pythons(target: Target, settings: Settings) -> Iterator[Interpreter]:
     """Return the Pythons that can compile a wheel's modules."""
     runner = Runner()
     host, emulator = partial(host_python, target, settings), partial(emulator_for, target, settings, runner)
-    return compiling_pythons(host, emulator, runner)
+    return compiling_pythons(host, emulator, runner, settings.cache)
 
 
 def _named(fault: Fault, wheel: WheelFile) -> Fault:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -13,9 +12,9 @@ from packaging.utils import canonicalize_name
 from crosswheel.cached import cached_path
 from crosswheel.check.modules import unfit_modules
 from crosswheel.emulation.commands import TestCommand
-from crosswheel.emulation.sites import trial_prefix
+from crosswheel.emulation.sites import bytecode_folder, trial_prefix
 from crosswheel.emulation.trials import Importable, Imports, Trial, import_modules, run_test
-from crosswheel.files import digest_of, remove_tree
+from crosswheel.files import digest_of, place_link, remove_tree
 from crosswheel.job.attesting import attest
 from crosswheel.job.bills import write_sboms
 from crosswheel.job.context import BuildContext
@@ -247,8 +246,19 @@ def _trial(candidate: Candidate, context: BuildContext) -> Trial:
 def installed_site(wheel: Path, sha256: str, context: BuildContext, python: Path | None = None) -> Path:
     """Return a ``site-packages`` of the cache into which uv has installed a wheel, whose hash is known.
 
+    It has the bytecode that the audit has left, or uv's if there is none.
+
     Args:
         python: the interpreter to install for, if it is not one that answers as the target; of the same version.
     """
-    install = partial(context.uv.install_wheel, wheel, python=python or context.toolchain.interpreter)
-    return site_of(trial_prefix(context.settings.cache, sha256, context.target.python.short).make(install))
+    cache, short = context.settings.cache, context.target.python.short
+    bytecode = bytecode_folder(cache, sha256, short)
+
+    def install(folder: Path) -> None:
+        # The audit leaves out what is no importable module; a trial compiles it, should it load it all the same.
+        interpreter, compiled = python or context.toolchain.interpreter, not bytecode.is_dir()
+        site = context.uv.install_wheel(wheel, folder, python=interpreter, compiled=compiled)
+        for file in bytecode.rglob("*.pyc"):
+            place_link(file, site / file.relative_to(bytecode))
+
+    return site_of(trial_prefix(cache, sha256, short).make(install))
