@@ -44,8 +44,9 @@ USES = {
     "openjpeg": ("pkg-config:libopenjp2", "openjpeg-2.5/openjpeg.h", "opj_version()[0] == '2'"),
     "openssl": (
         "-lcrypto -ldl",
-        "openssl/evp.h openssl/provider.h",
-        'OSSL_PROVIDER_load(NULL, "legacy") && EVP_MD_fetch(NULL, "MD4", NULL) && EVP_mdc2() && EVP_idea_cbc()',
+        "string.h openssl/evp.h openssl/provider.h",
+        'OSSL_PROVIDER_load(NULL, "legacy") && EVP_MD_fetch(NULL, "MD4", NULL) && EVP_mdc2() && EVP_idea_cbc()'
+        ' && !strcmp(OpenSSL_version(OPENSSL_BUILT_ON), "built on: Tue Jan  1 00:00:00 1980 UTC")',
     ),
     "qhull": ("pkg-config:qhull_r", "libqhull_r/libqhull_r.h", "qh_version[0] != 0"),
     "sqlite": ("pkg-config:sqlite3", "sqlite3.h", "sqlite3_libversion_number() == SQLITE_VERSION_NUMBER"),

@@ -27,6 +27,7 @@ from crosswheel.toolchain.compilers.programs import Compilers, merge_archives, s
 from crosswheel.toolchain.host_programs import require_programs
 from crosswheel.toolchain.libraries.origins import Origin, write_origins
 from crosswheel.toolchain.libraries.pkg_config import pkg_config_folder
+from crosswheel.wheels.writing import EPOCH
 
 _LICENCES = re.compile(r"(?i)(copying|licen[cs]e|copyright)(?!.*\.(py|c|h|sh)$)")
 LINKS = "links"
@@ -86,6 +87,9 @@ class Workshop:
             "PKG_CONFIG_LIBDIR": os.pathsep.join(str(prefix / "lib" / "pkgconfig") for prefix in self.needs),
             "PATH": os.pathsep.join([str(pkg_config), os.environ.get("PATH", os.defpath)]),
             "LC_ALL": "C.UTF-8",
+            "SOURCE_DATE_EPOCH": str(
+                EPOCH
+            ),  # OpenSSL has the time of its build in it, and so has what links it
             **({"CROSSWHEEL_COMPAT": str(self.compat)} if self.compat else {}),
         }
 
