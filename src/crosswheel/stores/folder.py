@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 from crosswheel.files import make_folder, write_bytes
@@ -25,14 +26,14 @@ class FolderStore(Store):
 
     def listing(self, folder: str) -> dict[str, Stored]:
         """See :meth:`Store.listing`."""
-        files = {}
+        files, above = {}, len(os.path.join(self._root, ""))  # noqa: PTH118
         with explained(self.url):
-            for path in (self._root / folder).rglob("*"):
+            for file in _files(os.path.join(self._root, folder)):  # noqa: PTH118
                 # A temporary file that is being renamed may be gone by now.
-                if not path.name.startswith(".") and path.is_file():
-                    status = path.stat()
+                if not file.name.startswith(".") and file.is_file():
+                    status = file.stat()
                     stored = Stored(status.st_size, f"{status.st_mtime_ns}-{status.st_ino}")
-                    files[path.relative_to(self._root).as_posix()] = stored
+                    files[file.path[above:]] = stored
         return files
 
     def read(self, path: str) -> bytes | None:
@@ -69,6 +70,16 @@ class FolderStore(Store):
             with contextlib.suppress(OSError):  # the first folder that is not empty ends the loop
                 for folder in folders_above(path):
                     (self._root / folder).rmdir()
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Yield what lies below a folder at any depth and is no folder: as text, as paths of thousands fill the memory."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as items:
+        for item in items:
+            if item.is_dir(follow_symlinks=False):
+                yield from _files(item.path)
+            else:
+                yield item
 
 
 def _appear(temporary: Path, target: Path) -> bool:
