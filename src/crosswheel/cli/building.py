@@ -244,7 +244,7 @@ def _made(
     """Build the request, each requirement alone or all together; return the exit code, or none if it was left out."""
     if batching.each:
         return [batching.run(asking, context, refresh)]
-    return _build_all(_jobs(asking, context), context.display, context.cancellation)
+    return _build_all(_jobs(asking, refresh, context), context.display, context.cancellation)
 
 
 def _best_order(names: Sequence[str]) -> list[str]:
@@ -263,22 +263,26 @@ def _prepare(context: BuildContext) -> list[int]:
     return [0]
 
 
-def _jobs(asking: Asking, context: BuildContext) -> Iterable[Callable[[], list[Row]]]:
+def _jobs(
+    asking: Asking, refresh: Callable[[], None], context: BuildContext
+) -> Iterable[Callable[[], list[Row]]]:
     """Return functions that build the closure of the requirements or, without any, of each root of the recipes."""
     offering = offering_recipes(context)
     if asking.request:
         return [lambda: run_closure(*asking.closure(offering))]
-    return [partial(_build_root, root, offering) for root in roots_of(offering.recipes, offering.target)]
+    return [
+        partial(_build_root, root, refresh, offering) for root in roots_of(offering.recipes, offering.target)
+    ]
 
 
-def _build_root(root: Recipe, context: BuildContext) -> list[Row]:
+def _build_root(root: Recipe, refresh: Callable[[], None], context: BuildContext) -> list[Row]:
     """Build a root's closure, and the bundle wheel that plain pip needs beside the target's image."""
     # Slow to import, and not needed by the other commands in this module.
     from crosswheel.deploy.plain_pip import offer_to_plain_pip
 
     rows = run_closure(closure_of(root, context), context)
     if not any(row.error for row in rows):
-        offer_to_plain_pip(root, context)
+        offer_to_plain_pip(root, context, refresh)  # the most of the index needs no bundle wheel
     return rows
 
 
@@ -419,7 +423,9 @@ def _add(
             f"{requirement} works as of {as_of.day}, found in {as_of.tried} steps; as of {as_of.newer}: {as_of.reason}"
         )
     context.display.message(f"Locked in {root.folder}: commit it once the wheels are proven.")
-    return _build_all([partial(_build_root, root, context)], context.display, context.cancellation)
+    return _build_all(
+        [partial(_build_root, root, lambda: None, context)], context.display, context.cancellation
+    )
 
 
 def plan(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 from crosswheel import lock as locks
 from crosswheel.deploy.assembling import Assembler, LockedProgram, proven_wheels
 from crosswheel.deploy.bundle_wheel import BundleWheel
@@ -10,11 +13,13 @@ from crosswheel.job.reuse import reused_bundle, share_bundle
 from crosswheel.recipes.model import Recipe
 
 
-def offer_to_plain_pip(root: Recipe, context: BuildContext) -> None:
+def offer_to_plain_pip(root: Recipe, context: BuildContext, meanwhile: Callable[[], None]) -> None:
     """Put a program's bundle wheel into the tree of wheels, if plain pip needs one and the tree does not have it.
 
     Args:
         root: a recipe whose whole closure is proven.
+        meanwhile: called in the background if the wheel is made, of which one processor does the most; whether it
+            fails does not matter here.
 
     Raises:
         CrosswheelError: the wheel cannot be made, for the reason in the message.
@@ -35,5 +40,7 @@ def offer_to_plain_pip(root: Recipe, context: BuildContext) -> None:
             f"Putting {root.name} {root.version} into one wheel with all that it needs, for plain pip on "
             f"{target.title}."
         )
-        bundle.write()
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(meanwhile)
+            bundle.write()
         share_bundle(bundle.source, bundle.path, context)

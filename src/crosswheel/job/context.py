@@ -414,9 +414,10 @@ class BuildContext:
         )
 
     def _verify(self) -> bool:
+        toolchain, emulator = self.toolchain, self.emulator
         if self.sdk is None:
             self._runtime().result()  # builds may read it, and keep none that they make themselves
-        verify(self.toolchain, self._environment(), self.emulator, self.general_runner)
+        verify(toolchain, self._environment(), emulator, self.general_runner)
         return True
 
     @property
