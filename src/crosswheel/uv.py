@@ -177,10 +177,9 @@ class Uv:
             compiled: byte-compile the modules.
         """
         words: list[Word] = ["pip", "install", "--quiet", "--no-deps", "--no-index", "--python", python]
-        words += ["--compile-bytecode"] if compiled else []
-        # By their times the files may be newer than their bytecode, as they are links to those in uv's cache.
-        # uv would start a compiling Python for each processor, which takes longer than to compile most wheels.
-        words += ["--prefix", folder, wheel]
+        words += [*(["--compile-bytecode"] if compiled else []), "--prefix", folder, wheel]
+        # By their times the files may be newer than their bytecode, as they are links to those in uv's cache. And uv
+        # would start a compiling Python for each processor, which takes longer than to compile most wheels.
         self._run(words, PYC_INVALIDATION_MODE="UNCHECKED_HASH", UV_CONCURRENT_INSTALLS="1")
         return site_of(folder)
 

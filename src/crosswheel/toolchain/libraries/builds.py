@@ -87,9 +87,8 @@ class Workshop:
             "PKG_CONFIG_LIBDIR": os.pathsep.join(str(prefix / "lib" / "pkgconfig") for prefix in self.needs),
             "PATH": os.pathsep.join([str(pkg_config), os.environ.get("PATH", os.defpath)]),
             "LC_ALL": "C.UTF-8",
-            "SOURCE_DATE_EPOCH": str(
-                EPOCH
-            ),  # OpenSSL has the time of its build in it, and so has what links it
+            # OpenSSL has the time of its build in it, and so has what links it.
+            "SOURCE_DATE_EPOCH": str(EPOCH),
             **({"CROSSWHEEL_COMPAT": str(self.compat)} if self.compat else {}),
         }
 
